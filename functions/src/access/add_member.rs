@@ -1,0 +1,92 @@
+//! `POST /members`.
+
+use aws::{Commit, Idempotency, Members};
+use domain::MemberId;
+use domain::access::Role;
+use domain::member::{self, ISSUER, Member, NAME, SUBJECT};
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+
+use crate::attempts::{Before, Once, attempts};
+use crate::views;
+
+/// Answers 201 with the member.
+///
+/// # Errors
+/// Every fault of the body; `PermissionNotHeld` for a role that may more than the caller;
+/// `MemberExists`.
+pub async fn handle(store: &(impl Members + Idempotency), call: Call) -> Result<Reply, Failure> {
+    let wanted = Wanted::read(&call)?;
+    domain::key::may_grant(&call.caller, &wanted.role.permissions())?;
+    let once = Once::of(&call)?;
+    attempts(store, || attempt(store, &call, &once, &wanted)).await
+}
+
+struct Wanted {
+    issuer: String,
+    subject: String,
+    name: Option<String>,
+    role: Role,
+}
+
+impl Wanted {
+    fn read(call: &Call) -> Result<Self, Refusal> {
+        let mut fields = call.request.body()?;
+        let issuer = fields.required_text("issuer", ISSUER);
+        if issuer.as_ref().is_some_and(|issuer| !issuer.starts_with("https://")) {
+            fields.fault("issuer", "invalid_format", "must be an https URL");
+        }
+        let subject = fields.required_text("subject", SUBJECT);
+        let name = fields.text("name", NAME);
+        let role = fields.required_word("role");
+        fields.finish().map_err(Refusal::Invalid)?;
+        Ok(Self {
+            issuer: issuer.unwrap_or_default(),
+            subject: subject.unwrap_or_default(),
+            name,
+            role: role.unwrap_or(Role::Viewer),
+        })
+    }
+}
+
+async fn attempt(
+    store: &(impl Members + Idempotency),
+    call: &Call,
+    once: &Once,
+    wanted: &Wanted,
+) -> Result<Reply, Failure> {
+    let workspace_id = call.workspace();
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => {
+            let id = MemberId::parse(&made).ok_or(Refusal::NotFound("member"))?;
+            let member = store.member_by_id(workspace_id, id).await?.ok_or(Refusal::NotFound("member"))?;
+            return Ok(shown(&member));
+        }
+    };
+    if store.membership(workspace_id, &wanted.issuer, &wanted.subject).await?.is_some() {
+        return Err(Refusal::MemberExists.into());
+    }
+    let before = store.workspace(workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let act = call.act();
+    let member = Member {
+        workspace_id,
+        member_id: MemberId(call.request.moment.draw()),
+        issuer: wanted.issuer.clone(),
+        subject: wanted.subject.clone(),
+        name: wanted.name.clone(),
+        role: wanted.role,
+        created_at: act.at,
+        created_by: act.actor,
+        version: 1,
+    };
+    let (after, event) = member::add(&before, &member, &act);
+    let commit = Commit::of(&event).put(&member).edit(&before, &after);
+    store.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
+    Ok(shown(&member))
+}
+
+fn shown(member: &Member) -> Reply {
+    Reply::json(StatusCode::CREATED, &views::member(member))
+}

@@ -1,0 +1,80 @@
+//! `POST /keys`.
+
+use aws::{Commit, Idempotency, Keys, Workspaces};
+use domain::access::{Permission, Permissions};
+use domain::key::{self, Key, NAME};
+use domain::refusal::{Failure, Refusal};
+use domain::secret::ApiKey;
+use domain::{KeyId, Time};
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+
+use crate::attempts::{Before, Once, attempts};
+use crate::views;
+
+/// Answers 201 with the key, whose secret is shown this once in `key`.
+///
+/// # Errors
+/// Every fault of the body; `PermissionNotHeld`; `AlreadyCreated` for a repeated call.
+pub async fn handle(store: &(impl Keys + Workspaces + Idempotency), call: Call) -> Result<Reply, Failure> {
+    let wanted = Wanted::read(&call)?;
+    key::may_grant(&call.caller, &wanted.permissions)?;
+    let once = Once::of(&call)?;
+    attempts(store, || attempt(store, &call, &once, &wanted)).await
+}
+
+struct Wanted {
+    name: String,
+    permissions: Permissions,
+    expires_at: Option<Time>,
+}
+
+impl Wanted {
+    fn read(call: &Call) -> Result<Self, Refusal> {
+        let mut fields = call.request.body()?;
+        let name = fields.required_text("name", NAME);
+        let permissions = fields.required_words::<Permission>("permissions");
+        let expires_at = fields.time("expires_at");
+        if expires_at.is_some_and(|expires_at| expires_at <= call.now()) {
+            fields.fault("expires_at", "out_of_range", "must be in the future");
+        }
+        fields.finish().map_err(Refusal::Invalid)?;
+        let permissions = permissions.into_iter().flatten().collect();
+        Ok(Self { name: name.unwrap_or_default(), permissions, expires_at })
+    }
+}
+
+async fn attempt(
+    store: &(impl Keys + Workspaces + Idempotency),
+    call: &Call,
+    once: &Once,
+    wanted: &Wanted,
+) -> Result<Reply, Failure> {
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => {
+            return Err(Refusal::AlreadyCreated(made).into());
+        }
+    };
+    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let secret = ApiKey::new(call.request.moment.random, workspace.sandbox);
+    let act = call.act();
+    let key = Key {
+        workspace_id: call.workspace(),
+        key_id: KeyId(call.request.moment.draw()),
+        short: secret.short.clone(),
+        secret_hash: secret.hash(),
+        name: wanted.name.clone(),
+        permissions: wanted.permissions.clone(),
+        created_at: act.at,
+        created_by: act.actor,
+        expires_at: wanted.expires_at,
+        revoked: None,
+        version: 1,
+    };
+    let commit = Commit::of(&key::created(&key, &act)).put(&key);
+    store.commit(once.remember(commit, call, &key.key_id.to_string(), forgotten)).await?;
+    let mut view = views::key(&key, call.now());
+    view["key"] = secret.reveal().into();
+    Ok(Reply::json(StatusCode::CREATED, &view))
+}

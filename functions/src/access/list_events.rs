@@ -1,0 +1,40 @@
+//! `GET /events`: who did what, when, from where, to what.
+
+use aws::Events;
+use aws::stores::EventFilter;
+use domain::input::Fields;
+use domain::refusal::Failure;
+use domain::{DeviceId, Time, UserId};
+use lambda::{Call, Reply};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// How far back a list goes if it is not said, in days.
+const DEFAULT_SPAN: i64 = 90;
+
+/// Answers with a page of events, the newest first: by `device_id`, `user_id`, `event_type`, and
+/// in a span from `since` (90 days ago) to `until` (now).
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
+    let (paging, filter) = Paging::read(&call, |fields| read(fields, call.now()))?;
+    let page = store.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
+    Ok(paging.reply(&page, views::event))
+}
+
+fn read(fields: &mut Fields, now: Time) -> EventFilter {
+    let since = fields.time("since");
+    let until = fields.time("until").unwrap_or(now);
+    if since.is_some_and(|since| since > until) {
+        fields.fault("since", "out_of_range", "must not be after until");
+    }
+    EventFilter {
+        device_id: fields.id("device_id", DeviceId::parse),
+        user_id: fields.id("user_id", UserId::parse),
+        event_type: fields.word("event_type"),
+        since: since.unwrap_or(until.minus(chrono::Duration::days(DEFAULT_SPAN))),
+        until,
+    }
+}

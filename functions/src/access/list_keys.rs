@@ -1,0 +1,18 @@
+//! `GET /keys`.
+
+use aws::Keys;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with a page of keys, the newest first, revoked and expired ones too.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &impl Keys, call: Call) -> Result<Reply, Failure> {
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    let page = store.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
+    Ok(paging.reply(&page, |key| views::key(key, call.now())))
+}

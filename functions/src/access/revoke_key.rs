@@ -1,0 +1,27 @@
+//! `DELETE /keys/{key_id}`.
+
+use aws::{Commit, Keys};
+use domain::KeyId;
+use domain::key::revoke;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with the key, revoked: it opens nothing from this answer on.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn handle(store: &impl Keys, call: Call) -> Result<Reply, Failure> {
+    let id = call.request.path_id("key_id", "key", KeyId::parse)?;
+    attempts(store, || async {
+        let mut key = store.key_by_id(call.workspace(), id).await?.ok_or(Refusal::NotFound("key"))?;
+        if let Some((revoked, event)) = revoke(&key, &call.act()) {
+            store.commit(Commit::of(&event).edit(&key, &revoked)).await?;
+            key = revoked;
+        }
+        Ok(Reply::ok(&views::key(&key, call.now())))
+    })
+    .await
+}

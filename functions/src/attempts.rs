@@ -1,0 +1,93 @@
+//! Starting over when another change came first, and making things only once.
+
+use aws::rows::{self, RememberedCall};
+use aws::stores::Commits;
+use aws::{Commit, Idempotency};
+use chrono::Duration;
+use domain::idempotency::{IDEMPOTENCY_KEY, LIFE_HOURS, Remembered};
+use domain::refusal::{Failure, Refusal};
+use domain::secret::Hash;
+use lambda::Call;
+
+/// How often an operation starts over from its reads: with the waits between, some five seconds.
+const ATTEMPTS: u32 = 14;
+
+/// Does something until no other change comes first, starting over from its reads each time.
+///
+/// # Errors
+/// `Unavailable` if others keep coming first; else what the attempt answers.
+pub(crate) async fn attempts<T, F>(store: &impl Commits, mut attempt: impl FnMut() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    for round in 0..ATTEMPTS {
+        match attempt().await {
+            Err(Failure::LostRace) => store.pause(round).await,
+            answer => return answer,
+        }
+    }
+    Err(Failure::unavailable("the table", "others kept changing the same rows"))
+}
+
+/// A creating call, which is made once however often it is sent with the same `Idempotency-Key`.
+#[derive(Debug)]
+pub(crate) struct Once(Option<(String, Hash)>);
+
+/// What is known of a creating call.
+#[derive(Debug)]
+pub(crate) enum Before {
+    /// It was made before, and has made what has this identifier.
+    Made(String),
+    /// It is new, or was forgotten since.
+    New {
+        /// True if its row is still there.
+        forgotten: bool,
+    },
+}
+
+impl Once {
+    /// Reads the header. Without it, a call that is sent again is another call.
+    ///
+    /// # Errors
+    /// A fault of the header.
+    pub fn of(call: &Call) -> Result<Self, Refusal> {
+        const HEADER: &str = "idempotency-key";
+        if !call.request.headers.contains_key(HEADER) {
+            return Ok(Self(None));
+        }
+        let sent = call.request.header(HEADER).unwrap_or_default();
+        let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| Refusal::field(HEADER, code, detail))?;
+        let principal = format!("{:?}", call.caller.actor);
+        let pk = rows::call(call.workspace(), &principal, call.request.operation, &key);
+        // The path counts as well: the same body for another user is another call.
+        let body = format!("{}|{}", call.request.raw_path, call.request.body_hash().as_str());
+        Ok(Self(Some((pk, Hash::of(body)))))
+    }
+
+    /// What is known of the call.
+    ///
+    /// # Errors
+    /// `IdempotencyMismatch` if the key was used with another body.
+    pub async fn before(&self, store: &impl Idempotency, call: &Call) -> Result<Before, Failure> {
+        let Some((pk, body_hash)) = &self.0 else {
+            return Ok(Before::New { forgotten: false });
+        };
+        let found = store.remembered(pk).await?;
+        let forgotten = found.is_some();
+        let made = Remembered::made_before(found, body_hash, call.now())?;
+        Ok(made.map_or(Before::New { forgotten }, Before::Made))
+    }
+
+    /// Remembers the call in the commit that does what it asks.
+    pub fn remember(&self, commit: Commit, call: &Call, made: &str, forgotten: bool) -> Commit {
+        let Some((pk, body_hash)) = &self.0 else {
+            return commit;
+        };
+        let remembered = Remembered {
+            body_hash: body_hash.clone(),
+            made: made.to_owned(),
+            expires_at: call.now().plus(Duration::hours(LIFE_HOURS)),
+        };
+        commit.remember(&RememberedCall { pk: pk.clone(), remembered }, forgotten)
+    }
+}

@@ -1,0 +1,14 @@
+//! `GET /devices/{device_id}`.
+
+use aws::Devices;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+/// Answers with the device and its custom metadata.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
+    let whole = super::wanted(store, &call).await?;
+    Ok(super::shown(&whole, &call))
+}

@@ -1,0 +1,44 @@
+//! `GET /devices`: the administration view.
+
+use std::collections::BTreeSet;
+
+use aws::stores::DeviceFilter;
+use aws::{Devices, Users};
+use domain::UserId;
+use domain::input::Fields;
+use domain::refusal::Failure;
+use domain::search::{QUERY, Query};
+use lambda::{Call, Reply};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with a page of devices, the newest first, deleted ones too until they are purged.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &(impl Devices + Users), call: Call) -> Result<Reply, Failure> {
+    let (paging, (mut filter, search)) = Paging::read(&call, |fields| (read(fields), fields.text("search", QUERY)))?;
+    filter.search = search.as_deref().map(Query::parse).transpose()?;
+    let start = paging.start.clone();
+    let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
+    let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
+    let users = store.users(call.workspace(), &ids).await?;
+    Ok(paging.reply(&page, |device| {
+        views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now())
+    }))
+}
+
+fn read(fields: &mut Fields) -> DeviceFilter {
+    DeviceFilter {
+        user_id: fields.id("user_id", UserId::parse),
+        status: fields.word("status"),
+        device_status: fields.word("device_status"),
+        blocked: fields.boolean("blocked"),
+        platform: fields.word("platform"),
+        push_in_use: fields.boolean("push_in_use"),
+        pending_command: fields.boolean("pending_command"),
+        last_login_before: fields.time("last_login_before"),
+        search: None,
+    }
+}

@@ -1,0 +1,105 @@
+//! `POST /devices`: a phone registers with the code of an invitation.
+
+use aws::rows::CodeOwner;
+use aws::{Commit, Devices, Invitations, PushTokens};
+use domain::DeviceId;
+use domain::device::PushToken;
+use domain::event::Actor;
+use domain::refusal::{Failure, Refusal};
+use domain::registration::{Application, Drawn, Refused, Registration, register};
+use domain::secret::{DeviceCredential, Hash, is_code};
+use lambda::{Reply, Request};
+use lambda_http::http::StatusCode;
+use serde_json::json;
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers 201 with the device and its credential, which is shown this once.
+///
+/// # Errors
+/// See [`register`]; `CodeUnknown` for a code that is nobody's.
+pub async fn handle(
+    store: &(impl Devices + Invitations + PushTokens),
+    request: Request,
+) -> Result<Reply, Failure> {
+    let application = Application::read(request.body()?)?;
+    if !is_code(&application.code) {
+        return Err(Refusal::CodeUnknown.into());
+    }
+    attempts(store, || attempt(store, &request, &application)).await
+}
+
+async fn attempt(
+    store: &(impl Devices + Invitations + PushTokens),
+    request: &Request,
+    application: &Application,
+) -> Result<Reply, Failure> {
+    let owner = store.code_owner(&Hash::of(&application.code)).await?.ok_or(Refusal::CodeUnknown)?;
+    let found = store.registration(&owner, &application.device_identifier).await?.ok_or(Refusal::CodeUnknown)?;
+    let act = request.act(owner.workspace_id, Actor::Invitation(owner.invitation_id));
+    let drawn = Drawn { device_id: DeviceId(request.moment.draw()) };
+    match register(&found, application, &drawn, &act) {
+        Ok(registration) => commit(store, request, &owner, registration).await,
+        Err(Refused { refusal, event }) => {
+            if let Some(event) = event {
+                store.commit(Commit::of(&event)).await?;
+            }
+            Err(refusal.into())
+        }
+    }
+}
+
+async fn commit(
+    store: &(impl Devices + PushTokens),
+    request: &Request,
+    owner: &CodeOwner,
+    registration: Registration,
+) -> Result<Reply, Failure> {
+    let moment = request.moment;
+    let (id, epoch) = (registration.device.after.device_id, registration.device.after.epoch);
+    let credential = DeviceCredential::new(moment.random, owner.workspace_id, id, epoch);
+    let registration = registration.with_credential(credential.hash());
+    let commit = match &registration.event {
+        Some(event) => Commit::of(event),
+        None => Commit::unrecorded(moment.event_id()),
+    };
+    let mut commit = commit
+        .edited(&registration.device)
+        .edited(&registration.claim)
+        .edited(&registration.user)
+        .edited(&registration.invitation);
+    if let Some(replaced) = &registration.replaced {
+        commit = commit.edited(replaced);
+    }
+    if registration.event.is_some() {
+        commit = commit.forget_code(&registration.invitation.after);
+        commit = with_token(store, commit, &registration, request).await?;
+    }
+    store.commit(commit).await?;
+    let name = registration.user.after.name();
+    let device = views::device(&registration.device.after, Some(&name), moment.now);
+    Ok(Reply::json(StatusCode::CREATED, &json!({"device": device, "credential": credential.reveal()})))
+}
+
+/// The commit with the push token that the app has sent, or without the one of before.
+async fn with_token(
+    store: &impl PushTokens,
+    commit: Commit,
+    registration: &Registration,
+    request: &Request,
+) -> Result<Commit, Failure> {
+    let device = &registration.device.after;
+    let before = match &registration.device.before {
+        Some(known) => store.push_token(known.workspace_id, known.device_id).await?,
+        None => None,
+    };
+    let token = registration.token.clone();
+    let after = token.map(|token| PushToken::given(device, token, before.as_ref(), request.moment.now));
+    Ok(match (before, after) {
+        (Some(before), Some(after)) => commit.edit(&before, &after),
+        (Some(before), None) => commit.delete(&before),
+        (None, Some(after)) => commit.put(&after),
+        (None, None) => commit,
+    })
+}

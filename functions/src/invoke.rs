@@ -1,0 +1,101 @@
+//! What Lambda does with an event: from its JSON to the operation, and back.
+
+use std::panic::AssertUnwindSafe;
+
+use chrono::{DateTime, Utc};
+use domain::Time;
+use domain::refusal::Failure;
+use futures::FutureExt as _;
+use lambda::logging::Chain;
+use lambda::{Reply, Request, authenticate, problem};
+use lambda_http::http::StatusCode;
+use serde_json::Value;
+
+use crate::operations::{Entry, Operation};
+use crate::triggers::Run;
+use crate::world::World;
+
+/// Runs an operation on an event: of an HTTP API (payload format 2.0) for those with a route, of
+/// its own trigger for the others. `deadline` is when Lambda would end the run.
+///
+/// # Errors
+/// What makes Lambda try the event again, or count it as failed. An operation with a route never
+/// fails: whatever goes wrong is told in its reply.
+pub async fn invoke(
+    operation: &'static Operation,
+    world: &World,
+    event: Value,
+    deadline: DateTime<Utc>,
+) -> Result<Value, lambda_runtime::Error> {
+    match operation.entry {
+        Entry::Internal(run) => {
+            let moment = world.moment();
+            let request_id = moment.draw().to_string();
+            let answer = run(world, Run { operation: operation.name, moment, request_id, event, deadline: Time::from(deadline) }).await;
+            answer.map_err(|failure| {
+                tracing::error!(operation = operation.name, error = %Chain(&failure), "the run failed");
+                Box::from(failure)
+            })
+        }
+        _ => Ok(over_http(operation, world, event).await),
+    }
+}
+
+async fn over_http(operation: &'static Operation, world: &World, event: Value) -> Value {
+    let request = match Request::read(operation.name, world.moment(), event) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
+            return problem::internal("").into_event("");
+        }
+    };
+    let request_id = request.request_id.clone();
+    // A panic is a fault of ours like any other: this request fails, the next one is served.
+    let answer = AssertUnwindSafe(answer(operation, world, request)).catch_unwind().await;
+    let reply = match answer {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(failure)) => {
+            log(operation, &request_id, &failure);
+            problem::reply(&failure, &request_id)
+        }
+        Err(_) => {
+            tracing::error!(operation = operation.name, request.id = request_id, "the operation panicked");
+            problem::internal(&request_id)
+        }
+    };
+    served(operation, &request_id, reply.status);
+    reply.into_event(&request_id)
+}
+
+async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {
+    match operation.entry {
+        Entry::Admin(permission, run) => {
+            let issuer = world.settings.issuer.as_ref();
+            let call = authenticate(request, permission, issuer, world.table()?).await?;
+            run(world, call).await
+        }
+        Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
+            request.check_size()?;
+            run(world, request).await
+        }
+        Entry::Internal(_) => Err(Failure::internal("routing", "this operation has no route")),
+    }
+}
+
+fn log(operation: &Operation, request_id: &str, failure: &Failure) {
+    match failure {
+        Failure::Refused(refusal) => {
+            tracing::info!(operation = operation.name, request.id = request_id, code = refusal.code(), "refused");
+        }
+        Failure::LostRace | Failure::Unavailable { .. } => {
+            tracing::warn!(operation = operation.name, request.id = request_id, error = %Chain(failure), "unavailable");
+        }
+        Failure::Internal { .. } => {
+            tracing::error!(operation = operation.name, request.id = request_id, error = %Chain(failure), "failed");
+        }
+    }
+}
+
+fn served(operation: &Operation, request_id: &str, status: StatusCode) {
+    tracing::info!(operation = operation.name, request.id = request_id, status = status.as_u16(), "served");
+}

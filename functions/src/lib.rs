@@ -1,0 +1,23 @@
+//! Every operation of Handset. The files are the table of contents: one for each operation, which
+//! is one Lambda.
+//!
+//! Invariant: an operation reads, lets `domain` decide, and commits. It holds no rule of its own,
+//! and touches no more than its signature names.
+
+pub mod access;
+mod attempts;
+pub mod devices;
+mod invoke;
+pub mod operations;
+mod pages;
+mod paging;
+mod settings;
+pub mod triggers;
+pub mod users;
+mod views;
+mod world;
+
+pub use invoke::invoke;
+pub use operations::{Entry, OPERATIONS, Operation, operation};
+pub use settings::{Settings, SettingsError};
+pub use world::{Clock, World};

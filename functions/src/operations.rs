@@ -1,0 +1,107 @@
+//! The one table of operations: each with the callers that it takes. A handler that is not in it
+//! does not exist, and `tests/` holds it against `template.yaml`.
+
+use domain::access::{Access, Permission as P};
+use domain::refusal::Failure;
+use futures::future::BoxFuture;
+use lambda::{Call, Reply, Request};
+use serde_json::Value;
+
+use crate::triggers::{self, Run};
+use crate::world::World;
+use crate::{access, devices, pages, users};
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
+
+/// How an operation is entered, and by whom.
+#[derive(Clone, Copy)]
+pub enum Entry {
+    /// By a key or a member with a permission.
+    Admin(P, for<'a> fn(&'a World, Call) -> Answer<'a, Reply>),
+    /// By a device, with its own credential.
+    Device(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
+    /// By whoever has a code.
+    Code(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
+    /// By anyone.
+    Public(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
+    /// By AWS alone.
+    Internal(for<'a> fn(&'a World, Run) -> Answer<'a, Value>),
+}
+
+/// An operation: one Lambda.
+pub struct Operation {
+    /// Its name, the same everywhere.
+    pub name: &'static str,
+    /// How it is entered.
+    pub entry: Entry,
+}
+
+impl Operation {
+    /// Whom it takes.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        match self.entry {
+            Entry::Admin(permission, _) => Access::Permission(permission),
+            Entry::Device(_) => Access::Device,
+            Entry::Code(_) => Access::Code,
+            Entry::Public(_) => Access::Public,
+            Entry::Internal(_) => Access::Internal,
+        }
+    }
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operation").field("name", &self.name).field("access", &self.access()).finish()
+    }
+}
+
+/// The operation of a name.
+#[must_use]
+pub fn operation(name: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+const fn of(name: &'static str, entry: Entry) -> Operation {
+    Operation { name, entry }
+}
+
+/// Every operation.
+pub static OPERATIONS: &[Operation] = &[
+    // devices
+    of("register-device", Entry::Code(|w, r| Box::pin(async move { devices::register_device::handle(w.table()?, r).await }))),
+    of("check-in-device", Entry::Device(|w, r| Box::pin(async move { devices::check_in_device::handle(w.table()?, r).await }))),
+    of("list-devices", Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { devices::list_devices::handle(w.table()?, c).await }))),
+    of("get-device", Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { devices::get_device::handle(w.table()?, c).await }))),
+    of("update-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::update_device::handle(w.table()?, c).await }))),
+    of("block-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::block_device::handle(w.table()?, c).await }))),
+    of("unblock-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::unblock_device::handle(w.table()?, c).await }))),
+    of("delete-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::delete_device::handle(w.table()?, c, w.settings.retention).await }))),
+    // users
+    of("create-user", Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::create_user::handle(w.table()?, c).await }))),
+    of("get-user", Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_user::handle(w.table()?, c).await }))),
+    of("list-users", Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::list_users::handle(w.table()?, c).await }))),
+    of("invite-user", Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::invite_user::handle(w.table()?, c, w.settings.invitation_life).await }))),
+    of("open-invitation", Entry::Code(|w, r| Box::pin(async move { users::open_invitation::handle(w.table()?, r, w.public_url()?, &w.settings.app).await }))),
+    // access
+    of("list-events", Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { access::list_events::handle(w.table()?, c).await }))),
+    of("create-key", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::create_key::handle(w.table()?, c).await }))),
+    of("list-keys", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::list_keys::handle(w.table()?, c).await }))),
+    of("revoke-key", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::revoke_key::handle(w.table()?, c).await }))),
+    of("add-member", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::add_member::handle(w.table()?, c).await }))),
+    of("list-members", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::list_members::handle(w.table()?, c).await }))),
+    of("remove-member", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::remove_member::handle(w.table()?, c).await }))),
+    of("create-workspace", Entry::Internal(|w, r| Box::pin(async move { access::create_workspace::handle(w.table()?, r).await }))),
+    // pages
+    of("app-links", Entry::Public(|w, r| Box::pin(async move { pages::app_links::handle(&w.settings.app, &r) }))),
+    of("not-found", Entry::Public(|_, r| Box::pin(async move { pages::not_found::handle(&r) }))),
+    // triggers
+    of("publish-events", Entry::Internal(|w, r| Box::pin(async move { triggers::publish_events::handle(w.topic()?, r).await }))),
+    of("republish-events", Entry::Internal(|w, r| Box::pin(async move { triggers::republish_events::handle(w.table()?, w.topic()?, r).await }))),
+    of("notify-device", Entry::Internal(|w, r| Box::pin(async move { triggers::notify_device::handle(w.table()?, w.pusher(), r).await }))),
+    of("send-message", Entry::Internal(|w, r| Box::pin(async move { triggers::send_message::handle(w.table()?, w.mailer()?, w.public_url()?, r).await }))),
+    of("record-feedback", Entry::Internal(|w, r| Box::pin(async move { triggers::record_feedback::handle(w.table()?, r).await }))),
+    of("run-due", Entry::Internal(|w, r| Box::pin(async move { triggers::run_due::handle(w.table()?, w.pusher(), r).await }))),
+    of("purge-deleted", Entry::Internal(|w, r| Box::pin(async move { triggers::purge_deleted::handle(w.table()?, w.pusher(), r).await }))),
+    of("refresh-issuer-keys", Entry::Internal(|w, r| Box::pin(async move { triggers::refresh_issuer_keys::handle(w.table()?, w.settings.issuer.as_ref(), r).await }))),
+];

@@ -1,0 +1,39 @@
+//! `GET /.well-known/…`: the two files by which phones learn that our links open the app.
+
+use domain::refusal::{Failure, Refusal};
+use lambda::{Reply, Request};
+use lambda_http::http::{HeaderName, StatusCode};
+use serde_json::{Value, json};
+
+use crate::settings::App;
+
+/// Answers with Apple's file or Google's, by the path.
+///
+/// # Errors
+/// `RouteNotFound` if the platform's app is not set up.
+pub fn handle(app: &App, request: &Request) -> Result<Reply, Failure> {
+    let file = if request.raw_path.ends_with("/assetlinks.json") { android(app) } else { apple(app) };
+    let file = file.ok_or(Refusal::RouteNotFound)?;
+    let reply = Reply::new(StatusCode::OK, "application/json", file.to_string());
+    Ok(reply.with(HeaderName::from_static("cache-control"), "public, max-age=3600"))
+}
+
+/// "Supporting associated domains", Apple Developer Documentation.
+fn apple(app: &App) -> Option<Value> {
+    let id = app.ios_app_id.as_ref()?;
+    let components = [json!({"/": "/i/*", "comment": "invitations"}), json!({"/": "/r/*", "comment": "deployments"})];
+    Some(json!({"applinks": {"details": [{"appIDs": [id], "components": components}]}}))
+}
+
+/// "Verify Android App Links", Android Developers.
+fn android(app: &App) -> Option<Value> {
+    let package = app.android_package.as_ref()?;
+    Some(json!([{
+        "relation": ["delegate_permission/common.handle_all_urls"],
+        "target": {
+            "namespace": "android_app",
+            "package_name": package,
+            "sha256_cert_fingerprints": app.android_fingerprints,
+        },
+    }]))
+}

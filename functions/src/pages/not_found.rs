@@ -1,0 +1,60 @@
+//! `$default`: whatever no route takes.
+
+use domain::refusal::{Failure, Refusal};
+use lambda::{Reply, Request, problem};
+use lambda_http::http::{HeaderName, HeaderValue};
+
+/// The paths that have a route, each with its methods. `tests/` holds this list against
+/// `template.yaml`, which is the routing table.
+pub const ROUTES: &[(&str, &[&str])] = &[
+    ("/.well-known/apple-app-site-association", &["GET"]),
+    ("/.well-known/assetlinks.json", &["GET"]),
+    ("/devices", &["GET", "POST"]),
+    ("/devices/me/check-in", &["POST"]),
+    ("/devices/{device_id}", &["DELETE", "GET", "PATCH"]),
+    ("/devices/{device_id}/block", &["POST"]),
+    ("/devices/{device_id}/unblock", &["POST"]),
+    ("/events", &["GET"]),
+    ("/i/{code}", &["GET", "POST"]),
+    ("/keys", &["GET", "POST"]),
+    ("/keys/{key_id}", &["DELETE"]),
+    ("/members", &["GET", "POST"]),
+    ("/members/{member_id}", &["DELETE"]),
+    ("/users", &["GET", "POST"]),
+    ("/users/{user_id}", &["GET"]),
+    ("/users/{user_id}/invite", &["POST"]),
+];
+
+/// Answers 405 with `Allow` for a path that exists with other methods, else 404.
+///
+/// # Errors
+/// `RouteNotFound`.
+pub fn handle(request: &Request) -> Result<Reply, Failure> {
+    let Some((_, methods)) = ROUTES.iter().find(|(route, _)| matches(route, &request.raw_path)) else {
+        return Err(Refusal::RouteNotFound.into());
+    };
+    let mut reply = problem::reply(&Refusal::MethodNotAllowed.into(), &request.request_id);
+    if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
+        reply.headers.push((HeaderName::from_static("allow"), allowed));
+    }
+    Ok(reply)
+}
+
+fn matches(route: &str, path: &str) -> bool {
+    let (route, path): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), path.split('/').collect());
+    let same = |(part, actual): (&&str, &&str)| part == actual || (part.starts_with('{') && !actual.is_empty());
+    route.len() == path.len() && route.iter().zip(&path).all(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_matched_part_by_part() {
+        assert!(matches("/devices/{device_id}/block", "/devices/1/block"));
+        for path in ["/devices//block", "/devices/1/block/", "/devices/1", "/users/1/block"] {
+            assert!(!matches("/devices/{device_id}/block", path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Lists: `limit`, `cursor`, and the shape `{items, next_cursor}`.
+
+use aws::{Page, Position};
+use domain::cursor;
+use domain::input::Fields;
+use domain::refusal::Refusal;
+use lambda::{Call, Reply};
+use serde_json::{Value, json};
+
+/// The most items of a page.
+pub(crate) const LIMIT_MOST: i64 = 100;
+const LIMIT_DEFAULT: i64 = 50;
+
+/// Which page of a list is asked for.
+#[derive(Debug)]
+pub(crate) struct Paging {
+    /// How many items.
+    pub limit: usize,
+    /// From where on.
+    pub start: Option<Position>,
+    scope: String,
+}
+
+impl Paging {
+    /// Reads the parameters of a page beside those of the list itself; `read` takes these.
+    ///
+    /// # Errors
+    /// Every fault of the query; `CursorInvalid`.
+    pub fn read<T>(call: &Call, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), Refusal> {
+        let mut fields = call.request.query()?;
+        let limit = fields.integer("limit", 1, LIMIT_MOST).unwrap_or(LIMIT_DEFAULT);
+        let cursor = fields.value("cursor");
+        let filter = read(&mut fields);
+        fields.finish().map_err(Refusal::Invalid)?;
+        let scope = scope(call)?;
+        let start = cursor.as_ref().and_then(Value::as_str).map(|cursor| {
+            let bytes = cursor::open(&scope, cursor)?;
+            Position::from_bytes(&bytes).ok_or(Refusal::CursorInvalid)
+        });
+        let limit = usize::try_from(limit).unwrap_or(1);
+        Ok((Self { limit, start: start.transpose()?, scope }, filter))
+    }
+
+    /// The reply of a page.
+    pub fn reply<T>(&self, page: &Page<T>, view: impl Fn(&T) -> Value) -> Reply {
+        let next = page.next.as_ref().map(|position| cursor::seal(&self.scope, &position.to_bytes()));
+        Reply::ok(&json!({"items": page.items.iter().map(view).collect::<Vec<_>>(), "next_cursor": next}))
+    }
+}
+
+/// A cursor belongs to a workspace, a list and its filters; how many items a page has may change.
+fn scope(call: &Call) -> Result<String, Refusal> {
+    let mut pairs = call.request.query_pairs()?;
+    pairs.retain(|(name, value)| !matches!(name.as_str(), "limit" | "cursor") && !value.is_empty());
+    pairs.sort();
+    Ok(json!([call.workspace(), call.request.operation, pairs]).to_string())
+}

@@ -1,0 +1,152 @@
+//! What an operation is told by its environment. `template.yaml` gives each the variables that it
+//! needs, and no others.
+
+use std::fmt;
+
+use aws::TableNames;
+use aws_credential_types::Credentials;
+use chrono::Duration;
+use lambda::Issuer;
+use thiserror::Error;
+
+/// What the environment says.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where AWS is.
+    pub region: String,
+    /// The rights that Lambda gives.
+    pub credentials: Credentials,
+    /// The tables, for those that touch them.
+    pub tables: Option<TableNames>,
+    /// The topic `events`.
+    pub events_topic: Option<String>,
+    /// The product's own address, without a slash at its end.
+    pub public_url: Option<String>,
+    /// The address that e-mails come from.
+    pub sender: Option<String>,
+    /// SES's configuration set.
+    pub configuration_set: Option<String>,
+    /// The SNS platform applications.
+    pub applications: Applications,
+    /// The issuer of admins' tokens.
+    pub issuer: Option<Issuer>,
+    /// The app's links.
+    pub app: App,
+    /// How long deleted devices are kept.
+    pub retention: Duration,
+    /// How long an invitation counts.
+    pub invitation_life: Duration,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+/// The SNS platform applications; a platform without one gets no pushes.
+#[derive(Clone, Debug, Default)]
+pub struct Applications {
+    /// For iOS.
+    pub ios: Option<String>,
+    /// For Android.
+    pub android: Option<String>,
+}
+
+/// How phones find and open the app.
+#[derive(Clone, Debug, Default)]
+pub struct App {
+    /// Apple's name of the app: team and bundle.
+    pub ios_app_id: Option<String>,
+    /// Google's name of the app.
+    pub android_package: Option<String>,
+    /// SHA-256 fingerprints of the certificates that sign the Android app.
+    pub android_fingerprints: Vec<String>,
+    /// Where the iOS app is to be had.
+    pub ios_store: Option<String>,
+    /// Where the Android app is to be had.
+    pub android_store: Option<String>,
+    /// The scheme of links that open the app.
+    pub scheme: String,
+}
+
+/// The environment is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the environment variable {name} {fault}")]
+pub struct SettingsError {
+    name: &'static str,
+    fault: &'static str,
+}
+
+impl Settings {
+    /// Reads the settings. An empty variable is like one that is not set.
+    ///
+    /// # Errors
+    /// The first variable that does not hold what it should.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let text = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let days = |name: &'static str, default: i64| match text(name).map(|value| value.parse::<i64>()) {
+            None => Ok(Duration::days(default)),
+            Some(Ok(days)) if (1..=3650).contains(&days) => Ok(Duration::days(days)),
+            Some(_) => Err(SettingsError { name, fault: "must be a number of days from 1 to 3650" }),
+        };
+        let tables = text("TABLE").map(|main| TableNames { main, secrets: text("SECRETS_TABLE").unwrap_or_default() });
+        let issuer = text("OIDC_ISSUER").zip(text("OIDC_AUDIENCE")).map(|(url, audience)| Issuer { url, audience });
+        let fingerprints = text("ANDROID_CERT_FINGERPRINTS").unwrap_or_default();
+        Ok(Self {
+            region: text("AWS_REGION").ok_or(SettingsError { name: "AWS_REGION", fault: "is not set" })?,
+            credentials: Credentials::new(
+                text("AWS_ACCESS_KEY_ID").unwrap_or_default(),
+                text("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
+                text("AWS_SESSION_TOKEN"),
+                None,
+                "lambda",
+            ),
+            tables,
+            events_topic: text("EVENTS_TOPIC_ARN"),
+            public_url: text("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            sender: text("SENDER"),
+            configuration_set: text("CONFIGURATION_SET"),
+            applications: Applications {
+                ios: text("IOS_PLATFORM_APPLICATION_ARN"),
+                android: text("ANDROID_PLATFORM_APPLICATION_ARN"),
+            },
+            issuer,
+            app: App {
+                ios_app_id: text("IOS_APP_ID"),
+                android_package: text("ANDROID_PACKAGE"),
+                android_fingerprints: fingerprints
+                    .split(',')
+                    .map(|fingerprint| fingerprint.trim().to_owned())
+                    .filter(|fingerprint| !fingerprint.is_empty())
+                    .collect(),
+                ios_store: text("IOS_STORE_URL"),
+                android_store: text("ANDROID_STORE_URL"),
+                scheme: text("APP_LINK_SCHEME").unwrap_or_else(|| "handset".to_owned()),
+            },
+            retention: days("RETENTION_DAYS", 30)?,
+            invitation_life: days("INVITATION_DAYS", 7)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_is_like_none_and_a_wrong_one_is_named() {
+        let read = |days: &'static str| {
+            Settings::from_variables(move |name| match name {
+                "AWS_REGION" => Some("eu-central-1".to_owned()),
+                "RETENTION_DAYS" => Some(days.to_owned()),
+                "SENDER" => Some(String::new()),
+                _ => None,
+            })
+        };
+        let settings = read("14").unwrap();
+        assert_eq!((settings.retention, settings.sender), (Duration::days(14), None));
+        assert_eq!(read("soon").unwrap_err().name, "RETENTION_DAYS");
+        assert_eq!(Settings::from_variables(|_| None).unwrap_err().name, "AWS_REGION");
+    }
+}

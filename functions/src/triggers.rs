@@ -1,0 +1,77 @@
+//! What AWS sets off: the table's stream, topics, a queue, and schedules.
+
+mod endpoint;
+mod invitation_mail;
+pub mod notify_device;
+pub mod publish_events;
+pub mod purge_deleted;
+pub mod record_feedback;
+pub mod refresh_issuer_keys;
+pub mod republish_events;
+pub mod run_due;
+pub mod send_message;
+
+use domain::event::{Act, Actor};
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use domain::{Time, WorkspaceId};
+use lambda::Moment;
+use serde_json::{Value, json};
+
+/// One run of an operation that AWS sets off.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The operation.
+    pub operation: &'static str,
+    /// When, and chance.
+    pub moment: Moment,
+    /// The identifier under which its events are recorded.
+    pub request_id: String,
+    /// What it was set off with.
+    pub event: Value,
+    /// When Lambda would end it.
+    pub deadline: Time,
+}
+
+impl Run {
+    /// A new act of Handset itself, with an event of its own.
+    #[must_use]
+    pub fn act(&self, workspace_id: WorkspaceId) -> Act {
+        Act {
+            event_id: self.moment.event_id(),
+            workspace_id,
+            at: self.moment.now,
+            actor: Actor::System,
+            operation: self.operation,
+            request_id: self.request_id.clone(),
+            address: None,
+        }
+    }
+
+    /// The event's fields.
+    ///
+    /// # Errors
+    /// A fault if it is no JSON object.
+    pub fn fields(&self) -> Result<Fields, Refusal> {
+        match &self.event {
+            Value::Object(fields) => Ok(Fields::of_json(fields.clone())),
+            _ => Err(Refusal::field("", "wrong_type", "the event must be a JSON object")),
+        }
+    }
+
+    /// The records of a batch.
+    fn records(&self) -> impl Iterator<Item = &Value> {
+        self.event.get("Records").and_then(Value::as_array).into_iter().flatten()
+    }
+}
+
+/// The answer to a batch: which of its records are to come again.
+fn again(identifiers: impl IntoIterator<Item = String>) -> Value {
+    let failures: Vec<Value> = identifiers.into_iter().map(|id| json!({"itemIdentifier": id})).collect();
+    json!({"batchItemFailures": failures})
+}
+
+/// The event that an SNS message carries.
+fn published(message: &str) -> Result<domain::event::Event, Failure> {
+    serde_json::from_str(message).map_err(|e| Failure::internal("reading a published event", e))
+}

@@ -1,0 +1,81 @@
+//! A device's SNS endpoint follows its push token.
+
+use aws::{Commit, Devices, Endpoints, PushError, PushTokens};
+use domain::device::{Device, PushToken};
+use domain::push::{PushReason, endpoint_impossible, endpoint_made};
+use domain::refusal::Failure;
+use domain::{DeviceId, WorkspaceId};
+
+use crate::triggers::Run;
+
+/// Makes or mends the endpoint of a device's push token, and settles what the device's row says of
+/// it. A new token gets an endpoint of its own; the one before goes when no device holds it.
+///
+/// # Errors
+/// `Unavailable` if SNS does not answer; the token stays due.
+pub(crate) async fn settle(
+    store: &(impl Devices + PushTokens),
+    endpoints: &impl Endpoints,
+    run: &Run,
+    workspace: WorkspaceId,
+    id: DeviceId,
+) -> Result<(), Failure> {
+    let (device, token) = (store.device(workspace, id).await?, store.push_token(workspace, id).await?);
+    let (Some(device), Some(token)) = (device, token) else {
+        return Ok(());
+    };
+    if token.mend_at.is_none() {
+        return Ok(());
+    }
+    let act = run.act(workspace);
+    let changed = match found(endpoints, &device, &token).await? {
+        Found::Endpoint(endpoint) => {
+            if let Some(old) = device.push_endpoint.as_deref().filter(|old| *old != endpoint) {
+                release(store, endpoints, &device, old).await?;
+            }
+            endpoint_made(&device, endpoint, &act)
+        }
+        Found::Nothing(reason) => endpoint_impossible(&device, reason, &act),
+    };
+    let settled = PushToken { mend_at: None, ..token.clone() };
+    let commit = match &changed {
+        Some((after, event)) => Commit::of(event).edit(&device, after),
+        None => Commit::unrecorded(run.moment.event_id()),
+    };
+    store.commit(commit.edit(&token, &settled)).await
+}
+
+enum Found {
+    Endpoint(String),
+    Nothing(PushReason),
+}
+
+async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -> Result<Found, Failure> {
+    let Some(application) = endpoints.application(device.platform) else {
+        return Ok(Found::Nothing(PushReason::PlatformOff));
+    };
+    match endpoints.endpoint(application, &token.token).await {
+        Ok(endpoint) => Ok(Found::Endpoint(endpoint)),
+        Err(PushError::Refused(_)) => Ok(Found::Nothing(PushReason::TokenRefused)),
+        Err(error) => Err(Failure::unavailable("SNS", error)),
+    }
+}
+
+/// Removes an endpoint that no other device holds. It goes before the row that names it, so that
+/// a run that ends between the two leaves nothing behind that nobody knows of.
+///
+/// # Errors
+/// `Unavailable` if SNS does not answer.
+pub(crate) async fn release(
+    store: &impl PushTokens,
+    endpoints: &impl Endpoints,
+    device: &Device,
+    endpoint: &str,
+) -> Result<(), Failure> {
+    let holders = store.endpoint_holders(endpoint).await?;
+    let own = (device.workspace_id, device.device_id);
+    if holders.iter().any(|holder| *holder != own) {
+        return Ok(());
+    }
+    endpoints.remove(endpoint).await.map_err(|e| Failure::unavailable("SNS", e))
+}

@@ -1,0 +1,94 @@
+//! The topic `events`: keeps the device's endpoint in step with its token, and wakes the app.
+
+use aws::stores::Taken;
+use aws::{Commit, Devices, Endpoints, Leases, PushError, PushTokens, Wake};
+use chrono::Duration;
+use domain::event::{Event, EventType};
+use domain::refusal::Failure;
+use domain::{DeviceId, WorkspaceId};
+use serde_json::{Value, json};
+
+use crate::attempts::attempts;
+use crate::triggers::{Run, endpoint, published};
+
+/// Shorter than the minute that Lambda waits before it tries an asynchronous event again.
+const HOLD: Duration = Duration::seconds(50);
+
+/// What an event asks for.
+enum Task {
+    /// The device has a token that is new to us.
+    Settle,
+    /// The device should check in soon.
+    Wake,
+}
+
+/// Answers with nothing.
+///
+/// # Errors
+/// `Unavailable`: Lambda tries again, and after its tries `run-due` still settles the token.
+pub async fn handle(
+    store: &(impl Devices + PushTokens + Leases),
+    endpoints: &impl Endpoints,
+    run: Run,
+) -> Result<Value, Failure> {
+    for record in run.records() {
+        let event = published(record["Sns"]["Message"].as_str().unwrap_or_default())?;
+        if let (Some(task), Some(device)) = (task(&event), event.device_id) {
+            perform(store, endpoints, &run, &event, device, &task).await?;
+        }
+    }
+    Ok(json!({}))
+}
+
+fn task(event: &Event) -> Option<Task> {
+    match event.event_type {
+        EventType::DeviceRegistered | EventType::DeviceReEnrolled => Some(Task::Settle),
+        EventType::DeviceUpdated | EventType::DeviceConfirmed => {
+            event.changed_fields.iter().any(|field| field == "push_token").then_some(Task::Settle)
+        }
+        EventType::DeviceBlocked | EventType::DeviceUnblocked | EventType::DeviceDeleted => Some(Task::Wake),
+        _ => None,
+    }
+}
+
+async fn perform(
+    store: &(impl Devices + PushTokens + Leases),
+    endpoints: &impl Endpoints,
+    run: &Run,
+    event: &Event,
+    device: DeviceId,
+    task: &Task,
+) -> Result<(), Failure> {
+    let workspace = event.workspace_id;
+    match task {
+        // The token's own row says whether there is still something to do.
+        Task::Settle => attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await,
+        Task::Wake => {
+            let draw = run.moment.event_id();
+            let taken = store.take(run.operation, event.event_id, HOLD, run.moment.now, draw).await?;
+            let Taken::Yes(lease) = taken else {
+                return Ok(());
+            };
+            wake(store, endpoints, workspace, device, event).await?;
+            store.commit(Commit::unrecorded(run.moment.event_id()).done(&lease, run.moment.now)).await
+        }
+    }
+}
+
+/// Wakes a device that pushes reach. That one no longer can is reported by SNS on its own.
+async fn wake(
+    store: &impl Devices,
+    endpoints: &impl Endpoints,
+    workspace: WorkspaceId,
+    id: DeviceId,
+    event: &Event,
+) -> Result<(), Failure> {
+    let device = store.device(workspace, id).await?.filter(|device| device.push.reason.in_use());
+    let Some(endpoint) = device.and_then(|device| device.push_endpoint) else {
+        return Ok(());
+    };
+    match endpoints.wake(&endpoint, &Wake { event_type: event.event_type.as_str() }).await {
+        Ok(()) | Err(PushError::Disabled | PushError::Gone | PushError::Refused(_)) => Ok(()),
+        Err(error) => Err(Failure::unavailable("SNS", error)),
+    }
+}

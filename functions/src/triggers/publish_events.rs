@@ -1,0 +1,59 @@
+//! The table's stream: publishes each event row to the topic `events`.
+
+use aws::Topic;
+use domain::event::Event;
+use domain::refusal::Failure;
+use lambda::logging::Chain;
+use serde_json::{Value, json};
+
+use crate::triggers::{Run, again};
+
+/// Answers with the first record that is to come again; the stream gives it and all that follow
+/// once more, so that nothing is lost and the order stays. A row that cannot be read stops the
+/// stream there, and the alarm on its age calls for help: passing it over would lose it.
+///
+/// # Errors
+/// None: what fails is in the answer.
+pub async fn handle(topic: &impl Topic, run: Run) -> Result<Value, Failure> {
+    let records: Vec<&Value> = run.records().collect();
+    let mut events = Vec::new();
+    let mut failed = None;
+    for record in &records {
+        match event_of(record) {
+            Ok(Some(event)) => events.push((sequence(record), event)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(operation = run.operation, error = %Chain(&error), "an event row cannot be read");
+                failed = Some(sequence(record));
+                break;
+            }
+        }
+    }
+    let (sequences, events): (Vec<String>, Vec<Event>) = events.into_iter().unzip();
+    match topic.publish(&events).await {
+        Ok(not_taken) => {
+            if let Some(first) = not_taken.into_iter().min() {
+                failed = sequences.get(first).cloned();
+            }
+        }
+        Err(error) => {
+            tracing::warn!(operation = run.operation, error = %Chain(&error), "events were not published");
+            failed = sequences.first().cloned();
+        }
+    }
+    Ok(failed.map_or_else(|| json!({"batchItemFailures": []}), |sequence| again([sequence])))
+}
+
+fn sequence(record: &Value) -> String {
+    record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The event of a record; `None` for a record that is not of a new event row.
+fn event_of(record: &Value) -> Result<Option<Event>, Failure> {
+    let image = &record["dynamodb"]["NewImage"];
+    let is_event = image["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("EVENT#"));
+    if record["eventName"] != "INSERT" || !is_event {
+        return Ok(None);
+    }
+    aws::event_of_image(image.clone()).map(Some)
+}

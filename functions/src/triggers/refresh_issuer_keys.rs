@@ -1,0 +1,41 @@
+//! Each quarter of an hour: the public keys by which admins' tokens are verified.
+
+use aws::{Issuer as IssuerStore, Outside};
+use domain::access::IssuerKeys;
+use domain::refusal::Failure;
+use lambda::{Issuer, read_issuer_keys};
+use serde_json::{Value, json};
+
+use crate::triggers::Run;
+
+/// Answers with how many keys there are. Where they cannot be had, the older ones stay.
+///
+/// # Errors
+/// `Unavailable` if the issuer does not answer, or not as OpenID Connect Discovery 1.0 says.
+pub async fn handle(store: &impl IssuerStore, issuer: Option<&Issuer>, run: Run) -> Result<Value, Failure> {
+    let Some(issuer) = issuer else {
+        return Ok(json!({"keys": 0}));
+    };
+    let outside = Outside::new()?;
+    let configuration = page(&outside, &format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'))).await?;
+    let keys_url = configuration["jwks_uri"].as_str().filter(|url| url.starts_with("https://"));
+    let same = configuration["issuer"].as_str() == Some(&issuer.url);
+    let keys_url = keys_url.filter(|_| same).ok_or_else(|| unusable("its configuration names no key set"))?;
+    let keys = read_issuer_keys(&page(&outside, keys_url).await?);
+    if keys.is_empty() {
+        return Err(unusable("its key set has no key that can verify"));
+    }
+    let count = keys.len();
+    let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.moment.now };
+    store.keep_issuer_keys(&kept).await?;
+    Ok(json!({"keys": count}))
+}
+
+async fn page(outside: &Outside, url: &str) -> Result<Value, Failure> {
+    let bytes = outside.get(url).await?;
+    serde_json::from_slice(&bytes).map_err(|e| Failure::unavailable("the issuer", e))
+}
+
+fn unusable(why: &'static str) -> Failure {
+    Failure::unavailable("the issuer", why)
+}

@@ -1,0 +1,72 @@
+//! Publishes a range of time again. There is no route: IAM says who may invoke it.
+
+use aws::stores::EventFilter;
+use aws::{Events, Position, Topic};
+use chrono::Duration;
+use domain::refusal::{Failure, Refusal};
+use domain::{Time, WorkspaceId};
+use serde_json::{Value, json};
+
+use crate::triggers::Run;
+
+/// Time left for the answer, before Lambda ends the run.
+const RESERVE: Duration = Duration::seconds(10);
+const PAGE: usize = 100;
+
+/// Takes `{workspace_id, since, until}` and answers with `{published, until}`: the newest are
+/// published first, and where `until` is not null, the run's time was over and the events before
+/// that moment are still to be published, by another run. Consumers know what they have done, so
+/// publishing again is safe.
+///
+/// # Errors
+/// Every fault of the event; `Unavailable`.
+pub async fn handle(store: &impl Events, topic: &impl Topic, run: Run) -> Result<Value, Failure> {
+    let mut fields = run.fields()?;
+    let workspace = fields.id("workspace_id", WorkspaceId::parse);
+    let since = fields.time("since");
+    let until = fields.time("until");
+    for (name, missing) in
+        [("workspace_id", workspace.is_none()), ("since", since.is_none()), ("until", until.is_none())]
+    {
+        if missing && fields.value(name).is_none() {
+            fields.fault(name, "missing", "is required");
+        }
+    }
+    fields.finish().map_err(Refusal::Invalid)?;
+    let (Some(workspace), Some(since), Some(until)) = (workspace, since, until) else {
+        return Err(Refusal::Invalid(Vec::new()).into());
+    };
+    let filter = EventFilter { device_id: None, user_id: None, event_type: None, since, until };
+    publish(store, topic, &run, workspace, &filter).await
+}
+
+async fn publish(
+    store: &impl Events,
+    topic: &impl Topic,
+    run: &Run,
+    workspace: WorkspaceId,
+    filter: &EventFilter,
+) -> Result<Value, Failure> {
+    let mut start: Option<Position> = None;
+    let mut published = 0;
+    let mut oldest: Option<Time> = None;
+    // The work of a page is far shorter than the reserve; pages are counted against a limit that
+    // the run's time allows, since no clock is read within a run.
+    let pages = (run.deadline.minus(RESERVE).millis() - run.moment.now.millis()).max(0) / PAGE_MILLIS;
+    for _ in 0..=pages {
+        let page = store.list_events(workspace, filter, PAGE, start).await?;
+        if !topic.publish(&page.items).await?.is_empty() {
+            return Err(Failure::unavailable("SNS", "some events were not taken"));
+        }
+        published += page.items.len();
+        oldest = page.items.last().map(|event| event.created_at).or(oldest);
+        start = page.next;
+        if start.is_none() {
+            return Ok(json!({"published": published, "until": null}));
+        }
+    }
+    Ok(json!({"published": published, "until": oldest}))
+}
+
+/// More than a page of a hundred events takes, in milliseconds.
+const PAGE_MILLIS: i64 = 2_000;

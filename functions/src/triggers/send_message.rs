@@ -1,0 +1,134 @@
+//! The queue on the topic `events`: sends what has to be sent.
+
+use aws::stores::Taken;
+use aws::{Commit, Invitations, Leases, Mail, MailError, Secrets, Users};
+use chrono::Duration;
+use domain::event::{Event, EventType};
+use domain::invitation::{Delivery, DeliveryState, Invitation, InvitationStatus, delivered};
+use domain::refusal::Failure;
+use lambda::logging::Chain;
+use serde_json::Value;
+
+use crate::attempts::attempts;
+use crate::triggers::{Run, again, invitation_mail, published};
+
+/// Shorter than the queue's visibility timeout, after which a message comes again.
+const HOLD: Duration = Duration::seconds(60);
+
+/// Answers with the messages that are to come again.
+///
+/// # Errors
+/// None: what fails is in the answer.
+pub async fn handle(
+    store: &(impl Users + Invitations + Secrets + Leases),
+    mail: &impl Mail,
+    public_url: &str,
+    run: Run,
+) -> Result<Value, Failure> {
+    let mut failed = Vec::new();
+    for record in run.records() {
+        if let Err(error) = one(store, mail, public_url, &run, record).await {
+            let id = record["messageId"].as_str().unwrap_or_default().to_owned();
+            tracing::warn!(operation = run.operation, message.id = id, error = %Chain(&error), "a message was not sent");
+            failed.push(id);
+        }
+    }
+    Ok(again(failed))
+}
+
+async fn one(
+    store: &(impl Users + Invitations + Secrets + Leases),
+    mail: &impl Mail,
+    public_url: &str,
+    run: &Run,
+    record: &Value,
+) -> Result<(), Failure> {
+    let event = event_of(record)?;
+    if event.event_type != EventType::UserInvited {
+        return Ok(());
+    }
+    let draw = run.moment.event_id();
+    let lease = match store.take(run.operation, event.event_id, HOLD, run.moment.now, draw).await? {
+        Taken::Yes(lease) => lease,
+        Taken::Done => return Ok(()),
+        Taken::Busy => return Err(Failure::unavailable("the lease", "another run is at this message")),
+    };
+    let outcome = deliver(store, mail, public_url, run, &event).await?;
+    attempts(store, || async {
+        let news = match &outcome {
+            Some(news) => recorded(store, run, &event, news).await?,
+            None => None,
+        };
+        let commit = match &news {
+            Some((before, after, event)) => Commit::of(event).edit(before, after),
+            None => Commit::unrecorded(run.moment.event_id()),
+        };
+        store.commit(commit.done(&lease, run.moment.now)).await
+    })
+    .await
+}
+
+/// The event in a queue's message: an SNS notification around it, or the event alone where the
+/// subscription delivers raw messages.
+fn event_of(record: &Value) -> Result<Event, Failure> {
+    let body = record["body"].as_str().unwrap_or_default();
+    let envelope: Value = serde_json::from_str(body).map_err(|e| Failure::internal("reading a message", e))?;
+    match envelope.get("Message").and_then(Value::as_str) {
+        Some(message) => published(message),
+        None => published(body),
+    }
+}
+
+/// Sends an invitation's message. `None` if it is no longer wanted: used, superseded or expired
+/// since, or already sent.
+async fn deliver(
+    store: &(impl Users + Invitations + Secrets),
+    mail: &impl Mail,
+    public_url: &str,
+    run: &Run,
+    event: &Event,
+) -> Result<Option<Delivery>, Failure> {
+    let (Some(user), Some(invitation)) = (event.user_id, event.invitation_id) else {
+        return Ok(None);
+    };
+    let Some(invitation) = store.invitation(event.workspace_id, user, invitation).await? else {
+        return Ok(None);
+    };
+    let user = store.user(event.workspace_id, user).await?;
+    let code = store.invitation_code(invitation.invitation_id).await?;
+    let wanted = invitation.status(run.moment.now) == InvitationStatus::Open
+        && invitation.delivery.state == DeliveryState::Queued;
+    let (Some(user), Some(code), true) = (user, code, wanted) else {
+        return Ok(None);
+    };
+    let Some(message) = invitation_mail::compose(&user, &invitation, &code, public_url)? else {
+        return Ok(Some(news(run, DeliveryState::Failed, None, Some("no_address".to_owned()))));
+    };
+    match mail.send(message).await {
+        Ok(id) => Ok(Some(news(run, DeliveryState::Sent, Some(id), None))),
+        Err(MailError::Refused(reason)) => Ok(Some(news(run, DeliveryState::Failed, None, Some(reason)))),
+        Err(error) => Err(Failure::unavailable("SES", error)),
+    }
+}
+
+fn news(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Option<String>) -> Delivery {
+    Delivery { state, at: run.moment.now, message_id, reason }
+}
+
+type Recorded = (Invitation, Invitation, Event);
+
+async fn recorded(
+    store: &impl Invitations,
+    run: &Run,
+    event: &Event,
+    news: &Delivery,
+) -> Result<Option<Recorded>, Failure> {
+    let (Some(user), Some(id)) = (event.user_id, event.invitation_id) else {
+        return Ok(None);
+    };
+    let Some(before) = store.invitation(event.workspace_id, user, id).await? else {
+        return Ok(None);
+    };
+    let changed = delivered(&before, news.clone(), &run.act(event.workspace_id));
+    Ok(changed.map(|(after, event)| (before, after, event)))
+}

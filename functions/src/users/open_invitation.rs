@@ -1,0 +1,68 @@
+//! `GET /i/{code}`: the page behind an invitation's link; `POST /i/{code}`: its button.
+
+use aws::{Commit, Invitations};
+use domain::event::Actor;
+use domain::invitation::{Invitation, InvitationStatus, open};
+use domain::refusal::{Failure, Refusal};
+use domain::secret::{Hash, is_code};
+use lambda::{Reply, Request};
+use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::attempts::attempts;
+use crate::pages::invitation_page;
+use crate::settings::App;
+
+/// Answers with a page that holds nothing about the user. Only the button counts as opening:
+/// mail services and messengers look at links before people do.
+///
+/// # Errors
+/// `Unavailable`; whatever becomes of the code is told by the page.
+pub async fn handle(
+    store: &impl Invitations,
+    request: Request,
+    public_url: &str,
+    app: &App,
+) -> Result<Reply, Failure> {
+    let code = request.path("code").to_owned();
+    if !is_code(&code) {
+        return Ok(invitation_page::unknown());
+    }
+    attempts(store, || async {
+        let Some(invitation) = find(store, &code).await? else {
+            return Ok(invitation_page::unknown());
+        };
+        if invitation.status(request.moment.now) != InvitationStatus::Open {
+            return Ok(invitation_page::over());
+        }
+        if request.method == Method::POST {
+            return pressed(store, &request, &invitation, &code, app).await;
+        }
+        invitation_page::open(&format!("{public_url}/i/{code}"), app)
+    })
+    .await
+}
+
+async fn find(store: &impl Invitations, code: &str) -> Result<Option<Invitation>, Failure> {
+    let Some(owner) = store.code_owner(&Hash::of(code)).await? else {
+        return Ok(None);
+    };
+    store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await
+}
+
+/// Counts the press, and sends the phone on to the app.
+async fn pressed(
+    store: &impl Invitations,
+    request: &Request,
+    invitation: &Invitation,
+    code: &str,
+    app: &App,
+) -> Result<Reply, Failure> {
+    let act = request.act(invitation.workspace_id, Actor::Invitation(invitation.invitation_id));
+    let (opened, event) = open(invitation, &act);
+    store.commit(Commit::of(&event).edit(invitation, &opened)).await?;
+    let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
+    let location = location.map_err(|_| Refusal::RouteNotFound)?;
+    let mut reply = Reply::page(StatusCode::SEE_OTHER, String::new()).with(HeaderName::from_static("cache-control"), "no-store");
+    reply.headers.push((HeaderName::from_static("location"), location));
+    Ok(reply)
+}

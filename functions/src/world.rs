@@ -1,0 +1,136 @@
+//! What an operation has at hand: built once, before its first event.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws::{Clients, Mailer, Pusher, Table, TopicPublisher};
+use chrono::{DateTime, Utc};
+use domain::access::Principals as _;
+use domain::refusal::Failure;
+use lambda::Moment;
+use lambda::logging::Chain;
+
+use crate::settings::Settings;
+
+/// The time, passed in so that a test can choose it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+    pub fn system() -> Self {
+        Self::from_fn(Arc::new(Utc::now))
+    }
+
+    /// A clock that says what a function says.
+    #[must_use]
+    pub fn from_fn(now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
+        Self(now)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.0)()
+    }
+}
+
+/// What an operation has at hand.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What its environment says.
+    pub settings: Settings,
+    clock: Clock,
+    table: Option<Table>,
+    topic: Option<TopicPublisher>,
+    mailer: Option<Mailer>,
+    pusher: Pusher,
+}
+
+impl World {
+    /// Builds what the settings ask for.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "the clients are the world's own from here on")]
+    pub fn new(settings: Settings, clients: Clients, clock: Clock) -> Self {
+        let sender = settings.sender.clone().zip(settings.configuration_set.clone());
+        Self {
+            clock,
+            table: settings.tables.clone().map(|names| Table::new(&clients, names)),
+            topic: settings.events_topic.clone().map(|arn| TopicPublisher::new(&clients, arn)),
+            mailer: sender.map(|(sender, set)| Mailer::new(&clients, sender, set)),
+            pusher: Pusher::new(&clients, settings.applications.ios.clone(), settings.applications.android.clone()),
+            settings,
+        }
+    }
+
+    /// Opens the connection to the table by one cheap read, so that the first event does not wait
+    /// for it. That it fails is no reason not to start: the first event's own read will tell.
+    pub async fn open(&self) {
+        if let Some(table) = &self.table
+            && let Err(error) = table.issuer_keys().await
+        {
+            tracing::warn!(error = %Chain(&error), "the table did not answer at start");
+        }
+    }
+
+    /// A moment: now, and chance.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment::new(self.clock.now(), random)
+    }
+
+    /// The tables.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names none.
+    pub fn table(&self) -> Result<&Table, Failure> {
+        needed(self.table.as_ref(), "TABLE")
+    }
+
+    /// The topic `events`.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names none.
+    pub fn topic(&self) -> Result<&TopicPublisher, Failure> {
+        needed(self.topic.as_ref(), "EVENTS_TOPIC_ARN")
+    }
+
+    /// The mailer.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names no sender.
+    pub fn mailer(&self) -> Result<&Mailer, Failure> {
+        needed(self.mailer.as_ref(), "SENDER")
+    }
+
+    /// The pusher, which is always there; a platform without an application gets no pushes.
+    #[must_use]
+    pub fn pusher(&self) -> &Pusher {
+        &self.pusher
+    }
+
+    /// The product's own address.
+    ///
+    /// # Errors
+    /// `Internal` if the environment does not tell it.
+    pub fn public_url(&self) -> Result<&str, Failure> {
+        needed(self.settings.public_url.as_deref(), "PUBLIC_URL")
+    }
+}
+
+fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Failure> {
+    value.ok_or_else(|| Failure::internal("starting", format!("the environment variable {name} is not set")))
+}
+
+fn random(bytes: &mut [u8]) {
+    // A machine without a source of randomness cannot make a credential: better to end this run.
+    getrandom::fill(bytes).expect("the system gives random bytes");
+}

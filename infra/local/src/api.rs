@@ -1,0 +1,77 @@
+//! Calls to our own API from within the process: as any client makes them, but without a socket.
+
+use axum::body::Bytes;
+use http::{Method, Request, StatusCode};
+use serde_json::Value;
+
+use crate::stack::Stack;
+
+/// A caller of the API with a credential, or with none.
+#[derive(Clone, Copy)]
+pub struct Api<'a> {
+    stack: &'a Stack,
+    credential: Option<&'a str>,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body; `null` if it is not JSON.
+    pub body: Value,
+}
+
+impl<'a> Api<'a> {
+    /// A caller without a credential.
+    #[must_use]
+    pub fn of(stack: &'a Stack) -> Self {
+        Self { stack, credential: None }
+    }
+
+    /// The caller with a credential.
+    #[must_use]
+    pub fn with(self, credential: &'a str) -> Self {
+        Self { credential: Some(credential), ..self }
+    }
+
+    /// A call with a body.
+    pub async fn send(&self, method: Method, path: &str, idempotency_key: Option<&str>, body: &Value) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        if let Some(credential) = self.credential {
+            request = request.header("authorization", format!("Bearer {credential}"));
+        }
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        match request.body(Bytes::from(body.to_string())) {
+            Ok(request) => self.answer(request).await,
+            Err(_) => Answer { status: StatusCode::BAD_REQUEST, body: Value::Null },
+        }
+    }
+
+    /// A POST without an idempotency key.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, None, body).await
+    }
+
+    async fn answer(&self, request: Request<Bytes>) -> Answer {
+        let response = self.stack.http(request).await;
+        let body = serde_json::from_slice(response.body()).unwrap_or_default();
+        Answer { status: response.status(), body }
+    }
+}
+
+impl Answer {
+    /// What is wrong, for people: every fault of every field, or else the detail.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        let fault = |fault: &Value| Some(format!("{} {}", fault["field"].as_str()?, fault["detail"].as_str()?));
+        let faults: Vec<String> = self.body["errors"].as_array().into_iter().flatten().filter_map(fault).collect();
+        match (faults.is_empty(), self.body["detail"].as_str()) {
+            (false, _) => faults.join("; "),
+            (true, Some(detail)) => detail.to_owned(),
+            (true, None) => format!("the API answered {}", self.status.as_u16()),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! A believable workspace of 200 people whose phones are in all sorts of states, made through the API alone and
+//! always the same.
+//!
+//! Most states need time to have passed. So the demonstration begins weeks ago: each step sets the clock to its
+//! moment, and the last leaves it at the present.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use futures::StreamExt;
+use futures::stream;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::Now;
+use crate::api::{Answer, Api};
+use crate::messaging::Channel;
+use crate::queue::Retry;
+use crate::stack::{Stack, system_time};
+
+/// How many people there are.
+pub const PEOPLE: usize = 200;
+/// How many calls are under way at once.
+const AT_ONCE: usize = 8;
+
+const FIRST_NAMES: [&str; 20] = [
+    "Ada", "Amara", "Anton", "Bea", "Chen", "Dario", "Elif", "Emil", "Farah", "Greta", "Hugo", "Ines", "Jonas", "Kofi",
+    "Lena", "Mateo", "Nadia", "Oskar", "Priya", "Yuki",
+];
+const LAST_NAMES: [&str; 10] =
+    ["Adler", "Bauer", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "Hansen", "Ito", "Jansen"];
+/// Platform, model, version of the system.
+const PHONES: [(&str, &str, &str); 8] = [
+    ("ios", "iPhone 15", "18.1"),
+    ("android", "Pixel 9", "15"),
+    ("ios", "iPhone SE", "17.6"),
+    ("android", "Galaxy S24", "14"),
+    ("ios", "iPhone 16 Pro", "18.2"),
+    ("android", "Fairphone 5", "14"),
+    ("android", "Galaxy A54", "13"),
+    ("third_party", "Desk client", "4.2"),
+];
+
+/// A clock that can be set: the machine's, and so many milliseconds more or less.
+#[derive(Clone, Default)]
+pub struct DemoClock(Arc<AtomicI64>);
+
+impl DemoClock {
+    /// The clock as a source of time.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let offset = Arc::clone(&self.0);
+        Arc::new(move || system_time() + chrono::Duration::milliseconds(offset.load(Ordering::Relaxed)))
+    }
+
+    fn set_back(&self, hours: i64) {
+        self.0.store(-hours * 3_600_000, Ordering::Relaxed);
+    }
+}
+
+/// What became of a phone in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    NeverSeen,
+    InUse,
+    Silent,
+    Blocked,
+    Deleted,
+}
+
+/// One phone of one person.
+#[derive(Clone, Copy, Debug)]
+struct Phone {
+    person: usize,
+    nth: usize,
+}
+
+impl Phone {
+    fn number(self) -> usize {
+        self.person * 3 + self.nth
+    }
+
+    fn state(self) -> State {
+        match self.number() * 7 % 20 {
+            0..=1 => State::NeverSeen,
+            2..=4 => State::Silent,
+            5 => State::Blocked,
+            6 => State::Deleted,
+            _ => State::InUse,
+        }
+    }
+
+    fn application(self, code: &str) -> Value {
+        let (platform, model, system) = PHONES[self.number() % PHONES.len()];
+        let mut application = json!({
+            "code": code,
+            "device_identifier": format!("demo-{:05}", self.number()),
+            "platform": platform,
+            "model_name": model,
+            "os_version": system,
+            "app_version": "3.4.0",
+        });
+        if platform != "third_party" && self.number() % 5 != 0 {
+            application["push_token"] = json!(format!("{:064x}", 0xdead_0000 + self.number()));
+        }
+        if self.nth == 1 {
+            application["nickname"] = json!("Spare");
+        }
+        application
+    }
+}
+
+/// How many phones a person has: one in eight has none yet, most have one.
+fn phones(person: usize) -> impl Iterator<Item = Phone> {
+    let count = match person % 8 {
+        0 => 0,
+        1..=4 => 1,
+        5 | 6 => 2,
+        _ => 3,
+    };
+    (0..count).map(move |nth| Phone { person, nth })
+}
+
+fn username(person: usize) -> String {
+    let first = FIRST_NAMES[person % FIRST_NAMES.len()];
+    let last = LAST_NAMES[person / FIRST_NAMES.len() % LAST_NAMES.len()];
+    format!("{first}.{last}").to_lowercase()
+}
+
+fn address(person: usize) -> String {
+    format!("{}@example.com", username(person))
+}
+
+fn person(number: usize) -> Value {
+    json!({
+        "username": username(number),
+        "first_name": FIRST_NAMES[number % FIRST_NAMES.len()],
+        "last_name": LAST_NAMES[number / FIRST_NAMES.len() % LAST_NAMES.len()],
+        "email": address(number),
+        "mobile": format!("+4915550{:06}", 100 + number),
+        "number": format!("{}", 4000 + number),
+    })
+}
+
+/// A registered phone.
+struct Registered {
+    phone: Phone,
+    device_id: String,
+    credential: String,
+}
+
+/// Makes the workspace's people and phones.
+///
+/// # Errors
+/// What the API answered that it should not have.
+pub async fn make(stack: &Stack, key: &str, clock: &DemoClock) -> Result<(), String> {
+    let admin = Api::of(stack).with(key);
+    let outcome = play(stack, admin, clock).await;
+    clock.set_back(0);
+    outcome
+}
+
+async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock) -> Result<(), String> {
+    clock.set_back(60 * 24);
+    let users = all(0..PEOPLE, async |number| {
+        let created = admin.post("/users", &person(number)).await;
+        text(&created, "user_id").map(|user_id| (number, user_id))
+    });
+    let users: Vec<(usize, String)> = users.await?;
+
+    clock.set_back(59 * 24);
+    // One in sixteen is not invited yet.
+    let invited = users.iter().filter(|(number, _)| number % 16 != 0);
+    all(invited, async |(_, user_id)| {
+        let invitation = json!({ "channel": "email", "devices": 3 });
+        expect(admin.post(&format!("/users/{user_id}/invite"), &invitation).await)
+    })
+    .await?;
+    drain(stack).await?;
+
+    clock.set_back(58 * 24);
+    let codes = codes(stack);
+    // Phones of one person one after the other, as they come; people side by side.
+    let registered = all(0..PEOPLE, async |number| {
+        let mut registered = Vec::new();
+        for phone in phones(number) {
+            registered.push(register(stack, phone, &codes).await?);
+        }
+        Ok(registered)
+    });
+    let registered: Vec<Registered> = registered.await?.into_iter().flatten().collect();
+
+    let seen = |phone: &&Registered| phone.phone.state() != State::NeverSeen;
+    clock.set_back(57 * 24);
+    check_in(stack, registered.iter().filter(seen)).await?;
+    clock.set_back(40 * 24);
+    check_in(stack, registered.iter().filter(|phone| phone.phone.state() == State::Silent)).await?;
+
+    clock.set_back(9 * 24);
+    let lost = registered.iter().filter(|phone| phone.phone.state() == State::Deleted);
+    all(lost, async |phone| {
+        expect(admin.send(Method::DELETE, &format!("/devices/{}", phone.device_id), None, &json!({})).await)
+    })
+    .await?;
+    clock.set_back(3 * 24);
+    let doubtful = registered.iter().filter(|phone| phone.phone.state() == State::Blocked);
+    all(doubtful, async |phone| {
+        let reason = json!({ "reason": "Reported lost" });
+        expect(admin.post(&format!("/devices/{}/block", phone.device_id), &reason).await)
+    })
+    .await?;
+    drain(stack).await?;
+
+    for hours in [30, 8, 1] {
+        clock.set_back(hours);
+        let in_use =
+            |phone: &&Registered| phone.phone.state() == State::InUse && phone.phone.number() as i64 % 30 < hours;
+        check_in(stack, registered.iter().filter(in_use)).await?;
+    }
+    clock.set_back(0);
+    drain(stack).await
+}
+
+async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Result<Registered, String> {
+    let address = address(phone.person);
+    let code = codes.iter().find(|(to, _)| *to == address).map(|(_, code)| code.as_str());
+    let code = code.ok_or_else(|| format!("{address} got no invitation"))?;
+    let answer = Api::of(stack).post("/devices", &phone.application(code)).await;
+    let device = Answer { status: answer.status, body: answer.body["device"].clone() };
+    let device_id = text(&device, "device_id").map_err(|_| answer.complaint())?;
+    Ok(Registered { phone, device_id, credential: text(&answer, "credential")? })
+}
+
+async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>) -> Result<(), String> {
+    all(phones, async |phone| {
+        let device = Api::of(stack).with(&phone.credential);
+        expect(device.post("/devices/me/check-in", &json!({ "app_version": "3.4.0" })).await)
+    })
+    .await
+    .map(|_| ())
+}
+
+/// The codes of the invitations in the outbox, with whom they went to.
+fn codes(stack: &Stack) -> Vec<(String, String)> {
+    let emails = stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Email);
+    emails.filter_map(|email| Some((email.to.clone(), code(email.text.as_deref()?)?))).collect()
+}
+
+/// The code in the link of an invitation's text.
+#[must_use]
+pub fn code(text: &str) -> Option<String> {
+    let (_, after) = text.split_once("/i/")?;
+    after.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').next().map(str::to_owned)
+}
+
+/// Does something for each, several at once; the results in order, or the first that went wrong.
+async fn all<I, T>(
+    items: impl IntoIterator<Item = I>,
+    each: impl AsyncFn(I) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let each = &each;
+    let results: Vec<Result<T, String>> = stream::iter(items).map(|item| each(item)).buffered(AT_ONCE).collect().await;
+    results.into_iter().collect()
+}
+
+fn expect(answer: Answer) -> Result<(), String> {
+    if answer.status.is_success() { Ok(()) } else { Err(answer.complaint()) }
+}
+
+fn text(answer: &Answer, field: &str) -> Result<String, String> {
+    answer.body[field].as_str().map(str::to_owned).ok_or_else(|| answer.complaint())
+}
+
+async fn drain(stack: &Stack) -> Result<(), String> {
+    stack.drain(Retry::Now).await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn everybody_has_a_name_of_their_own_and_every_state_occurs() {
+        let names: BTreeSet<String> = (0..PEOPLE).map(username).collect();
+        assert_eq!(names.len(), PEOPLE);
+        let all: Vec<Phone> = (0..PEOPLE).flat_map(phones).collect();
+        assert_eq!(all.len(), 275);
+        for state in [State::NeverSeen, State::InUse, State::Silent, State::Blocked, State::Deleted] {
+            assert!(all.iter().filter(|phone| phone.state() == state).count() >= 5, "{state:?}");
+        }
+        assert!((0..PEOPLE).filter(|number| number % 16 == 0).all(|number| phones(number).count() == 0));
+    }
+}

@@ -1,0 +1,556 @@
+//! What runs operations without a request: the table's stream, topics, queues and schedules.
+//!
+//! As on AWS, delivery is at least once and in the stream's order; asynchronous runs are tried again and end
+//! among the dead letters. All time comes from the clock that is passed in.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use dynoxide::Database;
+use dynoxide::actions::get_records::GetRecordsRequest;
+use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use dynoxide::actions::list_streams::ListStreamsRequest;
+use futures::StreamExt;
+use futures::stream;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::messaging::TopicMessage;
+use crate::queue::{self, Message, Queues, Retry};
+use crate::template::{Function, Pattern, Place, QueueTrigger, StreamTrigger, Template};
+use crate::{Invoke, Now};
+
+/// How many asynchronous runs go on at once.
+const CONCURRENT_RUNS: usize = 4;
+/// How often the stream is looked at when nothing wakes the driver.
+const POLL: Duration = Duration::from_millis(50);
+/// How long Lambda waits before the second and the third attempt of an asynchronous run.
+const WAITS: [i64; 2] = [60, 120];
+/// How often [`Driver::drain`] tries a batch of the stream that gets nowhere.
+const STREAM_TRIES: u32 = 20;
+
+/// What a driver works with.
+pub struct DriverOptions {
+    /// What triggers what.
+    pub template: Arc<Template>,
+    /// Where the template's things are said to be.
+    pub place: Place,
+    /// The database whose streams are read.
+    pub database: Database,
+    /// Runs an operation.
+    pub invoke: Invoke,
+    /// What is published to topics.
+    pub published: UnboundedReceiver<TopicMessage>,
+    /// The time.
+    pub now: Now,
+    /// Where the place in the streams is kept, so that a restart goes on from there.
+    pub kept: Option<PathBuf>,
+}
+
+/// Runs operations by the stream, topics, queues and schedules.
+pub struct Driver {
+    template: Arc<Template>,
+    place: Place,
+    database: Database,
+    invoke: Invoke,
+    now: Now,
+    kept: Option<PathBuf>,
+    state: Mutex<State>,
+    published: tokio::sync::Mutex<UnboundedReceiver<TopicMessage>>,
+    /// Held by whoever moves things on, so that no batch is worked on twice at once.
+    moving: tokio::sync::Mutex<()>,
+    woken: Notify,
+}
+
+struct State {
+    queues: Queues,
+    runs: Vec<Run>,
+    streams: BTreeMap<String, Position>,
+    saved: BTreeMap<String, String>,
+}
+
+/// An asynchronous run that waits for its turn.
+#[derive(Clone)]
+struct Run {
+    operation: String,
+    event: Value,
+    tries: u32,
+    due: DateTime<Utc>,
+}
+
+/// Where the reading of one table's stream stands.
+#[derive(Default)]
+struct Position {
+    /// From where to read on; nothing before the first read.
+    iterator: Option<String>,
+    /// Records that were read and fit the filter.
+    read: VecDeque<Value>,
+    /// How many records the next batch may have: halved after each failure, down to one.
+    limit: Option<usize>,
+    /// Failures in a row.
+    failures: u32,
+    /// When to try again after a failure.
+    due: Option<DateTime<Utc>>,
+}
+
+/// A stream whose next records cannot be handled, however often they are tried.
+#[derive(Debug)]
+pub struct StreamBlocked {
+    /// The table.
+    pub table: String,
+}
+
+impl std::fmt::Display for StreamBlocked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the stream of {} is blocked by records that cannot be handled", self.table)
+    }
+}
+
+impl std::error::Error for StreamBlocked {}
+
+impl Driver {
+    /// A driver at the beginning of the streams, or where `kept` says.
+    #[must_use]
+    pub fn new(options: DriverOptions) -> Self {
+        let saved: BTreeMap<String, String> = options
+            .kept
+            .as_ref()
+            .and_then(|path| std::fs::read(path).ok())
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let position = |iterator: &String| Position { iterator: Some(iterator.clone()), ..Position::default() };
+        let state = State {
+            queues: Queues::new(&options.template.queues),
+            runs: Vec::new(),
+            streams: saved.iter().map(|(table, iterator)| (table.clone(), position(iterator))).collect(),
+            saved,
+        };
+        Self {
+            template: options.template,
+            place: options.place,
+            database: options.database,
+            invoke: options.invoke,
+            now: options.now,
+            kept: options.kept,
+            state: Mutex::new(state),
+            published: tokio::sync::Mutex::new(options.published),
+            moving: tokio::sync::Mutex::new(()),
+            woken: Notify::new(),
+        }
+    }
+
+    /// Says that something may have changed, so that it is looked at without waiting.
+    pub fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Moves everything on until nothing is left: the streams read to their ends, topics, queues and
+    /// asynchronous runs empty. With [`Retry::WhenDue`], what waits for its next attempt is left waiting.
+    ///
+    /// # Errors
+    /// When a stream gets nowhere.
+    pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
+        while self.step(retry).await {
+            if let Some(table) = self.blocked() {
+                return Err(StreamBlocked { table });
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves things on, promptly, and runs the schedules, until it is dropped.
+    pub async fn run(&self) {
+        let functions = self.template.functions.iter();
+        let schedules =
+            functions.flat_map(|function| function.schedules.iter().map(move |schedule| (function, schedule)));
+        let schedules = schedules.map(|(function, schedule)| self.keep(&function.operation, schedule.every));
+        futures::join!(self.pump(), futures::future::join_all(schedules));
+    }
+
+    /// Runs a scheduled operation once, as its schedule would, and gives its reply or why it failed.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub async fn run_schedule(&self, operation: &str) -> Result<Value, String> {
+        let reply = (self.invoke)(operation, self.scheduled_event(operation)).await;
+        self.wake();
+        reply
+    }
+
+    /// The messages in a queue, by its name (`handset-messages-dead-letters`); none if there is no such queue.
+    #[must_use]
+    pub fn messages(&self, queue: &str) -> Vec<Message> {
+        let state = self.state();
+        state.queues.arn(queue).map(|arn| state.queues.messages(arn)).unwrap_or_default()
+    }
+
+    /// The messages in all queues of dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<Message> {
+        let of_queues =
+            self.template.queues.iter().filter_map(|queue| queue.redrive.as_ref()).map(|redrive| &redrive.to_arn);
+        let of_runs = self.template.functions.iter().filter_map(|function| function.dead_letters.as_ref());
+        let state = self.state();
+        of_queues.chain(of_runs).flat_map(|arn| state.queues.messages(arn)).collect()
+    }
+
+    async fn pump(&self) {
+        loop {
+            if !self.step(Retry::WhenDue).await {
+                self.keep_position();
+                tokio::select! {
+                    () = self.woken.notified() => {}
+                    () = tokio::time::sleep(POLL) => {}
+                }
+            }
+        }
+    }
+
+    async fn keep(&self, operation: &str, every: Duration) {
+        loop {
+            // Why a run failed is logged where it failed; the next one goes on.
+            let _ = self.run_schedule(operation).await;
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    /// Moves each thing on by one batch; false if there was nothing to do.
+    async fn step(&self, retry: Retry) -> bool {
+        let _moving = self.moving.lock().await;
+        let mut moved = self.take_published().await;
+        for (function, trigger) in self.triggers(|function| &function.streams) {
+            moved |= self.stream_step(function, trigger, retry).await;
+        }
+        moved |= self.runs_step(retry).await;
+        for (function, trigger) in self.triggers(|function| &function.queues) {
+            moved |= self.queue_step(function, trigger, retry).await;
+        }
+        moved
+    }
+
+    fn triggers<'a, T: 'a>(
+        &'a self,
+        of: impl Fn(&'a Function) -> &'a Vec<T> + Copy,
+    ) -> impl Iterator<Item = (&'a Function, &'a T)> {
+        let functions = self.template.functions.iter();
+        functions.flat_map(move |function| of(function).iter().map(move |trigger| (function, trigger)))
+    }
+
+    // Topics.
+
+    async fn take_published(&self) -> bool {
+        let mut published = self.published.lock().await;
+        let mut moved = false;
+        while let Ok(message) = published.try_recv() {
+            self.deliver(&message);
+            moved = true;
+        }
+        moved
+    }
+
+    fn deliver(&self, message: &TopicMessage) {
+        let attributes: Value =
+            message.attributes.iter().map(|(name, (_, value))| (name.clone(), json!(value))).collect();
+        let fits = |topic: &str, filter: &Option<Pattern>| {
+            topic == message.topic_arn && filter.as_ref().is_none_or(|filter| filter.fits(&attributes))
+        };
+        let now = (self.now)();
+        let mut state = self.state();
+        for (function, trigger) in self.triggers(|function| &function.topics) {
+            if fits(&trigger.topic_arn, &trigger.filter) {
+                let operation = function.operation.clone();
+                state.runs.push(Run { operation, event: notification_event(message), tries: 0, due: now });
+            }
+        }
+        for subscription in &self.template.subscriptions {
+            if fits(&subscription.topic_arn, &subscription.filter) {
+                let (body, attributes) = if subscription.raw {
+                    (message.message.clone(), message.attributes.clone())
+                } else {
+                    (envelope(message).to_string(), BTreeMap::new())
+                };
+                state.queues.send(&subscription.queue_arn, body, attributes, now);
+            }
+        }
+    }
+
+    // Asynchronous runs.
+
+    async fn runs_step(&self, retry: Retry) -> bool {
+        let due = self.due_runs(retry);
+        if due.is_empty() {
+            return false;
+        }
+        let outcomes = stream::iter(due).map(|run| async move {
+            let outcome = (self.invoke)(&run.operation, run.event.clone()).await;
+            (run, outcome)
+        });
+        let outcomes: Vec<_> = outcomes.buffer_unordered(CONCURRENT_RUNS).collect().await;
+        for (run, outcome) in outcomes {
+            if let Err(error) = outcome {
+                self.try_again(run, &error);
+            }
+        }
+        true
+    }
+
+    fn due_runs(&self, retry: Retry) -> Vec<Run> {
+        let now = (self.now)();
+        let mut state = self.state();
+        let (due, waiting) =
+            std::mem::take(&mut state.runs).into_iter().partition(|run| retry == Retry::Now || run.due <= now);
+        state.runs = waiting;
+        due
+    }
+
+    fn try_again(&self, mut run: Run, error: &str) {
+        let Some(function) = self.template.function(&run.operation) else { return };
+        let now = (self.now)();
+        run.tries += 1;
+        let mut state = self.state();
+        if run.tries < function.attempts {
+            let wait = WAITS.get(run.tries as usize - 1).copied().unwrap_or_default();
+            run.due = now + chrono::Duration::seconds(wait);
+            state.runs.push(run);
+        } else if let Some(queue) = &function.dead_letters {
+            let attributes = BTreeMap::from([("ErrorMessage".to_owned(), ("String".to_owned(), error.to_owned()))]);
+            state.queues.send(queue, run.event.to_string(), attributes, now);
+        }
+    }
+
+    // Queues.
+
+    async fn queue_step(&self, function: &Function, trigger: &QueueTrigger, retry: Retry) -> bool {
+        let arn = &trigger.queue_arn;
+        let messages = self.state().queues.receive(arn, trigger.batch_size, (self.now)(), retry);
+        if messages.is_empty() {
+            return false;
+        }
+        let event = queue::event(arn, &self.place.region, &messages);
+        let outcome = (self.invoke)(&function.operation, event).await;
+        let failed = Failed::of(&outcome);
+        let mut state = self.state();
+        for message in &messages {
+            if failed.holds(&message.id) {
+                state.queues.leave(arn, &message.id);
+            } else {
+                state.queues.delete(arn, &message.id);
+            }
+        }
+        true
+    }
+
+    // Streams.
+
+    async fn stream_step(&self, function: &Function, trigger: &StreamTrigger, retry: Retry) -> bool {
+        let Some(records) = self.next_records(trigger, retry) else { return false };
+        let outcome = (self.invoke)(&function.operation, json!({ "Records": records })).await;
+        let failed = Failed::of(&outcome);
+        let done = records.iter().take_while(|record| !failed.holds(sequence_number(record))).count();
+        let now = (self.now)();
+        let mut state = self.state();
+        let position = state.streams.entry(trigger.table.clone()).or_default();
+        position.advance(done, records.len(), now);
+        true
+    }
+
+    /// The next batch; nothing when the stream is at its end, or waits after a failure.
+    fn next_records(&self, trigger: &StreamTrigger, retry: Retry) -> Option<Vec<Value>> {
+        let now = (self.now)();
+        let mut state = self.state();
+        let position = state.streams.entry(trigger.table.clone()).or_default();
+        if retry == Retry::WhenDue && position.due.is_some_and(|due| due > now) {
+            return None;
+        }
+        while position.read.is_empty() && self.read_on(trigger, position) {}
+        let most = position.limit.unwrap_or(trigger.batch_size);
+        let records: Vec<Value> = position.read.iter().take(most).cloned().collect();
+        (!records.is_empty()).then_some(records)
+    }
+
+    /// Reads the next page of the stream; false when there is none.
+    fn read_on(&self, trigger: &StreamTrigger, position: &mut Position) -> bool {
+        let iterator = position.iterator.clone().or_else(|| self.beginning(&trigger.table));
+        let Some(iterator) = iterator else { return false };
+        let request = GetRecordsRequest { shard_iterator: iterator, limit: None };
+        let Ok(page) = self.database.get_records(request) else { return false };
+        let found = !page.records.is_empty();
+        position.iterator = page.next_shard_iterator;
+        let records = page.records.iter().filter_map(|record| serde_json::to_value(record).ok());
+        let wanted = records
+            .filter(|record| trigger.filters.is_empty() || trigger.filters.iter().any(|filter| filter.fits(record)));
+        position.read.extend(wanted.map(|mut record| {
+            record["eventSourceARN"] = json!(trigger.stream_arn);
+            record["awsRegion"] = json!(self.place.region);
+            record
+        }));
+        found
+    }
+
+    fn beginning(&self, table: &str) -> Option<String> {
+        let request = ListStreamsRequest { table_name: Some(table.to_owned()), ..ListStreamsRequest::default() };
+        let stream = self.database.list_streams(request).ok()?.streams.into_iter().next()?;
+        let request = GetShardIteratorRequest {
+            stream_arn: stream.stream_arn,
+            shard_id: dynoxide::streams::shard_id(table),
+            shard_iterator_type: "TRIM_HORIZON".into(),
+            sequence_number: None,
+        };
+        self.database.get_shard_iterator(request).ok()?.shard_iterator
+    }
+
+    fn blocked(&self) -> Option<String> {
+        let state = self.state();
+        let mut streams = state.streams.iter();
+        streams.find(|(_, position)| position.failures >= STREAM_TRIES).map(|(table, _)| table.clone())
+    }
+
+    /// Keeps the place in the streams, but only when nothing that was read waits anywhere: what waits in
+    /// memory is then read again after a restart, and consumers do not mind a repeat.
+    fn keep_position(&self) {
+        let Some(path) = &self.kept else { return };
+        let mut state = self.state();
+        let waiting = !state.runs.is_empty()
+            || state.streams.values().any(|position| !position.read.is_empty())
+            || self
+                .triggers(|function| &function.queues)
+                .any(|(_, trigger)| !state.queues.messages(&trigger.queue_arn).is_empty());
+        let position = |(table, position): (&String, &Position)| Some((table.clone(), position.iterator.clone()?));
+        let positions: BTreeMap<String, String> = state.streams.iter().filter_map(position).collect();
+        if !waiting && positions != state.saved {
+            match save(path, &positions) {
+                Ok(()) => state.saved = positions,
+                Err(error) => eprintln!("{}: {error}", path.display()),
+            }
+        }
+    }
+
+    fn scheduled_event(&self, operation: &str) -> Value {
+        let name = format!("rule/{}-{operation}", self.place.stack);
+        json!({
+            "version": "0",
+            "id": uuid::Uuid::new_v4().to_string(),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": self.place.account,
+            "time": (self.now)().to_rfc3339_opts(SecondsFormat::Secs, true),
+            "region": self.place.region,
+            "resources": [self.place.arn("events", &name)],
+            "detail": {},
+        })
+    }
+
+    /// A panic elsewhere leaves plain data behind, so a poisoned lock is still good.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Position {
+    /// Passes over what was done of a batch. A batch that failed is tried again from its failure on, after a
+    /// pause, in halves.
+    fn advance(&mut self, done: usize, of: usize, now: DateTime<Utc>) {
+        self.read.drain(..done);
+        if done == of {
+            *self = Self { iterator: self.iterator.take(), read: std::mem::take(&mut self.read), ..Self::default() };
+            return;
+        }
+        self.failures = if done == 0 { self.failures + 1 } else { 1 };
+        self.limit = Some((of / 2).max(1));
+        let wait = 1_i64 << self.failures.min(6);
+        self.due = Some(now + chrono::Duration::seconds(wait));
+    }
+}
+
+/// Which items of a batch failed.
+enum Failed {
+    All,
+    These(Vec<String>),
+}
+
+impl Failed {
+    /// As Lambda reads a reply: an error, or a failure without a name, fails the whole batch.
+    fn of(outcome: &Result<Value, String>) -> Self {
+        let Ok(reply) = outcome else { return Failed::All };
+        let failures = reply["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let name =
+            |failure: &Value| failure["itemIdentifier"].as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+        failures.iter().map(name).collect::<Option<_>>().map_or(Failed::All, Failed::These)
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        match self {
+            Failed::All => true,
+            Failed::These(names) => names.iter().any(|failed| failed == name),
+        }
+    }
+}
+
+fn sequence_number(record: &Value) -> &str {
+    record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default()
+}
+
+/// The event with which SNS runs a function.
+fn notification_event(message: &TopicMessage) -> Value {
+    let mut notification = envelope(message);
+    let attributes = notification["MessageAttributes"].take();
+    json!({
+        "Records": [{
+            "EventSource": "aws:sns",
+            "EventVersion": "1.0",
+            "EventSubscriptionArn": format!("{}:local", message.topic_arn),
+            "Sns": {
+                "Type": "Notification",
+                "MessageId": message.message_id,
+                "TopicArn": message.topic_arn,
+                "Subject": message.subject,
+                "Message": message.message,
+                "MessageAttributes": attributes,
+                "Timestamp": notification["Timestamp"].take(),
+                "SignatureVersion": "1",
+                "Signature": "local",
+                "SigningCertUrl": "local",
+                "UnsubscribeUrl": "local",
+            },
+        }]
+    })
+}
+
+/// What SNS puts into a queue without raw delivery.
+fn envelope(message: &TopicMessage) -> Value {
+    let attributes: Value = message
+        .attributes
+        .iter()
+        .map(|(name, (kind, value))| (name.clone(), json!({ "Type": kind, "Value": value })))
+        .collect();
+    let mut envelope = json!({
+        "Type": "Notification",
+        "MessageId": message.message_id,
+        "TopicArn": message.topic_arn,
+        "Message": message.message,
+        "MessageAttributes": attributes,
+        "Timestamp": message.timestamp.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "SignatureVersion": "1",
+        "Signature": "local",
+        "SigningCertURL": "local",
+        "UnsubscribeURL": "local",
+    });
+    if let Some(subject) = &message.subject {
+        envelope["Subject"] = json!(subject);
+    }
+    envelope
+}
+
+/// Writes beside and renames, so that a crash leaves the old file or the new one.
+fn save(path: &Path, positions: &BTreeMap<String, String>) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, serde_json::to_vec(positions)?)?;
+    std::fs::rename(beside, path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The driver over a table, a topic and queues of its own, with operations that do what a test says.
+
+use futures::FutureExt;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::*;
+
+const TEMPLATE: &str = r#"
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: things
+      BillingMode: PAY_PER_REQUEST
+      StreamSpecification: { StreamViewType: NEW_IMAGE }
+      AttributeDefinitions: [{ AttributeName: pk, AttributeType: S }]
+      KeySchema: [{ AttributeName: pk, KeyType: HASH }]
+  Topic: { Type: AWS::SNS::Topic }
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties:
+      MessageRetentionPeriod: 1000000
+      VisibilityTimeout: 180
+      RedrivePolicy: { deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 5 }
+  Dead: { Type: AWS::SQS::Queue, Properties: { QueueName: queue-dead-letters, MessageRetentionPeriod: 1000000 } }
+  RunDead: { Type: AWS::SQS::Queue, Properties: { QueueName: run-dead-letters, MessageRetentionPeriod: 1000000 } }
+  Subscription:
+    Type: AWS::SNS::Subscription
+    Properties:
+      TopicArn: !Ref Topic
+      Protocol: sqs
+      Endpoint: !GetAtt Queue.Arn
+      RawMessageDelivery: true
+      FilterPolicy: { event_type: [mail] }
+  Role: { Type: AWS::IAM::Role, Properties: {} }
+  Publish:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: publish
+      Role: !GetAtt Role.Arn
+      Timeout: 3
+      Events:
+        Stream:
+          Type: DynamoDB
+          Properties:
+            Stream: !GetAtt Table.StreamArn
+            StartingPosition: TRIM_HORIZON
+            BatchSize: 4
+            MaximumRetryAttempts: -1
+            BisectBatchOnFunctionError: true
+            FunctionResponseTypes: [ReportBatchItemFailures]
+            FilterCriteria: { Filters: [{ Pattern: '{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"E"}]}}}}' }] }
+  Notify:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: notify
+      Role: !GetAtt Role.Arn
+      Timeout: 3
+      DeadLetterQueue: { Type: SQS, TargetArn: !GetAtt RunDead.Arn }
+      Events: { Topic: { Type: SNS, Properties: { Topic: !Ref Topic, FilterPolicy: { event_type: [push] } } } }
+  Send:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: send
+      Role: !GetAtt Role.Arn
+      Timeout: 3
+      Events:
+        Queue: { Type: SQS, Properties: { Queue: !GetAtt Queue.Arn, BatchSize: 10, FunctionResponseTypes: [ReportBatchItemFailures] } }
+"#;
+
+type Reply = Arc<dyn Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync>;
+
+struct Bench {
+    driver: Driver,
+    database: Database,
+    publish: UnboundedSender<TopicMessage>,
+    /// Every run: the operation and its event.
+    runs: Arc<Mutex<Vec<(String, Value)>>>,
+    seconds: Arc<Mutex<i64>>,
+}
+
+/// A driver whose operations reply by `reply`, given the operation, its event and how many runs there were.
+fn bench(reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static) -> Bench {
+    let template = Arc::new(Template::read(TEMPLATE, &Place::default(), &BTreeMap::new()).unwrap());
+    let database = Database::memory().unwrap();
+    database.create_table(serde_json::from_value(template.tables[0].clone()).unwrap()).unwrap();
+    let (publish, published) = unbounded_channel();
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let seconds = Arc::new(Mutex::new(0));
+    let (reply, log, clock): (Reply, _, _) = (Arc::new(reply), Arc::clone(&runs), Arc::clone(&seconds));
+    let invoke: Invoke = Arc::new(move |operation, event| {
+        let mut log = log.lock().unwrap();
+        log.push((operation.to_owned(), event.clone()));
+        let outcome = reply(operation, &event, log.len());
+        async move { outcome }.boxed()
+    });
+    let driver = Driver::new(DriverOptions {
+        template,
+        place: Place::default(),
+        database: database.clone(),
+        invoke,
+        published,
+        now: Arc::new(move || DateTime::from_timestamp(1_800_000_000 + *clock.lock().unwrap(), 0).unwrap()),
+        kept: None,
+    });
+    Bench { driver, database, publish, runs, seconds }
+}
+
+impl Bench {
+    fn put(&self, pk: &str) {
+        let request = json!({ "TableName": "things", "Item": { "pk": { "S": pk } } });
+        self.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
+    }
+
+    fn publish(&self, event_type: &str, message: &str) {
+        let message = TopicMessage {
+            topic_arn: "arn:aws:sns:us-east-1:000000000000:handset-Topic".into(),
+            message_id: "m".into(),
+            subject: None,
+            message: message.into(),
+            attributes: BTreeMap::from([("event_type".into(), ("String".into(), event_type.into()))]),
+            timestamp: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        };
+        self.publish.send(message).unwrap();
+    }
+
+    fn runs(&self) -> Vec<(String, Value)> {
+        self.runs.lock().unwrap().clone()
+    }
+
+    /// The keys of the records of every run so far.
+    fn batches(&self) -> Vec<Vec<String>> {
+        let keys = |event: &Value| event["Records"].as_array().unwrap().iter().map(key).collect();
+        self.runs().iter().map(|(_, event)| keys(event)).collect()
+    }
+}
+
+fn key(record: &Value) -> String {
+    record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned()
+}
+
+fn nothing() -> Result<Value, String> {
+    Ok(json!({ "batchItemFailures": [] }))
+}
+
+#[tokio::test]
+async fn the_stream_is_filtered_batched_and_in_order() {
+    let bench = bench(|_, _, _| nothing());
+    for pk in ["E1", "x", "E2", "E3", "E2", "E4", "E5"] {
+        bench.put(pk);
+    }
+    bench.driver.drain(Retry::Now).await.unwrap();
+    assert_eq!(bench.batches(), [vec!["E1", "E2", "E3", "E4"], vec!["E5"]]);
+    bench.put("E6");
+    bench.driver.drain(Retry::Now).await.unwrap();
+    assert_eq!(bench.batches()[2], ["E6"]);
+}
+
+#[tokio::test]
+async fn a_partial_failure_is_tried_again_from_the_failed_record_on() {
+    let bench = bench(|_, event, count| {
+        let failed = if count == 1 {
+            json!([{ "itemIdentifier": event["Records"][1]["dynamodb"]["SequenceNumber"] }])
+        } else {
+            json!([])
+        };
+        Ok(json!({ "batchItemFailures": failed }))
+    });
+    for pk in ["E1", "E2", "E3"] {
+        bench.put(pk);
+    }
+    bench.driver.drain(Retry::Now).await.unwrap();
+    assert_eq!(bench.batches(), [vec!["E1", "E2", "E3"], vec!["E2"], vec!["E3"]]);
+}
+
+#[tokio::test]
+async fn a_failing_batch_is_halved_and_a_bad_record_blocks_only_what_follows() {
+    let bench = bench(|_, event, _| {
+        let bad = event["Records"].as_array().unwrap().iter().any(|record| key(record) == "E3");
+        if bad { Err("bad".into()) } else { nothing() }
+    });
+    for pk in ["E1", "E2", "E3", "E4"] {
+        bench.put(pk);
+    }
+    let blocked = bench.driver.drain(Retry::Now).await.unwrap_err();
+    assert_eq!(blocked.table, "things");
+    assert_eq!(bench.batches()[..3], [vec!["E1", "E2", "E3", "E4"], vec!["E1", "E2"], vec!["E3", "E4"]]);
+    assert_eq!(bench.batches().last().unwrap(), &["E3"]);
+}
+
+#[tokio::test]
+async fn after_a_failure_the_stream_waits() {
+    let bench = bench(|_, _, count| if count == 1 { Err("once".into()) } else { nothing() });
+    bench.put("E1");
+    bench.driver.drain(Retry::WhenDue).await.unwrap();
+    assert_eq!(bench.runs().len(), 1);
+    *bench.seconds.lock().unwrap() = 2;
+    bench.driver.drain(Retry::WhenDue).await.unwrap();
+    assert_eq!(bench.runs().len(), 2);
+}
+
+#[tokio::test]
+async fn topics_reach_functions_and_queues_by_their_filters() {
+    let bench = bench(|_, _, _| nothing());
+    for (event_type, message) in [("push", "a"), ("mail", "b"), ("other", "c")] {
+        bench.publish(event_type, message);
+    }
+    bench.driver.drain(Retry::Now).await.unwrap();
+    let runs = bench.runs();
+    assert_eq!(runs.len(), 2);
+    assert_eq!((runs[0].0.as_str(), &runs[0].1["Records"][0]["Sns"]["Message"]), ("notify", &json!("a")));
+    let record = &runs[1].1["Records"][0];
+    assert_eq!((runs[1].0.as_str(), &record["body"]), ("send", &json!("b")));
+    assert_eq!(record["messageAttributes"]["event_type"]["stringValue"], "mail");
+}
+
+#[tokio::test]
+async fn an_asynchronous_run_is_tried_three_times_and_kept() {
+    let bench = bench(|_, _, _| Err("down".into()));
+    bench.publish("push", "a");
+    bench.driver.drain(Retry::WhenDue).await.unwrap();
+    assert_eq!(bench.runs().len(), 1);
+    *bench.seconds.lock().unwrap() = 60;
+    bench.driver.drain(Retry::WhenDue).await.unwrap();
+    assert_eq!((bench.runs().len(), bench.driver.dead_letters().len()), (2, 0));
+    bench.driver.drain(Retry::Now).await.unwrap();
+    assert_eq!(bench.runs().len(), 3);
+    let dead = bench.driver.messages("run-dead-letters");
+    assert!(dead[0].body.contains("\"Message\":\"a\""), "{dead:?}");
+    assert_eq!(dead[0].attributes["ErrorMessage"].1, "down");
+}
+
+#[tokio::test]
+async fn of_a_queue_only_what_failed_comes_again_and_then_dies() {
+    let bench = bench(|_, event, _| {
+        let records = event["Records"].as_array().unwrap();
+        let failed: Vec<Value> = records
+            .iter()
+            .filter(|record| record["body"] == "bad")
+            .map(|record| json!({ "itemIdentifier": record["messageId"] }))
+            .collect();
+        Ok(json!({ "batchItemFailures": failed }))
+    });
+    for body in ["good", "bad"] {
+        bench.publish("mail", body);
+    }
+    bench.driver.drain(Retry::Now).await.unwrap();
+    assert_eq!(bench.runs().len(), 5);
+    assert_eq!(bench.runs()[4].1["Records"].as_array().unwrap().len(), 1);
+    let bodies: Vec<_> = bench.driver.messages("queue-dead-letters").into_iter().map(|message| message.body).collect();
+    assert_eq!(bodies, ["bad"]);
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_everything_was_done() {
+    let folder = std::env::temp_dir().join(format!("handset-driver-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let first = bench(|_, _, _| nothing());
+    let driver = Driver { kept: Some(folder.join("streams.json")), ..first.driver };
+    let request = json!({ "TableName": "things", "Item": { "pk": { "S": "E1" } } });
+    first.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
+    driver.drain(Retry::Now).await.unwrap();
+    driver.keep_position();
+    let (_, published) = unbounded_channel();
+    let again = Driver::new(DriverOptions {
+        template: Arc::clone(&driver.template),
+        place: Place::default(),
+        database: first.database.clone(),
+        invoke: Arc::clone(&driver.invoke),
+        published,
+        now: Arc::clone(&driver.now),
+        kept: driver.kept.clone(),
+    });
+    again.drain(Retry::Now).await.unwrap();
+    assert_eq!(first.runs.lock().unwrap().len(), 1, "nothing is published twice");
+    std::fs::remove_dir_all(folder).unwrap();
+}

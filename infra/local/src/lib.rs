@@ -1,0 +1,32 @@
+//! The whole system on one machine: DynamoDB, SNS, SES, API Gateway and what triggers Lambda, all in one process,
+//! around the very handlers that run on AWS.
+//!
+//! Invariant: what runs where, with which rights, tables and variables is read from `template.yaml` and from
+//! nowhere else, so that what works here is what is deployed.
+
+pub mod api;
+pub mod demo;
+pub mod driver;
+pub mod gateway;
+pub mod messaging;
+pub mod operations;
+pub mod patterns;
+pub mod people;
+pub mod permissions;
+pub mod queue;
+pub mod stack;
+pub mod start_screen;
+pub mod template;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+pub use messaging::Now;
+
+/// Runs an operation with an event as Lambda would, and gives its reply or the text of its failure.
+pub type Invoke = Arc<dyn Fn(&str, Value) -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
+
+/// `template.yaml` as it was when this was built.
+pub const TEMPLATE: &str = include_str!("../../../template.yaml");

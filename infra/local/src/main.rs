@@ -1,0 +1,118 @@
+//! `cargo run`: the whole system on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use local::api::Api;
+use local::demo::{self, DemoClock};
+use local::people::{self, Imported};
+use local::stack::{Stack, StackOptions};
+use local::start_screen::{self, Workspace};
+use tracing_subscriber::EnvFilter;
+
+/// Handset on this machine: its API with DynamoDB, SNS, SES and API Gateway, in one process.
+#[derive(Parser)]
+struct Arguments {
+    /// Keep everything in this folder, and go on from there next time
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where the API is reached; 0 takes any port that is free
+    #[arg(long, default_value_t = 4750)]
+    port: u16,
+    /// Make the people of a CSV file users, and invite them: username,first_name,last_name,email,mobile,number
+    #[arg(long, value_name = "FILE")]
+    people: Option<PathBuf>,
+    /// Fill the workspace with 200 people and their phones
+    #[arg(long)]
+    demo: bool,
+    /// Print {"url", "key", "workspace_id"} as the first line
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    let folder = arguments.data.as_deref();
+    let clock = DemoClock::default();
+    let options = StackOptions {
+        data: arguments.data.clone(),
+        port: Some(arguments.port),
+        driven: true,
+        now: clock.now(),
+        ..StackOptions::default()
+    };
+    let stack = Stack::start(options).await.map_err(|error| error.to_string())?;
+    let mut workspace = start_screen::workspace(&stack, folder).await?;
+    if arguments.json {
+        println!("{}", start_screen::line(&workspace));
+    }
+    println!("{}", start_screen::screen(&workspace, folder));
+    let ended = tokio::select! {
+        filled = fill(&stack, &arguments, &mut workspace, &clock, folder) => match filled {
+            Ok(()) => end().await,
+            Err(error) => Err(error),
+        },
+        ended = end() => ended,
+    };
+    stack.keep().map_err(|error| error.to_string())?;
+    ended
+}
+
+/// Makes what the arguments ask for.
+async fn fill(
+    stack: &Stack,
+    arguments: &Arguments,
+    workspace: &mut Workspace,
+    clock: &DemoClock,
+    folder: Option<&Path>,
+) -> Result<(), String> {
+    if arguments.demo && !workspace.demo {
+        println!("Making {} people and their phones …", demo::PEOPLE);
+        demo::make(stack, &workspace.key, clock).await?;
+        println!("There they are: {}/devices\n", workspace.url);
+        workspace.demo = true;
+        start_screen::keep(workspace, folder)?;
+    }
+    if let Some(file) = &arguments.people {
+        let imported = people::import(Api::of(stack).with(&workspace.key), file).await?;
+        show(&imported, file);
+    }
+    Ok(())
+}
+
+fn show(imported: &Imported, file: &Path) {
+    let Imported { made, there, invited, faults } = imported;
+    println!("{}: {made} users made, {there} already there, {invited} invited by e-mail", file.display());
+    for (line, fault) in faults {
+        println!("{}:{line}: {fault}", file.display());
+    }
+    println!();
+}
+
+/// Ends with Ctrl-C, or when the process is told to.
+async fn end() -> Result<(), String> {
+    #[cfg(unix)]
+    {
+        let mut told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            .map_err(|error| error.to_string())?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended.map_err(|error| error.to_string()),
+            _ = told.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,294 @@
+//! The local stack's own small SNS and SESv2.
+//!
+//! One port speaks both protocols as the AWS SDK calls them: SNS as AWS Query (a form in, XML
+//! out) and SESv2 as REST-JSON below `/v2/email`. Nothing leaves this machine: e-mails, text
+//! messages and pushes end in the [outbox](Messaging::outbox_router), topic publishes at one
+//! [taker](Messaging::topic_messages), who carries them on to their subscribers.
+//!
+//! Invariant: what AWS would refuse is refused here with the same code and status, and leaves no
+//! trace. `checks/messaging_cases.py` holds this endpoint to that.
+
+mod fault;
+mod feedback;
+mod identity;
+mod mime;
+mod outbox;
+mod page;
+mod push;
+mod query;
+mod ses;
+mod sns;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+pub use self::feedback::{EventDestination, EventType};
+pub use self::outbox::{Attachment, Channel, OUTBOX_LIMIT, OutboxItem};
+pub use self::push::ApplicationEvents;
+
+use self::outbox::Outbox;
+use self::push::Endpoint;
+
+/// The largest request that is read: SES takes messages of 40 MB, which base64 makes longer.
+const REQUEST_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Where the time comes from.
+pub type Now = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// What exists before the first call, as a deployed stack would have it.
+#[derive(Clone)]
+pub struct MessagingConfig {
+    /// The region that ARNs and messages name.
+    pub region: String,
+    /// The account that ARNs name.
+    pub account: String,
+    /// The addresses and domains that may send e-mail.
+    pub verified_senders: Vec<String>,
+    /// Where this endpoint is reached; the outbox names it while it is empty.
+    pub base_url: String,
+    /// Where the time comes from.
+    pub clock: Now,
+    /// The ARNs of the topics that exist.
+    pub topics: Vec<String>,
+    /// The SES configuration sets, each with where its events go.
+    pub configuration_sets: BTreeMap<String, Option<EventDestination>>,
+    /// The platform applications by ARN, each with where its events go.
+    pub platform_applications: BTreeMap<String, ApplicationEvents>,
+}
+
+/// A message that somebody, or this endpoint itself, published to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicMessage {
+    /// The topic.
+    pub topic_arn: String,
+    /// The id that the publisher was given.
+    pub message_id: String,
+    /// The subject, if there is one.
+    pub subject: Option<String>,
+    /// The body; of a `MessageStructure=json` publish, its `default` entry.
+    pub message: String,
+    /// Type and value by name; a binary value is in base64, as notifications carry it.
+    pub attributes: BTreeMap<String, (String, String)>,
+    /// When it was published.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// Everything that a snapshot keeps.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct State {
+    topics: BTreeSet<String>,
+    applications: BTreeMap<String, ApplicationEvents>,
+    endpoints: BTreeMap<String, Endpoint>,
+    /// Addresses and domains, in lower case, and whether they are verified.
+    identities: BTreeMap<String, bool>,
+    configuration_sets: BTreeMap<String, Option<EventDestination>>,
+    outbox: Outbox,
+}
+
+impl State {
+    /// Adds what the configuration says; it wins over what a snapshot remembered.
+    fn seed(&mut self, config: &MessagingConfig) {
+        let senders = config.verified_senders.iter();
+        self.identities
+            .extend(senders.map(|sender| (sender.to_lowercase(), true)));
+        self.topics.extend(config.topics.iter().cloned());
+        self.configuration_sets
+            .extend(config.configuration_sets.clone());
+        self.applications
+            .extend(config.platform_applications.clone());
+        let of_sets = config.configuration_sets.values().flatten();
+        self.topics.extend(of_sets.map(|set| set.topic_arn.clone()));
+        let of_applications = config.platform_applications.values();
+        self.topics
+            .extend(of_applications.flat_map(ApplicationEvents::topics));
+    }
+}
+
+/// The way of topic messages to their taker.
+struct Feed {
+    sender: UnboundedSender<TopicMessage>,
+    /// The other end, until somebody takes it.
+    untaken: Option<UnboundedReceiver<TopicMessage>>,
+}
+
+impl Feed {
+    fn new() -> Self {
+        let (sender, receiver) = unbounded_channel();
+        Self {
+            sender,
+            untaken: Some(receiver),
+        }
+    }
+}
+
+struct Inner {
+    config: MessagingConfig,
+    state: Mutex<State>,
+    feed: Mutex<Feed>,
+}
+
+/// The endpoint. Clones share one state.
+#[derive(Clone)]
+pub struct Messaging {
+    inner: Arc<Inner>,
+}
+
+impl Messaging {
+    /// An endpoint that knows what the configuration says and has sent nothing.
+    #[must_use]
+    pub fn new(config: MessagingConfig) -> Self {
+        Self::with_state(config, State::default())
+    }
+
+    /// An endpoint that goes on from a snapshot; the configuration wins where both speak.
+    ///
+    /// # Errors
+    /// When the snapshot is not one that [`Self::to_json`] made.
+    pub fn from_json(
+        config: MessagingConfig,
+        snapshot: serde_json::Value,
+    ) -> serde_json::Result<Self> {
+        serde_json::from_value(snapshot).map(|state| Self::with_state(config, state))
+    }
+
+    /// Everything that must outlive the process: platform endpoints, what calls created, the outbox.
+    ///
+    /// # Errors
+    /// Never in practice: the state is plain data.
+    pub fn to_json(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(&*self.state())
+    }
+
+    fn with_state(config: MessagingConfig, mut state: State) -> Self {
+        state.seed(&config);
+        Self {
+            inner: Arc::new(Inner {
+                config,
+                state: Mutex::new(state),
+                feed: Mutex::new(Feed::new()),
+            }),
+        }
+    }
+
+    /// Both protocols, as the AWS SDKs call them.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/", post(sns::serve))
+            .route("/v2/email/outbound-emails", post(ses::send_email))
+            .route("/v2/email/identities", post(ses::create_email_identity))
+            .route(
+                "/v2/email/identities/{identity}",
+                get(ses::get_email_identity),
+            )
+            .route(
+                "/v2/email/configuration-sets",
+                post(ses::create_configuration_set),
+            )
+            .fallback(ses::unknown_operation)
+            .method_not_allowed_fallback(ses::unknown_operation)
+            .layer(DefaultBodyLimit::max(REQUEST_LIMIT))
+            .with_state(self.clone())
+    }
+
+    /// `GET /_local/outbox`: a page for people and, by `Accept: application/json`, `{items: […]}`.
+    pub fn outbox_router(&self) -> Router {
+        Router::new()
+            .route("/_local/outbox", get(outbox::serve))
+            .with_state(self.clone())
+    }
+
+    /// What was sent, newest first.
+    #[must_use]
+    pub fn outbox(&self) -> Vec<OutboxItem> {
+        self.state().outbox.items().cloned().collect()
+    }
+
+    /// How many e-mails, text messages and pushes were ever accepted, those forgotten too.
+    #[must_use]
+    pub fn sent_count(&self) -> u64 {
+        self.state().outbox.sent_count()
+    }
+
+    /// Forgets what is in the outbox.
+    pub fn clear(&self) {
+        self.state().outbox.clear();
+    }
+
+    /// The messages of every topic, in the order of their publishing.
+    ///
+    /// There is one taker at a time: the first gets all that was published so far, a later one
+    /// takes over from there.
+    #[must_use]
+    pub fn topic_messages(&self) -> UnboundedReceiver<TopicMessage> {
+        let mut feed = lock(&self.inner.feed);
+        if let Some(receiver) = feed.untaken.take() {
+            return receiver;
+        }
+        let (sender, receiver) = unbounded_channel();
+        feed.sender = sender;
+        receiver
+    }
+
+    fn config(&self) -> &MessagingConfig {
+        &self.inner.config
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        (self.config().clock)()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.inner.state)
+    }
+
+    fn arn(&self, service: &str, resource: &str) -> String {
+        let MessagingConfig {
+            region, account, ..
+        } = self.config();
+        format!("arn:aws:{service}:{region}:{account}:{resource}")
+    }
+
+    /// Hands the message to the taker; without one it is lost, as on a topic without subscribers.
+    fn publish(&self, message: TopicMessage) {
+        if lock(&self.inner.feed).sender.send(message).is_err() {
+            tracing::debug!("a topic message had no taker");
+        }
+    }
+
+    /// Publishes an event of AWS itself.
+    fn publish_event(&self, topic_arn: &str, subject: String, event: &serde_json::Value) {
+        self.publish(TopicMessage {
+            topic_arn: topic_arn.to_owned(),
+            message_id: new_id(),
+            subject: Some(subject),
+            message: event.to_string(),
+            attributes: BTreeMap::new(),
+            timestamp: self.now(),
+        });
+    }
+}
+
+/// A panic elsewhere leaves plain data behind, so a poisoned lock is still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// A time as AWS writes it in its events.
+fn aws_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests;

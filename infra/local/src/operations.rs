@@ -1,0 +1,80 @@
+//! The operations, each as its Lambda: its own variables, rights, timeout and connection, made when the stack
+//! starts, as a Lambda is made before its first request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws::{Clients, Connection};
+use functions::{Clock, Operation, Settings, World};
+use futures::FutureExt;
+use serde_json::Value;
+
+use crate::template::{Function, Place, Template};
+use crate::{Invoke, Now, permissions};
+
+/// Changes the connection of an operation, named first, before it is used: to inject faults, to count calls, or
+/// to wait by another clock.
+pub type Adjust = Arc<dyn Fn(&str, Connection) -> Connection + Send + Sync>;
+
+struct Lambda {
+    operation: &'static Operation,
+    world: World,
+    timeout: std::time::Duration,
+}
+
+/// Makes every operation of the template over a connection to the local services.
+///
+/// # Errors
+/// Names an operation that the template has and the program does not, or whose variables are wrong.
+pub fn operations(
+    template: &Template,
+    place: &Place,
+    connection: &Connection,
+    adjust: Option<&Adjust>,
+    now: &Now,
+) -> Result<Invoke, String> {
+    let made = template.functions.iter().map(|function| {
+        let rights = permissions::enforcing(connection.http.clone(), &function.operation, &function.statements, place);
+        let mut own = connection.clone();
+        own.http = rights;
+        if let Some(adjust) = adjust {
+            own = adjust(&function.operation, own);
+        }
+        Ok((function.operation.clone(), Arc::new(lambda(function, place, &own, now)?)))
+    });
+    let lambdas: BTreeMap<String, Arc<Lambda>> = made.collect::<Result<_, String>>()?;
+    let now = Arc::clone(now);
+    Ok(Arc::new(move |operation, event| match lambdas.get(operation) {
+        Some(lambda) => run(Arc::clone(lambda), event, Arc::clone(&now)).boxed(),
+        None => std::future::ready(Err(format!("there is no operation {operation}"))).boxed(),
+    }))
+}
+
+fn lambda(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<Lambda, String> {
+    let name = &function.operation;
+    let operation = functions::operation(name).ok_or_else(|| format!("the program has no operation {name}"))?;
+    let variable = |variable: &str| match variable {
+        "AWS_REGION" => Some(place.region.clone()),
+        other => function.variables.get(other).cloned(),
+    };
+    let settings = Settings::from_variables(variable).map_err(|error| format!("{name}: {error}"))?;
+    let world = World::new(settings, Clients::new(connection), Clock::from_fn(Arc::clone(now)));
+    Ok(Lambda { operation, world, timeout: function.timeout })
+}
+
+/// One run, in a task of its own: as on Lambda it goes on when nobody waits for its reply any more, a panic is
+/// a failure of this run alone, and what takes too long is ended.
+async fn run(lambda: Arc<Lambda>, event: Value, now: Now) -> Result<Value, String> {
+    let (name, timeout) = (lambda.operation.name, lambda.timeout);
+    let deadline = now() + chrono::Duration::from_std(timeout).unwrap_or_default();
+    let task = async move { functions::invoke(lambda.operation, &lambda.world, event, deadline).await };
+    let failure = match tokio::spawn(tokio::time::timeout(timeout, task)).await {
+        Ok(Ok(Ok(reply))) => return Ok(reply),
+        // What an operation fails with it has logged itself.
+        Ok(Ok(Err(error))) => return Err(error.to_string()),
+        Ok(Err(_)) => format!("timed out after {} s", timeout.as_secs()),
+        Err(_) => "panicked".to_owned(),
+    };
+    eprintln!("{name} {failure}");
+    Err(failure)
+}

@@ -1,0 +1,116 @@
+//! Event patterns, as SNS filter policies and Lambda's event filters write them.
+//!
+//! A pattern is a mapping of names to nested patterns or to lists of conditions, any of which may hold; all
+//! names must fit. Known conditions: a text, `prefix`, `anything-but` (texts) and `exists`.
+
+use serde_json::Value;
+
+/// A pattern that was read and is understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pattern(Vec<(String, Part)>);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Part {
+    Nested(Pattern),
+    AnyOf(Vec<Condition>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Condition {
+    Is(String),
+    Prefix(String),
+    AnythingBut(Vec<String>),
+    Exists(bool),
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// Names what is not known here.
+    pub fn read(written: &Value) -> Result<Self, String> {
+        let entries = written.as_object().ok_or_else(|| format!("the pattern {written} is no mapping"))?;
+        let parts = entries.iter().map(|(name, part)| Ok((name.clone(), read_part(part)?)));
+        parts.collect::<Result<_, String>>().map(Self)
+    }
+
+    /// Whether something has the pattern.
+    #[must_use]
+    pub fn fits(&self, value: &Value) -> bool {
+        self.0.iter().all(|(name, part)| match part {
+            Part::Nested(pattern) => pattern.fits(&value[name]),
+            Part::AnyOf(conditions) => conditions.iter().any(|condition| condition.holds(value.get(name))),
+        })
+    }
+}
+
+impl Condition {
+    fn holds(&self, value: Option<&Value>) -> bool {
+        let text = value.and_then(Value::as_str);
+        match self {
+            Condition::Is(expected) => text == Some(expected),
+            Condition::Prefix(prefix) => text.is_some_and(|text| text.starts_with(prefix.as_str())),
+            Condition::AnythingBut(refused) => text.is_some_and(|text| !refused.iter().any(|other| other == text)),
+            Condition::Exists(expected) => value.is_some() == *expected,
+        }
+    }
+}
+
+fn read_part(part: &Value) -> Result<Part, String> {
+    match part {
+        Value::Array(conditions) => conditions.iter().map(read_condition).collect::<Result<_, _>>().map(Part::AnyOf),
+        nested => Pattern::read(nested).map(Part::Nested),
+    }
+}
+
+fn read_condition(condition: &Value) -> Result<Condition, String> {
+    let unknown = || format!("the condition {condition} is not known here");
+    if let Value::String(text) = condition {
+        return Ok(Condition::Is(text.clone()));
+    }
+    let (name, argument) = condition.as_object().and_then(|entries| entries.iter().next()).ok_or_else(unknown)?;
+    match (name.as_str(), argument) {
+        ("prefix", Value::String(prefix)) => Ok(Condition::Prefix(prefix.clone())),
+        ("exists", Value::Bool(expected)) => Ok(Condition::Exists(*expected)),
+        ("anything-but", Value::String(text)) => Ok(Condition::AnythingBut(vec![text.clone()])),
+        ("anything-but", Value::Array(texts)) => {
+            let texts = texts.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(unknown));
+            texts.collect::<Result<_, _>>().map(Condition::AnythingBut)
+        }
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_names_and_any_condition() {
+        let pattern = Pattern::read(
+            &json!({"event_type": ["user.invited", {"prefix": "device."}], "of": [{"anything-but": ["x"]}]}),
+        )
+        .unwrap();
+        assert!(pattern.fits(&json!({"event_type": "device.blocked", "of": "y"})));
+        assert!(pattern.fits(&json!({"event_type": "user.invited", "of": "y"})));
+        assert!(!pattern.fits(&json!({"event_type": "user.created", "of": "y"})));
+        assert!(!pattern.fits(&json!({"event_type": "user.invited", "of": "x"})));
+        assert!(!pattern.fits(&json!({"event_type": "user.invited"})), "an absent attribute is not anything but");
+    }
+
+    #[test]
+    fn nested_and_absent() {
+        let pattern = Pattern::read(&json!({"a": {"b": [{"exists": false}, "c"]}})).unwrap();
+        assert!(pattern.fits(&json!({"a": {}})));
+        assert!(pattern.fits(&json!({"a": {"b": "c"}})));
+        assert!(!pattern.fits(&json!({"a": {"b": "d"}})));
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let error = Pattern::read(&json!({"a": [{"numeric": [">", 3]}]})).unwrap_err();
+        assert!(error.contains("numeric"), "{error}");
+    }
+}

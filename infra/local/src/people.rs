@@ -1,0 +1,189 @@
+//! People from a CSV file: each made a user and invited by e-mail, through the API.
+
+use std::path::Path;
+
+use futures::StreamExt;
+use futures::stream;
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::api::{Answer, Api};
+
+/// How many people are worked on at once.
+const AT_ONCE: usize = 4;
+/// The API's fields; a column's heading fits whatever its capitals and punctuation (`First name`, `E-mail`).
+const FIELDS: [&str; 6] = ["username", "first_name", "last_name", "email", "mobile", "number"];
+
+/// What became of a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// How many users were made.
+    pub made: usize,
+    /// How many were there already.
+    pub there: usize,
+    /// How many were invited.
+    pub invited: usize,
+    /// What was wrong with which line.
+    pub faults: Vec<(usize, String)>,
+}
+
+/// A person and the line on which they stand.
+#[derive(Debug, PartialEq)]
+struct Line {
+    number: usize,
+    person: Result<Value, String>,
+}
+
+enum Outcome {
+    Made,
+    There,
+}
+
+/// Makes and invites the people of a file. Doing it again with the same file makes and sends nothing twice.
+///
+/// # Errors
+/// When the file cannot be read, or has no column `username`. A bad line is among the faults.
+pub async fn import(api: Api<'_>, path: &Path) -> Result<Imported, String> {
+    let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = lines(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let outcomes = stream::iter(lines).map(|line| async move { (line.number, import_one(api, line.person).await) });
+    let mut imported = Imported::default();
+    let mut outcomes = outcomes.buffered(AT_ONCE);
+    while let Some((line, outcome)) = outcomes.next().await {
+        imported.note(line, outcome);
+    }
+    Ok(imported)
+}
+
+impl Imported {
+    fn note(&mut self, line: usize, outcome: Result<(Outcome, Result<bool, String>), String>) {
+        match outcome {
+            Ok((made, invited)) => {
+                match made {
+                    Outcome::Made => self.made += 1,
+                    Outcome::There => self.there += 1,
+                }
+                match invited {
+                    Ok(invited) => self.invited += usize::from(invited),
+                    Err(fault) => self.faults.push((line, format!("not invited: {fault}"))),
+                }
+            }
+            Err(fault) => self.faults.push((line, fault)),
+        }
+    }
+}
+
+/// The outcome, and whether an invitation was sent.
+async fn import_one(api: Api<'_>, person: Result<Value, String>) -> Result<(Outcome, Result<bool, String>), String> {
+    let person = person?;
+    // The same person has the same key: a line that failed half-way is taken up, not doubled.
+    let key = format!("people-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, person.to_string().as_bytes()));
+    let created = api.send(Method::POST, "/users", Some(&key), &person).await;
+    if created.body["code"] == "username_taken" {
+        return Ok((Outcome::There, Ok(false)));
+    }
+    let user_id = created.body["user_id"].as_str().filter(|_| created.status.is_success());
+    let user_id = user_id.ok_or_else(|| created.complaint())?;
+    // The same call answers with the same user; one who has an invitation was made by an earlier one.
+    let user = api.send(Method::GET, &format!("/users/{user_id}"), None, &Value::Null).await;
+    if user.body["invitation"].is_object() {
+        return Ok((Outcome::There, Ok(false)));
+    }
+    Ok((Outcome::Made, invite(api, user_id).await))
+}
+
+async fn invite(api: Api<'_>, user_id: &str) -> Result<bool, String> {
+    let key = format!("people-invite-{user_id}");
+    let path = format!("/users/{user_id}/invite");
+    let answer: Answer = api.send(Method::POST, &path, Some(&key), &json!({ "channel": "email" })).await;
+    match answer.status {
+        status if status.is_success() => Ok(true),
+        StatusCode::CONFLICT if answer.body["code"] == "already_created" => Ok(false),
+        _ => Err(answer.complaint()),
+    }
+}
+
+fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).delimiter(delimiter(text)).from_reader(text);
+    let headings = reader.byte_headers().map_err(|error| error.to_string())?;
+    let columns: Vec<Option<&str>> = headings.iter().map(field).collect();
+    if !columns.contains(&Some("username")) {
+        return Err("the first line names no column username".into());
+    }
+    let mut lines = Vec::new();
+    for record in reader.byte_records() {
+        let record = record.map_err(|error| error.to_string())?;
+        let number = line_number(text, record.position().map_or(0, csv::Position::byte));
+        lines.push(Line { number, person: person(&columns, &record) });
+    }
+    Ok(lines)
+}
+
+/// The line of a record that the reader began to read at a byte: line breaks before it come first.
+fn line_number(text: &[u8], byte: u64) -> usize {
+    let at = usize::try_from(byte).unwrap_or(text.len()).min(text.len());
+    let breaks = text[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    1 + text[..at + breaks].iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// Some spreadsheets write semicolons.
+fn delimiter(text: &[u8]) -> u8 {
+    let heading = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if heading.contains(&b';') && !heading.contains(&b',') { b';' } else { b',' }
+}
+
+fn field(heading: &[u8]) -> Option<&'static str> {
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let heading = letters(&String::from_utf8_lossy(heading));
+    FIELDS.into_iter().find(|field| letters(field) == heading)
+}
+
+fn person(columns: &[Option<&str>], record: &csv::ByteRecord) -> Result<Value, String> {
+    if record.len() > columns.len() {
+        return Err(format!("has {} fields, where the first line has {}", record.len(), columns.len()));
+    }
+    let mut person = Map::new();
+    for (column, value) in columns.iter().zip(record) {
+        let value = std::str::from_utf8(value).map_err(|_| "is not UTF-8".to_owned())?;
+        if let (Some(column), false) = (column, value.is_empty()) {
+            person.insert((*column).to_owned(), json!(value));
+        }
+    }
+    Ok(Value::Object(person))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_in_any_order_with_headings_as_people_write_them() {
+        let text = "\u{feff}E-mail,Username,First name,Shoe size\r\nada@example.com,ada,Ada,38\r\n,bob,,\r\n";
+        let lines = lines(text.as_bytes()).unwrap();
+        assert_eq!(lines[0].number, 2);
+        assert_eq!(lines[0].person, Ok(json!({"email": "ada@example.com", "username": "ada", "first_name": "Ada"})));
+        assert_eq!(lines[1], Line { number: 3, person: Ok(json!({"username": "bob"})) });
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_semicolons_do_no_harm() {
+        let lines = lines("\u{feff}username;number\nada;+49 30 1\n".as_bytes()).unwrap();
+        assert_eq!(lines[0].person, Ok(json!({"username": "ada", "number": "+49 30 1"})));
+    }
+
+    #[test]
+    fn a_bad_line_does_not_stop_the_others() {
+        let lines = lines(b"username,number\na,1,2\nb\xff,1\n\nc,1\n").unwrap();
+        assert!(lines[0].person.as_ref().unwrap_err().contains("3 fields"));
+        assert!(lines[1].person.as_ref().unwrap_err().contains("UTF-8"));
+        assert_eq!((lines[2].number, lines[2].person.is_ok()), (5, true));
+    }
+
+    #[test]
+    fn a_file_without_usernames_is_refused() {
+        assert!(lines(b"name,mail\na,b\n").is_err());
+        assert!(lines(b"").is_err());
+    }
+}

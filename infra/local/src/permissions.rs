@@ -1,0 +1,363 @@
+//! The template's rights, enforced: every call that an operation makes to AWS is checked against its role's
+//! statements, so that a missing right shows on the first local run instead of the first deployment.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::template::{Place, Statement};
+
+/// What a call needs: an action on a resource.
+pub type Need = (String, String);
+
+/// Whether the statements allow everything that is needed; if not, the first that they do not.
+///
+/// # Errors
+/// The need that no statement allows.
+pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'a Need> {
+    let allows = |statement: &Statement, (action, resource): &Need| {
+        statement.actions.iter().any(|pattern| fits(&pattern.to_lowercase(), &action.to_lowercase()))
+            && statement.resources.iter().any(|pattern| fits(pattern, resource))
+    };
+    match needs.iter().find(|need| !statements.iter().any(|statement| allows(statement, need))) {
+        Some(need) => Err(need),
+        None => Ok(()),
+    }
+}
+
+/// Whether a text has a pattern in which `*` stands for any text and `?` for any character.
+fn fits(pattern: &str, text: &str) -> bool {
+    match pattern.chars().next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = &pattern[1..];
+            text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| fits(rest, &text[at..]))
+        }
+        Some(first) => {
+            let mut characters = text.chars();
+            let fitting = characters.next().is_some_and(|character| first == '?' || first == character);
+            fitting && fits(&pattern[first.len_utf8()..], characters.as_str())
+        }
+    }
+}
+
+/// A call to AWS as it goes over the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// `X-Amz-Target`, with which DynamoDB names the action.
+    pub target: Option<&'a str>,
+    /// The path.
+    pub path: &'a str,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// What a call needs.
+///
+/// # Errors
+/// Names a call that is not known here.
+pub fn needs(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
+    match call.target {
+        Some(target) => dynamodb(target, call.body, place),
+        None if call.path.starts_with("/v2/email/") => ses(call, place),
+        None => sns(call.body),
+    }
+}
+
+fn dynamodb(target: &str, body: &[u8], place: &Place) -> Result<Vec<Need>, String> {
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let need = |action: &str, table: &Value| {
+        let table = table.as_str().unwrap_or_default();
+        let arn =
+            if table.starts_with("arn:") { table.to_owned() } else { place.arn("dynamodb", &format!("table/{table}")) };
+        (format!("dynamodb:{action}"), arn)
+    };
+    match operation {
+        "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem" | "DescribeTable" => {
+            Ok(vec![need(operation, &body["TableName"])])
+        }
+        "Query" | "Scan" => {
+            let (action, table) = need(operation, &body["TableName"]);
+            let index = body["IndexName"].as_str().map(|index| format!("/index/{index}"));
+            Ok(vec![(action, table + &index.unwrap_or_default())])
+        }
+        "BatchGetItem" | "BatchWriteItem" => {
+            let tables = body["RequestItems"].as_object();
+            Ok(tables.into_iter().flatten().map(|(table, _)| need(operation, &json!(table))).collect())
+        }
+        "TransactGetItems" => Ok(items(&body).iter().map(|item| need("GetItem", &item["Get"]["TableName"])).collect()),
+        "TransactWriteItems" => items(&body)
+            .iter()
+            .map(|item| {
+                let (part, request) = item.as_object().and_then(|item| item.iter().next()).ok_or("an empty part")?;
+                let action =
+                    if part == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{part}Item") };
+                Ok(need(&action, &request["TableName"]))
+            })
+            .collect(),
+        other => Err(format!("DynamoDB's {other} is not known here")),
+    }
+}
+
+fn items(body: &Value) -> &[Value] {
+    body["TransactItems"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn sns(body: &[u8]) -> Result<Vec<Need>, String> {
+    let field = |name: &str| {
+        let mut fields = form_urlencoded::parse(body);
+        fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let action = field("Action").unwrap_or_default();
+    let target = || field("TopicArn").or_else(|| field("TargetArn"));
+    let resource = match action.as_str() {
+        "Publish" | "PublishBatch" => target().or_else(|| field("PhoneNumber")),
+        "CreatePlatformEndpoint" => field("PlatformApplicationArn"),
+        // SNS checks these against the application that the endpoint belongs to.
+        "GetEndpointAttributes" | "SetEndpointAttributes" | "DeleteEndpoint" => {
+            field("EndpointArn").map(|arn| application_of(&arn))
+        }
+        _ => None,
+    };
+    // A batch needs the right to publish, and has none of its own.
+    let right = if action == "PublishBatch" { "Publish" } else { &action };
+    let resource = resource.ok_or_else(|| format!("SNS's {action} is not known here"))?;
+    Ok(vec![(format!("sns:{right}"), resource)])
+}
+
+/// `…:endpoint/APNS/app/id` belongs to `…:app/APNS/app`.
+fn application_of(endpoint: &str) -> String {
+    let application = endpoint.replacen(":endpoint/", ":app/", 1);
+    application.rsplit_once('/').map_or(application.clone(), |(application, _)| application.to_owned())
+}
+
+fn ses(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
+    if call.path != "/v2/email/outbound-emails" {
+        return Err(format!("SESv2's {} is not known here", call.path));
+    }
+    let body: Value = serde_json::from_slice(call.body).map_err(|error| error.to_string())?;
+    let sender = body["FromEmailAddress"].as_str().unwrap_or_default();
+    let address = sender.rsplit_once('<').map_or(sender, |(_, address)| address.trim_end_matches('>'));
+    let simple = &body["Content"]["Simple"];
+    let whole =
+        body["Content"].get("Raw").is_some() || simple["Attachments"].as_array().is_some_and(|all| !all.is_empty());
+    let action = if whole { "ses:SendRawEmail" } else { "ses:SendEmail" };
+    let identity = place.arn("ses", &format!("identity/{address}"));
+    let set = body["ConfigurationSetName"].as_str();
+    let set = set.map(|set| place.arn("ses", &format!("configuration-set/{set}")));
+    Ok([Some(identity), set].into_iter().flatten().map(|arn| (action.to_owned(), arn)).collect())
+}
+
+/// The client, but only for calls that the operation's role allows.
+#[must_use]
+pub fn enforcing(
+    client: SharedHttpClient,
+    operation: &str,
+    statements: &[Statement],
+    place: &Place,
+) -> SharedHttpClient {
+    let rights = Rights { operation: operation.to_owned(), statements: statements.to_vec(), place: place.clone() };
+    SharedHttpClient::new(Enforcing { client, rights })
+}
+
+#[derive(Clone, Debug)]
+struct Rights {
+    operation: String,
+    statements: Vec<Statement>,
+    place: Place,
+}
+
+#[derive(Debug)]
+struct Enforcing<C> {
+    client: C,
+    rights: Rights,
+}
+
+impl HttpClient for Enforcing<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let client = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(Enforcing { client, rights: self.rights.clone() })
+    }
+}
+
+impl HttpConnector for Enforcing<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        match self.rights.check(&request) {
+            Ok(()) => self.client.call(request),
+            Err(refusal) => {
+                eprintln!("{}: {refusal}", self.rights.operation);
+                HttpConnectorFuture::ready(Ok(refusal.response(request.headers().get("x-amz-target").is_some())))
+            }
+        }
+    }
+}
+
+impl Rights {
+    fn check(&self, request: &HttpRequest) -> Result<(), Refusal> {
+        let path = request.uri();
+        let path = path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+        let call = Call {
+            target: request.headers().get("x-amz-target"),
+            path: path.split('?').next().unwrap_or_default(),
+            body: request.body().bytes().unwrap_or_default(),
+        };
+        let refusal = |what: String| Refusal { role: self.operation.clone(), what };
+        let needs = needs(call, &self.place).map_err(refusal)?;
+        allowed(&self.statements, &needs)
+            .map_err(|(action, resource)| refusal(format!("perform: {action} on resource: {resource}")))
+    }
+}
+
+/// What AWS answers to a call without the right to it.
+struct Refusal {
+    role: String,
+    what: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { role, what } = self;
+        write!(f, "User: {role} is not authorized to {what} because no identity-based policy allows it")
+    }
+}
+
+impl Refusal {
+    /// In the words of DynamoDB (JSON with a type), of SNS (XML) or of SESv2 (JSON and a header); a client reads
+    /// what is its own, so that XML is for calls that carry neither a target nor a JSON path.
+    fn response(&self, dynamodb: bool) -> HttpResponse {
+        let message = self.to_string();
+        if dynamodb {
+            let body = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "Message": message });
+            return answer(400, "application/x-amz-json-1.0", body.to_string());
+        }
+        if self.what.contains("ses:") || self.what.starts_with("SESv2") {
+            let mut response = answer(403, "application/json", json!({ "message": message }).to_string());
+            response.headers_mut().insert("x-amzn-errortype", "AccessDeniedException");
+            return response;
+        }
+        let body = format!(
+            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+             <Code>AuthorizationError</Code><Message>{message}</Message></Error></ErrorResponse>"
+        );
+        answer(403, "text/xml", body)
+    }
+}
+
+fn answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
+    let status = StatusCode::try_from(status).expect("a status that is written above");
+    let mut response = HttpResponse::new(status, body.into());
+    response.headers_mut().insert("content-type", content_type);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(actions: &[&str], resources: &[&str]) -> Statement {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Statement { actions: owned(actions), resources: owned(resources) }
+    }
+
+    fn need(action: &str, resource: &str) -> Need {
+        (action.to_owned(), resource.to_owned())
+    }
+
+    fn of_dynamodb(operation: &str, body: Value) -> Vec<Need> {
+        let (target, body) = (format!("DynamoDB_20120810.{operation}"), body.to_string());
+        needs(Call { target: Some(&target), path: "/", body: body.as_bytes() }, &Place::default()).unwrap()
+    }
+
+    fn of_sns(body: &str) -> Vec<Need> {
+        needs(Call { target: None, path: "/", body: body.as_bytes() }, &Place::default()).unwrap()
+    }
+
+    const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
+
+    #[test]
+    fn all_needs_must_be_allowed_by_some_statement() {
+        let statements = [statement(&["dynamodb:GetItem"], &[TABLE]), statement(&["xray:Put*"], &["*"])];
+        let get = need("dynamodb:GetItem", TABLE);
+        assert!(allowed(&statements, &[get.clone(), need("xray:PutTraceSegments", "any")]).is_ok());
+        for refused in
+            [need("dynamodb:PutItem", TABLE), need("dynamodb:GetItem", "arn:other"), need("xray:GetX", "any")]
+        {
+            assert_eq!(allowed(&statements, &[get.clone(), refused.clone()]), Err(&refused));
+        }
+    }
+
+    #[test]
+    fn wildcards() {
+        assert!(fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/app/x"));
+        assert!(!fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/other/x"));
+        assert!(fits("a?c", "abc") && !fits("a?c", "ac") && fits("*", ""));
+    }
+
+    #[test]
+    fn a_transaction_needs_the_rights_of_its_parts() {
+        let parts = json!({ "TransactItems": [
+            { "Put": { "TableName": "t" } },
+            { "Update": { "TableName": "t" } },
+            { "Delete": { "TableName": "s" } },
+            { "ConditionCheck": { "TableName": "t" } },
+        ]});
+        let actions: Vec<String> =
+            of_dynamodb("TransactWriteItems", parts).into_iter().map(|(action, _)| action).collect();
+        assert_eq!(
+            actions,
+            ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+        );
+    }
+
+    #[test]
+    fn a_query_needs_the_right_to_its_index() {
+        let query = of_dynamodb("Query", json!({ "TableName": "t", "IndexName": "due" }));
+        assert_eq!(query, [need("dynamodb:Query", &format!("{TABLE}/index/due"))]);
+        let query = of_dynamodb("Query", json!({ "TableName": "t" }));
+        assert_eq!(query, [need("dynamodb:Query", TABLE)]);
+        let batch = of_dynamodb("BatchGetItem", json!({ "RequestItems": { "t": {} } }));
+        assert_eq!(batch, [need("dynamodb:BatchGetItem", TABLE)]);
+    }
+
+    #[test]
+    fn calls_of_sns() {
+        let topic = of_sns("Action=PublishBatch&TopicArn=arn%3Aaws%3Asns%3Ar%3A1%3Aevents");
+        assert_eq!(topic, [need("sns:Publish", "arn:aws:sns:r:1:events")]);
+        let push = of_sns("Action=Publish&TargetArn=arn%3Aaws%3Asns%3Ar%3A1%3Aendpoint%2FAPNS%2Fapp%2Fx");
+        assert_eq!(push, [need("sns:Publish", "arn:aws:sns:r:1:endpoint/APNS/app/x")]);
+        let set =
+            of_sns("Action=SetEndpointAttributes&EndpointArn=arn%3Aaws%3Asns%3Ar%3A1%3Aendpoint%2FAPNS%2Fapp%2Fx");
+        assert_eq!(set, [need("sns:SetEndpointAttributes", "arn:aws:sns:r:1:app/APNS/app")]);
+    }
+
+    #[test]
+    fn an_email_needs_its_sender_and_its_configuration_set() {
+        let email = |content: Value| {
+            let body =
+                json!({ "FromEmailAddress": "Phones <a@b.example>", "ConfigurationSetName": "c", "Content": content })
+                    .to_string();
+            needs(Call { target: None, path: "/v2/email/outbound-emails", body: body.as_bytes() }, &Place::default())
+                .unwrap()
+        };
+        let arn = |of: &str| format!("arn:aws:ses:us-east-1:000000000000:{of}");
+        let identity = arn("identity/a@b.example");
+        assert_eq!(
+            email(json!({ "Simple": {} })),
+            [need("ses:SendEmail", &identity), need("ses:SendEmail", &arn("configuration-set/c"))]
+        );
+        assert_eq!(email(json!({ "Simple": { "Attachments": [{}] } }))[0], need("ses:SendRawEmail", &identity));
+    }
+
+    #[test]
+    fn unknown_calls_are_named() {
+        let call = Call { target: Some("DynamoDB_20120810.DeleteTable"), path: "/", body: b"{}" };
+        assert!(needs(call, &Place::default()).unwrap_err().contains("DeleteTable"));
+    }
+}

@@ -1,0 +1,241 @@
+//! SQS queues: visibility, receive counts, retention and redrive, on a clock that is passed in.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::template;
+
+/// Whether what failed is tried again at once, or when its time comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// At once, as if all waiting were over: for tests.
+    Now,
+    /// When AWS would.
+    WhenDue,
+}
+
+/// A message in a queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Its identifier.
+    pub id: String,
+    /// What was sent.
+    pub body: String,
+    /// Its attributes: their type and value.
+    pub attributes: BTreeMap<String, (String, String)>,
+    /// When it came.
+    pub sent_at: DateTime<Utc>,
+    /// How often it was received.
+    pub receives: u32,
+    visible_at: DateTime<Utc>,
+    in_flight: bool,
+}
+
+struct Queue {
+    settings: template::Queue,
+    messages: VecDeque<Message>,
+}
+
+/// All queues, by ARN.
+pub struct Queues(BTreeMap<String, Queue>);
+
+impl Queues {
+    /// The queues of the template, empty.
+    #[must_use]
+    pub fn new(queues: &[template::Queue]) -> Self {
+        let empty = |settings: &template::Queue| Queue { settings: settings.clone(), messages: VecDeque::new() };
+        Self(queues.iter().map(|queue| (queue.arn.clone(), empty(queue))).collect())
+    }
+
+    /// Puts a message at the end. What is sent to a queue that does not exist is lost, as it is by SNS.
+    pub fn send(
+        &mut self,
+        arn: &str,
+        body: String,
+        attributes: BTreeMap<String, (String, String)>,
+        now: DateTime<Utc>,
+    ) {
+        let id = uuid::Uuid::new_v4().to_string();
+        let message = Message { id, body, attributes, sent_at: now, receives: 0, visible_at: now, in_flight: false };
+        if let Some(queue) = self.0.get_mut(arn) {
+            queue.messages.push_back(message);
+        }
+    }
+
+    /// Takes up to `most` messages that may be seen. Those received often enough go to the dead letters instead.
+    pub fn receive(&mut self, arn: &str, most: usize, now: DateTime<Utc>, retry: Retry) -> Vec<Message> {
+        let Some(queue) = self.0.get_mut(arn) else { return Vec::new() };
+        queue.messages.retain(|message| now - message.sent_at < in_chrono(queue.settings.retention));
+        let (received, dead) = queue.receive(most, now, retry);
+        if let Some(redrive) = queue.settings.redrive.clone() {
+            self.bury(&redrive.to_arn, dead);
+        }
+        received
+    }
+
+    /// Removes a message for good.
+    pub fn delete(&mut self, arn: &str, id: &str) {
+        if let Some(queue) = self.0.get_mut(arn) {
+            queue.messages.retain(|message| message.id != id);
+        }
+    }
+
+    /// Leaves a received message in the queue, to be seen again when its visibility timeout is over.
+    pub fn leave(&mut self, arn: &str, id: &str) {
+        let messages = self.0.get_mut(arn).into_iter().flat_map(|queue| queue.messages.iter_mut());
+        for message in messages.filter(|message| message.id == id) {
+            message.in_flight = false;
+        }
+    }
+
+    /// What is in a queue.
+    #[must_use]
+    pub fn messages(&self, arn: &str) -> Vec<Message> {
+        self.0.get(arn).map(|queue| queue.messages.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The queue of a name.
+    #[must_use]
+    pub fn arn(&self, name: &str) -> Option<&str> {
+        let found = self.0.values().find(|queue| queue.settings.name == name);
+        found.map(|queue| queue.settings.arn.as_str())
+    }
+
+    fn bury(&mut self, arn: &str, dead: Vec<Message>) {
+        if let Some(queue) = self.0.get_mut(arn) {
+            queue.messages.extend(dead);
+        }
+    }
+}
+
+impl Queue {
+    fn receive(&mut self, most: usize, now: DateTime<Utc>, retry: Retry) -> (Vec<Message>, Vec<Message>) {
+        let often_enough = self.settings.redrive.as_ref().map_or(u32::MAX, |redrive| redrive.most_receives);
+        let hidden_until = now + in_chrono(self.settings.visibility);
+        let (mut received, mut dead) = (Vec::new(), Vec::new());
+        self.messages.retain_mut(|message| {
+            let visible = !message.in_flight && (retry == Retry::Now || message.visible_at <= now);
+            if !visible || received.len() == most {
+                return true;
+            }
+            if message.receives >= often_enough {
+                dead.push(message.clone());
+                return false;
+            }
+            message.receives += 1;
+            message.visible_at = hidden_until;
+            message.in_flight = true;
+            received.push(message.clone());
+            true
+        });
+        (received, dead)
+    }
+}
+
+/// The event with which Lambda runs a function over a queue's messages.
+#[must_use]
+pub fn event(arn: &str, region: &str, messages: &[Message]) -> Value {
+    let record = |message: &Message| {
+        let attributes: BTreeMap<&String, Value> = message
+            .attributes
+            .iter()
+            .map(|(name, (kind, value))| {
+                let attribute = json!({
+                    "stringValue": value,
+                    "dataType": kind,
+                    "stringListValues": [],
+                    "binaryListValues": [],
+                });
+                (name, attribute)
+            })
+            .collect();
+        let sent = message.sent_at.timestamp_millis().to_string();
+        json!({
+            "messageId": message.id,
+            "receiptHandle": message.id,
+            "body": message.body,
+            "attributes": {
+                "ApproximateReceiveCount": message.receives.to_string(),
+                "SentTimestamp": sent,
+                "ApproximateFirstReceiveTimestamp": sent,
+                "SenderId": "local",
+            },
+            "messageAttributes": attributes,
+            "eventSource": "aws:sqs",
+            "eventSourceARN": arn,
+            "awsRegion": region,
+        })
+    };
+    json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() })
+}
+
+fn in_chrono(duration: std::time::Duration) -> chrono::Duration {
+    chrono::Duration::from_std(duration).unwrap_or(chrono::Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:sqs:r:1:work";
+    const DEAD: &str = "arn:aws:sqs:r:1:dead";
+
+    fn queues() -> Queues {
+        let queue = |arn: &str, redrive| template::Queue {
+            name: arn.rsplit(':').next().unwrap().to_owned(),
+            arn: arn.to_owned(),
+            visibility: Duration::from_secs(180),
+            retention: Duration::from_secs(345_600),
+            redrive,
+        };
+        let redrive = template::Redrive { to_arn: DEAD.into(), most_receives: 2 };
+        Queues::new(&[queue(ARN, Some(redrive)), queue(DEAD, None)])
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_received_message_is_hidden_and_comes_back() {
+        let mut queues = queues();
+        queues.send(ARN, "one".into(), BTreeMap::new(), at(0));
+        let first = queues.receive(ARN, 10, at(0), Retry::WhenDue);
+        assert_eq!(first[0].receives, 1);
+        assert!(queues.receive(ARN, 10, at(500), Retry::Now).is_empty(), "it is being worked on");
+        queues.leave(ARN, &first[0].id);
+        assert!(queues.receive(ARN, 10, at(179), Retry::WhenDue).is_empty());
+        assert_eq!(queues.receive(ARN, 10, at(180), Retry::WhenDue)[0].receives, 2);
+        queues.delete(ARN, &first[0].id);
+        assert!(queues.messages(ARN).is_empty());
+    }
+
+    #[test]
+    fn what_keeps_failing_ends_among_the_dead_letters() {
+        let mut queues = queues();
+        queues.send(ARN, "one".into(), BTreeMap::new(), at(0));
+        for _ in 0..2 {
+            let received = queues.receive(ARN, 10, at(0), Retry::Now);
+            queues.leave(ARN, &received[0].id);
+        }
+        assert!(queues.receive(ARN, 10, at(0), Retry::Now).is_empty());
+        assert_eq!(queues.messages(DEAD)[0].body, "one");
+        assert!(queues.messages(ARN).is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_old_messages_go() {
+        let mut queues = queues();
+        for number in 0..12 {
+            queues.send(ARN, number.to_string(), BTreeMap::new(), at(0));
+        }
+        assert_eq!(queues.receive(ARN, 10, at(0), Retry::WhenDue).len(), 10);
+        assert_eq!(queues.receive(ARN, 10, at(0), Retry::WhenDue).len(), 2);
+        assert!(queues.receive(ARN, 10, at(400_000), Retry::WhenDue).is_empty());
+        assert!(queues.messages(ARN).is_empty());
+    }
+}

@@ -1,0 +1,481 @@
+//! The whole system in one process: the services, the operations over them, the gateway before them and the
+//! driver behind them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws::Connection;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use dynoxide::Database;
+use dynoxide::actions::create_table::CreateTableRequest;
+use dynoxide::actions::list_tables::ListTablesRequest;
+use futures::FutureExt;
+use http::{Request, Response};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use crate::driver::{Driver, DriverOptions, StreamBlocked};
+use crate::gateway::{Gateway, MOST_BODY, Routes};
+use crate::messaging::{ApplicationEvents, EventDestination, EventType, Messaging, MessagingConfig};
+use crate::operations::{Adjust, operations};
+use crate::queue::Retry;
+use crate::template::{Place, Template};
+use crate::{Invoke, Now};
+
+/// Why the stack did not start.
+#[derive(Debug)]
+pub struct StackError(String);
+
+impl std::fmt::Display for StackError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StackError {}
+
+fn because(what: &str) -> impl Fn(&dyn std::fmt::Display) -> StackError + '_ {
+    move |error| StackError(format!("{what}: {error}"))
+}
+
+/// How the stack is to be.
+pub struct StackOptions {
+    /// The folder in which everything is kept; without one everything is in memory.
+    pub data: Option<PathBuf>,
+    /// The port on which the API is reached by HTTP, 0 for any that is free; without one it is reached by
+    /// [`Stack::http`] alone.
+    pub port: Option<u16>,
+    /// Whether stream, topics, queues and schedules run by themselves; if not, by [`Stack::drain`] and
+    /// [`Stack::run_schedule`].
+    pub driven: bool,
+    /// The time.
+    pub now: Now,
+    /// The template's text.
+    pub template: String,
+    /// Values of the template's parameters other than the local ones.
+    pub parameters: BTreeMap<String, String>,
+    /// Changes each operation's connection to the services.
+    pub adjust: Option<Adjust>,
+}
+
+impl Default for StackOptions {
+    /// In memory, without a socket, moved on by hand, on the system's clock: for tests.
+    fn default() -> Self {
+        Self {
+            data: None,
+            port: None,
+            driven: false,
+            now: Arc::new(system_time),
+            template: crate::TEMPLATE.to_owned(),
+            parameters: BTreeMap::new(),
+            adjust: None,
+        }
+    }
+}
+
+/// The time of this machine's clock.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the boundary: everything else is given the time")]
+pub fn system_time() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
+
+/// The system, running. It ends when this is dropped.
+pub struct Stack {
+    url: String,
+    template: Arc<Template>,
+    database: Database,
+    messaging: Messaging,
+    gateway: Arc<Gateway>,
+    driver: Arc<Driver>,
+    invoke: Invoke,
+    data: Option<PathBuf>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Stack {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// Says what could not be started, and why.
+    pub async fn start(options: StackOptions) -> Result<Self, StackError> {
+        let place = Place::default();
+        let listener = match options.port {
+            Some(port) => Some(listen(port).await?),
+            None => None,
+        };
+        let url = match &listener {
+            Some(listener) => local_url(listener)?,
+            None => "http://127.0.0.1".to_owned(),
+        };
+        let parameters = local_parameters(&url, &place, options.parameters);
+        let template = Template::read(&options.template, &place, &parameters);
+        let template = Arc::new(template.map_err(|error| StackError(error.to_string()))?);
+
+        let mut tasks = Vec::new();
+        let database = database(options.data.as_deref(), &template)?;
+        let (dynamodb_url, task) = serve_database(&database).await?;
+        tasks.push(task);
+        let (messaging, messaging_url, task) =
+            serve_messaging(&template, &place, &parameters, &options.now, options.data.as_deref()).await?;
+        tasks.push(task);
+
+        let connection = connection(&place, &dynamodb_url, &messaging_url);
+        let invoke = operations(&template, &place, &connection, options.adjust.as_ref(), &options.now);
+        let used = Arc::new(AtomicBool::new(false));
+        let invoke = noting(invoke.map_err(StackError)?, Arc::clone(&used));
+
+        let driver = Arc::new(Driver::new(DriverOptions {
+            template: Arc::clone(&template),
+            place: place.clone(),
+            database: database.clone(),
+            invoke: Arc::clone(&invoke),
+            published: messaging.topic_messages(),
+            now: Arc::clone(&options.now),
+            kept: options.data.as_ref().map(|folder| folder.join("streams.json")),
+        }));
+        let routes = Routes::new(&template.functions).map_err(StackError)?;
+        let gateway = Arc::new(Gateway::new(routes, place, Arc::clone(&invoke), options.now));
+
+        let data = options.data;
+        let mut stack = Self { url, template, database, messaging, gateway, driver, invoke, data, tasks };
+        if let Some(listener) = listener {
+            stack.serve(listener);
+        }
+        if options.driven {
+            stack.drive();
+        }
+        if let Some(folder) = stack.data.clone() {
+            stack.keep_messages(folder, used);
+        }
+        Ok(stack)
+    }
+
+    /// The address of the API.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The template, as it was worked out.
+    #[must_use]
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// The tables.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What was mailed, texted and pushed.
+    #[must_use]
+    pub fn messaging(&self) -> &Messaging {
+        &self.messaging
+    }
+
+    /// The stream, topics, queues and schedules.
+    #[must_use]
+    pub fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// A request to the API, without a socket.
+    pub async fn http(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let response = self.gateway.handle(request, "127.0.0.1").await;
+        self.driver.wake();
+        response
+    }
+
+    /// Runs an operation with an event, as whoever may by IAM.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub async fn invoke(&self, operation: &str, event: Value) -> Result<Value, String> {
+        let reply = (self.invoke)(operation, event).await;
+        self.driver.wake();
+        reply
+    }
+
+    /// Moves on whatever is to be done, until nothing is.
+    ///
+    /// # Errors
+    /// When the table's stream gets nowhere.
+    pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
+        self.driver.drain(retry).await
+    }
+
+    /// Runs a scheduled operation once.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub async fn run_schedule(&self, operation: &str) -> Result<Value, String> {
+        self.driver.run_schedule(operation).await
+    }
+
+    /// Keeps what is not yet in the folder. To be called before the process ends.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&self) -> Result<(), StackError> {
+        match &self.data {
+            Some(folder) => save_messages(&self.messaging, folder),
+            None => Ok(()),
+        }
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let shared = (Arc::clone(&self.gateway), Arc::clone(&self.driver));
+        let router = Router::new().fallback(answer).with_state(shared).merge(self.messaging.outbox_router());
+        self.spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                eprintln!("the API stopped: {error}");
+            }
+        });
+    }
+
+    fn drive(&mut self) {
+        let driver = Arc::clone(&self.driver);
+        self.spawn(async move { driver.run().await });
+    }
+
+    /// Messages and push endpoints are kept soon after each run of an operation.
+    fn keep_messages(&mut self, folder: PathBuf, used: Arc<AtomicBool>) {
+        let messaging = self.messaging.clone();
+        self.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                if used.swap(false, Ordering::Relaxed)
+                    && let Err(error) = save_messages(&messaging, &folder)
+                {
+                    eprintln!("{error}");
+                }
+            }
+        });
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(task).abort_handle());
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Hands a request from the socket to the gateway.
+async fn answer(
+    State((gateway, driver)): State<(Arc<Gateway>, Arc<Driver>)>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    // One byte more than the gateway takes, so that it is the gateway that refuses; what is far larger is cut.
+    let body = axum::body::to_bytes(body, MOST_BODY + 1).await;
+    let body = body.unwrap_or_else(|_| Bytes::from(vec![0; MOST_BODY + 1]));
+    let response = gateway.handle_and_show(Request::from_parts(head, body), "127.0.0.1").await;
+    driver.wake();
+    response.map(Body::from)
+}
+
+async fn listen(port: u16) -> Result<TcpListener, StackError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).await.map_err(|error| because(&format!("port {port}"))(&error))
+}
+
+fn local_url(listener: &TcpListener) -> Result<String, StackError> {
+    let address = listener.local_addr().map_err(|error| because("the API's address")(&error))?;
+    Ok(format!("http://{address}"))
+}
+
+/// The template's parameters for this machine, unless others are given.
+fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let application = |platform: &str| place.arn("sns", &format!("app/{platform}/handset"));
+    let local = [
+        ("PublicUrl", url.to_owned()),
+        ("SenderAddress", "phones@handset.example".into()),
+        ("IosPlatformApplicationArn", application("APNS")),
+        ("AndroidPlatformApplicationArn", application("GCM")),
+        ("IosAppId", "ABCDE12345.com.example.handset".into()),
+        ("IosStoreUrl", "https://apps.apple.com/app/id0000000000".into()),
+        ("AndroidPackage", "com.example.handset".into()),
+        ("AndroidCertFingerprints", vec!["00"; 32].join(":")),
+        ("AndroidStoreUrl", "https://play.google.com/store/apps/details?id=com.example.handset".into()),
+    ];
+    let mut parameters: BTreeMap<String, String> = local.map(|(name, value)| (name.to_owned(), value)).into();
+    parameters.extend(given);
+    parameters
+}
+
+/// The tables of the template, made if they are not there.
+fn database(folder: Option<&Path>, template: &Template) -> Result<Database, StackError> {
+    let database = match folder {
+        Some(folder) => {
+            make_private(folder).map_err(|error| because(&folder.display().to_string())(&error))?;
+            Database::new(&folder.join("tables.sqlite").to_string_lossy())
+        }
+        None => Database::memory(),
+    };
+    let database = database.map_err(|error| because("the database")(&error))?;
+    let tables = database.list_tables(ListTablesRequest::default()).map_err(|error| because("the tables")(&error))?;
+    for table in &template.tables {
+        let name = table["TableName"].as_str().unwrap_or_default();
+        if !tables.table_names.iter().any(|there| there == name) {
+            let request: CreateTableRequest =
+                serde_json::from_value(table.clone()).map_err(|error| because(name)(&error))?;
+            database.create_table(request).map_err(|error| because(name)(&error))?;
+        }
+    }
+    Ok(database)
+}
+
+async fn serve_database(database: &Database) -> Result<(String, AbortHandle), StackError> {
+    let listener = listen(0).await?;
+    let url = local_url(&listener)?;
+    let serving = dynoxide::server::serve_with_shutdown(listener, database.clone(), std::future::pending());
+    let task = tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            eprintln!("the database stopped: {error}");
+        }
+    });
+    Ok((url, task.abort_handle()))
+}
+
+async fn serve_messaging(
+    template: &Template,
+    place: &Place,
+    parameters: &BTreeMap<String, String>,
+    now: &Now,
+    folder: Option<&Path>,
+) -> Result<(Messaging, String, AbortHandle), StackError> {
+    let listener = listen(0).await?;
+    let url = local_url(&listener)?;
+    let config = messaging_config(template, place, parameters, now, &url)?;
+    let kept = folder.and_then(|folder| fs::read(folder.join("messages.json")).ok());
+    let messaging = match kept {
+        Some(bytes) => serde_json::from_slice(&bytes).and_then(|snapshot| Messaging::from_json(config, snapshot)),
+        None => Ok(Messaging::new(config)),
+    };
+    let messaging = messaging.map_err(|error| because("messages.json")(&error))?;
+    let router = messaging.router();
+    let task = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            eprintln!("SNS and SES stopped: {error}");
+        }
+    });
+    Ok((messaging, url, task.abort_handle()))
+}
+
+/// What the deployed stack's SNS and SES would know.
+fn messaging_config(
+    template: &Template,
+    place: &Place,
+    parameters: &BTreeMap<String, String>,
+    now: &Now,
+    url: &str,
+) -> Result<MessagingConfig, StackError> {
+    let mut configuration_sets: BTreeMap<String, Option<EventDestination>> =
+        template.configuration_sets.iter().map(|name| (name.clone(), None)).collect();
+    for destination in &template.event_destinations {
+        let event_types = destination.events.iter().map(|name| event_type(name)).collect::<Result<_, _>>()?;
+        let topic_arn = destination.topic_arn.clone();
+        let set = destination.configuration_set.clone();
+        configuration_sets.insert(set, Some(EventDestination { topic_arn, event_types }));
+    }
+    let events = template.outputs.get("PlatformEventsTopicArn");
+    let events = events.map(|arn| ApplicationEvents::to_topic(arn)).unwrap_or_default();
+    let applications = ["IosPlatformApplicationArn", "AndroidPlatformApplicationArn"];
+    let applications = applications.iter().filter_map(|name| parameters.get(*name)).filter(|arn| !arn.is_empty());
+    Ok(MessagingConfig {
+        region: place.region.clone(),
+        account: place.account.clone(),
+        verified_senders: parameters.get("SenderAddress").into_iter().cloned().collect(),
+        base_url: url.to_owned(),
+        clock: Arc::clone(now),
+        topics: template.topics.clone(),
+        configuration_sets,
+        platform_applications: applications.map(|arn| (arn.clone(), events.clone())).collect(),
+    })
+}
+
+fn event_type(name: &str) -> Result<EventType, StackError> {
+    match name {
+        "SEND" => Ok(EventType::Send),
+        "DELIVERY" => Ok(EventType::Delivery),
+        "BOUNCE" => Ok(EventType::Bounce),
+        "COMPLAINT" => Ok(EventType::Complaint),
+        "REJECT" => Ok(EventType::Reject),
+        other => Err(StackError(format!("template.yaml: SES's event {other} is not known here"))),
+    }
+}
+
+/// The services of this machine take any credentials.
+fn connection(place: &Place, dynamodb_url: &str, messaging_url: &str) -> Connection {
+    let credentials = aws_credential_types::Credentials::new("local", "local", None, None, "local");
+    let mut connection = Connection::new(place.region.clone(), credentials);
+    connection.dynamodb_endpoint = Some(dynamodb_url.to_owned());
+    connection.sns_endpoint = Some(messaging_url.to_owned());
+    connection.sesv2_endpoint = Some(messaging_url.to_owned());
+    connection
+}
+
+/// Notes that an operation was run.
+fn noting(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
+    Arc::new(move |operation, event| {
+        let used = Arc::clone(&used);
+        let run = invoke(operation, event);
+        async move {
+            let reply = run.await;
+            used.store(true, Ordering::Relaxed);
+            reply
+        }
+        .boxed()
+    })
+}
+
+fn save_messages(messaging: &Messaging, folder: &Path) -> Result<(), StackError> {
+    let path = folder.join("messages.json");
+    let snapshot = messaging.to_json().map_err(|error| because("messages.json")(&error))?;
+    save_private(&path, snapshot.to_string().as_bytes()).map_err(|error| because(&path.display().to_string())(&error))
+}
+
+/// A folder that only this user may look into.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    #[cfg(unix)]
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    Ok(())
+}
+
+/// Writes a file that only this user may read: beside and renamed, so that a crash leaves the old or the new.
+///
+/// # Errors
+/// Those of the file system.
+pub fn save_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(&beside)?.write_all(content)?;
+    fs::rename(beside, path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The whole of it, small: what the tests of the system build on.
+
+use http::Method;
+use serde_json::json;
+
+use super::*;
+use crate::api::{Answer, Api};
+use crate::demo::{self, DemoClock};
+use crate::messaging::Channel;
+use crate::people;
+use crate::start_screen;
+
+async fn started(options: StackOptions) -> (Stack, String) {
+    let stack = Stack::start(options).await.unwrap();
+    let workspace = start_screen::workspace(&stack, None).await.unwrap();
+    (stack, workspace.key)
+}
+
+async fn get(api: Api<'_>, path: &str) -> Answer {
+    api.send(Method::GET, path, None, &json!({})).await
+}
+
+#[tokio::test]
+async fn from_a_file_of_people_to_a_phone_that_is_in() {
+    let (stack, key) = started(StackOptions::default()).await;
+    let admin = Api::of(&stack).with(&key);
+    let file = std::env::temp_dir().join(format!("handset-people-{}.csv", uuid::Uuid::new_v4()));
+    fs::write(&file, "Username,E-mail,First name\nada,ada@example.com,Ada\nbob,nonsense,Bob\n").unwrap();
+
+    let first = people::import(admin, &file).await.unwrap();
+    assert_eq!((first.made, first.there, first.invited), (1, 0, 1));
+    assert_eq!(first.faults.len(), 1);
+    assert_eq!(first.faults[0].0, 3);
+    assert!(first.faults[0].1.contains("email"), "{first:?}");
+    let again = people::import(admin, &file).await.unwrap();
+    assert_eq!((again.made, again.there, again.invited), (0, 1, 0));
+    fs::remove_file(file).unwrap();
+
+    stack.drain(Retry::Now).await.unwrap();
+    let outbox = stack.messaging().outbox();
+    assert_eq!(outbox.len(), 1, "one invitation");
+    assert_eq!((outbox[0].channel, outbox[0].to.as_str()), (Channel::Email, "ada@example.com"));
+    let code = outbox[0].text.as_deref().and_then(demo::code).unwrap();
+    let phone = json!({
+        "code": code, "device_identifier": "phone-1", "platform": "ios", "model_name": "iPhone 15",
+        "os_version": "18.1", "app_version": "3.4.0", "push_token": "abc123",
+    });
+    let registered = Api::of(&stack).post("/devices", &phone).await;
+    assert_eq!(registered.status, 201, "{:?}", registered.body);
+    let credential = registered.body["credential"].as_str().unwrap();
+    let check_in = Api::of(&stack).with(credential).post("/devices/me/check-in", &json!({})).await;
+    assert_eq!(check_in.body["access"], "allowed", "{:?}", check_in.body);
+
+    stack.drain(Retry::Now).await.unwrap();
+    let devices = get(admin, "/devices").await;
+    assert_eq!(devices.body["items"][0]["device_status"], "in_use", "{:?}", devices.body);
+    assert!(devices.body["items"][0]["push_endpoint"].is_string(), "its endpoint was made: {:?}", devices.body);
+    assert!(stack.driver().dead_letters().is_empty());
+}
+
+#[tokio::test]
+async fn every_schedule_runs_with_its_rights() {
+    let (stack, _) = started(StackOptions::default()).await;
+    for operation in ["run-due", "purge-deleted"] {
+        stack.run_schedule(operation).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_the_template_does_not_give_is_missing_here() {
+    let right = "[dynamodb:GetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem]";
+    assert_eq!(crate::TEMPLATE.matches(right).count(), 1, "create-workspace alone has just these");
+    let template = crate::TEMPLATE.replace(right, "dynamodb:GetItem");
+    let stack = Stack::start(StackOptions { template, ..StackOptions::default() }).await.unwrap();
+    let made = stack.invoke("create-workspace", json!({ "name": "Local", "sandbox": false })).await;
+    assert!(made.is_err(), "{made:?}");
+}
+
+#[tokio::test]
+async fn a_restart_finds_everything_again() {
+    let folder = std::env::temp_dir().join(format!("handset-data-{}", uuid::Uuid::new_v4()));
+    let options = || StackOptions { data: Some(folder.clone()), port: Some(0), ..StackOptions::default() };
+    let workspace = {
+        let stack = Stack::start(options()).await.unwrap();
+        let workspace = start_screen::workspace(&stack, Some(&folder)).await.unwrap();
+        let user = json!({ "username": "ada", "email": "ada@example.com" });
+        let made = Api::of(&stack).with(&workspace.key).post("/users", &user).await;
+        assert_eq!(made.status, 201, "{:?}", made.body);
+        stack.keep().unwrap();
+        workspace
+    };
+    let stack = Stack::start(options()).await.unwrap();
+    let again = start_screen::workspace(&stack, Some(&folder)).await.unwrap();
+    assert_eq!((again.key.as_str(), again.workspace_id), (workspace.key.as_str(), workspace.workspace_id));
+    let users = get(Api::of(&stack).with(&again.key), "/users").await;
+    assert_eq!(users.body["items"][0]["username"], "ada", "{:?}", users.body);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn the_demonstration_shows_phones_in_every_state() {
+    let clock = DemoClock::default();
+    let (stack, key) = started(StackOptions { now: clock.now(), ..StackOptions::default() }).await;
+    demo::make(&stack, &key, &clock).await.unwrap();
+    let admin = Api::of(&stack).with(&key);
+    for state in ["never_seen", "in_use", "silent", "blocked", "deleted"] {
+        let status = if state == "deleted" { "deleted" } else { "active" };
+        let mut found = false;
+        let mut cursor = String::new();
+        while !found {
+            let page = get(admin, &format!("/devices?limit=100&status={status}{cursor}")).await;
+            let items = page.body["items"].as_array().unwrap_or_else(|| panic!("{:?}", page.body)).clone();
+            found = items.iter().any(|device| device["device_status"] == state);
+            match page.body["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert!(found, "no device is {state}");
+    }
+    assert!(stack.driver().dead_letters().is_empty());
+}

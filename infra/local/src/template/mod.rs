@@ -1,0 +1,714 @@
+//! `template.yaml` as this machine understands it: which operations there are, what triggers each, what each
+//! may do, and which tables, topics and queues there are.
+//!
+//! Nothing in the template is passed over in silence: a function, property, trigger or resource type that this
+//! module does not know is an error that names it, so that the local stack never quietly differs from AWS.
+
+mod resolve;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+pub use crate::patterns::Pattern;
+use resolve::Resolver;
+
+/// Why the template cannot be used here.
+#[derive(Debug)]
+pub struct TemplateError(String);
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "template.yaml: {}", self.0)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+fn fault(what: impl Into<String>) -> TemplateError {
+    TemplateError(what.into())
+}
+
+/// Where the stack is said to be: what ARNs and names are made of.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The AWS region.
+    pub region: String,
+    /// The AWS account.
+    pub account: String,
+    /// The stack's name, with which tables and functions begin.
+    pub stack: String,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { region: "us-east-1".into(), account: "000000000000".into(), stack: "handset".into() }
+    }
+}
+
+impl Place {
+    /// The ARN of a thing of this place.
+    #[must_use]
+    pub fn arn(&self, service: &str, resource: &str) -> String {
+        let region = if service == "iam" { "" } else { &self.region };
+        format!("arn:aws:{service}:{region}:{}:{resource}", self.account)
+    }
+}
+
+/// The template, worked out for one place and one set of parameters.
+#[derive(Debug)]
+pub struct Template {
+    /// Every operation, in the template's order.
+    pub functions: Vec<Function>,
+    /// A `CreateTable` request for every table.
+    pub tables: Vec<Value>,
+    /// Every queue, dead letters too.
+    pub queues: Vec<Queue>,
+    /// Every topic's ARN.
+    pub topics: Vec<String>,
+    /// Queues that receive what is published to topics.
+    pub subscriptions: Vec<Subscription>,
+    /// SES's configuration sets.
+    pub configuration_sets: Vec<String>,
+    /// Where a configuration set's events go.
+    pub event_destinations: Vec<EventDestination>,
+    /// What the stack tells whoever deploys it.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// One operation: a Lambda function with its triggers and rights.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name in the template: `BlockDevice`.
+    pub name: String,
+    /// The operation that it runs: `block-device`.
+    pub operation: String,
+    /// Its environment.
+    pub variables: BTreeMap<String, String>,
+    /// How long a run may take.
+    pub timeout: Duration,
+    /// HTTP routes.
+    pub routes: Vec<Route>,
+    /// Schedules that are switched on.
+    pub schedules: Vec<Schedule>,
+    /// Streams of tables.
+    pub streams: Vec<StreamTrigger>,
+    /// Topics that run it, with their filters.
+    pub topics: Vec<TopicTrigger>,
+    /// Queues that run it.
+    pub queues: Vec<QueueTrigger>,
+    /// How often an asynchronous run is tried.
+    pub attempts: u32,
+    /// The queue's ARN in which an event ends that no attempt could handle.
+    pub dead_letters: Option<String>,
+    /// What its role may do.
+    pub statements: Vec<Statement>,
+}
+
+/// A route of the HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A method and a path with parameters in braces.
+    On {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+    },
+    /// Whatever no other route takes.
+    Default,
+}
+
+impl Route {
+    /// The route as API Gateway writes it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Route::On { method, path } => format!("{method} {path}"),
+            Route::Default => "$default".into(),
+        }
+    }
+}
+
+/// A run at regular times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// From one run to the next.
+    pub every: Duration,
+}
+
+/// A run over a table's changes.
+#[derive(Clone, Debug)]
+pub struct StreamTrigger {
+    /// The table.
+    pub table: String,
+    /// The stream's ARN.
+    pub stream_arn: String,
+    /// How many records a run takes at most.
+    pub batch_size: usize,
+    /// Records that fit none of these are passed over; without any, all are taken.
+    pub filters: Vec<Pattern>,
+}
+
+/// A run for each message of a topic.
+#[derive(Clone, Debug)]
+pub struct TopicTrigger {
+    /// The topic.
+    pub topic_arn: String,
+    /// On the message's attributes.
+    pub filter: Option<Pattern>,
+}
+
+/// A run over a queue's messages.
+#[derive(Clone, Debug)]
+pub struct QueueTrigger {
+    /// The queue.
+    pub queue_arn: String,
+    /// How many messages a run takes at most.
+    pub batch_size: usize,
+}
+
+/// A queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// How long a received message is hidden.
+    pub visibility: Duration,
+    /// How long a message is kept.
+    pub retention: Duration,
+    /// Where messages end that keep failing.
+    pub redrive: Option<Redrive>,
+}
+
+/// Where a queue's failing messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// The queue for dead letters.
+    pub to_arn: String,
+    /// How often a message is received before it goes there.
+    pub most_receives: u32,
+}
+
+/// A queue's subscription to a topic.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// The topic.
+    pub topic_arn: String,
+    /// The queue.
+    pub queue_arn: String,
+    /// Whether the message's body is what was published, rather than SNS's envelope of it.
+    pub raw: bool,
+    /// On the message's attributes.
+    pub filter: Option<Pattern>,
+}
+
+/// Where the events of a configuration set go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventDestination {
+    /// The configuration set's name.
+    pub configuration_set: String,
+    /// The topic.
+    pub topic_arn: String,
+    /// Which events, such as `BOUNCE`.
+    pub events: Vec<String>,
+}
+
+/// A right: any of the actions on any of the resources, either with `*` for any text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Such as `dynamodb:PutItem`.
+    pub actions: Vec<String>,
+    /// ARNs.
+    pub resources: Vec<String>,
+}
+
+impl Template {
+    /// Reads the template's text. Parameters that are not given have their defaults.
+    ///
+    /// # Errors
+    /// Names what this stack does not know, or what is missing.
+    pub fn read(text: &str, place: &Place, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let template = yaml::read(text)?;
+        let resolver = Resolver::new(&template, place, parameters)?;
+        let resources = mapping(&template["Resources"], "Resources")?;
+        let mut read = Self {
+            functions: Vec::new(),
+            tables: Vec::new(),
+            queues: Vec::new(),
+            topics: Vec::new(),
+            subscriptions: Vec::new(),
+            configuration_sets: Vec::new(),
+            event_destinations: Vec::new(),
+            outputs: outputs(&template["Outputs"], &resolver)?,
+        };
+        check_globals(&template["Globals"])?;
+        for (name, resource) in resources {
+            let within = |error: TemplateError| fault(format!("{name}: {}", error.0));
+            read.resource(name, resource, resources, &resolver).map_err(within)?;
+        }
+        Ok(read)
+    }
+
+    /// The function that runs an operation.
+    #[must_use]
+    pub fn function(&self, operation: &str) -> Option<&Function> {
+        self.functions.iter().find(|function| function.operation == operation)
+    }
+
+    fn resource(
+        &mut self,
+        name: &str,
+        resource: &Value,
+        all: &Map<String, Value>,
+        resolver: &Resolver<'_>,
+    ) -> Result<(), TemplateError> {
+        let kind = resource["Type"].as_str().ok_or_else(|| fault("no Type"))?;
+        if UNUSED.contains(&kind) {
+            return Ok(());
+        }
+        let properties = resolver.value(&resource["Properties"])?;
+        match kind {
+            "AWS::Serverless::Function" => {
+                let statements = statements(&properties, all, resolver)?;
+                self.functions.push(function(name, &properties, statements)?);
+            }
+            "AWS::DynamoDB::Table" => self.tables.push(create_table(&properties)?),
+            "AWS::SQS::Queue" => self.queues.push(queue(resolver, name, &properties)?),
+            "AWS::SNS::Topic" => self.topics.push(resolver.text(&json!({ "Ref": name }))?),
+            "AWS::SNS::Subscription" => self.subscriptions.push(subscription(&properties)?),
+            "AWS::SES::ConfigurationSet" => self.configuration_sets.push(resolver.text(&json!({ "Ref": name }))?),
+            "AWS::SES::ConfigurationSetEventDestination" => {
+                self.event_destinations.push(event_destination(&properties)?);
+            }
+            other => return Err(fault(format!("the resource type {other} is not known here"))),
+        }
+        Ok(())
+    }
+}
+
+/// Types that mean nothing on one machine, or are read by way of what refers to them.
+const UNUSED: &[&str] = &[
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Role",
+    "AWS::Logs::LogGroup",
+    "AWS::Logs::MetricFilter",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
+    "AWS::Serverless::HttpApi",
+];
+
+/// What all functions share must mean nothing here: variables or a timeout would be missed.
+fn check_globals(globals: &Value) -> Result<(), TemplateError> {
+    let Some(globals) = globals.as_object() else { return Ok(()) };
+    known(globals, &["Function"])?;
+    let function = globals.get("Function").and_then(Value::as_object);
+    function.map_or(Ok(()), |function| {
+        known(function, &["Runtime", "Architectures", "CodeUri", "Tracing", "LoggingConfig"])
+    })
+}
+
+fn function(name: &str, properties: &Value, statements: Vec<Statement>) -> Result<Function, TemplateError> {
+    let entries = mapping(properties, "Properties")?;
+    known(
+        entries,
+        &[
+            "FunctionName",
+            "Handler",
+            "Role",
+            "MemorySize",
+            "Timeout",
+            "Environment",
+            "Events",
+            "DeadLetterQueue",
+            "EventInvokeConfig",
+        ],
+    )?;
+    let mut function = Function {
+        name: name.to_owned(),
+        operation: text(properties, "Handler")?,
+        variables: variables(&properties["Environment"])?,
+        timeout: Duration::from_secs(number(properties, "Timeout")?),
+        routes: Vec::new(),
+        schedules: Vec::new(),
+        streams: Vec::new(),
+        topics: Vec::new(),
+        queues: Vec::new(),
+        attempts: 3,
+        dead_letters: None,
+        statements,
+    };
+    if let Some(config) = entries.get("EventInvokeConfig") {
+        known(mapping(config, "EventInvokeConfig")?, &["MaximumRetryAttempts"])?;
+        function.attempts = 1 + small(number(config, "MaximumRetryAttempts")?)?;
+    }
+    if let Some(queue) = entries.get("DeadLetterQueue") {
+        function.dead_letters = Some(text(queue, "TargetArn")?);
+    }
+    for (event, trigger) in properties["Events"].as_object().into_iter().flatten() {
+        let within = |error: TemplateError| fault(format!("{event}: {}", error.0));
+        add_trigger(&mut function, trigger).map_err(within)?;
+    }
+    Ok(function)
+}
+
+fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateError> {
+    let properties = mapping(&trigger["Properties"], "Properties")?;
+    let of = &trigger["Properties"];
+    match trigger["Type"].as_str() {
+        Some("HttpApi") => {
+            known(properties, &["ApiId", "Method", "Path"])?;
+            function.routes.push(route(properties)?);
+        }
+        Some("Schedule") => {
+            known(properties, &["Schedule", "State"])?;
+            if properties.get("State").is_none_or(|state| state == "ENABLED") {
+                function.schedules.push(Schedule { every: interval(&text(of, "Schedule")?)? });
+            }
+        }
+        Some("DynamoDB") => function.streams.push(stream(of, properties)?),
+        Some("SNS") => {
+            known(properties, &["Topic", "FilterPolicy"])?;
+            let filter = properties.get("FilterPolicy").map(pattern).transpose()?;
+            function.topics.push(TopicTrigger { topic_arn: text(of, "Topic")?, filter });
+        }
+        Some("SQS") => {
+            known(properties, &["Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"])?;
+            partial_failures(of)?;
+            function.queues.push(QueueTrigger { queue_arn: text(of, "Queue")?, batch_size: count(of, "BatchSize")? });
+        }
+        other => return Err(fault(format!("the trigger {other:?} is not known here"))),
+    }
+    Ok(())
+}
+
+fn route(properties: &Map<String, Value>) -> Result<Route, TemplateError> {
+    match (properties.get("Method"), properties.get("Path")) {
+        (Some(Value::String(method)), Some(Value::String(path))) => {
+            Ok(Route::On { method: method.to_uppercase(), path: path.clone() })
+        }
+        (None, None) => Ok(Route::Default),
+        _ => Err(fault("a route has both Method and Path, or neither")),
+    }
+}
+
+fn stream(of: &Value, properties: &Map<String, Value>) -> Result<StreamTrigger, TemplateError> {
+    known(
+        properties,
+        &[
+            "Stream",
+            "StartingPosition",
+            "BatchSize",
+            "MaximumRetryAttempts",
+            "BisectBatchOnFunctionError",
+            "FunctionResponseTypes",
+            "FilterCriteria",
+        ],
+    )?;
+    partial_failures(of)?;
+    let expected =
+        json!({ "StartingPosition": "TRIM_HORIZON", "MaximumRetryAttempts": -1, "BisectBatchOnFunctionError": true });
+    for (name, value) in expected.as_object().into_iter().flatten() {
+        if properties.get(name) != Some(value) {
+            return Err(fault(format!("{name} other than {value} is not known here")));
+        }
+    }
+    let stream_arn = text(of, "Stream")?;
+    let table = stream_arn.split('/').nth(1).unwrap_or_default().to_owned();
+    let filters = of["FilterCriteria"]["Filters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let filters = filters
+        .iter()
+        .map(|filter| {
+            let written = text(filter, "Pattern")?;
+            pattern(&serde_json::from_str(&written).map_err(|error| fault(format!("Pattern: {error}")))?)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(StreamTrigger { table, stream_arn, batch_size: count(of, "BatchSize")?, filters })
+}
+
+/// Batches are driven here as one that reports its failures; the other way is not built.
+fn partial_failures(of: &Value) -> Result<(), TemplateError> {
+    if of["FunctionResponseTypes"] == json!(["ReportBatchItemFailures"]) {
+        Ok(())
+    } else {
+        Err(fault("FunctionResponseTypes is not [ReportBatchItemFailures]"))
+    }
+}
+
+fn pattern(written: &Value) -> Result<Pattern, TemplateError> {
+    Pattern::read(written).map_err(fault)
+}
+
+/// `rate(5 minutes)` as a duration.
+fn interval(schedule: &str) -> Result<Duration, TemplateError> {
+    let unknown = || fault(format!("the schedule {schedule} is not known here"));
+    let rate = schedule.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(unknown)?;
+    let (number, unit) = rate.split_once(' ').ok_or_else(unknown)?;
+    let seconds = match unit.trim_end_matches('s') {
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        _ => return Err(unknown()),
+    };
+    let number: u64 = number.parse().map_err(|_| unknown())?;
+    Ok(Duration::from_secs(number * seconds))
+}
+
+fn variables(environment: &Value) -> Result<BTreeMap<String, String>, TemplateError> {
+    let Some(variables) = environment["Variables"].as_object() else { return Ok(BTreeMap::new()) };
+    variables.keys().map(|name| Ok((name.clone(), text(&environment["Variables"], name)?))).collect()
+}
+
+fn queue(resolver: &Resolver<'_>, name: &str, properties: &Value) -> Result<Queue, TemplateError> {
+    let entries = mapping(properties, "Properties")?;
+    known(
+        entries,
+        &["QueueName", "SqsManagedSseEnabled", "MessageRetentionPeriod", "VisibilityTimeout", "RedrivePolicy"],
+    )?;
+    let redrive = entries.get("RedrivePolicy").map(|policy| {
+        let most_receives = small(number(policy, "maxReceiveCount")?)?;
+        Ok(Redrive { to_arn: text(policy, "deadLetterTargetArn")?, most_receives })
+    });
+    let visibility = entries.get("VisibilityTimeout").map_or(Ok(30), |_| number(properties, "VisibilityTimeout"))?;
+    Ok(Queue {
+        name: resolver.text(&json!({ "Fn::GetAtt": [name, "QueueName"] }))?,
+        arn: resolver.text(&json!({ "Fn::GetAtt": [name, "Arn"] }))?,
+        visibility: Duration::from_secs(visibility),
+        retention: Duration::from_secs(number(properties, "MessageRetentionPeriod")?),
+        redrive: redrive.transpose()?,
+    })
+}
+
+fn subscription(properties: &Value) -> Result<Subscription, TemplateError> {
+    let entries = mapping(properties, "Properties")?;
+    known(entries, &["TopicArn", "Protocol", "Endpoint", "RawMessageDelivery", "FilterPolicy"])?;
+    if properties["Protocol"] != "sqs" {
+        return Err(fault(format!("a subscription by {} is not known here", properties["Protocol"])));
+    }
+    Ok(Subscription {
+        topic_arn: text(properties, "TopicArn")?,
+        queue_arn: text(properties, "Endpoint")?,
+        raw: properties["RawMessageDelivery"] == true,
+        filter: entries.get("FilterPolicy").map(pattern).transpose()?,
+    })
+}
+
+fn event_destination(properties: &Value) -> Result<EventDestination, TemplateError> {
+    let of = &properties["EventDestination"];
+    known(mapping(of, "EventDestination")?, &["Name", "Enabled", "MatchingEventTypes", "SnsDestination"])?;
+    Ok(EventDestination {
+        configuration_set: text(properties, "ConfigurationSetName")?,
+        topic_arn: text(&of["SnsDestination"], "TopicARN")?,
+        events: texts(&of["MatchingEventTypes"])?,
+    })
+}
+
+fn outputs(outputs: &Value, resolver: &Resolver<'_>) -> Result<BTreeMap<String, String>, TemplateError> {
+    let outputs = outputs.as_object().into_iter().flatten();
+    outputs.map(|(name, output)| Ok((name.clone(), resolver.text(&output["Value"])?))).collect()
+}
+
+/// The table as a request to make it.
+fn create_table(properties: &Value) -> Result<Value, TemplateError> {
+    let entries = mapping(properties, "Properties")?;
+    let taken = ["TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"];
+    let without_meaning = [
+        "DeletionProtectionEnabled",
+        "PointInTimeRecoverySpecification",
+        "SSESpecification",
+        "StreamSpecification",
+        "TimeToLiveSpecification",
+    ];
+    known(entries, &[taken.as_slice(), &without_meaning].concat())?;
+    let mut request: Map<String, Value> = entries
+        .iter()
+        .filter(|(name, _)| taken.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if let Some(stream) = entries.get("StreamSpecification") {
+        let view = text(stream, "StreamViewType")?;
+        request.insert("StreamSpecification".into(), json!({ "StreamEnabled": true, "StreamViewType": view }));
+    }
+    Ok(Value::Object(request))
+}
+
+/// The rights of a function's role: its own policies and those that it refers to.
+fn statements(
+    properties: &Value,
+    all: &Map<String, Value>,
+    resolver: &Resolver<'_>,
+) -> Result<Vec<Statement>, TemplateError> {
+    let role = named_by(&text(properties, "Role")?, ":role/", all)?;
+    let role = resolver.value(&role["Properties"])?;
+    known(mapping(&role, "Properties")?, &["AssumeRolePolicyDocument", "ManagedPolicyArns", "Policies"])?;
+    let mut read = Vec::new();
+    for policy in list(&role["Policies"]) {
+        read_policy(&policy["PolicyDocument"], &mut read)?;
+    }
+    for arn in list(&role["ManagedPolicyArns"]) {
+        let policy = named_by(arn.as_str().unwrap_or_default(), ":policy/", all)?;
+        read_policy(&resolver.value(&policy["Properties"]["PolicyDocument"])?, &mut read)?;
+    }
+    Ok(read)
+}
+
+fn named_by<'a>(arn: &str, kind: &str, all: &'a Map<String, Value>) -> Result<&'a Value, TemplateError> {
+    arn.split_once(kind)
+        .and_then(|(_, name)| all.get(name))
+        .ok_or_else(|| fault(format!("{arn} is none of the template's")))
+}
+
+fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), TemplateError> {
+    for statement in list(&document["Statement"]) {
+        known(mapping(statement, "Statement")?, &["Sid", "Effect", "Action", "Resource"])?;
+        if statement["Effect"] != "Allow" {
+            return Err(fault("a statement that does not allow"));
+        }
+        into.push(Statement { actions: texts(&statement["Action"])?, resources: texts(&statement["Resource"])? });
+    }
+    Ok(())
+}
+
+/// One text or a list of them.
+fn texts(value: &Value) -> Result<Vec<String>, TemplateError> {
+    let one = std::slice::from_ref(value);
+    value
+        .as_array()
+        .map_or(one, Vec::as_slice)
+        .iter()
+        .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| fault(format!("{item} where a text is needed"))))
+        .collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn mapping<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, TemplateError> {
+    value.as_object().ok_or_else(|| fault(format!("{what} is missing")))
+}
+
+fn known(entries: &Map<String, Value>, names: &[&str]) -> Result<(), TemplateError> {
+    match entries.keys().find(|key| !names.contains(&key.as_str())) {
+        Some(unknown) => Err(fault(format!("{unknown} is not known here"))),
+        None => Ok(()),
+    }
+}
+
+fn text(of: &Value, name: &str) -> Result<String, TemplateError> {
+    match &of[name] {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(fault(format!("{name} is {other}, where a text is needed"))),
+    }
+}
+
+fn number(of: &Value, name: &str) -> Result<u64, TemplateError> {
+    of[name].as_u64().ok_or_else(|| fault(format!("{name} is {}, where a number is needed", of[name])))
+}
+
+fn count(of: &Value, name: &str) -> Result<usize, TemplateError> {
+    usize::try_from(number(of, name)?).map_err(|_| fault(format!("{name} is too large")))
+}
+
+fn small(number: u64) -> Result<u32, TemplateError> {
+    u32::try_from(number).map_err(|_| fault(format!("{number} is too large")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Template, TemplateError> {
+        Template::read(text, &Place::default(), &BTreeMap::new())
+    }
+
+    fn own() -> Template {
+        let given = [("PublicUrl", "http://127.0.0.1:4750"), ("SenderAddress", "phones@example.com")];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap()
+    }
+
+    #[test]
+    fn our_template_is_understood() {
+        let template = own();
+        assert_eq!(template.tables.len(), 2);
+        let blocking = template.function("block-device").unwrap();
+        assert_eq!(blocking.name, "BlockDevice");
+        assert_eq!(blocking.routes[0].key(), "POST /devices/{device_id}/block");
+        assert_eq!(blocking.variables["TABLE"], "handset");
+        assert_eq!(template.function("not-found").unwrap().routes, [Route::Default]);
+        let sending = template.function("send-message").unwrap();
+        assert_eq!(sending.queues[0].queue_arn, "arn:aws:sqs:us-east-1:000000000000:handset-messages");
+        assert!(sending.statements.iter().any(|statement| {
+            statement.resources.contains(&"arn:aws:ses:us-east-1:000000000000:identity/example.com".to_owned())
+        }));
+        assert_eq!(template.function("run-due").unwrap().schedules, [Schedule { every: Duration::from_secs(60) }]);
+        assert!(template.function("refresh-issuer-keys").unwrap().schedules.is_empty(), "no issuer, no schedule");
+        assert_eq!(template.function("run-due").unwrap().attempts, 1);
+        assert_eq!(template.function("notify-device").unwrap().attempts, 3);
+        assert_eq!(template.configuration_sets, ["handset"]);
+        assert_eq!(template.event_destinations[0].events, ["DELIVERY", "BOUNCE", "COMPLAINT", "REJECT"]);
+        assert_eq!(
+            template.outputs["PlatformEventsTopicArn"],
+            "arn:aws:sns:us-east-1:000000000000:handset-platform-events"
+        );
+    }
+
+    #[test]
+    fn an_operation_has_one_name_everywhere() {
+        for function in own().functions {
+            let joined: String = function.operation.split('-').map(capitalized).collect();
+            assert_eq!(function.name, joined);
+        }
+    }
+
+    fn capitalized(word: &str) -> String {
+        word[..1].to_uppercase() + &word[1..]
+    }
+
+    #[test]
+    fn push_is_off_without_an_application_and_its_rights_with_it() {
+        let sns = |template: &Template| {
+            let statements = &template.function("notify-device").unwrap().statements;
+            statements.iter().any(|statement| statement.actions[0].starts_with("sns:"))
+        };
+        assert!(!sns(&own()));
+    }
+
+    #[test]
+    fn tables_are_made_as_the_template_says() {
+        let template = own();
+        let table = template.tables.iter().find(|table| table["TableName"] == "handset").unwrap();
+        assert_eq!(table["StreamSpecification"], json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}));
+        assert_eq!(table["GlobalSecondaryIndexes"].as_array().unwrap().len(), 10);
+        assert!(table.get("SSESpecification").is_none());
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        for (text, name) in [
+            ("Resources:\n  A: {Type: AWS::S3::Bucket, Properties: {}}", "AWS::S3::Bucket"),
+            ("Resources:\n  A: {Type: AWS::SQS::Queue, Properties: {DelaySeconds: 3}}", "DelaySeconds"),
+            ("Globals: {Function: {Timeout: 3}}\nResources: {}", "Timeout"),
+            ("Parameters: {P: {Type: String}}\nResources: {}", "parameter P"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval("rate(15 minutes)").unwrap(), Duration::from_secs(900));
+        assert_eq!(interval("rate(1 hour)").unwrap(), Duration::from_secs(3600));
+        assert!(interval("cron(0 0 * * ? *)").is_err());
+    }
+}

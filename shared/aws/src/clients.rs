@@ -1,0 +1,123 @@
+//! How AWS is reached: one HTTP client and one TLS stack for all services.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::roots;
+
+/// Where AWS is, and who we are to it. Lambda gives all of this in its environment, so nothing is
+/// looked up at start.
+#[derive(Clone)]
+pub struct Connection {
+    /// The region.
+    pub region: String,
+    /// The rights of the Lambda.
+    pub credentials: Credentials,
+    /// Another address for DynamoDB; AWS's own if not set.
+    pub dynamodb_endpoint: Option<String>,
+    /// Another address for SNS.
+    pub sns_endpoint: Option<String>,
+    /// Another address for SESv2.
+    pub sesv2_endpoint: Option<String>,
+    /// The HTTP client that carries every call.
+    pub http: SharedHttpClient,
+    /// How to wait between attempts.
+    pub sleep: SharedAsyncSleep,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// A connection by a client of our own: TLS by `rustls` and `ring`, trusting only the
+    /// authorities that AWS's endpoints chain to.
+    #[must_use]
+    pub fn new(region: String, credentials: Credentials) -> Self {
+        Self {
+            region,
+            credentials,
+            dynamodb_endpoint: None,
+            sns_endpoint: None,
+            sesv2_endpoint: None,
+            http: http_client(roots::amazon()),
+            sleep: SharedAsyncSleep::new(TokioSleep::new()),
+        }
+    }
+}
+
+/// An HTTP client that trusts these authorities.
+pub(crate) fn http_client(trust: TrustStore) -> SharedHttpClient {
+    let context = TlsContext::builder().with_trust_store(trust).build();
+    let builder = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
+    match context {
+        Ok(context) => builder.tls_context(context).build_https(),
+        Err(_) => builder.build_https(),
+    }
+}
+
+/// A service's client configuration: the same for each, but of three types.
+macro_rules! config {
+    ($sdk:ident, $connection:expr, $endpoint:expr) => {{
+        let connection: &Connection = $connection;
+        let mut builder = $sdk::Config::builder()
+            .behavior_version($sdk::config::BehaviorVersion::v2026_01_12())
+            .region($sdk::config::Region::new(connection.region.clone()))
+            .credentials_provider(connection.credentials.clone())
+            .http_client(connection.http.clone())
+            .sleep_impl(connection.sleep.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        builder.set_endpoint_url($endpoint.clone());
+        builder.build()
+    }};
+}
+
+/// Three attempts, half a second apart at first: what does not answer then is told to the caller,
+/// who can try again, well within API Gateway's 30 seconds.
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50))
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .build()
+}
+
+/// The services' clients. Making one costs microseconds; the connection is opened by its first
+/// call.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) sns: aws_sdk_sns::Client,
+    pub(crate) sesv2: aws_sdk_sesv2::Client,
+    pub(crate) sleep: SharedAsyncSleep,
+}
+
+impl Clients {
+    /// The clients over a connection.
+    #[must_use]
+    pub fn new(connection: &Connection) -> Self {
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(config!(
+                aws_sdk_dynamodb,
+                connection,
+                connection.dynamodb_endpoint
+            )),
+            sns: aws_sdk_sns::Client::from_conf(config!(aws_sdk_sns, connection, connection.sns_endpoint)),
+            sesv2: aws_sdk_sesv2::Client::from_conf(config!(aws_sdk_sesv2, connection, connection.sesv2_endpoint)),
+            sleep: connection.sleep.clone(),
+        }
+    }
+}

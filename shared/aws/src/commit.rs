@@ -1,0 +1,280 @@
+//! The commit: everything that a change does, in one `TransactWriteItems`.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use domain::EventId;
+use domain::event::Event;
+use domain::refusal::Failure;
+use domain::registration::Edited;
+use uuid::Uuid;
+
+use crate::item::{Companion, Difference, Item, Row, to_item};
+use crate::table::TableNames;
+
+/// The most items that DynamoDB takes in one transaction ("Amazon DynamoDB Developer Guide",
+/// Transactions).
+pub const ITEM_LIMIT: usize = 100;
+
+/// A change in the making. The first thing that cannot be written down is kept, and refuses the
+/// whole commit.
+#[derive(Debug)]
+pub struct Commit {
+    token: Uuid,
+    parts: Vec<Part>,
+    fault: Option<Failure>,
+    event_at: Option<usize>,
+}
+
+/// One row's part of a commit, not yet bound to a table.
+#[derive(Debug)]
+enum Part {
+    Put { item: Item, fresh: bool },
+    Update { key: Item, update: Box<UpdateParts> },
+    Delete { key: Item, version: Option<u64> },
+    PutSecret { item: Item },
+    DeleteSecret { pk: String },
+}
+
+#[derive(Debug)]
+struct UpdateParts {
+    difference: Difference,
+    version: u64,
+    limits: Vec<(String, usize)>,
+}
+
+impl Commit {
+    /// A change that is recorded by an event, whose identifier makes repeating it safe.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        let mut commit = Self::unrecorded(event.event_id);
+        commit.event_at = Some(0);
+        commit.put(event)
+    }
+
+    /// A change without an event: what a consumer keeps of its own work, and what makes up for a
+    /// lost answer.
+    #[must_use]
+    pub fn unrecorded(id: EventId) -> Self {
+        Self { token: id.0, parts: Vec::new(), fault: None, event_at: None }
+    }
+
+    /// A new row, and its companions.
+    #[must_use]
+    pub fn put<R: Row>(mut self, row: &R) -> Self {
+        self.add_item(to_item(row), true);
+        for companion in row.companions() {
+            self.put_companion(&companion);
+        }
+        self
+    }
+
+    /// A new row, or one that takes the place of whatever stands there: for bookkeeping rows whose
+    /// earlier state has no bearing.
+    #[must_use]
+    pub fn replace<R: Row>(mut self, row: &R) -> Self {
+        self.add_item(to_item(row), false);
+        self
+    }
+
+    /// A changed row, guarded by the version at which it was read; its companions follow. Nothing
+    /// if nothing changed.
+    #[must_use]
+    pub fn edit<R: Row>(mut self, before: &R, after: &R) -> Self {
+        match Difference::between(before, after) {
+            Err(fault) => self.fault = self.fault.or(Some(fault)),
+            Ok(difference) if difference.is_empty() => {}
+            Ok(difference) => {
+                let limits = R::SETS.iter().filter(|(set, _)| difference.add.contains_key(*set));
+                let limits = limits.map(|(set, limit)| ((*set).to_owned(), *limit)).collect();
+                let update = Box::new(UpdateParts { difference, version: before.version(), limits });
+                self.parts.push(Part::Update { key: before.key().attributes(), update });
+                self.edit_companions(&before.companions(), &after.companions());
+            }
+        }
+        self
+    }
+
+    /// A row whose version goes up even if nothing else of it changes: the version stands for more
+    /// than the row.
+    #[must_use]
+    pub fn touch<R: Row>(mut self, before: &R, after: &R) -> Self {
+        let parts = self.parts.len();
+        self = self.edit(before, after);
+        if self.parts.len() == parts {
+            let update = UpdateParts { difference: Difference::default(), version: before.version(), limits: Vec::new() };
+            self.parts.push(Part::Update { key: before.key().attributes(), update: Box::new(update) });
+        }
+        self
+    }
+
+    /// A new or changed row.
+    #[must_use]
+    pub fn edited<R: Row>(self, edited: &Edited<R>) -> Self {
+        match &edited.before {
+            Some(before) => self.edit(before, &edited.after),
+            None => self.put(&edited.after),
+        }
+    }
+
+    /// A row removed, guarded by its version, with its companions.
+    #[must_use]
+    pub fn delete<R: Row>(mut self, row: &R) -> Self {
+        self.parts.push(Part::Delete { key: row.key().attributes(), version: Some(row.version()) });
+        self.edit_companions(&row.companions(), &BTreeSet::new());
+        self
+    }
+
+    /// A secret kept.
+    #[must_use]
+    pub(crate) fn put_secret(mut self, item: Item) -> Self {
+        self.parts.push(Part::PutSecret { item });
+        self
+    }
+
+    /// A secret forgotten.
+    #[must_use]
+    pub(crate) fn delete_secret(mut self, pk: String) -> Self {
+        self.parts.push(Part::DeleteSecret { pk });
+        self
+    }
+
+    /// How many items the commit has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// True if nothing is to be written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn add_item(&mut self, item: Result<Item, Failure>, fresh: bool) {
+        match item {
+            Ok(item) => self.parts.push(Part::Put { item, fresh }),
+            Err(fault) => self.fault = self.fault.take().or(Some(fault)),
+        }
+    }
+
+    fn put_companion(&mut self, companion: &Companion) {
+        let mut item = companion.key.attributes();
+        let texts = companion.attributes.iter();
+        item.extend(texts.map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone()))));
+        self.parts.push(Part::Put { item, fresh: companion.unique });
+    }
+
+    fn edit_companions(&mut self, before: &BTreeSet<Companion>, after: &BTreeSet<Companion>) {
+        for gone in before.difference(after) {
+            self.parts.push(Part::Delete { key: gone.key.attributes(), version: None });
+        }
+        for new in after.difference(before) {
+            self.put_companion(new);
+        }
+    }
+
+    /// The request's token, its items, and which of them is the event's.
+    pub(crate) fn finish(self, names: &TableNames) -> Result<(String, Vec<TransactWriteItem>, Option<usize>), Failure> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if self.parts.len() > ITEM_LIMIT {
+            return Err(Failure::internal("committing", "more items than one transaction takes"));
+        }
+        let items = self.parts.into_iter().map(|part| part.finish(names)).collect::<Result<_, _>>()?;
+        Ok((self.token.to_string(), items, self.event_at))
+    }
+}
+
+const ABSENT: &str = "attribute_not_exists(pk)";
+
+impl Part {
+    fn finish(self, names: &TableNames) -> Result<TransactWriteItem, Failure> {
+        let item = TransactWriteItem::builder();
+        let broken = |e| Failure::internal("building a commit", e);
+        Ok(match self {
+            Part::Put { item: row, fresh } => {
+                let condition = fresh.then(|| ABSENT.to_owned());
+                let put = Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
+                item.put(put.build().map_err(broken)?).build()
+            }
+            Part::Update { key, update } => item.update(update.finish(names, key).map_err(broken)?).build(),
+            Part::Delete { key, version } => {
+                let mut delete = Delete::builder().table_name(&names.main).set_key(Some(key));
+                if let Some(version) = version {
+                    delete = delete
+                        .condition_expression("#version = :version")
+                        .expression_attribute_names("#version", "version")
+                        .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
+                }
+                item.delete(delete.build().map_err(broken)?).build()
+            }
+            Part::PutSecret { item: row } => {
+                let put = Put::builder().table_name(&names.secrets).set_item(Some(row));
+                item.put(put.build().map_err(broken)?).build()
+            }
+            Part::DeleteSecret { pk } => {
+                let delete = Delete::builder().table_name(&names.secrets).key("pk", AttributeValue::S(pk));
+                item.delete(delete.build().map_err(broken)?).build()
+            }
+        })
+    }
+}
+
+impl UpdateParts {
+    fn finish(self, names: &TableNames, key: Item) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+        let mut update = Update::builder().table_name(&names.main).set_key(Some(key));
+        let mut clauses = Clauses::default();
+        clauses.set.push("#version = :next".to_owned());
+        update = update
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":version", AttributeValue::N(self.version.to_string()))
+            .expression_attribute_values(":next", AttributeValue::N((self.version + 1).to_string()));
+        let mut condition = "#version = :version".to_owned();
+        let Difference { set, remove, add, delete } = self.difference;
+        for (at, (name, value)) in set.into_iter().enumerate() {
+            clauses.set.push(format!("#s{at} = :s{at}"));
+            update = update.expression_attribute_names(format!("#s{at}"), name);
+            update = update.expression_attribute_values(format!(":s{at}"), value);
+        }
+        for (at, name) in remove.into_iter().enumerate() {
+            clauses.remove.push(format!("#r{at}"));
+            update = update.expression_attribute_names(format!("#r{at}"), name);
+        }
+        for (at, (name, members)) in add.into_iter().enumerate() {
+            if let Some((_, limit)) = self.limits.iter().find(|(set, _)| *set == name) {
+                // The set may grow only while it has fewer members than the limit, whatever the
+                // code that came here believes.
+                condition.push_str(&format!(" AND (attribute_not_exists(#a{at}) OR size(#a{at}) < :limit{at})"));
+                let limit = AttributeValue::N(limit.to_string());
+                update = update.expression_attribute_values(format!(":limit{at}"), limit);
+            }
+            clauses.add.push(format!("#a{at} :a{at}"));
+            update = update.expression_attribute_names(format!("#a{at}"), name);
+            update = update.expression_attribute_values(format!(":a{at}"), AttributeValue::Ss(members));
+        }
+        for (at, (name, members)) in delete.into_iter().enumerate() {
+            clauses.delete.push(format!("#d{at} :d{at}"));
+            update = update.expression_attribute_names(format!("#d{at}"), name);
+            update = update.expression_attribute_values(format!(":d{at}"), AttributeValue::Ss(members));
+        }
+        update.update_expression(clauses.join()).condition_expression(condition).build()
+    }
+}
+
+#[derive(Default)]
+struct Clauses {
+    set: Vec<String>,
+    remove: Vec<String>,
+    add: Vec<String>,
+    delete: Vec<String>,
+}
+
+impl Clauses {
+    fn join(self) -> String {
+        let clauses = [("SET", self.set), ("REMOVE", self.remove), ("ADD", self.add), ("DELETE", self.delete)];
+        let written = clauses.into_iter().filter(|(_, parts)| !parts.is_empty());
+        written.map(|(word, parts)| format!("{word} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
+    }
+}

@@ -1,0 +1,30 @@
+//! DynamoDB, SNS and SESv2, behind functions named by what they are for.
+//!
+//! Invariant: nothing here decides. It reads rows, commits what `domain` decided, and sends what
+//! it is given. It knows nothing of HTTP routes or of Lambda.
+
+mod clients;
+mod commit;
+mod item;
+mod list;
+mod mail;
+mod outside;
+mod push;
+mod roots;
+pub mod rows;
+pub mod stores;
+mod table;
+mod topic;
+
+pub use clients::{Clients, Connection};
+pub use commit::Commit;
+pub use item::{Key, Row, event_of_image};
+pub use list::{Page, Position};
+pub use mail::{InlineImage, Mail, MailError, Mailer, Message};
+pub use outside::Outside;
+pub use push::{Endpoints, PushError, Pusher, Wake};
+pub use stores::{
+    Devices, Events, Idempotency, Invitations, Issuer, Keys, Leases, Members, PushTokens, Secrets, Users, Workspaces,
+};
+pub use table::{Table, TableNames};
+pub use topic::{Topic, TopicPublisher};

@@ -1,0 +1,173 @@
+//! Pages of lists that grow.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::refusal::{Failure, Refusal};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::item::{Item, Key};
+use crate::table::{Table, failure};
+
+/// The most rows that a page looks at. A page of a narrow filter may be short, or empty, and the
+/// list still goes on.
+const LOOK_LIMIT: usize = 400;
+/// The most rows that are looked up at once.
+const STEP: usize = 100;
+
+/// Where a list goes on: the key of the last row that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position(pub(crate) BTreeMap<String, String>);
+
+impl Position {
+    fn of(item: &Item, attributes: &[&str]) -> Self {
+        let value = |name: &&str| Some(((*name).to_owned(), item.get(*name)?.as_s().ok()?.clone()));
+        Self(attributes.iter().filter_map(value).collect())
+    }
+
+    fn start_key(&self) -> Item {
+        self.0.iter().map(|(name, value)| (name.clone(), AttributeValue::S(value.clone()))).collect()
+    }
+
+    /// The position in bytes, for a cursor.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The position that a cursor holds.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<R> {
+    /// The rows.
+    pub items: Vec<R>,
+    /// Where it goes on; `None` at the end.
+    pub next: Option<Position>,
+}
+
+/// Rows in an order: those of one partition of an index, or of the table itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// The index; the table itself if not set.
+    pub index: Option<&'static str>,
+    /// The partition's attribute and value.
+    pub partition: (&'static str, String),
+    /// The order's attribute.
+    pub order: &'static str,
+    /// Bounds within the order.
+    pub range: Range,
+    /// True for the newest first.
+    pub descending: bool,
+}
+
+/// Bounds within an order.
+#[derive(Clone, Debug)]
+pub(crate) enum Range {
+    All,
+    Prefix(String),
+    Below(String),
+    Between(String, String),
+}
+
+impl Source {
+    /// All of a partition of an index, the newest first.
+    pub fn newest(index: &'static str, partition: (&'static str, String), order: &'static str) -> Self {
+        Self { index: Some(index), partition, order, range: Range::All, descending: true }
+    }
+
+    fn key_attributes(&self) -> Vec<&'static str> {
+        let mut names = vec!["pk", "sk", self.partition.0, self.order];
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+impl Table {
+    /// One query's worth of a source: bare items, and where it goes on.
+    pub(crate) async fn query(
+        &self,
+        source: &Source,
+        limit: usize,
+        start: Option<&Position>,
+    ) -> Result<(Vec<Item>, Option<Position>), Failure> {
+        let (partition, value) = &source.partition;
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.names.main)
+            .set_index_name(source.index.map(str::to_owned))
+            .consistent_read(source.index.is_none())
+            .scan_index_forward(!source.descending)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(start.map(Position::start_key))
+            .expression_attribute_names("#partition", *partition)
+            .expression_attribute_values(":partition", AttributeValue::S(value.clone()));
+        let (condition, values) = match &source.range {
+            Range::All => ("#partition = :partition", vec![]),
+            Range::Prefix(prefix) => ("#partition = :partition AND begins_with(#order, :a)", vec![(":a", prefix)]),
+            Range::Below(most) => ("#partition = :partition AND #order < :a", vec![(":a", most)]),
+            Range::Between(least, most) => {
+                ("#partition = :partition AND #order BETWEEN :a AND :b", vec![(":a", least), (":b", most)])
+            }
+        };
+        if !values.is_empty() {
+            query = query.expression_attribute_names("#order", source.order);
+        }
+        for (name, value) in values {
+            query = query.expression_attribute_values(name, AttributeValue::S(value.clone()));
+        }
+        let output = query.key_condition_expression(condition).send().await.map_err(|e| {
+            let invalid = start.is_some() && e.code() == Some("ValidationException");
+            if invalid { Refusal::CursorInvalid.into() } else { failure("listing rows", e) }
+        })?;
+        let next = output.last_evaluated_key.map(|key| Position::of(&key, &source.key_attributes()));
+        Ok((output.items.unwrap_or_default(), next))
+    }
+
+    /// A page of the rows that a source leads to and that are wanted. `to_row` names the row that
+    /// an item of the source stands for; items of the same row come only once if `wanted` says so.
+    pub(crate) async fn page<R: DeserializeOwned>(
+        &self,
+        source: &Source,
+        limit: usize,
+        start: Option<Position>,
+        to_row: impl Fn(&Item) -> Option<Key>,
+        wanted: impl Fn(&Item, &R) -> bool,
+    ) -> Result<Page<R>, Failure> {
+        let mut items = Vec::new();
+        let mut position = start;
+        let mut looked = 0;
+        while looked < LOOK_LIMIT {
+            let (candidates, next) = self.query(source, STEP.min(limit + 1), position.as_ref()).await?;
+            looked += candidates.len();
+            let keys: Vec<Option<Key>> = candidates.iter().map(&to_row).collect();
+            let found = self.get_many(keys.iter().flatten().cloned()).await?;
+            for (candidate, key) in candidates.iter().zip(keys) {
+                let row = key.map(|key| found.row::<R>(&key)).transpose()?.flatten();
+                let Some(row) = row.filter(|row| wanted(candidate, row)) else {
+                    continue;
+                };
+                if items.len() == limit {
+                    // One more is there: the page ends before it.
+                    return Ok(Page { items, next: position });
+                }
+                items.push(row);
+                position = Some(Position::of(candidate, &source.key_attributes()));
+            }
+            position = next;
+            if position.is_none() || items.len() == limit {
+                return Ok(Page { items, next: position });
+            }
+        }
+        Ok(Page { items, next: position })
+    }
+}

@@ -1,0 +1,137 @@
+//! E-mail, by SESv2.
+
+use std::future::Future;
+
+use aws_sdk_sesv2::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
+use aws_sdk_sesv2::primitives::Blob;
+use aws_sdk_sesv2::types::{
+    Attachment, AttachmentContentDisposition, AttachmentContentTransferEncoding, Body, Content, Destination,
+    EmailContent, Message as SesMessage, MessageTag,
+};
+use thiserror::Error;
+
+use crate::clients::Clients;
+
+/// A picture that stands inside an e-mail.
+#[derive(Clone, Debug)]
+pub struct InlineImage {
+    /// What the HTML calls it: `cid:{content_id}`.
+    pub content_id: String,
+    /// Its file name.
+    pub name: String,
+    /// Its media type.
+    pub content_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// An e-mail.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Whom to.
+    pub to: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its body as plain text.
+    pub text: String,
+    /// Its body as HTML.
+    pub html: String,
+    /// Its pictures.
+    pub images: Vec<InlineImage>,
+    /// What the mail service's reports carry along: names and values of letters, digits, `_`, `-`.
+    pub tags: Vec<(String, String)>,
+}
+
+/// Why an e-mail was not sent.
+#[derive(Debug, Error)]
+pub enum MailError {
+    /// SES is being asked too much, or has paused; the message is as good as before.
+    #[error("SES takes no more for now")]
+    Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// SES will never take this message. With SES's own word for why.
+    #[error("SES refused the message: {0}")]
+    Refused(String),
+    /// Nobody says what became of the call.
+    #[error("SES did not answer")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Where e-mails are sent.
+pub trait Mail: Sync {
+    /// Sends an e-mail, and answers with SES's identifier of it. SES knows no way to send only
+    /// once: after `Unknown` it may have been sent.
+    fn send(&self, message: Message) -> impl Future<Output = Result<String, MailError>> + Send;
+}
+
+/// SESv2, with a sender and a configuration set.
+#[derive(Clone, Debug)]
+pub struct Mailer {
+    client: aws_sdk_sesv2::Client,
+    sender: String,
+    configuration_set: String,
+}
+
+impl Mailer {
+    /// A mailer for a sender's address; reports follow the configuration set.
+    #[must_use]
+    pub fn new(clients: &Clients, sender: String, configuration_set: String) -> Self {
+        Self { client: clients.sesv2.clone(), sender, configuration_set }
+    }
+}
+
+impl Mail for Mailer {
+    async fn send(&self, message: Message) -> Result<String, MailError> {
+        let built = |e: aws_sdk_sesv2::error::BuildError| MailError::Refused(e.to_string());
+        let to = Destination::builder().to_addresses(&message.to).build();
+        let mut email = self
+            .client
+            .send_email()
+            .from_email_address(&self.sender)
+            .configuration_set_name(&self.configuration_set)
+            .destination(to);
+        for (name, value) in &message.tags {
+            email = email.email_tags(MessageTag::builder().name(name).value(value).build().map_err(built)?);
+        }
+        let content = EmailContent::builder().simple(simple(message).map_err(built)?).build();
+        let output = email.content(content).send().await.map_err(mail_error)?;
+        Ok(output.message_id.unwrap_or_default())
+    }
+}
+
+fn simple(message: Message) -> Result<SesMessage, aws_sdk_sesv2::error::BuildError> {
+    let utf8 = |text: String| Content::builder().data(text).charset("UTF-8").build();
+    let body = Body::builder().text(utf8(message.text)?).html(utf8(message.html)?).build();
+    let mut simple = SesMessage::builder().subject(utf8(message.subject)?).body(body);
+    for image in message.images {
+        simple = simple.attachments(
+            Attachment::builder()
+                .file_name(image.name)
+                .content_id(image.content_id)
+                .content_type(image.content_type)
+                .content_disposition(AttachmentContentDisposition::Inline)
+                .content_transfer_encoding(AttachmentContentTransferEncoding::Base64)
+                .raw_content(Blob::new(image.bytes))
+                .build()?,
+        );
+    }
+    Ok(simple.build())
+}
+
+/// SES's errors, as its API reference describes them for `SendEmail`.
+fn mail_error(error: SdkError<SendEmailError>) -> MailError {
+    let Some(service) = error.as_service_error() else {
+        return MailError::Unknown(Box::new(error));
+    };
+    match service.code().unwrap_or_default() {
+        "TooManyRequestsException" | "LimitExceededException" | "SendingPausedException" | "ThrottlingException" => {
+            MailError::Throttled(Box::new(error))
+        }
+        code @ ("MessageRejected"
+        | "BadRequestException"
+        | "MailFromDomainNotVerifiedException"
+        | "AccountSuspendedException"
+        | "NotFoundException") => MailError::Refused(code.to_owned()),
+        _ => MailError::Unknown(Box::new(error)),
+    }
+}

@@ -1,0 +1,168 @@
+//! Push notifications, by SNS platform endpoints.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sns::operation::create_platform_endpoint::CreatePlatformEndpointError;
+use aws_sdk_sns::types::MessageAttributeValue;
+use domain::device::Platform;
+use thiserror::Error;
+
+use crate::clients::Clients;
+
+/// A push that wakes the app; what there is to do it learns at check-in.
+#[derive(Clone, Debug)]
+pub struct Wake {
+    /// The kind of what happened.
+    pub event_type: &'static str,
+}
+
+/// Why something with an endpoint could not be done.
+#[derive(Debug, Error)]
+pub enum PushError {
+    /// The endpoint is disabled: its token no longer works.
+    #[error("the endpoint is disabled")]
+    Disabled,
+    /// The endpoint, or its platform application, is gone.
+    #[error("the endpoint is gone")]
+    Gone,
+    /// SNS will never take it. With SNS's own word for why.
+    #[error("SNS refused: {0}")]
+    Refused(String),
+    /// SNS did not answer, or is being asked too much.
+    #[error("SNS is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Where endpoints are kept and pushes are sent.
+pub trait Endpoints: Sync {
+    /// The platform application of a platform; `None` if push is off for it.
+    fn application(&self, platform: Platform) -> Option<&str>;
+
+    /// The endpoint of a token: a new one, or the one that SNS has for it, enabled.
+    fn endpoint(&self, application: &str, token: &str) -> impl Future<Output = Result<String, PushError>> + Send;
+
+    /// Removes an endpoint; one that is gone already is removed.
+    fn remove(&self, endpoint: &str) -> impl Future<Output = Result<(), PushError>> + Send;
+
+    /// Sends a push.
+    fn wake(&self, endpoint: &str, wake: &Wake) -> impl Future<Output = Result<(), PushError>> + Send;
+}
+
+/// SNS, with the platform applications.
+#[derive(Clone, Debug)]
+pub struct Pusher {
+    client: aws_sdk_sns::Client,
+    ios: Option<String>,
+    android: Option<String>,
+}
+
+impl Pusher {
+    /// A pusher; a platform without an application gets no pushes.
+    #[must_use]
+    pub fn new(clients: &Clients, ios: Option<String>, android: Option<String>) -> Self {
+        Self { client: clients.sns.clone(), ios, android }
+    }
+
+    async fn enable(&self, endpoint: &str, token: &str) -> Result<(), PushError> {
+        let get = self.client.get_endpoint_attributes().endpoint_arn(endpoint);
+        let attributes = get.send().await.map_err(push_error)?.attributes.unwrap_or_default();
+        let is = |name: &str, value: &str| attributes.get(name).is_some_and(|actual| actual == value);
+        if is("Token", token) && is("Enabled", "true") {
+            return Ok(());
+        }
+        let set = self.client.set_endpoint_attributes().endpoint_arn(endpoint);
+        let set = set.attributes("Token", token).attributes("Enabled", "true");
+        set.send().await.map(drop).map_err(push_error)
+    }
+}
+
+impl Endpoints for Pusher {
+    fn application(&self, platform: Platform) -> Option<&str> {
+        match platform {
+            Platform::Ios => self.ios.as_deref(),
+            Platform::Android => self.android.as_deref(),
+            Platform::ThirdParty => None,
+        }
+    }
+
+    async fn endpoint(&self, application: &str, token: &str) -> Result<String, PushError> {
+        let create = self.client.create_platform_endpoint().platform_application_arn(application).token(token);
+        let endpoint = match create.send().await {
+            Ok(output) => output.endpoint_arn.unwrap_or_default(),
+            Err(error) => existing(&error).ok_or_else(|| push_error(error))?,
+        };
+        // SNS answers with an endpoint that it has for the token even if that one is disabled.
+        self.enable(&endpoint, token).await?;
+        Ok(endpoint)
+    }
+
+    async fn remove(&self, endpoint: &str) -> Result<(), PushError> {
+        match self.client.delete_endpoint().endpoint_arn(endpoint).send().await.map_err(push_error) {
+            Ok(_) | Err(PushError::Gone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn wake(&self, endpoint: &str, wake: &Wake) -> Result<(), PushError> {
+        let publish = self
+            .client
+            .publish()
+            .target_arn(endpoint)
+            .message_structure("json")
+            .message(payload(wake))
+            .set_message_attributes(Some(attributes()));
+        publish.send().await.map(drop).map_err(push_error)
+    }
+}
+
+/// The payload for each push service: a background notification, which shows nothing and names
+/// only the kind of what happened.
+fn payload(wake: &Wake) -> String {
+    let apns = serde_json::json!({"aps": {"content-available": 1}, "type": wake.event_type}).to_string();
+    let fcm = serde_json::json!({
+        "fcmV1Message": {"message": {"data": {"type": wake.event_type}, "android": {"priority": "high"}}}
+    });
+    let texts = serde_json::json!({
+        "default": wake.event_type,
+        "APNS": apns,
+        "APNS_SANDBOX": apns,
+        "GCM": fcm.to_string(),
+    });
+    texts.to_string()
+}
+
+/// Apple asks that a background push says so, and has priority 5 ("Sending notification requests
+/// to APNs"); SNS takes both as message attributes ("Mobile push notification headers").
+fn attributes() -> HashMap<String, MessageAttributeValue> {
+    let text = |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build().ok();
+    let pairs = [("AWS.SNS.MOBILE.APNS.PUSH_TYPE", "background"), ("AWS.SNS.MOBILE.APNS.PRIORITY", "5")];
+    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), text(value)?))).collect()
+}
+
+/// The endpoint that SNS names when it has one for the token with other attributes.
+fn existing(error: &SdkError<CreatePlatformEndpointError>) -> Option<String> {
+    let message = error.as_service_error()?.message()?;
+    let (_, rest) = message.split_once("Endpoint ")?;
+    let (endpoint, _) = rest.split_once(" already exists")?;
+    endpoint.starts_with("arn:").then(|| endpoint.to_owned())
+}
+
+fn push_error<E>(error: SdkError<E>) -> PushError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    match code {
+        "EndpointDisabled" | "EndpointDisabledException" => PushError::Disabled,
+        "NotFound" | "NotFoundException" => PushError::Gone,
+        "InvalidParameter"
+        | "InvalidParameterException"
+        | "InvalidParameterValue"
+        | "PlatformApplicationDisabled"
+        | "PlatformApplicationDisabledException"
+        | "ParameterValueInvalid" => PushError::Refused(code.to_owned()),
+        _ => PushError::Unavailable(Box::new(error)),
+    }
+}

@@ -1,0 +1,516 @@
+//! Every kind of row, and its key. No key is made anywhere else.
+//!
+//! | row | `pk` | `sk` | indexes |
+//! |---|---|---|---|
+//! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | |
+//! | user | `USER#{workspace}#{user}` | `USER` | `created` |
+//! | invitation | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
+//! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
+//! | its metadata | the device's | `METADATA` | |
+//! | its push token | the device's | `PUSH` | `due` until its endpoint is settled |
+//! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
+//! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
+//! | key | `KEY#{short}` | `KEY` | `created` |
+//! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
+//! | remembered call | `IDEMPOTENCY#{workspace}#{hash}` | `IDEMPOTENCY` | time to live |
+//! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
+//! | issuer's keys | `ISSUER` | `KEYS` | |
+//!
+//! Companions, which stand and fall with the row in brackets:
+//!
+//! | row | `pk` | `sk` | holds |
+//! |---|---|---|---|
+//! | username [user] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
+//! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
+//! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
+//! | endpoint's holder [device] | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
+//! | pointer [key, member] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
+//!
+//! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::access::IssuerKeys;
+use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
+use domain::event::{Event, EventType};
+use domain::idempotency::Remembered;
+use domain::invitation::Invitation;
+use domain::key::Key as ApiKey;
+use domain::member::Member;
+use domain::secret::Hash;
+use domain::user::{User, unique_username};
+use domain::workspace::Workspace;
+use domain::{DeviceId, EventId, InvitationId, Time, UserId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::item::{Companion, Key, Row};
+
+/// How many partitions the index of what is due is spread over.
+pub const DUE_SHARDS: u8 = 16;
+
+/// A partition of what `run-due` drives.
+#[must_use]
+pub fn due_shard(shard: u8) -> String {
+    format!("DUE#{shard:02}")
+}
+
+/// A partition of what `purge-deleted` drives.
+#[must_use]
+pub fn purge_shard(shard: u8) -> String {
+    format!("PURGE#{shard:02}")
+}
+
+fn shard_of(key: &Key) -> u8 {
+    Sha256::digest(format!("{}/{}", key.pk, key.sk))[0] % DUE_SHARDS
+}
+
+/// A list of a workspace, in the index `created` and those beside it.
+#[must_use]
+pub fn list(kind: &str, workspace: WorkspaceId) -> String {
+    format!("{kind}#{workspace}")
+}
+
+/// The partition of the search words of a kind.
+#[must_use]
+pub fn words_partition(kind: &str, workspace: WorkspaceId) -> String {
+    format!("WORD#{workspace}#{kind}")
+}
+
+/// The identifier at the end of a search word's sort key.
+#[must_use]
+pub fn word_and_id(sk: &str) -> Option<(&str, &str)> {
+    sk.rsplit_once('#')
+}
+
+fn word_companions<'a>(
+    kind: &'static str,
+    workspace: WorkspaceId,
+    id: &'a str,
+    words: impl IntoIterator<Item = String> + 'a,
+) -> impl Iterator<Item = Companion> + 'a {
+    words.into_iter().map(move |word| Companion {
+        key: Key::new(words_partition(kind, workspace), format!("{word}#{id}")),
+        attributes: BTreeMap::new(),
+        unique: false,
+    })
+}
+
+/// The key of a workspace.
+#[must_use]
+pub fn workspace(id: WorkspaceId) -> Key {
+    Key::new(format!("WORKSPACE#{id}"), "WORKSPACE")
+}
+
+impl Row for Workspace {
+    fn key(&self) -> Key {
+        workspace(self.workspace_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The list of users, and the kind of their search words.
+pub const USERS: &str = "USER";
+
+/// The key of a user.
+#[must_use]
+pub fn user(workspace: WorkspaceId, id: UserId) -> Key {
+    Key::new(format!("USER#{workspace}#{id}"), "USER")
+}
+
+/// The key of a username's claim.
+#[must_use]
+pub fn username(workspace: WorkspaceId, username: &str) -> Key {
+    Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
+}
+
+impl Row for User {
+    const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::device::DEVICE_LIMIT)];
+
+    fn key(&self) -> Key {
+        user(self.workspace_id, self.user_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        vec![("list", list(USERS, self.workspace_id))]
+    }
+    fn companions(&self) -> BTreeSet<Companion> {
+        let id = self.user_id.to_string();
+        let claim = Companion {
+            key: username(self.workspace_id, &self.username),
+            attributes: BTreeMap::from([("user_id", id.clone())]),
+            unique: true,
+        };
+        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain([claim]).collect()
+    }
+}
+
+/// The key of an invitation.
+#[must_use]
+pub fn invitation(workspace: WorkspaceId, user_id: UserId, id: InvitationId) -> Key {
+    Key::new(user(workspace, user_id).pk, format!("INVITATION#{id}"))
+}
+
+/// The key of a code.
+#[must_use]
+pub fn code(hash: &Hash) -> Key {
+    Key::new(format!("CODE#{}", hash.as_str()), "CODE")
+}
+
+/// Whose a code is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeOwner {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The user.
+    pub user_id: UserId,
+    /// The invitation.
+    pub invitation_id: InvitationId,
+}
+
+/// The key of an invitation's secret.
+#[must_use]
+pub fn invitation_secret(id: InvitationId) -> String {
+    format!("INVITATION#{id}")
+}
+
+impl Row for Invitation {
+    fn key(&self) -> Key {
+        invitation(self.workspace_id, self.user_id, self.invitation_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        if !self.keeps_code() {
+            return Vec::new();
+        }
+        vec![("due_shard", due_shard(shard_of(&self.key()))), ("due_at", self.expires_at.to_string())]
+    }
+    fn companions(&self) -> BTreeSet<Companion> {
+        let owner = BTreeMap::from([
+            ("workspace_id", self.workspace_id.to_string()),
+            ("user_id", self.user_id.to_string()),
+            ("invitation_id", self.invitation_id.to_string()),
+        ]);
+        BTreeSet::from([Companion { key: code(&self.code_hash), attributes: owner, unique: true }])
+    }
+}
+
+/// The list of devices, and the kind of their search words.
+pub const DEVICES: &str = "DEVICE";
+
+/// The key of a device.
+#[must_use]
+pub fn device(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(format!("DEVICE#{workspace}#{id}"), "DEVICE")
+}
+
+/// The partition of an endpoint's holders.
+#[must_use]
+pub fn endpoint_partition(endpoint: &str) -> String {
+    format!("ENDPOINT#{}", Hash::of(endpoint).as_str())
+}
+
+/// The device that a holder's sort key names.
+#[must_use]
+pub fn endpoint_holder(sk: &str) -> Option<(WorkspaceId, DeviceId)> {
+    let (workspace, device) = sk.split_once('#')?;
+    Some((WorkspaceId::parse(workspace)?, DeviceId::parse(device)?))
+}
+
+impl Row for Device {
+    fn key(&self) -> Key {
+        device(self.workspace_id, self.device_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![("list", list(DEVICES, self.workspace_id)), ("owner", self.user_id.to_string())];
+        if let Some(login) = self.last_login_at {
+            indexes.push(("login_day", login.day()));
+        }
+        if let Some(blocked) = &self.blocked {
+            indexes.push(("blocked_at", blocked.at.to_string()));
+        }
+        if let Some(first) = self.commands.iter().map(|command| command.queued_at).min() {
+            indexes.push(("pending_since", first.to_string()));
+        }
+        if let Some(deleted) = &self.deleted {
+            indexes.push(("deleted_at", deleted.at.to_string()));
+            indexes.push(("due_shard", purge_shard(shard_of(&self.key()))));
+            indexes.push(("due_at", deleted.purge_after.to_string()));
+        }
+        indexes
+    }
+    fn companions(&self) -> BTreeSet<Companion> {
+        let id = self.device_id.to_string();
+        let holder = self.push_endpoint.as_deref().map(|endpoint| Companion {
+            key: Key::new(endpoint_partition(endpoint), format!("{}#{}", self.workspace_id, self.device_id)),
+            attributes: BTreeMap::new(),
+            unique: false,
+        });
+        word_companions(DEVICES, self.workspace_id, &id, self.search_words()).chain(holder).collect()
+    }
+}
+
+/// The key of a device's metadata.
+#[must_use]
+pub fn metadata(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(device(workspace, id).pk, "METADATA")
+}
+
+impl Row for Metadata {
+    fn key(&self) -> Key {
+        metadata(self.workspace_id, self.device_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The key of a device's push token.
+#[must_use]
+pub fn push_token(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(device(workspace, id).pk, "PUSH")
+}
+
+impl Row for PushToken {
+    fn key(&self) -> Key {
+        push_token(self.workspace_id, self.device_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let due = |at: Time| vec![("due_shard", due_shard(shard_of(&self.key()))), ("due_at", at.to_string())];
+        self.mend_at.map(due).unwrap_or_default()
+    }
+}
+
+/// The key of an identifier's claim.
+#[must_use]
+pub fn identifier(workspace: WorkspaceId, identifier: &str) -> Key {
+    Key::new(format!("IDENTIFIER#{workspace}#{}", Hash::of(identifier).as_str()), "CLAIM")
+}
+
+impl Row for IdentifierClaim {
+    fn key(&self) -> Key {
+        identifier(self.workspace_id, &self.device_identifier)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The partition of a day's events.
+#[must_use]
+pub fn events_of_day(workspace: WorkspaceId, day: &str) -> String {
+    format!("EVENT#{workspace}#{day}")
+}
+
+/// The key of an event.
+#[must_use]
+pub fn event(workspace: WorkspaceId, id: EventId, at: Time) -> Key {
+    Key::new(events_of_day(workspace, &at.day()), id.to_string())
+}
+
+/// The partition of a device's events in the index `device-events`.
+#[must_use]
+pub fn events_of_device(workspace: WorkspaceId, id: DeviceId) -> String {
+    format!("{workspace}#{id}")
+}
+
+/// The partition of a user's events in the index `user-events`.
+#[must_use]
+pub fn events_of_user(workspace: WorkspaceId, id: UserId) -> String {
+    format!("{workspace}#{id}")
+}
+
+/// The partition of a type's events in the index `type-events`.
+#[must_use]
+pub fn events_of_type(workspace: WorkspaceId, event_type: EventType) -> String {
+    format!("{workspace}#{event_type}")
+}
+
+impl Row for Event {
+    fn key(&self) -> Key {
+        event(self.workspace_id, self.event_id, self.created_at)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let device = self.device_id.map(|id| ("of_device", events_of_device(self.workspace_id, id)));
+        let user = self.user_id.map(|id| ("of_user", events_of_user(self.workspace_id, id)));
+        let event_type = ("of_type", events_of_type(self.workspace_id, self.event_type));
+        [device, user, Some(event_type)].into_iter().flatten().collect()
+    }
+}
+
+/// The list of keys.
+pub const KEYS: &str = "KEY";
+
+/// The key of an API key.
+#[must_use]
+pub fn api_key(short: &str) -> Key {
+    Key::new(format!("KEY#{short}"), "KEY")
+}
+
+/// The key of a pointer.
+#[must_use]
+pub fn pointer(workspace: WorkspaceId, id: &str) -> Key {
+    Key::new(format!("POINTER#{workspace}#{id}"), "POINTER")
+}
+
+/// The row that a pointer leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// Its partition.
+    pub to_pk: String,
+    /// Its sort key.
+    pub to_sk: String,
+}
+
+fn pointer_companion(workspace: WorkspaceId, id: &str, to: &Key) -> Companion {
+    Companion {
+        key: pointer(workspace, id),
+        attributes: BTreeMap::from([("to_pk", to.pk.clone()), ("to_sk", to.sk.clone())]),
+        unique: true,
+    }
+}
+
+impl Row for ApiKey {
+    fn key(&self) -> Key {
+        api_key(&self.short)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        vec![("list", list(KEYS, self.workspace_id))]
+    }
+    fn companions(&self) -> BTreeSet<Companion> {
+        BTreeSet::from([pointer_companion(self.workspace_id, &self.key_id.to_string(), &self.key())])
+    }
+}
+
+/// The list of members.
+pub const MEMBERS: &str = "MEMBER";
+
+/// The partition of a person's memberships.
+#[must_use]
+pub fn person(issuer: &str, subject: &str) -> String {
+    // The length keeps apart what would read the same when joined.
+    format!("MEMBER#{}", Hash::of(format!("{}|{issuer}|{subject}", issuer.len())).as_str())
+}
+
+/// The key of a membership.
+#[must_use]
+pub fn member(workspace: WorkspaceId, issuer: &str, subject: &str) -> Key {
+    Key::new(person(issuer, subject), workspace.to_string())
+}
+
+impl Row for Member {
+    fn key(&self) -> Key {
+        member(self.workspace_id, &self.issuer, &self.subject)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        vec![("list", list(MEMBERS, self.workspace_id))]
+    }
+    fn companions(&self) -> BTreeSet<Companion> {
+        BTreeSet::from([pointer_companion(self.workspace_id, &self.member_id.to_string(), &self.key())])
+    }
+}
+
+/// What is remembered of a creating call, with the key under which it is found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RememberedCall {
+    /// Its partition.
+    #[serde(skip)]
+    pub pk: String,
+    /// What is remembered.
+    #[serde(flatten)]
+    pub remembered: Remembered,
+}
+
+/// The partition of a call by a principal to an operation under an idempotency key.
+#[must_use]
+pub fn call(workspace: WorkspaceId, principal: &str, operation: &str, idempotency_key: &str) -> String {
+    let hash = Hash::of(format!("{principal}|{operation}|{idempotency_key}"));
+    format!("IDEMPOTENCY#{workspace}#{}", hash.as_str())
+}
+
+/// The sort key of remembered calls.
+pub const CALL: &str = "IDEMPOTENCY";
+
+impl Row for RememberedCall {
+    fn key(&self) -> Key {
+        Key::new(self.pk.clone(), CALL)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.remembered.expires_at.seconds())
+    }
+}
+
+/// The key of a consumer's lease of an event.
+#[must_use]
+pub fn lease(consumer: &str, event: EventId) -> Key {
+    Key::new(format!("LEASE#{consumer}#{event}"), "LEASE")
+}
+
+/// A consumer's hold on an event, and then the mark that it is done with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who.
+    pub consumer: String,
+    /// The event.
+    pub event_id: EventId,
+    /// Until when nobody else takes it up.
+    pub held_until: Time,
+    /// When it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<Time>,
+    /// When the row may go.
+    pub forget_at: Time,
+    /// Tells one hold from the next.
+    pub version: u64,
+}
+
+impl Row for Lease {
+    fn key(&self) -> Key {
+        lease(&self.consumer, self.event_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.forget_at.seconds())
+    }
+}
+
+/// The key of the issuer's keys.
+#[must_use]
+pub fn issuer_keys() -> Key {
+    Key::new("ISSUER", "KEYS")
+}
+
+impl Row for IssuerKeys {
+    fn key(&self) -> Key {
+        issuer_keys()
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+}

@@ -1,0 +1,40 @@
+//! What is read and written, by what it is for. An operation's signature names those that it
+//! touches.
+
+mod access;
+mod device_search;
+mod devices;
+mod events;
+mod people;
+mod work;
+
+use std::future::Future;
+
+use domain::refusal::Failure;
+
+use crate::commit::Commit;
+use crate::table::Table;
+
+pub use access::{Idempotency, Issuer, Keys, Members, Workspaces};
+pub use devices::{DeviceFilter, DeviceWhole, Devices, Login, PushTokens};
+pub use events::{EventFilter, Events};
+pub use people::{Invitations, Secrets, UserFilter, Users};
+pub use work::{DueRow, Leases, Taken, Work};
+
+/// A store that takes commits.
+pub trait Commits: Sync {
+    /// Makes a change, whole or not at all. See [`Table::commit`].
+    fn commit(&self, commit: Commit) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Waits before another attempt.
+    fn pause(&self, attempt: u32) -> impl Future<Output = ()> + Send;
+}
+
+impl Commits for Table {
+    async fn commit(&self, commit: Commit) -> Result<(), Failure> {
+        Table::commit(self, commit).await
+    }
+
+    async fn pause(&self, attempt: u32) {
+        Table::pause(self, attempt).await;
+    }
+}

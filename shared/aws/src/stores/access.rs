@@ -1,0 +1,199 @@
+//! Who may come in: workspaces, keys, members, the issuer's keys, and remembered calls.
+
+use std::future::Future;
+
+use domain::access::{IssuerKeys, Principals};
+use domain::idempotency::Remembered;
+use domain::key::Key as ApiKey;
+use domain::member::Member;
+use domain::refusal::Failure;
+use domain::workspace::Workspace;
+use domain::{KeyId, MemberId, WorkspaceId};
+
+use crate::commit::Commit;
+use crate::item::{Key, from_item, to_item};
+use crate::list::{Page, Position, Range, Source};
+use crate::rows::{self, Pointer, RememberedCall};
+use crate::stores::Commits;
+use crate::table::{Table, failure};
+
+/// The most workspaces that one person belongs to.
+const MEMBERSHIP_LIMIT: usize = 200;
+
+impl Principals for Table {
+    async fn key(&self, short: &str) -> Result<Option<ApiKey>, Failure> {
+        self.get(&rows::api_key(short)).await
+    }
+
+    async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {
+        let source = Source {
+            index: None,
+            partition: ("pk", rows::person(issuer, subject)),
+            order: "sk",
+            range: Range::All,
+            descending: false,
+        };
+        let (items, _) = self.query(&source, MEMBERSHIP_LIMIT, None).await?;
+        items.into_iter().map(from_item).collect()
+    }
+
+    async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Failure> {
+        self.get(&rows::issuer_keys()).await
+    }
+}
+
+/// Where the issuer's keys are kept.
+pub trait Issuer: Principals + Sync {
+    /// Keeps the keys in place of the older ones.
+    fn keep_issuer_keys(&self, keys: &IssuerKeys) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+impl Issuer for Table {
+    async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Failure> {
+        let put = self.client.put_item().table_name(&self.names.main).set_item(Some(to_item(keys)?));
+        put.send().await.map_err(|e| failure("keeping the issuer's keys", e))?;
+        Ok(())
+    }
+}
+
+/// Where workspaces are kept.
+pub trait Workspaces: Commits {
+    /// A workspace, as it is now.
+    fn workspace(&self, id: WorkspaceId) -> impl Future<Output = Result<Option<Workspace>, Failure>> + Send;
+}
+
+impl Workspaces for Table {
+    async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Failure> {
+        self.get(&rows::workspace(id)).await
+    }
+}
+
+/// Where keys are kept.
+pub trait Keys: Commits {
+    /// A key of a workspace.
+    fn key_by_id(
+        &self,
+        workspace: WorkspaceId,
+        id: KeyId,
+    ) -> impl Future<Output = Result<Option<ApiKey>, Failure>> + Send;
+
+    /// A page of keys, the newest first.
+    fn list_keys(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<ApiKey>, Failure>> + Send;
+}
+
+impl Keys for Table {
+    async fn key_by_id(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKey>, Failure> {
+        let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
+        let Some(pointer) = pointer.filter(|pointer| pointer.to_sk == "KEY") else {
+            return Ok(None);
+        };
+        self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
+    }
+
+    async fn list_keys(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<ApiKey>, Failure> {
+        let source = Source::newest("created", ("list", rows::list(rows::KEYS, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+}
+
+/// Where members are kept.
+pub trait Members: Workspaces {
+    /// A member of a workspace.
+    fn member_by_id(
+        &self,
+        workspace: WorkspaceId,
+        id: MemberId,
+    ) -> impl Future<Output = Result<Option<Member>, Failure>> + Send;
+
+    /// A person's membership of a workspace.
+    fn membership(
+        &self,
+        workspace: WorkspaceId,
+        issuer: &str,
+        subject: &str,
+    ) -> impl Future<Output = Result<Option<Member>, Failure>> + Send;
+
+    /// A page of members, the newest first.
+    fn list_members(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Member>, Failure>> + Send;
+}
+
+impl Members for Table {
+    async fn member_by_id(&self, workspace: WorkspaceId, id: MemberId) -> Result<Option<Member>, Failure> {
+        let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
+        let Some(pointer) = pointer.filter(|pointer| pointer.to_pk.starts_with("MEMBER#")) else {
+            return Ok(None);
+        };
+        self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
+    }
+
+    async fn membership(
+        &self,
+        workspace: WorkspaceId,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<Member>, Failure> {
+        self.get(&rows::member(workspace, issuer, subject)).await
+    }
+
+    async fn list_members(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Member>, Failure> {
+        let source = Source::newest("created", ("list", rows::list(rows::MEMBERS, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+}
+
+/// Where creating calls are remembered.
+pub trait Idempotency: Commits {
+    /// What is remembered under a partition made by [`rows::call`].
+    fn remembered(&self, pk: &str) -> impl Future<Output = Result<Option<Remembered>, Failure>> + Send;
+}
+
+impl Idempotency for Table {
+    async fn remembered(&self, pk: &str) -> Result<Option<Remembered>, Failure> {
+        self.get(&Key::new(pk, rows::CALL)).await
+    }
+}
+
+impl Commit {
+    /// Remembers a call, in the commit that does what it asks. Of two that race, one loses; a call
+    /// whose time is over is forgotten.
+    #[must_use]
+    pub fn remember(self, call: &RememberedCall, forgotten: bool) -> Self {
+        if forgotten { self.replace(call) } else { self.put(call) }
+    }
+
+    /// Keeps an invitation's code until it ends.
+    #[must_use]
+    pub fn keep_code(self, invitation: &domain::invitation::Invitation, code: &str) -> Self {
+        let item = super::people::invitation_secret(invitation.invitation_id, code, invitation.expires_at);
+        self.put_secret(item)
+    }
+
+    /// Forgets an invitation's code, once the invitation has no more use for it.
+    #[must_use]
+    pub fn forget_code(self, invitation: &domain::invitation::Invitation) -> Self {
+        if invitation.keeps_code() {
+            return self;
+        }
+        self.delete_secret(rows::invitation_secret(invitation.invitation_id))
+    }
+}

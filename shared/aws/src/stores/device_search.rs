@@ -1,0 +1,175 @@
+//! Finding devices as one types: by words of their own, and by words of their users.
+//!
+//! A search has two halves. The first follows the devices' own words, the second the users' words
+//! to the devices that those users hold. What the first half lists, the second passes over.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::device::Device;
+use domain::refusal::{Failure, Refusal};
+use domain::search::Query;
+use domain::user::User;
+use domain::{DeviceId, Time, UserId, WorkspaceId};
+
+use crate::item::{Item, Key};
+use crate::list::{Page, Position, Range, Source};
+use crate::rows;
+use crate::stores::devices::DeviceFilter;
+use crate::table::Table;
+
+/// Words looked up at once, and the most rounds of that for a page.
+const STEP: usize = 50;
+const ROUNDS: usize = 6;
+
+/// Where a search stands: in a half, at a word, so many devices of that word's thing taken.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    by_user: bool,
+    sk: String,
+    taken: usize,
+}
+
+impl Place {
+    fn read(start: Option<Position>) -> Result<Self, Failure> {
+        let Some(Position(start)) = start else {
+            return Ok(Self::default());
+        };
+        let read = || {
+            let by_user = start.get("half")? == "user";
+            Some(Self { by_user, sk: start.get("sk")?.clone(), taken: start.get("taken")?.parse().ok()? })
+        };
+        read().ok_or_else(|| Refusal::CursorInvalid.into())
+    }
+
+    fn position(&self) -> Position {
+        let half = if self.by_user { "user" } else { "device" };
+        let fields = [("half", half.to_owned()), ("sk", self.sk.clone()), ("taken", self.taken.to_string())];
+        Position(BTreeMap::from(fields.map(|(name, value)| (name.to_owned(), value))))
+    }
+}
+
+/// What is searched for.
+pub(crate) struct Search<'a> {
+    pub workspace: WorkspaceId,
+    pub filter: &'a DeviceFilter,
+    pub query: &'a Query,
+    pub now: Time,
+}
+
+impl Table {
+    /// A page of the devices that are meant by what was typed.
+    pub(crate) async fn search_devices(
+        &self,
+        search: &Search<'_>,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Device>, Failure> {
+        let mut place = Place::read(start)?;
+        let mut items = Vec::new();
+        for _ in 0..ROUNDS {
+            let (words, next) = self.query(&search.source(&place), STEP, None).await?;
+            for (sk, devices) in self.hits(search, place.by_user, &words).await? {
+                let taken = if sk == place.sk { place.taken } else { 0 };
+                place = Place { sk, taken, ..place };
+                for device in devices.into_iter().skip(taken) {
+                    if items.len() == limit {
+                        return Ok(Page { items, next: Some(place.position()) });
+                    }
+                    items.push(device);
+                    place.taken += 1;
+                }
+            }
+            match (next, place.by_user) {
+                // The last word is looked at again, and what was taken of it is passed over.
+                (Some(_), _) => {}
+                (None, false) => place = Place { by_user: true, ..Place::default() },
+                (None, true) => return Ok(Page { items, next: None }),
+            }
+        }
+        Ok(Page { items, next: Some(place.position()) })
+    }
+
+    /// The wanted devices that words lead to, under each word's sort key.
+    async fn hits(
+        &self,
+        search: &Search<'_>,
+        by_user: bool,
+        words: &[Item],
+    ) -> Result<Vec<(String, Vec<Device>)>, Failure> {
+        let sks: Vec<String> = words.iter().filter_map(Key::of).map(|key| key.sk).collect();
+        let ids = |sk: &String| rows::word_and_id(sk).map(|(_, id)| id.to_owned());
+        let (users, devices) = if by_user {
+            let users = self.users_by_id(search.workspace, sks.iter().filter_map(ids).filter_map(|id| UserId::parse(&id))).await?;
+            let held = users.values().flat_map(|user| user.device_ids.iter().copied()).collect();
+            let devices = self.devices_by_id(search.workspace, held).await?;
+            (users, devices)
+        } else {
+            let named = sks.iter().filter_map(ids).filter_map(|id| DeviceId::parse(&id)).collect();
+            let devices = self.devices_by_id(search.workspace, named).await?;
+            let users = self.users_by_id(search.workspace, devices.values().map(|device| device.user_id)).await?;
+            (users, devices)
+        };
+        let wanted = |sk: &String| {
+            let (word, id) = rows::word_and_id(sk)?;
+            let candidates = if by_user {
+                let user = users.get(&UserId::parse(id)?)?;
+                let first = search.query.first_match(&user.search_words()).map(str::to_owned);
+                let held = user.device_ids.iter().filter_map(|id| devices.get(id));
+                held.filter(|device| first.as_deref() == Some(word) && !search.lists_by_device(device)).collect()
+            } else {
+                let device = devices.get(&DeviceId::parse(id)?)?;
+                let first = search.query.first_match(&device.search_words()).map(str::to_owned);
+                if first.as_deref() == Some(word) { vec![device] } else { vec![] }
+            };
+            let means = |device: &&Device| search.means(device, users.get(&device.user_id));
+            Some((sk.clone(), candidates.into_iter().filter(means).cloned().collect()))
+        };
+        Ok(sks.iter().filter_map(wanted).collect())
+    }
+
+    async fn devices_by_id(
+        &self,
+        workspace: WorkspaceId,
+        ids: BTreeSet<DeviceId>,
+    ) -> Result<HashMap<DeviceId, Device>, Failure> {
+        use crate::stores::Devices as _;
+        Ok(self.devices(workspace, &ids).await?.into_iter().map(|device| (device.device_id, device)).collect())
+    }
+
+    async fn users_by_id(
+        &self,
+        workspace: WorkspaceId,
+        ids: impl Iterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, User>, Failure> {
+        use crate::stores::Users as _;
+        let ids: BTreeSet<UserId> = ids.collect();
+        Ok(self.users(workspace, &ids).await?.into_iter().map(|user| (user.user_id, user)).collect())
+    }
+}
+
+impl Search<'_> {
+    fn source(&self, place: &Place) -> Source {
+        let kind = if place.by_user { rows::USERS } else { rows::DEVICES };
+        let prefix = self.query.leading();
+        let from = if place.sk.is_empty() { prefix.to_owned() } else { place.sk.clone() };
+        Source {
+            index: None,
+            partition: ("pk", rows::words_partition(kind, self.workspace)),
+            order: "sk",
+            range: Range::Between(from, format!("{prefix}\u{10FFFF}")),
+            descending: false,
+        }
+    }
+
+    /// True if the first half of the search comes upon the device.
+    fn lists_by_device(&self, device: &Device) -> bool {
+        self.query.first_match(&device.search_words()).is_some()
+    }
+
+    /// True if every word that was typed begins a word of the device or of its user.
+    fn means(&self, device: &Device, user: Option<&User>) -> bool {
+        let mut words = device.search_words();
+        words.extend(user.map(User::search_words).unwrap_or_default());
+        self.query.matches(&words) && self.filter.keeps(device, self.now)
+    }
+}

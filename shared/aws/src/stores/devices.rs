@@ -1,0 +1,362 @@
+//! Devices, their identifiers' claims, metadata and push tokens.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use domain::check_in::Report;
+use domain::device::{Device, DeviceStatus, IdentifierClaim, Metadata, Platform, PushToken, Status};
+use domain::refusal::Failure;
+use domain::registration::Found;
+use domain::search::Query;
+use domain::secret::{DeviceCredential, Hash};
+use domain::user::User;
+use domain::{DeviceId, Time, UserId, WorkspaceId};
+
+use crate::item::{Key, from_item};
+use crate::list::{Page, Position, Range, Source};
+use crate::rows::{self, CodeOwner};
+use crate::stores::Commits;
+use crate::stores::device_search::Search;
+use crate::table::{Table, failure};
+
+/// Which devices a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceFilter {
+    /// Those of one user, deleted ones too.
+    pub user_id: Option<UserId>,
+    /// Those that are there, or those that are deleted.
+    pub status: Option<Status>,
+    /// Those that are doing so.
+    pub device_status: Option<DeviceStatus>,
+    /// Those that are blocked, or those that are not.
+    pub blocked: Option<bool>,
+    /// Those of a platform.
+    pub platform: Option<Platform>,
+    /// Those that pushes reach, or those that they do not.
+    pub push_in_use: Option<bool>,
+    /// Those with a command to do, or those without.
+    pub pending_command: Option<bool>,
+    /// Those whose last login was before.
+    pub last_login_before: Option<Time>,
+    /// Those whose user, model, name or identifier was typed.
+    pub search: Option<Query>,
+}
+
+impl DeviceFilter {
+    pub(crate) fn keeps(&self, device: &Device, now: Time) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == actual)
+        }
+        is(self.user_id.as_ref(), &device.user_id)
+            && is(self.status.as_ref(), &device.status())
+            && is(self.device_status.as_ref(), &device.device_status(now))
+            && is(self.blocked.as_ref(), &device.blocked.is_some())
+            && is(self.platform.as_ref(), &device.platform)
+            && is(self.push_in_use.as_ref(), &device.push.reason.in_use())
+            && is(self.pending_command.as_ref(), &!device.commands.is_empty())
+            && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
+    }
+
+    /// The narrowest index for what is asked.
+    fn source(&self, workspace: WorkspaceId) -> Source {
+        let list = ("list", rows::list(rows::DEVICES, workspace));
+        if let Some(user) = self.user_id {
+            return Source::newest("owned", ("owner", user.to_string()), "created_at");
+        }
+        if self.pending_command == Some(true) {
+            return Source::newest("pending", list, "pending_since");
+        }
+        if self.blocked == Some(true) || self.device_status == Some(DeviceStatus::Blocked) {
+            return Source::newest("blocked", list, "blocked_at");
+        }
+        if self.status == Some(Status::Deleted) || self.device_status == Some(DeviceStatus::Deleted) {
+            return Source::newest("deleted", list, "deleted_at");
+        }
+        if let Some(before) = self.last_login_before {
+            // The day of the bound is looked at too: the rest of it is decided row by row.
+            let day = before.plus(chrono::Duration::days(1)).day();
+            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+        }
+        Source::newest("created", list, "created_at")
+    }
+}
+
+/// What became of noting a login.
+#[derive(Debug)]
+pub enum Login {
+    /// It is noted, and nothing else has changed. With the device as it was before.
+    Noted(Box<Device>),
+    /// There is more to do, or the device may not: this is its row, if there is one.
+    More(Option<Box<Device>>),
+}
+
+/// Where devices are kept.
+pub trait Devices: Commits {
+    /// A device, as it is now.
+    fn device(
+        &self,
+        workspace: WorkspaceId,
+        id: DeviceId,
+    ) -> impl Future<Output = Result<Option<Device>, Failure>> + Send;
+
+    /// A device with its user, its identifier's claim and its metadata, as they are now.
+    fn device_whole(
+        &self,
+        workspace: WorkspaceId,
+        id: DeviceId,
+    ) -> impl Future<Output = Result<Option<DeviceWhole>, Failure>> + Send;
+
+    /// Devices by their identifiers, in that order; those that are gone are left out.
+    fn devices(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> impl Future<Output = Result<Vec<Device>, Failure>> + Send;
+
+    /// A page of devices, the newest first.
+    fn list_devices(
+        &self,
+        workspace: WorkspaceId,
+        filter: &DeviceFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> impl Future<Output = Result<Page<Device>, Failure>> + Send;
+
+    /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
+    /// its user is gone.
+    fn registration(
+        &self,
+        owner: &CodeOwner,
+        identifier: &str,
+    ) -> impl Future<Output = Result<Option<Found>, Failure>> + Send;
+
+    /// Notes a login, if the credential is the device's own, the device is allowed everything, and
+    /// nothing but the time has changed: in one write, without a read.
+    fn note_login(
+        &self,
+        credential: &DeviceCredential,
+        report: &Report,
+        now: Time,
+    ) -> impl Future<Output = Result<Login, Failure>> + Send;
+
+    /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
+    fn note_seen(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        now: Time,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// A device with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct DeviceWhole {
+    /// The device.
+    pub device: Device,
+    /// Its user; `None` once purged.
+    pub user: Option<User>,
+    /// Its identifier's claim.
+    pub claim: Option<IdentifierClaim>,
+    /// Its metadata; empty if none was ever set.
+    pub metadata: Option<Metadata>,
+    /// Its push token.
+    pub token: Option<PushToken>,
+}
+
+impl Devices for Table {
+    async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Failure> {
+        self.get(&rows::device(workspace, id)).await
+    }
+
+    async fn device_whole(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceWhole>, Failure> {
+        let Some(device) = self.device(workspace, id).await? else {
+            return Ok(None);
+        };
+        let user = rows::user(workspace, device.user_id);
+        let claim = rows::identifier(workspace, &device.device_identifier);
+        let metadata = rows::metadata(workspace, id);
+        let token = rows::push_token(workspace, id);
+        let keys = [user.clone(), claim.clone(), metadata.clone(), token.clone()];
+        let found = self.get_many(keys).await?;
+        Ok(Some(DeviceWhole {
+            user: found.row(&user)?,
+            claim: found.row(&claim)?,
+            metadata: found.row(&metadata)?,
+            token: found.row(&token)?,
+            device,
+        }))
+    }
+
+    async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<Key> = ids.iter().map(|id| rows::device(workspace, *id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    async fn list_devices(
+        &self,
+        workspace: WorkspaceId,
+        filter: &DeviceFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<Device>, Failure> {
+        match &filter.search {
+            Some(query) => {
+                let search = Search { workspace, filter, query, now };
+                self.search_devices(&search, limit, start).await
+            }
+            None => {
+                let source = filter.source(workspace);
+                self.page(&source, limit, start, Key::of, |_, device| filter.keeps(device, now)).await
+            }
+        }
+    }
+
+    async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<Found>, Failure> {
+        let user = rows::user(owner.workspace_id, owner.user_id);
+        let invitation = rows::invitation(owner.workspace_id, owner.user_id, owner.invitation_id);
+        let claim = rows::identifier(owner.workspace_id, identifier);
+        let found = self.get_many([user.clone(), invitation.clone(), claim.clone()]).await?;
+        let (Some(user), Some(invitation)) = (found.row::<User>(&user)?, found.row(&invitation)?) else {
+            return Ok(None);
+        };
+        let claim: Option<IdentifierClaim> = found.row(&claim)?;
+        let claimed = claim.as_ref().map(|claim| claim.device_id);
+        let ids: BTreeSet<DeviceId> = user.device_ids.iter().copied().chain(claimed).collect();
+        let devices = self.devices(owner.workspace_id, &ids).await?;
+        Ok(Some(Found {
+            claimed: devices.iter().find(|device| Some(device.device_id) == claimed).cloned(),
+            held: devices.into_iter().filter(|device| user.device_ids.contains(&device.device_id)).collect(),
+            invitation,
+            user,
+            claim,
+        }))
+    }
+
+    async fn note_login(
+        &self,
+        credential: &DeviceCredential,
+        report: &Report,
+        now: Time,
+    ) -> Result<Login, Failure> {
+        let key = rows::device(credential.workspace_id, credential.device_id);
+        let mut conditions = vec![
+            "credential_hash = :hash AND epoch = :epoch AND user_status IN (:inactive, :active)".to_owned(),
+            "attribute_not_exists(enrolment) AND attribute_not_exists(blocked) AND attribute_not_exists(deleted)"
+                .to_owned(),
+            "attribute_not_exists(commands) AND attribute_not_exists(replaced)".to_owned(),
+        ];
+        let mut values = HashMap::from([
+            (":hash", credential.hash().as_str().to_owned()),
+            (":inactive", "inactive".to_owned()),
+            (":active", "active".to_owned()),
+            (":now", now.to_string()),
+            (":day", now.day()),
+        ]);
+        let reported = [
+            ("os_version", ":os", report.os_version.clone()),
+            ("app_version", ":app", report.app_version.clone()),
+            ("push_token_hash", ":token", report.push_token.as_ref().map(|t| Hash::of(t).as_str().to_owned())),
+        ];
+        for (attribute, name, value) in reported {
+            if let Some(value) = value {
+                conditions.push(format!("{attribute} = {name}"));
+                values.insert(name, value);
+            }
+        }
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.names.main)
+            .set_key(Some(key.attributes()))
+            .update_expression("SET last_login_at = :now, login_day = :day")
+            .condition_expression(conditions.join(" AND "))
+            .expression_attribute_values(":epoch", AttributeValue::N(credential.epoch.to_string()))
+            .return_values(ReturnValue::AllOld)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, AttributeValue::S(value));
+        }
+        match update.send().await {
+            Ok(output) => Ok(Login::Noted(Box::new(from_item(output.attributes.unwrap_or_default())?))),
+            Err(error) => match error.as_service_error() {
+                Some(service) if service.is_conditional_check_failed_exception() => {
+                    more(error.into_service_error())
+                }
+                _ => Err(failure("noting a login", error)),
+            },
+        }
+    }
+
+    async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Failure> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.names.main)
+            .set_key(Some(rows::user(workspace, user).attributes()))
+            .update_expression("SET last_seen_at = :now, login_day = :day")
+            .condition_expression(
+                "attribute_exists(pk) AND (attribute_not_exists(last_seen_at) OR last_seen_at < :now)",
+            )
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
+            .expression_attribute_values(":day", AttributeValue::S(now.day()));
+        match update.send().await {
+            Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Err(failure("noting when a user was seen", error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Failure> {
+    use aws_sdk_dynamodb::operation::update_item::UpdateItemError as E;
+    let E::ConditionalCheckFailedException(refused) = error else {
+        return Err(Failure::internal("noting a login", error));
+    };
+    let device = refused.item.filter(|item| !item.is_empty()).map(from_item).transpose()?;
+    Ok(Login::More(device.map(Box::new)))
+}
+
+/// Where push tokens are kept, and who holds an endpoint.
+pub trait PushTokens: Commits {
+    /// A device's push token.
+    fn push_token(
+        &self,
+        workspace: WorkspaceId,
+        id: DeviceId,
+    ) -> impl Future<Output = Result<Option<PushToken>, Failure>> + Send;
+
+    /// The devices that hold an endpoint: one for each workspace that the phone is in.
+    fn endpoint_holders(
+        &self,
+        endpoint: &str,
+    ) -> impl Future<Output = Result<Vec<(WorkspaceId, DeviceId)>, Failure>> + Send;
+}
+
+/// The most holders of an endpoint that count.
+const HOLDER_LIMIT: usize = 100;
+
+impl PushTokens for Table {
+    async fn push_token(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<PushToken>, Failure> {
+        self.get(&rows::push_token(workspace, id)).await
+    }
+
+    async fn endpoint_holders(&self, endpoint: &str) -> Result<Vec<(WorkspaceId, DeviceId)>, Failure> {
+        let source = Source {
+            index: None,
+            partition: ("pk", rows::endpoint_partition(endpoint)),
+            order: "sk",
+            range: Range::All,
+            descending: false,
+        };
+        let (items, _) = self.query(&source, HOLDER_LIMIT, None).await?;
+        Ok(items.iter().filter_map(Key::of).filter_map(|key| rows::endpoint_holder(&key.sk)).collect())
+    }
+}

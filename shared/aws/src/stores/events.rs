@@ -1,0 +1,131 @@
+//! What happened.
+
+use std::future::Future;
+
+use chrono::Duration;
+use domain::event::{Event, EventType};
+use domain::ids::timed_uuid;
+use domain::refusal::Failure;
+use domain::{DeviceId, Time, UserId, WorkspaceId};
+
+use crate::item::Key;
+use crate::list::{Page, Position, Range, Source};
+use crate::rows;
+use crate::table::Table;
+
+/// Which events a list shows: those in a span of time, the newest first.
+#[derive(Clone, Debug)]
+pub struct EventFilter {
+    /// About a device.
+    pub device_id: Option<DeviceId>,
+    /// About a user.
+    pub user_id: Option<UserId>,
+    /// Of a type.
+    pub event_type: Option<EventType>,
+    /// From this moment on.
+    pub since: Time,
+    /// Up to this moment.
+    pub until: Time,
+}
+
+impl EventFilter {
+    fn keeps(&self, event: &Event) -> bool {
+        self.device_id.is_none_or(|id| event.device_id == Some(id))
+            && self.user_id.is_none_or(|id| event.user_id == Some(id))
+            && self.event_type.is_none_or(|kind| event.event_type == kind)
+    }
+
+    /// The identifiers of the span: they hold their time, so their order is the events' order.
+    fn range(&self) -> Range {
+        Range::Between(timed_uuid(self.since, [0; 10]).to_string(), timed_uuid(self.until, [0xff; 10]).to_string())
+    }
+
+    fn source(&self, workspace: WorkspaceId) -> Option<Source> {
+        let (index, partition) = if let Some(id) = self.device_id {
+            ("device-events", ("of_device", rows::events_of_device(workspace, id)))
+        } else if let Some(id) = self.user_id {
+            ("user-events", ("of_user", rows::events_of_user(workspace, id)))
+        } else if let Some(kind) = self.event_type {
+            ("type-events", ("of_type", rows::events_of_type(workspace, kind)))
+        } else {
+            return None;
+        };
+        Some(Source { index: Some(index), partition, order: "sk", range: self.range(), descending: true })
+    }
+}
+
+/// The most days that one page looks at.
+const DAYS_LOOKED_AT: usize = 31;
+
+/// Where events are kept.
+pub trait Events: Sync {
+    /// A page of events, the newest first.
+    fn list_events(
+        &self,
+        workspace: WorkspaceId,
+        filter: &EventFilter,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Event>, Failure>> + Send;
+}
+
+impl Events for Table {
+    async fn list_events(
+        &self,
+        workspace: WorkspaceId,
+        filter: &EventFilter,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Event>, Failure> {
+        match filter.source(workspace) {
+            Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.keeps(event)).await,
+            None => self.events_by_day(workspace, filter, limit, start).await,
+        }
+    }
+}
+
+impl Table {
+    async fn events_by_day(
+        &self,
+        workspace: WorkspaceId,
+        filter: &EventFilter,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Event>, Failure> {
+        let mut items = Vec::new();
+        let mut day = start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);
+        let mut within = start.filter(|start| start.0.contains_key("pk"));
+        for _ in 0..DAYS_LOOKED_AT {
+            let source = Source {
+                index: None,
+                partition: ("pk", rows::events_of_day(workspace, &day.day())),
+                order: "sk",
+                range: filter.range(),
+                descending: true,
+            };
+            let start = within.take().map(|mut start| {
+                start.0.remove("day");
+                start
+            });
+            let page = self.page(&source, limit - items.len(), start, Key::of, |_, _: &Event| true).await?;
+            items.extend(page.items);
+            if let Some(mut next) = page.next {
+                next.0.insert("day".to_owned(), day.day());
+                return Ok(Page { items, next: Some(next) });
+            }
+            if day.day() <= filter.since.day() {
+                return Ok(Page { items, next: None });
+            }
+            day = day.minus(Duration::days(1));
+            if items.len() == limit {
+                break;
+            }
+        }
+        let next = Position([("day".to_owned(), day.day())].into());
+        Ok(Page { items, next: Some(next) })
+    }
+}
+
+fn noon(day: &str) -> Option<Time> {
+    Time::parse(&format!("{day}T12:00:00Z"))
+}

@@ -1,0 +1,145 @@
+//! What consumers and schedules keep of their own work.
+
+use std::future::Future;
+
+use chrono::Duration;
+use domain::device::{Device, PushToken};
+use domain::invitation::Invitation;
+use domain::refusal::Failure;
+use domain::{EventId, Time};
+
+use crate::commit::Commit;
+use crate::item::Key;
+use crate::list::{Position, Range, Source};
+use crate::rows::{self, Lease};
+use crate::stores::Commits;
+use crate::table::Table;
+
+/// How long a consumer's mark that it is done is kept: longer than a message can come again.
+const REMEMBER: Duration = Duration::days(15);
+
+/// What became of taking up an event.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is this consumer's to do, until the lease ends.
+    Yes(Lease),
+    /// It was done before.
+    Done,
+    /// Another run is at it.
+    Busy,
+}
+
+/// Where consumers say which events they are at, and which they have done.
+pub trait Leases: Commits {
+    /// Takes up an event, for so long.
+    fn take(
+        &self,
+        consumer: &str,
+        event: EventId,
+        hold: Duration,
+        now: Time,
+        draw: EventId,
+    ) -> impl Future<Output = Result<Taken, Failure>> + Send;
+}
+
+impl Leases for Table {
+    async fn take(
+        &self,
+        consumer: &str,
+        event: EventId,
+        hold: Duration,
+        now: Time,
+        draw: EventId,
+    ) -> Result<Taken, Failure> {
+        let before: Option<Lease> = self.get(&rows::lease(consumer, event)).await?;
+        if before.as_ref().is_some_and(|lease| lease.done_at.is_some()) {
+            return Ok(Taken::Done);
+        }
+        if before.as_ref().is_some_and(|lease| lease.held_until > now) {
+            return Ok(Taken::Busy);
+        }
+        let lease = Lease {
+            consumer: consumer.to_owned(),
+            event_id: event,
+            held_until: now.plus(hold),
+            done_at: None,
+            forget_at: now.plus(REMEMBER),
+            version: before.as_ref().map_or(1, |lease| lease.version),
+        };
+        let commit = Commit::unrecorded(draw);
+        let commit = match &before {
+            Some(before) => commit.edit(before, &lease),
+            None => commit.put(&lease),
+        };
+        match Table::commit(self, commit).await {
+            Ok(()) => Ok(Taken::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease })),
+            Err(Failure::LostRace) => Ok(Taken::Busy),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl Commit {
+    /// Marks an event as done by its consumer, in the commit that records the outcome.
+    #[must_use]
+    pub fn done(self, lease: &Lease, now: Time) -> Self {
+        self.edit(lease, &Lease { done_at: Some(now), ..lease.clone() })
+    }
+}
+
+/// A row that is due.
+#[derive(Clone, Debug)]
+pub enum DueRow {
+    /// A deleted device whose retention is over.
+    Device(Box<Device>),
+    /// An invitation whose time is over.
+    Invitation(Box<Invitation>),
+    /// A push token whose endpoint is not settled.
+    PushToken(PushToken),
+}
+
+/// What the schedules drive.
+pub trait Work: Commits {
+    /// So many rows of a shard that are due, the longest overdue first, from where the last page
+    /// ended. A row that cannot be read is in the page as its error.
+    fn due(
+        &self,
+        shard: &str,
+        now: Time,
+        start: Option<Position>,
+        limit: usize,
+    ) -> impl Future<Output = Result<DuePage, Failure>> + Send;
+}
+
+/// A page of what is due.
+#[derive(Debug)]
+pub struct DuePage {
+    /// The rows, each with its key for the log.
+    pub rows: Vec<(Key, Result<Option<DueRow>, Failure>)>,
+    /// Where it goes on.
+    pub next: Option<Position>,
+}
+
+impl Work for Table {
+    async fn due(&self, shard: &str, now: Time, start: Option<Position>, limit: usize) -> Result<DuePage, Failure> {
+        let source = Source {
+            index: Some("due"),
+            partition: ("due_shard", shard.to_owned()),
+            order: "due_at",
+            range: Range::Below(now.plus(Duration::milliseconds(1)).to_string()),
+            descending: false,
+        };
+        let (items, next) = self.query(&source, limit, start.as_ref()).await?;
+        let keys: Vec<Key> = items.iter().filter_map(Key::of).collect();
+        let found = self.get_many(keys.clone()).await?;
+        let read = |key: Key| {
+            let row = match key.sk.as_str() {
+                "DEVICE" => found.row(&key).map(|row| row.map(|device| DueRow::Device(Box::new(device)))),
+                "PUSH" => found.row(&key).map(|row| row.map(DueRow::PushToken)),
+                _ => found.row(&key).map(|row| row.map(|invitation| DueRow::Invitation(Box::new(invitation)))),
+            };
+            (key, row)
+        };
+        Ok(DuePage { rows: keys.into_iter().map(read).collect(), next })
+    }
+}

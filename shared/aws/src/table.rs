@@ -1,0 +1,221 @@
+//! Reading and committing rows.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, KeysAndAttributes};
+use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
+use domain::refusal::Failure;
+use serde::de::DeserializeOwned;
+
+use crate::clients::Clients;
+use crate::commit::Commit;
+use crate::item::{Item, Key, from_item};
+
+/// The names of the two tables.
+#[derive(Clone, Debug)]
+pub struct TableNames {
+    /// Everything but secrets.
+    pub main: String,
+    /// What must never be exported.
+    pub secrets: String,
+}
+
+/// The tables.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub(crate) client: aws_sdk_dynamodb::Client,
+    pub(crate) names: TableNames,
+    sleep: SharedAsyncSleep,
+}
+
+/// How often an identical commit is sent while nobody says what became of it; each of these is
+/// tried by the SDK three times.
+const UNKNOWN_OUTCOME_REPEATS: u32 = 3;
+/// How often keys that a batch left out are asked for again.
+const BATCH_REPEATS: u32 = 6;
+/// The most keys that DynamoDB takes in one batch.
+const BATCH_LIMIT: usize = 100;
+
+/// The names of the errors by which DynamoDB says that it is being asked too much.
+const THROTTLES: [&str; 4] =
+    ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "Throttling"];
+
+impl Table {
+    /// The tables, by their names.
+    #[must_use]
+    pub fn new(clients: &Clients, names: TableNames) -> Self {
+        Self { client: clients.dynamodb.clone(), names, sleep: clients.sleep.clone() }
+    }
+
+    /// One row, as it is now.
+    pub(crate) async fn get<R: DeserializeOwned>(&self, key: &Key) -> Result<Option<R>, Failure> {
+        self.get_item(&self.names.main, key.attributes()).await?.map(from_item).transpose()
+    }
+
+    /// One secret.
+    pub(crate) async fn get_secret(&self, pk: &str) -> Result<Option<Item>, Failure> {
+        let key = HashMap::from([("pk".to_owned(), AttributeValue::S(pk.to_owned()))]);
+        self.get_item(&self.names.secrets, key).await
+    }
+
+    async fn get_item(&self, table: &str, key: Item) -> Result<Option<Item>, Failure> {
+        let get = self.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true);
+        let output = get.send().await.map_err(|e| failure("reading a row", e))?;
+        Ok(output.item)
+    }
+
+    /// Many rows, as they are now, in one call for each hundred.
+    pub(crate) async fn get_many(&self, keys: impl IntoIterator<Item = Key>) -> Result<Found, Failure> {
+        let mut wanted: Vec<Key> = keys.into_iter().collect();
+        wanted.sort();
+        wanted.dedup();
+        let mut found = Found::default();
+        for chunk in wanted.chunks(BATCH_LIMIT) {
+            self.get_chunk(chunk, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn get_chunk(&self, keys: &[Key], found: &mut Found) -> Result<(), Failure> {
+        let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
+        for attempt in 0..BATCH_REPEATS {
+            let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
+            let request = request.map_err(|e| Failure::internal("reading rows", e))?;
+            let batch = self.client.batch_get_item().request_items(&self.names.main, request);
+            let output = batch.send().await.map_err(|e| failure("reading rows", e))?;
+            let items = output.responses.into_iter().flat_map(HashMap::into_values).flatten();
+            found.extend(items);
+            let unprocessed = output.unprocessed_keys.unwrap_or_default().remove(&self.names.main);
+            left = unprocessed.map(|keys| keys.keys).unwrap_or_default();
+            if left.is_empty() {
+                return Ok(());
+            }
+            self.pause(attempt).await;
+        }
+        Err(Failure::unavailable("DynamoDB", "a batch was left unfinished"))
+    }
+
+    /// Makes a change, whole or not at all.
+    ///
+    /// While nobody says what became of it, the identical request is sent again: DynamoDB knows it
+    /// by its token for ten minutes, and after that by the event's row, which can be made once
+    /// only.
+    ///
+    /// # Errors
+    /// `LostRace` if a row had changed, a name was taken, or another transaction was under way on
+    /// the same rows: nothing was changed, and the caller starts over from its reads.
+    pub async fn commit(&self, commit: Commit) -> Result<(), Failure> {
+        let (token, items, event_at) = commit.finish(&self.names)?;
+        let mut repeat = 0;
+        loop {
+            let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
+            let Err(error) = request.client_request_token(&token).send().await else {
+                return Ok(());
+            };
+            match Outcome::of(&error, event_at) {
+                Outcome::Done => return Ok(()),
+                Outcome::LostRace => return Err(Failure::LostRace),
+                Outcome::Refused => return Err(Failure::internal("committing", error)),
+                Outcome::Throttled => return Err(Failure::unavailable("DynamoDB", error)),
+                Outcome::Unknown if repeat == UNKNOWN_OUTCOME_REPEATS => {
+                    return Err(Failure::unavailable("DynamoDB", error));
+                }
+                Outcome::Unknown => self.pause(repeat).await,
+            }
+            repeat += 1;
+        }
+    }
+
+    /// Waits before another attempt: at most 25 ms at first, twice as long each time, and a random
+    /// part of that, so that those who lost a race do not meet again.
+    pub async fn pause(&self, attempt: u32) {
+        let most = 25_u64 << attempt.min(6);
+        let mut random = [0; 8];
+        // Without a random number the whole time is waited: slower, never wrong.
+        let part = getrandom::fill(&mut random).map_or(most, |()| u64::from_le_bytes(random) % (most + 1));
+        self.sleep.sleep(Duration::from_millis(part)).await;
+    }
+}
+
+/// Rows that a batch found.
+#[derive(Debug, Default)]
+pub(crate) struct Found(HashMap<Key, Item>);
+
+impl Found {
+    fn extend(&mut self, items: impl Iterator<Item = Item>) {
+        self.0.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
+    }
+
+    /// The row with this key, if it was there.
+    pub fn row<R: DeserializeOwned>(&self, key: &Key) -> Result<Option<R>, Failure> {
+        self.0.get(key).cloned().map(from_item).transpose()
+    }
+}
+
+/// What an error says of a commit.
+enum Outcome {
+    /// It took place, by an earlier one of its attempts.
+    Done,
+    /// It did not take place, since something came first.
+    LostRace,
+    /// It did not take place, and never will.
+    Refused,
+    /// It did not take place, since DynamoDB is being asked too much.
+    Throttled,
+    /// Nobody says.
+    Unknown,
+}
+
+impl Outcome {
+    fn of(error: &SdkError<TransactWriteItemsError>, event_at: Option<usize>) -> Self {
+        let Some(service) = error.as_service_error() else {
+            return match error {
+                SdkError::ConstructionFailure(_) => Self::Refused,
+                _ => Self::Unknown,
+            };
+        };
+        if let TransactWriteItemsError::TransactionCanceledException(canceled) = service {
+            return Self::of_reasons(canceled.cancellation_reasons(), event_at);
+        }
+        match service.meta().code() {
+            Some(code) if THROTTLES.contains(&code) => Self::Throttled,
+            Some("TransactionConflictException") => Self::LostRace,
+            Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") | None => Self::Unknown,
+            Some(_) => Self::Refused,
+        }
+    }
+
+    fn of_reasons(reasons: &[CancellationReason], event_at: Option<usize>) -> Self {
+        let code = |at: usize| reasons.get(at).and_then(CancellationReason::code).unwrap_or("None");
+        let codes: Vec<&str> = (0..reasons.len()).map(code).collect();
+        if event_at.is_some_and(|at| code(at) == "ConditionalCheckFailed") {
+            return Self::Done;
+        }
+        if codes.iter().any(|code| matches!(*code, "ConditionalCheckFailed" | "TransactionConflict")) {
+            return Self::LostRace;
+        }
+        if codes.iter().any(|code| matches!(*code, "ThrottlingError" | "ProvisionedThroughputExceeded")) {
+            return Self::Throttled;
+        }
+        Self::Refused
+    }
+}
+
+/// What an error of any other call comes to: only a fault of ours is not worth another try.
+pub(crate) fn failure<E>(what: &'static str, error: SdkError<E>) -> Failure
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let ours = match &error {
+        SdkError::ConstructionFailure(_) => true,
+        SdkError::ServiceError(service) => {
+            let throttled = service.err().code().is_some_and(|code| THROTTLES.contains(&code));
+            !throttled && service.raw().status().is_client_error()
+        }
+        _ => false,
+    };
+    if ours { Failure::internal(what, error) } else { Failure::unavailable("DynamoDB", error) }
+}

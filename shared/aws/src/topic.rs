@@ -1,0 +1,83 @@
+//! Publishing what happened.
+
+use std::future::Future;
+
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
+use domain::event::Event;
+use domain::refusal::Failure;
+
+use crate::clients::Clients;
+
+/// The most messages, and the most bytes of them, that SNS takes in one batch ("`PublishBatch`",
+/// Amazon SNS API Reference).
+const BATCH: usize = 10;
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// A topic that takes events.
+pub trait Topic: Sync {
+    /// Publishes events, and answers with the places in `events` of those that were not taken.
+    fn publish(&self, events: &[Event]) -> impl Future<Output = Result<Vec<usize>, Failure>> + Send;
+}
+
+/// The SNS topic `events`.
+#[derive(Clone, Debug)]
+pub struct TopicPublisher {
+    client: aws_sdk_sns::Client,
+    arn: String,
+}
+
+impl TopicPublisher {
+    /// A publisher to a topic.
+    #[must_use]
+    pub fn new(clients: &Clients, arn: String) -> Self {
+        Self { client: clients.sns.clone(), arn }
+    }
+
+    async fn publish_batch(&self, batch: &[(usize, String, &Event)]) -> Result<Vec<usize>, Failure> {
+        let mut request = self.client.publish_batch().topic_arn(&self.arn);
+        for (at, message, event) in batch {
+            request = request.publish_batch_request_entries(entry(*at, message, event)?);
+        }
+        let output = request.send().await.map_err(|e| Failure::unavailable("SNS", e))?;
+        let failed = output.failed.unwrap_or_default();
+        Ok(failed.iter().filter_map(|entry| entry.id().parse().ok()).collect())
+    }
+}
+
+impl Topic for TopicPublisher {
+    async fn publish(&self, events: &[Event]) -> Result<Vec<usize>, Failure> {
+        let mut failed = Vec::new();
+        let mut batch: Vec<(usize, String, &Event)> = Vec::new();
+        let mut bytes = 0;
+        for (at, event) in events.iter().enumerate() {
+            let message = event.public().to_string();
+            let full = batch.len() == BATCH || bytes + message.len() + ATTRIBUTE_BYTES > BATCH_BYTES;
+            if full && !batch.is_empty() {
+                failed.extend(self.publish_batch(&batch).await?);
+                batch.clear();
+                bytes = 0;
+            }
+            bytes += message.len() + ATTRIBUTE_BYTES;
+            batch.push((at, message, event));
+        }
+        if !batch.is_empty() {
+            failed.extend(self.publish_batch(&batch).await?);
+        }
+        Ok(failed)
+    }
+}
+
+/// More than the two attributes of a message ever measure.
+const ATTRIBUTE_BYTES: usize = 256;
+
+fn entry(at: usize, message: &str, event: &Event) -> Result<PublishBatchRequestEntry, Failure> {
+    let text = |value: String| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+    let broken = |e| Failure::internal("building a message", e);
+    PublishBatchRequestEntry::builder()
+        .id(at.to_string())
+        .message(message)
+        .message_attributes("event_type", text(event.event_type.to_string()).map_err(broken)?)
+        .message_attributes("workspace_id", text(event.workspace_id.to_string()).map_err(broken)?)
+        .build()
+        .map_err(broken)
+}

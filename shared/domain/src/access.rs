@@ -1,0 +1,249 @@
+//! Who may do what.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::event::Actor;
+use crate::ids::WorkspaceId;
+use crate::key::Key;
+use crate::member::Member;
+use crate::refusal::{Failure, Refusal};
+use crate::secret::ApiKey;
+use crate::words::words;
+
+/// The largest body that any operation takes, in bytes.
+pub const BODY_LIMIT: usize = 256 * 1024;
+
+words! {
+    /// A right to a group of operations.
+    Permission {
+        /// See devices.
+        DevicesRead = "devices:read",
+        /// See users.
+        UsersRead = "users:read",
+        /// See deployments.
+        DeploymentsRead = "deployments:read",
+        /// See what happened.
+        EventsRead = "events:read",
+        /// Change, block and delete devices ("Manage rights to User's Devices").
+        DevicesManage = "devices:manage",
+        /// Create, change and invite users.
+        UsersManage = "users:manage",
+        /// Wipe the phones of users.
+        UsersWipe = "users:wipe",
+        /// Deploy configurations.
+        DeploymentsManage = "deployments:manage",
+        /// Report the state of carriers' networks.
+        NetworksReport = "networks:report",
+        /// Keys, members and the workspace itself.
+        WorkspaceManage = "workspace:manage",
+    }
+}
+
+words! {
+    /// What a member is in a workspace.
+    Role {
+        /// Sees everything, changes nothing.
+        Viewer = "viewer",
+        /// Helps users with their devices.
+        Helpdesk = "helpdesk",
+        /// Also wipes and deploys.
+        DeviceAdmin = "device-admin",
+        /// May do everything.
+        Admin = "admin",
+    }
+}
+
+/// A set of permissions.
+pub type Permissions = BTreeSet<Permission>;
+
+impl Role {
+    /// What the role may do: each includes the one before it.
+    #[must_use]
+    pub fn permissions(self) -> Permissions {
+        use Permission as P;
+        let viewer = [P::DevicesRead, P::UsersRead, P::DeploymentsRead, P::EventsRead];
+        let helpdesk = [P::DevicesManage, P::UsersManage];
+        let device_admin = [P::UsersWipe, P::DeploymentsManage];
+        let admin = [P::NetworksReport, P::WorkspaceManage];
+        let mut permissions: Permissions = viewer.into();
+        if self >= Role::Helpdesk {
+            permissions.extend(helpdesk);
+        }
+        if self >= Role::DeviceAdmin {
+            permissions.extend(device_admin);
+        }
+        if self >= Role::Admin {
+            permissions.extend(admin);
+        }
+        permissions
+    }
+}
+
+/// What an operation asks of its caller. The permission table in `functions` gives each operation
+/// exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A key or a member with this permission.
+    Permission(Permission),
+    /// The device's own credential, checked in the operation's own read or write.
+    Device,
+    /// A code in the body or the path is the proof.
+    Code,
+    /// Anyone.
+    Public,
+    /// AWS alone: no route leads here, and IAM says who may invoke it.
+    Internal,
+}
+
+/// A caller who has proved who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The one workspace in which the caller acts.
+    pub workspace_id: WorkspaceId,
+    /// Who it is, as events record it.
+    pub actor: Actor,
+    /// What they may do.
+    pub permissions: Permissions,
+}
+
+impl Caller {
+    /// The caller that a presented key stands for.
+    ///
+    /// # Errors
+    /// `CredentialInvalid` for an unknown key or a wrong secret, `CredentialRevoked`,
+    /// `CredentialExpired`.
+    pub fn of_key(found: Option<Key>, presented: &ApiKey, now: Time) -> Result<Self, Refusal> {
+        let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(Refusal::CredentialInvalid)?;
+        if key.revoked.is_some() {
+            return Err(Refusal::CredentialRevoked);
+        }
+        if key.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(Refusal::CredentialExpired);
+        }
+        Ok(Self { workspace_id: key.workspace_id, actor: Actor::Key(key.key_id), permissions: key.permissions })
+    }
+
+    /// The caller that a verified token's person stands for: the member of the workspace that was
+    /// asked for, or of the only one that they belong to.
+    ///
+    /// # Errors
+    /// `CredentialInvalid` if the person is no member there; a fault of the workspace header if
+    /// there are several to choose from and none was named.
+    pub fn of_member(found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, Refusal> {
+        let member = match (wanted, found) {
+            (Some(wanted), found) => found.iter().find(|member| member.workspace_id == wanted),
+            (None, [only]) => Some(only),
+            (None, []) => None,
+            (None, _) => {
+                let detail = "must name the workspace, since you are a member of several";
+                return Err(Refusal::field(WORKSPACE_HEADER, "missing", detail));
+            }
+        };
+        let member = member.ok_or(Refusal::CredentialInvalid)?;
+        Ok(Self {
+            workspace_id: member.workspace_id,
+            actor: Actor::Member(member.member_id),
+            permissions: member.role.permissions(),
+        })
+    }
+
+    /// Lets the caller pass if they hold the permission.
+    ///
+    /// # Errors
+    /// `PermissionMissing`.
+    pub fn require(&self, permission: Permission) -> Result<(), Refusal> {
+        if self.permissions.contains(&permission) {
+            Ok(())
+        } else {
+            Err(Refusal::PermissionMissing(permission))
+        }
+    }
+}
+
+/// The header by which a member of several workspaces names the one meant.
+pub const WORKSPACE_HEADER: &str = "x-workspace-id";
+
+/// A public key of an OIDC issuer (RFC 7517), of the kinds that access tokens are signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerKey {
+    /// The key's name in a token's header.
+    pub kid: String,
+    /// The key itself.
+    #[serde(flatten)]
+    pub material: KeyMaterial,
+}
+
+/// The numbers of a public key, in base64url as the issuer publishes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kty")]
+pub enum KeyMaterial {
+    /// For RS256.
+    #[serde(rename = "RSA")]
+    Rsa {
+        /// Modulus.
+        n: String,
+        /// Exponent.
+        e: String,
+    },
+    /// For ES256: on the curve P-256.
+    #[serde(rename = "EC")]
+    Ec {
+        /// First coordinate.
+        x: String,
+        /// Second coordinate.
+        y: String,
+    },
+}
+
+/// The issuer's keys as last fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerKeys {
+    /// The issuer, exactly as tokens name it.
+    pub issuer: String,
+    /// Its keys.
+    pub keys: Vec<IssuerKey>,
+    /// When they were fetched.
+    pub fetched_at: Time,
+}
+
+/// Where callers are looked up: one read each.
+pub trait Principals {
+    /// The key with this short part, revoked and expired ones too.
+    fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Failure>> + Send;
+    /// A person's memberships, over all workspaces.
+    fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Failure>> + Send;
+    /// The issuer's keys.
+    fn issuer_keys(&self) -> impl Future<Output = Result<Option<IssuerKeys>, Failure>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_may_what_the_table_says() {
+        use Permission as P;
+        let table: [(P, [bool; 4]); 10] = [
+            (P::DevicesRead, [true; 4]),
+            (P::UsersRead, [true; 4]),
+            (P::DeploymentsRead, [true; 4]),
+            (P::EventsRead, [true; 4]),
+            (P::DevicesManage, [false, true, true, true]),
+            (P::UsersManage, [false, true, true, true]),
+            (P::UsersWipe, [false, false, true, true]),
+            (P::DeploymentsManage, [false, false, true, true]),
+            (P::NetworksReport, [false, false, false, true]),
+            (P::WorkspaceManage, [false, false, false, true]),
+        ];
+        assert_eq!(table.len(), P::ALL.len());
+        for (permission, expected) in table {
+            let held = [Role::Viewer, Role::Helpdesk, Role::DeviceAdmin, Role::Admin]
+                .map(|role| role.permissions().contains(&permission));
+            assert_eq!(held, expected, "{permission}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Cursors: where a list goes on.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::refusal::Refusal;
+
+const TAG: usize = 16;
+
+/// A position in a list, bound to the scope (workspace, list and query) in which it was given out.
+///
+/// The tag is a plain hash: a cursor holds no authority, since whatever position it names is
+/// looked up inside the caller's own workspace. It exists so that a cursor that was altered, or
+/// carried over to another list, is told apart rather than giving a wrong page.
+#[must_use]
+pub fn seal(scope: &str, position: &[u8]) -> String {
+    let mut bytes = tag(scope, position).to_vec();
+    bytes.extend(position);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The position that a cursor holds.
+///
+/// # Errors
+/// `CursorInvalid` if it was not given out in this scope.
+pub fn open(scope: &str, cursor: &str) -> Result<Vec<u8>, Refusal> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Refusal::CursorInvalid)?;
+    match bytes.split_at_checked(TAG) {
+        Some((sent, position)) if sent == tag(scope, position) => Ok(position.to_vec()),
+        _ => Err(Refusal::CursorInvalid),
+    }
+}
+
+fn tag(scope: &str, position: &[u8]) -> [u8; TAG] {
+    let mut hash = Sha256::new();
+    hash.update((scope.len() as u64).to_be_bytes());
+    hash.update(scope);
+    hash.update(position);
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut tag = [0; TAG];
+    tag.copy_from_slice(&digest[..TAG]);
+    tag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_opens_only_where_it_was_given_out_and_as_it_was() {
+        let cursor = seal("workspace/list", b"here");
+        assert_eq!(open("workspace/list", &cursor).unwrap(), b"here");
+        assert_eq!(open("workspace/other", &cursor), Err(Refusal::CursorInvalid));
+        for at in 0..cursor.len() {
+            let mut altered = cursor.clone().into_bytes();
+            altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).unwrap();
+            assert!(open("workspace/list", &altered).is_err() || altered == cursor);
+        }
+        assert!(open("workspace/list", "").is_err());
+    }
+}

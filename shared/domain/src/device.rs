@@ -1,0 +1,525 @@
+//! Devices: installations of the app.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Time;
+use crate::event::{Act, Actor, Event, EventType};
+use crate::ids::{DeviceId, InvitationId, UserId, WorkspaceId};
+use crate::input::Fault;
+use crate::push::Push;
+use crate::refusal::Refusal;
+use crate::search;
+use crate::secret::Hash;
+use crate::text::{Form, TextRule};
+use crate::user::{User, UserStatus};
+use crate::words::words;
+
+/// The most devices that a user may hold. Blocked ones count, deleted ones do not.
+pub const DEVICE_LIMIT: usize = 3;
+/// After so many days without a login a device counts as silent.
+pub const SILENT_AFTER_DAYS: i64 = 30;
+
+// The limits of a device's texts keep its row within one kilobyte, which is one write unit of
+// DynamoDB; a check-in is meant to cost one.
+/// What the app calls the installation.
+pub const IDENTIFIER: TextRule = TextRule::new(Form::Ascii, 1, 128);
+/// The model's name, or the third-party app's.
+pub const MODEL_NAME: TextRule = TextRule::new(Form::Line, 1, 64);
+/// A version of the OS or of an app.
+pub const VERSION: TextRule = TextRule::new(Form::Ascii, 1, 32);
+/// What its user or an admin calls the device.
+pub const NICKNAME: TextRule = TextRule::new(Form::Line, 1, 64);
+/// A push token. Apple's and Google's are opaque; the bound is Amazon SNS's own for a token.
+pub const PUSH_TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
+/// The reason for a block.
+pub const REASON: TextRule = TextRule::new(Form::Line, 1, 256);
+
+words! {
+    /// What kind of app it is.
+    Platform {
+        /// Our app on an iPhone or iPad.
+        Ios = "ios",
+        /// Our app on Android.
+        Android = "android",
+        /// Another maker's app.
+        ThirdParty = "third_party",
+    }
+}
+
+words! {
+    /// Whether a device counts as there.
+    Status {
+        /// It is there.
+        Active = "active",
+        /// It is deleted, for good; its row stays until its retention is over.
+        Deleted = "deleted",
+    }
+}
+
+words! {
+    /// How a device is doing, computed for people.
+    DeviceStatus {
+        /// Registered, and has never come.
+        NeverSeen = "never_seen",
+        /// Has come of late.
+        InUse = "in_use",
+        /// Has not come for [`SILENT_AFTER_DAYS`] days.
+        Silent = "silent",
+        /// Blocked by an admin.
+        Blocked = "blocked",
+        /// Deleted.
+        Deleted = "deleted",
+    }
+}
+
+words! {
+    /// What a device may do.
+    DeviceAccess {
+        /// Everything.
+        Allowed = "allowed",
+        /// Nothing: it is blocked.
+        DeviceBlocked = "device_blocked",
+        /// Nothing: its user is suspended.
+        UserSuspended = "user_suspended",
+        /// Nothing: its user is locked.
+        UserLocked = "user_locked",
+        /// Nothing: it is deleted.
+        Deleted = "deleted",
+    }
+}
+
+words! {
+    /// Something that a device must do.
+    CommandKind {
+        /// Erase everything.
+        Wipe = "wipe",
+        /// Lock the app.
+        Lock = "lock",
+        /// Ask for a new PIN.
+        ResetPin = "reset_pin",
+        /// Back to the state before the first enrolment.
+        FactoryReset = "factory_reset",
+        /// Fetch the configuration.
+        RefreshConfig = "refresh_config",
+    }
+}
+
+/// A command that the device has not yet done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingCommand {
+    /// Its identifier.
+    pub command_id: String,
+    /// What to do.
+    pub kind: CommandKind,
+    /// Since when.
+    pub queued_at: Time,
+    /// Until when it counts.
+    pub expires_at: Time,
+}
+
+/// A block: when, by whom, why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// When.
+    pub at: Time,
+    /// By whom.
+    pub by: Actor,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A device's end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// When.
+    pub at: Time,
+    /// By whom.
+    pub by: Actor,
+    /// When its row may be removed.
+    pub purge_after: Time,
+}
+
+/// How the device was registered, until it has come for the first time: so that a registration
+/// whose answer was lost can be repeated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// The invitation whose code was used.
+    pub invitation_id: InvitationId,
+}
+
+/// An installation of the app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Where.
+    pub workspace_id: WorkspaceId,
+    /// Which.
+    pub device_id: DeviceId,
+    /// Whose.
+    pub user_id: UserId,
+    /// What the app calls the installation; unique in the workspace among those that are there.
+    pub device_identifier: String,
+    /// What kind of app it is.
+    pub platform: Platform,
+    /// The model's name, or the third-party app's.
+    pub model_name: String,
+    /// The version of the OS, or of the third-party app.
+    pub os_version: String,
+    /// The version of our app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_version: Option<String>,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nickname: Option<String>,
+    /// When it was registered.
+    pub created_at: Time,
+    /// Counts its enrolments; a credential of an older one is worth nothing.
+    pub epoch: u32,
+    /// What is kept of its credential.
+    pub credential_hash: Hash,
+    /// Present until its first check-in after an enrolment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Enrolment>,
+    /// True once the same installation was registered as another device.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
+    /// Its user's access, changed in the commit that changes the user.
+    pub user_status: UserStatus,
+    /// What it must do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<PendingCommand>,
+    /// Its last check-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_login_at: Option<Time>,
+    /// Set while it is blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
+    /// Set once it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Deleted>,
+    /// Whether pushes reach it.
+    pub push: Push,
+    /// The SNS endpoint of its push token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push_endpoint: Option<String>,
+    /// What tells a new push token from the old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push_token_hash: Option<Hash>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+impl Device {
+    /// Whether it counts as there.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.deleted.is_some() { Status::Deleted } else { Status::Active }
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn device_status(&self, now: Time) -> DeviceStatus {
+        if self.deleted.is_some() {
+            return DeviceStatus::Deleted;
+        }
+        if self.blocked.is_some() {
+            return DeviceStatus::Blocked;
+        }
+        match self.last_login_at {
+            None => DeviceStatus::NeverSeen,
+            Some(login) if login < now.minus(Duration::days(SILENT_AFTER_DAYS)) => DeviceStatus::Silent,
+            Some(_) => DeviceStatus::InUse,
+        }
+    }
+
+    /// What it may do. Its own end and block come before its user's state.
+    #[must_use]
+    pub fn access(&self) -> DeviceAccess {
+        if self.deleted.is_some() {
+            return DeviceAccess::Deleted;
+        }
+        if self.blocked.is_some() {
+            return DeviceAccess::DeviceBlocked;
+        }
+        match self.user_status {
+            UserStatus::Inactive | UserStatus::Active => DeviceAccess::Allowed,
+            UserStatus::Suspended => DeviceAccess::UserSuspended,
+            UserStatus::Locked => DeviceAccess::UserLocked,
+            UserStatus::Deleted => DeviceAccess::Deleted,
+        }
+    }
+
+    /// What people call it: its nickname, or else its model.
+    #[must_use]
+    pub fn display_name(&self) -> &str {
+        self.nickname.as_deref().unwrap_or(&self.model_name)
+    }
+
+    /// The words by which it is found.
+    #[must_use]
+    pub fn search_words(&self) -> BTreeSet<String> {
+        let nickname = self.nickname.as_deref();
+        search::words([self.device_identifier.as_str(), &self.model_name].into_iter().chain(nickname))
+    }
+
+    fn event(&self, event_type: EventType, act: &Act) -> Event {
+        act.event(event_type).about_device(self.device_id, self.user_id)
+    }
+}
+
+/// The device blocked, with the event; `None` if it is blocked already, whatever the reason.
+///
+/// # Errors
+/// `DeviceDeleted`.
+pub fn block(device: &Device, reason: Option<String>, act: &Act) -> Result<Option<(Device, Event)>, Refusal> {
+    require_there(device)?;
+    if device.blocked.is_some() {
+        return Ok(None);
+    }
+    let mut blocked = device.clone();
+    blocked.blocked = Some(Blocked { at: act.at, by: act.actor, reason: reason.clone() });
+    let mut event = device.event(EventType::DeviceBlocked, act);
+    event.change("blocked", false, true);
+    event.private.reason = reason;
+    Ok(Some((blocked, event)))
+}
+
+/// The device unblocked, with the event; `None` if it is not blocked.
+///
+/// # Errors
+/// `DeviceDeleted`.
+pub fn unblock(device: &Device, reason: Option<String>, act: &Act) -> Result<Option<(Device, Event)>, Refusal> {
+    require_there(device)?;
+    if device.blocked.is_none() {
+        return Ok(None);
+    }
+    let mut unblocked = device.clone();
+    unblocked.blocked = None;
+    let mut event = device.event(EventType::DeviceUnblocked, act);
+    event.change("blocked", true, false);
+    event.private.reason = reason;
+    Ok(Some((unblocked, event)))
+}
+
+fn require_there(device: &Device) -> Result<(), Refusal> {
+    if device.deleted.is_some() { Err(Refusal::DeviceDeleted) } else { Ok(()) }
+}
+
+/// Who holds a device identifier in a workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdentifierClaim {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The identifier.
+    pub device_identifier: String,
+    /// The newest device with this identifier.
+    pub device_id: DeviceId,
+    /// Its user.
+    pub user_id: UserId,
+    /// Its epoch.
+    pub epoch: u32,
+    /// False once that device is deleted.
+    pub held: bool,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// Everything that a delete changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deletion {
+    /// The device, deleted.
+    pub device: Device,
+    /// Its user, with the slot free.
+    pub user: User,
+    /// Its identifier, no longer held.
+    pub claim: IdentifierClaim,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The device deleted, for good; `None` if it is deleted already. Its row stays until the later
+/// of the retention time and the end of its last pending command.
+#[must_use]
+pub fn delete(
+    device: &Device,
+    user: &User,
+    claim: &IdentifierClaim,
+    retention: Duration,
+    act: &Act,
+) -> Option<Deletion> {
+    if device.deleted.is_some() {
+        return None;
+    }
+    let last_command = device.commands.iter().map(|command| command.expires_at).max();
+    let purge_after = last_command.into_iter().chain([act.at.plus(retention)]).max().unwrap_or(act.at);
+    let mut deletion = Deletion {
+        device: device.clone(),
+        user: user.clone(),
+        claim: claim.clone(),
+        event: device.event(EventType::DeviceDeleted, act),
+    };
+    deletion.device.deleted = Some(Deleted { at: act.at, by: act.actor, purge_after });
+    deletion.user.device_ids.remove(&device.device_id);
+    deletion.claim.held = false;
+    deletion.event.change("status", Status::Active.as_str(), Status::Deleted.as_str());
+    Some(deletion)
+}
+
+/// The event of a purge, if the device may be purged now.
+#[must_use]
+pub fn purge(device: &Device, act: &Act) -> Option<Event> {
+    let deleted = device.deleted.as_ref()?;
+    (deleted.purge_after <= act.at).then(|| device.event(EventType::DevicePurged, act))
+}
+
+/// The most keys of a device's custom metadata.
+pub const METADATA_KEYS: usize = 50;
+/// The most characters of a key of custom metadata.
+pub const METADATA_KEY_LENGTH: usize = 40;
+/// The most characters of a value of custom metadata.
+pub const METADATA_VALUE_LENGTH: usize = 500;
+
+/// A device's custom metadata: values are texts or booleans.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The device.
+    pub device_id: DeviceId,
+    /// The values by their keys.
+    pub values: BTreeMap<String, Value>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// Reads a change of custom metadata: a value of `null` or `""` takes the key away.
+///
+/// # Errors
+/// Every fault: keys and values out of their bounds.
+pub fn read_metadata(value: &Value) -> Result<BTreeMap<String, Value>, Vec<Fault>> {
+    let Value::Object(entries) = value else {
+        return Err(vec![Fault::new("custom_metadata", "wrong_type", "must be an object")]);
+    };
+    let mut faults = Vec::new();
+    for (key, value) in entries {
+        if let Some((code, detail)) = metadata_fault(key, value) {
+            faults.push(Fault::new(&format!("custom_metadata.{key}"), code, detail));
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let removed = |value: &Value| *value == Value::String(String::new());
+    let read = |(key, value): (&String, &Value)| {
+        (key.clone(), if removed(value) { Value::Null } else { value.clone() })
+    };
+    Ok(entries.iter().map(read).collect())
+}
+
+fn metadata_fault(key: &str, value: &Value) -> Option<(&'static str, String)> {
+    if key.is_empty() || key.chars().count() > METADATA_KEY_LENGTH {
+        return Some(("invalid_key", format!("a key has 1 to {METADATA_KEY_LENGTH} characters")));
+    }
+    if key.contains('.') || key.chars().any(char::is_control) {
+        return Some(("invalid_key", "a key holds neither dots nor control characters".into()));
+    }
+    match value {
+        Value::Null | Value::Bool(_) => None,
+        Value::String(text) if text.chars().count() > METADATA_VALUE_LENGTH => {
+            Some(("too_long", format!("a value has at most {METADATA_VALUE_LENGTH} characters")))
+        }
+        Value::String(text) if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
+            Some(("control_character", "a value holds no control characters".into()))
+        }
+        Value::String(_) => None,
+        _ => Some(("wrong_type", "a value is a text, true, false, or null".into())),
+    }
+}
+
+/// What an admin changes of a device. An outer `None` leaves it, an inner one takes it away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Edit {
+    /// The nickname.
+    pub nickname: Option<Option<String>>,
+    /// Keys of the custom metadata.
+    pub metadata: BTreeMap<String, Value>,
+}
+
+/// The device and its metadata after an edit, with the event; `None` if nothing changes.
+///
+/// # Errors
+/// `DeviceDeleted`; a fault of `custom_metadata` if it would have more than [`METADATA_KEYS`] keys.
+pub fn edit(
+    device: &Device,
+    metadata: &Metadata,
+    edit: &Edit,
+    act: &Act,
+) -> Result<Option<(Device, Metadata, Event)>, Refusal> {
+    require_there(device)?;
+    let mut edited = device.clone();
+    let mut values = metadata.clone();
+    let mut event = device.event(EventType::DeviceUpdated, act);
+    if let Some(nickname) = &edit.nickname
+        && *nickname != device.nickname
+    {
+        edited.nickname.clone_from(nickname);
+        event.change_of("nickname");
+    }
+    for (key, value) in &edit.metadata {
+        let before = values.values.get(key).cloned().unwrap_or(Value::Null);
+        if before != *value {
+            event.private.metadata.insert(key.clone(), value.clone());
+        }
+        if value.is_null() {
+            values.values.remove(key);
+        } else {
+            values.values.insert(key.clone(), value.clone());
+        }
+    }
+    if values.values.len() > METADATA_KEYS {
+        let detail = format!("must have at most {METADATA_KEYS} keys");
+        return Err(Refusal::field("custom_metadata", "too_many", detail));
+    }
+    if values != *metadata {
+        event.change_of("custom_metadata");
+    }
+    let changed = !event.changed_fields.is_empty();
+    Ok(changed.then_some((edited, values, event)))
+}
+
+/// The push token of a device, which only the functions that need it read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushToken {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The device.
+    pub device_id: DeviceId,
+    /// The token.
+    pub token: String,
+    /// When its endpoint must be looked at again, until it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mend_at: Option<Time>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// How long after a token came its endpoint is looked at again, if nothing has settled it.
+pub const MEND_AFTER: Duration = Duration::minutes(5);
+
+impl PushToken {
+    /// The row of a token that a device has given, in place of the one `before`.
+    #[must_use]
+    pub fn given(device: &Device, token: String, before: Option<&Self>, now: Time) -> Self {
+        Self {
+            workspace_id: device.workspace_id,
+            device_id: device.device_id,
+            token,
+            mend_at: Some(now.plus(MEND_AFTER)),
+            version: before.map_or(1, |before| before.version),
+        }
+    }
+}

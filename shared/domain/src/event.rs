@@ -1,0 +1,240 @@
+//! What happened, by whom: the audit record, the outbox and the public feed in one row.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Time;
+use crate::ids::{DeviceId, EventId, InvitationId, KeyId, MemberId, UserId, WorkspaceId};
+use crate::words::words;
+
+words! {
+    /// The kind of an event.
+    EventType {
+        /// A workspace was made.
+        WorkspaceCreated = "workspace.created",
+        /// A key was made.
+        KeyCreated = "key.created",
+        /// A key was taken back.
+        KeyRevoked = "key.revoked",
+        /// A person became a member.
+        MemberAdded = "member.added",
+        /// A member's role was changed.
+        MemberChanged = "member.changed",
+        /// A person is no longer a member.
+        MemberRemoved = "member.removed",
+        /// A user was made.
+        UserCreated = "user.created",
+        /// A user was invited.
+        UserInvited = "user.invited",
+        /// A deleted user's rows were removed.
+        UserPurged = "user.purged",
+        /// An invitation's message went out.
+        InvitationSent = "invitation.sent",
+        /// An invitation's message could not be sent.
+        InvitationFailed = "invitation.failed",
+        /// An invitation's message arrived.
+        InvitationDelivered = "invitation.delivered",
+        /// An invitation's message came back.
+        InvitationBounced = "invitation.bounced",
+        /// An invitation's message was taken for spam.
+        InvitationComplained = "invitation.complained",
+        /// An invitation's button was used.
+        InvitationOpened = "invitation.opened",
+        /// An invitation's time is over.
+        InvitationExpired = "invitation.expired",
+        /// A device was registered.
+        DeviceRegistered = "device.registered",
+        /// A registered device was registered again with a fresh code.
+        DeviceReEnrolled = "device.re_enrolled",
+        /// A device was refused, since another user holds its identifier.
+        DeviceRefused = "device.refused",
+        /// A device came for the first time since it was registered.
+        DeviceConfirmed = "device.confirmed",
+        /// Something about the device changed: its versions, its push token, its name, its metadata.
+        DeviceUpdated = "device.updated",
+        /// A device was blocked.
+        DeviceBlocked = "device.blocked",
+        /// A block was lifted.
+        DeviceUnblocked = "device.unblocked",
+        /// A device was deleted.
+        DeviceDeleted = "device.deleted",
+        /// A deleted device's rows were removed.
+        DevicePurged = "device.purged",
+        /// Push notifications came into use, or fell out of use.
+        DevicePushChanged = "device.push_changed",
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+pub enum Actor {
+    /// A program, by its key.
+    Key(KeyId),
+    /// An admin.
+    Member(MemberId),
+    /// The device itself.
+    Device(DeviceId),
+    /// A user, by the link in an invitation.
+    Invitation(InvitationId),
+    /// Handset itself: a schedule, or what a service reported.
+    System,
+}
+
+/// One field's change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// What it was.
+    pub before: Value,
+    /// What it is.
+    pub after: Value,
+}
+
+/// What only the audit shows: no publication holds it, and erasing a person blanks it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Private {
+    /// Where the request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The reason that was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Custom metadata as it was set; a removed key is `null`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, Value>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its identifier, which holds its time.
+    pub event_id: EventId,
+    /// Where it happened.
+    pub workspace_id: WorkspaceId,
+    /// What kind it is.
+    pub event_type: EventType,
+    /// When.
+    pub created_at: Time,
+    /// Who did it.
+    pub actor: Actor,
+    /// The operation that did it.
+    pub operation: String,
+    /// The request under which it was done.
+    pub request_id: String,
+    /// The device that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<DeviceId>,
+    /// The user that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// The invitation that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation_id: Option<InvitationId>,
+    /// The key that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
+    /// The member that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<MemberId>,
+    /// What changed of what is not personal, before and after.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changes: BTreeMap<String, Change>,
+    /// Names of the fields that changed and are personal, or secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_fields: Vec<String>,
+    /// What only the audit shows.
+    #[serde(default)]
+    pub private: Private,
+}
+
+/// An act about to be done: everything that its event says of who, when and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Act {
+    /// The identifier that the event will have.
+    pub event_id: EventId,
+    /// Where.
+    pub workspace_id: WorkspaceId,
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub actor: Actor,
+    /// The operation.
+    pub operation: &'static str,
+    /// The request.
+    pub request_id: String,
+    /// Where the request came from.
+    pub address: Option<String>,
+}
+
+impl Act {
+    /// The event of this act.
+    #[must_use]
+    pub fn event(&self, event_type: EventType) -> Event {
+        Event {
+            event_id: self.event_id,
+            workspace_id: self.workspace_id,
+            event_type,
+            created_at: self.at,
+            actor: self.actor,
+            operation: self.operation.to_owned(),
+            request_id: self.request_id.clone(),
+            device_id: None,
+            user_id: None,
+            invitation_id: None,
+            key_id: None,
+            member_id: None,
+            changes: BTreeMap::new(),
+            changed_fields: Vec::new(),
+            private: Private { address: self.address.clone(), ..Private::default() },
+        }
+    }
+}
+
+impl Event {
+    /// The event, about a device and its user.
+    #[must_use]
+    pub fn about_device(mut self, device_id: DeviceId, user_id: UserId) -> Self {
+        self.device_id = Some(device_id);
+        self.user_id = Some(user_id);
+        self
+    }
+
+    /// The event, about a user.
+    #[must_use]
+    pub fn about_user(mut self, user_id: UserId) -> Self {
+        self.user_id = Some(user_id);
+        self
+    }
+
+    /// The event, about an invitation.
+    #[must_use]
+    pub fn about_invitation(mut self, invitation_id: InvitationId) -> Self {
+        self.invitation_id = Some(invitation_id);
+        self
+    }
+
+    /// Records a change of a field that is not personal; nothing if it is the same.
+    pub fn change(&mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) {
+        let change = Change { before: before.into(), after: after.into() };
+        if change.before != change.after {
+            self.changes.insert(field.to_owned(), change);
+        }
+    }
+
+    /// Records that a personal or secret field changed, by its name alone.
+    pub fn change_of(&mut self, field: &str) {
+        self.changed_fields.push(field.to_owned());
+    }
+
+    /// The event as the world outside sees it: without its private part.
+    #[must_use]
+    pub fn public(&self) -> Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("private");
+        }
+        value
+    }
+}

@@ -1,0 +1,112 @@
+//! Identifiers. Each kind of thing has a type of its own, so that they cannot be mixed up.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Time;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// Reads the hyphenated form, in lower case as we write it: any other spelling of the
+            /// same number is no identifier of ours.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let id = Self(Uuid::try_parse(text).ok()?);
+                (id.to_string() == text).then_some(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = &'static str;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::parse(&text).ok_or("not a UUID")
+            }
+        }
+    };
+}
+
+id!(
+    /// A tenant. Everything belongs to exactly one.
+    WorkspaceId
+);
+id!(
+    /// A person who uses the app.
+    UserId
+);
+id!(
+    /// An installation of the app on a phone, or a third-party app.
+    DeviceId
+);
+id!(
+    /// One offer to register devices.
+    InvitationId
+);
+id!(
+    /// An API credential.
+    KeyId
+);
+id!(
+    /// A person at the console, in one workspace.
+    MemberId
+);
+id!(
+    /// Something that happened. A UUID of version 7 (RFC 9562), so that it holds its own time.
+    EventId
+);
+
+impl EventId {
+    /// When the event was made; `None` for a UUID of another version.
+    #[must_use]
+    pub fn time(self) -> Option<Time> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Time::from_millis(i64::try_from(seconds).ok()? * 1000 + i64::from(nanos / 1_000_000))
+    }
+}
+
+/// A UUID of version 7 (RFC 9562) made at `time` from ten random bytes: texts sort by time.
+#[must_use]
+pub fn timed_uuid(time: Time, random: [u8; 10]) -> Uuid {
+    let millis = u64::try_from(time.millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_tells_its_time() {
+        let time = Time::parse("2026-11-21T22:20:16.123Z").unwrap();
+        assert_eq!(EventId(timed_uuid(time, [7; 10])).time(), Some(time));
+        assert_eq!(EventId(Uuid::nil()).time(), None);
+    }
+
+    #[test]
+    fn only_our_own_spelling_is_an_id() {
+        let text = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
+        assert!(DeviceId::parse(text).is_some());
+        assert!(DeviceId::parse(&text.to_uppercase()).is_none());
+        assert!(DeviceId::parse(&text.replace('-', "")).is_none());
+    }
+}

@@ -1,0 +1,255 @@
+//! Reading what a caller sends: every fault is found in one go, not only the first.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::clock::Time;
+use crate::text::TextRule;
+
+/// One thing that is wrong with an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The field's name; nested ones by dots; empty when it is the input as a whole.
+    pub field: String,
+    /// A stable code that programs read.
+    pub code: &'static str,
+    /// A sentence that people read.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault of a field.
+    #[must_use]
+    pub fn new(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), code, detail: detail.into() }
+    }
+}
+
+/// An enumeration that is read from a word.
+pub trait Word: Sized {
+    /// Every word.
+    fn all() -> Vec<&'static str>;
+    /// The member that a word stands for.
+    fn read(word: &str) -> Option<Self>;
+}
+
+/// The fields of an input: a JSON object, or the parameters of a query. Each read answers with a
+/// usable value, or notes a fault and answers with `None`; [`Fields::finish`] gives the faults.
+/// Fields that nobody reads are ignored, so that newer apps can talk to an older back end.
+#[derive(Debug)]
+pub struct Fields {
+    values: Map<String, Value>,
+    faults: Vec<Fault>,
+    textual: bool,
+}
+
+impl Fields {
+    /// The fields of a JSON object.
+    #[must_use]
+    pub fn of_json(values: Map<String, Value>) -> Self {
+        Self { values, faults: Vec::new(), textual: false }
+    }
+
+    /// The parameters of a query, decoded, in their order. A repeated one is a fault; one with an
+    /// empty value counts as absent.
+    #[must_use]
+    pub fn of_query(parameters: Vec<(String, String)>) -> Self {
+        let mut fields = Self { values: Map::new(), faults: Vec::new(), textual: true };
+        for (name, value) in parameters {
+            if fields.values.contains_key(&name) {
+                fields.fault(&name, "repeated", "must be given once only");
+            } else if !value.is_empty() {
+                fields.values.insert(name, Value::String(value));
+            }
+        }
+        fields
+    }
+
+    /// Notes a fault that the caller found by a rule of its own.
+    pub fn fault(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        self.faults.push(Fault::new(field, code, detail));
+    }
+
+    /// The faults found, if any.
+    ///
+    /// # Errors
+    /// All faults that the reads before have found.
+    pub fn finish(self) -> Result<(), Vec<Fault>> {
+        if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
+    }
+
+    /// A value as it came; `null` counts as absent.
+    pub fn value(&mut self, name: &str) -> Option<Value> {
+        self.values.get(name).filter(|value| !value.is_null()).cloned()
+    }
+
+    /// True if the field was sent as `null`, which takes a value away.
+    #[must_use]
+    pub fn is_null(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(Value::is_null)
+    }
+
+    /// A text that must be there.
+    pub fn required_text(&mut self, name: &str, rule: TextRule) -> Option<String> {
+        self.required(name)?;
+        self.text(name, rule)
+    }
+
+    /// A text that may be there.
+    pub fn text(&mut self, name: &str, rule: TextRule) -> Option<String> {
+        let raw = self.string(name)?;
+        rule.read(&raw).map_err(|(code, detail)| self.fault(name, code, detail)).ok()
+    }
+
+    /// A word of an enumeration that must be there.
+    pub fn required_word<W: Word>(&mut self, name: &str) -> Option<W> {
+        self.required(name)?;
+        self.word(name)
+    }
+
+    /// A word of an enumeration that may be there.
+    pub fn word<W: Word>(&mut self, name: &str) -> Option<W> {
+        let raw = self.string(name)?;
+        let word = W::read(&raw);
+        if word.is_none() {
+            self.fault(name, "unknown_value", format!("must be one of {}", W::all().join(", ")));
+        }
+        word
+    }
+
+    /// A whole number within bounds that may be there.
+    pub fn integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
+        let value = self.value(name)?;
+        let number = match &value {
+            Value::String(text) if self.textual => text.parse().ok(),
+            other => other.as_i64(),
+        };
+        match number {
+            Some(number) if (least..=most).contains(&number) => Some(number),
+            Some(_) => {
+                self.fault(name, "out_of_range", format!("must be from {least} to {most}"));
+                None
+            }
+            None => {
+                self.fault(name, "wrong_type", "must be a whole number");
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`, that may be there.
+    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        let value = self.value(name)?;
+        let answer = match (&value, self.textual) {
+            (Value::Bool(answer), _) => Some(*answer),
+            (Value::String(text), true) => text.parse().ok(),
+            _ => None,
+        };
+        if answer.is_none() {
+            self.fault(name, "wrong_type", "must be true or false");
+        }
+        answer
+    }
+
+    /// A moment that may be there.
+    pub fn time(&mut self, name: &str) -> Option<Time> {
+        let raw = self.string(name)?;
+        let time = Time::parse(&raw);
+        if time.is_none() {
+            self.fault(name, "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
+        }
+        time
+    }
+
+    /// An identifier that may be there.
+    pub fn id<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let raw = self.string(name)?;
+        let id = parse(&raw);
+        if id.is_none() {
+            self.fault(name, "invalid_format", "must be a UUID in lower case with hyphens");
+        }
+        id
+    }
+
+    /// An array of words of an enumeration that must be there, without repetition.
+    pub fn required_words<W: Word + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+        let value = self.required(name)?;
+        let Value::Array(items) = value else {
+            self.fault(name, "wrong_type", "must be an array of texts");
+            return None;
+        };
+        let mut words = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            match item.as_str().and_then(W::read) {
+                Some(word) => words.push(word),
+                None => self.fault(
+                    &format!("{name}.{at}"),
+                    "unknown_value",
+                    format!("must be one of {}", W::all().join(", ")),
+                ),
+            }
+        }
+        if items.is_empty() {
+            self.fault(name, "too_short", "must name at least one");
+        }
+        words.sort();
+        words.dedup();
+        Some(words)
+    }
+
+    fn required(&mut self, name: &str) -> Option<Value> {
+        let value = self.value(name);
+        if value.is_none() {
+            self.fault(name, "missing", "is required");
+        }
+        value
+    }
+
+    fn string(&mut self, name: &str) -> Option<String> {
+        match self.value(name)? {
+            Value::String(text) => Some(text),
+            _ => {
+                self.fault(name, "wrong_type", "must be a text");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Form;
+
+    const NAME: TextRule = TextRule::new(Form::Line, 1, 5);
+
+    fn faults(fields: Fields) -> Vec<(String, &'static str)> {
+        fields.finish().unwrap_err().into_iter().map(|fault| (fault.field, fault.code)).collect()
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        let Value::Object(body) = serde_json::json!({"a": 1, "b": "too long", "d": "x", "n": null}) else {
+            unreachable!()
+        };
+        let mut fields = Fields::of_json(body);
+        assert_eq!(fields.required_text("a", NAME), None);
+        assert_eq!(fields.required_text("b", NAME), None);
+        assert_eq!(fields.required_text("c", NAME), None);
+        assert_eq!(fields.integer("d", 1, 3), None);
+        assert_eq!(fields.text("n", NAME), None);
+        let expected = [("a", "wrong_type"), ("b", "too_long"), ("c", "missing"), ("d", "wrong_type")];
+        assert_eq!(faults(fields), expected.map(|(field, code)| (field.to_owned(), code)));
+    }
+
+    #[test]
+    fn a_query_gives_numbers_and_booleans_as_text() {
+        let pairs = [("limit", "50"), ("blocked", "true"), ("empty", ""), ("x", "1"), ("x", "2")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let mut fields = Fields::of_query(pairs);
+        assert_eq!(fields.integer("limit", 1, 100), Some(50));
+        assert_eq!(fields.boolean("blocked"), Some(true));
+        assert_eq!(fields.value("empty"), None);
+        assert_eq!(faults(fields), [("x".to_owned(), "repeated")]);
+    }
+}

@@ -1,0 +1,283 @@
+//! Invitations: a code that lets a user register devices.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::event::{Act, Event, EventType};
+use crate::ids::{InvitationId, UserId, WorkspaceId};
+use crate::refusal::Refusal;
+use crate::secret::Hash;
+use crate::user::User;
+use crate::words::words;
+
+words! {
+    /// How an invitation reaches its user.
+    Channel {
+        /// By e-mail.
+        Email = "email",
+    }
+}
+
+words! {
+    /// Whether an invitation can be used.
+    InvitationStatus {
+        /// It can.
+        Open = "open",
+        /// As many devices as it was good for are registered.
+        Used = "used",
+        /// Its time is over.
+        Expired = "expired",
+        /// A newer one has taken its place.
+        Superseded = "superseded",
+    }
+}
+
+words! {
+    /// What became of an invitation's message.
+    DeliveryState {
+        /// It is on its way to be sent.
+        Queued = "queued",
+        /// It was sent.
+        Sent = "sent",
+        /// It arrived.
+        Delivered = "delivered",
+        /// It came back.
+        Bounced = "bounced",
+        /// It was taken for spam.
+        Complained = "complained",
+        /// It was not sent.
+        Failed = "failed",
+        /// The mail service took it, and then did not send it.
+        Rejected = "rejected",
+    }
+}
+
+/// What became of an invitation's message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What.
+    pub state: DeliveryState,
+    /// Since when.
+    pub at: Time,
+    /// The identifier that the mail service gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// Why it failed or came back: a word of the mail service, nothing personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One offer to register devices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The user.
+    pub user_id: UserId,
+    /// Its identifier.
+    pub invitation_id: InvitationId,
+    /// How it is sent.
+    pub channel: Channel,
+    /// How many devices it is good for.
+    pub devices: u32,
+    /// How many have been registered with it.
+    pub used: u32,
+    /// What is kept of the code.
+    pub code_hash: Hash,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it ends.
+    pub expires_at: Time,
+    /// When its button was first used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Time>,
+    /// How often its button was used.
+    #[serde(default)]
+    pub opened: u32,
+    /// When the last of its registrations was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Time>,
+    /// When it was found to have expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_at: Option<Time>,
+    /// When a newer one took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_at: Option<Time>,
+    /// What became of its message.
+    pub delivery: Delivery,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+impl Invitation {
+    /// Whether it can be used.
+    #[must_use]
+    pub fn status(&self, now: Time) -> InvitationStatus {
+        if self.used >= self.devices {
+            InvitationStatus::Used
+        } else if self.superseded_at.is_some() {
+            InvitationStatus::Superseded
+        } else if self.expired_at.is_some() || self.expires_at <= now {
+            InvitationStatus::Expired
+        } else {
+            InvitationStatus::Open
+        }
+    }
+
+    /// Lets pass an invitation that can be used.
+    ///
+    /// # Errors
+    /// `CodeUsed`, `CodeSuperseded` or `CodeExpired`.
+    pub fn require_open(&self, now: Time) -> Result<(), Refusal> {
+        match self.status(now) {
+            InvitationStatus::Open => Ok(()),
+            InvitationStatus::Used => Err(Refusal::CodeUsed),
+            InvitationStatus::Superseded => Err(Refusal::CodeSuperseded),
+            InvitationStatus::Expired => Err(Refusal::CodeExpired),
+        }
+    }
+
+    /// True while its code must be kept, so that its message can be made.
+    #[must_use]
+    pub fn keeps_code(&self) -> bool {
+        self.used < self.devices && self.superseded_at.is_none() && self.expired_at.is_none()
+    }
+
+    fn event(&self, event_type: EventType, act: &Act) -> Event {
+        act.event(event_type).about_user(self.user_id).about_invitation(self.invitation_id)
+    }
+}
+
+/// What an invitation is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewInvitation {
+    /// Its identifier.
+    pub invitation_id: InvitationId,
+    /// What is kept of its code.
+    pub code_hash: Hash,
+    /// How it is sent.
+    pub channel: Channel,
+    /// How many devices it is good for.
+    pub devices: u32,
+    /// How long it counts.
+    pub life: Duration,
+}
+
+/// Everything that inviting changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invited {
+    /// The user, with the new invitation as the newest.
+    pub user: User,
+    /// The new invitation.
+    pub invitation: Invitation,
+    /// The invitation before, if it could still be used: now superseded.
+    pub superseded: Option<Invitation>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Invites a user; the code of an older invitation ends with it.
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
+pub fn invite(
+    user: &User,
+    previous: Option<&Invitation>,
+    new: NewInvitation,
+    act: &Act,
+) -> Result<Invited, Refusal> {
+    user.require_usable()?;
+    match new.channel {
+        Channel::Email if user.email.is_none() => return Err(Refusal::EmailMissing),
+        Channel::Email => {}
+    }
+    let superseded = previous.filter(|previous| previous.keeps_code()).map(|previous| {
+        let mut superseded = previous.clone();
+        superseded.superseded_at = Some(act.at);
+        superseded
+    });
+    let invitation = Invitation {
+        workspace_id: user.workspace_id,
+        user_id: user.user_id,
+        invitation_id: new.invitation_id,
+        channel: new.channel,
+        devices: new.devices,
+        used: 0,
+        code_hash: new.code_hash,
+        created_at: act.at,
+        expires_at: act.at.plus(new.life),
+        opened_at: None,
+        opened: 0,
+        used_at: None,
+        expired_at: None,
+        superseded_at: None,
+        delivery: Delivery { state: DeliveryState::Queued, at: act.at, message_id: None, reason: None },
+        version: 1,
+    };
+    let mut after = user.clone();
+    after.invitation_id = Some(new.invitation_id);
+    let mut event = invitation.event(EventType::UserInvited, act);
+    event.change("devices", serde_json::Value::Null, new.devices);
+    event.change("channel", serde_json::Value::Null, new.channel.as_str());
+    Ok(Invited { user: after, invitation, superseded, event })
+}
+
+/// The invitation after its button was used.
+#[must_use]
+pub fn open(invitation: &Invitation, act: &Act) -> (Invitation, Event) {
+    let mut opened = invitation.clone();
+    opened.opened += 1;
+    opened.opened_at.get_or_insert(act.at);
+    let event = invitation.event(EventType::InvitationOpened, act);
+    (opened, event)
+}
+
+/// The invitation marked as expired, so that its code can go; `None` if it has ended another way,
+/// or its time is not over.
+#[must_use]
+pub fn expire(invitation: &Invitation, act: &Act) -> Option<(Invitation, Event)> {
+    if !invitation.keeps_code() || invitation.expires_at > act.at {
+        return None;
+    }
+    let mut expired = invitation.clone();
+    expired.expired_at = Some(act.at);
+    let event = invitation.event(EventType::InvitationExpired, act);
+    Some((expired, event))
+}
+
+/// The invitation after news of its message; `None` if the news is old: a later state is never
+/// overwritten by an earlier one, and reports that come twice change nothing.
+#[must_use]
+pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(Invitation, Event)> {
+    let before = &invitation.delivery;
+    if rank(news.state) <= rank(before.state) {
+        return None;
+    }
+    let event_type = match news.state {
+        DeliveryState::Queued => return None,
+        DeliveryState::Sent => EventType::InvitationSent,
+        DeliveryState::Delivered => EventType::InvitationDelivered,
+        DeliveryState::Bounced => EventType::InvitationBounced,
+        DeliveryState::Complained => EventType::InvitationComplained,
+        DeliveryState::Failed | DeliveryState::Rejected => EventType::InvitationFailed,
+    };
+    let mut event = invitation.event(event_type, act);
+    event.change("delivery", before.state.as_str(), news.state.as_str());
+    let mut after = invitation.clone();
+    after.delivery = Delivery { message_id: news.message_id.or_else(|| before.message_id.clone()), ..news };
+    Some((after, event))
+}
+
+/// A mail service may report in any order: a bounce can follow a delivery, and a complaint both.
+fn rank(state: DeliveryState) -> u8 {
+    match state {
+        DeliveryState::Queued => 0,
+        DeliveryState::Failed => 1,
+        DeliveryState::Sent => 2,
+        DeliveryState::Delivered => 3,
+        DeliveryState::Rejected => 4,
+        DeliveryState::Bounced => 5,
+        DeliveryState::Complained => 6,
+    }
+}

@@ -1,0 +1,203 @@
+//! Why something is not done: the one enumeration of errors.
+
+use std::error::Error;
+
+use thiserror::Error as ThisError;
+
+use crate::access::Permission;
+use crate::device::Device;
+use crate::input::Fault;
+
+/// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
+/// nothing personal.
+#[derive(Clone, Debug, PartialEq, ThisError)]
+pub enum Refusal {
+    /// The body could not be read at all.
+    #[error("The body is not valid JSON: {0}.")]
+    Malformed(String),
+    /// The body is larger than [`crate::access::BODY_LIMIT`].
+    #[error("The body is larger than 256 KiB.")]
+    TooLarge,
+    /// Something in the input breaks a rule; every fault is named.
+    #[error("The request has {} that must be corrected.", plural(.0.len(), "fault"))]
+    Invalid(Vec<Fault>),
+    /// No credential was sent, or none of a kind that this operation takes.
+    #[error("This operation needs a credential: Authorization: Bearer …")]
+    CredentialMissing,
+    /// The credential is not one of ours, or is not of the kind that this operation takes.
+    #[error("The credential is not valid.")]
+    CredentialInvalid,
+    /// The credential's time is over.
+    #[error("The credential has expired.")]
+    CredentialExpired,
+    /// The credential was taken back.
+    #[error("The credential has been revoked.")]
+    CredentialRevoked,
+    /// The device was registered anew since; it must be registered with a fresh code.
+    #[error("The device has been registered anew; register it again with a fresh code.")]
+    ReEnrol,
+    /// The caller lacks a permission.
+    #[error("This operation needs the permission {0}.")]
+    PermissionMissing(Permission),
+    /// A key may only be given what its maker holds.
+    #[error("A key can only be given permissions that its maker holds; {0} is not.")]
+    PermissionNotHeld(Permission),
+    /// The workspace has no such thing.
+    #[error("There is no such {0}.")]
+    NotFound(&'static str),
+    /// No operation has this address.
+    #[error("There is nothing at this address.")]
+    RouteNotFound,
+    /// The address exists, but not with this method.
+    #[error("This address does not take this method.")]
+    MethodNotAllowed,
+    /// The thing has changed since it was read.
+    #[error("It has changed since it was read; read it again.")]
+    VersionMismatch,
+    /// No invitation has this code.
+    #[error("The code is not valid.")]
+    CodeUnknown,
+    /// The code's time is over.
+    #[error("The code has expired; ask for a new invitation.")]
+    CodeExpired,
+    /// The code was good for a number of devices, and they are registered.
+    #[error("The code has been used; ask for a new invitation.")]
+    CodeUsed,
+    /// A newer invitation has taken its place, or it was revoked.
+    #[error("The code is no longer valid; use the newest invitation.")]
+    CodeSuperseded,
+    /// The user holds as many devices as one may.
+    #[error("The user already has {} devices; delete one first.", .0.len())]
+    DeviceLimitReached(Vec<Device>),
+    /// Another user holds this device.
+    #[error("This device is registered to another user.")]
+    IdentifierHeld,
+    /// The device is blocked.
+    #[error("This device is blocked.")]
+    DeviceBlocked,
+    /// A deleted device stays deleted.
+    #[error("This device is deleted.")]
+    DeviceDeleted,
+    /// The user is suspended.
+    #[error("The user is suspended.")]
+    UserSuspended,
+    /// The user is locked.
+    #[error("The user is locked.")]
+    UserLocked,
+    /// The user is deleted.
+    #[error("The user is deleted.")]
+    UserDeleted,
+    /// An e-mail cannot be sent to a user without an address.
+    #[error("The user has no e-mail address.")]
+    EmailMissing,
+    /// Another user has this username.
+    #[error("Another user has this username.")]
+    UsernameTaken,
+    /// This person is a member already.
+    #[error("This person is a member already.")]
+    MemberExists,
+    /// A workspace keeps at least one admin.
+    #[error("The last admin cannot be removed.")]
+    LastAdmin,
+    /// The call was made before with this idempotency key, and what it made shows only once.
+    #[error("This was already made, and its secret is shown only once.")]
+    AlreadyCreated(String),
+    /// The idempotency key belongs to a call with another body.
+    #[error("The idempotency key was used with another request.")]
+    IdempotencyMismatch,
+    /// The cursor is altered, or belongs to another list.
+    #[error("The cursor is not valid for this list.")]
+    CursorInvalid,
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+impl Refusal {
+    /// A refusal for one fault of one field.
+    #[must_use]
+    pub fn field(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![Fault::new(field, code, detail)])
+    }
+
+    /// The stable code that programs read.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let code = match self {
+            Self::Malformed(_) => "malformed_body",
+            Self::TooLarge => "body_too_large",
+            Self::Invalid(_) => "invalid_input",
+            Self::CredentialMissing => "credential_missing",
+            Self::CredentialInvalid => "credential_invalid",
+            Self::CredentialExpired => "credential_expired",
+            Self::CredentialRevoked => "credential_revoked",
+            Self::ReEnrol => "re_enrol",
+            Self::PermissionMissing(_) => "permission_missing",
+            Self::PermissionNotHeld(_) => "permission_not_held",
+            Self::NotFound(kind) => return format!("{kind}_not_found"),
+            Self::RouteNotFound => "route_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::VersionMismatch => "version_mismatch",
+            Self::CodeUnknown => "code_unknown",
+            Self::CodeExpired => "code_expired",
+            Self::CodeUsed => "code_used",
+            Self::CodeSuperseded => "code_superseded",
+            Self::DeviceLimitReached(_) => "device_limit_reached",
+            Self::IdentifierHeld => "identifier_held",
+            Self::DeviceBlocked => "device_blocked",
+            Self::DeviceDeleted => "device_deleted",
+            Self::UserSuspended => "user_suspended",
+            Self::UserLocked => "user_locked",
+            Self::UserDeleted => "user_deleted",
+            Self::EmailMissing => "email_missing",
+            Self::UsernameTaken => "username_taken",
+            Self::MemberExists => "member_exists",
+            Self::LastAdmin => "last_admin",
+            Self::AlreadyCreated(_) => "already_created",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
+            Self::CursorInvalid => "cursor_invalid",
+        };
+        code.to_owned()
+    }
+}
+
+/// What can end an operation before it has done its work.
+#[derive(Debug, ThisError)]
+pub enum Failure {
+    /// A rule refused. The caller is told why.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// A row changed between the read and the commit; the operation starts over from its read.
+    #[error("another change came first")]
+    LostRace,
+    /// A service is not reachable, is throttling, or did not say what became of the call. The
+    /// caller may try again.
+    #[error("{what} is not available")]
+    Unavailable {
+        /// The service.
+        what: &'static str,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A fault of ours.
+    #[error("{what} failed")]
+    Internal {
+        /// What was being done.
+        what: &'static str,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl Failure {
+    /// A fault of ours, with its cause.
+    pub fn internal(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal { what, source: source.into() }
+    }
+
+    /// A service that did not answer, with its cause.
+    pub fn unavailable(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable { what, source: source.into() }
+    }
+}

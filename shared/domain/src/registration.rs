@@ -1,0 +1,320 @@
+//! Registering a device with a code.
+
+use crate::device::{
+    DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform, VERSION,
+};
+use crate::event::{Act, Event, EventType};
+use crate::ids::DeviceId;
+use crate::input::Fields;
+use crate::invitation::Invitation;
+use crate::push::Push;
+use crate::refusal::Refusal;
+use crate::secret::Hash;
+use crate::text::{Form, TextRule};
+use crate::user::User;
+
+const CODE: TextRule = TextRule::new(Form::Ascii, 1, 64);
+
+/// What an app sends to register.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Application {
+    /// The code of an invitation.
+    pub code: String,
+    /// See [`Device::device_identifier`].
+    pub device_identifier: String,
+    /// See [`Device::platform`].
+    pub platform: Platform,
+    /// See [`Device::model_name`].
+    pub model_name: String,
+    /// See [`Device::os_version`].
+    pub os_version: String,
+    /// See [`Device::app_version`].
+    pub app_version: Option<String>,
+    /// The platform's push token.
+    pub push_token: Option<String>,
+    /// See [`Device::nickname`].
+    pub nickname: Option<String>,
+}
+
+impl Application {
+    /// Reads an application.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+        let code = fields.required_text("code", CODE);
+        let device_identifier = fields.required_text("device_identifier", IDENTIFIER);
+        let platform = fields.required_word("platform");
+        let model_name = fields.required_text("model_name", MODEL_NAME);
+        let os_version = fields.required_text("os_version", VERSION);
+        let app_version = fields.text("app_version", VERSION);
+        let push_token = fields.text("push_token", PUSH_TOKEN);
+        let nickname = fields.text("nickname", NICKNAME);
+        fields.finish().map_err(Refusal::Invalid)?;
+        match (code, device_identifier, platform, model_name, os_version) {
+            (Some(code), Some(device_identifier), Some(platform), Some(model_name), Some(os_version)) => {
+                Ok(Self { code, device_identifier, platform, model_name, os_version, app_version, push_token, nickname })
+            }
+            _ => Err(Refusal::Invalid(Vec::new())),
+        }
+    }
+
+    /// The push token, on the platforms that have one.
+    fn token(&self) -> Option<&str> {
+        self.push_token.as_deref().filter(|_| self.platform != Platform::ThirdParty)
+    }
+}
+
+/// What the rule needs to know.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The invitation that the code belongs to.
+    pub invitation: Invitation,
+    /// Its user.
+    pub user: User,
+    /// Who holds the identifier, or held it last.
+    pub claim: Option<IdentifierClaim>,
+    /// The device that the claim names, if its row is still there.
+    pub claimed: Option<Device>,
+    /// The devices that the user holds.
+    pub held: Vec<Device>,
+}
+
+/// What is drawn for a registration.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// The identifier of a device that is new.
+    pub device_id: DeviceId,
+}
+
+/// A change of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edited<T> {
+    /// As it was read; `None` for a new row.
+    pub before: Option<T>,
+    /// As it is to be.
+    pub after: T,
+}
+
+/// A registration that the rule allows.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The device, whose `credential_hash` is still to be set by [`Registration::with_credential`].
+    pub device: Edited<Device>,
+    /// Its identifier's claim.
+    pub claim: Edited<IdentifierClaim>,
+    /// Its user.
+    pub user: Edited<User>,
+    /// The invitation.
+    pub invitation: Edited<Invitation>,
+    /// The push token, if the app sent one.
+    pub token: Option<String>,
+    /// The deleted device of the same installation, whose credential ends now.
+    pub replaced: Option<Edited<Device>>,
+    /// What happened; `None` when a lost answer is made up for.
+    pub event: Option<Event>,
+}
+
+impl Registration {
+    /// The registration with what is kept of the device's new credential.
+    #[must_use]
+    pub fn with_credential(mut self, hash: Hash) -> Self {
+        self.device.after.credential_hash = hash;
+        self
+    }
+}
+
+/// What a refusal leaves behind, if anything.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// An attempt on another user's device is on the record.
+    pub event: Option<Event>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, event: None }
+    }
+}
+
+/// Decides on an application.
+///
+/// - A repeat with the same code and identifier before the first check-in makes up for a lost
+///   answer: the same device, a new credential, no further use of the code, no further event.
+/// - An identifier that the same user holds is enrolled anew in its own place, by a fresh code.
+/// - An identifier whose device was deleted comes back as a new device with the next epoch.
+/// - Else it is a new device, if the user holds fewer than [`DEVICE_LIMIT`].
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`;
+/// `IdentifierHeld`, with an event; `DeviceBlocked`; `DeviceLimitReached`, with the devices.
+pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> Result<Registration, Refused> {
+    found.user.require_usable()?;
+    let holder = found.claim.as_ref().filter(|claim| claim.held);
+    let device = found.claimed.as_ref();
+    match (holder, device) {
+        (Some(claim), Some(device)) if claim.user_id == found.user.user_id => {
+            if device.blocked.is_some() {
+                return Err(Refusal::DeviceBlocked.into());
+            }
+            if is_repeat(found, device) {
+                return Ok(repeat(found, claim, device));
+            }
+            found.invitation.require_open(act.at)?;
+            Ok(re_enrol(found, claim, device, application, act))
+        }
+        (Some(_), _) => {
+            found.invitation.require_open(act.at)?;
+            let event = act.event(EventType::DeviceRefused).about_user(found.user.user_id);
+            Err(Refused { refusal: Refusal::IdentifierHeld, event: Some(event) })
+        }
+        (None, _) => {
+            found.invitation.require_open(act.at)?;
+            if found.user.device_ids.len() >= DEVICE_LIMIT {
+                return Err(Refusal::DeviceLimitReached(found.held.clone()).into());
+            }
+            Ok(enrol(found, application, drawn, act))
+        }
+    }
+}
+
+fn is_repeat(found: &Found, device: &Device) -> bool {
+    let with = device.enrolment.as_ref().map(|enrolment| enrolment.invitation_id);
+    with == Some(found.invitation.invitation_id)
+}
+
+fn repeat(found: &Found, claim: &IdentifierClaim, device: &Device) -> Registration {
+    Registration {
+        device: unchanged(device),
+        claim: unchanged(claim),
+        user: unchanged(&found.user),
+        invitation: unchanged(&found.invitation),
+        token: None,
+        replaced: None,
+        event: None,
+    }
+}
+
+fn unchanged<T: Clone>(row: &T) -> Edited<T> {
+    Edited { before: Some(row.clone()), after: row.clone() }
+}
+
+fn re_enrol(
+    found: &Found,
+    claim: &IdentifierClaim,
+    device: &Device,
+    application: &Application,
+    act: &Act,
+) -> Registration {
+    let epoch = device.epoch + 1;
+    let mut after = described(device.clone(), application, act);
+    after.epoch = epoch;
+    after.enrolment = Some(Enrolment { invitation_id: found.invitation.invitation_id });
+    after.push_endpoint.clone_from(&device.push_endpoint);
+    let claim_after = IdentifierClaim { epoch, ..claim.clone() };
+    let mut event = act
+        .event(EventType::DeviceReEnrolled)
+        .about_device(device.device_id, device.user_id)
+        .about_invitation(found.invitation.invitation_id);
+    event.change("epoch", device.epoch, epoch);
+    Registration {
+        device: Edited { before: Some(device.clone()), after },
+        claim: Edited { before: Some(claim.clone()), after: claim_after },
+        user: user_with(found, device.device_id, act),
+        invitation: invitation_used(found, act),
+        token: application.token().map(str::to_owned),
+        replaced: None,
+        event: Some(event),
+    }
+}
+
+fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> Registration {
+    let epoch = found.claim.as_ref().map_or(1, |claim| claim.epoch + 1);
+    let blank = Device {
+        workspace_id: act.workspace_id,
+        device_id: drawn.device_id,
+        user_id: found.user.user_id,
+        device_identifier: application.device_identifier.clone(),
+        platform: application.platform,
+        model_name: String::new(),
+        os_version: String::new(),
+        app_version: None,
+        nickname: None,
+        created_at: act.at,
+        epoch,
+        credential_hash: Hash::of(""),
+        enrolment: Some(Enrolment { invitation_id: found.invitation.invitation_id }),
+        replaced: false,
+        user_status: found.user.status(),
+        commands: Vec::new(),
+        last_login_at: None,
+        blocked: None,
+        deleted: None,
+        push: Push::of_token(false, act.at),
+        push_endpoint: None,
+        push_token_hash: None,
+        version: 1,
+    };
+    let user = user_with(found, drawn.device_id, act);
+    let mut device = described(blank, application, act);
+    device.user_status = user.after.status();
+    let claim = IdentifierClaim {
+        workspace_id: act.workspace_id,
+        device_identifier: application.device_identifier.clone(),
+        device_id: drawn.device_id,
+        user_id: found.user.user_id,
+        epoch,
+        held: true,
+        version: found.claim.as_ref().map_or(1, |claim| claim.version),
+    };
+    let event = act
+        .event(EventType::DeviceRegistered)
+        .about_device(drawn.device_id, found.user.user_id)
+        .about_invitation(found.invitation.invitation_id);
+    Registration {
+        device: Edited { before: None, after: device },
+        claim: Edited { before: found.claim.clone(), after: claim },
+        user,
+        invitation: invitation_used(found, act),
+        token: application.token().map(str::to_owned),
+        replaced: found.claimed.as_ref().map(|old| Edited {
+            before: Some(old.clone()),
+            after: Device { replaced: true, ..old.clone() },
+        }),
+        event: Some(event),
+    }
+}
+
+fn described(mut device: Device, application: &Application, act: &Act) -> Device {
+    device.model_name.clone_from(&application.model_name);
+    device.os_version.clone_from(&application.os_version);
+    device.app_version.clone_from(&application.app_version);
+    if application.nickname.is_some() {
+        device.nickname.clone_from(&application.nickname);
+    }
+    let token_hash = application.token().map(Hash::of);
+    let settled = token_hash.is_some() && token_hash == device.push_token_hash && device.push.reason.in_use();
+    if !settled {
+        device.push = Push::of_token(token_hash.is_some(), act.at);
+    }
+    device.push_token_hash = token_hash;
+    device
+}
+
+fn user_with(found: &Found, device_id: DeviceId, act: &Act) -> Edited<User> {
+    let mut after = found.user.clone();
+    after.device_ids.insert(device_id);
+    after.registered_at.get_or_insert(act.at);
+    Edited { before: Some(found.user.clone()), after }
+}
+
+fn invitation_used(found: &Found, act: &Act) -> Edited<Invitation> {
+    let mut after = found.invitation.clone();
+    after.used += 1;
+    if after.used >= after.devices {
+        after.used_at = Some(act.at);
+    }
+    Edited { before: Some(found.invitation.clone()), after }
+}

@@ -1,0 +1,109 @@
+//! Finding people and phones as one types: by the beginning of any word.
+
+use std::collections::BTreeSet;
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::refusal::Refusal;
+use crate::text::{Form, TextRule};
+
+/// The most words that one thing is found by.
+pub const WORD_LIMIT: usize = 16;
+/// The most characters of a word that count.
+const WORD_LENGTH: usize = 48;
+/// What one may type.
+pub const QUERY: TextRule = TextRule::new(Form::Line, 1, 100);
+
+/// A text without its accents and capitals: `Ångström` and `angstrom` are one.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
+}
+
+/// The words of some texts, folded, without repetition, at most [`WORD_LIMIT`].
+#[must_use]
+pub fn words<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    for word in texts.into_iter().flat_map(split) {
+        if words.len() == WORD_LIMIT {
+            break;
+        }
+        words.insert(word);
+    }
+    words
+}
+
+fn split(text: &str) -> Vec<String> {
+    fold(text)
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| word.chars().take(WORD_LENGTH).collect())
+        .collect()
+}
+
+/// What was typed: every word of it must begin one of a thing's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    prefixes: Vec<String>,
+}
+
+impl Query {
+    /// Reads what was typed.
+    ///
+    /// # Errors
+    /// A fault of the field `search` if it holds no letter or digit.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let mut prefixes = split(text);
+        // The longest is looked up in the index, since it finds the fewest.
+        prefixes.sort_by_key(|prefix| (usize::MAX - prefix.len(), prefix.clone()));
+        prefixes.dedup();
+        prefixes.truncate(WORD_LIMIT);
+        if prefixes.is_empty() {
+            return Err(Refusal::field("search", "invalid_format", "must hold a letter or a digit"));
+        }
+        Ok(Self { prefixes })
+    }
+
+    /// The prefix to look up in the index.
+    #[must_use]
+    pub fn leading(&self) -> &str {
+        &self.prefixes[0]
+    }
+
+    /// True if a thing with these words is meant.
+    #[must_use]
+    pub fn matches(&self, words: &BTreeSet<String>) -> bool {
+        self.prefixes.iter().all(|prefix| words.iter().any(|word| word.starts_with(prefix.as_str())))
+    }
+
+    /// The word under which a thing is found first by the index; under its other words it is
+    /// passed over, so that it is listed once.
+    #[must_use]
+    pub fn first_match<'a>(&self, words: &'a BTreeSet<String>) -> Option<&'a str> {
+        words.iter().find(|word| word.starts_with(self.leading())).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_by_their_beginning_whatever_their_accents() {
+        let words = words(["Zoë Ångström-O'Neil", "zoe.a@example.com", "iPhone15,2"]);
+        for typed in ["zo", "ANGS", "angström zoë", "o neil", "iphone15", "example"] {
+            assert!(Query::parse(typed).unwrap().matches(&words), "{typed}");
+        }
+        for typed in ["oe", "zoe x", "hone15"] {
+            assert!(!Query::parse(typed).unwrap().matches(&words), "{typed}");
+        }
+        assert!(Query::parse(" -- ").is_err());
+    }
+
+    #[test]
+    fn a_thing_has_at_most_sixteen_words() {
+        let many: Vec<String> = (0..40).map(|at| format!("w{at}")).collect();
+        assert_eq!(words(many.iter().map(String::as_str)).len(), WORD_LIMIT);
+    }
+}

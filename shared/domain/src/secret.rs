@@ -1,0 +1,209 @@
+//! Codes, keys and device credentials: how they are written, and what of them is kept.
+//!
+//! All of them are drawn from at least 128 random bits, so what is kept is their plain SHA-256:
+//! there is nothing to guess that a slow hash would protect.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::ids::{DeviceId, WorkspaceId};
+
+/// Fills a buffer with random bytes.
+pub type Random = fn(&mut [u8]);
+
+/// What is kept of a secret: its SHA-256, in base64url.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hash(String);
+
+impl Hash {
+    /// The hash of a secret.
+    #[must_use]
+    pub fn of(secret: impl AsRef<[u8]>) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(Sha256::digest(secret.as_ref())))
+    }
+
+    /// The text that is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// So many random characters of base58 (5.86 bits each), each as likely as the others.
+#[must_use]
+pub fn base58(random: Random, length: usize) -> String {
+    // 232 is the largest multiple of 58 in a byte: what lies above would favour the first letters.
+    const FAIR: u8 = 232;
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0; 64];
+    while text.len() < length {
+        random(&mut bytes);
+        let fair = bytes.iter().filter(|byte| **byte < FAIR);
+        let letters = fair.map(|byte| char::from(BASE58[usize::from(byte % 58)]));
+        text.extend(letters.take(length - text.len()));
+    }
+    text
+}
+
+/// Characters of a code: 22 of base58 are 128.9 bits.
+const CODE_LENGTH: usize = 22;
+
+/// A new code for a link, a QR code, or to be typed: it reads without doubt, and holds nothing.
+#[must_use]
+pub fn new_code(random: Random) -> String {
+    base58(random, CODE_LENGTH)
+}
+
+/// True if a text has the form of a code.
+#[must_use]
+pub fn is_code(text: &str) -> bool {
+    text.len() == CODE_LENGTH && text.bytes().all(|byte| BASE58.contains(&byte))
+}
+
+/// An API key as its holder sends it: `seam_<8 base58>_<24 base58>`. The short part names the
+/// key's row, the long part (140 bits) proves that the caller holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Names the key; not secret.
+    pub short: String,
+    /// The secret.
+    long: String,
+}
+
+/// What published clients do not take for a key, though it begins with `seam_`.
+const FOREIGN_PREFIXES: [&str; 3] = ["at", "cst", "pk"];
+
+impl ApiKey {
+    /// A new key; one of a sandbox workspace shows it by `test` in its short part.
+    #[must_use]
+    pub fn new(random: Random, sandbox: bool) -> Self {
+        let short = loop {
+            let short = if sandbox { format!("test{}", base58(random, 4)) } else { base58(random, 8) };
+            if !FOREIGN_PREFIXES.iter().any(|prefix| short.starts_with(prefix)) {
+                break short;
+            }
+        };
+        Self { short, long: base58(random, 24) }
+    }
+
+    /// Reads a key; `None` if the text is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (short, long) = text.strip_prefix("seam_")?.split_once('_')?;
+        let base58 = |part: &str, length| part.len() == length && part.bytes().all(|b| BASE58.contains(&b));
+        (base58(short, 8) && base58(long, 24)).then(|| Self { short: short.into(), long: long.into() })
+    }
+
+    /// The key as it is shown, once.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        format!("seam_{}_{}", self.short, self.long)
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash::of(self.reveal())
+    }
+}
+
+/// A device's credential: `hsd_<device>_<secret>`. It names the row of its device, so that no
+/// look-up is needed, and the epoch in which it was given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceCredential {
+    /// The device's workspace.
+    pub workspace_id: WorkspaceId,
+    /// The device.
+    pub device_id: DeviceId,
+    /// The enrolment of the device that the credential belongs to.
+    pub epoch: u32,
+    secret: [u8; 32],
+}
+
+const NAME_BYTES: usize = 16 + 16 + 4;
+const NAME_LENGTH: usize = NAME_BYTES.div_ceil(3) * 4;
+
+impl DeviceCredential {
+    /// A new credential of 256 random bits.
+    #[must_use]
+    pub fn new(random: Random, workspace_id: WorkspaceId, device_id: DeviceId, epoch: u32) -> Self {
+        let mut secret = [0; 32];
+        random(&mut secret);
+        Self { workspace_id, device_id, epoch, secret }
+    }
+
+    /// Reads a credential; `None` if the text is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, secret) = text.strip_prefix("hsd_")?.split_at_checked(NAME_LENGTH)?;
+        let name: [u8; NAME_BYTES] = URL_SAFE_NO_PAD.decode(name).ok()?.try_into().ok()?;
+        let secret = URL_SAFE_NO_PAD.decode(secret.strip_prefix('_')?).ok()?.try_into().ok()?;
+        let uuid = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
+        Some(Self {
+            workspace_id: WorkspaceId(uuid(&name[..16])?),
+            device_id: DeviceId(uuid(&name[16..32])?),
+            epoch: u32::from_be_bytes(name[32..].try_into().ok()?),
+            secret,
+        })
+    }
+
+    /// The credential as it is given out, once.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        let mut name = Vec::with_capacity(NAME_BYTES);
+        name.extend(self.workspace_id.0.as_bytes());
+        name.extend(self.device_id.0.as_bytes());
+        name.extend(self.epoch.to_be_bytes());
+        format!("hsd_{}_{}", URL_SAFE_NO_PAD.encode(name), URL_SAFE_NO_PAD.encode(self.secret))
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash::of(self.secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(bytes: &mut [u8]) {
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::try_from(at * 7 % 256).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_is_shown() {
+        let key = ApiKey::new(counting, true);
+        assert!(key.short.starts_with("test"));
+        assert_eq!(ApiKey::parse(&key.reveal()), Some(key.clone()));
+        for bad in ["", "seam_", "seam_abc_def", &key.reveal()[1..], &format!("{}x", key.reveal())] {
+            assert_eq!(ApiKey::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_read_as_it_is_shown() {
+        let workspace = WorkspaceId(Uuid::from_u128(1));
+        let credential = DeviceCredential::new(counting, workspace, DeviceId(Uuid::from_u128(2)), 3);
+        let text = credential.reveal();
+        assert_eq!(DeviceCredential::parse(&text), Some(credential));
+        for bad in ["hsd_", &text[..text.len() - 1], &text.replace("hsd_", "hsx_"), "hsd_é", &format!("{text}A")] {
+            assert_eq!(DeviceCredential::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_code_has_128_bits_and_no_doubtful_letter() {
+        let code = new_code(counting);
+        assert!(is_code(&code));
+        assert!(!is_code(&code[1..]) && !is_code(&code.replace(&code[..1], "0")));
+    }
+}

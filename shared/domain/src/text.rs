@@ -1,0 +1,157 @@
+//! Rules for text that comes from outside.
+
+/// What a text may be: its length in characters, and which characters.
+#[derive(Clone, Copy, Debug)]
+pub struct TextRule {
+    /// The fewest characters.
+    pub min: usize,
+    /// The most characters.
+    pub max: usize,
+    /// The form it must have.
+    pub form: Form,
+}
+
+/// The form of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Anything a person may write on one line: no control characters.
+    Line,
+    /// As `Line`, and without any white space.
+    Word,
+    /// One e-mail address, in the plain form `local@domain`.
+    Email,
+    /// A telephone number with its country, E.164: `+` and 7 to 15 digits.
+    Mobile,
+    /// A number as a telephone system shows it: digits, `+`, `*`, `#`, and spacing.
+    Number,
+    /// Visible ASCII characters: identifiers, versions and tokens that programs make.
+    Ascii,
+}
+
+impl TextRule {
+    /// A rule of a form and a length.
+    #[must_use]
+    pub const fn new(form: Form, min: usize, max: usize) -> Self {
+        Self { min, max, form }
+    }
+
+    /// The text in the form in which it is kept (outer spaces gone, a mobile number without
+    /// spacing), or what is wrong with it: a stable code and a sentence.
+    ///
+    /// # Errors
+    /// `too_short`, `too_long`, `control_character` or `invalid_format`.
+    pub fn read(self, text: &str) -> Result<String, (&'static str, String)> {
+        if text.chars().any(char::is_control) {
+            return Err(("control_character", "must not hold control characters".into()));
+        }
+        let text = match self.form {
+            Form::Mobile => text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/')).collect(),
+            _ => text.trim().to_owned(),
+        };
+        let length = text.chars().count();
+        if length < self.min {
+            return Err(("too_short", format!("must have at least {} characters", self.min)));
+        }
+        if length > self.max {
+            return Err(("too_long", format!("must have at most {} characters", self.max)));
+        }
+        match self.form.fault(&text) {
+            Some(detail) => Err(("invalid_format", detail.to_owned())),
+            None => Ok(text),
+        }
+    }
+}
+
+impl Form {
+    fn fault(self, text: &str) -> Option<&'static str> {
+        let ok = match self {
+            Form::Line => !text.chars().any(is_invisible),
+            Form::Word => !text.chars().any(|c| c.is_whitespace() || is_invisible(c)),
+            Form::Email => is_email(text),
+            Form::Mobile => is_mobile(text),
+            Form::Number => text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c)),
+            Form::Ascii => text.chars().all(|c| c.is_ascii_graphic() || c == ' '),
+        };
+        (!ok).then_some(match self {
+            Form::Line => "must not hold invisible characters",
+            Form::Word => "must not hold spaces or invisible characters",
+            Form::Email => "must be an e-mail address such as anna@example.com",
+            Form::Mobile => "must be a number with its country such as +49 170 1234567",
+            Form::Number => "may hold digits, spaces and + * # - ( ) . / only",
+            Form::Ascii => "may hold ASCII letters, digits and signs only",
+        })
+    }
+}
+
+/// Characters that do not show, or that turn the direction of what follows: they would let one
+/// name pass for another.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+}
+
+fn is_email(text: &str) -> bool {
+    let Some((local, host)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let visible = |c: char| c.is_ascii_graphic() && !"\"(),:;<>@[\\]".contains(c);
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    (1..=64).contains(&local.len())
+        && local.chars().all(visible)
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && host.contains('.')
+        && host.split('.').all(label)
+}
+
+fn is_mobile(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.chars().all(|c| c.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(form: Form, text: &str) -> Result<String, &'static str> {
+        TextRule::new(form, 1, 40).read(text).map_err(|(code, _)| code)
+    }
+
+    #[test]
+    fn what_a_text_may_be() {
+        let cases = [
+            (Form::Line, " Zoë Ångström ", Ok("Zoë Ångström")),
+            (Form::Line, "a\u{0}b", Err("control_character")),
+            (Form::Line, "   ", Err("too_short")),
+            (Form::Line, &"x".repeat(41), Err("too_long")),
+            (Form::Line, "a\u{202E}b", Err("invalid_format")),
+            (Form::Word, "anna.b", Ok("anna.b")),
+            (Form::Word, "anna b", Err("invalid_format")),
+            (Form::Email, "anna+x@example.com", Ok("anna+x@example.com")),
+            (Form::Email, "anna@localhost", Err("invalid_format")),
+            (Form::Email, "a@b@example.com", Err("invalid_format")),
+            (Form::Email, "anna@-x.com", Err("invalid_format")),
+            (Form::Email, "a..b@example.com", Err("invalid_format")),
+            (Form::Mobile, "+49 (170) 123-4567", Ok("+491701234567")),
+            (Form::Mobile, "0170 1234567", Err("invalid_format")),
+            (Form::Mobile, "+01701234567", Err("invalid_format")),
+            (Form::Number, "*21# 4711", Ok("*21# 4711")),
+            (Form::Number, "x4711", Err("invalid_format")),
+            (Form::Ascii, "iPhone15,2", Ok("iPhone15,2")),
+            (Form::Ascii, "é", Err("invalid_format")),
+        ];
+        for (form, text, expected) in cases {
+            assert_eq!(read(form, text), expected.map(str::to_owned), "{form:?} {text:?}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! People who use the app.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::event::{Act, Event, EventType};
+use crate::ids::{DeviceId, InvitationId, UserId, WorkspaceId};
+use crate::input::Fields;
+use crate::refusal::Refusal;
+use crate::search;
+use crate::text::{Form, TextRule};
+use crate::words::words;
+
+/// A username: what a person is called in the systems around. Unique in its workspace, whatever
+/// its capitals and accents.
+pub const USERNAME: TextRule = TextRule::new(Form::Word, 1, 64);
+/// A first or a last name.
+pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
+/// An e-mail address: at most 254 characters (RFC 5321, 4.5.3.1.3, less its angle brackets).
+pub const EMAIL: TextRule = TextRule::new(Form::Email, 3, 254);
+/// A mobile number, E.164.
+pub const MOBILE: TextRule = TextRule::new(Form::Mobile, 8, 16);
+/// The number by which the telephone system knows the person.
+pub const NUMBER: TextRule = TextRule::new(Form::Number, 1, 32);
+
+words! {
+    /// Where a user stands; of several that hold, the strongest.
+    UserStatus {
+        /// Created or invited, and has never registered a device.
+        Inactive = "inactive",
+        /// Uses the app.
+        Active = "active",
+        /// An admin has stopped all of the user's devices.
+        Suspended = "suspended",
+        /// Too many wrong PINs, or locked from afar.
+        Locked = "locked",
+        /// Gone for good.
+        Deleted = "deleted",
+    }
+}
+
+/// A person who uses the app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Where.
+    pub workspace_id: WorkspaceId,
+    /// Who.
+    pub user_id: UserId,
+    /// Unique in the workspace.
+    pub username: String,
+    /// Given name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// Family name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    /// Where invitations go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// E.164.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mobile: Option<String>,
+    /// As the telephone system shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// When the user was made.
+    pub created_at: Time,
+    /// When the user's first device was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_at: Option<Time>,
+    /// Since when the user is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<Time>,
+    /// Since when the user is locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_at: Option<Time>,
+    /// When the user was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Time>,
+    /// When one of the user's devices was last seen; up to 15 minutes behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Time>,
+    /// The devices that the user holds: not the deleted ones. Never more than
+    /// [`crate::device::DEVICE_LIMIT`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub device_ids: BTreeSet<DeviceId>,
+    /// The newest invitation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation_id: Option<InvitationId>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// What a new user is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewUser {
+    /// See [`User::username`].
+    pub username: String,
+    /// See [`User::first_name`].
+    pub first_name: Option<String>,
+    /// See [`User::last_name`].
+    pub last_name: Option<String>,
+    /// See [`User::email`].
+    pub email: Option<String>,
+    /// See [`User::mobile`].
+    pub mobile: Option<String>,
+    /// See [`User::number`].
+    pub number: Option<String>,
+}
+
+impl NewUser {
+    /// Reads the fields of a new user.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+        let username = fields.required_text("username", USERNAME);
+        let first_name = fields.text("first_name", NAME);
+        let last_name = fields.text("last_name", NAME);
+        let email = fields.text("email", EMAIL);
+        let mobile = fields.text("mobile", MOBILE);
+        let number = fields.text("number", NUMBER);
+        fields.finish().map_err(Refusal::Invalid)?;
+        let username = username.ok_or(Refusal::field("username", "missing", "is required"))?;
+        Ok(Self { username, first_name, last_name, email, mobile, number })
+    }
+}
+
+impl User {
+    /// A new user.
+    #[must_use]
+    pub fn create(new: NewUser, user_id: UserId, act: &Act) -> (Self, Event) {
+        let user = Self {
+            workspace_id: act.workspace_id,
+            user_id,
+            username: new.username,
+            first_name: new.first_name,
+            last_name: new.last_name,
+            email: new.email,
+            mobile: new.mobile,
+            number: new.number,
+            created_at: act.at,
+            registered_at: None,
+            suspended_at: None,
+            locked_at: None,
+            deleted_at: None,
+            last_seen_at: None,
+            device_ids: BTreeSet::new(),
+            invitation_id: None,
+            version: 1,
+        };
+        let event = act.event(EventType::UserCreated).about_user(user_id);
+        (user, event)
+    }
+
+    /// Where the user stands.
+    #[must_use]
+    pub fn status(&self) -> UserStatus {
+        if self.deleted_at.is_some() {
+            UserStatus::Deleted
+        } else if self.locked_at.is_some() {
+            UserStatus::Locked
+        } else if self.suspended_at.is_some() {
+            UserStatus::Suspended
+        } else if self.registered_at.is_some() {
+            UserStatus::Active
+        } else {
+            UserStatus::Inactive
+        }
+    }
+
+    /// Lets pass a user who may use the app.
+    ///
+    /// # Errors
+    /// `UserSuspended`, `UserLocked` or `UserDeleted`.
+    pub fn require_usable(&self) -> Result<(), Refusal> {
+        match self.status() {
+            UserStatus::Inactive | UserStatus::Active => Ok(()),
+            UserStatus::Suspended => Err(Refusal::UserSuspended),
+            UserStatus::Locked => Err(Refusal::UserLocked),
+            UserStatus::Deleted => Err(Refusal::UserDeleted),
+        }
+    }
+
+    /// What the user is called: the first and last name, or else the username.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        if names.is_empty() { self.username.clone() } else { names.join(" ") }
+    }
+
+    /// The words by which the user is found.
+    #[must_use]
+    pub fn search_words(&self) -> BTreeSet<String> {
+        let mobile = self.mobile.as_deref().map(|mobile| mobile.trim_start_matches('+'));
+        let texts = [
+            Some(self.username.as_str()),
+            self.last_name.as_deref(),
+            self.first_name.as_deref(),
+            mobile,
+            self.number.as_deref(),
+            self.email.as_deref(),
+        ];
+        search::words(texts.into_iter().flatten())
+    }
+}
+
+/// The form of a username in which it is unique.
+#[must_use]
+pub fn unique_username(username: &str) -> String {
+    search::fold(username)
+}

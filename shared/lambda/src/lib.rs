@@ -1,0 +1,16 @@
+//! HTTP and Lambda: requests, callers, replies, problems and logs.
+//!
+//! Invariant: this is the only crate that knows of HTTP, of API Gateway and of Lambda, and it
+//! knows nothing of AWS's stores. What it needs to look up, it asks of a trait of `domain`.
+
+pub mod caller;
+pub mod logging;
+pub mod problem;
+pub mod reply;
+pub mod request;
+mod token;
+
+pub use caller::{Call, Issuer, authenticate, device_credential};
+pub use reply::Reply;
+pub use request::{Moment, Request};
+pub use token::read_issuer_keys;

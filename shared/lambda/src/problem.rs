@@ -1,0 +1,115 @@
+//! How a failure is told: RFC 9457, `application/problem+json`.
+
+use domain::device::Device;
+use domain::refusal::{Failure, Refusal};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::reply::Reply;
+
+/// The status that stands for a refusal.
+#[must_use]
+pub fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Malformed(_) | Refusal::CursorInvalid => StatusCode::BAD_REQUEST,
+        Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Invalid(_) | Refusal::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::CredentialMissing
+        | Refusal::CredentialInvalid
+        | Refusal::CredentialExpired
+        | Refusal::CredentialRevoked
+        | Refusal::ReEnrol
+        | Refusal::CodeUnknown => StatusCode::UNAUTHORIZED,
+        Refusal::PermissionMissing(_)
+        | Refusal::PermissionNotHeld(_)
+        | Refusal::DeviceBlocked
+        | Refusal::UserSuspended
+        | Refusal::UserLocked => StatusCode::FORBIDDEN,
+        Refusal::NotFound(_) | Refusal::RouteNotFound => StatusCode::NOT_FOUND,
+        Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::CodeExpired | Refusal::CodeUsed | Refusal::CodeSuperseded => StatusCode::GONE,
+        Refusal::VersionMismatch => StatusCode::PRECONDITION_FAILED,
+        Refusal::DeviceLimitReached(_)
+        | Refusal::IdentifierHeld
+        | Refusal::DeviceDeleted
+        | Refusal::UserDeleted
+        | Refusal::EmailMissing
+        | Refusal::UsernameTaken
+        | Refusal::MemberExists
+        | Refusal::LastAdmin
+        | Refusal::AlreadyCreated(_) => StatusCode::CONFLICT,
+    }
+}
+
+/// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
+/// again: causes are for the log.
+#[must_use]
+pub fn reply(failure: &Failure, request_id: &str) -> Reply {
+    match failure {
+        Failure::Refused(refusal) => refused(refusal, request_id),
+        Failure::LostRace | Failure::Unavailable { .. } => {
+            let detail = "The service is busy; nothing is known to have changed. Try again.";
+            let reply = problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, request_id, json!({}));
+            reply.with(HeaderName::from_static("retry-after"), "1")
+        }
+        Failure::Internal { .. } => internal(request_id),
+    }
+}
+
+/// What a caller is told of a fault of ours.
+#[must_use]
+pub fn internal(request_id: &str) -> Reply {
+    let detail = "Something went wrong on our side.";
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail, request_id, json!({}))
+}
+
+fn refused(refusal: &Refusal, request_id: &str) -> Reply {
+    let more = match refusal {
+        Refusal::Invalid(faults) => json!({"errors": faults}),
+        Refusal::DeviceLimitReached(devices) => json!({"devices": devices.iter().map(held).collect::<Vec<_>>()}),
+        Refusal::AlreadyCreated(id) => json!({"id": id}),
+        Refusal::PermissionMissing(permission) | Refusal::PermissionNotHeld(permission) => {
+            json!({"permission": permission.as_str()})
+        }
+        _ => json!({}),
+    };
+    let status = status(refusal);
+    let reply = problem(status, &refusal.code(), &refusal.to_string(), request_id, more);
+    if status == StatusCode::UNAUTHORIZED {
+        return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
+    }
+    reply
+}
+
+/// What is told of a device that takes one of the places: enough to choose the one to delete.
+fn held(device: &Device) -> Value {
+    json!({
+        "device_id": device.device_id,
+        "display_name": device.display_name(),
+        "model_name": device.model_name,
+        "platform": device.platform,
+        "created_at": device.created_at,
+        "last_login_at": device.last_login_at,
+    })
+}
+
+fn problem(status: StatusCode, code: &str, detail: &str, request_id: &str, more: Value) -> Reply {
+    let mut body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "code": code,
+        "detail": detail,
+        "request_id": request_id,
+    });
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
+    let mut reply = Reply::json(status, &body);
+    for (name, value) in &mut reply.headers {
+        if name == "content-type" {
+            *value = HeaderValue::from_static("application/problem+json");
+        }
+    }
+    reply
+}

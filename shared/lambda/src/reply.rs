@@ -1,0 +1,82 @@
+//! Replies.
+
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+
+/// A reply.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Its body, which is always text.
+    pub body: String,
+}
+
+const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
+const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
+
+impl Reply {
+    /// A reply of JSON, that nobody keeps.
+    #[must_use]
+    pub fn json(status: StatusCode, body: &Value) -> Self {
+        Self::new(status, "application/json", body.to_string()).with(CACHE_CONTROL, "no-store")
+    }
+
+    /// A reply with 200 and JSON.
+    #[must_use]
+    pub fn ok(body: &Value) -> Self {
+        Self::json(StatusCode::OK, body)
+    }
+
+    /// A reply with 200 and one thing, with the thing's version as its `ETag`.
+    #[must_use]
+    pub fn thing(body: &Value, version: u64) -> Self {
+        Self::ok(body).versioned(version)
+    }
+
+    /// A page for a browser.
+    #[must_use]
+    pub fn page(status: StatusCode, html: String) -> Self {
+        Self::new(status, "text/html; charset=utf-8", html)
+    }
+
+    /// A reply of a media type.
+    #[must_use]
+    pub fn new(status: StatusCode, content_type: &'static str, body: String) -> Self {
+        Self { status, headers: vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))], body }
+    }
+
+    /// The reply with a version as its `ETag`.
+    #[must_use]
+    pub fn versioned(mut self, version: u64) -> Self {
+        if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+            self.headers.push((HeaderName::from_static("etag"), tag));
+        }
+        self
+    }
+
+    /// The reply with another header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// The reply as API Gateway takes it (payload format 2.0). Every reply names its request.
+    #[must_use]
+    pub fn into_event(self, request_id: &str) -> Value {
+        let mut headers = serde_json::Map::new();
+        for (name, value) in &self.headers {
+            headers.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());
+        }
+        headers.insert("x-request-id".to_owned(), request_id.into());
+        serde_json::json!({
+            "statusCode": self.status.as_u16(),
+            "headers": headers,
+            "body": self.body,
+            "isBase64Encoded": false,
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! A request as API Gateway hands it over: an HTTP API's event of payload format 2.0.
+//!
+//! The event is read here rather than through `lambda_http::Request`, whose conversion builds a
+//! URL from the caller's `Host` header and path and panics where that is none.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use domain::access::BODY_LIMIT;
+use domain::event::{Act, Actor};
+use domain::ids::timed_uuid;
+use domain::input::Fields;
+use domain::refusal::Refusal;
+use domain::secret::{Hash, Random};
+use domain::{EventId, Time, WorkspaceId};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A moment in which something is done: its time, and chance.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// When.
+    pub now: Time,
+    /// Chance.
+    pub random: Random,
+}
+
+impl Moment {
+    /// A moment.
+    #[must_use]
+    pub fn new(now: DateTime<Utc>, random: Random) -> Self {
+        Self { now: now.into(), random }
+    }
+
+    /// A new identifier that holds its time.
+    #[must_use]
+    pub fn draw(&self) -> Uuid {
+        let mut bytes = [0; 10];
+        (self.random)(&mut bytes);
+        timed_uuid(self.now, bytes)
+    }
+
+    /// A new event's identifier.
+    #[must_use]
+    pub fn event_id(&self) -> EventId {
+        EventId(self.draw())
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The operation that it is for.
+    pub operation: &'static str,
+    /// When it came.
+    pub moment: Moment,
+    /// API Gateway's identifier of it.
+    pub request_id: String,
+    /// Where it came from.
+    pub address: Option<String>,
+    /// Its method.
+    pub method: Method,
+    /// Its path.
+    pub raw_path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    parameters: Vec<(String, String)>,
+    raw_query: String,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// The reason, if it is not one of an HTTP API.
+    pub fn read(operation: &'static str, moment: Moment, event: Value) -> Result<Self, serde_json::Error> {
+        let event: ApiGatewayV2httpRequest = serde_json::from_value(event)?;
+        let body = match event.body {
+            None => Vec::new(),
+            Some(body) if event.is_base64_encoded => STANDARD.decode(body).unwrap_or_default(),
+            Some(body) => body.into_bytes(),
+        };
+        let context = event.request_context;
+        Ok(Self {
+            operation,
+            moment,
+            request_id: context.request_id.unwrap_or_default(),
+            address: context.http.source_ip,
+            method: context.http.method,
+            raw_path: event.raw_path.unwrap_or_default(),
+            headers: event.headers,
+            parameters: event.path_parameters.into_iter().collect(),
+            raw_query: event.raw_query_string.unwrap_or_default(),
+            body,
+        })
+    }
+
+    /// A part of the path, read as an identifier. What is none names nothing that exists.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn path_id<T>(
+        &self,
+        name: &str,
+        kind: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, Refusal> {
+        parse(self.path(name)).ok_or(Refusal::NotFound(kind))
+    }
+
+    /// A part of the path, decoded; empty if the route has none of that name.
+    #[must_use]
+    pub fn path(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// A header's text; `None` if it is not there or not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The query's parameters, decoded from its raw form: API Gateway's own reading joins repeated
+    /// ones by commas.
+    ///
+    /// # Errors
+    /// A fault of the query if it is not valid UTF-8 once decoded.
+    pub fn query_pairs(&self) -> Result<Vec<(String, String)>, Refusal> {
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            let decoded = percent_decode_str(&text).decode_utf8().map(String::from);
+            decoded.map_err(|_| Refusal::field("", "invalid_encoding", "the query is not valid UTF-8"))
+        };
+        let pairs = self.raw_query.split('&').filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                Ok((decode(name)?, decode(value)?))
+            })
+            .collect()
+    }
+
+    /// The query's parameters as fields.
+    ///
+    /// # Errors
+    /// See [`Request::query_pairs`].
+    pub fn query(&self) -> Result<Fields, Refusal> {
+        Ok(Fields::of_query(self.query_pairs()?))
+    }
+
+    /// The body as fields: a JSON object. An empty body is an empty object.
+    ///
+    /// # Errors
+    /// `TooLarge`; `Malformed` if it is not JSON; a fault if it is JSON but no object.
+    pub fn body(&self) -> Result<Fields, Refusal> {
+        self.check_size()?;
+        if self.body.is_empty() {
+            return Ok(Fields::of_json(serde_json::Map::new()));
+        }
+        let malformed = |e: serde_json::Error| {
+            Refusal::Malformed(format!("{} at line {} column {}", category(&e), e.line(), e.column()))
+        };
+        match serde_json::from_slice(&self.body).map_err(malformed)? {
+            Value::Object(fields) => Ok(Fields::of_json(fields)),
+            _ => Err(Refusal::field("", "wrong_type", "the body must be a JSON object")),
+        }
+    }
+
+    /// The body's hash, by which a repeated call is known.
+    #[must_use]
+    pub fn body_hash(&self) -> Hash {
+        Hash::of(&self.body)
+    }
+
+    /// Refuses a body that is larger than any operation takes.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn check_size(&self) -> Result<(), Refusal> {
+        if self.body.len() > BODY_LIMIT { Err(Refusal::TooLarge) } else { Ok(()) }
+    }
+
+    /// The act of someone in a workspace under this request.
+    #[must_use]
+    pub fn act(&self, workspace_id: WorkspaceId, actor: Actor) -> Act {
+        Act {
+            event_id: self.moment.event_id(),
+            workspace_id,
+            at: self.moment.now,
+            actor,
+            operation: self.operation,
+            request_id: self.request_id.clone(),
+            address: self.address.clone(),
+        }
+    }
+
+    /// Guards a change by the version that the caller has seen: `If-Match` with the `ETag` of a
+    /// reply. Without that header any version will do.
+    ///
+    /// # Errors
+    /// `VersionMismatch`.
+    pub fn check_version(&self, version: u64) -> Result<(), Refusal> {
+        let Some(wanted) = self.headers.get("if-match") else {
+            return Ok(());
+        };
+        let wanted = wanted.to_str().unwrap_or_default();
+        let matches = wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == format!("\"{version}\""));
+        if matches { Ok(()) } else { Err(Refusal::VersionMismatch) }
+    }
+}
+
+fn category(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Io => "it cannot be read",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Data => "there is a mistake",
+    }
+}

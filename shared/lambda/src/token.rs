@@ -1,0 +1,150 @@
+//! Access tokens of the OIDC issuer (RFC 9068, RFC 7519), signed by RS256 or ES256.
+
+use std::sync::Once;
+
+use domain::Time;
+use domain::access::{IssuerKey, IssuerKeys, KeyMaterial};
+use domain::refusal::Refusal;
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::Verifier;
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Validation};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::caller::Issuer;
+
+/// How far the issuer's clock may be from ours, in seconds.
+const LEEWAY: i64 = 60;
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    exp: i64,
+    #[serde(default)]
+    nbf: Option<i64>,
+    iss: String,
+    #[serde(default)]
+    aud: Value,
+    #[serde(default)]
+    client_id: Option<String>,
+}
+
+/// The subject of a token, if the token is the issuer's, meant for us, and valid now.
+///
+/// # Errors
+/// `CredentialExpired`, else `CredentialInvalid`.
+pub(crate) fn verify(token: &str, issuer: &Issuer, keys: &IssuerKeys, now: Time) -> Result<String, Refusal> {
+    install_ring();
+    let invalid = |_| Refusal::CredentialInvalid;
+    let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+    let key = keys.keys.iter().find(|key| header.kid.as_deref() == Some(&key.kid));
+    let key = key.filter(|_| keys.issuer == issuer.url).ok_or(Refusal::CredentialInvalid)?;
+    let (algorithm, key) = decoding_key(&key.material).map_err(invalid)?;
+    let claims = jsonwebtoken::decode::<Claims>(token, &key, &signature_only(algorithm)).map_err(invalid)?.claims;
+    check(&claims, issuer, now)?;
+    Ok(claims.sub)
+}
+
+/// The library would read the clock for the times; they are checked here instead, against the
+/// request's own time.
+fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    validation
+}
+
+fn check(claims: &Claims, issuer: &Issuer, now: Time) -> Result<(), Refusal> {
+    let meant_for_us = match &claims.aud {
+        Value::String(audience) => *audience == issuer.audience,
+        Value::Array(audiences) => audiences.iter().any(|audience| audience.as_str() == Some(&issuer.audience)),
+        _ => false,
+    } || claims.client_id.as_deref() == Some(&issuer.audience);
+    if claims.iss != issuer.url || !meant_for_us || claims.nbf.is_some_and(|from| from > now.seconds() + LEEWAY) {
+        return Err(Refusal::CredentialInvalid);
+    }
+    if claims.exp <= now.seconds() - LEEWAY {
+        return Err(Refusal::CredentialExpired);
+    }
+    Ok(())
+}
+
+fn decoding_key(material: &KeyMaterial) -> Result<(Algorithm, DecodingKey), Error> {
+    match material {
+        KeyMaterial::Rsa { n, e } => Ok((Algorithm::RS256, DecodingKey::from_rsa_components(n, e)?)),
+        KeyMaterial::Ec { x, y } => Ok((Algorithm::ES256, DecodingKey::from_ec_components(x, y)?)),
+    }
+}
+
+/// Lets the library verify by `ring`, which is there for TLS already, rather than bring a second
+/// implementation of RSA and of the curves.
+fn install_ring() {
+    static INSTALLED: Once = Once::new();
+    static PROVIDER: CryptoProvider = CryptoProvider {
+        signer_factory: no_signer,
+        verifier_factory: ring_verifier,
+        key_utils: KeyUtils::new_unimplemented(),
+    };
+    INSTALLED.call_once(|| {
+        // Another provider that the process had chosen before serves as well.
+        let _chosen_before = PROVIDER.install_default();
+    });
+}
+
+fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
+    Err(ErrorKind::InvalidAlgorithm.into())
+}
+
+fn ring_verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone() }))
+}
+
+struct RingVerifier {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl Verifier<Vec<u8>> for RingVerifier {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), jsonwebtoken::signature::Error> {
+        let result = match (self.algorithm, self.key.kind()) {
+            (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            }
+            (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
+            }
+            _ => Err(ring::error::Unspecified),
+        };
+        result.map_err(|_| jsonwebtoken::signature::Error::new())
+    }
+}
+
+impl JwtVerifier for RingVerifier {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+/// The keys of a key set (RFC 7517) that access tokens can be verified by: RSA keys, and EC keys on
+/// P-256, that have a name and are not meant for encryption. Others are passed over.
+#[must_use]
+pub fn read_issuer_keys(set: &Value) -> Vec<IssuerKey> {
+    let keys = set.get("keys").and_then(Value::as_array);
+    keys.into_iter().flatten().filter_map(issuer_key).collect()
+}
+
+fn issuer_key(key: &Value) -> Option<IssuerKey> {
+    let text = |name: &str| key.get(name)?.as_str().map(str::to_owned);
+    if text("use").is_some_and(|purpose| purpose != "sig") {
+        return None;
+    }
+    let material = match text("kty")?.as_str() {
+        "RSA" => KeyMaterial::Rsa { n: text("n")?, e: text("e")? },
+        "EC" if text("crv")? == "P-256" => KeyMaterial::Ec { x: text("x")?, y: text("y")? },
+        _ => return None,
+    };
+    Some(IssuerKey { kid: text("kid")?, material })
+}
