@@ -100,7 +100,7 @@ pub static OPERATIONS: &[Operation] = &[
     of("republish-events", Entry::Internal(|w, r| Box::pin(async move { triggers::republish_events::handle(w.table()?, w.topic()?, r).await }))),
     of("notify-device", Entry::Internal(|w, r| Box::pin(async move { triggers::notify_device::handle(w.table()?, w.pusher(), r).await }))),
     of("send-message", Entry::Internal(|w, r| Box::pin(async move { triggers::send_message::handle(w.table()?, w.mailer()?, w.public_url()?, r).await }))),
-    of("record-feedback", Entry::Internal(|w, r| Box::pin(async move { triggers::record_feedback::handle(w.table()?, r).await }))),
+    of("record-feedback", Entry::Internal(|w, r| Box::pin(async move { triggers::record_feedback::handle(w.table()?, w.pusher(), r).await }))),
     of("run-due", Entry::Internal(|w, r| Box::pin(async move { triggers::run_due::handle(w.table()?, w.pusher(), r).await }))),
     of("purge-deleted", Entry::Internal(|w, r| Box::pin(async move { triggers::purge_deleted::handle(w.table()?, w.pusher(), r).await }))),
     of("refresh-issuer-keys", Entry::Internal(|w, r| Box::pin(async move { triggers::refresh_issuer_keys::handle(w.table()?, w.settings.issuer.as_ref(), r).await }))),

@@ -1,6 +1,6 @@
 //! What SES and SNS report: whether messages arrived, and whether pushes still do.
 
-use aws::{Commit, Devices, Invitations, PushTokens};
+use aws::{Commit, Devices, Endpoints, Invitations, PushError, PushTokens};
 use domain::invitation::{Delivery, DeliveryState, delivered};
 use domain::push::{PushReason, reported};
 use domain::refusal::Failure;
@@ -16,6 +16,7 @@ use crate::triggers::Run;
 /// `Unavailable`: Lambda tries again.
 pub async fn handle(
     store: &(impl Devices + PushTokens + Invitations),
+    endpoints: &impl Endpoints,
     run: Run,
 ) -> Result<Value, Failure> {
     for record in run.records() {
@@ -26,7 +27,7 @@ pub async fn handle(
         if let Some(mail) = MailReport::read(&report, run.moment.now) {
             attempts(store, || of_mail(store, &run, &mail)).await?;
         } else if let Some(push) = PushReport::read(&report, run.moment.now) {
-            of_push(store, &run, &push).await?;
+            of_push(store, endpoints, &run, &push).await?;
         }
     }
     Ok(json!({}))
@@ -73,21 +74,29 @@ async fn of_mail(store: &impl Invitations, run: &Run, report: &MailReport) -> Re
 /// A report of a platform application ("Mobile app events", Amazon SNS Developer Guide).
 struct PushReport {
     endpoint: String,
-    reason: PushReason,
+    news: PushNews,
     at: Time,
 }
 
+/// What a platform application reports.
+#[derive(Clone, Copy)]
+enum PushNews {
+    /// A push could not be delivered, and no other will be.
+    Failed,
+    /// Something about the endpoint changed, by the push service's word or by our own doing. The
+    /// report does not say what.
+    Updated,
+}
+
 impl PushReport {
-    /// That an endpoint was updated also tells of our own updates: only the ones that leave it
-    /// disabled are news.
     fn read(report: &Value, now: Time) -> Option<Self> {
-        let reason = match report["EventType"].as_str()? {
-            "DeliveryFailure" if is_permanent(report) => PushReason::DeliveryFailed,
-            "EndpointUpdated" if report["EndpointAttributes"]["Enabled"] == "false" => PushReason::EndpointDisabled,
+        let news = match report["EventType"].as_str()? {
+            "DeliveryFailure" if is_permanent(report) => PushNews::Failed,
+            "EndpointUpdated" => PushNews::Updated,
             _ => return None,
         };
         let at = report["Time"].as_str().and_then(Time::parse).unwrap_or(now);
-        Some(Self { endpoint: report["EndpointArn"].as_str()?.to_owned(), reason, at })
+        Some(Self { endpoint: report["EndpointArn"].as_str()?.to_owned(), news, at })
     }
 }
 
@@ -97,15 +106,37 @@ fn is_permanent(report: &Value) -> bool {
     matches!(kind, "InvalidPlatformToken" | "PlatformTokenDisassociated" | "EndpointDisabled" | "InvalidPlatformName")
 }
 
+/// What a report means for the devices that hold the endpoint.
+async fn reason(endpoints: &impl Endpoints, report: &PushReport) -> Result<PushReason, Failure> {
+    match report.news {
+        PushNews::Failed => Ok(PushReason::DeliveryFailed),
+        PushNews::Updated => match endpoints.enabled(&report.endpoint).await {
+            Ok(true) => Ok(PushReason::EndpointReady),
+            Ok(false) | Err(PushError::Gone) => Ok(PushReason::EndpointDisabled),
+            Err(error) => Err(Failure::unavailable("SNS", error)),
+        },
+    }
+}
+
 /// A report goes to every device that holds the endpoint: the phone may be in two workspaces.
-async fn of_push(store: &(impl Devices + PushTokens), run: &Run, report: &PushReport) -> Result<(), Failure> {
-    for (workspace, id) in store.endpoint_holders(&report.endpoint).await? {
+async fn of_push(
+    store: &(impl Devices + PushTokens),
+    endpoints: &impl Endpoints,
+    run: &Run,
+    report: &PushReport,
+) -> Result<(), Failure> {
+    let holders = store.endpoint_holders(&report.endpoint).await?;
+    if holders.is_empty() {
+        return Ok(());
+    }
+    let reason = reason(endpoints, report).await?;
+    for (workspace, id) in holders {
         attempts(store, || async {
             let Some(before) = store.device(workspace, id).await? else {
                 return Ok(());
             };
             let act = run.act(workspace);
-            match reported(&before, &report.endpoint, report.at, report.reason, &act) {
+            match reported(&before, &report.endpoint, report.at, reason, &act) {
                 Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
                 None => Ok(()),
             }

@@ -162,6 +162,19 @@ impl Driver {
         Ok(())
     }
 
+    /// When the next thing is to be tried that waits for its time; nothing if nothing waits.
+    #[must_use]
+    pub fn next_due(&self) -> Option<DateTime<Utc>> {
+        let state = self.state();
+        let runs = state.runs.iter().map(|run| run.due);
+        let streams =
+            state.streams.values().filter(|position| !position.read.is_empty()).filter_map(|position| position.due);
+        let queues = self
+            .triggers(|function| &function.queues)
+            .filter_map(|(_, trigger)| state.queues.next_visible(&trigger.queue_arn));
+        runs.chain(streams).chain(queues).min()
+    }
+
     /// Moves things on, promptly, and runs the schedules, until it is dropped.
     pub async fn run(&self) {
         let functions = self.template.functions.iter();

@@ -96,6 +96,12 @@ impl Queues {
         self.0.get(arn).map(|queue| queue.messages.iter().cloned().collect()).unwrap_or_default()
     }
 
+    /// When the next message of a queue may be seen; nothing for an empty queue.
+    #[must_use]
+    pub fn next_visible(&self, arn: &str) -> Option<DateTime<Utc>> {
+        self.0.get(arn)?.messages.iter().map(|message| message.visible_at).min()
+    }
+
     /// The queue of a name.
     #[must_use]
     pub fn arn(&self, name: &str) -> Option<&str> {

@@ -14,6 +14,7 @@ use aws::Connection;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use dynoxide::Database;
 use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::list_tables::ListTablesRequest;
@@ -85,8 +86,8 @@ impl Default for StackOptions {
 /// The time of this machine's clock.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the boundary: everything else is given the time")]
-pub fn system_time() -> chrono::DateTime<chrono::Utc> {
-    chrono::Utc::now()
+pub fn system_time() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// The system, running. It ends when this is dropped.
@@ -213,6 +214,20 @@ impl Stack {
     /// When the table's stream gets nowhere.
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
         self.driver.drain(retry).await
+    }
+
+    /// Moves on whatever is to be done, setting the clock to each next attempt, until nothing is left or waits:
+    /// all retries happen, at the times at which they would, without the waiting.
+    ///
+    /// # Errors
+    /// When the table's stream gets nowhere.
+    pub async fn settle(&self, set_clock: impl Fn(DateTime<Utc>)) -> Result<(), StreamBlocked> {
+        self.drain(Retry::WhenDue).await?;
+        while let Some(due) = self.driver.next_due() {
+            set_clock(due);
+            self.drain(Retry::WhenDue).await?;
+        }
+        Ok(())
     }
 
     /// Runs a scheduled operation once.

@@ -43,6 +43,9 @@ pub trait Endpoints: Sync {
     /// The endpoint of a token: a new one, or the one that SNS has for it, enabled.
     fn endpoint(&self, application: &str, token: &str) -> impl Future<Output = Result<String, PushError>> + Send;
 
+    /// Whether SNS still sends to an endpoint.
+    fn enabled(&self, endpoint: &str) -> impl Future<Output = Result<bool, PushError>> + Send;
+
     /// Removes an endpoint; one that is gone already is removed.
     fn remove(&self, endpoint: &str) -> impl Future<Output = Result<(), PushError>> + Send;
 
@@ -65,10 +68,15 @@ impl Pusher {
         Self { client: clients.sns.clone(), ios, android }
     }
 
-    async fn enable(&self, endpoint: &str, token: &str) -> Result<(), PushError> {
+    async fn attributes(&self, endpoint: &str) -> Result<HashMap<String, String>, PushError> {
         let get = self.client.get_endpoint_attributes().endpoint_arn(endpoint);
-        let attributes = get.send().await.map_err(push_error)?.attributes.unwrap_or_default();
-        let is = |name: &str, value: &str| attributes.get(name).is_some_and(|actual| actual == value);
+        Ok(get.send().await.map_err(push_error)?.attributes.unwrap_or_default())
+    }
+
+    async fn enable(&self, endpoint: &str, token: &str) -> Result<(), PushError> {
+        let attributes = self.attributes(endpoint).await?;
+        let is = |name: &str, value: &str| attributes.get(name).is_some_and(|actual| actual.eq_ignore_ascii_case(value));
+        // SNS gives Apple's tokens back in lower case, so capitals do not tell tokens apart here.
         if is("Token", token) && is("Enabled", "true") {
             return Ok(());
         }
@@ -96,6 +104,10 @@ impl Endpoints for Pusher {
         // SNS answers with an endpoint that it has for the token even if that one is disabled.
         self.enable(&endpoint, token).await?;
         Ok(endpoint)
+    }
+
+    async fn enabled(&self, endpoint: &str) -> Result<bool, PushError> {
+        Ok(self.attributes(endpoint).await?.get("Enabled").is_some_and(|enabled| enabled == "true"))
     }
 
     async fn remove(&self, endpoint: &str) -> Result<(), PushError> {
@@ -153,8 +165,12 @@ fn push_error<E>(error: SdkError<E>) -> PushError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    let service = error.as_service_error();
+    let code = service.and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    let message = service.and_then(ProvideErrorMetadata::message).unwrap_or_default();
     match code {
+        // What SNS says when a push is sent to an endpoint that is not there.
+        "InvalidParameter" | "InvalidParameterException" if message.contains("No endpoint found") => PushError::Gone,
         "EndpointDisabled" | "EndpointDisabledException" => PushError::Disabled,
         "NotFound" | "NotFoundException" => PushError::Gone,
         "InvalidParameter"

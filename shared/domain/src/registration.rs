@@ -171,10 +171,13 @@ pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &A
             Err(Refused { refusal: Refusal::IdentifierHeld, event: Some(event) })
         }
         (None, _) => {
-            found.invitation.require_open(act.at)?;
-            if found.user.device_ids.len() >= DEVICE_LIMIT {
+            // Of a code that is used up by a user who is at the limit, the limit is the news.
+            let usable = found.invitation.require_open(act.at);
+            let at_limit = found.user.device_ids.len() >= DEVICE_LIMIT;
+            if at_limit && matches!(usable, Ok(()) | Err(Refusal::CodeUsed)) {
                 return Err(Refusal::DeviceLimitReached(found.held.clone()).into());
             }
+            usable?;
             Ok(enrol(found, application, drawn, act))
         }
     }

@@ -1,1 +1,8 @@
-//! placeholder
+//! What tests are made of: the system in process with a clock of its own, fixtures, fault
+//! injection, and the suite that every store must pass. Never shipped.
+
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends where its ground gives way")]
+
+pub mod bench;
+
+pub use bench::{Answer, Bench, Tenant};

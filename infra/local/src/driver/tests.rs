@@ -220,6 +220,7 @@ async fn an_asynchronous_run_is_tried_three_times_and_kept() {
     bench.publish("push", "a");
     bench.driver.drain(Retry::WhenDue).await.unwrap();
     assert_eq!(bench.runs().len(), 1);
+    assert_eq!(bench.driver.next_due(), DateTime::from_timestamp(1_800_000_060, 0));
     *bench.seconds.lock().unwrap() = 60;
     bench.driver.drain(Retry::WhenDue).await.unwrap();
     assert_eq!((bench.runs().len(), bench.driver.dead_letters().len()), (2, 0));

@@ -1,0 +1,214 @@
+//! The system in process, moved on by hand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use http::{HeaderMap, Method, Request, StatusCode};
+use local::queue::Retry;
+use local::operations::Adjust;
+use local::stack::{Stack, StackOptions};
+use serde_json::{Value, json};
+
+/// The system, with a clock that stands until it is moved.
+pub struct Bench {
+    /// The system.
+    pub stack: Stack,
+    clock: Arc<Mutex<DateTime<Utc>>>,
+}
+
+/// A workspace and its first key, which may do everything.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// The workspace.
+    pub workspace_id: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// An answer of the API.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as text.
+    pub text: String,
+    /// Its body as JSON; `null` if it is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The answer, if it has this status.
+    #[must_use]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    /// The stable code of a problem.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// A text of the body.
+    #[must_use]
+    pub fn get(&self, field: &str) -> String {
+        self.body[field].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// When every bench begins.
+pub const START: &str = "2026-11-23T08:00:00Z";
+
+impl Bench {
+    /// The system, in memory.
+    pub async fn start() -> Self {
+        Self::start_with(None, BTreeMap::new()).await
+    }
+
+    /// The system, with its operations' connections adjusted and other parameters of the template.
+    pub async fn start_with(adjust: Option<Adjust>, parameters: BTreeMap<String, String>) -> Self {
+        let start = START.parse().expect("START is a date and time");
+        let clock = Arc::new(Mutex::new(start));
+        let reader = Arc::clone(&clock);
+        let now = Arc::new(move || *reader.lock().expect("nobody panics holding the clock"));
+        let options = StackOptions { now, adjust, parameters, ..StackOptions::default() };
+        Self { stack: Stack::start(options).await.expect("the system starts"), clock }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        *self.clock.lock().expect("nobody panics holding the clock")
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        *self.clock.lock().expect("nobody panics holding the clock") += by;
+    }
+
+    /// Sets the clock.
+    pub fn set_clock(&self, to: DateTime<Utc>) {
+        *self.clock.lock().expect("nobody panics holding the clock") = to;
+    }
+
+    /// Lets everything happen that is to happen now, retries included.
+    pub async fn drain(&self) {
+        self.stack.drain(Retry::Now).await.expect("the stream moves on");
+    }
+
+    /// A new workspace.
+    pub async fn tenant(&self, name: &str) -> Tenant {
+        let made = self.stack.invoke("create-workspace", json!({"name": name})).await.expect("a workspace is made");
+        let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
+        Tenant { workspace_id: text("workspace_id"), key: text("key") }
+    }
+
+    /// A request as it stands.
+    pub async fn send(&self, request: Request<Vec<u8>>) -> Answer {
+        let response = self.stack.http(request.map(Into::into)).await;
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        Answer { status: parts.status, headers: parts.headers, text, body }
+    }
+
+    /// A request with a credential and a JSON body, each if there is one.
+    pub async fn call(&self, method: Method, path: &str, credential: Option<&str>, body: Option<&Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(credential) = credential {
+            request = request.header("authorization", format!("Bearer {credential}"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.send(request.body(body.into_bytes()).expect("the request is one")).await
+    }
+
+    /// A GET with a key.
+    pub async fn get(&self, path: &str, key: &str) -> Answer {
+        self.call(Method::GET, path, Some(key), None).await
+    }
+
+    /// A POST with a key.
+    pub async fn post(&self, path: &str, key: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(key), Some(&body)).await
+    }
+
+    /// A DELETE with a key.
+    pub async fn delete(&self, path: &str, key: &str) -> Answer {
+        self.call(Method::DELETE, path, Some(key), None).await
+    }
+
+    /// A new user with an e-mail address, and their identifier.
+    pub async fn user(&self, tenant: &Tenant, username: &str) -> String {
+        let body = json!({
+            "username": username,
+            "first_name": "Ada",
+            "last_name": "Adler",
+            "email": format!("{username}@example.com"),
+            "mobile": "+491701234567",
+            "number": "4711",
+        });
+        self.post("/users", &tenant.key, body).await.expect(201).get("user_id")
+    }
+
+    /// An invitation good for so many devices, and its code out of the e-mail.
+    pub async fn invite(&self, tenant: &Tenant, user: &str, devices: u32) -> String {
+        let body = json!({"channel": "email", "devices": devices});
+        let _invitation = self.post(&format!("/users/{user}/invite"), &tenant.key, body).await.expect(202);
+        self.drain().await;
+        self.newest_code().expect("an e-mail with a code was sent")
+    }
+
+    /// The code in the newest e-mail.
+    #[must_use]
+    pub fn newest_code(&self) -> Option<String> {
+        let outbox = self.stack.messaging().outbox();
+        let mail = outbox.iter().find(|item| item.channel == local::messaging::Channel::Email)?;
+        let text = mail.text.clone()?;
+        let (_, rest) = text.split_once("/i/")?;
+        Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
+    }
+
+    /// What a phone with this identifier sends to register.
+    #[must_use]
+    pub fn application(code: &str, identifier: &str) -> Value {
+        json!({
+            "code": code,
+            "device_identifier": identifier,
+            "platform": "ios",
+            "model_name": "iPhone 17",
+            "os_version": "26.1",
+            "app_version": "4.2.0",
+            "push_token": format!("token-of-{identifier}"),
+        })
+    }
+
+    /// Registers a phone.
+    pub async fn register(&self, code: &str, identifier: &str) -> Answer {
+        self.call(Method::POST, "/devices", None, Some(&Self::application(code, identifier))).await
+    }
+
+    /// A new user's registered phone: the device's identifier and its credential.
+    pub async fn phone(&self, tenant: &Tenant, username: &str) -> (String, String) {
+        let user = self.user(tenant, username).await;
+        let code = self.invite(tenant, &user, 1).await;
+        let answer = self.register(&code, &format!("{username}-phone")).await.expect(201);
+        let device = answer.body["device"]["device_id"].as_str().unwrap_or_default().to_owned();
+        (device, answer.get("credential"))
+    }
+
+    /// A check-in with nothing new.
+    pub async fn check_in(&self, credential: &str) -> Answer {
+        self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&json!({}))).await
+    }
+
+    /// The types of a workspace's events, the oldest first.
+    pub async fn event_types(&self, tenant: &Tenant) -> Vec<String> {
+        let answer = self.get("/events?limit=100", &tenant.key).await.expect(200);
+        let items = answer.body["items"].as_array().cloned().unwrap_or_default();
+        items.iter().rev().filter_map(|event| event["event_type"].as_str().map(str::to_owned)).collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! A user never holds more than three devices, whoever comes at once.
+
+use futures::future::join_all;
+use serde_json::Value;
+use testkit::{Answer, Bench, Tenant};
+
+const AT_ONCE: usize = 64;
+
+async fn storm(bench: &Bench, code: &str, prefix: &str) -> Vec<Answer> {
+    join_all((0..AT_ONCE).map(|n| {
+        let identifier = format!("{prefix}-{n}");
+        async move { bench.register(code, &identifier).await }
+    }))
+    .await
+}
+
+async fn held(bench: &Bench, tenant: &Tenant, user: &str) -> Vec<Value> {
+    let answer = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200);
+    answer.body["devices"].as_array().cloned().unwrap_or_default()
+}
+
+fn count(answers: &[Answer], status: u16) -> usize {
+    answers.iter().filter(|answer| answer.status.as_u16() == status).count()
+}
+
+async fn good_for_three(rounds: usize) {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Race").await;
+    for round in 0..rounds {
+        let user = bench.user(&tenant, &format!("three-{round}")).await;
+        let code = bench.invite(&tenant, &user, 1).await;
+        let _first = bench.register(&code, &format!("first-{round}")).await.expect(201);
+        let code = bench.invite(&tenant, &user, 3).await;
+        let answers = storm(&bench, &code, &format!("three-{round}")).await;
+        assert_eq!((count(&answers, 201), count(&answers, 409)), (2, 62), "round {round}");
+        for refused in answers.iter().filter(|answer| answer.status == 409) {
+            assert_eq!(refused.code(), "device_limit_reached");
+            assert_eq!(refused.body["devices"].as_array().map(Vec::len), Some(3));
+        }
+        assert_eq!(held(&bench, &tenant, &user).await.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn of_64_at_once_beside_one_device_exactly_two_come_in() {
+    good_for_three(10).await;
+}
+
+#[tokio::test]
+#[ignore = "a hundred rounds"]
+async fn of_64_at_once_beside_one_device_exactly_two_come_in_a_hundred_times() {
+    good_for_three(100).await;
+}
+
+async fn good_for_one(rounds: usize) {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Race").await;
+    for round in 0..rounds {
+        let user = bench.user(&tenant, &format!("one-{round}")).await;
+        let code = bench.invite(&tenant, &user, 1).await;
+        let answers = storm(&bench, &code, &format!("one-{round}")).await;
+        assert_eq!((count(&answers, 201), count(&answers, 410)), (1, 63), "round {round}");
+        assert_eq!(held(&bench, &tenant, &user).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn of_64_at_once_with_an_invitation_for_one_exactly_one_comes_in() {
+    good_for_one(10).await;
+}
+
+#[tokio::test]
+#[ignore = "a hundred rounds"]
+async fn of_64_at_once_with_an_invitation_for_one_exactly_one_comes_in_a_hundred_times() {
+    good_for_one(100).await;
+}
+
+/// Registrations and deletes at once: never more than three, and afterwards as many free slots as
+/// devices are missing.
+async fn under_deletes(rounds: usize) {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Race").await;
+    for round in 0..rounds {
+        let user = bench.user(&tenant, &format!("del-{round}")).await;
+        let code = bench.invite(&tenant, &user, 3).await;
+        let mut ids = Vec::new();
+        for n in 0..3 {
+            let answer = bench.register(&code, &format!("del-{round}-{n}")).await.expect(201);
+            ids.push(answer.body["device"]["device_id"].as_str().unwrap().to_owned());
+        }
+        let code = bench.invite(&tenant, &user, 3).await;
+        let deletes = join_all(ids.iter().map(|id| {
+            let path = format!("/devices/{id}");
+            let (bench, tenant) = (&bench, &tenant);
+            async move { bench.delete(&path, &tenant.key).await.expect(200) }
+        }));
+        let prefix = format!("new-{round}");
+        let (deleted, registered) = futures::join!(deletes, storm(&bench, &code, &prefix));
+        assert_eq!(deleted.len(), 3);
+        let came_in = count(&registered, 201);
+        assert!(came_in <= 3, "round {round}: {came_in} came in");
+        assert_eq!(held(&bench, &tenant, &user).await.len(), came_in);
+        // Every slot that is free can be taken.
+        let code = bench.invite(&tenant, &user, 3).await;
+        for n in came_in..3 {
+            let _fills = bench.register(&code, &format!("fill-{round}-{n}")).await.expect(201);
+        }
+        let full = bench.register(&code, &format!("over-{round}")).await.expect(409);
+        assert_eq!(full.code(), "device_limit_reached");
+    }
+}
+
+#[tokio::test]
+async fn under_deletes_there_are_never_more_than_three_and_no_slot_is_lost() {
+    under_deletes(10).await;
+}
+
+#[tokio::test]
+#[ignore = "a hundred rounds"]
+async fn under_deletes_there_are_never_more_than_three_and_no_slot_is_lost_a_hundred_times() {
+    under_deletes(100).await;
+}
+
+#[tokio::test]
+async fn a_phone_that_lost_its_answer_comes_again_without_another_use_of_the_code() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Repeat").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let first = bench.register(&code, "phone").await.expect(201);
+    let again = bench.register(&code, "phone").await.expect(201);
+    assert_eq!(first.body["device"]["device_id"], again.body["device"]["device_id"]);
+    assert_eq!(bench.check_in(&first.get("credential")).await.status, 401, "only the newer credential counts");
+    let _ok = bench.check_in(&again.get("credential")).await.expect(200);
+    let late = bench.register(&code, "phone").await;
+    assert_eq!((late.status.as_u16(), late.code()), (410, "code_used"), "after the first check-in it takes a fresh code");
+    let registered = bench.event_types(&tenant).await.into_iter().filter(|kind| kind == "device.registered").count();
+    assert_eq!(registered, 1);
+}
