@@ -1,6 +1,6 @@
 """Checks template.yaml as AWS would see it: transforms it offline, counts its resources, and reads every policy.
 
-Needs only `pip install cfn-lint` (which brings aws-sam-translator). Run from anywhere; exits 1 with what is wrong.
+Needs cfn-lint and aws-sam-translator. Run from anywhere; exits 1 with what is wrong.
 """
 
 import json
@@ -24,7 +24,7 @@ WILDCARDS = {
     ("PublishEventsRole", "dynamodb:ListStreams"): "a stream's label is the time of its making",
     **{
         (role, f"sns:{action}"): "SNS makes up the names of a platform application's endpoints"
-        for role in ("NotifyDeviceRole", "RunDueRole", "PurgeDeletedRole")
+        for role in ("NotifyDeviceRole", "RecordFeedbackRole", "RunDueRole", "PurgeDeletedRole")
         for action in (
             "CreatePlatformEndpoint",
             "GetEndpointAttributes",

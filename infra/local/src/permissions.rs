@@ -360,4 +360,24 @@ mod tests {
         let call = Call { target: Some("DynamoDB_20120810.DeleteTable"), path: "/", body: b"{}" };
         assert!(needs(call, &Place::default()).unwrap_err().contains("DeleteTable"));
     }
+
+    #[test]
+    fn a_role_allows_what_lambda_does_for_the_triggers_of_its_function() {
+        let given = [("PublicUrl", "http://x"), ("SenderAddress", "a@b.example")];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let template = crate::template::Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap();
+        for function in template.functions {
+            let mut needs = Vec::new();
+            for stream in &function.streams {
+                let of_stream = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"];
+                needs.extend(of_stream.map(|action| need(&format!("dynamodb:{action}"), &stream.stream_arn)));
+            }
+            for queue in &function.queues {
+                let of_queue = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"];
+                needs.extend(of_queue.map(|action| need(&format!("sqs:{action}"), &queue.queue_arn)));
+            }
+            needs.extend(function.dead_letters.iter().map(|arn| need("sqs:SendMessage", arn)));
+            assert_eq!(allowed(&function.statements, &needs), Ok(()), "{}", function.operation);
+        }
+    }
 }
