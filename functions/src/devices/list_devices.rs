@@ -7,7 +7,7 @@ use aws::{Devices, Users};
 use domain::UserId;
 use domain::input::Fields;
 use domain::refusal::Failure;
-use domain::search::{QUERY, Query};
+use domain::search::Query;
 use lambda::{Call, Reply};
 
 use crate::paging::Paging;
@@ -18,10 +18,11 @@ use crate::views;
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
 pub async fn handle(store: &(impl Devices + Users), call: Call) -> Result<Reply, Failure> {
-    let (paging, (mut filter, search)) = Paging::read(&call, |fields| (read(fields), fields.text("search", QUERY)))?;
-    filter.search = search.as_deref().map(Query::parse).transpose()?;
+    let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
-    let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
+    let mut page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
+    // The devices of a user are found by the user alone, who may be another workspace's.
+    page.items.retain(|device| device.workspace_id == call.workspace());
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
     let users = store.users(call.workspace(), &ids).await?;
     Ok(paging.reply(&page, |device| {
@@ -39,6 +40,6 @@ fn read(fields: &mut Fields) -> DeviceFilter {
         push_in_use: fields.boolean("push_in_use"),
         pending_command: fields.boolean("pending_command"),
         last_login_before: fields.time("last_login_before"),
-        search: None,
+        search: Query::read(fields),
     }
 }

@@ -2,8 +2,9 @@
 
 use aws::Users;
 use aws::stores::UserFilter;
+use domain::input::Fields;
 use domain::refusal::Failure;
-use domain::search::{QUERY, Query};
+use domain::search::Query;
 use lambda::{Call, Reply};
 
 use crate::paging::Paging;
@@ -14,9 +15,8 @@ use crate::views;
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
 pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
-    let (paging, (status, search)) =
-        Paging::read(&call, |fields| (fields.word("status"), fields.text("search", QUERY)))?;
-    let filter = UserFilter { status, search: search.as_deref().map(Query::parse).transpose()? };
+    let read = |fields: &mut Fields| UserFilter { status: fields.word("status"), search: Query::read(fields) };
+    let (paging, filter) = Paging::read(&call, read)?;
     let page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
     Ok(paging.reply(&page, views::user))
 }

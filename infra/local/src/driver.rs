@@ -446,7 +446,7 @@ impl Driver {
         let name = format!("rule/{}-{operation}", self.place.stack);
         json!({
             "version": "0",
-            "id": uuid::Uuid::new_v4().to_string(),
+            "id": crate::random_id().to_string(),
             "detail-type": "Scheduled Event",
             "source": "aws.events",
             "account": self.place.account,

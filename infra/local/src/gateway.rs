@@ -216,7 +216,7 @@ fn own(status: StatusCode, message: &str) -> Response<Bytes> {
 
 /// As API Gateway's: 15 characters and an equals sign.
 fn request_id() -> String {
-    let random = uuid::Uuid::new_v4();
+    let random = crate::random_id();
     let mut id: String = BASE64.encode(random.as_bytes()).replace(['+', '/'], "A").chars().take(15).collect();
     id.push('=');
     id

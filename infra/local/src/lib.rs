@@ -28,5 +28,11 @@ pub use messaging::Now;
 /// Runs an operation with an event as Lambda would, and gives its reply or the text of its failure.
 pub type Invoke = Arc<dyn Fn(&str, Value) -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
 
+/// An identifier as AWS makes up its own.
+#[expect(clippy::disallowed_methods, reason = "none of ours: AWS's are random, and hold no time")]
+pub(crate) fn random_id() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
+}
+
 /// `template.yaml` as it was when this was built.
 pub const TEMPLATE: &str = include_str!("../../../template.yaml");

@@ -11,6 +11,9 @@ use local::stack::{Stack, StackOptions};
 use local::start_screen::{self, Workspace};
 use tracing_subscriber::EnvFilter;
 
+/// The local database warns of each condition that does not hold, which is how races are decided.
+const LOGGED: &str = "warn,dynoxide=error";
+
 /// Handset on this machine: its API with DynamoDB, SNS, SES and API Gateway, in one process.
 #[derive(Parser)]
 struct Arguments {
@@ -33,7 +36,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -57,7 +57,7 @@ impl Queues {
         attributes: BTreeMap<String, (String, String)>,
         now: DateTime<Utc>,
     ) {
-        let id = uuid::Uuid::new_v4().to_string();
+        let id = crate::random_id().to_string();
         let message = Message { id, body, attributes, sent_at: now, receives: 0, visible_at: now, in_flight: false };
         if let Some(queue) = self.0.get_mut(arn) {
             queue.messages.push_back(message);

@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 use crate::clock::Time;
 use crate::text::TextRule;
 
+/// The most faults that are told at once: more than an input made in good faith has, and few
+/// enough that the answer to any other stays far below the 6 MB that Lambda gives back.
+pub const FAULT_LIMIT: usize = 200;
+
 /// One thing that is wrong with an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
@@ -65,9 +69,12 @@ impl Fields {
         fields
     }
 
-    /// Notes a fault that the caller found by a rule of its own.
+    /// Notes a fault that the caller found by a rule of its own, if there are not
+    /// [`FAULT_LIMIT`] already.
     pub fn fault(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
-        self.faults.push(Fault::new(field, code, detail));
+        if self.faults.len() < FAULT_LIMIT {
+            self.faults.push(Fault::new(field, code, detail));
+        }
     }
 
     /// The faults found, if any.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::refusal::Refusal;
+use crate::input::Fields;
 use crate::text::{Form, TextRule};
 
 /// The most words that one thing is found by.
@@ -49,20 +49,25 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads what was typed.
-    ///
-    /// # Errors
-    /// A fault of the field `search` if it holds no letter or digit.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
+    /// Reads what was typed, from the field `search`.
+    pub fn read(fields: &mut Fields) -> Option<Self> {
+        let text = fields.text("search", QUERY)?;
+        let query = Self::parse(&text);
+        if query.is_none() {
+            fields.fault("search", "invalid_format", "must hold a letter or a digit");
+        }
+        query
+    }
+
+    /// Reads what was typed; `None` if it holds no letter or digit.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let mut prefixes = split(text);
         // The longest is looked up in the index, since it finds the fewest.
         prefixes.sort_by_key(|prefix| (usize::MAX - prefix.len(), prefix.clone()));
         prefixes.dedup();
         prefixes.truncate(WORD_LIMIT);
-        if prefixes.is_empty() {
-            return Err(Refusal::field("search", "invalid_format", "must hold a letter or a digit"));
-        }
-        Ok(Self { prefixes })
+        (!prefixes.is_empty()).then_some(Self { prefixes })
     }
 
     /// The prefix to look up in the index.
@@ -98,7 +103,7 @@ mod tests {
         for typed in ["oe", "zoe x", "hone15"] {
             assert!(!Query::parse(typed).unwrap().matches(&words), "{typed}");
         }
-        assert!(Query::parse(" -- ").is_err());
+        assert!(Query::parse(" -- ").is_none());
     }
 
     #[test]

@@ -83,11 +83,11 @@ impl Form {
     }
 }
 
-/// Characters that do not show, or that turn the direction of what follows: they would let one
-/// name pass for another.
+/// Characters that do not show, or that turn the direction of what follows (Unicode's property
+/// Bidi_Control): they would let one name pass for another.
 fn is_invisible(c: char) -> bool {
     matches!(c,
-        '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+        '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
 fn is_email(text: &str) -> bool {

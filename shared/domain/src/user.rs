@@ -16,6 +16,9 @@ use crate::words::words;
 /// A username: what a person is called in the systems around. Unique in its workspace, whatever
 /// its capitals and accents.
 pub const USERNAME: TextRule = TextRule::new(Form::Word, 1, 64);
+/// The most bytes of the form in which a username is unique. A single sign may stand for eighteen
+/// letters there (U+FDFA), and DynamoDB takes a partition key of 2048 bytes, prefix included.
+const UNIQUE_USERNAME_LIMIT: usize = 1024;
 /// A first or a last name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
 /// An e-mail address: at most 254 characters (RFC 5321, 4.5.3.1.3, less its angle brackets).
@@ -117,6 +120,9 @@ impl NewUser {
     /// Every fault of the fields.
     pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
         let username = fields.required_text("username", USERNAME);
+        if username.as_deref().is_some_and(|username| unique_username(username).len() > UNIQUE_USERNAME_LIMIT) {
+            fields.fault("username", "too_long", "holds signs that stand for too many letters");
+        }
         let first_name = fields.text("first_name", NAME);
         let last_name = fields.text("last_name", NAME);
         let email = fields.text("email", EMAIL);

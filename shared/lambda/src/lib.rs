@@ -4,6 +4,7 @@
 //! knows nothing of AWS's stores. What it needs to look up, it asks of a trait of `domain`.
 
 pub mod caller;
+mod json;
 pub mod logging;
 pub mod problem;
 pub mod reply;

@@ -19,6 +19,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::json;
+
 /// A moment in which something is done: its time, and chance.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -152,7 +154,8 @@ impl Request {
         Ok(Fields::of_query(self.query_pairs()?))
     }
 
-    /// The body as fields: a JSON object. An empty body is an empty object.
+    /// The body as fields: a JSON object, in which a name that stands twice is a fault. An empty
+    /// body is an empty object.
     ///
     /// # Errors
     /// `TooLarge`; `Malformed` if it is not JSON; a fault if it is JSON but no object.
@@ -164,10 +167,15 @@ impl Request {
         let malformed = |e: serde_json::Error| {
             Refusal::Malformed(format!("{} at line {} column {}", category(&e), e.line(), e.column()))
         };
-        match serde_json::from_slice(&self.body).map_err(malformed)? {
-            Value::Object(fields) => Ok(Fields::of_json(fields)),
-            _ => Err(Refusal::field("", "wrong_type", "the body must be a JSON object")),
+        let (value, repeated) = json::read(&self.body).map_err(malformed)?;
+        let Value::Object(fields) = value else {
+            return Err(Refusal::field("", "wrong_type", "the body must be a JSON object"));
+        };
+        let mut fields = Fields::of_json(fields);
+        for name in repeated {
+            fields.fault(&name, "repeated", "must be given once only");
         }
+        Ok(fields)
     }
 
     /// The body's hash, by which a repeated call is known.

@@ -4,5 +4,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends where its ground gives way")]
 
 pub mod bench;
+pub mod oidc;
+pub mod rows;
 
 pub use bench::{Answer, Bench, Tenant};

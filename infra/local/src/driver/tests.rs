@@ -254,7 +254,7 @@ async fn of_a_queue_only_what_failed_comes_again_and_then_dies() {
 
 #[tokio::test]
 async fn a_restart_goes_on_where_everything_was_done() {
-    let folder = std::env::temp_dir().join(format!("handset-driver-{}", uuid::Uuid::new_v4()));
+    let folder = std::env::temp_dir().join(format!("handset-driver-{}", crate::random_id()));
     std::fs::create_dir_all(&folder).unwrap();
     let first = bench(|_, _, _| nothing());
     let driver = Driver { kept: Some(folder.join("streams.json")), ..first.driver };

@@ -24,7 +24,7 @@ async fn get(api: Api<'_>, path: &str) -> Answer {
 async fn from_a_file_of_people_to_a_phone_that_is_in() {
     let (stack, key) = started(StackOptions::default()).await;
     let admin = Api::of(&stack).with(&key);
-    let file = std::env::temp_dir().join(format!("handset-people-{}.csv", uuid::Uuid::new_v4()));
+    let file = std::env::temp_dir().join(format!("handset-people-{}.csv", crate::random_id()));
     fs::write(&file, "Username,E-mail,First name\nada,ada@example.com,Ada\nbob,nonsense,Bob\n").unwrap();
 
     let first = people::import(admin, &file).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_right_that_the_template_does_not_give_is_missing_here() {
 
 #[tokio::test]
 async fn a_restart_finds_everything_again() {
-    let folder = std::env::temp_dir().join(format!("handset-data-{}", uuid::Uuid::new_v4()));
+    let folder = std::env::temp_dir().join(format!("handset-data-{}", crate::random_id()));
     let options = || StackOptions { data: Some(folder.clone()), port: Some(0), ..StackOptions::default() };
     let workspace = {
         let stack = Stack::start(options()).await.unwrap();

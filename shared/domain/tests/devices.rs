@@ -1,0 +1,195 @@
+//! What happens to a device once it is there.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use chrono::Duration;
+use common::{World, act, at};
+use domain::check_in::{CheckIn, Report, authenticate, check_in};
+use domain::device::{
+    CommandKind, Device, DeviceAccess, DeviceStatus, Edit, METADATA_KEYS, Metadata, PendingCommand, block, delete, edit,
+    purge, read_metadata, unblock,
+};
+use domain::event::EventType;
+use domain::invitation::{Delivery, DeliveryState, delivered, expire};
+use domain::push::{PushReason, endpoint_made, reported};
+use domain::refusal::Refusal;
+use domain::secret::DeviceCredential;
+use domain::user::UserStatus;
+use serde_json::{Value, json};
+
+fn device() -> Device {
+    World::new(1).register("phone", 0).unwrap().device.after
+}
+
+fn empty(device: &Device) -> Metadata {
+    Metadata { workspace_id: device.workspace_id, device_id: device.device_id, values: BTreeMap::new(), version: 1 }
+}
+
+#[test]
+fn blocking_twice_changes_nothing_and_makes_no_second_event() {
+    let (blocked, event) = block(&device(), Some("lost".to_owned()), &act(1)).unwrap().unwrap();
+    assert_eq!(blocked.access(), DeviceAccess::DeviceBlocked);
+    assert_eq!((event.event_type, event.private.reason), (EventType::DeviceBlocked, Some("lost".to_owned())));
+    assert_eq!(block(&blocked, Some("stolen".to_owned()), &act(2)), Ok(None));
+    let (unblocked, _) = unblock(&blocked, None, &act(3)).unwrap().unwrap();
+    assert_eq!(unblock(&unblocked, None, &act(4)), Ok(None));
+    assert_eq!(unblocked.access(), DeviceAccess::Allowed);
+}
+
+#[test]
+fn nothing_undoes_a_delete() {
+    let mut world = World::new(1);
+    let id = world.register("phone", 0).unwrap().device.after.device_id;
+    world.delete(id, 1);
+    let deleted = &world.devices[&id];
+    assert_eq!(deleted.access(), DeviceAccess::Deleted);
+    assert_eq!(block(deleted, None, &act(2)), Err(Refusal::DeviceDeleted));
+    assert_eq!(unblock(deleted, None, &act(2)), Err(Refusal::DeviceDeleted));
+    assert_eq!(edit(deleted, &empty(deleted), &Edit::default(), &act(2)), Err(Refusal::DeviceDeleted));
+    let claim = &world.claims["phone"];
+    assert_eq!(delete(deleted, &world.user, claim, Duration::days(1), &act(2)), None);
+    assert_eq!(check_in(deleted, &Report::default(), &act(2)), CheckIn::Shut);
+}
+
+#[test]
+fn a_device_is_purged_after_the_later_of_its_retention_and_its_last_command() {
+    let mut world = World::new(1);
+    let mut device = world.register("phone", 0).unwrap().device.after;
+    let purge_after = |device: &Device, world: &World| {
+        let claim = &world.claims["phone"];
+        delete(device, &world.user, claim, Duration::days(1), &act(0)).unwrap().device.deleted.unwrap().purge_after
+    };
+    let day = 24 * 60;
+    assert_eq!(purge_after(&device, &world), at(day));
+    device.commands = vec![PendingCommand {
+        command_id: "wipe".to_owned(),
+        kind: CommandKind::Wipe,
+        queued_at: at(0),
+        expires_at: at(40 * day),
+    }];
+    assert_eq!(purge_after(&device, &world), at(40 * day));
+
+    world.delete(device.device_id, 0);
+    let deleted = &world.devices[&device.device_id];
+    assert!(purge(deleted, &act(30 * day - 1)).is_none());
+    assert_eq!(purge(deleted, &act(30 * day)).unwrap().event_type, EventType::DevicePurged);
+}
+
+#[test]
+fn what_a_device_may_do_follows_from_its_own_state_and_then_from_its_users() {
+    let of = |status: UserStatus| Device { user_status: status, ..device() }.access();
+    assert_eq!(of(UserStatus::Inactive), DeviceAccess::Allowed);
+    assert_eq!(of(UserStatus::Active), DeviceAccess::Allowed);
+    assert_eq!(of(UserStatus::Suspended), DeviceAccess::UserSuspended);
+    assert_eq!(of(UserStatus::Locked), DeviceAccess::UserLocked);
+    assert_eq!(of(UserStatus::Deleted), DeviceAccess::Deleted);
+    let (blocked, _) = block(&device(), None, &act(1)).unwrap().unwrap();
+    let suspended = Device { user_status: UserStatus::Suspended, ..blocked };
+    assert_eq!(suspended.access(), DeviceAccess::DeviceBlocked);
+}
+
+#[test]
+fn how_a_device_is_doing() {
+    let now = at(0).plus(Duration::days(100));
+    let seen = |days: i64| Device { last_login_at: Some(now.minus(Duration::days(days))), ..device() };
+    assert_eq!(device().device_status(now), DeviceStatus::NeverSeen);
+    assert_eq!(seen(30).device_status(now), DeviceStatus::InUse);
+    assert_eq!(seen(31).device_status(now), DeviceStatus::Silent);
+}
+
+#[test]
+fn only_the_newest_credential_of_a_device_opens_it() {
+    fn zeros(bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+    fn ones(bytes: &mut [u8]) {
+        bytes.fill(1);
+    }
+    let mut device = device();
+    let credential = DeviceCredential::new(zeros, device.workspace_id, device.device_id, device.epoch);
+    device.credential_hash = credential.hash();
+    assert!(authenticate(Some(device.clone()), &credential).is_ok());
+    let forged = DeviceCredential::new(ones, device.workspace_id, device.device_id, device.epoch);
+    assert_eq!(authenticate(Some(device.clone()), &forged), Err(Refusal::CredentialInvalid));
+    assert_eq!(authenticate(None, &credential), Err(Refusal::CredentialInvalid));
+    let anew = Device { epoch: 2, ..device.clone() };
+    assert_eq!(authenticate(Some(anew), &credential), Err(Refusal::ReEnrol));
+    let replaced = Device { replaced: true, ..device };
+    assert_eq!(authenticate(Some(replaced), &credential), Err(Refusal::ReEnrol));
+}
+
+#[test]
+fn a_check_in_tells_what_is_new_and_names_a_token_without_showing_it() {
+    let report = Report {
+        os_version: Some("27.0".to_owned()),
+        app_version: Some("4.2.0".to_owned()),
+        push_token: Some("secret-token".to_owned()),
+    };
+    let CheckIn::Changed { device, token, event } = check_in(&device(), &report, &act(1)) else {
+        panic!("something changed");
+    };
+    assert_eq!((device.os_version.as_str(), token.as_deref()), ("27.0", Some("secret-token")));
+    assert_eq!(device.push.reason, PushReason::EndpointPending);
+    assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["os_version"]);
+    assert_eq!(event.changed_fields, ["push_token"]);
+    assert!(!serde_json::to_string(&event).unwrap().contains("secret-token"));
+}
+
+#[test]
+fn metadata_is_merged_key_by_key_within_its_bounds() {
+    let device = device();
+    let wanted = |value: Value| Edit { nickname: None, metadata: read_metadata(&value).unwrap() };
+    let set = wanted(json!({"site": "Bonn", "loaner": true}));
+    let (_, metadata, event) = edit(&device, &empty(&device), &set, &act(1)).unwrap().unwrap();
+    assert_eq!(event.changed_fields, ["custom_metadata"]);
+    assert_eq!(edit(&device, &metadata, &set, &act(2)), Ok(None));
+    let (_, metadata, _) = edit(&device, &metadata, &wanted(json!({"site": "", "loaner": null})), &act(3)).unwrap().unwrap();
+    assert!(metadata.values.is_empty());
+
+    let many: serde_json::Map<_, _> = (0..=METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
+    let too_many = edit(&device, &metadata, &wanted(Value::Object(many)), &act(4));
+    assert!(matches!(too_many, Err(Refusal::Invalid(faults)) if faults[0].code == "too_many"));
+
+    let bad = json!({"a.b": "x", "": "x", "n": 1, "o": {}, "l": "x".repeat(501), "c": "\u{0}"});
+    assert_eq!(read_metadata(&bad).unwrap_err().len(), 6);
+}
+
+#[test]
+fn a_report_about_another_endpoint_or_from_before_is_dropped() {
+    let (ready, _) = endpoint_made(&device(), "arn:new".to_owned(), &act(10)).unwrap();
+    assert_eq!(ready.push.reason, PushReason::EndpointReady);
+    assert!(endpoint_made(&ready, "arn:new".to_owned(), &act(11)).is_none());
+    let report = |endpoint: &str, minute| reported(&ready, endpoint, at(minute), PushReason::EndpointDisabled, &act(minute));
+    assert!(report("arn:old", 20).is_none());
+    assert!(report("arn:new", 9).is_none());
+    assert!(report("arn:new", 10).is_none());
+    let (disabled, event) = report("arn:new", 11).unwrap();
+    assert_eq!((disabled.push.reason, event.event_type), (PushReason::EndpointDisabled, EventType::DevicePushChanged));
+}
+
+#[test]
+fn news_of_a_message_is_taken_once_and_never_backwards() {
+    let invitation = common::invitation(&common::user(), 1);
+    let news = |state| Delivery { state, at: at(1), message_id: None, reason: None };
+    let (sent, _) = delivered(&invitation, news(DeliveryState::Sent), &act(1)).unwrap();
+    assert!(delivered(&sent, news(DeliveryState::Sent), &act(2)).is_none());
+    assert!(delivered(&sent, news(DeliveryState::Failed), &act(2)).is_none());
+    let (arrived, _) = delivered(&sent, news(DeliveryState::Delivered), &act(2)).unwrap();
+    let (bounced, event) = delivered(&arrived, news(DeliveryState::Bounced), &act(3)).unwrap();
+    assert_eq!(event.event_type, EventType::InvitationBounced);
+    assert!(delivered(&bounced, news(DeliveryState::Delivered), &act(4)).is_none());
+}
+
+#[test]
+fn an_invitation_expires_once_and_only_when_its_time_is_over() {
+    let invitation = common::invitation(&common::user(), 1);
+    let week = 7 * 24 * 60;
+    assert!(expire(&invitation, &act(week - 1)).is_none());
+    let (expired, event) = expire(&invitation, &act(week)).unwrap();
+    assert_eq!(event.event_type, EventType::InvitationExpired);
+    assert!(!expired.keeps_code() && expire(&expired, &act(week + 1)).is_none());
+}

@@ -1,0 +1,172 @@
+//! Who may register, and as what.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
+
+mod common;
+
+use common::{World, act, application, at, found};
+use domain::device::{self, DEVICE_LIMIT};
+use domain::event::EventType;
+use domain::refusal::Refusal;
+use domain::registration::{Drawn, register};
+use domain::{DeviceId, UserId};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn drawn() -> Drawn {
+    Drawn { device_id: DeviceId(Uuid::from_u128(77)) }
+}
+
+#[test]
+fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
+    let registration = register(&found(1), &application("phone"), &drawn(), &act(1)).unwrap();
+    assert_eq!(registration.user.after.status(), domain::user::UserStatus::Active);
+    assert_eq!(registration.device.after.user_status, domain::user::UserStatus::Active);
+    assert_eq!(registration.invitation.after.used, 1);
+    assert_eq!(registration.invitation.after.used_at, Some(at(1)));
+    assert_eq!(registration.event.unwrap().event_type, EventType::DeviceRegistered);
+}
+
+#[test]
+fn a_fourth_phone_is_refused_and_the_three_are_named() {
+    let mut world = World::new(3);
+    for n in 0..3 {
+        world.register(&format!("phone-{n}"), 1).unwrap();
+    }
+    let used_up = world.register("phone-3", 2).unwrap_err().refusal;
+    assert!(matches!(used_up, Refusal::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
+    world.invite(3);
+    let fresh = world.register("phone-3", 2).unwrap_err().refusal;
+    assert!(matches!(fresh, Refusal::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
+}
+
+#[test]
+fn a_code_that_is_used_expired_or_superseded_registers_nothing() {
+    let mut world = World::new(1);
+    world.register("phone-0", 1).unwrap();
+    assert_eq!(world.register("phone-1", 1).unwrap_err().refusal, Refusal::CodeUsed);
+
+    let week = 7 * 24 * 60;
+    let late = register(&found(1), &application("phone"), &drawn(), &act(week));
+    assert_eq!(late.unwrap_err().refusal, Refusal::CodeExpired);
+
+    let mut superseded = found(1);
+    superseded.invitation.superseded_at = Some(at(1));
+    let refused = register(&superseded, &application("phone"), &drawn(), &act(2));
+    assert_eq!(refused.unwrap_err().refusal, Refusal::CodeSuperseded);
+}
+
+#[test]
+fn a_user_who_may_not_use_the_app_registers_nothing() {
+    let refused = |change: fn(&mut domain::user::User)| {
+        let mut found = found(1);
+        change(&mut found.user);
+        register(&found, &application("phone"), &drawn(), &act(1)).unwrap_err().refusal
+    };
+    assert_eq!(refused(|user| user.suspended_at = Some(at(0))), Refusal::UserSuspended);
+    assert_eq!(refused(|user| user.locked_at = Some(at(0))), Refusal::UserLocked);
+    assert_eq!(refused(|user| user.deleted_at = Some(at(0))), Refusal::UserDeleted);
+}
+
+#[test]
+fn a_phone_that_another_user_holds_is_refused_and_the_attempt_is_on_the_record() {
+    let mut world = World::new(1);
+    world.register("phone", 1).unwrap();
+    let mut other = world.found("phone");
+    other.user.user_id = UserId(Uuid::from_u128(55));
+    other.invitation.used = 0;
+    let refused = register(&other, &application("phone"), &drawn(), &act(2)).unwrap_err();
+    assert_eq!(refused.refusal, Refusal::IdentifierHeld);
+    assert_eq!(refused.event.unwrap().event_type, EventType::DeviceRefused);
+}
+
+#[test]
+fn before_its_first_check_in_the_same_phone_may_ask_again() {
+    let mut world = World::new(1);
+    let first = world.register("phone", 1).unwrap();
+    let again = world.register("phone", 2).unwrap();
+    assert_eq!(first.device.after.device_id, again.device.after.device_id);
+    assert!(again.event.is_none() && again.invitation.after.used == 1);
+    world.confirm(first.device.after.device_id, 3);
+    assert_eq!(world.register("phone", 4).unwrap_err().refusal, Refusal::CodeUsed);
+}
+
+#[test]
+fn a_phone_comes_again_in_its_own_place_with_a_fresh_code_and_a_new_epoch() {
+    let mut world = World::new(3);
+    for n in 0..3 {
+        world.register(&format!("phone-{n}"), 1).unwrap();
+    }
+    world.invite(1);
+    let again = world.register("phone-1", 5).unwrap();
+    assert_eq!(world.user.device_ids.len(), 3);
+    assert_eq!(again.device.after.epoch, 2);
+    assert_eq!(again.event.unwrap().event_type, EventType::DeviceReEnrolled);
+}
+
+#[test]
+fn a_blocked_phone_cannot_register_itself_free() {
+    let mut world = World::new(1);
+    let id = world.register("phone", 1).unwrap().device.after.device_id;
+    let (blocked, _) = device::block(&world.devices[&id], None, &act(2)).unwrap().unwrap();
+    world.devices.insert(id, blocked);
+    assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::DeviceBlocked);
+    world.invite(1);
+    assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::DeviceBlocked);
+}
+
+#[test]
+fn a_deleted_phone_comes_back_as_a_new_device_and_its_old_credential_ends() {
+    let mut world = World::new(1);
+    let old = world.register("phone", 1).unwrap().device.after.device_id;
+    world.delete(old, 2);
+    world.invite(1);
+    let back = world.register("phone", 3).unwrap();
+    assert_ne!(back.device.after.device_id, old);
+    assert_eq!(back.device.after.epoch, 2);
+    assert!(world.devices[&old].replaced && world.devices[&old].deleted.is_some());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Register(u8),
+    Delete(u8),
+    Confirm(u8),
+    Invite(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u8..6).prop_map(Step::Register),
+        2 => (0u8..6).prop_map(Step::Delete),
+        1 => (0u8..6).prop_map(Step::Confirm),
+        2 => (1u32..4).prop_map(Step::Invite),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_whatever_order_a_user_holds_at_most_three_and_the_rows_agree(
+        steps in prop::collection::vec(step(), 1..60)
+    ) {
+        let mut world = World::new(1);
+        for (minute, step) in (1..).zip(steps) {
+            let of = |world: &World, n: u8| world.claims.get(&format!("phone-{n}")).map(|claim| claim.device_id);
+            match step {
+                Step::Register(n) => drop(world.register(&format!("phone-{n}"), minute)),
+                Step::Delete(n) => if let Some(id) = of(&world, n) { world.delete(id, minute) },
+                Step::Confirm(n) => if let Some(id) = of(&world, n) { world.confirm(id, minute) },
+                Step::Invite(devices) => world.invite(devices),
+            }
+            let there: std::collections::BTreeSet<_> =
+                world.devices.values().filter(|device| device.deleted.is_none()).map(|device| device.device_id).collect();
+            prop_assert_eq!(&world.user.device_ids, &there);
+            prop_assert!(there.len() <= DEVICE_LIMIT);
+            prop_assert!(world.invitation.used <= world.invitation.devices);
+            for claim in world.claims.values() {
+                prop_assert_eq!(claim.held, there.contains(&claim.device_id));
+                prop_assert_eq!(claim.epoch, world.devices[&claim.device_id].epoch);
+            }
+        }
+    }
+}

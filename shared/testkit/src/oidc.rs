@@ -1,0 +1,160 @@
+//! An OIDC issuer whose keys the system knows: it signs whatever a test asks it to.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use domain::access::{IssuerKey, IssuerKeys, KeyMaterial};
+use http::{Method, Request};
+use ring::rand::SystemRandom;
+use ring::rsa::{KeyPair as RsaKeyPair, PublicKeyComponents};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256};
+use serde_json::{Value, json};
+
+use crate::bench::{Answer, Bench, Tenant};
+use crate::rows;
+
+/// The issuer, as tokens name it.
+pub const ISSUER: &str = "https://issuer.example";
+/// For whom tokens are meant.
+pub const AUDIENCE: &str = "handset-console";
+/// The name of the RSA key.
+pub const RSA: &str = "rsa-1";
+/// The name of the EC key.
+pub const EC: &str = "ec-1";
+
+/// Signs nothing but test tokens. `ring` does not make RSA keys, so this one is kept.
+const TEST_ONLY_RSA_KEY: &str = include_str!("test_only_rsa_key.pem");
+
+/// The issuer.
+pub struct Oidc {
+    rsa: RsaKeyPair,
+    ec: EcdsaKeyPair,
+    random: SystemRandom,
+}
+
+/// By which of the issuer's keys a token is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// RS256.
+    Rsa,
+    /// ES256.
+    Ec,
+}
+
+impl Oidc {
+    /// The issuer, with a new EC key.
+    #[must_use]
+    pub fn new() -> Self {
+        let random = SystemRandom::new();
+        let lines = TEST_ONLY_RSA_KEY.lines().filter(|line| !line.starts_with("-----"));
+        let der = STANDARD.decode(lines.collect::<String>()).expect("the test key is base64");
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let ec = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key can be made");
+        Self {
+            rsa: RsaKeyPair::from_pkcs8(&der).expect("the test key is a key"),
+            ec: EcdsaKeyPair::from_pkcs8(algorithm, ec.as_ref(), &random).expect("a new key is a key"),
+            random,
+        }
+    }
+
+    /// A system that trusts this issuer.
+    pub async fn bench(&self) -> Bench {
+        let parameters = [("OidcIssuer", ISSUER), ("OidcAudience", AUDIENCE)];
+        let parameters: BTreeMap<_, _> = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let bench = Bench::start_with(None, parameters).await;
+        let keys = self.keys(bench.now());
+        let mut row = serde_json::to_value(&keys).expect("keys are JSON");
+        row["pk"] = "ISSUER".into();
+        row["sk"] = "KEYS".into();
+        rows::put(&bench, rows::MAIN, &row, &[]);
+        bench
+    }
+
+    /// The issuer's public keys.
+    #[must_use]
+    pub fn keys(&self, now: DateTime<Utc>) -> IssuerKeys {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let rsa: PublicKeyComponents<Vec<u8>> = self.rsa.public().into();
+        // An uncompressed point: 4, then both coordinates.
+        let (x, y) = self.ec.public_key().as_ref()[1..].split_at(32);
+        let keys = [
+            (RSA, KeyMaterial::Rsa { n: text(&rsa.n), e: text(&rsa.e) }),
+            (EC, KeyMaterial::Ec { x: text(x), y: text(y) }),
+        ];
+        let keys = keys.map(|(kid, material)| IssuerKey { kid: kid.to_owned(), material });
+        IssuerKeys { issuer: ISSUER.to_owned(), keys: keys.into(), fetched_at: now.into() }
+    }
+
+    /// What a good token for a person says, for the next hour.
+    #[must_use]
+    pub fn claims(subject: &str, now: DateTime<Utc>) -> Value {
+        let now = now.timestamp();
+        json!({"iss": ISSUER, "sub": subject, "aud": AUDIENCE, "iat": now, "exp": now + 3600})
+    }
+
+    /// A token with this header and these claims, signed by a key of the issuer whatever the header
+    /// says.
+    #[must_use]
+    pub fn sign(&self, header: &Value, claims: &Value, signer: Signer) -> String {
+        let message = message(header, claims);
+        let signature = match signer {
+            Signer::Rsa => {
+                let mut signature = vec![0; self.rsa.public().modulus_len()];
+                let signed = self.rsa.sign(&RSA_PKCS1_SHA256, &self.random, message.as_bytes(), &mut signature);
+                signed.expect("a message can be signed");
+                signature
+            }
+            Signer::Ec => {
+                let signature = self.ec.sign(&self.random, message.as_bytes());
+                signature.expect("a message can be signed").as_ref().to_vec()
+            }
+        };
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// A token with these claims and the header that goes with the key.
+    #[must_use]
+    pub fn token_of(&self, claims: &Value, signer: Signer) -> String {
+        let header = match signer {
+            Signer::Rsa => json!({"alg": "RS256", "typ": "at+jwt", "kid": RSA}),
+            Signer::Ec => json!({"alg": "ES256", "typ": "at+jwt", "kid": EC}),
+        };
+        self.sign(&header, claims, signer)
+    }
+
+    /// A good token for a person, for the next hour.
+    #[must_use]
+    pub fn token(&self, subject: &str, now: DateTime<Utc>) -> String {
+        self.token_of(&Self::claims(subject, now), Signer::Ec)
+    }
+}
+
+impl Default for Oidc {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The part of a token that is signed.
+#[must_use]
+pub fn message(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", part(header), part(claims))
+}
+
+/// Makes a person a member of a workspace, by its key; answers with the membership's identifier.
+pub async fn member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
+    let body = json!({"issuer": ISSUER, "subject": subject, "role": role});
+    bench.post("/members", &tenant.key, body).await.expect(201).get("member_id")
+}
+
+/// A GET with a token, for one of the person's workspaces if it is said which.
+pub async fn get_as(bench: &Bench, path: &str, token: &str, workspace: Option<&str>) -> Answer {
+    let mut request = Request::builder().method(Method::GET).uri(path).header("authorization", format!("Bearer {token}"));
+    if let Some(workspace) = workspace {
+        request = request.header("x-workspace-id", workspace);
+    }
+    bench.send(request.body(Vec::new()).expect("the request is one")).await
+}

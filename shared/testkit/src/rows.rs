@@ -1,0 +1,94 @@
+//! The rows as they are stored, seen and set from outside.
+
+use std::collections::BTreeMap;
+
+use dynoxide::actions::put_item::PutItemRequest;
+use dynoxide::actions::scan::ScanRequest;
+use serde_json::{Map, Value, json};
+
+use crate::bench::Bench;
+
+/// The table of everything but secrets.
+pub const MAIN: &str = "handset";
+/// The table of secrets.
+pub const SECRETS: &str = "handset-secrets";
+
+/// Every row of a table as plain JSON, by `{pk} | {sk}`; sets are sorted arrays.
+#[must_use]
+pub fn all(bench: &Bench, table: &str) -> BTreeMap<String, Value> {
+    let request = ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() };
+    let response = bench.stack.database().scan(request).expect("the table can be read");
+    assert!(response.last_evaluated_key.is_none(), "more rows than one reading gives");
+    let items = response.items.unwrap_or_default();
+    items
+        .into_iter()
+        .map(|item| {
+            let item = serde_json::to_value(item).expect("a row is JSON");
+            let fields = item.as_object().into_iter().flatten();
+            let row: Value = fields.map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into();
+            (key(&row), row)
+        })
+        .collect()
+}
+
+/// Everything that is stored, by table and key: two of these are equal if nothing was changed.
+#[must_use]
+pub fn everything(bench: &Bench) -> BTreeMap<(&'static str, String), Value> {
+    let of = |table: &'static str| all(bench, table).into_iter().map(move |(key, row)| ((table, key), row));
+    of(MAIN).chain(of(SECRETS)).collect()
+}
+
+/// Puts a row of plain JSON into a table, whatever was there. Attributes named in `sets` are
+/// stored as sets of texts.
+pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
+    let fields = row.as_object().into_iter().flatten();
+    let item: Map<String, Value> = fields
+        .map(|(name, value)| {
+            let stored = if sets.contains(&name.as_str()) { json!({"SS": value}) } else { attribute(value) };
+            (name.clone(), stored)
+        })
+        .collect();
+    let request: PutItemRequest =
+        serde_json::from_value(json!({"TableName": table, "Item": item})).expect("a row is an item");
+    bench.stack.database().put_item(request).expect("the row is stored");
+}
+
+fn key(row: &Value) -> String {
+    let part = |name: &str| row[name].as_str().map(str::to_owned);
+    [part("pk"), part("sk")].into_iter().flatten().collect::<Vec<_>>().join(" | ")
+}
+
+fn plain(value: &Value) -> Value {
+    let Some((kind, inner)) = value.as_object().and_then(|value| value.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), inner) {
+        ("N", Value::String(number)) => number.parse::<i64>().map_or(inner.clone(), Value::from),
+        ("NULL", _) => Value::Null,
+        ("M", Value::Object(fields)) => {
+            fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into()
+        }
+        ("L", Value::Array(items)) => items.iter().map(plain).collect(),
+        ("SS", Value::Array(items)) => {
+            let mut items = items.clone();
+            items.sort_by_key(Value::to_string);
+            items.into()
+        }
+        _ => inner.clone(),
+    }
+}
+
+fn attribute(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({"NULL": true}),
+        Value::Bool(truth) => json!({"BOOL": truth}),
+        Value::Number(number) => json!({"N": number.to_string()}),
+        Value::String(text) => json!({"S": text}),
+        Value::Array(items) => json!({"L": items.iter().map(attribute).collect::<Vec<_>>()}),
+        Value::Object(fields) => {
+            let fields: Map<String, Value> =
+                fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+            json!({"M": fields})
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! No one comes in who does not belong: every operation is called by everyone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::access::{Access, Permission, Role};
+use http::Method;
+use local::gateway::Routes;
+use serde_json::{Value, json};
+use testkit::oidc::{self, ISSUER, Oidc};
+use testkit::{Answer, Bench, Tenant, rows};
+
+use Permission::{DevicesManage, DevicesRead, EventsRead, UsersManage, UsersRead, WorkspaceManage};
+
+/// Whom each operation takes. It stands here a second time, so that nobody changes it by accident.
+const TABLE: [(&str, Access); 31] = [
+    ("register-device", Access::Code),
+    ("check-in-device", Access::Device),
+    ("list-devices", Access::Permission(DevicesRead)),
+    ("get-device", Access::Permission(DevicesRead)),
+    ("update-device", Access::Permission(DevicesManage)),
+    ("block-device", Access::Permission(DevicesManage)),
+    ("unblock-device", Access::Permission(DevicesManage)),
+    ("delete-device", Access::Permission(DevicesManage)),
+    ("create-user", Access::Permission(UsersManage)),
+    ("get-user", Access::Permission(UsersRead)),
+    ("list-users", Access::Permission(UsersRead)),
+    ("invite-user", Access::Permission(UsersManage)),
+    ("open-invitation", Access::Code),
+    ("list-events", Access::Permission(EventsRead)),
+    ("create-key", Access::Permission(WorkspaceManage)),
+    ("list-keys", Access::Permission(WorkspaceManage)),
+    ("revoke-key", Access::Permission(WorkspaceManage)),
+    ("add-member", Access::Permission(WorkspaceManage)),
+    ("list-members", Access::Permission(WorkspaceManage)),
+    ("remove-member", Access::Permission(WorkspaceManage)),
+    ("create-workspace", Access::Internal),
+    ("app-links", Access::Public),
+    ("not-found", Access::Public),
+    ("publish-events", Access::Internal),
+    ("republish-events", Access::Internal),
+    ("notify-device", Access::Internal),
+    ("send-message", Access::Internal),
+    ("record-feedback", Access::Internal),
+    ("run-due", Access::Internal),
+    ("purge-deleted", Access::Internal),
+    ("refresh-issuer-keys", Access::Internal),
+];
+
+/// What each role holds, written out.
+const HELD: [(&str, Role, &[Permission]); 4] = [
+    ("viewer", Role::Viewer, &[DevicesRead, UsersRead, EventsRead]),
+    ("helpdesk", Role::Helpdesk, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage]),
+    ("device-admin", Role::DeviceAdmin, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage]),
+    ("admin", Role::Admin, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage, WorkspaceManage]),
+];
+
+#[test]
+fn the_permission_table_is_the_one_written_here() {
+    let wanted: BTreeMap<&str, String> = TABLE.iter().map(|(name, access)| (*name, format!("{access:?}"))).collect();
+    let actual = functions::OPERATIONS.iter().map(|operation| (operation.name, format!("{:?}", operation.access())));
+    assert_eq!(actual.collect::<BTreeMap<_, _>>(), wanted);
+    assert_eq!(functions::OPERATIONS.len(), TABLE.len(), "an operation stands in the table once");
+}
+
+/// A request to an operation that a caller with its permission may make.
+struct Sample {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+}
+
+fn sample(method: Method, path: impl Into<String>, body: Option<Value>) -> Sample {
+    Sample { method, path: path.into(), body }
+}
+
+/// A workspace in which every operation has something to do.
+struct House {
+    tenant: Tenant,
+    user: String,
+    device: String,
+    credential: String,
+    doomed: String,
+    key: String,
+    member: String,
+}
+
+impl House {
+    async fn new(bench: &Bench, name: &str) -> Self {
+        let tenant = bench.tenant(name).await;
+        let (device, credential) = bench.phone(&tenant, &format!("{name}-ada")).await;
+        let (doomed, _) = bench.phone(&tenant, &format!("{name}-bea")).await;
+        let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
+        let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
+        let member = oidc::member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        bench.drain().await;
+        Self { user: shown.get("user_id"), device, credential, doomed, key: key.expect(201).get("key_id"), member, tenant }
+    }
+
+    /// The requests that reach an operation with a route, of one route each; none for one without.
+    /// `fresh` is a name that nothing has yet, `member` a member who may go.
+    fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<Sample> {
+        let (user, device, doomed) = (&self.user, &self.device, &self.doomed);
+        let get = |path: String| vec![sample(Method::GET, path, None)];
+        let post = |path: String, body: Value| vec![sample(Method::POST, path, Some(body))];
+        let delete = |path: String| vec![sample(Method::DELETE, path, None)];
+        let code = "2222222222222222222222";
+        match operation {
+            "register-device" => post("/devices".into(), Bench::application(code, fresh)),
+            "check-in-device" => post("/devices/me/check-in".into(), json!({})),
+            "list-devices" => get("/devices".into()),
+            "get-device" => get(format!("/devices/{device}")),
+            "update-device" => {
+                vec![sample(Method::PATCH, format!("/devices/{device}"), Some(json!({"nickname": fresh})))]
+            }
+            "block-device" => post(format!("/devices/{device}/block"), json!({"reason": "lost"})),
+            "unblock-device" => post(format!("/devices/{device}/unblock"), json!({})),
+            "delete-device" => delete(format!("/devices/{doomed}")),
+            "create-user" => post("/users".into(), json!({"username": fresh})),
+            "get-user" => get(format!("/users/{user}")),
+            "list-users" => get("/users".into()),
+            "invite-user" => post(format!("/users/{user}/invite"), json!({"channel": "email"})),
+            "open-invitation" => {
+                vec![sample(Method::GET, format!("/i/{code}"), None), sample(Method::POST, format!("/i/{code}"), None)]
+            }
+            "list-events" => get("/events".into()),
+            "create-key" => post("/keys".into(), json!({"name": fresh, "permissions": ["workspace:manage"]})),
+            "list-keys" => get("/keys".into()),
+            "revoke-key" => delete(format!("/keys/{}", self.key)),
+            "add-member" => post("/members".into(), json!({"issuer": ISSUER, "subject": fresh, "role": "viewer"})),
+            "list-members" => get("/members".into()),
+            "remove-member" => delete(format!("/members/{member}")),
+            "app-links" => vec![
+                sample(Method::GET, "/.well-known/apple-app-site-association", None),
+                sample(Method::GET, "/.well-known/assetlinks.json", None),
+            ],
+            "not-found" => get("/nowhere".into()),
+            "create-workspace" | "publish-events" | "republish-events" | "notify-device" | "send-message"
+            | "record-feedback" | "run-due" | "purge-deleted" | "refresh-issuer-keys" => vec![],
+            unknown => panic!("say here how {unknown} is called, so that it is called by everyone"),
+        }
+    }
+}
+
+async fn send(bench: &Bench, sample: &Sample, credential: Option<&str>) -> Answer {
+    bench.call(sample.method.clone(), &sample.path, credential, sample.body.as_ref()).await
+}
+
+/// Asserts that a request is refused in our own shape, and that nothing was changed by it.
+async fn refused(bench: &Bench, sample: &Sample, credential: Option<&str>, status: u16, code: &str, who: &str) {
+    let before = rows::everything(bench);
+    let answer = send(bench, sample, credential).await;
+    let what = format!("{} {} by {who}: {}", sample.method, sample.path, answer.text);
+    assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{what}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
+    assert!(!answer.get("request_id").is_empty(), "{what}");
+    assert!(before == rows::everything(bench), "{what}: something was changed");
+}
+
+#[tokio::test]
+async fn every_route_is_called_and_what_is_internal_has_none() {
+    let bench = Bench::start().await;
+    let house = House::new(&bench, "routes").await;
+    let template = bench.stack.template();
+    let routes = Routes::new(&template.functions).unwrap();
+    let mut called = BTreeSet::new();
+    for operation in functions::OPERATIONS {
+        let function = template.function(operation.name).expect("each operation is in the template");
+        assert_eq!(function.routes.is_empty(), operation.access() == Access::Internal, "{}", operation.name);
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            let found = routes.find(sample.method.as_str(), &sample.path).expect("a route takes it");
+            assert_eq!(found.operation, operation.name, "{} {}", sample.method, sample.path);
+            called.insert(found.key);
+        }
+        // Nor is there a way in by its name.
+        if operation.access() == Access::Internal {
+            let path = format!("/{}", operation.name);
+            let answer = bench.post(&path, &house.tenant.key, json!({"name": "x"})).await;
+            assert_eq!(answer.expect(404).code(), "route_not_found");
+        }
+    }
+    let wanted: BTreeSet<String> =
+        template.functions.iter().flat_map(|function| &function.routes).map(local::template::Route::key).collect();
+    assert_eq!(called, wanted, "each route is called");
+}
+
+/// Everyone who may do some things: by their credential, with what they hold.
+async fn callers(bench: &Bench, oidc: &Oidc, house: &House) -> Vec<(String, String, Vec<Permission>)> {
+    let mut callers = Vec::new();
+    for (name, role, held) in HELD {
+        let all: BTreeSet<Permission> = role.permissions();
+        let used = |permission: &&Permission| TABLE.iter().any(|(_, access)| *access == Access::Permission(**permission));
+        assert_eq!(all.iter().filter(used).copied().collect::<BTreeSet<_>>(), held.iter().copied().collect(), "{name}");
+        let _member = oidc::member(bench, &house.tenant, name, name).await;
+        callers.push((name.to_owned(), oidc.token(name, bench.now()), held.to_vec()));
+    }
+    for permission in Permission::ALL {
+        let body = json!({"name": permission.as_str(), "permissions": [permission.as_str()]});
+        let key = bench.post("/keys", &house.tenant.key, body).await.expect(201).get("key");
+        callers.push((format!("a key with {permission}"), key, vec![*permission]));
+    }
+    callers.push(("a key with all".to_owned(), house.tenant.key.clone(), Permission::ALL.to_vec()));
+    callers
+}
+
+#[tokio::test]
+async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::new(&bench, "roles").await;
+    let callers = callers(&bench, &oidc, &house).await;
+    assert_eq!(callers.len(), 4 + Permission::ALL.len() + 1);
+    let (mut let_in, mut kept_out) = (0, 0);
+    for (at, (who, credential, held)) in callers.iter().enumerate() {
+        for (operation, access) in TABLE {
+            let Access::Permission(permission) = access else { continue };
+            let fresh = format!("fresh-{at}-{operation}");
+            let may = held.contains(&permission);
+            let member = if operation == "remove-member" && may {
+                oidc::member(&bench, &house.tenant, &format!("{who} removes me"), "viewer").await
+            } else {
+                house.member.clone()
+            };
+            for sample in house.samples(operation, &fresh, &member) {
+                if !may {
+                    refused(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
+                    kept_out += 1;
+                    continue;
+                }
+                let answer = send(&bench, &sample, Some(credential)).await;
+                // Whoever may manage the workspace alone can give nothing away that they do not hold.
+                if operation == "add-member" && held.len() == 1 {
+                    assert_eq!(answer.expect(403).code(), "permission_not_held", "{who}");
+                } else {
+                    assert!(answer.status.is_success(), "{operation} by {who}: {}", answer.text);
+                }
+                let_in += 1;
+            }
+        }
+    }
+    assert_eq!((let_in, kept_out), (84, 171), "each of 15 callers made each of 17 calls");
+}
+
+#[tokio::test]
+async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::new(&bench, "doors").await;
+    let all: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
+    let new_key = |expires: Option<&str>| json!({"name": "k", "permissions": all, "expires_at": expires});
+    let revoked = bench.post("/keys", &house.tenant.key, new_key(None)).await.expect(201);
+    let path = format!("/keys/{}", revoked.get("key_id"));
+    let _gone = bench.delete(&path, &house.tenant.key).await.expect(200);
+    let expired = bench.post("/keys", &house.tenant.key, new_key(Some("2026-11-23T08:30:00Z"))).await.expect(201);
+    let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
+    let stale = oidc.token("anna", bench.now() - chrono::Duration::hours(2));
+    let nobody = oidc.token("nobody", bench.now() + chrono::Duration::minutes(30));
+    bench.advance(chrono::Duration::minutes(30));
+    let good = &house.tenant.key;
+    let wrong = format!("{}{}", &good[..good.len() - 1], if good.ends_with('1') { '2' } else { '1' });
+    let (revoked, expired) = (revoked.get("key"), expired.get("key"));
+    let device = house.credential.clone();
+    let cases = [
+        (None, "credential_missing", "nobody"),
+        (Some("garbage"), "credential_invalid", "garbage"),
+        (Some("a.b.c"), "credential_invalid", "what looks like a token"),
+        (Some("seam_12345678_123456789123456789123456"), "credential_invalid", "a key that is nobody's"),
+        (Some(wrong.as_str()), "credential_invalid", "a key with another secret"),
+        (Some(revoked.as_str()), "credential_revoked", "a revoked key"),
+        (Some(expired.as_str()), "credential_expired", "an expired key"),
+        (Some(stale.as_str()), "credential_expired", "an expired token"),
+        (Some(nobody.as_str()), "credential_invalid", "a token of someone who is no member"),
+        (Some(device.as_str()), "credential_invalid", "a device"),
+    ];
+    let mut calls = 0;
+    for (operation, access) in TABLE {
+        let Access::Permission(_) = access else { continue };
+        for sample in house.samples(operation, "fresh", &house.member) {
+            for (credential, code, who) in &cases {
+                refused(&bench, &sample, *credential, 401, code, who).await;
+                calls += 1;
+            }
+        }
+    }
+    assert_eq!(calls, 17 * cases.len());
+}
+
+#[tokio::test]
+async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::new(&bench, "devices").await;
+    let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
+    let token = oidc.token("anna", bench.now());
+    let (other_device, other) = bench.phone(&house.tenant, "cleo").await;
+    // One device's name with another's secret.
+    let mixed = format!("{}{}", &house.credential[..52], &other[52..]);
+    let cases = [
+        (None, "credential_missing", "nobody"),
+        (Some("garbage"), "credential_invalid", "garbage"),
+        (Some(house.tenant.key.as_str()), "credential_invalid", "an admin's key"),
+        (Some(token.as_str()), "credential_invalid", "an admin's token"),
+        (Some(mixed.as_str()), "credential_invalid", "another device's secret"),
+    ];
+    for (operation, access) in TABLE {
+        if access != Access::Device {
+            continue;
+        }
+        for sample in house.samples(operation, "fresh", &house.member) {
+            for (credential, code, who) in &cases {
+                refused(&bench, &sample, *credential, 401, code, who).await;
+            }
+            let _own = send(&bench, &sample, Some(&house.credential)).await.expect(200);
+        }
+    }
+    // It has noted the login of the device whose credential it was, and of no other.
+    let seen = |device: String| {
+        let (bench, key) = (&bench, &house.tenant.key);
+        async move { bench.get(&format!("/devices/{device}"), key).await.expect(200).body["last_login_at"].clone() }
+    };
+    assert!(seen(house.device.clone()).await.is_string());
+    assert!(seen(other_device).await.is_null());
+}
+
+#[tokio::test]
+async fn who_has_no_code_comes_in_by_no_credential() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::new(&bench, "codes").await;
+    let credentials = [None, Some(house.tenant.key.as_str()), Some(house.credential.as_str()), Some("garbage")];
+    for credential in credentials {
+        for sample in house.samples("register-device", "fresh", &house.member) {
+            refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
+        }
+        for operation in ["open-invitation", "app-links", "not-found"] {
+            for sample in house.samples(operation, "fresh", &house.member) {
+                let before = rows::everything(&bench);
+                let answer = send(&bench, &sample, credential).await;
+                let wanted = if operation == "app-links" { 200 } else { 404 };
+                let answer = answer.expect(wanted);
+                assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
+                assert!(before == rows::everything(&bench), "{operation} changed something");
+            }
+        }
+    }
+}
+
+/// The rows that belong to a workspace or name it.
+fn rows_of(bench: &Bench, workspace: &str) -> BTreeMap<(&'static str, String), Value> {
+    rows::everything(bench).into_iter().filter(|(key, row)| key.1.contains(workspace) || row.to_string().contains(workspace)).collect()
+}
+
+#[tokio::test]
+async fn from_another_workspace_nothing_is_there() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let ours = House::new(&bench, "ours").await;
+    let theirs = House::new(&bench, "theirs").await;
+    let _member = oidc::member(&bench, &theirs.tenant, "eve", "admin").await;
+    let token = oidc.token("eve", bench.now());
+    let before = rows_of(&bench, &ours.tenant.workspace_id);
+    assert!(before.len() > 20, "our own rows are looked at");
+    let (mut missing, mut lists) = (0, 0);
+    for (at, credential) in [&theirs.tenant.key, &token].into_iter().enumerate() {
+        for (operation, access) in TABLE {
+            let Access::Permission(_) = access else { continue };
+            for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
+                let answer = send(&bench, &sample, Some(credential)).await;
+                let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
+                if sample.path.matches('/').count() > 1 {
+                    assert!(answer.status == 404 && answer.code().ends_with("_not_found"), "{what}");
+                    missing += 1;
+                } else {
+                    assert!(answer.status.is_success(), "{what}");
+                    lists += 1;
+                }
+                for word in [&ours.tenant.workspace_id, &ours.user, &ours.device, &ours.key, "ours-ada"] {
+                    assert!(!answer.text.contains(word), "{word} is shown by {what}");
+                }
+            }
+        }
+    }
+    assert_eq!((missing, lists), (2 * 9, 2 * 8));
+    assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
+}
+
+#[tokio::test]
+async fn no_filter_and_no_search_leads_into_another_workspace() {
+    let bench = Bench::start().await;
+    let ours = House::new(&bench, "ours").await;
+    let theirs = House::new(&bench, "theirs").await;
+    let _blocked = bench.post(&format!("/devices/{}/block", ours.device), &ours.tenant.key, json!({})).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{}", ours.doomed), &ours.tenant.key).await.expect(200);
+    let queries = [
+        format!("/devices?user_id={}", ours.user),
+        format!("/devices?user_id={}&blocked=true", ours.user),
+        "/devices?blocked=true".to_owned(),
+        "/devices?status=deleted".to_owned(),
+        "/devices?search=ours".to_owned(),
+        "/users?search=ours".to_owned(),
+        format!("/events?device_id={}", ours.device),
+        format!("/events?user_id={}", ours.user),
+        "/events?event_type=device.blocked".to_owned(),
+    ];
+    for query in queries {
+        let own = bench.get(&query, &ours.tenant.key).await.expect(200);
+        assert!(!own.body["items"].as_array().unwrap().is_empty(), "{query} shows us something");
+        let foreign = bench.get(&query, &theirs.tenant.key).await.expect(200);
+        assert_eq!(foreign.body["items"], json!([]), "{query} shows others something");
+    }
+}
+
+#[tokio::test]
+async fn a_code_leads_into_its_own_workspace_alone() {
+    let bench = Bench::start().await;
+    let ours = bench.tenant("ours").await;
+    let theirs = bench.tenant("theirs").await;
+    let user = bench.user(&ours, "ada").await;
+    let code = bench.invite(&ours, &user, 1).await;
+    // The same identifier in another workspace is another device.
+    let other = bench.user(&theirs, "ada").await;
+    let other_code = bench.invite(&theirs, &other, 1).await;
+    let first = bench.register(&code, "phone").await.expect(201);
+    let second = bench.register(&other_code, "phone").await.expect(201);
+    assert_ne!(first.body["device"]["device_id"], second.body["device"]["device_id"]);
+    for (tenant, device) in [(&ours, &first), (&theirs, &second)] {
+        let list = bench.get("/devices", &tenant.key).await.expect(200);
+        let ids: Vec<&Value> = list.body["items"].as_array().unwrap().iter().map(|item| &item["device_id"]).collect();
+        assert_eq!(ids, [&device.body["device"]["device_id"]]);
+    }
+}
