@@ -57,7 +57,7 @@ impl Once {
         }
         let sent = call.request.header(HEADER).unwrap_or_default();
         let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| Refusal::field(HEADER, code, detail))?;
-        let principal = format!("{:?}", call.caller.actor);
+        let principal = serde_json::json!(call.caller.actor).to_string();
         let pk = rows::call(call.workspace(), &principal, call.request.operation, &key);
         // The path counts as well: the same body for another user is another call.
         let body = format!("{}|{}", call.request.raw_path, call.request.body_hash().as_str());

@@ -20,9 +20,7 @@ use crate::views;
 pub async fn handle(store: &(impl Devices + Users), call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
-    let mut page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
-    // The devices of a user are found by the user alone, who may be another workspace's.
-    page.items.retain(|device| device.workspace_id == call.workspace());
+    let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
     let users = store.users(call.workspace(), &ids).await?;
     Ok(paging.reply(&page, |device| {

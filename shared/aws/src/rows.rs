@@ -210,6 +210,12 @@ pub fn device(workspace: WorkspaceId, id: DeviceId) -> Key {
     Key::new(format!("DEVICE#{workspace}#{id}"), "DEVICE")
 }
 
+/// The partition of a user's devices in the index `owned`.
+#[must_use]
+pub fn owner(workspace: WorkspaceId, id: UserId) -> String {
+    format!("{workspace}#{id}")
+}
+
 /// The partition of an endpoint's holders.
 #[must_use]
 pub fn endpoint_partition(endpoint: &str) -> String {
@@ -231,7 +237,7 @@ impl Row for Device {
         self.version
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
-        let mut indexes = vec![("list", list(DEVICES, self.workspace_id)), ("owner", self.user_id.to_string())];
+        let mut indexes = vec![("list", list(DEVICES, self.workspace_id)), ("owner", owner(self.workspace_id, self.user_id))];
         if let Some(login) = self.last_login_at {
             indexes.push(("login_day", login.day()));
         }

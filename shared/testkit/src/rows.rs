@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::put_item::PutItemRequest;
 use dynoxide::actions::scan::ScanRequest;
 use serde_json::{Map, Value, json};
@@ -16,10 +17,17 @@ pub const SECRETS: &str = "handset-secrets";
 /// Every row of a table as plain JSON, by `{pk} | {sk}`; sets are sorted arrays.
 #[must_use]
 pub fn all(bench: &Bench, table: &str) -> BTreeMap<String, Value> {
-    let request = ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() };
-    let response = bench.stack.database().scan(request).expect("the table can be read");
-    assert!(response.last_evaluated_key.is_none(), "more rows than one reading gives");
-    let items = response.items.unwrap_or_default();
+    let mut items = Vec::new();
+    let mut from = None;
+    loop {
+        let request = ScanRequest { table_name: table.to_owned(), exclusive_start_key: from, ..ScanRequest::default() };
+        let response = bench.stack.database().scan(request).expect("the table can be read");
+        items.extend(response.items.unwrap_or_default());
+        from = response.last_evaluated_key;
+        if from.is_none() {
+            break;
+        }
+    }
     items
         .into_iter()
         .map(|item| {
@@ -36,6 +44,17 @@ pub fn all(bench: &Bench, table: &str) -> BTreeMap<String, Value> {
 pub fn everything(bench: &Bench) -> BTreeMap<(&'static str, String), Value> {
     let of = |table: &'static str| all(bench, table).into_iter().map(move |(key, row)| ((table, key), row));
     of(MAIN).chain(of(SECRETS)).collect()
+}
+
+/// Removes everything that is stored.
+pub fn clear(bench: &Bench) {
+    for ((table, _), row) in everything(bench) {
+        let parts = ["pk", "sk"].into_iter().filter(|name| table == MAIN || *name == "pk");
+        let key: Map<String, Value> = parts.map(|name| (name.to_owned(), attribute(&row[name]))).collect();
+        let request: DeleteItemRequest =
+            serde_json::from_value(json!({"TableName": table, "Key": key})).expect("a key is one");
+        bench.stack.database().delete_item(request).expect("the row is removed");
+    }
 }
 
 /// Puts a row of plain JSON into a table, whatever was there. Attributes named in `sets` are

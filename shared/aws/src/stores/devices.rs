@@ -62,7 +62,7 @@ impl DeviceFilter {
     fn source(&self, workspace: WorkspaceId) -> Source {
         let list = ("list", rows::list(rows::DEVICES, workspace));
         if let Some(user) = self.user_id {
-            return Source::newest("owned", ("owner", user.to_string()), "created_at");
+            return Source::newest("owned", ("owner", rows::owner(workspace, user)), "created_at");
         }
         if self.pending_command == Some(true) {
             return Source::newest("pending", list, "pending_since");

@@ -1,0 +1,398 @@
+//! Faults at the place where calls leave for AWS: the SDK's HTTP connector.
+//!
+//! One operation is watched at a time. Each of its calls is recorded, retries included, and at a
+//! chosen one something goes wrong: before it took effect, after, or by an answer that says so.
+//! Waits between attempts take no time.
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use local::operations::Adjust;
+use serde_json::{Value, json};
+
+/// A service of AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    /// DynamoDB.
+    Dynamodb,
+    /// SNS.
+    Sns,
+    /// SESv2.
+    Sesv2,
+}
+
+/// A call to AWS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Call {
+    /// Of which service.
+    pub service: Service,
+    /// Its action, as the service names it.
+    pub action: String,
+    /// Of a transaction: how many parts it has, and which of them may lose a race: the last that
+    /// is guarded and not the event's own.
+    pub transaction: Option<(usize, Option<usize>)>,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.service, self.action)
+    }
+}
+
+impl Call {
+    fn of(request: &HttpRequest) -> Self {
+        let body = request.body().bytes().unwrap_or_default();
+        if let Some(target) = request.headers().get("x-amz-target") {
+            let action = target.rsplit('.').next().unwrap_or_default().to_owned();
+            let transaction = (action == "TransactWriteItems").then(|| parts(body));
+            return Self { service: Service::Dynamodb, action, transaction };
+        }
+        if request.uri().contains("/v2/email/") {
+            return Self { service: Service::Sesv2, action: "SendEmail".to_owned(), transaction: None };
+        }
+        let form = String::from_utf8_lossy(body);
+        let action = form.split('&').find_map(|field| field.strip_prefix("Action="));
+        Self { service: Service::Sns, action: action.unwrap_or_default().to_owned(), transaction: None }
+    }
+
+    /// True if it changes nothing, so that its answer is all that can be lost.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self.action.as_str(), "GetItem" | "BatchGetItem" | "Query" | "GetEndpointAttributes")
+    }
+
+    /// True if it sends something to a person or a phone, which no service knows how to do once only.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        matches!(self.action.as_str(), "SendEmail" | "Publish")
+    }
+}
+
+/// How many parts a transaction has, and the last that is guarded and not the event's.
+fn parts(body: &[u8]) -> (usize, Option<usize>) {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = body["TransactItems"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let may_lose = |item: &Value| {
+        let part = item.as_object().and_then(|item| item.values().next()).unwrap_or(&Value::Null);
+        let is_event = part["Item"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("EVENT#"));
+        part["ConditionExpression"].is_string() && !is_event
+    };
+    (items.len(), items.iter().rposition(may_lose))
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The connection breaks before anything was sent.
+    Before,
+    /// The call takes effect, and its answer is lost.
+    After,
+    /// The service fails, and nothing has happened.
+    ServerError,
+    /// The service is being asked too much.
+    Throttle,
+    /// Another transaction is under way on one of the rows.
+    Conflict,
+    /// Another change came first, to a row other than the event's.
+    LostRace,
+    /// The process ends before the call.
+    DropBefore,
+    /// The process ends after the call took effect.
+    DropAfter,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 8] = [
+        Self::Before,
+        Self::After,
+        Self::ServerError,
+        Self::Throttle,
+        Self::Conflict,
+        Self::LostRace,
+        Self::DropBefore,
+        Self::DropAfter,
+    ];
+
+    /// True if this can befall the call. That a read's answer is lost is the same as that it was
+    /// never made.
+    #[must_use]
+    pub fn applies_to(self, call: &Call) -> bool {
+        match self {
+            Self::Before | Self::ServerError | Self::Throttle | Self::DropBefore => true,
+            Self::After | Self::DropAfter => !call.is_read(),
+            Self::Conflict => call.transaction.is_some(),
+            Self::LostRace => call.transaction.is_some_and(|(_, may_lose)| may_lose.is_some()),
+        }
+    }
+
+    /// In a row of faults: what it comes to at a call that it cannot befall itself.
+    fn at(self, call: &Call) -> Option<Self> {
+        match self {
+            fault if fault.applies_to(call) => Some(fault),
+            Self::After => Some(Self::Before),
+            Self::DropAfter => Some(Self::DropBefore),
+            _ => None,
+        }
+    }
+
+    /// True if the call took effect although its caller does not know.
+    #[must_use]
+    pub fn takes_effect(self) -> bool {
+        matches!(self, Self::After | Self::DropAfter)
+    }
+
+    /// What the connector does at the call: `None` to let it through and lose its answer.
+    fn answer(self, call: &Call) -> Option<Result<HttpResponse, ConnectorError>> {
+        match self {
+            Self::Before => Some(Err(ConnectorError::io("the connection was reset".into()))),
+            Self::ServerError => Some(Ok(server_error(call.service))),
+            Self::Throttle => Some(Ok(throttle(call.service))),
+            Self::Conflict => Some(Ok(canceled(call, 0, "TransactionConflict"))),
+            Self::LostRace => {
+                let at = call.transaction.and_then(|(_, may_lose)| may_lose).unwrap_or(0);
+                Some(Ok(canceled(call, at, "ConditionalCheckFailed")))
+            }
+            Self::DropBefore => end_of_process(),
+            Self::After | Self::DropAfter => None,
+        }
+    }
+}
+
+/// The run ends here: nothing after this call happens. Unwinding drops everything that the run
+/// holds, as its end would, and nothing in a run looks at a panic but its outermost frame.
+fn end_of_process() -> ! {
+    resume_unwind(Box::new("the process ended"))
+}
+
+/// How long it goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lasting {
+    /// For one call.
+    Once,
+    /// For so many calls of the operation in a row: as many as the SDK makes of one are three.
+    Calls(usize),
+    /// From the call on, until the plan is cleared.
+    Outage,
+}
+
+/// Which call goes wrong, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// The call's action.
+    pub action: String,
+    /// Which of the calls of this action, from 1.
+    pub nth: usize,
+    /// What goes wrong.
+    pub fault: Fault,
+    /// For how long.
+    pub lasting: Lasting,
+}
+
+#[derive(Default)]
+struct Plan {
+    operation: String,
+    strike: Option<Strike>,
+    calls: Vec<Call>,
+    struck: Vec<Call>,
+    /// Calls that are still to go wrong.
+    left: usize,
+}
+
+impl Plan {
+    /// Records a call, and says what is to go wrong with it.
+    fn next(&mut self, call: &Call) -> Option<Fault> {
+        self.calls.push(call.clone());
+        let strike = self.strike.as_ref()?;
+        if self.struck.is_empty() {
+            let nth = self.calls.iter().filter(|earlier| earlier.action == call.action).count();
+            if call.action != strike.action || nth != strike.nth {
+                return None;
+            }
+            self.left = match strike.lasting {
+                Lasting::Once => 1,
+                Lasting::Calls(calls) => calls,
+                Lasting::Outage => usize::MAX,
+            };
+        }
+        let fault = strike.fault.at(call)?;
+        self.left = self.left.checked_sub(1)?;
+        self.struck.push(call.clone());
+        Some(fault)
+    }
+}
+
+/// The faults of a system. Clones share one plan.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<Plan>>);
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faults")
+    }
+}
+
+impl Faults {
+    /// No faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts the faults between each operation and AWS.
+    #[must_use]
+    pub fn adjust(&self) -> Adjust {
+        let faults = self.clone();
+        Arc::new(move |operation, mut connection| {
+            let faulty = Faulty { inner: connection.http, faults: faults.clone(), operation: operation.to_owned() };
+            connection.http = SharedHttpClient::new(faulty);
+            connection.sleep = SharedAsyncSleep::new(NoWait);
+            connection
+        })
+    }
+
+    /// Begins to record the calls of an operation, of which one goes wrong if `strike` says so.
+    pub fn watch(&self, operation: &str, strike: Option<Strike>) {
+        *self.plan() = Plan { operation: operation.to_owned(), strike, ..Plan::default() };
+    }
+
+    /// Lets nothing go wrong any more.
+    pub fn clear(&self) {
+        self.plan().strike = None;
+    }
+
+    /// The calls that the watched operation has made.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.plan().calls.clone()
+    }
+
+    /// Those of them that went wrong.
+    #[must_use]
+    pub fn struck(&self) -> Vec<Call> {
+        self.plan().struck.clone()
+    }
+
+    fn next(&self, operation: &str, call: &Call) -> Option<Fault> {
+        let mut plan = self.plan();
+        if plan.operation == operation { plan.next(call) } else { None }
+    }
+
+    /// The end of a run leaves plain data behind, so a poisoned lock is still good.
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits between attempts take no time. A wait of seconds is a limit to a call's time, which no
+/// call here comes near: it never ends.
+#[derive(Debug)]
+pub struct NoWait;
+
+impl AsyncSleep for NoWait {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration < Duration::from_secs(2) {
+            Sleep::new(tokio::task::yield_now())
+        } else {
+            Sleep::new(std::future::pending())
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Faulty<C> {
+    inner: C,
+    faults: Faults,
+    operation: String,
+}
+
+impl HttpClient for Faulty<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Faulty { inner, faults: self.faults.clone(), operation: self.operation.clone() })
+    }
+}
+
+impl HttpConnector for Faulty<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let call = Call::of(&request);
+        let Some(fault) = self.faults.next(&self.operation, &call) else {
+            return self.inner.call(request);
+        };
+        let inner = self.inner.clone();
+        HttpConnectorFuture::new(async move {
+            if let Some(answer) = fault.answer(&call) {
+                return answer;
+            }
+            let _lost = inner.call(request).await;
+            if fault == Fault::DropAfter {
+                end_of_process();
+            }
+            Err(ConnectorError::timeout("the answer did not come".into()))
+        })
+    }
+}
+
+fn answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
+    let status = StatusCode::try_from(status).expect("a status that is written here");
+    let mut response = HttpResponse::new(status, body.into());
+    response.headers_mut().insert("content-type", content_type);
+    response
+}
+
+fn dynamodb(status: u16, kind: &str, more: &Value) -> HttpResponse {
+    let mut body = json!({"__type": kind, "message": "injected"});
+    if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+        body.extend(more.clone());
+    }
+    answer(status, "application/x-amz-json-1.0", body.to_string())
+}
+
+fn sns(status: u16, kind: &str, code: &str) -> HttpResponse {
+    let body = format!(
+        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>{kind}</Type>\
+         <Code>{code}</Code><Message>injected</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+    );
+    answer(status, "text/xml", body)
+}
+
+fn ses(status: u16, kind: &'static str) -> HttpResponse {
+    let mut response = answer(status, "application/json", json!({"message": "injected"}).to_string());
+    response.headers_mut().insert("x-amzn-errortype", kind);
+    response
+}
+
+fn server_error(service: Service) -> HttpResponse {
+    match service {
+        Service::Dynamodb => dynamodb(500, "com.amazonaws.dynamodb.v20120810#InternalServerError", &json!({})),
+        Service::Sns => sns(500, "Receiver", "InternalError"),
+        Service::Sesv2 => ses(500, "InternalServiceErrorException"),
+    }
+}
+
+fn throttle(service: Service) -> HttpResponse {
+    match service {
+        Service::Dynamodb => dynamodb(400, "com.amazon.coral.availability#ThrottlingException", &json!({})),
+        Service::Sns => sns(400, "Sender", "Throttling"),
+        Service::Sesv2 => ses(429, "TooManyRequestsException"),
+    }
+}
+
+/// A transaction that was canceled for the sake of one of its parts.
+fn canceled(call: &Call, at: usize, code: &str) -> HttpResponse {
+    let (parts, _) = call.transaction.unwrap_or((1, None));
+    let reason = |part| if part == at { json!({"Code": code, "Message": "injected"}) } else { json!({"Code": "None"}) };
+    let reasons: Vec<Value> = (0..parts).map(reason).collect();
+    let more = json!({"Message": "Transaction cancelled", "CancellationReasons": reasons});
+    dynamodb(400, "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", &more)
+}

@@ -1,0 +1,271 @@
+//! What follows from an event: messages, pushes, feedback, what is due, and the purge.
+
+use chrono::Duration;
+use http::Method;
+use local::messaging::{Channel, OutboxItem};
+use serde_json::{Value, json};
+use testkit::{Bench, Tenant};
+
+fn mails(bench: &Bench) -> Vec<OutboxItem> {
+    bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Email).collect()
+}
+
+fn pushes(bench: &Bench) -> Vec<OutboxItem> {
+    bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Push).collect()
+}
+
+async fn user_of(bench: &Bench, tenant: &Tenant, email: &str, username: &str) -> String {
+    let body = json!({"username": username, "first_name": "Bo", "email": email});
+    bench.post("/users", &tenant.key, body).await.expect(201).get("user_id")
+}
+
+async fn invited(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
+    let path = format!("/users/{user}/invite");
+    let _accepted = bench.post(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
+    bench.drain().await;
+    bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
+}
+
+async fn device(bench: &Bench, tenant: &Tenant, id: &str) -> Value {
+    bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(200).body
+}
+
+#[tokio::test]
+async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_code() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
+    let invitation = invited(&bench, &tenant, &user).await;
+    assert_eq!(invitation["delivery"]["state"], "delivered");
+    let mails = mails(&bench);
+    assert_eq!(mails.len(), 1);
+    let mail = &mails[0];
+    let code = bench.newest_code().unwrap();
+    assert_eq!(mail.to, "bo@example.com");
+    assert!(mail.text.as_ref().unwrap().contains(&format!("/i/{code}")));
+    assert!(mail.html.as_ref().unwrap().contains(&format!("/i/{code}")));
+    assert!(mail.html.as_ref().unwrap().contains("cid:invitation-qr"));
+    assert_eq!(mail.attachments.len(), 1);
+    assert!(mail.html.as_ref().unwrap().len() < 100 * 1024);
+    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Bo"), "a subject holds no name");
+}
+
+#[tokio::test]
+async fn a_resend_ends_the_older_code_and_only_the_newer_registers() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let older = bench.invite(&tenant, &user, 1).await;
+    let newer = bench.invite(&tenant, &user, 1).await;
+    let refused = bench.register(&older, "phone").await.expect(410);
+    assert_eq!(refused.code(), "code_superseded");
+    let _registered = bench.register(&newer, "phone").await.expect(201);
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_none() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let path = format!("/users/{user}/invite");
+    for _ in 0..3 {
+        let _accepted = bench.post(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
+    }
+    bench.drain().await;
+    assert_eq!(mails(&bench).len(), 1);
+    let _registered = bench.register(&bench.newest_code().unwrap(), "phone").await.expect(201);
+}
+
+#[tokio::test]
+async fn what_the_mail_service_reports_shows_on_the_invitation() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    for (email, state) in
+        [("bounce@simulator.amazonses.com", "bounced"), ("complaint@simulator.amazonses.com", "complained")]
+    {
+        let user = user_of(&bench, &tenant, email, state).await;
+        assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], state);
+    }
+}
+
+#[tokio::test]
+async fn events_published_again_send_nothing_again() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, _) = bench.phone(&tenant, "ada").await;
+    let _blocked = bench.post(&format!("/devices/{id}/block"), &tenant.key, json!({})).await.expect(200);
+    bench.drain().await;
+    let before = (mails(&bench).len(), pushes(&bench).len());
+    let span = json!({
+        "workspace_id": tenant.workspace_id,
+        "since": (bench.now() - Duration::hours(1)).to_rfc3339(),
+        "until": (bench.now() + Duration::hours(1)).to_rfc3339(),
+    });
+    let answer = bench.stack.invoke("republish-events", span).await.unwrap();
+    assert!(answer["published"].as_u64().unwrap() >= 5, "{answer}");
+    assert_eq!(answer["until"], Value::Null);
+    bench.drain().await;
+    assert_eq!((mails(&bench).len(), pushes(&bench).len()), before);
+}
+
+#[tokio::test]
+async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, _) = bench.phone(&tenant, "ada").await;
+    bench.drain().await;
+    let shown = device(&bench, &tenant, &id).await;
+    assert_eq!(shown["push"]["in_use"], true);
+    assert_eq!(shown["push"]["reason"], "endpoint_ready");
+    let endpoint = shown["push_endpoint"].as_str().unwrap().to_owned();
+    for (method, path) in [(Method::POST, "/block"), (Method::POST, "/unblock"), (Method::DELETE, "")] {
+        let path = format!("/devices/{id}{path}");
+        let _changed = bench.call(method, &path, Some(&tenant.key), None).await.expect(200);
+        bench.drain().await;
+    }
+    let pushes = pushes(&bench);
+    let kinds = ["device.deleted", "device.unblocked", "device.blocked"];
+    assert_eq!(pushes.len(), kinds.len());
+    for (push, kind) in pushes.iter().zip(kinds) {
+        let text = push.text.as_ref().unwrap();
+        assert!(text.contains(kind) && !text.contains("Ada") && !text.contains(&id), "{text}");
+        assert_eq!(push.to, endpoint);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let mut application = Bench::application(&code, "phone");
+    application["push_token"] = json!("stale-token");
+    let registered = bench.call(Method::POST, "/devices", None, Some(&application)).await.expect(201);
+    let id = registered.body["device"]["device_id"].as_str().unwrap().to_owned();
+    bench.drain().await;
+    let first = device(&bench, &tenant, &id).await["push_endpoint"].clone();
+
+    bench.advance(Duration::seconds(1));
+    let _blocked = bench.post(&format!("/devices/{id}/block"), &tenant.key, json!({})).await.expect(200);
+    bench.drain().await;
+    let shown = device(&bench, &tenant, &id).await;
+    assert_eq!(shown["push"]["in_use"], false, "{}", shown["push"]);
+    let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
+
+    let credential = registered.get("credential");
+    let report = json!({"push_token": "fresh-token"});
+    let _seen = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&report)).await.expect(200);
+    bench.drain().await;
+    let shown = device(&bench, &tenant, &id).await;
+    assert_eq!(shown["push"]["reason"], "endpoint_ready");
+    assert_ne!(shown["push_endpoint"], first);
+}
+
+#[tokio::test]
+async fn an_invitation_whose_time_is_over_ends_and_its_code_is_gone() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    bench.advance(Duration::days(7));
+    assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_expired");
+    let done = bench.stack.run_schedule("run-due").await.unwrap();
+    assert_eq!(done, json!({"done": 1, "failed": 0}));
+    assert_eq!(bench.stack.run_schedule("run-due").await.unwrap(), json!({"done": 0, "failed": 0}));
+    let types = bench.event_types(&tenant).await;
+    assert_eq!(types.iter().filter(|kind| *kind == "invitation.expired").count(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_device_stays_until_its_retention_is_over_and_then_nothing_of_it_is_left() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, credential) = bench.phone(&tenant, "ada").await;
+    bench.drain().await;
+    let _deleted = bench.delete(&format!("/devices/{id}"), &tenant.key).await.expect(200);
+    bench.drain().await;
+    bench.advance(Duration::days(29));
+    assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 0);
+    assert_eq!(device(&bench, &tenant, &id).await["status"], "deleted");
+    assert_eq!(bench.check_in(&credential).await.expect(200).get("access"), "deleted");
+    bench.advance(Duration::days(1));
+    assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 1);
+    let _gone = bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(404);
+    let _unknown = bench.check_in(&credential).await.expect(401);
+    let listed = bench.get("/devices", &tenant.key).await.expect(200);
+    assert_eq!(listed.body["items"], json!([]));
+    let found = bench.get("/devices?search=ada-phone", &tenant.key).await.expect(200);
+    assert_eq!(found.body["items"], json!([]));
+    let types = bench.event_types(&tenant).await;
+    assert_eq!(types.last().map(String::as_str), Some("device.purged"));
+}
+
+#[tokio::test]
+async fn one_bad_row_never_stops_the_purge_of_the_rest() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        let (id, _) = bench.phone(&tenant, &format!("user{n}")).await;
+        let _deleted = bench.delete(&format!("/devices/{id}"), &tenant.key).await.expect(200);
+        ids.push(id);
+    }
+    let tables = &bench.stack.template().tables;
+    let table = tables.iter().find(|table| table["KeySchema"].as_array().is_some_and(|keys| keys.len() == 2)).unwrap();
+    let key = json!({"pk": {"S": format!("DEVICE#{}#{}", tenant.workspace_id, ids[2])}, "sk": {"S": "DEVICE"}});
+    let broken = json!({
+        "TableName": table["TableName"],
+        "Key": key,
+        "UpdateExpression": "SET platform = :nonsense",
+        "ExpressionAttributeValues": {":nonsense": {"S": "abacus"}},
+    });
+    bench.stack.database().update_item(serde_json::from_value(broken).unwrap()).unwrap();
+    bench.advance(Duration::days(31));
+    let purged = bench.stack.run_schedule("purge-deleted").await.unwrap();
+    assert_eq!(purged, json!({"purged": 5, "failed": 1, "more": false}));
+}
+
+#[tokio::test]
+async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_let_go() {
+    let bench = Bench::start().await;
+    let mut phones = Vec::new();
+    for name in ["One", "Two"] {
+        let tenant = bench.tenant(name).await;
+        let (id, _) = bench.phone(&tenant, "ada").await;
+        bench.drain().await;
+        phones.push((tenant, id));
+    }
+    let (first, second) = (&phones[0], &phones[1]);
+    let endpoint = device(&bench, &first.0, &first.1).await["push_endpoint"].clone();
+    assert_eq!(device(&bench, &second.0, &second.1).await["push_endpoint"], endpoint);
+    let _deleted = bench.delete(&format!("/devices/{}", first.1), &first.0.key).await.expect(200);
+    bench.drain().await;
+    bench.advance(Duration::days(31));
+    assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 1);
+    bench.stack.messaging().clear();
+    let _blocked = bench.post(&format!("/devices/{}/block", second.1), &second.0.key, json!({})).await.expect(200);
+    bench.drain().await;
+    assert_eq!(pushes(&bench).len(), 1, "the second workspace still reaches the phone");
+}
+
+#[tokio::test]
+async fn the_button_of_an_invitation_counts_and_looking_at_its_page_does_not() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let opened = async || {
+        bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"]["opened"].clone()
+    };
+    let page = bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(200);
+    assert!(!page.text.contains("Ada") && !page.text.contains("Adler") && !page.text.contains("example.com"));
+    assert!(page.text.contains("<svg") && page.text.contains("Open the app"));
+    assert_eq!(opened().await, 0);
+    let pressed = bench.call(Method::POST, &format!("/i/{code}"), None, None).await.expect(303);
+    assert_eq!(pressed.headers["location"], format!("handset://i/{code}"));
+    assert_eq!(opened().await, 1);
+    let _unknown = bench.call(Method::GET, "/i/nobodys", None, None).await.expect(404);
+    let _registered = bench.register(&code, "phone").await.expect(201);
+    let _over = bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
+}

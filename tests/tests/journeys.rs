@@ -1,0 +1,135 @@
+//! An administrator's day, over HTTP against the running product: one started here on a free
+//! port, or the one that `HANDSET_URL` and `HANDSET_KEY` name.
+
+use std::time::Duration;
+
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use local::stack::{Stack, StackOptions};
+use serde_json::{Value, json};
+
+/// The running product, and a key to it.
+struct Product {
+    url: String,
+    key: String,
+    client: Client<HttpConnector, Full<axum::body::Bytes>>,
+    _stack: Option<Stack>,
+}
+
+struct Answer {
+    status: u16,
+    body: Value,
+}
+
+impl Product {
+    async fn find() -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        #[expect(clippy::disallowed_methods, reason = "where the product runs is for the environment to say")]
+        let named = std::env::var("HANDSET_URL").ok().zip(std::env::var("HANDSET_KEY").ok());
+        if let Some((url, key)) = named {
+            return Self { url, key, client, _stack: None };
+        }
+        let options = StackOptions { port: Some(0), driven: true, ..StackOptions::default() };
+        let stack = Stack::start(options).await.expect("the product starts");
+        let made = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is made");
+        let key = made["key"].as_str().unwrap().to_owned();
+        Self { url: stack.url().to_owned(), key, client, _stack: Some(stack) }
+    }
+
+    async fn call(&self, method: Method, path: &str, credential: Option<&str>, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        request = request.header("accept", "application/json").header("content-type", "application/json");
+        if let Some(credential) = credential {
+            request = request.header("authorization", format!("Bearer {credential}"));
+        }
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let response = self.client.request(request.body(Full::from(body)).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.call(method, path, Some(&self.key), body).await
+    }
+
+    async fn register(&self, code: &str, identifier: &str) -> Answer {
+        let body = json!({
+            "code": code,
+            "device_identifier": identifier,
+            "platform": "android",
+            "model_name": "Pixel 10",
+            "os_version": "16",
+            "app_version": "4.2.0",
+            "push_token": format!("token-{identifier}"),
+        });
+        self.call(Method::POST, "/devices", None, Some(body)).await
+    }
+
+    async fn check_in(&self, credential: &str) -> Answer {
+        self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(json!({}))).await
+    }
+
+    /// The code in the newest e-mail to an address, once it has come.
+    async fn code_mailed_to(&self, address: &str) -> String {
+        for _ in 0..200 {
+            let outbox = self.call(Method::GET, "/_local/outbox", None, None).await.body;
+            let items = outbox["items"].as_array().cloned().unwrap_or_default();
+            if let Some(mail) = items.iter().find(|item| item["to"] == address) {
+                let (_, rest) = mail["text"].as_str().unwrap().split_once("/i/").unwrap();
+                return rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+            }
+            // The product is another process, or drives itself: all one can do is to look again.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no e-mail came");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_is_invited_registered_blocked_and_deleted() {
+    let product = Product::find().await;
+    let unique = product.admin(Method::GET, "/users?limit=100", None).await.body["items"].as_array().unwrap().len();
+    let (username, email) = (format!("journey{unique}"), format!("journey{unique}@example.com"));
+    let person = json!({"username": username, "first_name": "Ada", "last_name": "Adler", "email": email});
+    let user = product.admin(Method::POST, "/users", Some(person)).await;
+    assert_eq!(user.status, 201, "{}", user.body);
+    let user_id = user.body["user_id"].as_str().unwrap().to_owned();
+    let invite = format!("/users/{user_id}/invite");
+    let invited = product.admin(Method::POST, &invite, Some(json!({"channel": "email", "devices": 3}))).await;
+    assert_eq!(invited.status, 202, "{}", invited.body);
+
+    let code = product.code_mailed_to(&email).await;
+    let mut phones = Vec::new();
+    for n in 1..=3 {
+        let phone = product.register(&code, &format!("{username}-{n}")).await;
+        assert_eq!(phone.status, 201, "{}", phone.body);
+        phones.push(phone.body);
+    }
+    let fourth = product.register(&code, &format!("{username}-4")).await;
+    assert_eq!((fourth.status, &fourth.body["code"]), (409, &json!("device_limit_reached")));
+    assert_eq!(fourth.body["devices"].as_array().unwrap().len(), 3);
+
+    let credential = phones[0]["credential"].as_str().unwrap();
+    let device = format!("/devices/{}", phones[0]["device"]["device_id"].as_str().unwrap());
+    assert_eq!(product.check_in(credential).await.body["access"], "allowed");
+    let blocked = product.admin(Method::POST, &format!("{device}/block"), Some(json!({"reason": "lost"}))).await;
+    assert_eq!((blocked.status, &blocked.body["blocked"]["reason"]), (200, &json!("lost")));
+    assert_eq!(product.check_in(credential).await.body["access"], "device_blocked");
+
+    let deleted = product.admin(Method::DELETE, &device, None).await;
+    assert_eq!((deleted.status, &deleted.body["status"]), (200, &json!("deleted")));
+    assert!(deleted.body["purge_after"].is_string());
+    assert_eq!(product.check_in(credential).await.body["access"], "deleted");
+    let open = product.admin(Method::GET, &format!("/users/{user_id}"), None).await;
+    assert_eq!(open.body["devices"].as_array().unwrap().len(), 2, "its slot is free");
+
+    let events = product.admin(Method::GET, &format!("/events?user_id={user_id}&limit=100"), None).await;
+    let types: Vec<&str> = events.body["items"].as_array().unwrap().iter().map(|e| e["event_type"].as_str().unwrap()).collect();
+    for expected in ["user.created", "user.invited", "device.registered", "device.blocked", "device.deleted"] {
+        assert!(types.contains(&expected), "{expected} is not in {types:?}");
+    }
+}
