@@ -9,7 +9,7 @@ mod attempts;
 pub mod devices;
 mod invoke;
 pub mod operations;
-mod pages;
+pub mod pages;
 mod paging;
 mod settings;
 pub mod triggers;

@@ -153,12 +153,7 @@ impl House {
                 "add-member",
                 "/members".into(),
                 json!({"issuer": ISSUER, "subject": "bert", "role": "viewer"}),
-                vec![
-                    must("issuer", Url(255)),
-                    must("subject", Ascii(255)),
-                    may("name", Line(100)),
-                    must("role", Word),
-                ],
+                vec![must("issuer", Url(255)), must("subject", Ascii(255)), may("name", Line(100)), must("role", Word)],
             ),
         ]
     }
@@ -246,7 +241,10 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
     let texts = !matches!(kind, Words | Whole(..) | Metadata);
     if texts {
-        bad.extend([json!(7), json!(1.5), json!(true), json!([]), json!(["a"]), json!({}), json!({"a": 1})].map(|value| (value, "", "wrong_type")));
+        bad.extend(
+            [json!(7), json!(1.5), json!(true), json!([]), json!(["a"]), json!({}), json!({"a": 1})]
+                .map(|value| (value, "", "wrong_type")),
+        );
     }
     if matches!(kind, Line(_) | Ascii(_) | Username | Email | Mobile | Number) {
         bad.extend(controls.map(|text| (json!(text), "", "control_character")));
@@ -255,8 +253,15 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     match kind {
         Line(most) => {
             bad.extend(["", " ", "   "].map(|text| (json!(text), "", "too_short")));
-            bad.extend(["a\u{202E}b", "a\u{2066}b", "\u{200B}", "a\u{061C}b", "\u{FEFF}x"].map(|text| (json!(text), "", "invalid_format")));
-            bad.extend([too_long(most), (json!("é".repeat(most + 1)), "", "too_long"), (json!("x".repeat(100_000)), "", "too_long")]);
+            bad.extend(
+                ["a\u{202E}b", "a\u{2066}b", "\u{200B}", "a\u{061C}b", "\u{FEFF}x"]
+                    .map(|text| (json!(text), "", "invalid_format")),
+            );
+            bad.extend([
+                too_long(most),
+                (json!("é".repeat(most + 1)), "", "too_long"),
+                (json!("x".repeat(100_000)), "", "too_long"),
+            ]);
         }
         Ascii(most) => {
             bad.extend([too_long(most), (json!("é"), "", "invalid_format"), (json!(""), "", "too_short")]);
@@ -267,23 +272,47 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             bad.extend([too_long(64), (json!("\u{FDFA}".repeat(64)), "", "too_long"), (json!(""), "", "too_short")]);
         }
         Email => {
-            let bad_addresses = ["ada", "ada@", "@example.com", "ada@localhost", "a b@example.com", "ada@exa_mple.com", "\"a\"@example.com", "ada@example.com,b@example.com", "ада@example.com"];
+            let bad_addresses = [
+                "ada",
+                "ada@",
+                "@example.com",
+                "ada@localhost",
+                "a b@example.com",
+                "ada@exa_mple.com",
+                "\"a\"@example.com",
+                "ada@example.com,b@example.com",
+                "ада@example.com",
+            ];
             bad.extend(bad_addresses.map(|text| (json!(text), "", "invalid_format")));
             bad.push((json!(format!("a@{}.com", "x".repeat(260))), "", "too_long"));
         }
         Mobile => {
-            bad.extend(["01701234567", "+0170123456", "+49170x23456", "491701234567"].map(|text| (json!(text), "", "invalid_format")));
+            bad.extend(
+                ["01701234567", "+0170123456", "+49170x23456", "491701234567"]
+                    .map(|text| (json!(text), "", "invalid_format")),
+            );
             bad.extend([(json!("+1"), "", "too_short"), (json!("+12345678901234567"), "", "too_long")]);
         }
         Number => bad.extend([(json!("47x"), "", "invalid_format"), (json!("1".repeat(33)), "", "too_long")]),
         Url(most) => {
-            bad.extend(["http://issuer.example", "issuer.example/path", "HTTPS://issuer"].map(|text| (json!(text), "", "invalid_format")));
+            bad.extend(
+                ["http://issuer.example", "issuer.example/path", "HTTPS://issuer"]
+                    .map(|text| (json!(text), "", "invalid_format")),
+            );
             bad.push((json!(format!("https://{}", "x".repeat(most))), "", "too_long"));
         }
-        Word => bad.extend(["nothing", "", "IOS", "ios ", "viewer\u{0}"].map(|text| (json!(text), "", "unknown_value"))),
+        Word => {
+            bad.extend(["nothing", "", "IOS", "ios ", "viewer\u{0}"].map(|text| (json!(text), "", "unknown_value")))
+        }
         Words => {
-            bad.extend([json!(7), json!("devices:read"), json!({}), json!(true)].map(|value| (value, "", "wrong_type")));
-            bad.extend([(json!([]), "", "too_short"), (json!(["nothing"]), ".0", "unknown_value"), (json!([7]), ".0", "unknown_value")]);
+            bad.extend(
+                [json!(7), json!("devices:read"), json!({}), json!(true)].map(|value| (value, "", "wrong_type")),
+            );
+            bad.extend([
+                (json!([]), "", "too_short"),
+                (json!(["nothing"]), ".0", "unknown_value"),
+                (json!([7]), ".0", "unknown_value"),
+            ]);
             bad.push((json!(["devices:read", null]), ".1", "unknown_value"));
         }
         Whole(least, most) => {
@@ -292,12 +321,18 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             bad.extend([least - 1, most + 1, i64::MIN, i64::MAX].map(|value| (json!(value), "", "out_of_range")));
         }
         Future => {
-            bad.extend(["tomorrow", "", "2030-13-01T00:00:00Z", "2030-01-01", "2030-01-01T00:00:00"].map(|text| (json!(text), "", "invalid_format")));
+            bad.extend(
+                ["tomorrow", "", "2030-13-01T00:00:00Z", "2030-01-01", "2030-01-01T00:00:00"]
+                    .map(|text| (json!(text), "", "invalid_format")),
+            );
             bad.extend(["2020-01-01T00:00:00Z", "0000-01-01T00:00:00Z"].map(|text| (json!(text), "", "out_of_range")));
         }
         Metadata => {
             bad.extend([json!(7), json!("k"), json!([]), json!(true)].map(|value| (value, "", "wrong_type")));
-            bad.extend([json!({"k": 7}), json!({"k": 1.5}), json!({"k": []}), json!({"k": {}}), json!({"k": {"a": "b"}})].map(|value| (value, ".k", "wrong_type")));
+            bad.extend(
+                [json!({"k": 7}), json!({"k": 1.5}), json!({"k": []}), json!({"k": {}}), json!({"k": {"a": "b"}})]
+                    .map(|value| (value, ".k", "wrong_type")),
+            );
             bad.push((json!({"": "v"}), ".", "invalid_key"));
             bad.push((json!({"a.b": "v"}), ".a.b", "invalid_key"));
             bad.push((json!({"a\u{0}": "v"}), ".a\u{0}", "invalid_key"));
@@ -366,13 +401,41 @@ async fn a_body_that_is_no_json_object_is_refused() {
     let closed = format!("{{\"x\":{deep_array}{}}}", "]".repeat(10_000));
     let deep_object = "{\"a\":".repeat(10_000);
     let malformed: Vec<Vec<u8>> = [
-        "{", "}", "{\"a\"", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "[", "nul", "{} {}", "{}x", "\u{FEFF}{}", "\"", "\u{0}",
-        "{\"a\":\"\\ud800\"}", "{\"a\":\"\\x\"}", "{\"a\":01}", "{\"a\":1e999}", "{\"a\":NaN}", "{\"a\":\"\u{0}\"}", " ",
-        "<a/>", "a=b&c=d", &deep_array, &closed, &deep_object,
+        "{",
+        "}",
+        "{\"a\"",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{'a':1}",
+        "[",
+        "nul",
+        "{} {}",
+        "{}x",
+        "\u{FEFF}{}",
+        "\"",
+        "\u{0}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":01}",
+        "{\"a\":1e999}",
+        "{\"a\":NaN}",
+        "{\"a\":\"\u{0}\"}",
+        " ",
+        "<a/>",
+        "a=b&c=d",
+        &deep_array,
+        &closed,
+        &deep_object,
     ]
     .map(|text| text.as_bytes().to_vec())
     .into_iter()
-    .chain([b"\xff\xfe".to_vec(), b"{\"a\":\"\xc3\x28\"}".to_vec(), b"{\"username\":\"\xed\xa0\x80\"}".to_vec(), vec![0x80; 1000]])
+    .chain([
+        b"\xff\xfe".to_vec(),
+        b"{\"a\":\"\xc3\x28\"}".to_vec(),
+        b"{\"username\":\"\xed\xa0\x80\"}".to_vec(),
+        vec![0x80; 1000],
+    ])
     .collect();
     for operation in house.operations() {
         for body in &malformed {
@@ -400,7 +463,8 @@ async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
     }
     let operations = house.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
-    let answer = house.refuse(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input").await;
+    let answer =
+        house.refuse(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input").await;
     let wanted = [("custom_metadata.k", "repeated"), ("nickname", "wrong_type")];
     assert_eq!(told(&answer), wanted.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
 }
@@ -411,13 +475,19 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
     for operation in house.operations() {
         let mut padded = operation.good.clone();
         padded["padding"] = "x".repeat(300 * 1024).into();
-        for body in [padded.to_string().into_bytes(), vec![b'['; 300 * 1024], vec![0xff; 300 * 1024], vec![b' '; 256 * 1024 + 1]] {
+        for body in [
+            padded.to_string().into_bytes(),
+            vec![b'['; 300 * 1024],
+            vec![0xff; 300 * 1024],
+            vec![b' '; 256 * 1024 + 1],
+        ] {
             let _refused = house.refuse(&operation, body, 413, "body_too_large").await;
         }
     }
     // Also where no body is read.
     let body = vec![b'x'; 300 * 1024];
-    for (method, path) in [(Method::GET, "/devices".to_owned()), (Method::DELETE, format!("/devices/{}", house.device))] {
+    for (method, path) in [(Method::GET, "/devices".to_owned()), (Method::DELETE, format!("/devices/{}", house.device))]
+    {
         let before = rows::everything(&house.bench);
         let answer = house.bench.send(request(method, &path, Some(&house.tenant.key), body.clone())).await.expect(413);
         well_told(&answer, &path);
@@ -447,9 +517,7 @@ async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
     let house = House::new().await;
     let operations = house.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
-    let keys = |range: std::ops::Range<usize>, value: Value| {
-        json!({"custom_metadata": range.map(|at| (format!("key-{at}"), value.clone())).collect::<Map<_, _>>()})
-    };
+    let keys = |range: std::ops::Range<usize>, value: Value| json!({"custom_metadata": range.map(|at| (format!("key-{at}"), value.clone())).collect::<Map<_, _>>()});
     house.refuse_faults(update, &keys(0..51, json!("v")), &[("custom_metadata", "too_many")]).await;
     let full = house.send(update, keys(0..50, json!("x".repeat(500))).to_string().into_bytes()).await.expect(200);
     assert_eq!(full.body["custom_metadata"].as_object().unwrap().len(), 50);
@@ -461,8 +529,11 @@ async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
     assert!(swapped.body["custom_metadata"].get("key-0").is_none());
 }
 
-/// The lists, each with its query's faults: the parameter, a bad value, the code.
-fn queries() -> Vec<(&'static str, Vec<(&'static str, &'static str, &'static str)>)> {
+/// A parameter, a bad value, the code of its fault.
+type BadParameter = (&'static str, &'static str, &'static str);
+
+/// The lists, each with its query's faults.
+fn queries() -> Vec<(&'static str, Vec<BadParameter>)> {
     let upper = "0190F3C4-7B5E-7A11-8C1D-3F2A9B6C5D4E";
     let limits = [
         ("limit", "0", "out_of_range"),
@@ -525,7 +596,7 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
             assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
         }
         // All of them at once, each parameter with one of its faults.
-        let mut one_each: Vec<&(&str, &str, &str)> = Vec::new();
+        let mut one_each: Vec<&BadParameter> = Vec::new();
         for fault in &faults {
             if !one_each.iter().any(|(name, ..)| name == &fault.0) {
                 one_each.push(fault);
@@ -547,7 +618,9 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
             let answer = house.refuse_get(&format!("{list}?search={long}"), 422, "invalid_input").await;
             assert_eq!(told(&answer), [("search".to_owned(), "too_long".to_owned())].into());
         }
-        for fine in ["", "?", "?&&", "?limit=", "?limit=1", "?limit=100", "?unknown=1", "?=", "?%=", "?%zz=1", "?limit=%31"] {
+        for fine in
+            ["", "?", "?&&", "?limit=", "?limit=1", "?limit=100", "?unknown=1", "?=", "?%=", "?%zz=1", "?limit=%31"]
+        {
             let _page = house.bench.get(&format!("{list}{fine}"), &house.tenant.key).await.expect(200);
         }
     }
@@ -561,7 +634,17 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
     let body = json!({"issuer": ISSUER, "subject": "bert", "role": "viewer"});
     let _member = bench.post("/members", key, body).await.expect(201);
     let other = bench.tenant("Other").await;
-    let lists = ["/devices?", "/devices?status=active", "/devices?search=iphone", "/users?", "/users?search=a", "/events?", "/events?event_type=user.created", "/keys?", "/members?"];
+    let lists = [
+        "/devices?",
+        "/devices?status=active",
+        "/devices?search=iphone",
+        "/users?",
+        "/users?search=a",
+        "/events?",
+        "/events?event_type=user.created",
+        "/keys?",
+        "/members?",
+    ];
     let mut cursors = Vec::new();
     for list in lists {
         let page = bench.get(&format!("{list}&limit=1"), key).await.expect(200);
@@ -570,13 +653,26 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
     for (list, cursor) in &cursors {
         let _next = bench.get(&format!("{list}&limit=1&cursor={cursor}"), key).await.expect(200);
         let _other_size = bench.get(&format!("{list}&limit=7&cursor={cursor}"), key).await.expect(200);
-        let mut altered: Vec<String> = (0..cursor.len()).step_by(7).map(|at| {
-            let mut bytes = cursor.clone().into_bytes();
-            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            String::from_utf8(bytes).unwrap()
-        }).collect();
+        let mut altered: Vec<String> = (0..cursor.len())
+            .step_by(7)
+            .map(|at| {
+                let mut bytes = cursor.clone().into_bytes();
+                bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+                String::from_utf8(bytes).unwrap()
+            })
+            .collect();
         altered.extend([1, 4, cursor.len() / 2, cursor.len() - 1].map(|length| cursor[..length].to_owned()));
-        altered.extend([format!("{cursor}A"), format!("{cursor}AAAA"), format!("A{cursor}"), cursor.to_uppercase(), "x".into(), "%00".into(), "null".into(), "%F0%9F%93%B1".into(), "x".repeat(4000)]);
+        altered.extend([
+            format!("{cursor}A"),
+            format!("{cursor}AAAA"),
+            format!("A{cursor}"),
+            cursor.to_uppercase(),
+            "x".into(),
+            "%00".into(),
+            "null".into(),
+            "%F0%9F%93%B1".into(),
+            "x".repeat(4000),
+        ]);
         for bad in altered {
             let _refused = house.refuse_get(&format!("{list}&cursor={bad}"), 400, "cursor_invalid").await;
         }
@@ -602,18 +698,36 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
         "list": format!("DEVICE#{}", other.tenant.workspace_id), "created_at": "2026-11-23T08:00:00.000Z",
     });
     let positions = [
-        json!({}), json!([]), json!(null), json!({"pk": 7}), text("pk", ""), text("pk", "x"), text("sk", "x"), text("day", "x"),
-        text("day", "2026-11-23"), text("day", "9999-99-99"), text("day", "0000-01-01"), row, foreign,
-        json!({"pk": "x", "sk": "y", "list": "z", "created_at": "w"}), json!({"day": "2026-11-23", "pk": "EVENT#x", "sk": "y"}),
-        json!({"half": "user", "sk": "", "taken": "0"}), json!({"half": "user", "sk": "\u{10FFFF}\u{10FFFF}", "taken": "0"}),
-        json!({"half": "device", "sk": "iphone17#", "taken": "18446744073709551615"}), json!({"half": "device", "sk": "a", "taken": "-1"}),
-        json!({"half": "x", "sk": "x".repeat(3000), "taken": "1"}), json!({"pk": "x".repeat(3000), "sk": "y"}),
+        json!({}),
+        json!([]),
+        json!(null),
+        json!({"pk": 7}),
+        text("pk", ""),
+        text("pk", "x"),
+        text("sk", "x"),
+        text("day", "x"),
+        text("day", "2026-11-23"),
+        text("day", "9999-99-99"),
+        text("day", "0000-01-01"),
+        row,
+        foreign,
+        json!({"pk": "x", "sk": "y", "list": "z", "created_at": "w"}),
+        json!({"day": "2026-11-23", "pk": "EVENT#x", "sk": "y"}),
+        json!({"half": "user", "sk": "", "taken": "0"}),
+        json!({"half": "device", "sk": "iphone17#", "taken": "18446744073709551615"}),
+        json!({"half": "device", "sk": "a", "taken": "-1"}),
+        json!({"pk": "x".repeat(3000), "sk": "y"}),
     ];
     let lists = [
-        ("/devices", "list-devices", vec![]), ("/devices", "list-devices", vec![("blocked", "true")]),
-        ("/devices", "list-devices", vec![("search", "iphone")]), ("/users", "list-users", vec![]),
-        ("/users", "list-users", vec![("search", "ada")]), ("/events", "list-events", vec![]),
-        ("/events", "list-events", vec![("event_type", "device.registered")]), ("/keys", "list-keys", vec![]), ("/members", "list-members", vec![]),
+        ("/devices", "list-devices", vec![]),
+        ("/devices", "list-devices", vec![("blocked", "true")]),
+        ("/devices", "list-devices", vec![("search", "iphone")]),
+        ("/users", "list-users", vec![]),
+        ("/users", "list-users", vec![("search", "ada")]),
+        ("/events", "list-events", vec![]),
+        ("/events", "list-events", vec![("event_type", "device.registered")]),
+        ("/keys", "list-keys", vec![]),
+        ("/members", "list-members", vec![]),
     ];
     for (path, operation, filter) in lists {
         let scope = json!([workspace, operation, filter]).to_string();
@@ -633,19 +747,62 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
 }
 
 #[tokio::test]
+async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
+    let house = House::new().await;
+    let scope = json!([house.tenant.workspace_id, "list-devices", [["search", "iphone"]]]).to_string();
+    for sk in ["\u{10FFFF}\u{10FFFF}".to_owned(), "zzz#x".to_owned(), "x".repeat(3000)] {
+        for half in ["device", "user"] {
+            let made = cursor::seal(&scope, json!({"half": half, "sk": sk, "taken": "0"}).to_string().as_bytes());
+            let answer = house.bench.get(&format!("/devices?search=iphone&cursor={made}"), &house.tenant.key).await;
+            assert_eq!(answer.expect(400).code(), "cursor_invalid", "{half} {sk:.20}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_identifier_of_ours_names_nothing() {
     let house = House::new().await;
     let things = [
-        ("device", "devices", &house.device, vec![(Method::GET, ""), (Method::PATCH, ""), (Method::DELETE, ""), (Method::POST, "/block"), (Method::POST, "/unblock")]),
+        (
+            "device",
+            "devices",
+            &house.device,
+            vec![
+                (Method::GET, ""),
+                (Method::PATCH, ""),
+                (Method::DELETE, ""),
+                (Method::POST, "/block"),
+                (Method::POST, "/unblock"),
+            ],
+        ),
         ("user", "users", &house.user, vec![(Method::GET, ""), (Method::POST, "/invite")]),
         ("key", "keys", &house.key, vec![(Method::DELETE, "")]),
         ("member", "members", &house.member, vec![(Method::DELETE, "")]),
     ];
     for (kind, collection, id, calls) in things {
         let bad = [
-            id.to_uppercase(), id.replace('-', ""), format!("%7B{id}%7D"), format!("urn:uuid:{id}"), format!("{id}%20"), format!("%20{id}"), format!("{id}%00"),
-            format!("{id}%2Fblock"), format!("..%2F{collection}%2F{id}"), "%2E%2E%2Fkeys".into(), "x".into(), "me".into(), "0".into(), "-1".into(), "null".into(), "%F0%9F%93%B1".into(),
-            "%ff".into(), "00000000-0000-0000-0000-000000000000".into(), "'or'1'='1".into(), "*".into(), "x".repeat(5000), house.tenant.workspace_id.clone(),
+            id.to_uppercase(),
+            id.replace('-', ""),
+            format!("%7B{id}%7D"),
+            format!("urn:uuid:{id}"),
+            format!("{id}%20"),
+            format!("%20{id}"),
+            format!("{id}%00"),
+            format!("{id}%2Fblock"),
+            format!("..%2F{collection}%2F{id}"),
+            "%2E%2E%2Fkeys".into(),
+            "x".into(),
+            "me".into(),
+            "0".into(),
+            "-1".into(),
+            "null".into(),
+            "%F0%9F%93%B1".into(),
+            "%ff".into(),
+            "00000000-0000-0000-0000-000000000000".into(),
+            "'or'1'='1".into(),
+            "*".into(),
+            "x".repeat(5000),
+            house.tenant.workspace_id.clone(),
         ];
         for id in bad {
             for (method, suffix) in &calls {
@@ -654,7 +811,11 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
                 let before = rows::everything(&house.bench);
                 let sent = request(method.clone(), &path, Some(&house.tenant.key), body.to_string().into_bytes());
                 let answer = house.bench.send(sent).await;
-                assert_eq!((answer.status.as_u16(), answer.code()), (404, format!("{kind}_not_found").as_str()), "{method} {path:.100}");
+                assert_eq!(
+                    (answer.status.as_u16(), answer.code()),
+                    (404, format!("{kind}_not_found").as_str()),
+                    "{method} {path:.100}"
+                );
                 well_told(&answer, &path);
                 assert!(before == rows::everything(&house.bench), "{method} {path}");
             }
@@ -673,17 +834,26 @@ async fn a_bad_idempotency_key_is_refused() {
         }
         for (value, code) in bad {
             let before = rows::everything(&house.bench);
-            let mut sent = request(Method::POST, &operation.path, Some(&house.tenant.key), operation.good.to_string().into_bytes());
+            let mut sent = request(
+                Method::POST,
+                &operation.path,
+                Some(&house.tenant.key),
+                operation.good.to_string().into_bytes(),
+            );
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_bytes(value).unwrap());
             let answer = house.bench.send(sent).await.expect(422);
             well_told(&answer, operation.name);
             let told = told(&answer);
-            assert!(told.iter().all(|(field, told)| field == "idempotency-key" && (code.is_empty() || told == code)), "{told:?}");
+            assert!(
+                told.iter().all(|(field, told)| field == "idempotency-key" && (code.is_empty() || told == code)),
+                "{told:?}"
+            );
             assert!(before == rows::everything(&house.bench), "{}", operation.name);
         }
         // The same key with another body.
         let send = |body: Value| {
-            let mut sent = request(Method::POST, &operation.path, Some(&house.tenant.key), body.to_string().into_bytes());
+            let mut sent =
+                request(Method::POST, &operation.path, Some(&house.tenant.key), body.to_string().into_bytes());
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
             house.bench.send(sent)
         };
@@ -708,7 +878,18 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
     let weak = format!("W/{tag}");
     let bare = tag.trim_matches('"').to_owned();
     let calls = [(Method::PATCH, ""), (Method::POST, "/block"), (Method::POST, "/unblock"), (Method::DELETE, "")];
-    for value in [b"\"0\"".as_slice(), b"\"999999\"", b"garbage", b"", b"\"", weak.as_bytes(), bare.as_bytes(), b"\xff", b"\"-1\"", b"\"1e0\""] {
+    for value in [
+        b"\"0\"".as_slice(),
+        b"\"999999\"",
+        b"garbage",
+        b"",
+        b"\"",
+        weak.as_bytes(),
+        bare.as_bytes(),
+        b"\xff",
+        b"\"-1\"",
+        b"\"1e0\"",
+    ] {
         for (method, suffix) in &calls {
             let path = format!("{path}{suffix}");
             let before = rows::everything(&house.bench);
@@ -733,9 +914,20 @@ async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
     let key = house.tenant.key.as_bytes();
     let joined = |parts: [&[u8]; 3]| parts.concat();
     let bad = [
-        b"".to_vec(), b"Bearer".to_vec(), b"Bearer ".to_vec(), b"Bearer  ".to_vec(), key.to_vec(), joined([b"Basic ", key, b""]), joined([b"Bearer ", key, b"x"]),
-        joined([b"Bearer ", key, b" x"]), joined([b"Bearer,", key, b""]), joined([b"Bearer ", key, b",Bearer x"]), b"Bearer \xff\xfe".to_vec(), b"Bearer \xc3\xa9".to_vec(),
-        joined([b"Bearer Bearer ", key, b""]), vec![b'x'; 8000],
+        b"".to_vec(),
+        b"Bearer".to_vec(),
+        b"Bearer ".to_vec(),
+        b"Bearer  ".to_vec(),
+        key.to_vec(),
+        joined([b"Basic ", key, b""]),
+        joined([b"Bearer ", key, b"x"]),
+        joined([b"Bearer ", key, b" x"]),
+        joined([b"Bearer,", key, b""]),
+        joined([b"Bearer ", key, b",Bearer x"]),
+        b"Bearer \xff\xfe".to_vec(),
+        b"Bearer \xc3\xa9".to_vec(),
+        joined([b"Bearer Bearer ", key, b""]),
+        vec![b'x'; 8000],
     ];
     for value in bad {
         for path in ["/devices", "/devices/me/check-in"] {
@@ -753,8 +945,21 @@ async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
 #[tokio::test]
 async fn no_header_and_no_host_makes_a_fault_of_ours() {
     let house = House::new().await;
-    let values: [&[u8]; 9] = [b"", b" ", b"a b", b"[::", b"http://evil/\"<>", b"\xff\xfe", b"caf\xc3\xa9", b"\t", &[b'x'; 8000]];
-    for name in ["host", "x-forwarded-for", "user-agent", "content-type", "cookie", "content-length", "x-request-id", "accept", "x-unknown", "origin", "expect"] {
+    let values: [&[u8]; 9] =
+        [b"", b" ", b"a b", b"[::", b"http://evil/\"<>", b"\xff\xfe", b"caf\xc3\xa9", b"\t", &[b'x'; 8000]];
+    for name in [
+        "host",
+        "x-forwarded-for",
+        "user-agent",
+        "content-type",
+        "cookie",
+        "content-length",
+        "x-request-id",
+        "accept",
+        "x-unknown",
+        "origin",
+        "expect",
+    ] {
         for value in values {
             let mut sent = request(Method::GET, "/devices", Some(&house.tenant.key), Vec::new());
             sent.headers_mut().insert(name, HeaderValue::from_bytes(value).unwrap());
@@ -768,11 +973,35 @@ async fn no_header_and_no_host_makes_a_fault_of_ours() {
 async fn whatever_has_no_route_is_told_so() {
     let house = House::new().await;
     let paths = [
-        "/", "//", "/nowhere", "/devices/", "//devices", "/devices//block", "/devices/x/y/z", "/%", "/%zz", "/%ff", "/..", "/../devices", "/./devices", "/devices%2F", "/%64evices%00",
-        "/;x", "/DEVICES", "/i/", "/i/a/b", "/.well-known/", "/.env", "/users/x/invite/", "/keys/x/y", "/?x=%ff", "/nowhere?limit=0",
+        "/",
+        "//",
+        "/nowhere",
+        "/devices/",
+        "//devices",
+        "/devices//block",
+        "/devices/x/y/z",
+        "/%",
+        "/%zz",
+        "/%ff",
+        "/..",
+        "/../devices",
+        "/./devices",
+        "/devices%2F",
+        "/%64evices%00",
+        "/;x",
+        "/DEVICES",
+        "/i/",
+        "/i/a/b",
+        "/.well-known/",
+        "/.env",
+        "/users/x/invite/",
+        "/keys/x/y",
+        "/?x=%ff",
+        "/nowhere?limit=0",
     ];
     for path in paths {
-        for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::from_bytes(b"BREW").unwrap()] {
+        for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::from_bytes(b"BREW").unwrap()]
+        {
             let answer = house.bench.send(request(method.clone(), path, Some(&house.tenant.key), b"{}".to_vec())).await;
             assert_eq!((answer.status.as_u16(), answer.code()), (404, "route_not_found"), "{method} {path}");
             well_told(&answer, path);
@@ -782,11 +1011,22 @@ async fn whatever_has_no_route_is_told_so() {
     let answer = house.bench.get(&long, &house.tenant.key).await.expect(404);
     well_told(&answer, "a long path");
     let device = format!("/devices/{}", house.device);
-    let taken = [("/devices", "GET, POST"), (device.as_str(), "DELETE, GET, PATCH"), ("/devices/me/check-in", "POST"), ("/users/x/invite", "POST"), ("/i/x", "GET, POST")];
+    let taken = [
+        ("/devices", "GET, POST"),
+        (device.as_str(), "DELETE, GET, PATCH"),
+        ("/devices/me/check-in", "POST"),
+        ("/users/x/invite", "POST"),
+        ("/i/x", "GET, POST"),
+    ];
     for (path, allow) in taken {
-        for method in [Method::PUT, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"BREW").unwrap()] {
+        for method in [Method::PUT, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"BREW").unwrap()]
+        {
             let answer = house.bench.send(request(method.clone(), path, None, Vec::new())).await.expect(405);
-            assert_eq!((answer.code(), answer.headers["allow"].to_str().unwrap()), ("method_not_allowed", allow), "{method} {path}");
+            assert_eq!(
+                (answer.code(), answer.headers["allow"].to_str().unwrap()),
+                ("method_not_allowed", allow),
+                "{method} {path}"
+            );
             well_told(&answer, path);
         }
     }
@@ -796,7 +1036,17 @@ async fn whatever_has_no_route_is_told_so() {
 async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
     let house = House::new().await;
     let cut = &house.code[..21];
-    for code in ["x", "%00", "%ff", "%2F", cut, "0000000000000000000000", "2222222222222222222222", &"x".repeat(5000), "..%2F..%2Fkeys"] {
+    for code in [
+        "x",
+        "%00",
+        "%ff",
+        "%2F",
+        cut,
+        "0000000000000000000000",
+        "2222222222222222222222",
+        &"x".repeat(5000),
+        "..%2F..%2Fkeys",
+    ] {
         for method in [Method::GET, Method::POST] {
             let before = rows::everything(&house.bench);
             let answer = house.bench.send(request(method, &format!("/i/{code}"), None, Vec::new())).await.expect(404);
@@ -822,8 +1072,24 @@ fn cases<S: Strategy>(strategy: &S, count: usize) -> Vec<S::Value> {
 /// JSON of any form, with names and words that mean something more often than chance would have it.
 fn any_json() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
-        "ios", "android", "email", "viewer", "admin", "devices:read", "a@example.com", "+491701234567", "https://issuer.example", "2030-01-01T00:00:00Z",
-        "2222222222222222222222", "iPhone", "26.1", "", " ", "\u{0}", "\u{202E}", "null",
+        "ios",
+        "android",
+        "email",
+        "viewer",
+        "admin",
+        "devices:read",
+        "a@example.com",
+        "+491701234567",
+        "https://issuer.example",
+        "2030-01-01T00:00:00Z",
+        "2222222222222222222222",
+        "iPhone",
+        "26.1",
+        "",
+        " ",
+        "\u{0}",
+        "\u{202E}",
+        "null",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -846,36 +1112,85 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 fn any_name() -> impl Strategy<Value = String> {
     let known = vec![
-        "code", "device_identifier", "platform", "model_name", "os_version", "app_version", "push_token", "nickname", "custom_metadata", "reason", "username", "first_name",
-        "last_name", "email", "mobile", "number", "channel", "devices", "name", "permissions", "expires_at", "issuer", "subject", "role",
+        "code",
+        "device_identifier",
+        "platform",
+        "model_name",
+        "os_version",
+        "app_version",
+        "push_token",
+        "nickname",
+        "custom_metadata",
+        "reason",
+        "username",
+        "first_name",
+        "last_name",
+        "email",
+        "mobile",
+        "number",
+        "channel",
+        "devices",
+        "name",
+        "permissions",
+        "expires_at",
+        "issuer",
+        "subject",
+        "role",
     ];
     prop_oneof![4 => prop::sample::select(known).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
 fn any_query() -> impl Strategy<Value = String> {
     let names = vec![
-        "limit", "cursor", "search", "user_id", "device_id", "status", "device_status", "blocked", "platform", "push_in_use", "pending_command", "last_login_before",
-        "event_type", "since", "until",
+        "limit",
+        "cursor",
+        "search",
+        "user_id",
+        "device_id",
+        "status",
+        "device_status",
+        "blocked",
+        "platform",
+        "push_in_use",
+        "pending_command",
+        "last_login_before",
+        "event_type",
+        "since",
+        "until",
     ];
     let value = prop_oneof![
         "[-0-9a-zA-Z%+=.:~]{0,40}",
         "(%[0-9a-fA-F]{2}){0,12}",
-        prop::sample::select(vec!["1", "100", "true", "active", "ios", "2026-11-23T08:00:00Z", "9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "device.blocked"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "1",
+            "100",
+            "true",
+            "active",
+            "ios",
+            "2026-11-23T08:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "0000-01-01T00:00:00Z",
+            "device.blocked"
+        ])
+        .prop_map(str::to_owned),
     ];
     let pair = (prop_oneof![3 => prop::sample::select(names).prop_map(str::to_owned), 1 => "[a-z%]{0,6}"], value);
-    prop::collection::vec(pair.prop_map(|(name, value)| format!("{name}={value}")), 0..5).prop_map(|pairs| pairs.join("&"))
+    prop::collection::vec(pair.prop_map(|(name, value)| format!("{name}={value}")), 0..5)
+        .prop_map(|pairs| pairs.join("&"))
 }
 
 #[tokio::test]
 async fn no_body_whatever_makes_a_fault_of_ours() {
-    let house = House::new().await;
-    let documents = cases(&any_json(), 120).into_iter().map(|value| value.to_string().into_bytes());
+    let documents = cases(&any_json(), 50).into_iter().map(|value| value.to_string().into_bytes());
     let objects = prop::collection::btree_map(any_name(), any_json(), 0..10);
-    let objects = cases(&objects, 160).into_iter().map(|fields| json!(fields).to_string().into_bytes());
-    let bytes = cases(&prop::collection::vec(any::<u8>(), 0..200), 80).into_iter();
+    let objects = cases(&objects, 70).into_iter().map(|fields| json!(fields).to_string().into_bytes());
+    let bytes = cases(&prop::collection::vec(any::<u8>(), 0..200), 30).into_iter();
     let bodies: Vec<Vec<u8>> = documents.chain(objects).chain(bytes).collect();
-    for operation in house.operations() {
+    for at in 0..House::new().await.operations().len() {
+        // A system of its own, so that what is made by one does not slow down the others.
+        let house = House::new().await;
+        let operation = house.operations().swap_remove(at);
+        let mut before = rows::everything(&house.bench);
         for body in &bodies {
             // Merged with what is good, so that more than the first check is passed.
             let merged = match (serde_json::from_slice::<Value>(body), &operation.good) {
@@ -886,14 +1201,15 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
                 _ => vec![body.clone()],
             };
             for body in merged {
-                let before = rows::everything(&house.bench);
                 let what = format!("{} {}", operation.name, String::from_utf8_lossy(&body));
                 let answer = house.send(&operation, body).await;
                 assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
+                let after = rows::everything(&house.bench);
                 if answer.status.as_u16() >= 400 {
                     well_told(&answer, &what);
-                    assert!(before == rows::everything(&house.bench), "{what}: something was changed");
+                    assert!(before == after, "{what}: something was changed");
                 }
+                before = after;
             }
         }
     }

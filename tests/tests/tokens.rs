@@ -154,14 +154,20 @@ async fn a_token_that_the_issuers_keys_have_not_signed_is_worth_nothing() {
         ("no algorithm, some signature", format!("{unsigned}.{}", parts[2])),
         ("no algorithm in other letters", format!("{}.", oidc::message(&header("nOnE", EC), &claims))),
         ("another person in the place of the one", format!("{}.{other}.{}", parts[0], parts[2])),
-        ("another header", format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(header("ES256", RSA).to_string()), parts[1], parts[2])),
+        (
+            "another header",
+            format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(header("ES256", RSA).to_string()), parts[1], parts[2]),
+        ),
         ("no signature", format!("{}.{}.", parts[0], parts[1])),
         ("two parts", format!("{}.{}", parts[0], parts[1])),
         ("four parts", format!("{good}.{}", parts[2])),
         ("its signature cut", good[..good.len() - 2].to_owned()),
         ("not base64", format!("{}.%%%.{}", parts[0], parts[2])),
         ("a header that is no JSON", format!("AAAA.{}.{}", parts[1], parts[2])),
-        ("a key sent along", oidc.sign(&json!({"alg": "ES256", "kid": "x", "jwk": {"kty": "EC"}}), &claims, Signer::Ec)),
+        (
+            "a key sent along",
+            oidc.sign(&json!({"alg": "ES256", "kid": "x", "jwk": {"kty": "EC"}}), &claims, Signer::Ec),
+        ),
     ];
     for (what, token) in cases {
         assert_eq!(answer(&bench, &token).await, invalid(), "{what}");
@@ -314,7 +320,11 @@ async fn nobody_gives_away_what_they_do_not_hold() {
     ];
     for (path, body, permission) in cases {
         let refused = bench.post(path, &manager, body.clone()).await.expect(403);
-        assert_eq!((refused.code(), refused.get("permission")), ("permission_not_held", permission.to_owned()), "{body}");
+        assert_eq!(
+            (refused.code(), refused.get("permission")),
+            ("permission_not_held", permission.to_owned()),
+            "{body}"
+        );
     }
     assert!(before == rows::everything(&bench));
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"]});

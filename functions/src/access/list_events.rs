@@ -26,7 +26,8 @@ pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
 
 fn read(fields: &mut Fields, now: Time) -> EventFilter {
     let since = fields.time("since");
-    let until = fields.time("until").unwrap_or(now);
+    // What is still to come has not happened.
+    let until = fields.time("until").map_or(now, |until| until.min(now));
     if since.is_some_and(|since| since > until) {
         fields.fault("since", "out_of_range", "must not be after until");
     }

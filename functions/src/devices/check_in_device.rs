@@ -37,7 +37,7 @@ async fn attempt(
         }
         Login::More(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
-            more(store, request, &device, report).await
+            more(store, request, credential, &device, report).await
         }
     }
 }
@@ -45,12 +45,15 @@ async fn attempt(
 async fn more(
     store: &(impl Devices + PushTokens),
     request: &Request,
+    credential: &DeviceCredential,
     device: &Device,
     report: &Report,
 ) -> Result<Reply, Failure> {
     let act = request.act(device.workspace_id, Actor::Device(device.device_id));
-    let CheckIn::Changed { device: after, token, event } = check_in(device, report, &act) else {
-        return Ok(reply(device));
+    let (after, token, event) = match check_in(device, report, &act) {
+        CheckIn::Shut => return Ok(reply(device)),
+        CheckIn::OnlyTime => return only_time(store, request, credential).await,
+        CheckIn::Changed { device, token, event } => (device, token, event),
     };
     let mut commit = Commit::of(&event).edit(device, &after);
     if let Some(token) = token {
@@ -64,6 +67,21 @@ async fn more(
     store.commit(commit).await?;
     follow(store, device, request).await?;
     Ok(reply(&after))
+}
+
+/// Notes the time of a device that has said nothing new.
+async fn only_time(
+    store: &impl Devices,
+    request: &Request,
+    credential: &DeviceCredential,
+) -> Result<Reply, Failure> {
+    match store.note_login(credential, &Report::default(), request.moment.now).await? {
+        Login::Noted(before) => {
+            follow(store, &before, request).await?;
+            Ok(reply(&before))
+        }
+        Login::More(_) => Err(Failure::LostRace),
+    }
 }
 
 async fn follow(store: &impl Devices, before: &Device, request: &Request) -> Result<(), Failure> {

@@ -65,12 +65,15 @@ async fn perform(
         Task::Settle => attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await,
         Task::Wake => {
             let draw = run.moment.event_id();
-            let taken = store.take(run.operation, event.event_id, HOLD, run.moment.now, draw).await?;
-            let Taken::Yes(lease) = taken else {
-                return Ok(());
+            let lease = match store.take(run.operation, event.event_id, HOLD, run.moment.now, draw).await? {
+                Taken::Yes(lease) => lease,
+                Taken::Done => return Ok(()),
+                // Should the other run come to nothing, this one's next try wakes the device.
+                Taken::Busy => return Err(Failure::unavailable("the lease", "another run is at this event")),
             };
             wake(store, endpoints, workspace, device, event).await?;
-            store.commit(Commit::unrecorded(run.moment.event_id()).done(&lease, run.moment.now)).await
+            let done = || Commit::unrecorded(run.moment.event_id()).done(&lease, run.moment.now);
+            attempts(store, || store.commit(done())).await
         }
     }
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use local::messaging::{Messaging, MessagingConfig};
 
@@ -21,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         account: "123456789012".to_owned(),
         verified_senders: vec!["sender@example.com".to_owned()],
         base_url: base_url.clone(),
-        clock: Arc::new(|| SystemTime::now().into()),
+        clock: Arc::new(local::stack::system_time),
         topics: Vec::new(),
         configuration_sets: BTreeMap::new(),
         platform_applications: BTreeMap::new(),

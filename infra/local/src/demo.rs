@@ -100,7 +100,7 @@ impl Phone {
             "os_version": system,
             "app_version": "3.4.0",
         });
-        if platform != "third_party" && self.number() % 5 != 0 {
+        if platform != "third_party" && !self.number().is_multiple_of(5) {
             application["push_token"] = json!(format!("{:064x}", 0xdead_0000 + self.number()));
         }
         if self.nth == 1 {
@@ -173,7 +173,7 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock) -> Result<(), St
     let invited = users.iter().filter(|(number, _)| number % 16 != 0);
     all(invited, async |(_, user_id)| {
         let invitation = json!({ "channel": "email", "devices": 3 });
-        expect(admin.post(&format!("/users/{user_id}/invite"), &invitation).await)
+        expect(&admin.post(&format!("/users/{user_id}/invite"), &invitation).await)
     })
     .await?;
     drain(stack).await?;
@@ -199,14 +199,14 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock) -> Result<(), St
     clock.set_back(9 * 24);
     let lost = registered.iter().filter(|phone| phone.phone.state() == State::Deleted);
     all(lost, async |phone| {
-        expect(admin.send(Method::DELETE, &format!("/devices/{}", phone.device_id), None, &json!({})).await)
+        expect(&admin.send(Method::DELETE, &format!("/devices/{}", phone.device_id), None, &json!({})).await)
     })
     .await?;
     clock.set_back(3 * 24);
     let doubtful = registered.iter().filter(|phone| phone.phone.state() == State::Blocked);
     all(doubtful, async |phone| {
         let reason = json!({ "reason": "Reported lost" });
-        expect(admin.post(&format!("/devices/{}/block", phone.device_id), &reason).await)
+        expect(&admin.post(&format!("/devices/{}/block", phone.device_id), &reason).await)
     })
     .await?;
     drain(stack).await?;
@@ -234,7 +234,7 @@ async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Re
 async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>) -> Result<(), String> {
     all(phones, async |phone| {
         let device = Api::of(stack).with(&phone.credential);
-        expect(device.post("/devices/me/check-in", &json!({ "app_version": "3.4.0" })).await)
+        expect(&device.post("/devices/me/check-in", &json!({ "app_version": "3.4.0" })).await)
     })
     .await
     .map(|_| ())
@@ -263,7 +263,7 @@ async fn all<I, T>(
     results.into_iter().collect()
 }
 
-fn expect(answer: Answer) -> Result<(), String> {
+fn expect(answer: &Answer) -> Result<(), String> {
     if answer.status.is_success() { Ok(()) } else { Err(answer.complaint()) }
 }
 

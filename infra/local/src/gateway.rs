@@ -106,19 +106,19 @@ impl Gateway {
         self.answer(&request, address).await.0
     }
 
-    /// As [`Self::handle`], and prints a line about it: the route, never the path or what was sent.
-    pub async fn handle_and_show(&self, request: Request<Bytes>, address: &str) -> Response<Bytes> {
+    /// As [`Self::handle`], with a line about it: the route, never the path or what was sent.
+    pub async fn handle_with_line(&self, request: Request<Bytes>, address: &str) -> (Response<Bytes>, String) {
         let began = Instant::now();
         let (response, found) = self.answer(&request, address).await;
         let (route, operation) = found.map_or(("-".into(), "-".into()), |found| (found.key, found.operation));
-        println!(
+        let line = format!(
             "{:<7}{:<34} {} {:>5} ms  {operation}",
             request.method().as_str(),
             path_of(&route),
             response.status().as_u16(),
             began.elapsed().as_millis(),
         );
-        response
+        (response, line)
     }
 
     async fn answer(&self, request: &Request<Bytes>, address: &str) -> (Response<Bytes>, Option<Match>) {

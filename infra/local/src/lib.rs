@@ -5,9 +5,11 @@
 //! nowhere else, so that what works here is what is deployed.
 
 pub mod api;
+mod database;
 pub mod demo;
 pub mod driver;
 pub mod gateway;
+pub mod lines;
 pub mod messaging;
 pub mod operations;
 pub mod patterns;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use local::api::Api;
 use local::demo::{self, DemoClock};
+use local::lines::Lines;
 use local::people::{self, Imported};
 use local::stack::{Stack, StackOptions};
 use local::start_screen::{self, Workspace};
@@ -37,7 +38,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = Lines::to(std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || log.clone()).init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,6 +57,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         port: Some(arguments.port),
         driven: true,
         now: clock.now(),
+        shown: Some(Lines::to(std::io::stdout())),
         ..StackOptions::default()
     };
     let stack = Stack::start(options).await.map_err(|error| error.to_string())?;
@@ -63,12 +66,14 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         println!("{}", start_screen::line(&workspace));
     }
     println!("{}", start_screen::screen(&workspace, folder));
+    // One future throughout: what ends us is heard while people are made, and not lost in between.
+    let mut end = std::pin::pin!(end());
     let ended = tokio::select! {
         filled = fill(&stack, &arguments, &mut workspace, &clock, folder) => match filled {
-            Ok(()) => end().await,
+            Ok(()) => end.await,
             Err(error) => Err(error),
         },
-        ended = end() => ended,
+        ended = &mut end => ended,
     };
     stack.keep().map_err(|error| error.to_string())?;
     ended

@@ -270,7 +270,7 @@ mod tests {
         (action.to_owned(), resource.to_owned())
     }
 
-    fn of_dynamodb(operation: &str, body: Value) -> Vec<Need> {
+    fn of_dynamodb(operation: &str, body: &Value) -> Vec<Need> {
         let (target, body) = (format!("DynamoDB_20120810.{operation}"), body.to_string());
         needs(Call { target: Some(&target), path: "/", body: body.as_bytes() }, &Place::default()).unwrap()
     }
@@ -309,7 +309,7 @@ mod tests {
             { "ConditionCheck": { "TableName": "t" } },
         ]});
         let actions: Vec<String> =
-            of_dynamodb("TransactWriteItems", parts).into_iter().map(|(action, _)| action).collect();
+            of_dynamodb("TransactWriteItems", &parts).into_iter().map(|(action, _)| action).collect();
         assert_eq!(
             actions,
             ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
@@ -318,11 +318,11 @@ mod tests {
 
     #[test]
     fn a_query_needs_the_right_to_its_index() {
-        let query = of_dynamodb("Query", json!({ "TableName": "t", "IndexName": "due" }));
+        let query = of_dynamodb("Query", &json!({ "TableName": "t", "IndexName": "due" }));
         assert_eq!(query, [need("dynamodb:Query", &format!("{TABLE}/index/due"))]);
-        let query = of_dynamodb("Query", json!({ "TableName": "t" }));
+        let query = of_dynamodb("Query", &json!({ "TableName": "t" }));
         assert_eq!(query, [need("dynamodb:Query", TABLE)]);
-        let batch = of_dynamodb("BatchGetItem", json!({ "RequestItems": { "t": {} } }));
+        let batch = of_dynamodb("BatchGetItem", &json!({ "RequestItems": { "t": {} } }));
         assert_eq!(batch, [need("dynamodb:BatchGetItem", TABLE)]);
     }
 

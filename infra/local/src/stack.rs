@@ -16,8 +16,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use dynoxide::Database;
-use dynoxide::actions::create_table::CreateTableRequest;
-use dynoxide::actions::list_tables::ListTablesRequest;
 use futures::FutureExt;
 use http::{Request, Response};
 use serde_json::Value;
@@ -26,6 +24,7 @@ use tokio::task::AbortHandle;
 
 use crate::driver::{Driver, DriverOptions, StreamBlocked};
 use crate::gateway::{Gateway, MOST_BODY, Routes};
+use crate::lines::Lines;
 use crate::messaging::{ApplicationEvents, EventDestination, EventType, Messaging, MessagingConfig};
 use crate::operations::{Adjust, operations};
 use crate::queue::Retry;
@@ -66,6 +65,8 @@ pub struct StackOptions {
     pub parameters: BTreeMap<String, String>,
     /// Changes each operation's connection to the services.
     pub adjust: Option<Adjust>,
+    /// Where a line about each request on the socket goes.
+    pub shown: Option<Lines>,
 }
 
 impl Default for StackOptions {
@@ -79,6 +80,7 @@ impl Default for StackOptions {
             template: crate::TEMPLATE.to_owned(),
             parameters: BTreeMap::new(),
             adjust: None,
+            shown: None,
         }
     }
 }
@@ -150,7 +152,7 @@ impl Stack {
         let data = options.data;
         let mut stack = Self { url, template, database, messaging, gateway, driver, invoke, data, tasks };
         if let Some(listener) = listener {
-            stack.serve(listener);
+            stack.serve(listener, options.shown);
         }
         if options.driven {
             stack.drive();
@@ -249,8 +251,8 @@ impl Stack {
         }
     }
 
-    fn serve(&mut self, listener: TcpListener) {
-        let shared = (Arc::clone(&self.gateway), Arc::clone(&self.driver));
+    fn serve(&mut self, listener: TcpListener, shown: Option<Lines>) {
+        let shared = Served { gateway: Arc::clone(&self.gateway), driver: Arc::clone(&self.driver), shown };
         let router = Router::new().fallback(answer).with_state(shared).merge(self.messaging.outbox_router());
         self.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
@@ -292,17 +294,25 @@ impl Drop for Stack {
     }
 }
 
+/// What a request on the socket needs.
+#[derive(Clone)]
+struct Served {
+    gateway: Arc<Gateway>,
+    driver: Arc<Driver>,
+    shown: Option<Lines>,
+}
+
 /// Hands a request from the socket to the gateway.
-async fn answer(
-    State((gateway, driver)): State<(Arc<Gateway>, Arc<Driver>)>,
-    request: Request<Body>,
-) -> Response<Body> {
+async fn answer(State(served): State<Served>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     // One byte more than the gateway takes, so that it is the gateway that refuses; what is far larger is cut.
     let body = axum::body::to_bytes(body, MOST_BODY + 1).await;
     let body = body.unwrap_or_else(|_| Bytes::from(vec![0; MOST_BODY + 1]));
-    let response = gateway.handle_and_show(Request::from_parts(head, body), "127.0.0.1").await;
-    driver.wake();
+    let (response, line) = served.gateway.handle_with_line(Request::from_parts(head, body), "127.0.0.1").await;
+    if let Some(lines) = &served.shown {
+        lines.line(&line);
+    }
+    served.driver.wake();
     response.map(Body::from)
 }
 
@@ -335,26 +345,12 @@ fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -
     parameters
 }
 
-/// The tables of the template, made if they are not there.
+/// The tables, in the folder if there is one.
 fn database(folder: Option<&Path>, template: &Template) -> Result<Database, StackError> {
-    let database = match folder {
-        Some(folder) => {
-            make_private(folder).map_err(|error| because(&folder.display().to_string())(&error))?;
-            Database::new(&folder.join("tables.sqlite").to_string_lossy())
-        }
-        None => Database::memory(),
-    };
-    let database = database.map_err(|error| because("the database")(&error))?;
-    let tables = database.list_tables(ListTablesRequest::default()).map_err(|error| because("the tables")(&error))?;
-    for table in &template.tables {
-        let name = table["TableName"].as_str().unwrap_or_default();
-        if !tables.table_names.iter().any(|there| there == name) {
-            let request: CreateTableRequest =
-                serde_json::from_value(table.clone()).map_err(|error| because(name)(&error))?;
-            database.create_table(request).map_err(|error| because(name)(&error))?;
-        }
+    if let Some(folder) = folder {
+        make_private(folder).map_err(|error| because(&folder.display().to_string())(&error))?;
     }
-    Ok(database)
+    crate::database::open(folder, template).map_err(|error| because("the database")(&error))
 }
 
 async fn serve_database(database: &Database) -> Result<(String, AbortHandle), StackError> {

@@ -40,6 +40,7 @@ enum Part {
 struct UpdateParts {
     difference: Difference,
     version: u64,
+    /// Sets that grow, each with how many members it must have had fewer than.
     limits: Vec<(String, usize)>,
 }
 
@@ -85,8 +86,14 @@ impl Commit {
             Err(fault) => self.fault = self.fault.or(Some(fault)),
             Ok(difference) if difference.is_empty() => {}
             Ok(difference) => {
-                let limits = R::SETS.iter().filter(|(set, _)| difference.add.contains_key(*set));
-                let limits = limits.map(|(set, limit)| ((*set).to_owned(), *limit)).collect();
+                let grown = |(set, limit): &(&str, usize)| Some(((*set).to_owned(), difference.add.get(*set)?.len(), *limit));
+                let grown: Vec<(String, usize, usize)> = R::SETS.iter().filter_map(grown).collect();
+                if grown.iter().any(|(_, added, limit)| added > limit) {
+                    self.fault = self.fault.or(Some(Failure::internal("committing", "more members than a set may have")));
+                    return self;
+                }
+                // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
+                let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
                 let update = Box::new(UpdateParts { difference, version: before.version(), limits });
                 self.parts.push(Part::Update { key: before.key().attributes(), update });
                 self.edit_companions(&before.companions(), &after.companions());
@@ -244,8 +251,7 @@ impl UpdateParts {
         }
         for (at, (name, members)) in add.into_iter().enumerate() {
             if let Some((_, limit)) = self.limits.iter().find(|(set, _)| *set == name) {
-                // The set may grow only while it has fewer members than the limit, whatever the
-                // code that came here believes.
+                // The set may grow only to its limit, whatever the code that came here believes.
                 condition.push_str(&format!(" AND (attribute_not_exists(#a{at}) OR size(#a{at}) < :limit{at})"));
                 let limit = AttributeValue::N(limit.to_string());
                 update = update.expression_attribute_values(format!(":limit{at}"), limit);

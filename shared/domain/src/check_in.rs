@@ -41,6 +41,8 @@ impl Report {
 pub enum CheckIn {
     /// The device may do nothing; nothing of what it said is noted.
     Shut,
+    /// Nothing but the time is new, although what was said could not be compared in one write.
+    OnlyTime,
     /// Something about it changed.
     Changed {
         /// The device after.
@@ -96,6 +98,9 @@ pub fn check_in(device: &Device, report: &Report, act: &Act) -> CheckIn {
         event.change_of("push_token");
         after.push_token_hash = Some(Hash::of(token));
         after.push = Push::of_token(true, act.at);
+    }
+    if !confirmed && event.changes.is_empty() && event.changed_fields.is_empty() {
+        return CheckIn::OnlyTime;
     }
     CheckIn::Changed { device: Box::new(after), token, event: Box::new(event) }
 }

@@ -130,7 +130,7 @@ pub struct Refused {
     /// Why.
     pub refusal: Refusal,
     /// An attempt on another user's device is on the record.
-    pub event: Option<Event>,
+    pub event: Option<Box<Event>>,
 }
 
 impl From<Refusal> for Refused {
@@ -168,7 +168,7 @@ pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &A
         (Some(_), _) => {
             found.invitation.require_open(act.at)?;
             let event = act.event(EventType::DeviceRefused).about_user(found.user.user_id);
-            Err(Refused { refusal: Refusal::IdentifierHeld, event: Some(event) })
+            Err(Refused { refusal: Refusal::IdentifierHeld, event: Some(Box::new(event)) })
         }
         (None, _) => {
             // Of a code that is used up by a user who is at the limit, the limit is the news.

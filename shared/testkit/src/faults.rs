@@ -152,6 +152,12 @@ impl Fault {
         matches!(self, Self::After | Self::DropAfter)
     }
 
+    /// True if the process ends by it.
+    #[must_use]
+    pub fn ends_the_run(self) -> bool {
+        matches!(self, Self::DropBefore | Self::DropAfter)
+    }
+
     /// What the connector does at the call: `None` to let it through and lose its answer.
     fn answer(self, call: &Call) -> Option<Result<HttpResponse, ConnectorError>> {
         match self {
@@ -182,7 +188,7 @@ pub enum Lasting {
     Once,
     /// For so many calls of the operation in a row: as many as the SDK makes of one are three.
     Calls(usize),
-    /// From the call on, until the plan is cleared.
+    /// From the call on, until it is said to be over.
     Outage,
 }
 
@@ -266,9 +272,10 @@ impl Faults {
         *self.plan() = Plan { operation: operation.to_owned(), strike, ..Plan::default() };
     }
 
-    /// Lets nothing go wrong any more.
-    pub fn clear(&self) {
-        self.plan().strike = None;
+    /// Lets nothing go wrong any more, if what goes wrong is an outage.
+    pub fn end_outage(&self) {
+        let mut plan = self.plan();
+        plan.strike.take_if(|strike| strike.lasting == Lasting::Outage);
     }
 
     /// The calls that the watched operation has made.

@@ -3,8 +3,12 @@
 
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends where its ground gives way")]
 
+pub mod audit;
 pub mod bench;
+pub mod contract;
+pub mod faults;
 pub mod oidc;
 pub mod rows;
+pub mod wire;
 
 pub use bench::{Answer, Bench, Tenant};

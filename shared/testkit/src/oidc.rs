@@ -152,7 +152,8 @@ pub async fn member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -
 
 /// A GET with a token, for one of the person's workspaces if it is said which.
 pub async fn get_as(bench: &Bench, path: &str, token: &str, workspace: Option<&str>) -> Answer {
-    let mut request = Request::builder().method(Method::GET).uri(path).header("authorization", format!("Bearer {token}"));
+    let mut request =
+        Request::builder().method(Method::GET).uri(path).header("authorization", format!("Bearer {token}"));
     if let Some(workspace) = workspace {
         request = request.header("x-workspace-id", workspace);
     }

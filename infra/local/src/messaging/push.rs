@@ -250,7 +250,7 @@ fn endpoint_arn(endpoints: &BTreeMap<String, Endpoint>, endpoint: &Endpoint) -> 
     );
     if endpoints.contains_key(&arn) {
         // That endpoint was given another token since.
-        format!("{prefix}/{}", Uuid::new_v4())
+        format!("{prefix}/{}", crate::random_id())
     } else {
         arn
     }

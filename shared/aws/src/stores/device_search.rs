@@ -21,31 +21,49 @@ use crate::table::Table;
 const STEP: usize = 50;
 const ROUNDS: usize = 6;
 
-/// Where a search stands: in a half, at a word, so many devices of that word's thing taken.
+/// Where a search stands: in a half, at a word, behind one of the devices of that word's thing.
+/// Not a count of them: those that a user holds may become fewer between two pages.
 #[derive(Clone, Debug, Default)]
 struct Place {
     by_user: bool,
     sk: String,
-    taken: usize,
+    taken: Option<DeviceId>,
 }
 
 impl Place {
-    fn read(start: Option<Position>) -> Result<Self, Failure> {
+    fn read(start: Option<Position>, query: &Query) -> Result<Self, Failure> {
         let Some(Position(start)) = start else {
             return Ok(Self::default());
         };
         let read = || {
             let by_user = start.get("half")? == "user";
-            Some(Self { by_user, sk: start.get("sk")?.clone(), taken: start.get("taken")?.parse().ok()? })
+            let sk = start.get("sk").filter(|sk| sk.is_empty() || is_within(sk, query.leading()))?.clone();
+            let taken = start.get("taken")?;
+            let taken = if taken.is_empty() { None } else { Some(DeviceId::parse(taken)?) };
+            Some(Self { by_user, sk, taken })
         };
         read().ok_or_else(|| Refusal::CursorInvalid.into())
     }
 
     fn position(&self) -> Position {
         let half = if self.by_user { "user" } else { "device" };
-        let fields = [("half", half.to_owned()), ("sk", self.sk.clone()), ("taken", self.taken.to_string())];
+        let taken = self.taken.map(|id| id.to_string()).unwrap_or_default();
+        let fields = [("half", half.to_owned()), ("sk", self.sk.clone()), ("taken", taken)];
         Position(BTreeMap::from(fields.map(|(name, value)| (name.to_owned(), value))))
     }
+}
+
+/// The most bytes of a sort key ("Service, account, and table quotas in Amazon DynamoDB").
+const SORT_KEY_LIMIT: usize = 1024;
+
+/// The last of the words that begin so.
+fn last_word(prefix: &str) -> String {
+    format!("{prefix}\u{10FFFF}")
+}
+
+/// True if a sort key lies among the words that begin so. A cursor may say anything.
+fn is_within(sk: &str, prefix: &str) -> bool {
+    sk.len() <= SORT_KEY_LIMIT && sk >= prefix && sk <= last_word(prefix).as_str()
 }
 
 /// What is searched for.
@@ -64,19 +82,19 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Device>, Failure> {
-        let mut place = Place::read(start)?;
+        let mut place = Place::read(start, search.query)?;
         let mut items = Vec::new();
         for _ in 0..ROUNDS {
             let (words, next) = self.query(&search.source(&place), STEP, None).await?;
             for (sk, devices) in self.hits(search, place.by_user, &words).await? {
-                let taken = if sk == place.sk { place.taken } else { 0 };
+                let taken = place.taken.filter(|_| sk == place.sk);
                 place = Place { sk, taken, ..place };
-                for device in devices.into_iter().skip(taken) {
+                for device in devices.into_iter().filter(|device| taken.is_none_or(|taken| device.device_id > taken)) {
                     if items.len() == limit {
                         return Ok(Page { items, next: Some(place.position()) });
                     }
+                    place.taken = Some(device.device_id);
                     items.push(device);
-                    place.taken += 1;
                 }
             }
             match (next, place.by_user) {
@@ -156,7 +174,7 @@ impl Search<'_> {
             index: None,
             partition: ("pk", rows::words_partition(kind, self.workspace)),
             order: "sk",
-            range: Range::Between(from, format!("{prefix}\u{10FFFF}")),
+            range: Range::Between(from, last_word(prefix)),
             descending: false,
         }
     }

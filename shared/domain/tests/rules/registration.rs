@@ -1,10 +1,8 @@
 //! Who may register, and as what.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
 
-mod common;
 
-use common::{World, act, application, at, found};
+use crate::common::{World, act, application, at, found};
 use domain::device::{self, DEVICE_LIMIT};
 use domain::event::EventType;
 use domain::refusal::Refusal;

@@ -1,16 +1,14 @@
 //! What happens to a device once it is there.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
 
-mod common;
 
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use common::{World, act, at};
+use crate::common::{World, act, at};
 use domain::check_in::{CheckIn, Report, authenticate, check_in};
 use domain::device::{
-    CommandKind, Device, DeviceAccess, DeviceStatus, Edit, METADATA_KEYS, Metadata, PendingCommand, block, delete, edit,
+    CommandKind, Device, DeviceAccess, DeviceStatus, Edit, METADATA_KEYS, Metadata, PendingCommand, Platform, block, delete, edit,
     purge, read_metadata, unblock,
 };
 use domain::event::EventType;
@@ -140,6 +138,13 @@ fn a_check_in_tells_what_is_new_and_names_a_token_without_showing_it() {
 }
 
 #[test]
+fn a_third_party_app_has_no_push_token_and_says_nothing_new_by_sending_one() {
+    let device = Device { platform: Platform::ThirdParty, enrolment: None, push_token_hash: None, ..device() };
+    let report = Report { push_token: Some("token".to_owned()), ..Report::default() };
+    assert_eq!(check_in(&device, &report, &act(1)), CheckIn::OnlyTime);
+}
+
+#[test]
 fn metadata_is_merged_key_by_key_within_its_bounds() {
     let device = device();
     let wanted = |value: Value| Edit { nickname: None, metadata: read_metadata(&value).unwrap() };
@@ -173,7 +178,7 @@ fn a_report_about_another_endpoint_or_from_before_is_dropped() {
 
 #[test]
 fn news_of_a_message_is_taken_once_and_never_backwards() {
-    let invitation = common::invitation(&common::user(), 1);
+    let invitation = crate::common::invitation(&crate::common::user(), 1);
     let news = |state| Delivery { state, at: at(1), message_id: None, reason: None };
     let (sent, _) = delivered(&invitation, news(DeliveryState::Sent), &act(1)).unwrap();
     assert!(delivered(&sent, news(DeliveryState::Sent), &act(2)).is_none());
@@ -186,7 +191,7 @@ fn news_of_a_message_is_taken_once_and_never_backwards() {
 
 #[test]
 fn an_invitation_expires_once_and_only_when_its_time_is_over() {
-    let invitation = common::invitation(&common::user(), 1);
+    let invitation = crate::common::invitation(&crate::common::user(), 1);
     let week = 7 * 24 * 60;
     assert!(expire(&invitation, &act(week - 1)).is_none());
     let (expired, event) = expire(&invitation, &act(week)).unwrap();

@@ -1,0 +1,125 @@
+//! The tables of the template, in the local DynamoDB.
+//!
+//! dynoxide finds the end of a table's stream by reading all of the stream, at every write: after a few thousand
+//! writes each takes longer than everything else. Two indexes of its own file spare it that; they change nothing
+//! of what it answers.
+
+use std::path::{Path, PathBuf};
+
+use dynoxide::Database;
+use dynoxide::actions::create_table::CreateTableRequest;
+use dynoxide::actions::list_tables::ListTablesRequest;
+
+use crate::template::Template;
+
+/// For the search of the last record, and for the reading of those after a record.
+const STREAM_INDEXES: &str = "
+    CREATE INDEX IF NOT EXISTS _stream_records_by_number
+        ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
+    CREATE INDEX IF NOT EXISTS _stream_records_by_shard
+        ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));";
+
+/// The database in a folder, or else in memory, with the tables of the template.
+///
+/// # Errors
+/// What could not be opened or made.
+pub fn open(folder: Option<&Path>, template: &Template) -> Result<Database, String> {
+    match folder {
+        Some(folder) => {
+            let file = folder.join("tables.sqlite");
+            prepare(&file, template)?;
+            make_private(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            at(&file)
+        }
+        None => in_memory(template),
+    }
+}
+
+/// Made in a file first, since only a file can be given the indexes.
+fn in_memory(template: &Template) -> Result<Database, String> {
+    let file = std::env::temp_dir().join(format!("handset-{}.sqlite", crate::random_id()));
+    let prepared = prepare(&file, template);
+    let restored = prepared.and_then(|()| {
+        let database = Database::memory().map_err(|error| error.to_string())?;
+        database.restore_from(&file.to_string_lossy()).map_err(|error| error.to_string())?;
+        Ok(database)
+    });
+    for file in [file.clone(), beside(&file, "-wal"), beside(&file, "-shm")] {
+        // What is not there need not be removed, and what cannot be is only a leftover.
+        let _ = std::fs::remove_file(file);
+    }
+    restored
+}
+
+/// It holds codes and addresses: for this user's eyes alone. SQLite gives the files beside it the same mode.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn at(file: &Path) -> Result<Database, String> {
+    Database::new(&file.to_string_lossy()).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Makes what is not there of the tables and the indexes.
+fn prepare(file: &Path, template: &Template) -> Result<(), String> {
+    make_tables(&at(file)?, template)?;
+    let connection = rusqlite::Connection::open(file).map_err(|error| error.to_string())?;
+    connection.execute_batch(STREAM_INDEXES).map_err(|error| error.to_string())
+}
+
+fn make_tables(database: &Database, template: &Template) -> Result<(), String> {
+    let there = database.list_tables(ListTablesRequest::default()).map_err(|error| error.to_string())?;
+    for table in &template.tables {
+        let name = table["TableName"].as_str().unwrap_or_default();
+        if !there.table_names.iter().any(|there| there == name) {
+            let request: CreateTableRequest =
+                serde_json::from_value(table.clone()).map_err(|error| format!("{name}: {error}"))?;
+            database.create_table(request).map_err(|error| format!("{name}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::Place;
+
+    #[test]
+    fn the_end_of_a_stream_is_found_by_an_index() {
+        let given = [("PublicUrl", "http://x"), ("SenderAddress", "a@b.example")];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let template = Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap();
+        let file = std::env::temp_dir().join(format!("handset-test-{}.sqlite", crate::random_id()));
+        prepare(&file, &template).unwrap();
+        prepare(&file, &template).unwrap();
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        // As dynoxide asks.
+        for (query, index) in [
+            (
+                "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1 FROM _stream_records WHERE table_name = 'a'",
+                "by_number",
+            ),
+            (
+                "SELECT keys_json FROM _stream_records WHERE table_name = 'a' AND shard_id = 'b' AND CAST(sequence_number AS INTEGER) > 1 ORDER BY CAST(sequence_number AS INTEGER) ASC LIMIT 9",
+                "by_shard",
+            ),
+        ] {
+            let plan: String =
+                connection.query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get(3)).unwrap();
+            assert!(plan.contains("USING") && plan.contains(index), "{plan}");
+        }
+        drop(connection);
+        std::fs::remove_file(file).unwrap();
+    }
+}

@@ -1,0 +1,423 @@
+//! Whether everything that is stored, was recorded and was sent fits together. To be asked when
+//! nothing waits to be done any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use aws::Row;
+use aws::rows::Lease;
+use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
+use domain::event::{Event, EventType};
+use domain::invitation::{DeliveryState, Invitation};
+use domain::key::Key;
+use domain::member::Member;
+use domain::secret::Hash;
+use domain::user::User;
+use domain::workspace::Workspace;
+use local::messaging::Channel;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+use crate::rows;
+
+/// What there is of each kind, for comparing one course of things with another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Events, by type.
+    pub events: BTreeMap<String, usize>,
+    /// Rows, by the first part of their partition.
+    pub rows: BTreeMap<String, usize>,
+    /// E-mails sent.
+    pub mails: usize,
+    /// Pushes sent.
+    pub pushes: usize,
+}
+
+/// What is left of earlier work outside of the tables.
+#[derive(Clone, Debug)]
+pub struct Known {
+    endpoints: BTreeSet<String>,
+    dead_letters: usize,
+}
+
+impl Known {
+    /// What there is now.
+    #[must_use]
+    pub fn of(bench: &Bench) -> Self {
+        Self { endpoints: endpoints(bench), dead_letters: bench.stack.driver().dead_letters().len() }
+    }
+}
+
+/// Everything there is.
+pub struct Audit {
+    main: BTreeMap<String, Value>,
+    secrets: BTreeMap<String, Value>,
+    events: Vec<Event>,
+    devices: Vec<Device>,
+    users: Vec<User>,
+    invitations: Vec<Invitation>,
+    mailed_codes: Vec<String>,
+    pushed_to: Vec<String>,
+    endpoints: BTreeSet<String>,
+    dead_letters: usize,
+    wrong: Vec<String>,
+}
+
+impl Audit {
+    /// Reads everything but what was known before.
+    #[must_use]
+    pub fn read(bench: &Bench, known: &Known) -> Self {
+        let main = rows::all(bench, rows::MAIN);
+        let outbox = bench.stack.messaging().outbox();
+        let of = |channel| outbox.iter().filter(move |item| item.channel == channel);
+        Self {
+            events: read_all(&main, |pk, _| pk.starts_with("EVENT#")),
+            devices: read_all(&main, |pk, sk| pk.starts_with("DEVICE#") && sk == "DEVICE"),
+            users: read_all(&main, |pk, sk| pk.starts_with("USER#") && sk == "USER"),
+            invitations: read_all(&main, |pk, sk| pk.starts_with("USER#") && sk.starts_with("INVITATION#")),
+            mailed_codes: of(Channel::Email).map(|mail| code(mail.text.as_deref().unwrap_or_default())).collect(),
+            pushed_to: of(Channel::Push).map(|push| push.to.clone()).collect(),
+            endpoints: endpoints(bench).difference(&known.endpoints).cloned().collect(),
+            dead_letters: bench.stack.driver().dead_letters().len() - known.dead_letters,
+            secrets: rows::all(bench, rows::SECRETS),
+            main,
+            wrong: Vec::new(),
+        }
+    }
+
+    /// What there is of each kind.
+    #[must_use]
+    pub fn outline(&self) -> Outline {
+        let mut outline =
+            Outline { mails: self.mailed_codes.len(), pushes: self.pushed_to.len(), ..Outline::default() };
+        for event in &self.events {
+            *outline.events.entry(event.event_type.to_string()).or_default() += 1;
+        }
+        let keys = self.main.keys().filter(|key| !key.starts_with("EVENT#"));
+        for key in keys.chain(self.secrets.keys()) {
+            let (kind, _) = key.split_once('#').unwrap_or((key, ""));
+            *outline.rows.entry(kind.to_owned()).or_default() += 1;
+        }
+        outline
+    }
+
+    /// Everything that does not fit together.
+    #[must_use]
+    pub fn faults(mut self) -> Vec<String> {
+        self.workspaces();
+        self.keys_and_members();
+        self.users();
+        self.invitations();
+        self.devices();
+        self.identifiers();
+        self.tokens();
+        self.companions();
+        self.consumers();
+        self.wrong
+    }
+
+    fn hold(&mut self, holds: bool, what: impl Display) {
+        if !holds {
+            self.wrong.push(what.to_string());
+        }
+    }
+
+    fn count(&self, event_type: EventType, about: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| event.event_type == event_type && about(event)).count()
+    }
+
+    fn workspaces(&mut self) {
+        let workspaces: Vec<Workspace> = read_all(&self.main, |pk, _| pk.starts_with("WORKSPACE#"));
+        let made = self.count(EventType::WorkspaceCreated, |_| true);
+        self.hold(made == workspaces.len(), format!("{made} workspace.created of {} workspaces", workspaces.len()));
+        let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
+        for workspace in workspaces {
+            let id = workspace.workspace_id;
+            let admins = members.iter().filter(|member| member.workspace_id == id && member.role.as_str() == "admin");
+            let admins = admins.count();
+            let counted = workspace.admin_count;
+            self.hold(usize::try_from(counted) == Ok(admins), format!("{counted} admins are counted, {admins} are there"));
+        }
+    }
+
+    fn keys_and_members(&mut self) {
+        let keys: Vec<Key> = read_all(&self.main, |pk, _| pk.starts_with("KEY#"));
+        for key in &keys {
+            let about = |event: &Event| event.key_id == Some(key.key_id);
+            let made = self.count(EventType::KeyCreated, about) + self.count(EventType::WorkspaceCreated, about);
+            let revoked = self.count(EventType::KeyRevoked, about);
+            self.hold(made == 1, format!("a key was made by {made} events"));
+            self.hold(revoked == usize::from(key.revoked.is_some()), format!("a key has {revoked} key.revoked"));
+        }
+        let made = self.count(EventType::KeyCreated, |_| true) + self.count(EventType::WorkspaceCreated, |_| true);
+        self.hold(made == keys.len(), format!("{made} keys were made, {} are there", keys.len()));
+        let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
+        let ids: BTreeSet<_> = self.events.iter().filter_map(|event| event.member_id).collect();
+        for id in ids {
+            let added = self.count(EventType::MemberAdded, |event| event.member_id == Some(id));
+            let removed = self.count(EventType::MemberRemoved, |event| event.member_id == Some(id));
+            let there = members.iter().filter(|member| member.member_id == id).count();
+            self.hold(added == 1 && removed + there == 1, format!("a member: {added} added, {removed} removed, {there} there"));
+        }
+        let added = self.count(EventType::MemberAdded, |_| true);
+        self.hold(members.len() <= added, "a member is there that nobody added");
+    }
+
+    fn users(&mut self) {
+        let created = self.count(EventType::UserCreated, |_| true);
+        self.hold(created == self.users.len(), format!("{created} users were created, {} are there", self.users.len()));
+        for user in self.users.clone() {
+            let id = user.user_id;
+            let created = self.count(EventType::UserCreated, |event| event.user_id == Some(id));
+            self.hold(created == 1, format!("a user has {created} user.created"));
+            let there = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
+            let there: BTreeSet<_> = there.map(|device| device.device_id).collect();
+            self.hold(there == user.device_ids, format!("a user holds {:?}, and there are {there:?}", user.device_ids));
+            let of_user = self.invitations.iter().filter(|invitation| invitation.user_id == id);
+            let newest = of_user.clone().filter(|invitation| invitation.superseded_at.is_none());
+            let newest: Vec<_> = newest.map(|invitation| Some(invitation.invitation_id)).collect();
+            self.hold(
+                user.invitation_id.is_none() == self.invitations.iter().all(|invitation| invitation.user_id != id),
+                "a user's newest invitation is not there",
+            );
+            let known = user.invitation_id.is_none() || newest.contains(&user.invitation_id);
+            self.hold(known, "a user's newest invitation is superseded");
+            let open = self.invitations.iter().filter(|i| i.user_id == id && i.keeps_code()).count();
+            self.hold(open <= 1, format!("{open} invitations of a user are open at once"));
+        }
+    }
+
+    fn invitations(&mut self) {
+        let invited = self.count(EventType::UserInvited, |_| true);
+        self.hold(invited == self.invitations.len(), format!("{invited} user.invited, {} invitations", self.invitations.len()));
+        let codes: BTreeSet<Hash> = self.invitations.iter().map(|invitation| invitation.code_hash.clone()).collect();
+        let foreign = self.mailed_codes.iter().filter(|code| !codes.contains(&Hash::of(code))).count();
+        self.hold(foreign == 0, format!("{foreign} e-mails are of invitations that were never made"));
+        for invitation in self.invitations.clone() {
+            self.invitation(&invitation);
+        }
+        self.hold(
+            self.secrets.len() == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
+            "a code is kept of an invitation that is not there",
+        );
+    }
+
+    fn invitation(&mut self, invitation: &Invitation) {
+        let id = invitation.invitation_id;
+        let about = |event: &Event| event.invitation_id == Some(id);
+        let is = |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
+        let registered =
+            self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
+        let kept = self.secrets.contains_key(&aws::rows::invitation_secret(id));
+        let copies = self.mailed_codes.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
+        let changes = self.changes("delivery", about);
+        let delivery = follows(&json!("queued"), &changes, &json!(invitation.delivery.state));
+        let expired = usize::from(invitation.expired_at.is_some());
+        let failed = invitation.delivery.state == DeliveryState::Failed;
+        let checks = [
+            is(self.count(EventType::UserInvited, about), 1, "user.invited"),
+            is(self.count(EventType::InvitationOpened, about), invitation.opened as usize, "invitation.opened"),
+            is(self.count(EventType::InvitationExpired, about), expired, "invitation.expired"),
+            is(self.count(EventType::InvitationSent, about).max(1), 1, "invitation.sent"),
+            is(self.count(EventType::InvitationDelivered, about).max(1), 1, "invitation.delivered"),
+            is(registered, invitation.used as usize, "registrations with an invitation"),
+            (kept == invitation.keeps_code(), format!("kept: {kept}, to be kept: {}", invitation.keeps_code())),
+            (copies > 0 || failed, "an invitation's e-mail was never sent".to_owned()),
+            (invitation.delivery.state != DeliveryState::Queued, "a sent invitation is still queued".to_owned()),
+            (delivery, format!("delivery is {:?}, its events say {changes:?}", invitation.delivery.state)),
+        ];
+        for (holds, what) in checks {
+            self.hold(holds, what);
+        }
+    }
+
+    fn devices(&mut self) {
+        let registered = self.events.iter().filter(|event| event.event_type == EventType::DeviceRegistered);
+        let ids: BTreeSet<_> = registered.filter_map(|event| event.device_id).collect();
+        let there: BTreeSet<_> = self.devices.iter().map(|device| device.device_id).collect();
+        for id in ids.difference(&there) {
+            let purged = self.count(EventType::DevicePurged, |event| event.device_id == Some(*id));
+            self.hold(purged == 1, format!("a device is gone, with {purged} device.purged"));
+        }
+        for device in self.devices.clone() {
+            self.device(&device);
+        }
+    }
+
+    fn device(&mut self, device: &Device) {
+        let id = device.device_id;
+        let about = |event: &Event| event.device_id == Some(id);
+        let count = |event_type| self.count(event_type, about);
+        let enrolled = count(EventType::DeviceRegistered) + count(EventType::DeviceReEnrolled);
+        let confirmed = count(EventType::DeviceConfirmed);
+        let blocked = self.changes("blocked", about);
+        let status = self.changes("status", about);
+        let is_blocked = follows(&json!(false), &blocked, &json!(device.blocked.is_some()));
+        let checks = [
+            (count(EventType::DeviceRegistered) == 1, "a device has not one device.registered".to_owned()),
+            (count(EventType::DevicePurged) == 0, "a purged device is there".to_owned()),
+            (follows(&json!("active"), &status, &json!(device.status())), format!("status: {status:?}")),
+            (count(EventType::DeviceDeleted) == usize::from(device.deleted.is_some()), "device.deleted".to_owned()),
+            (is_blocked, format!("blocked: {:?}, its events say {blocked:?}", device.blocked)),
+            (confirmed <= enrolled, format!("{confirmed} confirmations of {enrolled} enrolments")),
+            (device.enrolment.is_some() || confirmed >= 1, "a device is confirmed without its event".to_owned()),
+            (device.last_login_at.is_none() || confirmed >= 1, "a device has come, unconfirmed".to_owned()),
+            (
+                device.push.reason.in_use() <= device.push_endpoint.is_some(),
+                "pushes are in use without an endpoint".to_owned(),
+            ),
+        ];
+        for (holds, what) in checks {
+            self.hold(holds, what);
+        }
+    }
+
+    fn identifiers(&mut self) {
+        let claims: Vec<IdentifierClaim> = read_all(&self.main, |pk, _| pk.starts_with("IDENTIFIER#"));
+        for device in self.devices.clone() {
+            let mut same = claims.iter().filter(|claim| claim.device_identifier == device.device_identifier);
+            let claim = same.next();
+            let newest = claim.is_some_and(|claim| claim.device_id == device.device_id);
+            let right = claim.is_some_and(|claim| {
+                claim.epoch >= device.epoch
+                    && (!newest
+                        || (claim.held == device.deleted.is_none()
+                            && claim.epoch == device.epoch
+                            && claim.user_id == device.user_id))
+            });
+            self.hold(right, format!("the claim of a device's identifier: {claim:?}"));
+            self.hold(newest || device.deleted.is_some(), "a device that is there does not hold its identifier");
+            self.hold(newest || device.replaced, "a replaced device does not know it");
+        }
+        for claim in claims {
+            let there = self.devices.iter().any(|device| device.device_id == claim.device_id);
+            self.hold(there, "an identifier is claimed by a device that is gone");
+        }
+    }
+
+    fn tokens(&mut self) {
+        let tokens: Vec<PushToken> = read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH");
+        for device in self.devices.clone() {
+            let token = tokens.iter().find(|token| token.device_id == device.device_id);
+            let hash = token.map(|token| Hash::of(&token.token));
+            self.hold(hash == device.push_token_hash, "a device's token is not the one that its row knows");
+            let settled = token.is_none_or(|token| token.mend_at.is_none());
+            self.hold(settled, "a token's endpoint is not settled");
+        }
+        let of_devices = |id| self.devices.iter().any(|device| device.device_id == id);
+        let metadata: Vec<Metadata> = read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "METADATA");
+        let lost = tokens.iter().filter(|token| !of_devices(token.device_id)).count()
+            + metadata.iter().filter(|metadata| !of_devices(metadata.device_id)).count();
+        self.hold(lost == 0, format!("{lost} rows are of devices that are gone"));
+        let held: BTreeSet<String> = self.devices.iter().filter_map(|device| device.push_endpoint.clone()).collect();
+        let alone: Vec<_> = self.endpoints.difference(&held).cloned().collect();
+        self.hold(alone.is_empty(), format!("endpoints that nobody holds: {alone:?}"));
+        let gone: Vec<_> = held.difference(&self.endpoints).cloned().collect();
+        self.hold(gone.is_empty(), format!("endpoints that are held and not there: {gone:?}"));
+    }
+
+    /// The rows that stand and fall with others, and the attributes of the indexes, are exactly
+    /// those that follow from the others.
+    fn companions(&mut self) {
+        let mut expected = Expected::default();
+        expected.add(&self.users);
+        expected.add(&self.devices);
+        expected.add(&self.invitations);
+        expected.add(&self.events);
+        expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
+        expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
+        expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
+        let kinds = ["USERNAME#", "WORD#", "CODE#", "ENDPOINT#", "POINTER#"];
+        let there: BTreeSet<String> =
+            self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
+        let missing: Vec<_> = expected.companions.difference(&there).cloned().collect();
+        let surplus: Vec<_> = there.difference(&expected.companions).cloned().collect();
+        self.hold(missing.is_empty(), format!("missing: {missing:?}"));
+        self.hold(surplus.is_empty(), format!("of nobody: {surplus:?}"));
+        for (key, indexes) in expected.indexes {
+            let row = self.main.get(&key).cloned().unwrap_or_default();
+            for name in INDEXES {
+                let (is, should) = (row[*name].as_str(), indexes.get(*name).map(String::as_str));
+                // The users' own rows have a day of login that their index does not ask for.
+                let free = *name == "login_day" && key.starts_with("USER#");
+                self.hold(free || *name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
+            }
+        }
+    }
+
+    /// What was published has been done by those who had to.
+    fn consumers(&mut self) {
+        let leases: Vec<Lease> = read_all(&self.main, |pk, _| pk.starts_with("LEASE#"));
+        for event in self.events.clone() {
+            let consumer = match event.event_type {
+                EventType::UserInvited => "send-message",
+                EventType::DeviceBlocked | EventType::DeviceUnblocked | EventType::DeviceDeleted => "notify-device",
+                _ => continue,
+            };
+            let done = leases.iter().any(|lease| {
+                lease.consumer == consumer && lease.event_id == event.event_id && lease.done_at.is_some()
+            });
+            self.hold(done, format!("{consumer} has not done a {}", event.event_type));
+        }
+        let events: BTreeSet<_> = self.events.iter().map(|event| event.event_id).collect();
+        let foreign = leases.iter().filter(|lease| !events.contains(&lease.event_id)).count();
+        self.hold(foreign == 0, format!("{foreign} events were published that were never committed"));
+        self.hold(self.dead_letters == 0, format!("{} dead letters", self.dead_letters));
+    }
+
+    /// What the events say of a field: before and after, each.
+    fn changes(&self, field: &str, about: impl Fn(&Event) -> bool) -> Vec<(Value, Value)> {
+        let changes = self.events.iter().filter(|event| about(event)).filter_map(|event| event.changes.get(field));
+        changes.map(|change| (change.before.clone(), change.after.clone())).collect()
+    }
+}
+
+/// The attributes of the indexes.
+const INDEXES: &[&str] = &[
+    "list", "created_at", "blocked_at", "deleted_at", "pending_since", "login_day", "owner", "due_shard", "due_at",
+    "of_device", "of_user", "of_type",
+];
+
+#[derive(Default)]
+struct Expected {
+    companions: BTreeSet<String>,
+    indexes: BTreeMap<String, BTreeMap<&'static str, String>>,
+}
+
+impl Expected {
+    fn add<R: Row>(&mut self, rows: &[R]) {
+        let key = |key: &aws::Key| format!("{} | {}", key.pk, key.sk);
+        for row in rows {
+            self.companions.extend(row.companions().iter().map(|companion| key(&companion.key)));
+            self.indexes.insert(key(&row.key()), row.indexes().into_iter().collect());
+        }
+    }
+}
+
+/// True if the changes, in whatever order, lead from one value to another: each begins where
+/// another ended. Those of one moment have no order of their own.
+fn follows(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
+    let mut begins: Vec<String> = changes.iter().map(|(before, _)| before.to_string()).chain([last.to_string()]).collect();
+    let mut ends: Vec<String> = changes.iter().map(|(_, after)| after.to_string()).chain([first.to_string()]).collect();
+    begins.sort();
+    ends.sort();
+    begins == ends
+}
+
+/// The push endpoints that SNS has.
+fn endpoints(bench: &Bench) -> BTreeSet<String> {
+    let state = bench.stack.messaging().to_json().expect("the state is plain data");
+    state["endpoints"].as_object().into_iter().flatten().map(|(arn, _)| arn.clone()).collect()
+}
+
+/// The code in an e-mail.
+fn code(text: &str) -> String {
+    let (_, rest) = text.split_once("/i/").unwrap_or_default();
+    rest.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+fn read_all<R: DeserializeOwned>(rows: &BTreeMap<String, Value>, is: impl Fn(&str, &str) -> bool) -> Vec<R> {
+    let wanted = rows.iter().filter(|(key, _)| key.split_once(" | ").is_some_and(|(pk, sk)| is(pk, sk)));
+    wanted.map(|(key, row)| serde_json::from_value(row.clone()).unwrap_or_else(|e| panic!("{key}: {e}"))).collect()
+}

@@ -1,0 +1,999 @@
+//! The store contract: what the store promises, shown case by case. One call runs them all.
+//!
+//! Each case has a workspace of its own, so that they do not meet.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws::rows::{self as keys, CodeOwner, RememberedCall};
+use aws::stores::{DeviceFilter, DueRow, EventFilter, Login, Taken, UserFilter, Work};
+use aws::{
+    Commit, Devices, Events, Idempotency, Invitations, Issuer, Keys, Leases, Members, Page, Position, PushTokens, Row,
+    Secrets, Table, Users, Workspaces,
+};
+use chrono::Duration;
+use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
+use domain::check_in::Report;
+use domain::device::{self, Blocked, Device, DEVICE_LIMIT, Enrolment, IdentifierClaim, Metadata, Platform, PushToken};
+use domain::event::{Act, Actor, Event, EventType};
+use domain::idempotency::Remembered;
+use domain::ids::timed_uuid;
+use domain::invitation::{Channel, Invitation, NewInvitation, invite};
+use domain::key::Key;
+use domain::member::Member;
+use domain::push::Push;
+use domain::refusal::{Failure, Refusal};
+use domain::search::Query;
+use domain::secret::{DeviceCredential, Hash, new_code};
+use domain::user::{NewUser, User, UserStatus};
+use domain::workspace::Workspace;
+use domain::{DeviceId, EventId, InvitationId, KeyId, MemberId, Time, UserId, WorkspaceId};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::rows;
+use crate::wire::Store;
+
+/// Runs the whole suite.
+pub async fn run(store: &Store) {
+    a_row_comes_back_as_it_was_put(store).await;
+    a_change_is_guarded_by_the_version_it_was_read_at(store).await;
+    what_changes_nothing_writes_nothing_and_a_touch_counts(store).await;
+    a_row_that_is_there_is_not_made_again(store).await;
+    a_name_is_unique_whatever_its_capitals_and_accents(store).await;
+    companions_stand_and_fall_with_their_row(store).await;
+    dynamodb_itself_refuses_a_fourth_device(store).await;
+    the_same_commit_twice_is_one_change(store).await;
+    a_commit_is_whole_or_not_at_all(store).await;
+    a_code_is_kept_and_forgotten_with_its_invitation(store).await;
+    pages_neither_repeat_nor_lose_while_rows_come_and_go(store).await;
+    users_are_found_once_each_by_any_word(store).await;
+    devices_are_found_once_each_by_their_own_words_and_their_users(store).await;
+    device_filters_keep_what_they_say(store).await;
+    events_come_by_day_device_user_and_type(store).await;
+    a_quiet_month_does_not_end_the_list(store).await;
+    a_position_of_another_list_is_refused(store).await;
+    one_consumer_at_a_time_has_an_event_and_done_is_for_good(store).await;
+    what_is_due_comes_in_order_and_a_broken_row_stops_nothing(store).await;
+    a_call_is_remembered_once(store).await;
+    keys_and_members_are_found_in_their_own_workspace_alone(store).await;
+    workspaces_and_issuer_keys_are_read_as_kept(store).await;
+    a_registration_knows_all_that_its_rule_needs(store).await;
+    a_device_comes_with_what_belongs_to_it(store).await;
+    an_endpoint_knows_its_holders_in_every_workspace(store).await;
+    a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store).await;
+    last_seen_moves_forward_only(store).await;
+}
+
+/// A case's own workspace, where time stands until it is moved and identifiers never repeat.
+struct Place<'a> {
+    store: &'a Store,
+    table: &'a Table,
+    workspace: WorkspaceId,
+    now: Time,
+}
+
+/// Counts, so that no two identifiers are the same.
+static DRAWN: AtomicU64 = AtomicU64::new(1);
+
+fn draw(now: Time) -> Uuid {
+    let mut bytes = [0; 10];
+    bytes[2..].copy_from_slice(&DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    timed_uuid(now, bytes)
+}
+
+fn letters(bytes: &mut [u8]) {
+    let drawn = Hash::of(DRAWN.fetch_add(1, Ordering::Relaxed).to_string());
+    for (byte, letter) in bytes.iter_mut().zip(drawn.as_str().bytes().cycle()) {
+        *byte = letter;
+    }
+}
+
+impl<'a> Place<'a> {
+    fn new(store: &'a Store) -> Self {
+        let now = Time::from(store.bench.now());
+        Self { store, table: &store.table, workspace: WorkspaceId(draw(now)), now }
+    }
+
+    fn act(&self) -> Act {
+        Act {
+            event_id: EventId(draw(self.now)),
+            workspace_id: self.workspace,
+            at: self.now,
+            actor: Actor::System,
+            operation: "contract",
+            request_id: String::new(),
+            address: None,
+        }
+    }
+
+    fn id(&self) -> EventId {
+        EventId(draw(self.now))
+    }
+
+    fn later(&mut self, by: Duration) {
+        self.now = self.now.plus(by);
+    }
+
+    fn new_user(&self, username: &str) -> User {
+        let new = NewUser {
+            username: username.to_owned(),
+            first_name: Some("Ada".to_owned()),
+            last_name: None,
+            email: Some(format!("{username}@example.com")),
+            mobile: None,
+            number: None,
+        };
+        User::create(new, UserId(draw(self.now)), &self.act()).0
+    }
+
+    async fn user(&self, username: &str) -> User {
+        let user = self.new_user(username);
+        self.put(&user).await;
+        user
+    }
+
+    fn new_device(&self, user: UserId, identifier: &str) -> Device {
+        Device {
+            workspace_id: self.workspace,
+            device_id: DeviceId(draw(self.now)),
+            user_id: user,
+            device_identifier: identifier.to_owned(),
+            platform: Platform::Ios,
+            model_name: "Phone".to_owned(),
+            os_version: "1".to_owned(),
+            app_version: None,
+            nickname: None,
+            created_at: self.now,
+            epoch: 1,
+            credential_hash: Hash::of(identifier),
+            enrolment: None,
+            replaced: false,
+            user_status: UserStatus::Active,
+            commands: Vec::new(),
+            last_login_at: None,
+            blocked: None,
+            deleted: None,
+            push: Push::of_token(false, self.now),
+            push_endpoint: None,
+            push_token_hash: None,
+            version: 1,
+        }
+    }
+
+    /// A device of a user, and the user with it.
+    async fn device(&self, user: &mut User, identifier: &str) -> Device {
+        let device = self.new_device(user.user_id, identifier);
+        let mut after = user.clone();
+        after.device_ids.insert(device.device_id);
+        let commit = Commit::of(&self.act().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
+        self.table.commit(commit).await.expect("a device is made");
+        after.version += 1;
+        *user = after;
+        device
+    }
+
+    async fn put<R: Row>(&self, row: &R) {
+        self.table.commit(Commit::unrecorded(self.id()).put(row)).await.expect("the row is new");
+    }
+
+    async fn edit<R: Row>(&self, before: &R, after: &R) {
+        self.table.commit(Commit::unrecorded(self.id()).edit(before, after)).await.expect("nobody came first");
+    }
+
+    async fn remove<R: Row>(&self, row: &R) {
+        self.table.commit(Commit::unrecorded(self.id()).delete(row)).await.expect("nobody came first");
+    }
+
+    /// How many rows are in this workspace, events too.
+    fn rows(&self) -> usize {
+        let workspace = self.workspace.to_string();
+        rows::all(&self.store.bench, rows::MAIN).iter().filter(|(key, _)| key.contains(&workspace)).count()
+    }
+
+    async fn read(&self, user: &User) -> User {
+        self.table.user(self.workspace, user.user_id).await.expect("DynamoDB answers").expect("the user is there")
+    }
+}
+
+fn lost(result: Result<(), Failure>, why: &str) {
+    assert!(matches!(result, Err(Failure::LostRace)), "{why}: {result:?}");
+}
+
+/// Every item of a list, by pages of a size; `between` is done after each page.
+async fn walk<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
+where
+    P: Future<Output = Result<Page<T>, Failure>>,
+    B: Future<Output = ()>,
+{
+    let mut items = Vec::new();
+    let mut start = None;
+    for _ in 0..1_000 {
+        let found = page(start).await.expect("DynamoDB answers");
+        items.extend(found.items);
+        let Some(next) = found.next else {
+            return items;
+        };
+        // What a cursor holds is the position in bytes.
+        start = Some(Position::from_bytes(&next.to_bytes()).expect("a position survives its cursor"));
+        between().await;
+    }
+    panic!("the list does not end");
+}
+
+async fn nothing() {}
+
+async fn a_row_comes_back_as_it_was_put(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    assert_eq!(place.read(&user).await, user);
+    let device = place.device(&mut user, "phone").await;
+    assert_eq!(place.read(&user).await, user, "sets are read as they were written");
+    assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
+    let other = WorkspaceId(draw(place.now));
+    assert_eq!(store.table.user(other, user.user_id).await.expect("it answers"), None);
+}
+
+async fn a_change_is_guarded_by_the_version_it_was_read_at(store: &Store) {
+    let place = Place::new(store);
+    let before = place.user("ada").await;
+    let first = User { first_name: Some("Adele".to_owned()), ..before.clone() };
+    place.edit(&before, &first).await;
+    let second = User { first_name: None, number: Some("7".to_owned()), ..before.clone() };
+    let late = Commit::unrecorded(place.id()).edit(&before, &second);
+    lost(store.table.commit(late).await, "the row has changed since");
+    let now = place.read(&before).await;
+    assert_eq!(now, User { version: before.version + 1, ..first });
+    place.edit(&now, &User { first_name: None, number: Some("7".to_owned()), ..now.clone() }).await;
+    let now = place.read(&before).await;
+    assert_eq!((now.first_name, now.number.as_deref(), now.version), (None, Some("7"), 3));
+    lost(store.table.commit(Commit::unrecorded(place.id()).delete(&before)).await, "a delete is guarded as well");
+    let gone = place.new_user("nobody");
+    let edited = User { number: Some("7".to_owned()), ..gone.clone() };
+    lost(store.table.commit(Commit::unrecorded(place.id()).edit(&gone, &edited)).await, "what is not there cannot change");
+}
+
+async fn what_changes_nothing_writes_nothing_and_a_touch_counts(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("ada").await;
+    assert!(Commit::unrecorded(place.id()).edit(&user, &user).is_empty());
+    store.table.commit(Commit::unrecorded(place.id()).touch(&user, &user)).await.expect("nobody came first");
+    assert_eq!(place.read(&user).await, User { version: user.version + 1, ..user });
+}
+
+async fn a_row_that_is_there_is_not_made_again(store: &Store) {
+    let place = Place::new(store);
+    let device = place.new_device(UserId(draw(place.now)), "phone");
+    place.put(&device).await;
+    let again = Device { model_name: "Another".to_owned(), ..device.clone() };
+    lost(store.table.commit(Commit::unrecorded(place.id()).put(&again)).await, "the row is there");
+    assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
+}
+
+async fn a_name_is_unique_whatever_its_capitals_and_accents(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("Zo\u{eb}").await;
+    for taken in ["Zo\u{eb}", "zoe", "ZOE"] {
+        assert!(store.table.username_taken(place.workspace, taken).await.expect("it answers"), "{taken}");
+    }
+    let rows = place.rows();
+    let second = place.new_user("zoe");
+    lost(store.table.commit(Commit::of(&place.act().event(EventType::UserCreated)).put(&second)).await, "the name is taken");
+    assert_eq!(place.rows(), rows, "nothing of the second is left");
+    let renamed = User { username: "eve".to_owned(), ..user.clone() };
+    place.edit(&user, &renamed).await;
+    assert!(!store.table.username_taken(place.workspace, "zoe").await.expect("it answers"), "a name that was given up is free");
+    place.put(&second).await;
+    let other = Place::new(store);
+    let _same_name_elsewhere = other.user("zoe").await;
+}
+
+async fn companions_stand_and_fall_with_their_row(store: &Store) {
+    let place = Place::new(store);
+    let before = place.rows();
+    let user = place.user("ada").await;
+    assert_eq!(place.rows() - before, 1 + user.companions().len());
+    let renamed = User { username: "eve".to_owned(), email: None, ..user.clone() };
+    place.edit(&user, &renamed).await;
+    assert_eq!(place.rows() - before, 1 + renamed.companions().len());
+    place.remove(&User { version: 2, ..renamed }).await;
+    assert_eq!(place.rows(), before);
+}
+
+/// The rule would have refused: here nobody asks it, and the row is known as it is.
+async fn dynamodb_itself_refuses_a_fourth_device(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let with = |count: usize| {
+        let mut after = user.clone();
+        after.device_ids.extend((0..count).map(|_| DeviceId(draw(place.now))));
+        (user.clone(), after)
+    };
+    let (before, four_at_once) = with(DEVICE_LIMIT + 1);
+    let commit = Commit::of(&place.act().event(EventType::DeviceRegistered)).edit(&before, &four_at_once);
+    assert!(store.table.commit(commit).await.is_err(), "four at once");
+    for identifier in ["one", "two"] {
+        let _device = place.device(&mut user, identifier).await;
+    }
+    let mut two_more = user.clone();
+    two_more.device_ids.extend([DeviceId(draw(place.now)), DeviceId(draw(place.now))]);
+    let commit = Commit::of(&place.act().event(EventType::DeviceRegistered)).edit(&user, &two_more);
+    lost(store.table.commit(commit).await, "two beside two");
+    let third = place.device(&mut user, "three").await;
+    let rows = place.rows();
+    let fourth = place.new_device(user.user_id, "four");
+    let mut past_the_rule = user.clone();
+    past_the_rule.device_ids.insert(fourth.device_id);
+    let event = place.act().event(EventType::DeviceRegistered);
+    let commit = Commit::of(&event).put(&fourth).edit(&user, &past_the_rule);
+    lost(store.table.commit(commit).await, "a fourth device");
+    assert_eq!(place.read(&user).await, user, "the row was known as it is, and did not change");
+    assert_eq!(place.rows(), rows, "neither the device nor the event was made");
+    let mut freed = user.clone();
+    freed.device_ids.remove(&third.device_id);
+    place.edit(&user, &freed).await;
+    freed.version += 1;
+    let mut user = freed;
+    let _fits = place.device(&mut user, "four").await;
+    assert_eq!(place.read(&user).await.device_ids.len(), DEVICE_LIMIT);
+}
+
+async fn the_same_commit_twice_is_one_change(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("ada").await;
+    let changed = User { number: Some("7".to_owned()), ..user.clone() };
+    let event = place.act().event(EventType::UserCreated);
+    let commit = || Commit::of(&event).edit(&user, &changed);
+    store.table.commit(commit()).await.expect("nobody came first");
+    store.table.commit(commit()).await.expect("DynamoDB knows the request");
+    store.forgetful.commit(commit()).await.expect("the event's own row says that it was done");
+    assert_eq!(place.read(&user).await.version, user.version + 1);
+    let unrecorded = place.id();
+    let now = place.read(&user).await;
+    let commit = || Commit::unrecorded(unrecorded).edit(&now, &user);
+    store.table.commit(commit()).await.expect("nobody came first");
+    store.table.commit(commit()).await.expect("DynamoDB knows the request");
+    lost(store.forgetful.commit(commit()).await, "without an event nothing tells a repeat from a race");
+}
+
+async fn a_commit_is_whole_or_not_at_all(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("ada").await;
+    let stale = User { version: 9, ..user.clone() };
+    let changed = User { number: Some("7".to_owned()), ..stale.clone() };
+    let rows = place.rows();
+    let other = place.new_user("bob");
+    let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
+    lost(store.table.commit(commit).await, "one part is refused");
+    assert_eq!(place.rows(), rows);
+}
+
+fn invited(place: &Place<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
+    let code = new_code(letters);
+    let new = NewInvitation {
+        invitation_id: InvitationId(draw(place.now)),
+        code_hash: Hash::of(&code),
+        channel: Channel::Email,
+        devices,
+        life,
+    };
+    let invited = invite(user, None, new, &place.act()).expect("the user has an address");
+    (invited.invitation, code)
+}
+
+async fn a_code_is_kept_and_forgotten_with_its_invitation(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("ada").await;
+    let (invitation, code) = invited(&place, &user, 1, Duration::days(7));
+    let id = invitation.invitation_id;
+    let stale = User { version: 9, ..user.clone() };
+    let changed = User { number: Some("7".to_owned()), ..stale.clone() };
+    let refused = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code).edit(&stale, &changed);
+    lost(store.table.commit(refused).await, "one part is refused");
+    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
+    let commit = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code);
+    store.table.commit(commit).await.expect("nobody came first");
+    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code.clone()));
+    let read = store.table.invitation(place.workspace, user.user_id, id).await.expect("it answers");
+    assert_eq!(read.as_ref(), Some(&invitation));
+    let owner = CodeOwner { workspace_id: place.workspace, user_id: user.user_id, invitation_id: id };
+    assert_eq!(store.table.code_owner(&Hash::of(&code)).await.expect("it answers"), Some(owner));
+    let stored = rows::everything(&store.bench);
+    let leaks = stored.iter().filter(|((table, _), row)| *table == rows::MAIN && row.to_string().contains(&code));
+    assert_eq!(leaks.count(), 0, "the code itself stands in the secrets' table alone");
+    store.table.commit(Commit::unrecorded(place.id()).touch(&invitation, &invitation).forget_code(&invitation)).await.expect("nobody came first");
+    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code), "a code that is wanted stays");
+    let before = Invitation { version: 2, ..invitation };
+    let over = Invitation { expired_at: Some(place.now), ..before.clone() };
+    let commit = Commit::unrecorded(place.id()).edit(&before, &over).forget_code(&over);
+    store.table.commit(commit).await.expect("nobody came first");
+    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
+}
+
+async fn pages_neither_repeat_nor_lose_while_rows_come_and_go(store: &Store) {
+    for limit in [1, 2, 7, 100] {
+        let mut place = Place::new(store);
+        let mut made = Vec::new();
+        for at in 0..23 {
+            made.push(place.user(&format!("user-{at:02}")).await);
+            // Several of one moment: the page's end may fall between them.
+            if at % 3 == 0 {
+                place.later(Duration::seconds(1));
+            }
+        }
+        let filter = UserFilter::default();
+        let place = &place;
+        let filter = &filter;
+        let page = |start| async move { place.table.list_users(place.workspace, filter, limit, start).await };
+        let all = walk(page, nothing).await;
+        let ids: Vec<UserId> = all.iter().map(|user| user.user_id).collect();
+        let newest_first = all.windows(2).all(|pair| pair[0].created_at >= pair[1].created_at);
+        assert!(newest_first && ids.iter().collect::<BTreeSet<_>>().len() == 23 && ids.len() == 23, "pages of {limit}");
+        let mut removals = made.iter().step_by(4);
+        let removed: BTreeSet<UserId> = made.iter().step_by(4).map(|user| user.user_id).collect();
+        let seen = walk(page, || {
+            let newer = place.new_user(&format!("newer-{}", place.id()));
+            let gone = removals.next();
+            async move {
+                place.put(&newer).await;
+                if let Some(gone) = gone {
+                    place.remove(gone).await;
+                }
+            }
+        })
+        .await;
+        let seen: Vec<UserId> = seen.iter().map(|user| user.user_id).collect();
+        let once: BTreeSet<&UserId> = seen.iter().collect();
+        assert_eq!(once.len(), seen.len(), "pages of {limit}: an item came twice");
+        for user in made.iter().filter(|user| !removed.contains(&user.user_id)) {
+            assert!(once.contains(&user.user_id), "pages of {limit}: {} was lost", user.username);
+        }
+    }
+}
+
+fn typed(text: &str) -> Query {
+    Query::parse(text).expect("it holds letters")
+}
+
+async fn users_are_found_once_each_by_any_word(store: &Store) {
+    let place = Place::new(store);
+    let mut ids = BTreeSet::new();
+    for name in ["anna", "Anna-Lena", "annabel", "hanna"] {
+        ids.insert(place.user(name).await.user_id);
+    }
+    let place = &place;
+    for limit in [1, 2, 100] {
+        for (text, expected) in [("ann", 3), ("anna", 3), ("hanna", 1), ("lena ANNA", 1), ("example", 4), ("bob", 0)] {
+            let filter = UserFilter { search: Some(typed(text)), ..UserFilter::default() };
+            let filter = &filter;
+            let page = |start| async move { place.table.list_users(place.workspace, filter, limit, start).await };
+            let found = walk(page, nothing).await;
+            let once: BTreeSet<UserId> = found.iter().map(|user| user.user_id).collect();
+            assert_eq!((found.len(), once.len()), (expected, expected), "{text}, pages of {limit}");
+        }
+    }
+    let inactive = UserFilter { status: Some(UserStatus::Inactive), search: Some(typed("ann")) };
+    let found = place.table.list_users(place.workspace, &inactive, 100, None).await.expect("it answers");
+    assert_eq!(found.items.len(), 3);
+    let suspended = UserFilter { status: Some(UserStatus::Suspended), search: Some(typed("ann")) };
+    let found = place.table.list_users(place.workspace, &suspended, 100, None).await.expect("it answers");
+    assert_eq!(found.items.len(), 0);
+}
+
+async fn devices_are_found_once_each_by_their_own_words_and_their_users(store: &Store) {
+    let place = Place::new(store);
+    let mut anna = place.user("anna").await;
+    let mut bob = place.user("bob").await;
+    // Found by its own word, by its user's, and by both.
+    let devices =
+        [place.device(&mut bob, "anna-s-old").await, place.device(&mut anna, "red").await, place.device(&mut anna, "anna-red").await];
+    let _other = place.device(&mut bob, "blue").await;
+    let place = &place;
+    for limit in [1, 2, 100] {
+        for (text, expected) in [("anna", 3), ("red", 2), ("anna red", 2), ("bob", 2), ("phone", 4), ("none", 0)] {
+            let filter = DeviceFilter { search: Some(typed(text)), ..DeviceFilter::default() };
+            let filter = &filter;
+            let page =
+                |start| async move { place.table.list_devices(place.workspace, filter, limit, start, place.now).await };
+            let found = walk(page, nothing).await;
+            let once: BTreeSet<DeviceId> = found.iter().map(|device| device.device_id).collect();
+            assert_eq!((found.len(), once.len()), (expected, expected), "{text}, pages of {limit}");
+        }
+    }
+    // What comes and goes between the pages neither repeats the others nor hides them.
+    let filter = DeviceFilter { search: Some(typed("anna")), ..DeviceFilter::default() };
+    let filter = &filter;
+    let page = |start| async move { place.table.list_devices(place.workspace, filter, 1, start, place.now).await };
+    let mut goes = Some(&devices[0]);
+    let found = walk(page, || {
+        let comes = place.new_device(UserId(draw(place.now)), &format!("anna-{}", place.id()));
+        let goes = goes.take();
+        async move {
+            if let Some(goes) = goes {
+                place.put(&comes).await;
+                place.remove(goes).await;
+            }
+        }
+    })
+    .await;
+    let ids: Vec<DeviceId> = found.iter().map(|device| device.device_id).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item came twice");
+    for device in &devices[1..] {
+        assert!(ids.contains(&device.device_id), "{} was lost", device.device_identifier);
+    }
+}
+
+async fn device_filters_keep_what_they_say(store: &Store) {
+    let mut place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let plain = place.device(&mut user, "plain").await;
+    let blocked = place.device(&mut user, "blocked").await;
+    let block = Blocked { at: place.now, by: Actor::System, reason: None };
+    place.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(place.now), ..blocked.clone() }).await;
+    let gone = place.device(&mut user, "gone").await;
+    let claim = claim(&place, &gone);
+    let deleted = device::delete(&gone, &user, &claim, Duration::days(30), &place.act()).expect("it is there");
+    place.edit(&gone, &deleted.device).await;
+    place.later(Duration::days(40));
+    let (place, user) = (&place, &user);
+    let find = |filter: DeviceFilter| async move {
+        let page = place.table.list_devices(place.workspace, &filter, 100, None, place.now).await.expect("it answers");
+        page.items.into_iter().map(|device| device.device_identifier).collect::<BTreeSet<_>>()
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    let none = DeviceFilter::default;
+    use domain::device::{DeviceStatus, Status};
+    let table: Vec<(DeviceFilter, &[&str])> = vec![
+        (none(), &["plain", "blocked", "gone"]),
+        (DeviceFilter { user_id: Some(user.user_id), ..none() }, &["plain", "blocked", "gone"]),
+        (DeviceFilter { user_id: Some(UserId(draw(place.now))), ..none() }, &[]),
+        (DeviceFilter { status: Some(Status::Active), ..none() }, &["plain", "blocked"]),
+        (DeviceFilter { status: Some(Status::Deleted), ..none() }, &["gone"]),
+        (DeviceFilter { blocked: Some(true), ..none() }, &["blocked"]),
+        (DeviceFilter { blocked: Some(false), ..none() }, &["plain", "gone"]),
+        (DeviceFilter { device_status: Some(DeviceStatus::NeverSeen), ..none() }, &["plain"]),
+        (DeviceFilter { device_status: Some(DeviceStatus::Blocked), ..none() }, &["blocked"]),
+        (DeviceFilter { device_status: Some(DeviceStatus::Deleted), ..none() }, &["gone"]),
+        (DeviceFilter { platform: Some(Platform::Android), ..none() }, &[]),
+        (DeviceFilter { push_in_use: Some(false), ..none() }, &["plain", "blocked", "gone"]),
+        (DeviceFilter { pending_command: Some(true), ..none() }, &[]),
+        (DeviceFilter { last_login_before: Some(place.now), ..none() }, &["blocked"]),
+        (DeviceFilter { last_login_before: Some(plain.created_at), ..none() }, &[]),
+    ];
+    for (filter, expected) in table {
+        let what = format!("{filter:?}");
+        assert_eq!(find(filter).await, set(expected), "{what}");
+    }
+}
+
+fn claim(place: &Place<'_>, device: &Device) -> IdentifierClaim {
+    IdentifierClaim {
+        workspace_id: place.workspace,
+        device_identifier: device.device_identifier.clone(),
+        device_id: device.device_id,
+        user_id: device.user_id,
+        epoch: device.epoch,
+        held: true,
+        version: 1,
+    }
+}
+
+async fn events_come_by_day_device_user_and_type(store: &Store) {
+    let mut place = Place::new(store);
+    let begin = place.now;
+    let (device, user) = (DeviceId(draw(begin)), UserId(draw(begin)));
+    let mut made: Vec<Event> = Vec::new();
+    for day in 0..4 {
+        for at in 0..3 {
+            let event = match at {
+                0 => place.act().event(EventType::DeviceBlocked).about_device(device, user),
+                1 => place.act().event(EventType::UserInvited).about_user(user),
+                _ => place.act().event(EventType::KeyCreated),
+            };
+            store.table.commit(Commit::of(&event)).await.expect("it is new");
+            made.push(event);
+            place.later(Duration::hours(1));
+        }
+        if day == 1 {
+            place.later(Duration::days(3));
+        }
+        place.later(Duration::hours(21));
+    }
+    let span = EventFilter { device_id: None, user_id: None, event_type: None, since: begin, until: place.now };
+    let place = &place;
+    for limit in [1, 2, 100] {
+        let table: [(EventFilter, &dyn Fn(&Event) -> bool); 6] = [
+            (span.clone(), &|_| true),
+            (EventFilter { device_id: Some(device), ..span.clone() }, &|event| event.device_id == Some(device)),
+            (EventFilter { user_id: Some(user), ..span.clone() }, &|event| event.user_id == Some(user)),
+            (EventFilter { event_type: Some(EventType::KeyCreated), ..span.clone() }, &|event| {
+                event.event_type == EventType::KeyCreated
+            }),
+            (EventFilter { user_id: Some(user), event_type: Some(EventType::UserInvited), ..span.clone() }, &|event| {
+                event.event_type == EventType::UserInvited
+            }),
+            (EventFilter { since: made[4].created_at, until: made[7].created_at, ..span.clone() }, &|event| {
+                (made[4].created_at..=made[7].created_at).contains(&event.created_at)
+            }),
+        ];
+        for (filter, wanted) in table {
+            let filter = &filter;
+            let page = |start| async move { place.table.list_events(place.workspace, filter, limit, start).await };
+            let found = walk(page, nothing).await;
+            let expected: Vec<Event> = made.iter().rev().filter(|event| wanted(event)).cloned().collect();
+            assert_eq!(found, expected, "{filter:?}, pages of {limit}");
+        }
+    }
+}
+
+async fn a_quiet_month_does_not_end_the_list(store: &Store) {
+    let mut place = Place::new(store);
+    let begin = place.now;
+    let event = place.act().event(EventType::KeyCreated);
+    store.table.commit(Commit::of(&event)).await.expect("it is new");
+    place.later(Duration::days(80));
+    let span = EventFilter { device_id: None, user_id: None, event_type: None, since: begin, until: place.now };
+    let (place, span) = (&place, &span);
+    let first = place.table.list_events(place.workspace, span, 10, None).await.expect("it answers");
+    assert!(first.items.is_empty() && first.next.is_some(), "a page looks at so many days only");
+    let found = walk(|start| async move { place.table.list_events(place.workspace, span, 10, start).await }, nothing).await;
+    assert_eq!(found, [event]);
+}
+
+async fn a_position_of_another_list_is_refused(store: &Store) {
+    let mut place = Place::new(store);
+    for name in ["ada", "bob"] {
+        let _user = place.user(name).await;
+        place.later(Duration::seconds(1));
+    }
+    let users = store.table.list_users(place.workspace, &UserFilter::default(), 1, None).await.expect("it answers");
+    let next = users.next.expect("there are more");
+    let searched = DeviceFilter { search: Some(typed("ada")), ..DeviceFilter::default() };
+    let refused = [
+        store.table.list_devices(place.workspace, &searched, 1, Some(next.clone()), place.now).await.map(drop),
+        store.table.list_devices(
+            place.workspace,
+            &DeviceFilter { blocked: Some(true), ..DeviceFilter::default() },
+            1,
+            Some(next),
+            place.now,
+        )
+        .await
+        .map(drop),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(Failure::Refused(Refusal::CursorInvalid))), "{refused:?}");
+    }
+}
+
+async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good(store: &Store) {
+    let mut place = Place::new(store);
+    let (event, hold) = (place.id(), Duration::seconds(60));
+    let take = |place: &Place<'_>| {
+        let (table, now, id) = (store.table.clone(), place.now, place.id());
+        async move { table.take("contract", event, hold, now, id).await.expect("it answers") }
+    };
+    let both = futures::join!(take(&place), take(&place));
+    let yes = |taken: &Taken| matches!(taken, Taken::Yes(_));
+    assert!(yes(&both.0) != yes(&both.1), "of two at once one has it: {both:?}");
+    assert!(matches!(take(&place).await, Taken::Busy));
+    let other = store.table.take("another", event, hold, place.now, place.id()).await.expect("it answers");
+    assert!(yes(&other), "another consumer has a lease of its own");
+    let ((Taken::Yes(stale), _) | (_, Taken::Yes(stale))) = both else { panic!("one has it") };
+    place.later(hold);
+    let Taken::Yes(lease) = take(&place).await else { panic!("the hold is over") };
+    let late = Commit::unrecorded(place.id()).done(&stale, place.now);
+    lost(store.table.commit(late).await, "who lost the hold cannot say that it is done");
+    store.table.commit(Commit::unrecorded(place.id()).done(&lease, place.now)).await.expect("it has the hold");
+    place.later(Duration::days(1));
+    assert!(matches!(take(&place).await, Taken::Done));
+}
+
+async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing(store: &Store) {
+    let mut place = Place::new(store);
+    let mut tokens = Vec::new();
+    for at in 0..40 {
+        let device = place.new_device(UserId(draw(place.now)), &format!("due-{at}"));
+        place.later(Duration::seconds(1));
+        let token = PushToken::given(&device, format!("token-{at}"), None, place.now);
+        place.put(&token).await;
+        tokens.push(token);
+    }
+    // The one of the middle cannot be read.
+    let broken = keys::push_token(place.workspace, tokens[20].device_id);
+    let mut row = rows::all(&store.bench, rows::MAIN).remove(&format!("{} | {}", broken.pk, broken.sk)).expect("its row");
+    row["token"] = json!(7);
+    rows::put(&store.bench, rows::MAIN, &row, &[]);
+    let due_at = tokens[29].mend_at.expect("a new token is due");
+    let mut found = BTreeSet::new();
+    let mut unread = 0;
+    for shard in 0..keys::DUE_SHARDS {
+        let mut start = None;
+        let mut last = None;
+        loop {
+            let page = store.table.due(&keys::due_shard(shard), due_at, start, 2).await.expect("it answers");
+            for (key, row) in page.rows.into_iter().filter(|(key, _)| key.pk.contains(&place.workspace.to_string())) {
+                match row {
+                    Ok(Some(DueRow::PushToken(token))) => {
+                        assert!(last <= token.mend_at, "the longest overdue come first");
+                        last = token.mend_at;
+                        assert!(found.insert(token.device_id), "a row came twice");
+                    }
+                    Ok(other) => panic!("{other:?}"),
+                    Err(_) => {
+                        assert_eq!(key, broken);
+                        unread += 1;
+                    }
+                }
+            }
+            start = page.next;
+            if start.is_none() {
+                break;
+            }
+        }
+    }
+    let expected = tokens[..30].iter().map(|token| token.device_id).filter(|id| *id != tokens[20].device_id);
+    assert_eq!((found, unread), (expected.collect(), 1), "what is due by then, and nothing else");
+    let settled = PushToken { mend_at: None, ..tokens[0].clone() };
+    place.edit(&tokens[0], &settled).await;
+    let shards = (0..keys::DUE_SHARDS).map(keys::due_shard);
+    for shard in shards {
+        let page = store.table.due(&shard, due_at, None, 100).await.expect("it answers");
+        let again = page.rows.iter().any(|(key, _)| *key == keys::push_token(place.workspace, tokens[0].device_id));
+        assert!(!again, "what is settled is not due");
+    }
+}
+
+async fn a_call_is_remembered_once(store: &Store) {
+    let place = Place::new(store);
+    let pk = keys::call(place.workspace, "somebody", "create-user", "key");
+    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), None);
+    let call = |made: &str| RememberedCall {
+        pk: pk.clone(),
+        remembered: Remembered { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: place.now },
+    };
+    let remember = |made: &str, forgotten| {
+        let event = place.act().event(EventType::UserCreated);
+        store.table.commit(Commit::of(&event).remember(&call(made), forgotten))
+    };
+    remember("first", false).await.expect("it is new");
+    let rows = place.rows();
+    lost(remember("second", false).await, "of two calls one is remembered");
+    assert_eq!(place.rows(), rows);
+    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("first").remembered));
+    remember("third", true).await.expect("the first counts no more");
+    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("third").remembered));
+    for other in [
+        keys::call(place.workspace, "somebody", "create-user", "other"),
+        keys::call(place.workspace, "somebody", "invite-user", "key"),
+        keys::call(place.workspace, "another", "create-user", "key"),
+    ] {
+        assert_eq!(store.table.remembered(&other).await.expect("it answers"), None);
+    }
+}
+
+async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) {
+    let (place, other) = (Place::new(store), Place::new(store));
+    let key = Key {
+        workspace_id: place.workspace,
+        key_id: KeyId(draw(place.now)),
+        short: format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed)),
+        secret_hash: Hash::of("secret"),
+        name: "reader".to_owned(),
+        permissions: [Permission::DevicesRead].into(),
+        created_at: place.now,
+        created_by: Actor::System,
+        expires_at: None,
+        revoked: None,
+        version: 1,
+    };
+    place.put(&key).await;
+    assert_eq!(Principals::key(&store.table, &key.short).await.expect("it answers"), Some(key.clone()));
+    assert_eq!(store.table.key_by_id(place.workspace, key.key_id).await.expect("it answers"), Some(key.clone()));
+    assert_eq!(store.table.key_by_id(other.workspace, key.key_id).await.expect("it answers"), None);
+    assert_eq!(store.table.list_keys(place.workspace, 10, None).await.expect("it answers").items, [key.clone()]);
+    assert!(store.table.list_keys(other.workspace, 10, None).await.expect("it answers").items.is_empty());
+
+    let subject = format!("person-{}", place.id());
+    let member = |place: &Place<'_>| Member {
+        workspace_id: place.workspace,
+        member_id: MemberId(draw(place.now)),
+        issuer: "https://issuer.example".to_owned(),
+        subject: subject.clone(),
+        name: None,
+        role: Role::Admin,
+        created_at: place.now,
+        created_by: Actor::System,
+        version: 1,
+    };
+    let (here, there) = (member(&place), member(&other));
+    place.put(&here).await;
+    other.put(&there).await;
+    let table = &store.table;
+    let mut both = table.memberships(&here.issuer, &subject).await.expect("it answers");
+    both.sort_by_key(|member| member.member_id);
+    assert_eq!(both, [here.clone(), there.clone()]);
+    assert_eq!(table.membership(place.workspace, &here.issuer, &subject).await.expect("it answers"), Some(here.clone()));
+    assert_eq!(table.membership(place.workspace, &here.issuer, "nobody").await.expect("it answers"), None);
+    assert_eq!(table.member_by_id(place.workspace, here.member_id).await.expect("it answers"), Some(here.clone()));
+    assert_eq!(table.member_by_id(place.workspace, there.member_id).await.expect("it answers"), None);
+    assert_eq!(table.member_by_id(place.workspace, MemberId(key.key_id.0)).await.expect("it answers"), None, "a key is no member");
+    assert_eq!(table.key_by_id(place.workspace, KeyId(here.member_id.0)).await.expect("it answers"), None, "nor a member a key");
+    place.remove(&here).await;
+    assert_eq!(table.list_members(place.workspace, 10, None).await.expect("it answers").items, []);
+    assert_eq!(table.memberships(&here.issuer, &subject).await.expect("it answers"), [there]);
+}
+
+async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
+    let place = Place::new(store);
+    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers"), None);
+    let workspace = Workspace {
+        workspace_id: place.workspace,
+        name: "Here".to_owned(),
+        sandbox: false,
+        created_at: place.now,
+        admin_count: 0,
+        version: 1,
+    };
+    place.put(&workspace).await;
+    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers"), Some(workspace));
+    for kid in ["one", "two"] {
+        let material = KeyMaterial::Ec { x: "x".to_owned(), y: "y".to_owned() };
+        let key = IssuerKey { kid: kid.to_owned(), material };
+        let kept = IssuerKeys { issuer: "https://issuer.example".to_owned(), keys: vec![key], fetched_at: place.now };
+        store.table.keep_issuer_keys(&kept).await.expect("it answers");
+        assert_eq!(store.table.issuer_keys().await.expect("it answers"), Some(kept), "the newer take the older's place");
+    }
+}
+
+async fn a_registration_knows_all_that_its_rule_needs(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let device = place.device(&mut user, "phone").await;
+    let (invitation, code) = invited(&place, &user, 1, Duration::days(7));
+    let commit = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code);
+    store.table.commit(commit).await.expect("it is new");
+    let owner = store.table.code_owner(&Hash::of(&code)).await.expect("it answers").expect("the code is known");
+    let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
+    assert_eq!((&found.user, &found.invitation), (&user, &invitation));
+    assert_eq!((found.claim, found.claimed, found.held), (None, None, vec![device.clone()]));
+    place.put(&claim(&place, &device)).await;
+    let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
+    assert_eq!((found.claim, found.claimed), (Some(claim(&place, &device)), Some(device.clone())));
+    place.remove(&device).await;
+    let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
+    assert!(found.claim.is_some() && found.claimed.is_none() && found.held.is_empty(), "the claim outlives the row");
+    place.remove(&user).await;
+    assert!(store.table.registration(&owner, "phone").await.expect("it answers").is_none(), "the user is gone");
+    assert_eq!(store.table.code_owner(&Hash::of("another")).await.expect("it answers"), None);
+}
+
+async fn a_device_comes_with_what_belongs_to_it(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let device = place.device(&mut user, "phone").await;
+    let id = device.device_id;
+    let bare = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
+    assert_eq!((bare.device.clone(), bare.user), (device.clone(), Some(user.clone())));
+    assert!(bare.claim.is_none() && bare.metadata.is_none() && bare.token.is_none());
+    let values = [("desk".to_owned(), json!("4")), ("on".to_owned(), json!(true))].into();
+    let metadata = Metadata { workspace_id: place.workspace, device_id: id, values, version: 1 };
+    let token = PushToken::given(&device, "token".to_owned(), None, place.now);
+    let claim = claim(&place, &device);
+    let commit = Commit::unrecorded(place.id()).put(&metadata).put(&token).put(&claim);
+    store.table.commit(commit).await.expect("they are new");
+    let whole = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
+    assert_eq!((whole.metadata, whole.token, whole.claim), (Some(metadata), Some(token.clone()), Some(claim)));
+    assert_eq!(store.table.push_token(place.workspace, id).await.expect("it answers"), Some(token));
+    let second = place.device(&mut user, "second").await;
+    let ids = [second.device_id, DeviceId(draw(place.now)), id].into();
+    let found = store.table.devices(place.workspace, &ids).await.expect("it answers");
+    assert_eq!(found, [device, second], "in order, without what is gone");
+    assert!(store.table.devices(place.workspace, &BTreeSet::new()).await.expect("it answers").is_empty());
+    let many: BTreeSet<UserId> = (0..250).map(|_| UserId(draw(place.now))).chain([user.user_id]).collect();
+    assert_eq!(store.table.users(place.workspace, &many).await.expect("it answers"), [user], "more than one batch takes");
+}
+
+async fn an_endpoint_knows_its_holders_in_every_workspace(store: &Store) {
+    let (place, other) = (Place::new(store), Place::new(store));
+    let endpoint = format!("arn:aws:sns:r:1:endpoint/APNS/app/{}", place.id());
+    let mut holders = BTreeSet::new();
+    let mut devices = Vec::new();
+    for place in [&place, &other] {
+        let device = Device { push_endpoint: Some(endpoint.clone()), ..place.new_device(UserId(draw(place.now)), "phone") };
+        place.put(&device).await;
+        holders.insert((place.workspace, device.device_id));
+        devices.push(device);
+    }
+    let found = store.table.endpoint_holders(&endpoint).await.expect("it answers");
+    assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), holders);
+    place.edit(&devices[0], &Device { push_endpoint: Some(format!("{endpoint}-newer")), ..devices[0].clone() }).await;
+    let found = store.table.endpoint_holders(&endpoint).await.expect("it answers");
+    assert_eq!(found, [(other.workspace, devices[1].device_id)]);
+}
+
+async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store: &Store) {
+    let mut place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let id = DeviceId(draw(place.now));
+    let credential = DeviceCredential::new(letters, place.workspace, id, 1);
+    let good = Device {
+        device_id: id,
+        credential_hash: credential.hash(),
+        push_token_hash: Some(Hash::of("token")),
+        ..place.new_device(user.user_id, "phone")
+    };
+    user.device_ids.insert(id);
+    place.put(&good).await;
+    let same = Report { os_version: Some("1".to_owned()), app_version: None, push_token: Some("token".to_owned()) };
+    for report in [Report::default(), same] {
+        place.later(Duration::days(1));
+        let noted = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
+        assert!(matches!(noted, Login::Noted(_)), "{noted:?}");
+        let read = store.table.device(place.workspace, id).await.expect("it answers").expect("it is there");
+        assert_eq!(read, Device { last_login_at: Some(place.now), ..good.clone() }, "nothing but the time, and no new version");
+    }
+    let day = DeviceFilter { last_login_before: Some(place.now.plus(Duration::days(2))), ..DeviceFilter::default() };
+    let seen = store.table.list_devices(place.workspace, &day, 10, None, place.now).await.expect("it answers");
+    assert_eq!(seen.items.len(), 1, "its day of login is up to date");
+    let news = [
+        Report { os_version: Some("2".to_owned()), ..Report::default() },
+        Report { app_version: Some("2".to_owned()), ..Report::default() },
+        Report { push_token: Some("newer".to_owned()), ..Report::default() },
+    ];
+    for report in news {
+        let more = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
+        assert!(matches!(more, Login::More(Some(_))), "{report:?}: {more:?}");
+    }
+    let foreign = DeviceCredential::new(letters, place.workspace, id, 1);
+    let older = DeviceCredential::new(letters, place.workspace, id, 0);
+    for credential in [foreign, older] {
+        let more = store.table.note_login(&credential, &Report::default(), place.now).await.expect("it answers");
+        assert!(matches!(more, Login::More(Some(_))), "{more:?}");
+    }
+    let nobody = DeviceCredential::new(letters, place.workspace, DeviceId(draw(place.now)), 1);
+    let more = store.table.note_login(&nobody, &Report::default(), place.now).await.expect("it answers");
+    assert!(matches!(more, Login::More(None)), "{more:?}");
+    let block = Blocked { at: place.now, by: Actor::System, reason: None };
+    let deleted = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
+    let command = device::PendingCommand {
+        command_id: "1".to_owned(),
+        kind: device::CommandKind::Wipe,
+        queued_at: place.now,
+        expires_at: place.now,
+    };
+    let shut = [
+        Device { blocked: Some(block), ..good.clone() },
+        Device { deleted: Some(deleted), ..good.clone() },
+        Device { replaced: true, ..good.clone() },
+        Device { commands: vec![command], ..good.clone() },
+        Device { enrolment: Some(Enrolment { invitation_id: InvitationId(draw(place.now)) }), ..good.clone() },
+        Device { user_status: UserStatus::Suspended, ..good.clone() },
+        Device { user_status: UserStatus::Locked, ..good.clone() },
+        Device { user_status: UserStatus::Deleted, ..good.clone() },
+    ];
+    let mut before = store.table.device(place.workspace, id).await.expect("it answers").expect("it is there");
+    for state in shut {
+        let after = Device { last_login_at: before.last_login_at, version: before.version, ..state };
+        place.edit(&before, &after).await;
+        let more = store.table.note_login(&credential, &Report::default(), place.now.plus(Duration::days(1))).await;
+        let Ok(Login::More(Some(row))) = more else { panic!("{after:?}: {more:?}") };
+        before = Device { version: after.version + 1, ..after };
+        assert_eq!(*row, before, "the row says why, and nothing of it has changed");
+    }
+}
+
+async fn last_seen_moves_forward_only(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("ada").await;
+    let seen = |at: Time| store.table.note_seen(place.workspace, user.user_id, at);
+    let later = place.now.plus(Duration::hours(1));
+    for (at, expected) in [(place.now, place.now), (later, later), (place.now, later)] {
+        seen(at).await.expect("it answers");
+        let read = place.read(&user).await;
+        assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version));
+    }
+    let rows = place.rows();
+    store.table.note_seen(place.workspace, UserId(draw(place.now)), later).await.expect("nobody is no fault");
+    assert_eq!(place.rows(), rows, "and no row comes of it");
+}

@@ -1,0 +1,171 @@
+//! A way to the embedded DynamoDB of one's own, by the real SDK over HTTP: what goes over the wire
+//! can be changed on its way, and is metered.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws::{Clients, Connection, Table, TableNames};
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use local::operations::Adjust;
+use serde_json::Value;
+
+use crate::bench::Bench;
+use crate::faults::NoWait;
+use crate::rows;
+
+/// What a call to DynamoDB consumed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consumed {
+    /// The operation that made the call; empty for a table of one's own.
+    pub operation: String,
+    /// Its action.
+    pub action: String,
+    /// Capacity units of the table and its indexes, by DynamoDB's own account.
+    pub units: f64,
+}
+
+/// Meters every call to DynamoDB. Clones share one account.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Mutex<Vec<Consumed>>>);
+
+impl Meter {
+    /// A meter at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts the meter between each operation and DynamoDB.
+    #[must_use]
+    pub fn adjust(&self) -> Adjust {
+        let meter = self.clone();
+        Arc::new(move |operation, mut connection| {
+            let wire = Wire { inner: connection.http, change: ask_for_capacity, meter: meter.clone(), of: operation.into() };
+            connection.http = SharedHttpClient::new(wire);
+            connection
+        })
+    }
+
+    /// What was consumed since the last reading.
+    #[must_use]
+    pub fn read(&self) -> Vec<Consumed> {
+        std::mem::take(&mut *self.consumed())
+    }
+
+    fn consumed(&self) -> MutexGuard<'_, Vec<Consumed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The system, and its tables reached by clients of one's own.
+pub struct Store {
+    /// The system.
+    pub bench: Bench,
+    /// The tables.
+    pub table: Table,
+    /// The tables, where DynamoDB has forgotten which requests it has seen, as it does after ten
+    /// minutes.
+    pub forgetful: Table,
+}
+
+impl Store {
+    /// The system, in memory.
+    pub async fn start() -> Self {
+        let seen: Arc<Mutex<Option<Connection>>> = Arc::default();
+        let keep = Arc::clone(&seen);
+        let adjust: Adjust = Arc::new(move |_, connection| {
+            *keep.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
+            connection
+        });
+        let bench = Bench::start_with(Some(adjust), BTreeMap::new()).await;
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let seen = seen.expect("the system has operations");
+        let mut own = Connection::new(seen.region, seen.credentials);
+        own.dynamodb_endpoint = seen.dynamodb_endpoint;
+        own.sleep = SharedAsyncSleep::new(NoWait);
+        let table = table(&own);
+        let wire = Wire { inner: own.http, change: forget_token, meter: Meter::new(), of: String::new() };
+        own.http = SharedHttpClient::new(wire);
+        Self { bench, table, forgetful: self::table(&own) }
+    }
+}
+
+fn table(connection: &Connection) -> Table {
+    let names = TableNames { main: rows::MAIN.to_owned(), secrets: rows::SECRETS.to_owned() };
+    Table::new(&Clients::new(connection), names)
+}
+
+fn ask_for_capacity(body: &mut Value) {
+    body["ReturnConsumedCapacity"] = "TOTAL".into();
+}
+
+fn forget_token(body: &mut Value) {
+    if let Some(body) = body.as_object_mut() {
+        body.remove("ClientRequestToken");
+    }
+}
+
+#[derive(Clone)]
+struct Wire<C> {
+    inner: C,
+    change: fn(&mut Value),
+    meter: Meter,
+    of: String,
+}
+
+impl<C> fmt::Debug for Wire<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpClient for Wire<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Wire { inner, change: self.change, meter: self.meter.clone(), of: self.of.clone() })
+    }
+}
+
+impl HttpConnector for Wire<SharedHttpConnector> {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").map(str::to_owned);
+        let Some(target) = target else {
+            return self.inner.call(request);
+        };
+        let mut body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        (self.change)(&mut body);
+        let body = body.to_string();
+        request.headers_mut().insert("content-length", body.len().to_string());
+        *request.body_mut() = SdkBody::from(body);
+        let this = self.clone();
+        HttpConnectorFuture::new(async move {
+            let response = this.inner.call(request).await?;
+            this.account(target.rsplit('.').next().unwrap_or_default(), response).await
+        })
+    }
+}
+
+impl Wire<SharedHttpConnector> {
+    /// Notes what an answer says was consumed, and passes it on.
+    async fn account(&self, action: &str, mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+        let body = std::mem::replace(response.body_mut(), SdkBody::empty());
+        let bytes = ByteStream::new(body).collect().await.map_err(|e| ConnectorError::io(e.into()))?.into_bytes();
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let units = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum(),
+            table => table["CapacityUnits"].as_f64().unwrap_or_default(),
+        };
+        self.meter.consumed().push(Consumed { operation: self.of.clone(), action: action.to_owned(), units });
+        *response.body_mut() = SdkBody::from(bytes);
+        Ok(response)
+    }
+}

@@ -1,0 +1,679 @@
+//! Nothing is lost or invented, whatever goes wrong at whichever call to AWS.
+//!
+//! Each scenario is run once as it should go. Then, for each call to AWS that its operation made
+//! and for each fault that can befall that call, it is run again with that fault, and everyone
+//! does what they would: a client repeats a call that ended in a 5xx, Lambda, the queue and the
+//! stream give again what failed, schedules come round. In the end everything must fit together
+//! (`testkit::audit`), and be what it was without the fault.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Duration;
+use futures::future::BoxFuture;
+use http::{Method, Request};
+use local::queue::Retry;
+use serde_json::{Value, json};
+use testkit::audit::{Audit, Known, Outline};
+use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
+use testkit::{Answer, Bench, Tenant, rows};
+
+/// A system, one workspace in it, and a number that tells one run from the next.
+struct Ground {
+    bench: Bench,
+    tenant: Tenant,
+    run: usize,
+}
+
+impl Ground {
+    fn name(&self, of: &str) -> String {
+        format!("{of}-x{}", self.run)
+    }
+
+    /// A user without a device.
+    async fn user(&self) -> String {
+        self.bench.user(&self.tenant, &self.name("ada")).await
+    }
+
+    /// A phone that has checked in and has an endpoint: its identifier and credential.
+    async fn phone(&self) -> (String, String) {
+        let (device, credential) = self.bench.phone(&self.tenant, &self.name("ada")).await;
+        let _in = self.bench.check_in(&credential).await.expect(200);
+        self.bench.drain().await;
+        (device, credential)
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.bench.post(path, &self.tenant.key, body).await
+    }
+}
+
+/// What sets the operation off, and what is as it should be in the end.
+enum Go {
+    /// A request, and the statuses that it may end with.
+    Http { method: Method, path: String, credential: Option<String>, body: Value, ends: &'static [u16] },
+    /// The stream, a topic or a queue.
+    Driven,
+    /// Its schedule.
+    Schedule,
+    /// Whoever may by IAM; an error that says one of these is an end as well.
+    Invoke { event: Value, ends: &'static [&'static str] },
+}
+
+struct Scenario {
+    operation: &'static str,
+    name: &'static str,
+    /// An event of which each repeat of the client's makes one more: it records that somebody tried.
+    each_try: Option<&'static str>,
+    prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go>,
+}
+
+const fn scenario(
+    operation: &'static str,
+    name: &'static str,
+    prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go>,
+) -> Scenario {
+    Scenario { operation, name, each_try: None, prepare }
+}
+
+fn http(ground: &Ground, method: Method, path: String, body: Value, ends: &'static [u16]) -> Go {
+    Go::Http { method, path, credential: Some(ground.tenant.key.clone()), body, ends }
+}
+
+fn register(code: &str, identifier: &str, ends: &'static [u16]) -> Go {
+    let body = Bench::application(code, identifier);
+    Go::Http { method: Method::POST, path: "/devices".to_owned(), credential: None, body, ends }
+}
+
+fn check_in(credential: String, body: Value) -> Go {
+    let path = "/devices/me/check-in".to_owned();
+    Go::Http { method: Method::POST, path, credential: Some(credential), body, ends: &[200] }
+}
+
+static DEVICES: &[Scenario] = &[
+    scenario("register-device", "a new phone", |g| {
+        Box::pin(async move {
+            let code = g.bench.invite(&g.tenant, &g.user().await, 2).await;
+            register(&code, &g.name("phone"), &[201])
+        })
+    }),
+    scenario("register-device", "an installation whose device was deleted, by the last use of a code", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let code = g.bench.invite(&g.tenant, &user, 2).await;
+            let old = g.bench.register(&code, &g.name("phone")).await.expect(201);
+            let path = format!("/devices/{}", old.body["device"]["device_id"].as_str().unwrap());
+            let _gone = g.bench.delete(&path, &g.tenant.key).await.expect(200);
+            g.bench.drain().await;
+            register(&code, &g.name("phone"), &[201])
+        })
+    }),
+    scenario("register-device", "a phone that is there, by a fresh code", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let code = g.bench.invite(&g.tenant, &user, 1).await;
+            let first = g.bench.register(&code, &g.name("phone")).await.expect(201);
+            let _in = g.bench.check_in(&first.get("credential")).await.expect(200);
+            let code = g.bench.invite(&g.tenant, &user, 1).await;
+            register(&code, &g.name("phone"), &[201])
+        })
+    }),
+    Scenario {
+        operation: "register-device",
+        name: "another user's phone",
+        each_try: Some("device.refused"),
+        prepare: |g| {
+            Box::pin(async move {
+                let (_device, _credential) = g.phone().await;
+                let other = g.bench.user(&g.tenant, &g.name("bob")).await;
+                let code = g.bench.invite(&g.tenant, &other, 1).await;
+                register(&code, &format!("{}-phone", g.name("ada")), &[409])
+            })
+        },
+    },
+    scenario("check-in-device", "for the first time, with news", |g| {
+        Box::pin(async move {
+            let (_device, credential) = g.bench.phone(&g.tenant, &g.name("ada")).await;
+            check_in(credential, json!({"os_version": "26.2", "push_token": g.name("newer")}))
+        })
+    }),
+    scenario("check-in-device", "with a new version and a new token", |g| {
+        Box::pin(async move {
+            let (_device, credential) = g.phone().await;
+            check_in(credential, json!({"app_version": "5.0", "push_token": g.name("newer")}))
+        })
+    }),
+    scenario("check-in-device", "with nothing new, after an hour", |g| {
+        Box::pin(async move {
+            let (_device, credential) = g.phone().await;
+            g.bench.advance(Duration::hours(1));
+            check_in(credential, json!({}))
+        })
+    }),
+    scenario("update-device", "a nickname and metadata", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let body = json!({"nickname": "Work phone", "custom_metadata": {"desk": "4"}});
+            http(g, Method::PATCH, format!("/devices/{device}"), body, &[200])
+        })
+    }),
+    scenario("block-device", "a phone that is there", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            http(g, Method::POST, format!("/devices/{device}/block"), json!({"reason": "lost"}), &[200])
+        })
+    }),
+    scenario("unblock-device", "a blocked phone", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
+            g.bench.drain().await;
+            http(g, Method::POST, format!("/devices/{device}/unblock"), json!({}), &[200])
+        })
+    }),
+    scenario("delete-device", "a phone that is there", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            http(g, Method::DELETE, format!("/devices/{device}"), Value::Null, &[200])
+        })
+    }),
+];
+
+static PEOPLE: &[Scenario] = &[
+    scenario("create-user", "a new user", |g| {
+        Box::pin(async move {
+            let body = json!({"username": g.name("eve"), "last_name": "Ohm", "email": "eve@example.com"});
+            http(g, Method::POST, "/users".to_owned(), body, &[201])
+        })
+    }),
+    scenario("invite-user", "for the first time", |g| {
+        Box::pin(async move {
+            let path = format!("/users/{}/invite", g.user().await);
+            http(g, Method::POST, path, json!({"channel": "email", "devices": 3}), &[202])
+        })
+    }),
+    scenario("invite-user", "again, so that the code before ends", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            http(g, Method::POST, format!("/users/{user}/invite"), json!({"channel": "email"}), &[202])
+        })
+    }),
+    Scenario {
+        operation: "open-invitation",
+        name: "its button",
+        each_try: Some("invitation.opened"),
+        prepare: |g| {
+            Box::pin(async move {
+                let code = g.bench.invite(&g.tenant, &g.user().await, 1).await;
+                let path = format!("/i/{code}");
+                Go::Http { method: Method::POST, path, credential: None, body: Value::Null, ends: &[303] }
+            })
+        },
+    },
+    scenario("create-key", "a key for reading", |g| {
+        Box::pin(async move {
+            // Whose answer was lost is told that the key was made, and can revoke it.
+            let body = json!({"name": "reader", "permissions": ["devices:read"]});
+            http(g, Method::POST, "/keys".to_owned(), body, &[201, 409])
+        })
+    }),
+    scenario("revoke-key", "another key", |g| {
+        Box::pin(async move {
+            let body = json!({"name": "reader", "permissions": ["devices:read"]});
+            let key = g.post("/keys", body).await.expect(201).get("key_id");
+            http(g, Method::DELETE, format!("/keys/{key}"), Value::Null, &[200])
+        })
+    }),
+    scenario("add-member", "an admin", |g| {
+        Box::pin(async move {
+            http(g, Method::POST, "/members".to_owned(), member(g, "one"), &[201])
+        })
+    }),
+    scenario("remove-member", "one of two admins", |g| {
+        Box::pin(async move {
+            let _stays = g.post("/members", member(g, "one")).await.expect(201);
+            let goes = g.post("/members", member(g, "two")).await.expect(201).get("member_id");
+            // Who asks again for what was done finds nobody to remove.
+            http(g, Method::DELETE, format!("/members/{goes}"), Value::Null, &[200, 404])
+        })
+    }),
+    scenario("create-workspace", "with an identifier of the invoker's own", |g| {
+        Box::pin(async move {
+            let id = format!("0190f3c4-7b5e-7a11-8c1d-{:012x}", g.run);
+            Go::Invoke { event: json!({"name": "Second", "workspace_id": id}), ends: &["already made"] }
+        })
+    }),
+];
+
+fn member(ground: &Ground, subject: &str) -> Value {
+    json!({"issuer": "https://issuer.example", "subject": ground.name(subject), "role": "admin"})
+}
+
+static CONSUMERS: &[Scenario] = &[
+    scenario("publish-events", "a user made and invited", |g| {
+        Box::pin(async move {
+            let path = format!("/users/{}/invite", g.user().await);
+            let _invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
+            Go::Driven
+        })
+    }),
+    scenario("republish-events", "a day's events, all of which were published", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
+            g.bench.drain().await;
+            let (since, until) = (g.bench.now() - Duration::hours(2), g.bench.now() + Duration::seconds(1));
+            let span = json!({"workspace_id": g.tenant.workspace_id, "since": since, "until": until});
+            Go::Invoke { event: span, ends: &[] }
+        })
+    }),
+    scenario("notify-device", "the endpoint of a first token", |g| {
+        Box::pin(async move {
+            let (_device, _credential) = g.bench.phone(&g.tenant, &g.name("ada")).await;
+            Go::Driven
+        })
+    }),
+    scenario("notify-device", "the endpoint of a newer token", |g| {
+        Box::pin(async move {
+            let (_device, credential) = g.phone().await;
+            let body = json!({"push_token": g.name("newer")});
+            let path = "/devices/me/check-in";
+            let _in = g.bench.call(Method::POST, path, Some(&credential), Some(&body)).await.expect(200);
+            Go::Driven
+        })
+    }),
+    scenario("notify-device", "a wake-up", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
+            Go::Driven
+        })
+    }),
+    scenario("send-message", "an invitation", |g| {
+        Box::pin(async move {
+            let path = format!("/users/{}/invite", g.user().await);
+            let _invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
+            Go::Driven
+        })
+    }),
+    scenario("record-feedback", "an e-mail that arrived", |g| {
+        Box::pin(async move {
+            let path = format!("/users/{}/invite", g.user().await);
+            let _invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
+            Go::Driven
+        })
+    }),
+    scenario("record-feedback", "a push that can never arrive", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let shown = g.bench.get(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
+            let report = json!({
+                "EventType": "DeliveryFailure",
+                "FailureType": "EndpointDisabled",
+                "EndpointArn": shown.body["push_endpoint"],
+                "Time": g.bench.now() + Duration::seconds(1),
+            });
+            let event = json!({"Records": [{"Sns": {"Message": report.to_string()}}]});
+            Go::Invoke { event, ends: &[] }
+        })
+    }),
+    scenario("refresh-issuer-keys", "without an issuer", |_| Box::pin(async { Go::Schedule })),
+];
+
+static SCHEDULES: &[Scenario] = &[
+    scenario("run-due", "an invitation whose time is over", |g| {
+        Box::pin(async move {
+            let _code = g.bench.invite(&g.tenant, &g.user().await, 1).await;
+            g.bench.advance(Duration::days(8));
+            Go::Schedule
+        })
+    }),
+    scenario("run-due", "a token whose endpoint nobody has settled", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            // As a token is after the topic's three tries have failed.
+            let key = format!("DEVICE#{}#{device} | PUSH", g.tenant.workspace_id);
+            let mut token = rows::all(&g.bench, rows::MAIN).remove(&key).expect("the token's row");
+            token["token"] = json!(g.name("newer"));
+            let row: domain::device::PushToken = serde_json::from_value(token.clone()).unwrap();
+            let due = domain::device::PushToken { mend_at: Some(g.bench.now().into()), ..row };
+            for (name, value) in aws::Row::indexes(&due) {
+                token[name] = json!(value);
+            }
+            token["mend_at"] = json!(due.mend_at);
+            rows::put(&g.bench, rows::MAIN, &token, &[]);
+            let key = format!("DEVICE#{}#{device} | DEVICE", g.tenant.workspace_id);
+            let mut row = rows::all(&g.bench, rows::MAIN).remove(&key).expect("the device's row");
+            row["push_token_hash"] = json!(domain::secret::Hash::of(&due.token));
+            rows::put(&g.bench, rows::MAIN, &row, &[]);
+            g.bench.advance(Duration::minutes(6));
+            Go::Schedule
+        })
+    }),
+    scenario("purge-deleted", "a phone with metadata, a token and an endpoint", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let path = format!("/devices/{device}");
+            let body = json!({"custom_metadata": {"desk": "4"}});
+            let _edited = g.bench.call(Method::PATCH, &path, Some(&g.tenant.key), Some(&body)).await.expect(200);
+            let _gone = g.bench.delete(&path, &g.tenant.key).await.expect(200);
+            g.bench.drain().await;
+            g.bench.advance(Duration::days(31));
+            Go::Schedule
+        })
+    }),
+];
+
+/// Operations that change nothing: a way to call each, and what its calls to AWS may be.
+static READERS: &[Scenario] = &[
+    scenario("list-devices", "a search", |g| {
+        Box::pin(async move {
+            let _phone = g.phone().await;
+            http(g, Method::GET, "/devices?search=ada".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("get-device", "one", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            http(g, Method::GET, format!("/devices/{device}"), Value::Null, &[200])
+        })
+    }),
+    scenario("get-user", "one", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            http(g, Method::GET, format!("/users/{user}"), Value::Null, &[200])
+        })
+    }),
+    scenario("list-users", "all", |g| {
+        Box::pin(async move {
+            let _user = g.user().await;
+            http(g, Method::GET, "/users".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("list-events", "all", |g| {
+        Box::pin(async move {
+            let _user = g.user().await;
+            http(g, Method::GET, "/events".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("list-keys", "all", |g| Box::pin(async move { http(g, Method::GET, "/keys".to_owned(), Value::Null, &[200]) })),
+    scenario("list-members", "all", |g| {
+        Box::pin(async move {
+            let _member = g.post("/members", member(g, "one")).await.expect(201);
+            http(g, Method::GET, "/members".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("app-links", "Apple's", |_| {
+        Box::pin(async {
+            let path = "/.well-known/apple-app-site-association".to_owned();
+            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
+        })
+    }),
+    scenario("not-found", "nothing", |_| {
+        Box::pin(async {
+            Go::Http { method: Method::GET, path: "/nothing".to_owned(), credential: None, body: Value::Null, ends: &[404] }
+        })
+    }),
+];
+
+static AREAS: &[&[Scenario]] = &[DEVICES, PEOPLE, CONSUMERS, SCHEDULES, READERS];
+
+/// What a run came to.
+struct Outcome {
+    calls: Vec<Call>,
+    struck: Vec<Call>,
+    /// How often the client had to repeat its call.
+    repeats: usize,
+    outline: Outline,
+    faults: Vec<String>,
+}
+
+impl Outcome {
+    /// True if the run ended by the fault, at a call that followed one of this action.
+    fn ended_after(&self, strike: &Strike, action: &str) -> bool {
+        let ends = strike.fault == Fault::DropBefore || strike.lasting == Lasting::Outage;
+        let fault = self.struck.first().and_then(|struck| self.calls.iter().rposition(|call| call == struck));
+        ends && fault.is_some_and(|fault| self.calls[..fault].iter().any(|call| call.action == action))
+    }
+}
+
+/// So many runs share a system, each on empty tables: what a system remembers makes it slower.
+const RUNS_OF_A_SYSTEM: usize = 20;
+
+/// One system after the other.
+struct Stage {
+    faults: Faults,
+    ground: Option<Ground>,
+    run: usize,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { faults: Faults::new(), ground: None, run: 0 }
+    }
+
+    async fn ground(&mut self) -> Ground {
+        self.run += 1;
+        let bench = match self.ground.take() {
+            Some(ground) if self.run % RUNS_OF_A_SYSTEM != 0 => ground.bench,
+            _ => Bench::start_with(Some(self.faults.adjust()), BTreeMap::new()).await,
+        };
+        rows::clear(&bench);
+        bench.stack.messaging().clear();
+        let tenant = bench.tenant("Faults").await;
+        Ground { bench, tenant, run: self.run }
+    }
+
+    async fn run(&mut self, scenario: &Scenario, strike: Option<Strike>) -> Outcome {
+        let ground = self.ground().await;
+        let known = Known::of(&ground.bench);
+        let go = (scenario.prepare)(&ground).await;
+        self.faults.watch(scenario.operation, strike);
+        let repeats = self.act(&ground, scenario.operation, &go).await;
+        self.settle(&ground).await;
+        let audit = Audit::read(&ground.bench, &known);
+        let outcome = Outcome {
+            calls: self.faults.calls(),
+            struck: self.faults.struck(),
+            repeats,
+            outline: audit.outline(),
+            faults: audit.faults(),
+        };
+        self.ground = Some(ground);
+        outcome
+    }
+
+    async fn settle(&self, ground: &Ground) {
+        ground.bench.stack.settle(|to| ground.bench.set_clock(to)).await.expect("the stream moves on");
+    }
+
+    /// Does it until it is done, as whoever does it would; an outage is over after the first try.
+    async fn act(&self, ground: &Ground, operation: &str, go: &Go) -> usize {
+        for tries in 0..20 {
+            if self.attempt(ground, operation, go).await {
+                return tries;
+            }
+            self.faults.end_outage();
+            ground.bench.advance(Duration::seconds(61));
+        }
+        panic!("{operation} is never done");
+    }
+
+    /// One try; true if nobody would try again.
+    async fn attempt(&self, ground: &Ground, operation: &str, go: &Go) -> bool {
+        let stack = &ground.bench.stack;
+        match go {
+            Go::Http { method, path, credential, body, ends } => {
+                let mut request = Request::builder().method(method).uri(path).header("idempotency-key", ground.name("once"));
+                if let Some(credential) = credential {
+                    request = request.header("authorization", format!("Bearer {credential}"));
+                }
+                let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+                let answer = ground.bench.send(request.body(body).unwrap()).await;
+                let status = answer.status.as_u16();
+                assert!(status >= 500 || ends.contains(&status), "{operation}: {status} {}", answer.text);
+                status < 500
+            }
+            Go::Driven => {
+                stack.drain(Retry::WhenDue).await.expect("the stream moves on");
+                self.faults.end_outage();
+                self.settle(ground).await;
+                true
+            }
+            Go::Schedule => {
+                let reply = stack.run_schedule(operation).await;
+                reply.is_ok_and(|reply| reply["failed"].as_u64().unwrap_or(0) == 0)
+            }
+            Go::Invoke { event, ends } => match stack.invoke(operation, event.clone()).await {
+                Ok(_) => true,
+                Err(why) => ends.iter().any(|end| why.contains(end)),
+            },
+        }
+    }
+}
+
+/// What is wrong with a run, held against the run without a fault.
+fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcome) -> Vec<String> {
+    let mut wrong = outcome.faults.clone();
+    if outcome.struck.is_empty() {
+        wrong.push("the fault did not strike".to_owned());
+    }
+    let events = |outline: &Outline| {
+        let mut events = outline.events.clone();
+        // That it was sent is told by the one who sent it, or by the mail service, whose word counts more.
+        events.remove("invitation.sent");
+        if let Some(each_try) = scenario.each_try {
+            events.remove(each_try);
+        }
+        events
+    };
+    if events(&clean.outline) != events(&outcome.outline) {
+        wrong.push(format!("events: {:?}, not {:?}", outcome.outline.events, clean.outline.events));
+    }
+    if let Some(each_try) = scenario.each_try {
+        let times = outcome.outline.events.get(each_try).copied().unwrap_or(0);
+        if times == 0 || times > 1 + outcome.repeats {
+            wrong.push(format!("{times} {each_try} after {} repeats", outcome.repeats));
+        }
+    }
+    if clean.outline.rows != outcome.outline.rows {
+        wrong.push(format!("rows: {:?}, not {:?}", outcome.outline.rows, clean.outline.rows));
+    }
+    // A second copy only where the fault struck the very call that sends, and left open what became of it.
+    let open = |action: &str| {
+        let sends = outcome.struck.iter().filter(|call| call.action == action).count();
+        if strike.fault.takes_effect() { sends } else { 0 }
+    };
+    // That an e-mail went out is known even then when the run ended before it could say so: the mail
+    // service reports it. Of a wake-up nobody reports, so it is repeated; it asks for nothing new.
+    let pushes = open("Publish") + usize::from(outcome.ended_after(strike, "Publish"));
+    for (what, sent, expected, more) in [
+        ("e-mails", outcome.outline.mails, clean.outline.mails, open("SendEmail")),
+        ("pushes", outcome.outline.pushes, clean.outline.pushes, pushes),
+    ] {
+        if sent < expected || sent > expected + more {
+            wrong.push(format!("{sent} {what}, not {expected}"));
+        }
+    }
+    wrong
+}
+
+/// How much of the product of calls and faults is gone through.
+#[derive(Clone, Copy, PartialEq)]
+enum Breadth {
+    /// Every call and fault, once; outages and faults of all of the SDK's tries where they differ most.
+    Single,
+    /// Every call, fault and duration.
+    Full,
+}
+
+fn strikes(calls: &[Call], breadth: Breadth) -> Vec<Strike> {
+    let mut strikes = Vec::new();
+    let mut nth: BTreeMap<String, usize> = BTreeMap::new();
+    for call in calls {
+        let nth = nth.entry(call.action.clone()).or_default();
+        *nth += 1;
+        for fault in Fault::ALL.into_iter().filter(|fault| fault.applies_to(call)) {
+            let sampled = !call.is_read() && matches!(fault, Fault::Before | Fault::After);
+            let lasting: &[Lasting] = match breadth {
+                // A process that ends makes no second try of its own.
+                Breadth::Full if fault.ends_the_run() => &[Lasting::Once, Lasting::Outage],
+                Breadth::Full => &[Lasting::Once, Lasting::Calls(3), Lasting::Outage],
+                Breadth::Single if sampled => &[Lasting::Once, Lasting::Calls(3), Lasting::Outage],
+                Breadth::Single => &[Lasting::Once],
+            };
+            let strike = |lasting: &Lasting| Strike { action: call.action.clone(), nth: *nth, fault, lasting: *lasting };
+            strikes.extend(lasting.iter().map(strike));
+        }
+    }
+    strikes
+}
+
+async fn enumerate(scenarios: &[Scenario], breadth: Breadth) {
+    let mut stage = Stage::new();
+    let (mut calls, mut runs, mut wrongs) = (0, 0, Vec::new());
+    for scenario in scenarios {
+        let clean = stage.run(scenario, None).await;
+        assert_eq!(clean.faults, Vec::<String>::new(), "{} ({}), without a fault", scenario.operation, scenario.name);
+        assert_eq!(clean.repeats, 0, "{} ({}), without a fault", scenario.operation, scenario.name);
+        calls += clean.calls.len();
+        for strike in strikes(&clean.calls, breadth) {
+            runs += 1;
+            let outcome = stage.run(scenario, Some(strike.clone())).await;
+            let wrong = wrong(scenario, &clean, &strike, &outcome);
+            if !wrong.is_empty() {
+                let Strike { action, nth, fault, lasting } = &strike;
+                let at = format!("{} ({}), {fault:?} at {action} {nth}, {lasting:?}", scenario.operation, scenario.name);
+                println!("{at}:\n  {}", wrong.join("\n  "));
+                wrongs.push(at);
+            }
+        }
+    }
+    println!("{} scenarios, {calls} calls, {runs} runs with a fault", scenarios.len());
+    assert!(wrongs.is_empty(), "{} of {runs} runs went wrong:\n{}", wrongs.len(), wrongs.join("\n"));
+}
+
+#[test]
+fn every_operation_has_its_scenarios() {
+    let known: BTreeSet<&str> = AREAS.iter().flat_map(|area| area.iter()).map(|scenario| scenario.operation).collect();
+    let all: BTreeSet<&str> = functions::OPERATIONS.iter().map(|operation| operation.name).collect();
+    assert_eq!(known, all);
+}
+
+#[tokio::test]
+async fn operations_that_show_things_change_nothing() {
+    let mut stage = Stage::new();
+    for scenario in READERS {
+        let clean = stage.run(scenario, None).await;
+        let writes: Vec<&Call> = clean.calls.iter().filter(|call| !call.is_read()).collect();
+        assert!(writes.is_empty(), "{} makes {writes:?}", scenario.operation);
+    }
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_device_nothing_is_lost_or_invented() {
+    enumerate(DEVICES, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_people_and_access_nothing_is_lost_or_invented() {
+    enumerate(PEOPLE, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_what_was_published_nothing_is_lost_or_invented() {
+    enumerate(CONSUMERS, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_what_is_due_nothing_is_lost_or_invented() {
+    enumerate(SCHEDULES, Breadth::Single).await;
+}
+
+#[tokio::test]
+#[ignore = "every call, every fault, each once, three times and for good"]
+async fn whatever_goes_wrong_and_however_long_nothing_is_lost_or_invented() {
+    for area in AREAS {
+        enumerate(area, Breadth::Full).await;
+    }
+}

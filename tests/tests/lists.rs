@@ -1,0 +1,678 @@
+//! Lists: what they find, in which order, page by page, while things change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Duration;
+use http::Method;
+use local::messaging::Channel;
+use serde_json::{Value, json};
+use testkit::oidc::ISSUER;
+use testkit::{Bench, Tenant};
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Every item of a list, by pages of a size, with something done between the pages.
+async fn walk(
+    bench: &Bench,
+    tenant: &Tenant,
+    list: &str,
+    limit: usize,
+    mut between: impl AsyncFnMut(usize),
+) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut cursor = String::new();
+    for page in 0.. {
+        let path = format!("{list}{}limit={limit}{cursor}", if list.contains('?') { "&" } else { "?" });
+        let answer = bench.get(&path, &tenant.key).await.expect(200);
+        let found = answer.body["items"].as_array().unwrap();
+        assert!(found.len() <= limit, "{path}: {} items", found.len());
+        items.extend(found.iter().cloned());
+        match answer.body["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => {
+                assert!(answer.body["next_cursor"].is_null());
+                return items;
+            }
+        }
+        assert!(page < 500, "{list} does not end");
+        between(page).await;
+    }
+    items
+}
+
+async fn all(bench: &Bench, tenant: &Tenant, list: &str, limit: usize) -> Vec<Value> {
+    walk(bench, tenant, list, limit, async |_| {}).await
+}
+
+/// A workspace of people and phones in every state.
+struct Fleet {
+    bench: Bench,
+    tenant: Tenant,
+    /// The devices by the names given here.
+    devices: BTreeMap<&'static str, String>,
+    users: BTreeMap<&'static str, String>,
+    credentials: BTreeMap<&'static str, String>,
+}
+
+impl Fleet {
+    async fn new() -> Self {
+        let bench = Bench::start().await;
+        let tenant = bench.tenant("Fleet").await;
+        let mut fleet =
+            Self { bench, tenant, devices: BTreeMap::new(), users: BTreeMap::new(), credentials: BTreeMap::new() };
+        fleet.user("zoe", "Zoë", "Ångström").await;
+        fleet.user("max", "Max", "O'Neil").await;
+        fleet.user("eva", "Eva", "Iphone").await;
+        fleet.device("new", "zoe", "ios", "iPhone 17", "ZX-100", true).await;
+        fleet.device("silent", "zoe", "android", "Pixel 11", "PX-200", true).await;
+        fleet.device("blocked", "zoe", "third_party", "Softphone", "SP-300", false).await;
+        fleet.device("used", "max", "ios", "iPhone 17 Pro", "ZX-400", false).await;
+        fleet.device("gone", "max", "android", "Galaxy S27", "GX-500", false).await;
+        fleet.device("namesake", "eva", "android", "Größe XL", "HX-600", true).await;
+        fleet.bench.drain().await;
+        fleet.check_in("silent").await;
+        fleet.check_in("blocked").await;
+        fleet.bench.advance(Duration::days(31));
+        fleet.check_in("used").await;
+        fleet.bench.advance(Duration::minutes(1));
+        fleet.post("blocked", "block", json!({"reason": "lost in Oslo"})).await;
+        fleet.bench.advance(Duration::minutes(1));
+        let _gone =
+            fleet.bench.delete(&format!("/devices/{}", fleet.devices["gone"]), &fleet.tenant.key).await.expect(200);
+        fleet.bench.advance(Duration::minutes(1));
+        fleet
+    }
+
+    async fn user(&mut self, username: &'static str, first: &str, last: &str) {
+        let body = json!({"username": username, "first_name": first, "last_name": last, "email": format!("{username}@example.com")});
+        let user = self.bench.post("/users", &self.tenant.key, body).await.expect(201).get("user_id");
+        self.users.insert(username, user);
+        self.bench.advance(Duration::minutes(1));
+    }
+
+    async fn device(
+        &mut self,
+        name: &'static str,
+        user: &'static str,
+        platform: &str,
+        model: &str,
+        identifier: &str,
+        token: bool,
+    ) {
+        let code = self.bench.invite(&self.tenant, &self.users[user], 1).await;
+        let mut body = Bench::application(&code, identifier);
+        body["platform"] = platform.into();
+        body["model_name"] = model.into();
+        if !token {
+            body.as_object_mut().unwrap().remove("push_token");
+        }
+        let answer = self.bench.call(Method::POST, "/devices", None, Some(&body)).await.expect(201);
+        self.devices.insert(name, text(&answer.body["device"]["device_id"]));
+        self.credentials.insert(name, answer.get("credential"));
+        self.bench.advance(Duration::minutes(1));
+    }
+
+    async fn check_in(&self, name: &str) {
+        let _login = self.bench.check_in(&self.credentials[name]).await.expect(200);
+    }
+
+    async fn post(&self, name: &str, action: &str, body: Value) {
+        let path = format!("/devices/{}/{action}", self.devices[name]);
+        let _done = self.bench.post(&path, &self.tenant.key, body).await.expect(200);
+    }
+
+    /// The devices that a query shows, by their names, in its order.
+    async fn shown(&self, query: &str) -> Vec<&'static str> {
+        let items = all(&self.bench, &self.tenant, &format!("/devices?{query}"), 2).await;
+        let name = |item: &Value| self.devices.iter().find(|(_, id)| item["device_id"] == **id).map(|(name, _)| *name);
+        items.iter().map(|item| name(item).expect("a device of ours")).collect()
+    }
+
+    async fn shows(&self, query: &str, wanted: &[&str]) {
+        let shown = self.shown(query).await;
+        assert_eq!(shown.iter().copied().collect::<BTreeSet<_>>(), wanted.iter().copied().collect(), "{query}");
+        assert_eq!(shown.len(), wanted.len(), "{query} shows each once: {shown:?}");
+    }
+
+    async fn view(&self, name: &str) -> Value {
+        let one = self.bench.get(&format!("/devices/{}", self.devices[name]), &self.tenant.key).await.expect(200).body;
+        let list = all(&self.bench, &self.tenant, "/devices", 100).await;
+        let mut listed = list.into_iter().find(|item| item["device_id"] == *self.devices[name]).unwrap();
+        // The list and the thing itself show the same, but for the metadata.
+        listed["custom_metadata"] = one["custom_metadata"].clone();
+        assert_eq!(listed, one, "{name}");
+        one
+    }
+}
+
+#[tokio::test]
+async fn each_filter_of_the_devices_shows_what_it_is_for() {
+    let fleet = Fleet::new().await;
+    let (zoe, max) = (&fleet.users["zoe"], &fleet.users["max"]);
+    let everything = ["new", "silent", "blocked", "used", "gone", "namesake"];
+    fleet.shows("", &everything).await;
+    fleet.shows(&format!("user_id={zoe}"), &["new", "silent", "blocked"]).await;
+    fleet.shows(&format!("user_id={max}"), &["used", "gone"]).await;
+    fleet.shows("status=active", &["new", "silent", "blocked", "used", "namesake"]).await;
+    fleet.shows("status=deleted", &["gone"]).await;
+    fleet.shows("device_status=never_seen", &["new", "namesake"]).await;
+    fleet.shows("device_status=in_use", &["used"]).await;
+    fleet.shows("device_status=silent", &["silent"]).await;
+    fleet.shows("device_status=blocked", &["blocked"]).await;
+    fleet.shows("device_status=deleted", &["gone"]).await;
+    fleet.shows("blocked=true", &["blocked"]).await;
+    fleet.shows("blocked=false", &["new", "silent", "used", "gone", "namesake"]).await;
+    fleet.shows("platform=ios", &["new", "used"]).await;
+    fleet.shows("platform=android", &["silent", "gone", "namesake"]).await;
+    fleet.shows("platform=third_party", &["blocked"]).await;
+    fleet.shows("push_in_use=true", &["new", "silent", "namesake"]).await;
+    fleet.shows("push_in_use=false", &["blocked", "used", "gone"]).await;
+    fleet.shows("pending_command=true", &[]).await;
+    fleet.shows("pending_command=false", &everything).await;
+    let login = text(&fleet.view("used").await["last_login_at"]);
+    let early = text(&fleet.view("silent").await["last_login_at"]);
+    fleet.shows(&format!("last_login_before={early}"), &[]).await;
+    fleet.shows(&format!("last_login_before={login}"), &["silent", "blocked"]).await;
+    fleet.shows("last_login_before=2027-06-01T00:00:00Z", &["silent", "blocked", "used"]).await;
+    let zone = early.replace(".000Z", "%2B02:00");
+    fleet.shows(&format!("last_login_before={zone}"), &[]).await;
+}
+
+#[tokio::test]
+async fn filters_together_show_what_each_of_them_shows() {
+    let fleet = Fleet::new().await;
+    let (zoe, max) = (fleet.users["zoe"].clone(), fleet.users["max"].clone());
+    let filters = [
+        format!("user_id={zoe}"),
+        format!("user_id={max}"),
+        "status=active".into(),
+        "status=deleted".into(),
+        "device_status=silent".into(),
+        "device_status=never_seen".into(),
+        "device_status=blocked".into(),
+        "blocked=true".into(),
+        "blocked=false".into(),
+        "platform=ios".into(),
+        "platform=android".into(),
+        "push_in_use=true".into(),
+        "push_in_use=false".into(),
+        "pending_command=false".into(),
+        "pending_command=true".into(),
+        "last_login_before=2026-12-01T00:00:00Z".into(),
+        "search=zx".into(),
+        "search=zoe".into(),
+    ];
+    let mut alone = Vec::new();
+    for filter in &filters {
+        alone.push(fleet.shown(filter).await.into_iter().collect::<BTreeSet<_>>());
+    }
+    let name = |filter: &str| filter.split('=').next().unwrap().to_owned();
+    let mut pairs = 0;
+    for (at, first) in filters.iter().enumerate() {
+        for (other, second) in filters.iter().enumerate().skip(at + 1) {
+            if name(first) == name(second) {
+                continue;
+            }
+            let both: Vec<&str> = alone[at].intersection(&alone[other]).copied().collect();
+            // By a user's name the devices are found that the user holds, which deleted ones are not.
+            fleet.shows(&format!("{first}&{second}"), &both).await;
+            fleet.shows(&format!("{second}&{first}"), &both).await;
+            pairs += 1;
+        }
+    }
+    assert!(pairs > 120, "{pairs} pairs");
+    fleet
+        .shows(&format!("user_id={zoe}&status=active&blocked=false&platform=android&push_in_use=true"), &["silent"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_search_finds_by_users_models_and_identifiers_whatever_their_accents() {
+    let fleet = Fleet::new().await;
+    let of_zoe = ["new", "silent", "blocked"];
+    for typed in [
+        "zoe",
+        "ZOE",
+        "zo%C3%AB",
+        "angstrom",
+        "%C3%85ngstr%C3%B6m",
+        "angs",
+        "zoe+angstrom",
+        "angstrom+zo",
+        "A%CC%8Angstro%CC%88m",
+    ] {
+        fleet.shows(&format!("search={typed}"), &of_zoe).await;
+    }
+    fleet.shows("search=pixel", &["silent"]).await;
+    fleet.shows("search=groesse", &[]).await;
+    fleet.shows("search=gro%C3%9Fe", &["namesake"]).await;
+    fleet.shows("search=ZX-400", &["used"]).await;
+    fleet.shows("search=400", &["used"]).await;
+    fleet.shows("search=zx", &["new", "used"]).await;
+    fleet.shows("search=o'neil", &["used"]).await;
+    fleet.shows("search=neil", &["used"]).await;
+    // A word of the phone and a word of the person, in either order.
+    fleet.shows("search=iphone+zoe", &["new"]).await;
+    fleet.shows("search=zoe+iphone", &["new"]).await;
+    fleet.shows("search=pro+max", &["used"]).await;
+    fleet.shows("search=pixel+max", &[]).await;
+    // One who is called as phones are, and the phones: each once.
+    fleet.shows("search=iphone", &["new", "used", "namesake"]).await;
+    fleet.shows("search=17+iphone", &["new", "used"]).await;
+    // The beginning of a word, not its middle.
+    fleet.shows("search=xel", &[]).await;
+    fleet.shows("search=hone", &[]).await;
+    // A deleted phone is found by what it is called until it is purged.
+    fleet.shows("search=galaxy", &["gone"]).await;
+    fleet.shows("search=galaxy&status=active", &[]).await;
+    // A nickname is found at once, and no longer once it is taken away.
+    let path = format!("/devices/{}", fleet.devices["silent"]);
+    for (nickname, found) in [(json!("Büro"), vec!["silent"]), (Value::Null, vec![])] {
+        let edit = json!({"nickname": nickname});
+        let _edited = fleet.bench.call(Method::PATCH, &path, Some(&fleet.tenant.key), Some(&edit)).await.expect(200);
+        fleet.shows("search=buro", &found).await;
+    }
+}
+
+#[tokio::test]
+async fn users_are_found_by_name_username_number_and_address() {
+    let fleet = Fleet::new().await;
+    let names = async |query: &str| {
+        let items = all(&fleet.bench, &fleet.tenant, &format!("/users?{query}"), 1).await;
+        items.iter().map(|item| text(&item["username"])).collect::<Vec<_>>()
+    };
+    assert_eq!(names("").await, ["eva", "max", "zoe"], "the newest first");
+    for (query, wanted) in [
+        ("search=angstrom", vec!["zoe"]),
+        ("search=zoe%40example.com", vec!["zoe"]),
+        ("search=o+max", vec!["max"]),
+        ("search=nobody", vec![]),
+    ] {
+        assert_eq!(names(query).await, wanted, "{query}");
+    }
+    let mut all_of_them = names("search=example").await;
+    all_of_them.sort();
+    assert_eq!(all_of_them, ["eva", "max", "zoe"]);
+    assert_eq!(names("status=active").await, ["eva", "max", "zoe"]);
+    assert!(names("status=inactive").await.is_empty() && names("status=suspended").await.is_empty());
+}
+
+#[tokio::test]
+async fn every_column_of_the_administration_view_is_right_in_every_state() {
+    let fleet = Fleet::new().await;
+    let columns = [
+        "app_version",
+        "blocked",
+        "created_at",
+        "custom_metadata",
+        "deleted_at",
+        "device_id",
+        "device_identifier",
+        "device_status",
+        "display_name",
+        "last_login_at",
+        "model_name",
+        "nickname",
+        "os_version",
+        "platform",
+        "purge_after",
+        "push",
+        "push_endpoint",
+        "status",
+        "user_id",
+        "user_name",
+    ];
+    for name in fleet.devices.keys() {
+        let view = fleet.view(name).await;
+        let actual: Vec<&str> = view.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(actual, columns, "{name}");
+        assert_eq!(view["push"].as_object().unwrap().keys().collect::<Vec<_>>(), ["in_use", "reason", "since"]);
+        assert!(text(&view["created_at"]).starts_with("2026-11-23T08:"), "{name}");
+    }
+
+    let new = fleet.view("new").await;
+    let expected = json!({
+        "user_id": fleet.users["zoe"], "user_name": "Zoë Ångström", "device_identifier": "ZX-100", "platform": "ios", "model_name": "iPhone 17", "display_name": "iPhone 17",
+        "nickname": null, "os_version": "26.1", "app_version": "4.2.0", "device_status": "never_seen", "status": "active", "last_login_at": null, "blocked": null, "deleted_at": null, "purge_after": null,
+    });
+    for (column, value) in expected.as_object().unwrap() {
+        assert_eq!(&new[column], value, "{column}");
+    }
+    assert!(text(&new["push_endpoint"]).starts_with("arn:aws:sns:us-east-1:000000000000:endpoint/APNS/handset/"));
+    assert_eq!((&new["push"]["in_use"], &new["push"]["reason"]), (&json!(true), &json!("endpoint_ready")));
+    assert!(text(&new["push"]["since"]) >= text(&new["created_at"]));
+
+    let used = fleet.view("used").await;
+    assert_eq!((&used["device_status"], &used["status"]), (&json!("in_use"), &json!("active")));
+    assert!(text(&used["last_login_at"]).starts_with("2026-12-24T"));
+    assert_eq!(used["push"], json!({"in_use": false, "reason": "no_token", "since": used["created_at"]}));
+    assert_eq!((&used["push_endpoint"], &used["user_name"]), (&Value::Null, &json!("Max O'Neil")));
+
+    let silent = fleet.view("silent").await;
+    assert_eq!(silent["device_status"], "silent", "{}", silent["last_login_at"]);
+    assert!(text(&silent["push_endpoint"]).contains("endpoint/GCM/handset/"));
+
+    let blocked = fleet.view("blocked").await;
+    assert_eq!((&blocked["device_status"], &blocked["status"]), (&json!("blocked"), &json!("active")));
+    let key = fleet.bench.get("/keys", &fleet.tenant.key).await.expect(200).body["items"][0]["key_id"].clone();
+    assert_eq!(
+        blocked["blocked"],
+        json!({"at": "2026-12-24T08:10:00.000Z", "by": {"type": "key", "id": key}, "reason": "lost in Oslo"})
+    );
+
+    let gone = fleet.view("gone").await;
+    assert_eq!((&gone["device_status"], &gone["status"]), (&json!("deleted"), &json!("deleted")));
+    assert_eq!(gone["deleted_at"], "2026-12-24T08:11:00.000Z");
+    assert_eq!(gone["purge_after"], "2027-01-23T08:11:00.000Z", "30 days are kept");
+
+    // A blocked device that is unblocked is what it was.
+    fleet.post("blocked", "unblock", json!({})).await;
+    let unblocked = fleet.view("blocked").await;
+    assert_eq!((&unblocked["device_status"], &unblocked["blocked"]), (&json!("silent"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_device_is_silent_when_it_has_not_come_for_more_than_thirty_days() {
+    let fleet = Fleet::new().await;
+    fleet.check_in("new").await;
+    let status = async || text(&fleet.view("new").await["device_status"]);
+    fleet.bench.advance(Duration::days(30));
+    assert_eq!(status().await, "in_use");
+    fleet.bench.advance(Duration::milliseconds(1));
+    assert_eq!(status().await, "silent");
+    fleet.check_in("new").await;
+    assert_eq!(status().await, "in_use");
+}
+
+#[tokio::test]
+async fn push_shows_since_when_and_why_it_is_not_in_use() {
+    let fleet = Fleet::new().await;
+    let before = fleet.view("new").await;
+    let endpoint = text(&before["push_endpoint"]);
+    // The push service reports that the token no longer works.
+    let report = json!({
+        "EventType": "DeliveryFailure", "FailureType": "InvalidPlatformToken", "EndpointArn": endpoint, "Time": fleet.bench.now().to_rfc3339(),
+    });
+    let event = json!({"Records": [{"Sns": {"Message": report.to_string()}}]});
+    let _recorded = fleet.bench.stack.invoke("record-feedback", event).await.unwrap();
+    let after = fleet.view("new").await;
+    let now = fleet.bench.now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    assert_eq!(after["push"], json!({"in_use": false, "reason": "delivery_failed", "since": now}));
+    fleet.shows("push_in_use=true", &["silent", "namesake"]).await;
+    // A new token comes into use again.
+    fleet.bench.advance(Duration::minutes(1));
+    let report = json!({"push_token": "another-token"});
+    let _login = fleet
+        .bench
+        .call(Method::POST, "/devices/me/check-in", Some(&fleet.credentials["new"]), Some(&report))
+        .await
+        .expect(200);
+    assert_eq!(fleet.view("new").await["push"]["reason"], "endpoint_pending");
+    fleet.bench.drain().await;
+    let again = fleet.view("new").await;
+    assert_eq!((&again["push"]["in_use"], &again["push"]["reason"]), (&json!(true), &json!("endpoint_ready")));
+    assert_ne!(again["push_endpoint"], before["push_endpoint"], "a new token has an endpoint of its own");
+    fleet.post("new", "block", json!({})).await;
+    fleet.bench.drain().await;
+    let pushed = fleet.bench.stack.messaging().outbox();
+    assert!(pushed.iter().any(|item| item.channel == Channel::Push), "the phone was woken");
+}
+
+/// Identifiers of items, in a list's order.
+fn ids(items: &[Value], name: &str) -> Vec<String> {
+    items.iter().map(|item| text(&item[name])).collect()
+}
+
+#[tokio::test]
+async fn every_list_gives_each_item_once_in_pages_of_any_size_the_newest_first() {
+    let fleet = Fleet::new().await;
+    let (bench, tenant) = (&fleet.bench, &fleet.tenant);
+    for at in 0..5 {
+        bench.advance(Duration::minutes(1));
+        let key = json!({"name": format!("k{at}"), "permissions": ["devices:read"]});
+        let _key = bench.post("/keys", &tenant.key, key).await.expect(201);
+        let member = json!({"issuer": ISSUER, "subject": format!("s{at}"), "role": "viewer"});
+        let _member = bench.post("/members", &tenant.key, member).await.expect(201);
+    }
+    // Several of the same moment.
+    for at in 0..4 {
+        let _user = bench.user(tenant, &format!("same-{at}")).await;
+    }
+    for (list, id, count) in [
+        ("/devices", "device_id", 6),
+        ("/users", "user_id", 7),
+        ("/keys", "key_id", 6),
+        ("/members", "member_id", 5),
+        ("/events", "event_id", 0),
+    ] {
+        let whole = all(bench, tenant, list, 100).await;
+        if count > 0 {
+            assert_eq!(whole.len(), count, "{list}");
+        }
+        let times = ids(&whole, "created_at");
+        assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
+        let unique: BTreeSet<String> = ids(&whole, id).into_iter().collect();
+        assert_eq!(unique.len(), whole.len(), "{list}: each once");
+        for limit in [1, 2, 3, 5, whole.len() - 1, whole.len(), whole.len() + 1] {
+            assert_eq!(ids(&all(bench, tenant, list, limit.min(100)).await, id), ids(&whole, id), "{list} by {limit}");
+        }
+    }
+    let fifty = bench.get("/events", &tenant.key).await.expect(200);
+    assert!(fifty.body["items"].as_array().unwrap().len() <= 50, "50 items if nothing is said");
+    let _empty = bench.tenant("Empty").await;
+    for list in ["/devices", "/users", "/members"] {
+        assert_eq!(bench.get(list, &_empty.key).await.expect(200).body, json!({"items": [], "next_cursor": null}));
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_users_is_stable_while_users_are_added() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Growing").await;
+    let mut before = BTreeSet::new();
+    for at in 0..7 {
+        before.insert(bench.user(&tenant, &format!("before-{at}")).await);
+        bench.advance(Duration::seconds(1));
+    }
+    for limit in [1, 2, 3] {
+        let items = walk(&bench, &tenant, "/users", limit, async |page| {
+            bench.advance(Duration::seconds(1));
+            let _added = bench.user(&tenant, &format!("added-{limit}-{page}")).await;
+        })
+        .await;
+        let seen: Vec<String> = ids(&items, "user_id");
+        let unique: BTreeSet<String> = seen.iter().cloned().collect();
+        assert_eq!(unique.len(), seen.len(), "by {limit}: each once");
+        assert!(before.is_subset(&unique), "by {limit}: all that were there");
+    }
+}
+
+#[tokio::test]
+async fn lists_of_keys_members_and_events_are_stable_while_things_are_added_and_taken_away() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Moving").await;
+    for at in 0..6 {
+        let key = json!({"name": format!("k{at}"), "permissions": ["devices:read"]});
+        let _key = bench.post("/keys", &tenant.key, key).await.expect(201);
+        let member = json!({"issuer": ISSUER, "subject": format!("s{at}"), "role": "viewer"});
+        let _member = bench.post("/members", &tenant.key, member).await.expect(201);
+        bench.advance(Duration::seconds(1));
+    }
+    for (list, id) in [("/keys", "key_id"), ("/members", "member_id"), ("/events", "event_id")] {
+        let before = ids(&all(&bench, &tenant, list, 100).await, id);
+        // What was on the page just seen goes, and something new comes.
+        let items = walk(&bench, &tenant, list, 2, async |page| {
+            bench.advance(Duration::seconds(1));
+            if list == "/members" {
+                let _gone = bench.delete(&format!("/members/{}", before[2 * page + 1]), &tenant.key).await.expect(200);
+            } else {
+                let _revoked = bench
+                    .post("/keys", &tenant.key, json!({"name": "new", "permissions": ["devices:read"]}))
+                    .await
+                    .expect(201);
+            }
+        })
+        .await;
+        assert_eq!(ids(&items, id), before, "{list}");
+    }
+}
+
+/// Devices of one user each, the oldest first.
+async fn phones(bench: &Bench, tenant: &Tenant, prefix: &str, count: usize) -> Vec<String> {
+    let mut devices = Vec::new();
+    for at in 0..count {
+        let (device, _) = bench.phone(tenant, &format!("{prefix}{at}")).await;
+        bench.advance(Duration::seconds(1));
+        devices.push(device);
+    }
+    devices
+}
+
+#[tokio::test]
+async fn a_list_of_devices_is_stable_while_devices_are_added_blocked_and_deleted() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Changing").await;
+    let devices = phones(&bench, &tenant, "p", 8).await;
+    let mut wanted = devices.clone();
+    wanted.reverse();
+    let items = walk(&bench, &tenant, "/devices", 2, async |page| {
+        // The last one seen is deleted, one still to come is blocked, and a new one is there.
+        let seen = &wanted[2 * page + 1];
+        let _deleted = bench.delete(&format!("/devices/{seen}"), &tenant.key).await.expect(200);
+        if let Some(next) = wanted.get(2 * page + 3) {
+            let _blocked = bench.post(&format!("/devices/{next}/block"), &tenant.key, json!({})).await.expect(200);
+        }
+        bench.advance(Duration::seconds(1));
+        let _new = bench.phone(&tenant, &format!("new{page}")).await;
+    })
+    .await;
+    assert_eq!(ids(&items, "device_id"), wanted);
+}
+
+#[tokio::test]
+async fn a_narrow_list_of_devices_gives_each_once_while_it_narrows() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Narrow").await;
+    let devices = phones(&bench, &tenant, "p", 6).await;
+    for device in &devices {
+        let _blocked = bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({})).await.expect(200);
+        bench.advance(Duration::seconds(1));
+    }
+    let mut wanted = devices.clone();
+    wanted.reverse();
+    let items = walk(&bench, &tenant, "/devices?blocked=true", 1, async |page| {
+        // The row that the cursor stands at leaves the list.
+        let _free = bench.post(&format!("/devices/{}/unblock", wanted[page]), &tenant.key, json!({})).await.expect(200);
+    })
+    .await;
+    assert_eq!(ids(&items, "device_id"), wanted);
+    for device in &devices {
+        let _deleted = bench.delete(&format!("/devices/{device}"), &tenant.key).await.expect(200);
+        bench.advance(Duration::seconds(1));
+    }
+    assert_eq!(ids(&all(&bench, &tenant, "/devices?status=deleted", 1).await, "device_id"), wanted, "the newest first");
+}
+
+#[tokio::test]
+async fn a_search_gives_each_device_once_in_pages_of_any_size() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Searching").await;
+    let user = bench.user(&tenant, "iphone").await;
+    let code = bench.invite(&tenant, &user, 3).await;
+    for at in 0..3 {
+        let _device = bench.register(&code, &format!("own-{at}")).await.expect(201);
+    }
+    let _others = phones(&bench, &tenant, "p", 4).await;
+    for query in ["iphone", "ada", "p", "own"] {
+        let list = format!("/devices?search={query}");
+        let whole: BTreeSet<String> = ids(&all(&bench, &tenant, &list, 100).await, "device_id").into_iter().collect();
+        assert!(!whole.is_empty());
+        for limit in 1..=8 {
+            let found = ids(&all(&bench, &tenant, &list, limit).await, "device_id");
+            assert_eq!(found.len(), whole.len(), "{query} by {limit}: each once");
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), whole, "{query} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_by_a_users_name_passes_over_no_device_while_another_of_theirs_is_deleted() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Searching").await;
+    let user = bench.user(&tenant, "zelda").await;
+    let code = bench.invite(&tenant, &user, 3).await;
+    for at in 0..3 {
+        let _device = bench.register(&code, &format!("own-{at}")).await.expect(201);
+    }
+    let wanted = ids(&all(&bench, &tenant, "/devices?search=zelda", 100).await, "device_id");
+    let items = walk(&bench, &tenant, "/devices?search=zelda", 1, async |page| {
+        let _deleted = bench.delete(&format!("/devices/{}", wanted[page]), &tenant.key).await.expect(200);
+    })
+    .await;
+    assert_eq!(ids(&items, "device_id"), wanted);
+}
+
+#[tokio::test]
+async fn events_are_found_by_device_user_type_and_time() {
+    let fleet = Fleet::new().await;
+    let (bench, tenant) = (&fleet.bench, &fleet.tenant);
+    let everything = all(bench, tenant, "/events", 100).await;
+    let (device, user) = (&fleet.devices["blocked"], &fleet.users["zoe"]);
+    let select = |wanted: &dyn Fn(&Value) -> bool| {
+        ids(&everything.iter().filter(|event| wanted(event)).cloned().collect::<Vec<_>>(), "event_id")
+    };
+    let blocked = everything.iter().find(|event| event["event_type"] == "device.blocked").unwrap();
+    let at = text(&blocked["created_at"]);
+    type Wanted<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+    let cases: Vec<(String, Wanted<'_>)> = vec![
+        (format!("device_id={device}"), Box::new(|event| event["device_id"] == **device)),
+        (format!("user_id={user}"), Box::new(|event| event["user_id"] == **user)),
+        ("event_type=device.registered".into(), Box::new(|event| event["event_type"] == "device.registered")),
+        (
+            format!("device_id={device}&event_type=device.blocked"),
+            Box::new(|event| event["event_id"] == blocked["event_id"]),
+        ),
+        (
+            format!("user_id={user}&event_type=device.registered"),
+            Box::new(|event| event["user_id"] == **user && event["event_type"] == "device.registered"),
+        ),
+        (format!("device_id={device}&user_id={}", fleet.users["max"]), Box::new(|_| false)),
+        (format!("since={at}"), Box::new(|event| text(&event["created_at"]) >= at)),
+        (format!("since={at}&until={at}"), Box::new(|event| text(&event["created_at"]) == at)),
+        (format!("until={at}"), Box::new(|event| text(&event["created_at"]) <= at)),
+        (format!("until={at}&event_type=device.blocked"), Box::new(|event| event["event_id"] == blocked["event_id"])),
+        (
+            format!("device_id={device}&until=2026-12-01T00:00:00Z"),
+            Box::new(|event| event["device_id"] == **device && text(&event["created_at"]).starts_with("2026-11")),
+        ),
+        ("since=2026-11-24T00:00:00Z&until=2026-12-20T00:00:00Z".into(), Box::new(|_| false)),
+        ("until=2026-11-23T00:00:00Z".into(), Box::new(|_| false)),
+    ];
+    for (query, wanted) in cases {
+        for limit in [1, 3, 100] {
+            let found = all(bench, tenant, &format!("/events?{query}"), limit).await;
+            assert_eq!(ids(&found, "event_id"), select(&wanted), "{query} by {limit}");
+        }
+    }
+    // Who, from where, under which request; the reason stands in the private part.
+    assert_eq!(blocked["actor"]["type"], "key");
+    assert_eq!(blocked["operation"], "block-device");
+    assert_eq!(blocked["private"], json!({"address": "127.0.0.1", "reason": "lost in Oslo"}));
+    assert!(!text(&blocked["request_id"]).is_empty());
+    assert_eq!(blocked["changes"]["blocked"], json!({"before": false, "after": true}));
+}
+
+#[tokio::test]
+async fn events_older_than_ninety_days_are_shown_to_whoever_asks_for_them() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Old").await;
+    let _user = bench.user(&tenant, "ada").await;
+    bench.advance(Duration::days(91));
+    assert!(all(&bench, &tenant, "/events", 10).await.is_empty());
+    let old = all(&bench, &tenant, "/events?since=2026-11-01T00:00:00Z", 1).await;
+    assert_eq!(old.len(), 2);
+    let types: BTreeSet<String> = ids(&old, "event_type").into_iter().collect();
+    assert_eq!(types, ["user.created".to_owned(), "workspace.created".to_owned()].into());
+}

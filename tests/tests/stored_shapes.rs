@@ -1,0 +1,404 @@
+//! What is stored, row by row. A row that was stored once is read for ever, so a change of these
+//! shapes is made on purpose: `UPDATE_SHAPES=1 cargo test --workspace --test stored_shapes` writes
+//! them anew, and the difference shows in the commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aws::Row;
+use aws::rows::{CodeOwner, Lease, Pointer, RememberedCall};
+use chrono::Duration;
+use domain::access::IssuerKeys;
+use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
+use domain::event::Event;
+use domain::invitation::Invitation;
+use domain::key::Key;
+use domain::member::Member;
+use domain::secret::{Hash, is_code};
+use domain::user::User;
+use domain::workspace::Workspace;
+use http::{HeaderValue, Method, Request};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use testkit::oidc::{ISSUER, Oidc};
+use testkit::rows::{self, MAIN, SECRETS};
+use testkit::{Bench, Tenant};
+use uuid::Uuid;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shapes")
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test says so by the environment")]
+fn updating() -> bool {
+    std::env::var("UPDATE_SHAPES").is_ok_and(|value| value == "1")
+}
+
+/// A kind of row as `rows.rs` documents it.
+struct Kind {
+    name: String,
+    pk: String,
+    sk: Option<String>,
+}
+
+/// The kinds of the tables in `rows.rs`, and that of the secrets' table.
+fn kinds() -> Vec<Kind> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/aws/src/rows.rs");
+    let source = fs::read_to_string(path).unwrap();
+    let lines = source.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let mut kinds: Vec<Kind> = lines
+        .filter(|line| !line.starts_with("row |") && !line.starts_with("---"))
+        .map(|line| {
+            let columns: Vec<&str> = line.split(" | ").map(str::trim).collect();
+            let text = |at: usize| columns[at].trim_matches('`').to_owned();
+            let pk = if columns[1] == "the device's" { "DEVICE#{workspace}#{device}".to_owned() } else { text(1) };
+            Kind { name: columns[0].to_owned(), pk, sk: Some(text(2)) }
+        })
+        .collect();
+    assert!(source.contains("In the secrets' table, by `pk` alone: `INVITATION#{invitation}`"));
+    kinds.push(Kind { name: "invitation's code".into(), pk: "INVITATION#{invitation}".into(), sk: None });
+    kinds
+}
+
+/// Whether a text has a form in which `{…}` stands for any text without `#`.
+fn has_form(form: &str, text: &str) -> bool {
+    let (form, text): (Vec<&str>, Vec<&str>) = (form.split('#').collect(), text.split('#').collect());
+    form.len() == text.len() && form.iter().zip(text).all(|(part, actual)| part.starts_with('{') || *part == actual)
+}
+
+impl Kind {
+    fn is(&self, row: &Value) -> bool {
+        let text = |name: &str| row[name].as_str();
+        let sk = match (&self.sk, text("sk")) {
+            (Some(form), Some(sk)) => has_form(form, sk),
+            (None, None) => true,
+            _ => false,
+        };
+        sk && text("pk").is_some_and(|pk| has_form(&self.pk, pk))
+    }
+}
+
+fn find(bench: &Bench, table: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let rows = rows::all(bench, table);
+    let mut found = rows.into_values().filter(wanted);
+    found.next().expect("such a row is stored")
+}
+
+/// A row by the beginning of its key, and its sort key or what it contains.
+fn row(bench: &Bench, pk: &str, contains: &str) -> Value {
+    find(bench, MAIN, |row| {
+        row["pk"].as_str().is_some_and(|key| key.starts_with(pk)) && row.to_string().contains(contains)
+    })
+}
+
+async fn once(bench: &Bench, tenant: &Tenant, body: &Value) -> String {
+    let mut request = Request::builder().method(Method::POST).uri("/users");
+    request = request.header("authorization", format!("Bearer {}", tenant.key));
+    let mut request = request.body(body.to_string().into_bytes()).unwrap();
+    request.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
+    bench.send(request).await.expect(201).get("user_id")
+}
+
+/// A system in which every kind of row was stored, and the rows by their names: a kind's name, and
+/// after a dot the state that it is in.
+async fn stored() -> (Bench, BTreeMap<String, Value>) {
+    let bench = Oidc::new().bench().await;
+    let mut shapes = BTreeMap::new();
+    let mut keep = |name: &str, row: Value| assert!(shapes.insert(name.to_owned(), row).is_none(), "{name} twice");
+    let tenant = bench.tenant("Shapes").await;
+    keep("workspace", row(&bench, "WORKSPACE#", "Shapes"));
+    keep("key.first", row(&bench, "KEY#", "First key"));
+    keep("pointer.of_key", row(&bench, "POINTER#", "KEY#"));
+    keep("issuers_keys", row(&bench, "ISSUER", ""));
+    keep("event.workspace_created", row(&bench, "EVENT#", "workspace.created"));
+
+    bench.advance(Duration::minutes(1));
+    let ada = json!({
+        "username": "ada", "first_name": "Ada", "last_name": "Ångström", "email": "ada@example.com",
+        "mobile": "+491701234567", "number": "4711",
+    });
+    let ada = once(&bench, &tenant, &ada).await;
+    let bob = bench.post("/users", &tenant.key, json!({"username": "Bob"})).await.expect(201).get("user_id");
+    keep("user.new", row(&bench, &format!("USER#{}#{ada}", tenant.workspace_id), "ada"));
+    keep("user.bare", row(&bench, &format!("USER#{}#{bob}", tenant.workspace_id), "Bob"));
+    keep("username", row(&bench, "USERNAME#", "#bob"));
+    keep("search_word.of_user", row(&bench, "WORD#", "angstrom#"));
+    keep("remembered_call", row(&bench, "IDEMPOTENCY#", ""));
+    keep("event.user_created", row(&bench, "EVENT#", &format!("\"user_id\":\"{ada}\"")));
+    let anna = json!({"issuer": ISSUER, "subject": "anna", "name": "Anna", "role": "admin"});
+    let _member = bench.post("/members", &tenant.key, anna).await.expect(201);
+    keep("member", row(&bench, "MEMBER#", "anna"));
+    keep("pointer.of_member", row(&bench, "POINTER#", "MEMBER#"));
+    let ending =
+        json!({"name": "Ending", "permissions": ["devices:read", "users:read"], "expires_at": "2027-01-01T00:00:00Z"});
+    let ending = bench.post("/keys", &tenant.key, ending).await.expect(201).get("key_id");
+    let _revoked = bench.delete(&format!("/keys/{ending}"), &tenant.key).await.expect(200);
+    keep("key.revoked", row(&bench, "KEY#", "Ending"));
+
+    bench.advance(Duration::minutes(1));
+    let body = json!({"channel": "email", "devices": 2});
+    let _invited = bench.post(&format!("/users/{ada}/invite"), &tenant.key, body).await.expect(202);
+    keep("invitation.queued", row(&bench, "USER#", "INVITATION#"));
+    keep("code", row(&bench, "CODE#", ""));
+    keep("invitations_code", find(&bench, SECRETS, |_| true));
+    keep("event.user_invited", row(&bench, "EVENT#", "user.invited"));
+    bench.drain().await;
+    keep("consumers_lease.done", row(&bench, "LEASE#send-message", ""));
+    keep("event.invitation_sent", row(&bench, "EVENT#", "invitation.sent"));
+    let code = bench.newest_code().unwrap();
+    bench.advance(Duration::minutes(1));
+    let _opened = bench.call(Method::POST, &format!("/i/{code}"), None, None).await.expect(303);
+
+    let phone = bench.register(&code, "phone").await.expect(201);
+    let device = phone.body["device"]["device_id"].as_str().unwrap().to_owned();
+    let pk = format!("DEVICE#{}#{device}", tenant.workspace_id);
+    keep("device.new", row(&bench, &pk, "\"sk\":\"DEVICE\""));
+    keep("its_push_token.to_mend", row(&bench, &pk, "\"sk\":\"PUSH\""));
+    keep("identifiers_claim.held", row(&bench, "IDENTIFIER#", "phone"));
+    keep("invitation.in_use", row(&bench, "USER#", "INVITATION#"));
+    keep("event.device_registered", row(&bench, "EVENT#", "device.registered"));
+    keep("search_word.of_device", row(&bench, "WORD#", "iphone#"));
+    bench.drain().await;
+    keep("its_push_token.settled", row(&bench, &pk, "\"sk\":\"PUSH\""));
+    keep("endpoints_holder", row(&bench, "ENDPOINT#", ""));
+    keep("event.device_push_changed", row(&bench, "EVENT#", "device.push_changed"));
+    bench.advance(Duration::minutes(1));
+    let report = json!({"os_version": "26.2"});
+    let _login = bench
+        .call(Method::POST, "/devices/me/check-in", Some(&phone.get("credential")), Some(&report))
+        .await
+        .expect(200);
+    keep("event.device_confirmed", row(&bench, "EVENT#", "device.confirmed"));
+    let edit = json!({"nickname": "Ada's", "custom_metadata": {"asset": "A-17", "leased": true}});
+    let _edited =
+        bench.call(Method::PATCH, &format!("/devices/{device}"), Some(&tenant.key), Some(&edit)).await.expect(200);
+    keep("its_metadata", row(&bench, &pk, "METADATA"));
+    keep("event.device_updated", row(&bench, "EVENT#", "device.updated"));
+    let _blocked =
+        bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({"reason": "lost"})).await.expect(200);
+    keep("device.blocked", row(&bench, &pk, "\"sk\":\"DEVICE\""));
+    keep("event.device_blocked", row(&bench, "EVENT#", "device.blocked"));
+
+    bench.advance(Duration::minutes(1));
+    let foreign = json!({
+        "code": code, "device_identifier": "softphone", "platform": "third_party", "model_name": "Softphone", "os_version": "7.1",
+    });
+    let _foreign = bench.call(Method::POST, "/devices", None, Some(&foreign)).await.expect(201);
+    keep("device.bare", row(&bench, "DEVICE#", "softphone"));
+    keep("invitation.used", row(&bench, "USER#", "INVITATION#"));
+    keep("user.with_devices", row(&bench, &format!("USER#{}#{ada}", tenant.workspace_id), "device_ids"));
+    let _deleted = bench.delete(&format!("/devices/{device}"), &tenant.key).await.expect(200);
+    keep("device.deleted", row(&bench, &pk, "\"sk\":\"DEVICE\""));
+    keep("identifiers_claim.released", row(&bench, "IDENTIFIER#", "\"phone\""));
+    keep("event.device_deleted", row(&bench, "EVENT#", "device.deleted"));
+    (bench, shapes)
+}
+
+/// Takes out of a row what chance has put in: each identifier, hash and code becomes a name, the
+/// same for the same within the row. Times stay, since the clock is the test's own.
+#[derive(Default)]
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    fn value(&mut self, name: &str, value: &Value) -> Value {
+        match value {
+            Value::String(text) => match name {
+                "request_id" => "<request>".into(),
+                "message_id" => "<message>".into(),
+                "short" => "<short>".into(),
+                _ => self.text(text).into(),
+            },
+            Value::Array(items) => items.iter().map(|item| self.value("", item)).collect(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), self.value(name, value))).collect::<Map<_, _>>().into()
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        match text.split_once('#') {
+            Some(("KEY", short)) if short.len() == 8 => return "KEY#<short>".to_owned(),
+            Some((shard @ ("DUE" | "PURGE"), number)) if number.len() == 2 => return format!("{shard}#<shard>"),
+            _ => {}
+        }
+        let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let mut named = String::new();
+        let mut rest = text;
+        while let Some(start) = rest.find(part) {
+            let end = rest[start..].find(|c| !part(c)).map_or(rest.len(), |length| start + length);
+            named.push_str(&rest[..start]);
+            named.push_str(&self.word(&rest[start..end]));
+            rest = &rest[end..];
+        }
+        named + rest
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        let kind = if word.len() == 36 && Uuid::try_parse(word).is_ok() {
+            "id"
+        } else if word.len() == 43 {
+            "hash"
+        } else if is_code(word) {
+            "code"
+        } else {
+            return word.to_owned();
+        };
+        let next = self.0.values().filter(|name| name.starts_with(&format!("<{kind}"))).count() + 1;
+        self.0.entry(word.to_owned()).or_insert_with(|| format!("<{kind} {next}>")).clone()
+    }
+}
+
+fn normal(row: &Value) -> Value {
+    let mut names = Names::default();
+    let mut normal = names.value("", row);
+    // Which of several identifiers comes first in a set is chance.
+    if let Some(set) = normal.get_mut("device_ids") {
+        let places = 1..=set.as_array().map_or(0, Vec::len);
+        *set = places.map(|place| json!(format!("<device {place}>"))).collect();
+    }
+    normal
+}
+
+#[tokio::test]
+async fn what_is_stored_has_the_shapes_that_are_pinned() {
+    let (_bench, shapes) = stored().await;
+    if updating() {
+        fs::create_dir_all(folder()).unwrap();
+    }
+    for (name, row) in &shapes {
+        let path = folder().join(format!("{name}.json"));
+        let actual = format!("{}\n", serde_json::to_string_pretty(&normal(row)).unwrap());
+        if updating() {
+            fs::write(&path, &actual).unwrap();
+        }
+        let pinned = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(actual, pinned, "{name}: if it is meant to change, see the head of this file");
+    }
+    let pinned: BTreeSet<String> = pinned().into_keys().collect();
+    assert_eq!(pinned, shapes.into_keys().collect(), "each pinned shape is still stored");
+}
+
+#[tokio::test]
+async fn every_kind_of_row_is_documented_pinned_and_stored() {
+    let (bench, shapes) = stored().await;
+    let kinds = kinds();
+    assert_eq!(kinds.len(), 19);
+    for (_, row) in rows::everything(&bench) {
+        let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
+        assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
+    }
+    for kind in &kinds {
+        let name = kind.name.split(" [").next().unwrap().replace('\'', "").replace(' ', "_");
+        let of_kind: Vec<&String> = shapes.iter().filter(|(_, row)| kind.is(row)).map(|(name, _)| name).collect();
+        assert!(!of_kind.is_empty(), "{name} is pinned");
+        for shape in of_kind {
+            assert_eq!(shape.split('.').next(), Some(name.as_str()), "a shape is named after its kind");
+        }
+    }
+}
+
+fn pinned() -> BTreeMap<String, Value> {
+    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .map(|path| {
+            let row = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), row)
+        })
+        .collect()
+}
+
+/// A pinned row as it may have been stored: each name stands for some identifier, hash or code.
+fn filled(value: &Value) -> Value {
+    match value {
+        Value::String(text) => {
+            let mut text = text.clone();
+            for number in 1..10_u128 {
+                let id = Uuid::from_u128(0x0190_f3c4_7b5e_7a11_8c1d_3f2a_9b6c_0000 + number).to_string();
+                text = text.replace(&format!("<id {number}>"), &id).replace(&format!("<device {number}>"), &id);
+                text = text.replace(&format!("<hash {number}>"), Hash::of(number.to_string()).as_str());
+            }
+            text = text.replace("<code 1>", "2222222222222222222222");
+            text.replace("<short>", "12345678").replace("<shard>", "07").into()
+        }
+        Value::Array(items) => items.iter().map(filled).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), filled(value))).collect::<Map<_, _>>().into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Reads a row as a thing, also with an attribute that a newer release may have added.
+fn read<T: DeserializeOwned>(name: &str, row: &Value) -> T {
+    let mut newer = row.clone();
+    newer["added_by_a_newer_release"] = json!({"a": [1]});
+    let _read: T = serde_json::from_value(newer).unwrap_or_else(|error| panic!("{name} from a newer release: {error}"));
+    serde_json::from_value(row.clone()).unwrap_or_else(|error| panic!("{name} is no longer read: {error}"))
+}
+
+/// Asserts that a thing that was read is found where it was stored, and says what it said.
+fn same<R: Row>(name: &str, row: &Value) {
+    let thing: R = read(name, row);
+    let key = thing.key();
+    if name != "remembered_call" {
+        // A hash within a key is of what the row holds, so it is not the pinned one.
+        let form = |text: &str| Names::default().text(text);
+        assert_eq!(
+            (form(&key.pk), form(&key.sk)),
+            (form(row["pk"].as_str().unwrap()), form(row["sk"].as_str().unwrap())),
+            "{name}"
+        );
+    }
+    for (index, value) in thing.indexes() {
+        let stored = row[index].as_str().unwrap_or_else(|| panic!("{name} has no {index}"));
+        let shard = index == "due_shard";
+        assert!(shard || stored == value, "{name}: {index} is {stored}, not {value}");
+    }
+    // What is read and written again is what was there, but for the keys and the indexes.
+    let written = serde_json::to_value(&thing).unwrap();
+    for (field, value) in written.as_object().unwrap() {
+        assert_eq!(&row[field], value, "{name}: {field}");
+    }
+    let indexed: BTreeSet<&str> = thing.indexes().into_iter().map(|(index, _)| index).collect();
+    for field in row.as_object().unwrap().keys() {
+        let known = written.get(field).is_some() || indexed.contains(field.as_str());
+        // A user's own login day is written by the device's check-in.
+        assert!(
+            known || ["pk", "sk", "expires_at_epoch", "login_day"].contains(&field.as_str()),
+            "{name}: nobody reads {field}"
+        );
+    }
+}
+
+#[test]
+fn what_was_stored_once_is_still_read() {
+    let pinned = pinned();
+    assert!(pinned.len() > 30, "{} shapes", pinned.len());
+    for (name, row) in pinned {
+        let row = filled(&row);
+        match name.split('.').next().unwrap() {
+            "workspace" => same::<Workspace>(&name, &row),
+            "user" => same::<User>(&name, &row),
+            "invitation" => same::<Invitation>(&name, &row),
+            "device" => same::<Device>(&name, &row),
+            "its_metadata" => same::<Metadata>(&name, &row),
+            "its_push_token" => same::<PushToken>(&name, &row),
+            "identifiers_claim" => same::<IdentifierClaim>(&name, &row),
+            "event" => same::<Event>(&name, &row),
+            "key" => same::<Key>(&name, &row),
+            "member" => same::<Member>(&name, &row),
+            "remembered_call" => same::<RememberedCall>(&name, &row),
+            "consumers_lease" => same::<Lease>(&name, &row),
+            "issuers_keys" => same::<IssuerKeys>(&name, &row),
+            "code" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
+            "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
+            "username" => assert!(row["user_id"].is_string()),
+            "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
+            // They say all by their keys.
+            "search_word" | "endpoints_holder" => assert_eq!(row.as_object().unwrap().len(), 2, "{name}"),
+            other => panic!("say here how {other} is read"),
+        }
+    }
+}

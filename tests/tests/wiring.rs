@@ -1,0 +1,363 @@
+//! One name for each operation, everywhere: program, template, permission table and files. And what
+//! the template promises of rights, variables and size.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::access::Access;
+use functions::pages::not_found::ROUTES;
+use local::template::{Route, Template};
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use serde_json::{Map, Value, json};
+use testkit::Bench;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The template's text as JSON; a short form such as `!Ref x` is `{"Ref": x}`.
+fn raw() -> Value {
+    fn json_of(node: &Yaml<'_>) -> Value {
+        match node {
+            Yaml::Value(Scalar::Boolean(truth)) => json!(truth),
+            Yaml::Value(Scalar::Integer(number)) => json!(number),
+            Yaml::Value(Scalar::FloatingPoint(number)) => json!(number.into_inner()),
+            Yaml::Value(Scalar::String(text)) => json!(text),
+            Yaml::Sequence(items) => items.iter().map(json_of).collect(),
+            Yaml::Mapping(entries) => {
+                let named = entries.iter().map(|(name, value)| (json_of(name), json_of(value)));
+                named.map(|(name, value)| (name.as_str().unwrap().to_owned(), value)).collect::<Map<_, _>>().into()
+            }
+            Yaml::Tagged(tag, node) => json!({tag.suffix.as_str(): json_of(node)}),
+            _ => Value::Null,
+        }
+    }
+    let documents = Yaml::load_from_str(local::TEMPLATE).unwrap();
+    json_of(&documents[0])
+}
+
+fn resources() -> Map<String, Value> {
+    raw()["Resources"].as_object().unwrap().clone()
+}
+
+fn operations() -> BTreeSet<String> {
+    functions::OPERATIONS.iter().map(|operation| operation.name.to_owned()).collect()
+}
+
+/// `block-device` as the template names it: `BlockDevice`.
+fn logical_id(operation: &str) -> String {
+    operation.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+#[test]
+fn the_program_and_the_template_have_the_same_operations_under_the_same_names() {
+    let functions: BTreeMap<String, Value> = resources()
+        .into_iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
+        .map(|(name, resource)| (name, resource["Properties"].clone()))
+        .collect();
+    let handlers: BTreeSet<String> =
+        functions.values().map(|function| function["Handler"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(handlers, operations());
+    assert_eq!(functions.len(), functions::OPERATIONS.len(), "one function for each");
+    for (name, function) in &functions {
+        let handler = function["Handler"].as_str().unwrap();
+        assert_eq!(*name, logical_id(handler));
+        assert_eq!(function["FunctionName"], json!({"Sub": format!("${{AWS::StackName}}-{handler}")}));
+        assert_eq!(function["Role"], json!({"GetAtt": format!("{name}Role.Arn")}), "each has a role of its own");
+        assert!(function["Timeout"].as_u64().is_some() && function["MemorySize"].as_u64().is_some(), "{name}");
+    }
+    for operation in functions::OPERATIONS {
+        let found = functions::operation(operation.name).expect("an operation is found by its name");
+        assert!(std::ptr::eq(found, operation), "{} stands twice", operation.name);
+    }
+}
+
+#[test]
+fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
+    let mut files = BTreeSet::new();
+    for folder in ["access", "devices", "pages", "triggers", "users"] {
+        for entry in fs::read_dir(root().join("functions/src").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let source = fs::read_to_string(&path).unwrap();
+            if source.contains("pub async fn handle(") || source.contains("pub fn handle(") {
+                files.insert(path.file_stem().unwrap().to_str().unwrap().replace('_', "-"));
+            }
+        }
+    }
+    assert_eq!(files, operations());
+}
+
+async fn template() -> (Bench, BTreeMap<String, local::template::Function>) {
+    let bench = Bench::start().await;
+    let functions =
+        bench.stack.template().functions.iter().map(|function| (function.operation.clone(), function.clone()));
+    let functions = functions.collect();
+    (bench, functions)
+}
+
+#[tokio::test]
+async fn the_table_of_routes_that_not_found_knows_is_the_templates() {
+    let (_bench, functions) = template().await;
+    let mut routes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut default = Vec::new();
+    for function in functions.values() {
+        for route in &function.routes {
+            match route {
+                Route::On { method, path } => {
+                    assert!(routes.entry(path.clone()).or_default().insert(method.clone()), "{} twice", route.key());
+                }
+                Route::Default => default.push(function.operation.as_str()),
+            }
+        }
+    }
+    assert_eq!(default, ["not-found"]);
+    let known = ROUTES.iter().map(|(path, methods)| {
+        ((*path).to_owned(), methods.iter().map(|method| (*method).to_owned()).collect::<BTreeSet<_>>())
+    });
+    assert_eq!(known.collect::<BTreeMap<_, _>>(), routes);
+    for (path, methods) in ROUTES {
+        assert!(methods.is_sorted(), "{path}: `Allow` lists the methods in order");
+    }
+}
+
+#[tokio::test]
+async fn what_has_a_route_is_for_callers_and_what_has_none_is_for_aws() {
+    let (_bench, functions) = template().await;
+    for operation in functions::OPERATIONS {
+        let function = &functions[operation.name];
+        let internal = operation.access() == Access::Internal;
+        assert_eq!(function.routes.is_empty(), internal, "{}", operation.name);
+        let triggers = function.streams.len() + function.topics.len() + function.queues.len();
+        assert!(internal || triggers == 0, "{} is for callers", operation.name);
+    }
+}
+
+#[tokio::test]
+async fn each_function_is_told_what_it_needs_and_no_more() {
+    let more: BTreeMap<&str, Vec<&str>> = [
+        ("register-device", vec!["SECRETS_TABLE"]),
+        ("delete-device", vec!["RETENTION_DAYS"]),
+        ("invite-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
+        ("open-invitation", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
+        ("app-links", vec!["IOS_APP_ID", "ANDROID_PACKAGE", "ANDROID_CERT_FINGERPRINTS"]),
+        ("publish-events", vec!["EVENTS_TOPIC_ARN"]),
+        ("republish-events", vec!["EVENTS_TOPIC_ARN"]),
+        ("notify-device", vec!["IOS_PLATFORM_APPLICATION_ARN", "ANDROID_PLATFORM_APPLICATION_ARN"]),
+        ("send-message", vec!["SECRETS_TABLE", "PUBLIC_URL", "SENDER", "CONFIGURATION_SET"]),
+        ("run-due", vec!["SECRETS_TABLE", "IOS_PLATFORM_APPLICATION_ARN", "ANDROID_PLATFORM_APPLICATION_ARN"]),
+        ("purge-deleted", vec!["IOS_PLATFORM_APPLICATION_ARN", "ANDROID_PLATFORM_APPLICATION_ARN"]),
+        ("refresh-issuer-keys", vec!["OIDC_ISSUER", "OIDC_AUDIENCE"]),
+    ]
+    .into();
+    let (_bench, functions) = template().await;
+    for operation in functions::OPERATIONS {
+        let without_table = ["app-links", "not-found", "publish-events"].contains(&operation.name);
+        let mut wanted: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
+        if matches!(operation.access(), Access::Permission(_)) {
+            wanted.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
+        }
+        wanted.extend(more.get(operation.name).into_iter().flatten());
+        let given: BTreeSet<&str> = functions[operation.name].variables.keys().map(String::as_str).collect();
+        assert_eq!(given, wanted, "{}", operation.name);
+    }
+}
+
+#[tokio::test]
+async fn a_variable_comes_with_the_right_to_what_it_names_and_the_other_way_round() {
+    let (bench, functions) = template().await;
+    let topic = bench.stack.template().outputs["EventsTopicArn"].clone();
+    for (operation, function) in &functions {
+        let allows = |action: &str, resource: &str| {
+            function.statements.iter().any(|statement| {
+                statement.actions.iter().any(|held| held.starts_with(action))
+                    && statement.resources.iter().any(|held| held.ends_with(resource))
+            })
+        };
+        let pairs = [
+            ("TABLE", allows("dynamodb:", ":table/handset")),
+            ("SECRETS_TABLE", allows("dynamodb:", ":table/handset-secrets")),
+            ("EVENTS_TOPIC_ARN", allows("sns:Publish", &topic)),
+            ("SENDER", allows("ses:SendEmail", "")),
+            ("CONFIGURATION_SET", allows("ses:SendEmail", ":configuration-set/handset")),
+        ];
+        for (variable, right) in pairs {
+            assert_eq!(function.variables.contains_key(variable), right, "{operation}: {variable}");
+        }
+        let makes_endpoints = allows("sns:CreatePlatformEndpoint", "") || allows("sns:DeleteEndpoint", "");
+        assert_eq!(function.variables.contains_key("IOS_PLATFORM_APPLICATION_ARN"), makes_endpoints, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn every_variable_of_the_template_is_one_that_the_program_reads() {
+    let read = RefCell::new(BTreeSet::new());
+    let settings = functions::Settings::from_variables(|name| {
+        read.borrow_mut().insert(name.to_owned());
+        Some("1".to_owned())
+    });
+    assert!(settings.is_ok());
+    let (_bench, functions) = template().await;
+    let given: BTreeSet<String> = functions.values().flat_map(|function| function.variables.keys().cloned()).collect();
+    let read = read.into_inner();
+    let set_by_lambda = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    let expected: BTreeSet<String> = read.into_iter().filter(|name| !set_by_lambda.contains(&name.as_str())).collect();
+    assert_eq!(given, expected);
+}
+
+/// How many resources CloudFormation sees of one of the template's ("AWS SAM generated
+/// resources").
+fn transformed(resource: &Value) -> usize {
+    let properties = &resource["Properties"];
+    match resource["Type"].as_str().unwrap() {
+        // The API and its stage.
+        "AWS::Serverless::HttpApi" => 2,
+        "AWS::Serverless::Function" => {
+            assert!(properties.get("Policies").is_none() && properties.get("AutoPublishAlias").is_none());
+            let events = properties["Events"].as_object().into_iter().flatten();
+            let events: usize = events
+                .map(|(_, event)| match event["Type"].as_str().unwrap() {
+                    // The permission; the route itself stands in the API's definition.
+                    "HttpApi" => 1,
+                    // The rule or the subscription, and the permission.
+                    "Schedule" | "SNS" => 2,
+                    // The event source mapping.
+                    "DynamoDB" | "SQS" => 1,
+                    other => panic!("say here how many resources {other} makes"),
+                })
+                .sum();
+            1 + usize::from(properties.get("EventInvokeConfig").is_some()) + events
+        }
+        serverless if serverless.starts_with("AWS::Serverless::") => panic!("say here what {serverless} makes"),
+        _ => 1,
+    }
+}
+
+/// CloudFormation takes 500 resources ("CloudFormation quotas"); some room is left for what is to
+/// come.
+#[test]
+fn the_transformed_template_has_at_most_420_resources() {
+    let resources = resources();
+    let count: usize = resources.values().map(transformed).sum();
+    let functions = resources.values().filter(|resource| resource["Type"] == "AWS::Serverless::Function").count();
+    println!("{count} resources after the transform, of {functions} functions");
+    assert!((2 * functions..=420).contains(&count), "{count}");
+}
+
+#[tokio::test]
+async fn no_role_reaches_further_than_is_written_here() {
+    let (_bench, functions) = template().await;
+    let mut wide: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (operation, function) in &functions {
+        assert!(!function.statements.is_empty(), "{operation}");
+        for statement in &function.statements {
+            for action in &statement.actions {
+                assert!(!action.contains(['*', '?']) && action.contains(':'), "{operation}: {action}");
+            }
+            for resource in statement.resources.iter().filter(|resource| resource.contains(['*', '?'])) {
+                wide.entry(resource.clone()).or_default().insert(operation.clone());
+            }
+        }
+    }
+    let all = operations();
+    let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let pushing = some(&["notify-device", "purge-deleted", "record-feedback", "run-due"]);
+    let expected: BTreeMap<String, BTreeSet<String>> = [
+        // X-Ray knows no resource.
+        ("*", all.clone()),
+        // A log group's streams, which Lambda names.
+        ("arn:aws:logs:us-east-1:000000000000:log-group:/handset/handset/functions:*", all),
+        // Streams of the table: their labels are times.
+        ("arn:aws:dynamodb:us-east-1:000000000000:table/handset/stream/*", some(&["publish-events"])),
+        // Endpoints, whose names SNS makes up.
+        ("arn:aws:sns:us-east-1:000000000000:endpoint/APNS/handset/*", pushing.clone()),
+        ("arn:aws:sns:us-east-1:000000000000:endpoint/GCM/handset/*", pushing),
+    ]
+    .map(|(resource, operations)| (resource.to_owned(), operations))
+    .into();
+    assert_eq!(wide, expected);
+}
+
+#[test]
+fn the_wildcard_without_any_prefix_is_for_traces_alone() {
+    let mut found = Vec::new();
+    for (name, resource) in resources() {
+        let properties = &resource["Properties"];
+        let documents = properties["Policies"].as_array().into_iter().flatten().map(|policy| &policy["PolicyDocument"]);
+        for document in documents.chain([&properties["PolicyDocument"]]) {
+            for statement in document["Statement"].as_array().into_iter().flatten() {
+                let statement = statement.get("If").map_or(statement, |chosen| &chosen[1]);
+                if statement["Resource"] == "*" {
+                    found.push((name.clone(), statement["Action"].clone()));
+                }
+            }
+        }
+    }
+    let traces = json!(["xray:PutTraceSegments", "xray:PutTelemetryRecords"]);
+    assert_eq!(found, [("LogsAndTraces".to_owned(), traces)]);
+}
+
+#[test]
+fn without_applications_for_push_nobody_has_rights_to_push() {
+    let given = [("PublicUrl", "https://phones.example"), ("SenderAddress", "phones@example.com")];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let template = Template::read(local::TEMPLATE, &local::template::Place::default(), &given).unwrap();
+    for function in &template.functions {
+        let actions = function.statements.iter().flat_map(|statement| &statement.actions);
+        assert!(!actions.clone().any(|action| action.contains("Endpoint")), "{}", function.operation);
+    }
+}
+
+/// The dependencies of a crate, those for its tests aside.
+fn dependencies(folder: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+    let (_, section) = text.split_once("[dependencies]\n").unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let ours = ["aws", "domain", "functions", "lambda", "local", "testkit"];
+    let table: [(&str, &[&str]); 4] = [
+        ("shared/domain", &[]),
+        ("shared/aws", &["domain"]),
+        ("shared/lambda", &["domain"]),
+        ("functions", &["aws", "domain", "lambda"]),
+    ];
+    for (folder, wanted) in table {
+        let all = dependencies(folder);
+        assert!(!all.is_empty(), "{folder}");
+        let on_ours: Vec<&str> = ours.into_iter().filter(|name| all.contains(*name)).collect();
+        assert_eq!(on_ours, wanted, "{folder}");
+    }
+}
+
+#[test]
+fn the_rules_know_of_no_input_or_output_and_http_stands_in_one_crate() {
+    let outside = ["tokio", "http", "getrandom", "rand", "ring", "tracing", "futures", "hyper", "axum", "reqwest"];
+    for name in dependencies("shared/domain") {
+        assert!(!outside.contains(&name.as_str()) && !name.starts_with("aws") && !name.starts_with("lambda"), "{name}");
+    }
+    for name in dependencies("shared/lambda") {
+        assert!(!name.starts_with("aws-"), "lambda knows of {name}");
+    }
+    for name in dependencies("shared/aws") {
+        assert!(
+            !name.starts_with("lambda") && !["axum", "aws_lambda_events"].contains(&name.as_str()),
+            "aws knows of {name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_shipped_depends_on_nothing_that_tests_are_made_of() {
+    for folder in ["shared/domain", "shared/aws", "shared/lambda", "functions"] {
+        for name in ["testkit", "local", "dynoxide-rs", "proptest"] {
+            assert!(!dependencies(folder).contains(name), "{folder} depends on {name}");
+        }
+    }
+}
