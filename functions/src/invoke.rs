@@ -31,7 +31,11 @@ pub async fn invoke(
         Entry::Internal(run) => {
             let moment = world.moment();
             let request_id = moment.draw().to_string();
-            let answer = run(world, Run { operation: operation.name, moment, request_id, event, deadline: Time::from(deadline) }).await;
+            let answer = run(
+                world,
+                Run { operation: operation.name, moment, request_id, event, deadline: Time::from(deadline) },
+            )
+            .await;
             answer.map_err(|failure| {
                 tracing::error!(operation = operation.name, error = %Chain(&failure), "the run failed");
                 Box::from(failure)

@@ -69,39 +69,168 @@ const fn of(name: &'static str, entry: Entry) -> Operation {
 /// Every operation.
 pub static OPERATIONS: &[Operation] = &[
     // devices
-    of("register-device", Entry::Code(|w, r| Box::pin(async move { devices::register_device::handle(w.table()?, r).await }))),
-    of("check-in-device", Entry::Device(|w, r| Box::pin(async move { devices::check_in_device::handle(w.table()?, r).await }))),
-    of("list-devices", Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { devices::list_devices::handle(w.table()?, c).await }))),
-    of("get-device", Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { devices::get_device::handle(w.table()?, c).await }))),
-    of("update-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::update_device::handle(w.table()?, c).await }))),
-    of("block-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::block_device::handle(w.table()?, c).await }))),
-    of("unblock-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::unblock_device::handle(w.table()?, c).await }))),
-    of("delete-device", Entry::Admin(P::DevicesManage, |w, c| Box::pin(async move { devices::delete_device::handle(w.table()?, c, w.settings.retention).await }))),
+    of(
+        "register-device",
+        Entry::Code(|w, r| Box::pin(async move { devices::register_device::handle(w.table()?, r).await })),
+    ),
+    of(
+        "check-in-device",
+        Entry::Device(|w, r| Box::pin(async move { devices::check_in_device::handle(w.table()?, r).await })),
+    ),
+    of(
+        "list-devices",
+        Entry::Admin(P::DevicesRead, |w, c| {
+            Box::pin(async move { devices::list_devices::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "get-device",
+        Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { devices::get_device::handle(w.table()?, c).await })),
+    ),
+    of(
+        "update-device",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::update_device::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "block-device",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::block_device::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "unblock-device",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::unblock_device::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "delete-device",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::delete_device::handle(w.table()?, c, w.settings.retention).await })
+        }),
+    ),
     // users
-    of("create-user", Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::create_user::handle(w.table()?, c).await }))),
-    of("get-user", Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_user::handle(w.table()?, c).await }))),
-    of("list-users", Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::list_users::handle(w.table()?, c).await }))),
-    of("invite-user", Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::invite_user::handle(w.table()?, c, w.settings.invitation_life).await }))),
-    of("open-invitation", Entry::Code(|w, r| Box::pin(async move { users::open_invitation::handle(w.table()?, r, w.public_url()?, &w.settings.app).await }))),
+    of(
+        "create-user",
+        Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::create_user::handle(w.table()?, c).await })),
+    ),
+    of(
+        "get-user",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_user::handle(w.table()?, c).await })),
+    ),
+    of(
+        "list-users",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::list_users::handle(w.table()?, c).await })),
+    ),
+    of(
+        "invite-user",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { users::invite_user::handle(w.table()?, c, w.settings.invitation_life).await })
+        }),
+    ),
+    of(
+        "open-invitation",
+        Entry::Code(|w, r| {
+            Box::pin(
+                async move { users::open_invitation::handle(w.table()?, r, w.public_url()?, &w.settings.app).await },
+            )
+        }),
+    ),
     // access
-    of("list-events", Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { access::list_events::handle(w.table()?, c).await }))),
-    of("create-key", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::create_key::handle(w.table()?, c).await }))),
-    of("list-keys", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::list_keys::handle(w.table()?, c).await }))),
-    of("revoke-key", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::revoke_key::handle(w.table()?, c).await }))),
-    of("add-member", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::add_member::handle(w.table()?, c).await }))),
-    of("list-members", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::list_members::handle(w.table()?, c).await }))),
-    of("remove-member", Entry::Admin(P::WorkspaceManage, |w, c| Box::pin(async move { access::remove_member::handle(w.table()?, c).await }))),
-    of("create-workspace", Entry::Internal(|w, r| Box::pin(async move { access::create_workspace::handle(w.table()?, r).await }))),
+    of(
+        "list-events",
+        Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { access::list_events::handle(w.table()?, c).await })),
+    ),
+    of(
+        "create-key",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::create_key::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "list-keys",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::list_keys::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "revoke-key",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::revoke_key::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "add-member",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::add_member::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "list-members",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::list_members::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "remove-member",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::remove_member::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "create-workspace",
+        Entry::Internal(|w, r| Box::pin(async move { access::create_workspace::handle(w.table()?, r).await })),
+    ),
     // pages
     of("app-links", Entry::Public(|w, r| Box::pin(async move { pages::app_links::handle(&w.settings.app, &r) }))),
     of("not-found", Entry::Public(|_, r| Box::pin(async move { pages::not_found::handle(&r) }))),
     // triggers
-    of("publish-events", Entry::Internal(|w, r| Box::pin(async move { triggers::publish_events::handle(w.topic()?, r).await }))),
-    of("republish-events", Entry::Internal(|w, r| Box::pin(async move { triggers::republish_events::handle(w.table()?, w.topic()?, r).await }))),
-    of("notify-device", Entry::Internal(|w, r| Box::pin(async move { triggers::notify_device::handle(w.table()?, w.pusher(), r).await }))),
-    of("send-message", Entry::Internal(|w, r| Box::pin(async move { triggers::send_message::handle(w.table()?, w.mailer()?, w.public_url()?, r).await }))),
-    of("record-feedback", Entry::Internal(|w, r| Box::pin(async move { triggers::record_feedback::handle(w.table()?, w.pusher(), r).await }))),
-    of("run-due", Entry::Internal(|w, r| Box::pin(async move { triggers::run_due::handle(w.table()?, w.pusher(), r).await }))),
-    of("purge-deleted", Entry::Internal(|w, r| Box::pin(async move { triggers::purge_deleted::handle(w.table()?, w.pusher(), r).await }))),
-    of("refresh-issuer-keys", Entry::Internal(|w, r| Box::pin(async move { triggers::refresh_issuer_keys::handle(w.table()?, w.settings.issuer.as_ref(), r).await }))),
+    of(
+        "publish-events",
+        Entry::Internal(|w, r| Box::pin(async move { triggers::publish_events::handle(w.topic()?, r).await })),
+    ),
+    of(
+        "republish-events",
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::republish_events::handle(w.table()?, w.topic()?, r).await })
+        }),
+    ),
+    of(
+        "notify-device",
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::notify_device::handle(w.table()?, w.pusher(), r).await })
+        }),
+    ),
+    of(
+        "send-message",
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::send_message::handle(w.table()?, w.mailer()?, w.public_url()?, r).await })
+        }),
+    ),
+    of(
+        "record-feedback",
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::record_feedback::handle(w.table()?, w.pusher(), r).await })
+        }),
+    ),
+    of(
+        "run-due",
+        Entry::Internal(|w, r| Box::pin(async move { triggers::run_due::handle(w.table()?, w.pusher(), r).await })),
+    ),
+    of(
+        "purge-deleted",
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::purge_deleted::handle(w.table()?, w.pusher(), r).await })
+        }),
+    ),
+    of(
+        "refresh-issuer-keys",
+        Entry::Internal(|w, r| {
+            Box::pin(
+                async move { triggers::refresh_issuer_keys::handle(w.table()?, w.settings.issuer.as_ref(), r).await },
+            )
+        }),
+    ),
 ];

@@ -133,7 +133,11 @@ async fn a_phone_that_lost_its_answer_comes_again_without_another_use_of_the_cod
     assert_eq!(bench.check_in(&first.get("credential")).await.status, 401, "only the newer credential counts");
     let _ok = bench.check_in(&again.get("credential")).await.expect(200);
     let late = bench.register(&code, "phone").await;
-    assert_eq!((late.status.as_u16(), late.code()), (410, "code_used"), "after the first check-in it takes a fresh code");
+    assert_eq!(
+        (late.status.as_u16(), late.code()),
+        (410, "code_used"),
+        "after the first check-in it takes a fresh code"
+    );
     let registered = bench.event_types(&tenant).await.into_iter().filter(|kind| kind == "device.registered").count();
     assert_eq!(registered, 1);
 }

@@ -225,9 +225,7 @@ static PEOPLE: &[Scenario] = &[
         })
     }),
     scenario("add-member", "an admin", |g| {
-        Box::pin(async move {
-            http(g, Method::POST, "/members".to_owned(), member(g, "one"), &[201])
-        })
+        Box::pin(async move { http(g, Method::POST, "/members".to_owned(), member(g, "one"), &[201]) })
     }),
     scenario("remove-member", "one of two admins", |g| {
         Box::pin(async move {
@@ -396,7 +394,9 @@ static READERS: &[Scenario] = &[
             http(g, Method::GET, "/events".to_owned(), Value::Null, &[200])
         })
     }),
-    scenario("list-keys", "all", |g| Box::pin(async move { http(g, Method::GET, "/keys".to_owned(), Value::Null, &[200]) })),
+    scenario("list-keys", "all", |g| {
+        Box::pin(async move { http(g, Method::GET, "/keys".to_owned(), Value::Null, &[200]) })
+    }),
     scenario("list-members", "all", |g| {
         Box::pin(async move {
             let _member = g.post("/members", member(g, "one")).await.expect(201);
@@ -411,7 +411,13 @@ static READERS: &[Scenario] = &[
     }),
     scenario("not-found", "nothing", |_| {
         Box::pin(async {
-            Go::Http { method: Method::GET, path: "/nothing".to_owned(), credential: None, body: Value::Null, ends: &[404] }
+            Go::Http {
+                method: Method::GET,
+                path: "/nothing".to_owned(),
+                credential: None,
+                body: Value::Null,
+                ends: &[404],
+            }
         })
     }),
 ];
@@ -431,7 +437,7 @@ struct Outcome {
 impl Outcome {
     /// True if the run ended by the fault, at a call that followed one of this action.
     fn ended_after(&self, strike: &Strike, action: &str) -> bool {
-        let ends = strike.fault == Fault::DropBefore || strike.lasting == Lasting::Outage;
+        let ends = strike.fault == Fault::DropBefore || strike.lasting != Lasting::Once;
         let fault = self.struck.first().and_then(|struck| self.calls.iter().rposition(|call| call == struck));
         ends && fault.is_some_and(|fault| self.calls[..fault].iter().any(|call| call.action == action))
     }
@@ -455,7 +461,7 @@ impl Stage {
     async fn ground(&mut self) -> Ground {
         self.run += 1;
         let bench = match self.ground.take() {
-            Some(ground) if self.run % RUNS_OF_A_SYSTEM != 0 => ground.bench,
+            Some(ground) if !self.run.is_multiple_of(RUNS_OF_A_SYSTEM) => ground.bench,
             _ => Bench::start_with(Some(self.faults.adjust()), BTreeMap::new()).await,
         };
         rows::clear(&bench);
@@ -504,7 +510,8 @@ impl Stage {
         let stack = &ground.bench.stack;
         match go {
             Go::Http { method, path, credential, body, ends } => {
-                let mut request = Request::builder().method(method).uri(path).header("idempotency-key", ground.name("once"));
+                let mut request =
+                    Request::builder().method(method).uri(path).header("idempotency-key", ground.name("once"));
                 if let Some(credential) = credential {
                     request = request.header("authorization", format!("Bearer {credential}"));
                 }
@@ -602,7 +609,8 @@ fn strikes(calls: &[Call], breadth: Breadth) -> Vec<Strike> {
                 Breadth::Single if sampled => &[Lasting::Once, Lasting::Calls(3), Lasting::Outage],
                 Breadth::Single => &[Lasting::Once],
             };
-            let strike = |lasting: &Lasting| Strike { action: call.action.clone(), nth: *nth, fault, lasting: *lasting };
+            let strike =
+                |lasting: &Lasting| Strike { action: call.action.clone(), nth: *nth, fault, lasting: *lasting };
             strikes.extend(lasting.iter().map(strike));
         }
     }
@@ -623,7 +631,8 @@ async fn enumerate(scenarios: &[Scenario], breadth: Breadth) {
             let wrong = wrong(scenario, &clean, &strike, &outcome);
             if !wrong.is_empty() {
                 let Strike { action, nth, fault, lasting } = &strike;
-                let at = format!("{} ({}), {fault:?} at {action} {nth}, {lasting:?}", scenario.operation, scenario.name);
+                let at =
+                    format!("{} ({}), {fault:?} at {action} {nth}, {lasting:?}", scenario.operation, scenario.name);
                 println!("{at}:\n  {}", wrong.join("\n  "));
                 wrongs.push(at);
             }

@@ -128,7 +128,8 @@ async fn a_phone_is_invited_registered_blocked_and_deleted() {
     assert_eq!(open.body["devices"].as_array().unwrap().len(), 2, "its slot is free");
 
     let events = product.admin(Method::GET, &format!("/events?user_id={user_id}&limit=100"), None).await;
-    let types: Vec<&str> = events.body["items"].as_array().unwrap().iter().map(|e| e["event_type"].as_str().unwrap()).collect();
+    let types: Vec<&str> =
+        events.body["items"].as_array().unwrap().iter().map(|e| e["event_type"].as_str().unwrap()).collect();
     for expected in ["user.created", "user.invited", "device.registered", "device.blocked", "device.deleted"] {
         assert!(types.contains(&expected), "{expected} is not in {types:?}");
     }

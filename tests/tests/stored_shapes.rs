@@ -377,7 +377,7 @@ fn what_was_stored_once_is_still_read() {
     let pinned = pinned();
     assert!(pinned.len() > 30, "{} shapes", pinned.len());
     for (name, row) in pinned {
-        let row = filled(&row);
+        let row = rows::whole(filled(&row));
         match name.split('.').next().unwrap() {
             "workspace" => same::<Workspace>(&name, &row),
             "user" => same::<User>(&name, &row),

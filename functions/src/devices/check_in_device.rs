@@ -70,11 +70,7 @@ async fn more(
 }
 
 /// Notes the time of a device that has said nothing new.
-async fn only_time(
-    store: &impl Devices,
-    request: &Request,
-    credential: &DeviceCredential,
-) -> Result<Reply, Failure> {
+async fn only_time(store: &impl Devices, request: &Request, credential: &DeviceCredential) -> Result<Reply, Failure> {
     match store.note_login(credential, &Report::default(), request.moment.now).await? {
         Login::Noted(before) => {
             follow(store, &before, request).await?;
@@ -96,7 +92,9 @@ fn reply(device: &Device) -> Reply {
     let commands: Vec<_> = device
         .commands
         .iter()
-        .map(|command| json!({"command_id": command.command_id, "kind": command.kind, "expires_at": command.expires_at}))
+        .map(
+            |command| json!({"command_id": command.command_id, "kind": command.kind, "expires_at": command.expires_at}),
+        )
         .collect();
     Reply::ok(&json!({"access": device.access(), "commands": commands, "download_config": false}))
 }

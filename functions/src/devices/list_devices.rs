@@ -23,9 +23,8 @@ pub async fn handle(store: &(impl Devices + Users), call: Call) -> Result<Reply,
     let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
     let users = store.users(call.workspace(), &ids).await?;
-    Ok(paging.reply(&page, |device| {
-        views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now())
-    }))
+    Ok(paging
+        .reply(&page, |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now())))
 }
 
 fn read(fields: &mut Fields) -> DeviceFilter {

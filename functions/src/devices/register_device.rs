@@ -19,10 +19,7 @@ use crate::views;
 ///
 /// # Errors
 /// See [`register`]; `CodeUnknown` for a code that is nobody's.
-pub async fn handle(
-    store: &(impl Devices + Invitations + PushTokens),
-    request: Request,
-) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Devices + Invitations + PushTokens), request: Request) -> Result<Reply, Failure> {
     let application = Application::read(request.body()?)?;
     if !is_code(&application.code) {
         return Err(Refusal::CodeUnknown.into());

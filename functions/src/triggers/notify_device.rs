@@ -64,8 +64,8 @@ async fn perform(
         // The token's own row says whether there is still something to do.
         Task::Settle => attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await,
         Task::Wake => {
-            let draw = run.moment.event_id();
-            let lease = match store.take(run.operation, event.event_id, HOLD, run.moment.now, draw).await? {
+            let take = || store.take(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
+            let lease = match attempts(store, take).await? {
                 Taken::Yes(lease) => lease,
                 Taken::Done => return Ok(()),
                 // Should the other run come to nothing, this one's next try wakes the device.

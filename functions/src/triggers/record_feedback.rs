@@ -47,7 +47,9 @@ impl MailReport {
         let (state, part, reason) = match report["eventType"].as_str()? {
             "Delivery" => (DeliveryState::Delivered, "delivery", None),
             "Bounce" => (DeliveryState::Bounced, "bounce", report["bounce"]["bounceType"].as_str()),
-            "Complaint" => (DeliveryState::Complained, "complaint", report["complaint"]["complaintFeedbackType"].as_str()),
+            "Complaint" => {
+                (DeliveryState::Complained, "complaint", report["complaint"]["complaintFeedbackType"].as_str())
+            }
             "Reject" => (DeliveryState::Rejected, "reject", Some("rejected")),
             _ => return None,
         };

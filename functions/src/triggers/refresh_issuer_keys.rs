@@ -17,7 +17,8 @@ pub async fn handle(store: &impl IssuerStore, issuer: Option<&Issuer>, run: Run)
         return Ok(json!({"keys": 0}));
     };
     let outside = Outside::new()?;
-    let configuration = page(&outside, &format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'))).await?;
+    let configuration =
+        page(&outside, &format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'))).await?;
     let keys_url = configuration["jwks_uri"].as_str().filter(|url| url.starts_with("https://"));
     let same = configuration["issuer"].as_str() == Some(&issuer.url);
     let keys_url = keys_url.filter(|_| same).ok_or_else(|| unusable("its configuration names no key set"))?;

@@ -2,8 +2,8 @@
 
 use aws::rows::{DUE_SHARDS, due_shard};
 use aws::stores::DueRow;
-use aws::{Commit, Devices, Endpoints, Invitations, PushTokens};
 use aws::stores::Work;
+use aws::{Commit, Devices, Endpoints, Invitations, PushTokens};
 use domain::invitation::{Invitation, expire};
 use domain::refusal::Failure;
 use lambda::logging::Chain;

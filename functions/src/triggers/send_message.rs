@@ -47,8 +47,8 @@ async fn one(
     if event.event_type != EventType::UserInvited {
         return Ok(());
     }
-    let draw = run.moment.event_id();
-    let lease = match store.take(run.operation, event.event_id, HOLD, run.moment.now, draw).await? {
+    let take = || store.take(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
+    let lease = match attempts(store, take).await? {
         Taken::Yes(lease) => lease,
         Taken::Done => return Ok(()),
         Taken::Busy => return Err(Failure::unavailable("the lease", "another run is at this message")),

@@ -17,12 +17,7 @@ use crate::settings::App;
 ///
 /// # Errors
 /// `Unavailable`; whatever becomes of the code is told by the page.
-pub async fn handle(
-    store: &impl Invitations,
-    request: Request,
-    public_url: &str,
-    app: &App,
-) -> Result<Reply, Failure> {
+pub async fn handle(store: &impl Invitations, request: Request, public_url: &str, app: &App) -> Result<Reply, Failure> {
     let code = request.path("code").to_owned();
     if !is_code(&code) {
         return Ok(invitation_page::unknown());
@@ -62,7 +57,8 @@ async fn pressed(
     store.commit(Commit::of(&event).edit(invitation, &opened)).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
     let location = location.map_err(|_| Refusal::RouteNotFound)?;
-    let mut reply = Reply::page(StatusCode::SEE_OTHER, String::new()).with(HeaderName::from_static("cache-control"), "no-store");
+    let mut reply =
+        Reply::page(StatusCode::SEE_OTHER, String::new()).with(HeaderName::from_static("cache-control"), "no-store");
     reply.headers.push((HeaderName::from_static("location"), location));
     Ok(reply)
 }

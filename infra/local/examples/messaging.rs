@@ -28,10 +28,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Topics have no subscribers here.
     drop(messaging.topic_messages());
     writeln!(std::io::stdout(), "{base_url}")?;
-    axum::serve(
-        listener,
-        messaging.router().merge(messaging.outbox_router()),
-    )
-    .await?;
+    axum::serve(listener, messaging.router().merge(messaging.outbox_router())).await?;
     Ok(())
 }

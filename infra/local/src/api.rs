@@ -1,6 +1,7 @@
 //! Calls to our own API from within the process: as any client makes them, but without a socket.
 
 use axum::body::Bytes;
+use chrono::{DateTime, Utc};
 use http::{Method, Request, StatusCode};
 use serde_json::Value;
 
@@ -33,6 +34,12 @@ impl<'a> Api<'a> {
     #[must_use]
     pub fn with(self, credential: &'a str) -> Self {
         Self { credential: Some(credential), ..self }
+    }
+
+    /// The time, as the system has it.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.stack.now()
     }
 
     /// A call with a body.

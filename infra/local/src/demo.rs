@@ -149,20 +149,20 @@ struct Registered {
     credential: String,
 }
 
-/// Makes the workspace's people and phones.
+/// Makes so many of the workspace's people, at most [`PEOPLE`], and their phones.
 ///
 /// # Errors
 /// What the API answered that it should not have.
-pub async fn make(stack: &Stack, key: &str, clock: &DemoClock) -> Result<(), String> {
+pub async fn make(stack: &Stack, key: &str, clock: &DemoClock, people: usize) -> Result<(), String> {
     let admin = Api::of(stack).with(key);
-    let outcome = play(stack, admin, clock).await;
+    let outcome = play(stack, admin, clock, people.min(PEOPLE)).await;
     clock.set_back(0);
     outcome
 }
 
-async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock) -> Result<(), String> {
+async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -> Result<(), String> {
     clock.set_back(60 * 24);
-    let users = all(0..PEOPLE, async |number| {
+    let users = all(0..people, async |number| {
         let created = admin.post("/users", &person(number)).await;
         text(&created, "user_id").map(|user_id| (number, user_id))
     });
@@ -181,7 +181,7 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock) -> Result<(), St
     clock.set_back(58 * 24);
     let codes = codes(stack);
     // Phones of one person one after the other, as they come; people side by side.
-    let registered = all(0..PEOPLE, async |number| {
+    let registered = all(0..people, async |number| {
         let mut registered = Vec::new();
         for phone in phones(number) {
             registered.push(register(stack, phone, &codes).await?);

@@ -89,7 +89,7 @@ async fn fill(
 ) -> Result<(), String> {
     if arguments.demo && !workspace.demo {
         println!("Making {} people and their phones …", demo::PEOPLE);
-        demo::make(stack, &workspace.key, clock).await?;
+        demo::make(stack, &workspace.key, clock, demo::PEOPLE).await?;
         println!("There they are: {}/devices\n", workspace.url);
         workspace.demo = true;
         start_screen::keep(workspace, folder)?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use futures::StreamExt;
 use futures::stream;
 use http::{Method, StatusCode};
@@ -47,7 +48,10 @@ enum Outcome {
 pub async fn import(api: Api<'_>, path: &Path) -> Result<Imported, String> {
     let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = lines(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let outcomes = stream::iter(lines).map(|line| async move { (line.number, import_one(api, line.person).await) });
+    // To the millisecond, as the API tells times.
+    let started = api.now().duration_trunc(TimeDelta::milliseconds(1)).map_err(|error| error.to_string())?;
+    let outcomes =
+        stream::iter(lines).map(|line| async move { (line.number, import_one(api, line.person, started).await) });
     let mut imported = Imported::default();
     let mut outcomes = outcomes.buffered(AT_ONCE);
     while let Some((line, outcome)) = outcomes.next().await {
@@ -75,7 +79,11 @@ impl Imported {
 }
 
 /// The outcome, and whether an invitation was sent.
-async fn import_one(api: Api<'_>, person: Result<Value, String>) -> Result<(Outcome, Result<bool, String>), String> {
+async fn import_one(
+    api: Api<'_>,
+    person: Result<Value, String>,
+    started: DateTime<Utc>,
+) -> Result<(Outcome, Result<bool, String>), String> {
     let person = person?;
     // The same person has the same key: a line that failed half-way is taken up, not doubled.
     let key = format!("people-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, person.to_string().as_bytes()));
@@ -85,12 +93,11 @@ async fn import_one(api: Api<'_>, person: Result<Value, String>) -> Result<(Outc
     }
     let user_id = created.body["user_id"].as_str().filter(|_| created.status.is_success());
     let user_id = user_id.ok_or_else(|| created.complaint())?;
-    // The same call answers with the same user; one who has an invitation was made by an earlier one.
+    let created_at = created.body["created_at"].as_str().and_then(|time| time.parse::<DateTime<Utc>>().ok());
+    let outcome = if created_at.is_some_and(|time| time < started) { Outcome::There } else { Outcome::Made };
     let user = api.send(Method::GET, &format!("/users/{user_id}"), None, &Value::Null).await;
-    if user.body["invitation"].is_object() {
-        return Ok((Outcome::There, Ok(false)));
-    }
-    Ok((Outcome::Made, invite(api, user_id).await))
+    let invited = if user.body["invitation"].is_object() { Ok(false) } else { invite(api, user_id).await };
+    Ok((outcome, invited))
 }
 
 async fn invite(api: Api<'_>, user_id: &str) -> Result<bool, String> {

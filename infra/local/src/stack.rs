@@ -101,6 +101,7 @@ pub struct Stack {
     gateway: Arc<Gateway>,
     driver: Arc<Driver>,
     invoke: Invoke,
+    now: Now,
     data: Option<PathBuf>,
     tasks: Vec<AbortHandle>,
 }
@@ -147,10 +148,10 @@ impl Stack {
             kept: options.data.as_ref().map(|folder| folder.join("streams.json")),
         }));
         let routes = Routes::new(&template.functions).map_err(StackError)?;
-        let gateway = Arc::new(Gateway::new(routes, place, Arc::clone(&invoke), options.now));
+        let gateway = Arc::new(Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now)));
 
-        let data = options.data;
-        let mut stack = Self { url, template, database, messaging, gateway, driver, invoke, data, tasks };
+        let (now, data) = (options.now, options.data);
+        let mut stack = Self { url, template, database, messaging, gateway, driver, invoke, now, data, tasks };
         if let Some(listener) = listener {
             stack.serve(listener, options.shown);
         }
@@ -167,6 +168,12 @@ impl Stack {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.now)()
     }
 
     /// The template, as it was worked out.

@@ -86,10 +86,12 @@ impl Commit {
             Err(fault) => self.fault = self.fault.or(Some(fault)),
             Ok(difference) if difference.is_empty() => {}
             Ok(difference) => {
-                let grown = |(set, limit): &(&str, usize)| Some(((*set).to_owned(), difference.add.get(*set)?.len(), *limit));
+                let grown =
+                    |(set, limit): &(&str, usize)| Some(((*set).to_owned(), difference.add.get(*set)?.len(), *limit));
                 let grown: Vec<(String, usize, usize)> = R::SETS.iter().filter_map(grown).collect();
                 if grown.iter().any(|(_, added, limit)| added > limit) {
-                    self.fault = self.fault.or(Some(Failure::internal("committing", "more members than a set may have")));
+                    self.fault =
+                        self.fault.or(Some(Failure::internal("committing", "more members than a set may have")));
                     return self;
                 }
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
@@ -109,7 +111,8 @@ impl Commit {
         let parts = self.parts.len();
         self = self.edit(before, after);
         if self.parts.len() == parts {
-            let update = UpdateParts { difference: Difference::default(), version: before.version(), limits: Vec::new() };
+            let update =
+                UpdateParts { difference: Difference::default(), version: before.version(), limits: Vec::new() };
             self.parts.push(Part::Update { key: before.key().attributes(), update: Box::new(update) });
         }
         self
@@ -203,7 +206,8 @@ impl Part {
         Ok(match self {
             Part::Put { item: row, fresh } => {
                 let condition = fresh.then(|| ABSENT.to_owned());
-                let put = Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
+                let put =
+                    Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
                 item.put(put.build().map_err(broken)?).build()
             }
             Part::Update { key, update } => item.update(update.finish(names, key).map_err(broken)?).build(),

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use domain::refusal::Failure;
 
+use crate::rows::told;
+
 /// A row's attributes.
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -59,6 +61,10 @@ pub trait Row: Serialize + DeserializeOwned + Clone {
     /// itself refuses more.
     const SETS: &'static [(&'static str, usize)] = &[];
 
+    /// Fields that its key and its indexes tell, which are not stored once more. See
+    /// [`crate::rows::told`].
+    const TOLD: &'static [&'static str] = &[];
+
     /// Its key.
     fn key(&self) -> Key;
     /// Its version, by which a change is guarded.
@@ -88,6 +94,9 @@ pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Failure> {
             item.insert((*name).to_owned(), AttributeValue::Ss(members));
         }
     }
+    for name in R::TOLD {
+        item.remove(*name);
+    }
     item.extend(row.key().attributes());
     item.extend(row.indexes().into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value))));
     if let Some(seconds) = row.time_to_live() {
@@ -105,7 +114,11 @@ fn to_set(value: AttributeValue) -> Vec<String> {
 }
 
 /// The thing that a row holds.
-pub(crate) fn from_item<R: DeserializeOwned>(item: Item) -> Result<R, Failure> {
+pub(crate) fn from_item<R: DeserializeOwned>(mut item: Item) -> Result<R, Failure> {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+    for (name, value) in told(text("pk"), text("sk"), text("owner")) {
+        item.entry(name.to_owned()).or_insert(AttributeValue::S(value));
+    }
     serde_dynamo::from_item(item).map_err(|e| Failure::internal("reading a row", e))
 }
 

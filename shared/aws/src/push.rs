@@ -75,7 +75,8 @@ impl Pusher {
 
     async fn enable(&self, endpoint: &str, token: &str) -> Result<(), PushError> {
         let attributes = self.attributes(endpoint).await?;
-        let is = |name: &str, value: &str| attributes.get(name).is_some_and(|actual| actual.eq_ignore_ascii_case(value));
+        let is =
+            |name: &str, value: &str| attributes.get(name).is_some_and(|actual| actual.eq_ignore_ascii_case(value));
         // SNS gives Apple's tokens back in lower case, so capitals do not tell tokens apart here.
         if is("Token", token) && is("Enabled", "true") {
             return Ok(());

@@ -183,7 +183,9 @@ impl Outcome {
         match service.meta().code() {
             Some(code) if THROTTLES.contains(&code) => Self::Throttled,
             Some("TransactionConflictException") => Self::LostRace,
-            Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") | None => Self::Unknown,
+            Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") | None => {
+                Self::Unknown
+            }
             Some(_) => Self::Refused,
         }
     }

@@ -156,11 +156,7 @@ impl Caller {
     /// # Errors
     /// `PermissionMissing`.
     pub fn require(&self, permission: Permission) -> Result<(), Refusal> {
-        if self.permissions.contains(&permission) {
-            Ok(())
-        } else {
-            Err(Refusal::PermissionMissing(permission))
-        }
+        if self.permissions.contains(&permission) { Ok(()) } else { Err(Refusal::PermissionMissing(permission)) }
     }
 }
 

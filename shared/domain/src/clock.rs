@@ -33,9 +33,7 @@ impl Time {
     /// Reads any RFC 3339 date-time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text)
-            .ok()
-            .map(|time| Self::from(time.with_timezone(&Utc)))
+        DateTime::parse_from_rfc3339(text).ok().map(|time| Self::from(time.with_timezone(&Utc)))
     }
 
     /// The day, `YYYY-MM-DD`.

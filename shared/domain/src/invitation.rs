@@ -181,12 +181,7 @@ pub struct Invited {
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
-pub fn invite(
-    user: &User,
-    previous: Option<&Invitation>,
-    new: NewInvitation,
-    act: &Act,
-) -> Result<Invited, Refusal> {
+pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, act: &Act) -> Result<Invited, Refusal> {
     user.require_usable()?;
     match new.channel {
         Channel::Email if user.email.is_none() => return Err(Refusal::EmailMissing),

@@ -52,9 +52,16 @@ impl Application {
         let nickname = fields.text("nickname", NICKNAME);
         fields.finish().map_err(Refusal::Invalid)?;
         match (code, device_identifier, platform, model_name, os_version) {
-            (Some(code), Some(device_identifier), Some(platform), Some(model_name), Some(os_version)) => {
-                Ok(Self { code, device_identifier, platform, model_name, os_version, app_version, push_token, nickname })
-            }
+            (Some(code), Some(device_identifier), Some(platform), Some(model_name), Some(os_version)) => Ok(Self {
+                code,
+                device_identifier,
+                platform,
+                model_name,
+                os_version,
+                app_version,
+                push_token,
+                nickname,
+            }),
             _ => Err(Refusal::Invalid(Vec::new())),
         }
     }
@@ -282,10 +289,10 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
         user,
         invitation: invitation_used(found, act),
         token: application.token().map(str::to_owned),
-        replaced: found.claimed.as_ref().map(|old| Edited {
-            before: Some(old.clone()),
-            after: Device { replaced: true, ..old.clone() },
-        }),
+        replaced: found
+            .claimed
+            .as_ref()
+            .map(|old| Edited { before: Some(old.clone()), after: Device { replaced: true, ..old.clone() } }),
         event: Some(event),
     }
 }

@@ -1,12 +1,14 @@
 //! Rules for text that comes from outside.
 
-/// What a text may be: its length in characters, and which characters.
+/// What a text may be: its length, and which characters.
 #[derive(Clone, Copy, Debug)]
 pub struct TextRule {
     /// The fewest characters.
     pub min: usize,
-    /// The most characters.
+    /// The most characters, or bytes.
     pub max: usize,
+    /// True if `max` counts the bytes of UTF-8, where what counts is the room that a text takes.
+    pub in_bytes: bool,
     /// The form it must have.
     pub form: Form,
 }
@@ -32,7 +34,13 @@ impl TextRule {
     /// A rule of a form and a length.
     #[must_use]
     pub const fn new(form: Form, min: usize, max: usize) -> Self {
-        Self { min, max, form }
+        Self { min, max, in_bytes: false, form }
+    }
+
+    /// A rule of a form and a length, the most of which counts bytes.
+    #[must_use]
+    pub const fn in_bytes(form: Form, min: usize, max: usize) -> Self {
+        Self { min, max, in_bytes: true, form }
     }
 
     /// The text in the form in which it is kept (outer spaces gone, a mobile number without
@@ -52,8 +60,9 @@ impl TextRule {
         if length < self.min {
             return Err(("too_short", format!("must have at least {} characters", self.min)));
         }
+        let (length, unit) = if self.in_bytes { (text.len(), "bytes of UTF-8") } else { (length, "characters") };
         if length > self.max {
-            return Err(("too_long", format!("must have at most {} characters", self.max)));
+            return Err(("too_long", format!("must have at most {} {unit}", self.max)));
         }
         match self.form.fault(&text) {
             Some(detail) => Err(("invalid_format", detail.to_owned())),
@@ -113,9 +122,7 @@ fn is_email(text: &str) -> bool {
 
 fn is_mobile(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.chars().all(|c| c.is_ascii_digit())
+        (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit())
     })
 }
 

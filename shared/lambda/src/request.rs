@@ -105,12 +105,7 @@ impl Request {
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn path_id<T>(
-        &self,
-        name: &str,
-        kind: &'static str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, Refusal> {
+    pub fn path_id<T>(&self, name: &str, kind: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Refusal> {
         parse(self.path(name)).ok_or(Refusal::NotFound(kind))
     }
 

@@ -137,7 +137,10 @@ impl Audit {
             let admins = members.iter().filter(|member| member.workspace_id == id && member.role.as_str() == "admin");
             let admins = admins.count();
             let counted = workspace.admin_count;
-            self.hold(usize::try_from(counted) == Ok(admins), format!("{counted} admins are counted, {admins} are there"));
+            self.hold(
+                usize::try_from(counted) == Ok(admins),
+                format!("{counted} admins are counted, {admins} are there"),
+            );
         }
     }
 
@@ -158,7 +161,10 @@ impl Audit {
             let added = self.count(EventType::MemberAdded, |event| event.member_id == Some(id));
             let removed = self.count(EventType::MemberRemoved, |event| event.member_id == Some(id));
             let there = members.iter().filter(|member| member.member_id == id).count();
-            self.hold(added == 1 && removed + there == 1, format!("a member: {added} added, {removed} removed, {there} there"));
+            self.hold(
+                added == 1 && removed + there == 1,
+                format!("a member: {added} added, {removed} removed, {there} there"),
+            );
         }
         let added = self.count(EventType::MemberAdded, |_| true);
         self.hold(members.len() <= added, "a member is there that nobody added");
@@ -190,7 +196,10 @@ impl Audit {
 
     fn invitations(&mut self) {
         let invited = self.count(EventType::UserInvited, |_| true);
-        self.hold(invited == self.invitations.len(), format!("{invited} user.invited, {} invitations", self.invitations.len()));
+        self.hold(
+            invited == self.invitations.len(),
+            format!("{invited} user.invited, {} invitations", self.invitations.len()),
+        );
         let codes: BTreeSet<Hash> = self.invitations.iter().map(|invitation| invitation.code_hash.clone()).collect();
         let foreign = self.mailed_codes.iter().filter(|code| !codes.contains(&Hash::of(code))).count();
         self.hold(foreign == 0, format!("{foreign} e-mails are of invitations that were never made"));
@@ -206,7 +215,8 @@ impl Audit {
     fn invitation(&mut self, invitation: &Invitation) {
         let id = invitation.invitation_id;
         let about = |event: &Event| event.invitation_id == Some(id);
-        let is = |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
+        let is =
+            |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
         let kept = self.secrets.contains_key(&aws::rows::invitation_secret(id));
@@ -341,7 +351,10 @@ impl Audit {
                 let (is, should) = (row[*name].as_str(), indexes.get(*name).map(String::as_str));
                 // The users' own rows have a day of login that their index does not ask for.
                 let free = *name == "login_day" && key.starts_with("USER#");
-                self.hold(free || *name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
+                self.hold(
+                    free || *name == "created_at" || is == should,
+                    format!("{key}: {name} is {is:?}, not {should:?}"),
+                );
             }
         }
     }
@@ -355,9 +368,9 @@ impl Audit {
                 EventType::DeviceBlocked | EventType::DeviceUnblocked | EventType::DeviceDeleted => "notify-device",
                 _ => continue,
             };
-            let done = leases.iter().any(|lease| {
-                lease.consumer == consumer && lease.event_id == event.event_id && lease.done_at.is_some()
-            });
+            let done = leases
+                .iter()
+                .any(|lease| lease.consumer == consumer && lease.event_id == event.event_id && lease.done_at.is_some());
             self.hold(done, format!("{consumer} has not done a {}", event.event_type));
         }
         let events: BTreeSet<_> = self.events.iter().map(|event| event.event_id).collect();
@@ -375,8 +388,18 @@ impl Audit {
 
 /// The attributes of the indexes.
 const INDEXES: &[&str] = &[
-    "list", "created_at", "blocked_at", "deleted_at", "pending_since", "login_day", "owner", "due_shard", "due_at",
-    "of_device", "of_user", "of_type",
+    "list",
+    "created_at",
+    "blocked_at",
+    "deleted_at",
+    "pending_since",
+    "login_day",
+    "owner",
+    "due_shard",
+    "due_at",
+    "of_device",
+    "of_user",
+    "of_type",
 ];
 
 #[derive(Default)]
@@ -398,7 +421,8 @@ impl Expected {
 /// True if the changes, in whatever order, lead from one value to another: each begins where
 /// another ended. Those of one moment have no order of their own.
 fn follows(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
-    let mut begins: Vec<String> = changes.iter().map(|(before, _)| before.to_string()).chain([last.to_string()]).collect();
+    let mut begins: Vec<String> =
+        changes.iter().map(|(before, _)| before.to_string()).chain([last.to_string()]).collect();
     let mut ends: Vec<String> = changes.iter().map(|(_, after)| after.to_string()).chain([first.to_string()]).collect();
     begins.sort();
     ends.sort();
@@ -419,5 +443,7 @@ fn code(text: &str) -> String {
 
 fn read_all<R: DeserializeOwned>(rows: &BTreeMap<String, Value>, is: impl Fn(&str, &str) -> bool) -> Vec<R> {
     let wanted = rows.iter().filter(|(key, _)| key.split_once(" | ").is_some_and(|(pk, sk)| is(pk, sk)));
-    wanted.map(|(key, row)| serde_json::from_value(row.clone()).unwrap_or_else(|e| panic!("{key}: {e}"))).collect()
+    wanted
+        .map(|(key, row)| serde_json::from_value(rows::whole(row.clone())).unwrap_or_else(|e| panic!("{key}: {e}")))
+        .collect()
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Duration, Utc};
 use http::{HeaderMap, Method, Request, StatusCode};
-use local::queue::Retry;
 use local::operations::Adjust;
+use local::queue::Retry;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
 

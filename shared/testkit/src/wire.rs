@@ -49,7 +49,8 @@ impl Meter {
     pub fn adjust(&self) -> Adjust {
         let meter = self.clone();
         Arc::new(move |operation, mut connection| {
-            let wire = Wire { inner: connection.http, change: ask_for_capacity, meter: meter.clone(), of: operation.into() };
+            let wire =
+                Wire { inner: connection.http, change: ask_for_capacity, meter: meter.clone(), of: operation.into() };
             connection.http = SharedHttpClient::new(wire);
             connection
         })

@@ -14,19 +14,11 @@ pub(super) struct Fault {
 
 impl Fault {
     fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code,
-            message: message.into(),
-        }
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
     }
 
     fn missing(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            code,
-            message: message.into(),
-        }
+        Self { status: StatusCode::NOT_FOUND, code, message: message.into() }
     }
 
     /// A code of SNS whose status is 400.
@@ -36,10 +28,7 @@ impl Fault {
 
     /// SNS's `InvalidParameter`.
     pub(super) fn invalid_parameter(what: impl AsRef<str>) -> Self {
-        Self::sns(
-            "InvalidParameter",
-            format!("Invalid parameter: {}", what.as_ref()),
-        )
+        Self::sns("InvalidParameter", format!("Invalid parameter: {}", what.as_ref()))
     }
 
     /// SNS's `NotFound`: `what` does not exist.
@@ -87,9 +76,6 @@ impl Fault {
 
     /// A path or method that no operation has.
     pub(super) fn unknown_operation() -> Self {
-        Self::missing(
-            "UnknownOperationException",
-            "This endpoint does not have that operation.",
-        )
+        Self::missing("UnknownOperationException", "This endpoint does not have that operation.")
     }
 }

@@ -15,10 +15,7 @@ const SUBJECT: &str = "Amazon SES Email Event Notification";
 const SIMULATOR: &str = "@simulator.amazonses.com";
 /// The EICAR test file, which every scanner takes for a virus; in two parts, so that none takes
 /// this source for one.
-const VIRUS: [&str; 2] = [
-    r"X5O!P%@AP[4\PZX54(P^)7CC)7}$",
-    "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*",
-];
+const VIRUS: [&str; 2] = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"];
 
 /// The kinds of events that an event destination may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,12 +60,7 @@ impl EventDestination {
     pub fn to_topic(arn: &str) -> Self {
         Self {
             topic_arn: arn.to_owned(),
-            event_types: vec![
-                EventType::Delivery,
-                EventType::Bounce,
-                EventType::Complaint,
-                EventType::Reject,
-            ],
+            event_types: vec![EventType::Delivery, EventType::Bounce, EventType::Complaint, EventType::Reject],
         }
     }
 }
@@ -97,21 +89,12 @@ fn fate(recipient: &str) -> Fate {
 /// Whether SES would refuse to deliver it.
 pub(super) fn is_rejected(mail: &Mail) -> bool {
     let virus = VIRUS.concat();
-    let holds = |content: &[u8]| {
-        content
-            .windows(virus.len())
-            .any(|window| window == virus.as_bytes())
-    };
+    let holds = |content: &[u8]| content.windows(virus.len()).any(|window| window == virus.as_bytes());
     mail.files.iter().any(|file| holds(&file.content))
 }
 
 /// Publishes what the configuration set asks for, in the order in which it would happen.
-pub(super) fn report(
-    messaging: &Messaging,
-    destination: &EventDestination,
-    mail: &Mail,
-    message_id: &str,
-) {
+pub(super) fn report(messaging: &Messaging, destination: &EventDestination, mail: &Mail, message_id: &str) {
     let about = about(messaging, mail, message_id);
     for (kind, details) in events(messaging, mail) {
         if !destination.event_types.contains(&kind) {
@@ -146,18 +129,12 @@ fn events(messaging: &Messaging, mail: &Mail) -> Vec<(EventType, Value)> {
         events.push((EventType::Delivery, delivery(&time, &delivered)));
     }
     if !bounced.is_empty() {
-        events.push((
-            EventType::Bounce,
-            bounce(&time, "General", "smtp; 550 5.1.1 user unknown", &bounced),
-        ));
+        events.push((EventType::Bounce, bounce(&time, "General", "smtp; 550 5.1.1 user unknown", &bounced)));
     }
     if !suppressed.is_empty() {
         let why = "Amazon SES has suppressed sending to this address because it has a recent \
                    history of bouncing as an invalid address.";
-        events.push((
-            EventType::Bounce,
-            bounce(&time, "Suppressed", why, &suppressed),
-        ));
+        events.push((EventType::Bounce, bounce(&time, "Suppressed", why, &suppressed)));
     }
     if !complained.is_empty() {
         events.push((EventType::Complaint, complaint(&time, &complained)));
@@ -195,9 +172,7 @@ fn bounce(time: &str, sub_type: &str, diagnostic: &str, recipients: &[String]) -
 }
 
 fn complaint(time: &str, recipients: &[String]) -> Value {
-    let recipients = recipients
-        .iter()
-        .map(|address| json!({"emailAddress": address}));
+    let recipients = recipients.iter().map(|address| json!({"emailAddress": address}));
     json!({
         "complainedRecipients": recipients.collect::<Vec<_>>(),
         "timestamp": time,
@@ -211,12 +186,8 @@ fn complaint(time: &str, recipients: &[String]) -> Value {
 fn about(messaging: &Messaging, mail: &Mail, message_id: &str) -> Value {
     let identity = format!("identity/{}", bare(&mail.from));
     let to = mail.to.join(", ");
-    let headers = [
-        ("From", &mail.from),
-        ("To", &to),
-        ("Subject", &mail.subject),
-    ]
-    .map(|(name, value)| json!({"name": name, "value": value}));
+    let headers = [("From", &mail.from), ("To", &to), ("Subject", &mail.subject)]
+        .map(|(name, value)| json!({"name": name, "value": value}));
     json!({
         "timestamp": aws_time(messaging.now()),
         "source": mail.from,
@@ -239,18 +210,12 @@ fn about(messaging: &Messaging, mail: &Mail, message_id: &str) -> Value {
 /// SES's own tags, then the sender's; each has a list of values.
 fn tags(mail: &Mail) -> Map<String, Value> {
     let own = [
-        (
-            "ses:configuration-set",
-            mail.configuration_set.as_deref().unwrap_or_default(),
-        ),
+        ("ses:configuration-set", mail.configuration_set.as_deref().unwrap_or_default()),
         ("ses:source-ip", "127.0.0.1"),
         ("ses:from-domain", domain(bare(&mail.from))),
         ("ses:caller-identity", "local"),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), json!([value])));
-    let of_sender = mail
-        .tags
-        .iter()
-        .map(|tag| (tag.name.clone(), json!([tag.value])));
+    let of_sender = mail.tags.iter().map(|tag| (tag.name.clone(), json!([tag.value])));
     own.into_iter().chain(of_sender).collect()
 }

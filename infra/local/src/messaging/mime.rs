@@ -68,8 +68,7 @@ impl Email {
         let content = decode_body(header(headers, "content-transfer-encoding"), body);
         let disposition = header(headers, "content-disposition").unwrap_or_default();
         let name = parameter(disposition, "filename").or_else(|| parameter(content_type, "name"));
-        let content_id =
-            header(headers, "content-id").map(|id| id.trim_matches(['<', '>']).to_owned());
+        let content_id = header(headers, "content-id").map(|id| id.trim_matches(['<', '>']).to_owned());
         let is_file = name.is_some() || main_value(disposition) == "attachment";
         let as_text = || String::from_utf8_lossy(&content).into_owned();
         match kind.as_str() {
@@ -90,10 +89,7 @@ fn split(raw: &[u8]) -> (Vec<(String, String)>, &[u8]) {
     let mut headers: Vec<(String, String)> = Vec::new();
     let mut rest = raw;
     while !rest.is_empty() {
-        let end = rest
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .map_or(rest.len(), |at| at + 1);
+        let end = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |at| at + 1);
         let (line, after) = rest.split_at(end);
         rest = after;
         let line = String::from_utf8_lossy(line);
@@ -161,11 +157,7 @@ fn decode_body(encoding: Option<&str>, body: &[u8]) -> Vec<u8> {
 }
 
 fn decode_base64(body: &[u8]) -> Option<Vec<u8>> {
-    let dense: Vec<u8> = body
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let dense: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     LENIENT.decode(dense).ok()
 }
 
@@ -220,12 +212,7 @@ fn decode_words(value: &str) -> String {
 /// The word at the beginning, decoded, and its length.
 fn encoded_word(value: &str) -> Option<(String, usize)> {
     let mut fields = value.strip_prefix("=?")?.splitn(4, '?');
-    let (charset, encoding, text, rest) = (
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-    );
+    let (charset, encoding, text, rest) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     rest.strip_prefix('=')?;
     let bytes = match encoding {
         "B" | "b" => decode_base64(text.as_bytes())?,
@@ -279,10 +266,7 @@ mod tests {
         let email = Email::parse(MIXED.as_bytes());
         assert_eq!(email.header("subject").as_deref(), Some("é 2"));
         assert_eq!(email.addresses("from"), ["Jö <jo@example.com>"]);
-        assert_eq!(
-            email.addresses("to"),
-            ["\"Lovelace, Ada\" <ada@example.com>", "bob@example.com"]
-        );
+        assert_eq!(email.addresses("to"), ["\"Lovelace, Ada\" <ada@example.com>", "bob@example.com"]);
         assert_eq!(email.text.as_deref(), Some("hé here\r\n"));
         assert_eq!(email.html.as_deref(), Some("<p>hi</p>\r\n"));
         let file = File {

@@ -97,18 +97,14 @@ impl State {
     /// Adds what the configuration says; it wins over what a snapshot remembered.
     fn seed(&mut self, config: &MessagingConfig) {
         let senders = config.verified_senders.iter();
-        self.identities
-            .extend(senders.map(|sender| (sender.to_lowercase(), true)));
+        self.identities.extend(senders.map(|sender| (sender.to_lowercase(), true)));
         self.topics.extend(config.topics.iter().cloned());
-        self.configuration_sets
-            .extend(config.configuration_sets.clone());
-        self.applications
-            .extend(config.platform_applications.clone());
+        self.configuration_sets.extend(config.configuration_sets.clone());
+        self.applications.extend(config.platform_applications.clone());
         let of_sets = config.configuration_sets.values().flatten();
         self.topics.extend(of_sets.map(|set| set.topic_arn.clone()));
         let of_applications = config.platform_applications.values();
-        self.topics
-            .extend(of_applications.flat_map(ApplicationEvents::topics));
+        self.topics.extend(of_applications.flat_map(ApplicationEvents::topics));
     }
 }
 
@@ -122,10 +118,7 @@ struct Feed {
 impl Feed {
     fn new() -> Self {
         let (sender, receiver) = unbounded_channel();
-        Self {
-            sender,
-            untaken: Some(receiver),
-        }
+        Self { sender, untaken: Some(receiver) }
     }
 }
 
@@ -152,10 +145,7 @@ impl Messaging {
     ///
     /// # Errors
     /// When the snapshot is not one that [`Self::to_json`] made.
-    pub fn from_json(
-        config: MessagingConfig,
-        snapshot: serde_json::Value,
-    ) -> serde_json::Result<Self> {
+    pub fn from_json(config: MessagingConfig, snapshot: serde_json::Value) -> serde_json::Result<Self> {
         serde_json::from_value(snapshot).map(|state| Self::with_state(config, state))
     }
 
@@ -169,13 +159,7 @@ impl Messaging {
 
     fn with_state(config: MessagingConfig, mut state: State) -> Self {
         state.seed(&config);
-        Self {
-            inner: Arc::new(Inner {
-                config,
-                state: Mutex::new(state),
-                feed: Mutex::new(Feed::new()),
-            }),
-        }
+        Self { inner: Arc::new(Inner { config, state: Mutex::new(state), feed: Mutex::new(Feed::new()) }) }
     }
 
     /// Both protocols, as the AWS SDKs call them.
@@ -184,14 +168,8 @@ impl Messaging {
             .route("/", post(sns::serve))
             .route("/v2/email/outbound-emails", post(ses::send_email))
             .route("/v2/email/identities", post(ses::create_email_identity))
-            .route(
-                "/v2/email/identities/{identity}",
-                get(ses::get_email_identity),
-            )
-            .route(
-                "/v2/email/configuration-sets",
-                post(ses::create_configuration_set),
-            )
+            .route("/v2/email/identities/{identity}", get(ses::get_email_identity))
+            .route("/v2/email/configuration-sets", post(ses::create_configuration_set))
             .fallback(ses::unknown_operation)
             .method_not_allowed_fallback(ses::unknown_operation)
             .layer(DefaultBodyLimit::max(REQUEST_LIMIT))
@@ -200,9 +178,7 @@ impl Messaging {
 
     /// `GET /_local/outbox`: a page for people and, by `Accept: application/json`, `{items: […]}`.
     pub fn outbox_router(&self) -> Router {
-        Router::new()
-            .route("/_local/outbox", get(outbox::serve))
-            .with_state(self.clone())
+        Router::new().route("/_local/outbox", get(outbox::serve)).with_state(self.clone())
     }
 
     /// What was sent, newest first.
@@ -250,9 +226,7 @@ impl Messaging {
     }
 
     fn arn(&self, service: &str, resource: &str) -> String {
-        let MessagingConfig {
-            region, account, ..
-        } = self.config();
+        let MessagingConfig { region, account, .. } = self.config();
         format!("arn:aws:{service}:{region}:{account}:{resource}")
     }
 

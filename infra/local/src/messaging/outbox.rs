@@ -141,28 +141,17 @@ impl Outbox {
 pub(super) async fn serve(State(messaging): State<Messaging>, headers: HeaderMap) -> Response {
     let state = messaging.state();
     let version = state.outbox.version();
-    let common = [
-        (CACHE_CONTROL, "no-store".to_owned()),
-        (ETAG, version.clone()),
-    ];
+    let common = [(CACHE_CONTROL, "no-store".to_owned()), (ETAG, version.clone())];
     if wants_json(&headers) {
         let items: Vec<_> = state.outbox.items().collect();
         let body = json!({ "items": items }).to_string();
         return (common, [(CONTENT_TYPE, "application/json")], body).into_response();
     }
     let nonce = new_id();
-    let page = page::render(
-        state.outbox.items(),
-        &messaging.config().base_url,
-        &version,
-        &nonce,
-    );
+    let page = page::render(state.outbox.items(), &messaging.config().base_url, &version, &nonce);
     let own = [
         (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
-        (
-            CONTENT_SECURITY_POLICY,
-            page::content_security_policy(&nonce),
-        ),
+        (CONTENT_SECURITY_POLICY, page::content_security_policy(&nonce)),
     ];
     (common, own, page.into_string()).into_response()
 }

@@ -54,11 +54,7 @@ pub(super) fn render<'a>(
 
 fn summary(count: usize) -> String {
     let things = if count == 1 { "message" } else { "messages" };
-    let shown = if count > SHOWN {
-        format!(", the newest {SHOWN} of them here")
-    } else {
-        String::new()
-    };
+    let shown = if count > SHOWN { format!(", the newest {SHOWN} of them here") } else { String::new() };
     format!("{count} {things}, newest first{shown}. Nothing left this machine.")
 }
 
@@ -105,13 +101,7 @@ fn channel(channel: Channel) -> &'static str {
 
 /// An e-mail's subject, else the beginning of the text.
 fn title(item: &OutboxItem) -> String {
-    let of_text = || {
-        item.text
-            .iter()
-            .flat_map(|text| text.chars())
-            .take(80)
-            .collect()
-    };
+    let of_text = || item.text.iter().flat_map(|text| text.chars()).take(80).collect();
     item.subject.clone().unwrap_or_else(of_text)
 }
 
@@ -120,10 +110,7 @@ fn time(at: DateTime<Utc>) -> Markup {
 }
 
 fn attachment(file: &Attachment) -> Markup {
-    let inline = file
-        .content_id
-        .as_ref()
-        .map(|id| format!(", shown as cid:{id}"));
+    let inline = file.content_id.as_ref().map(|id| format!(", shown as cid:{id}"));
     html! {
         li {
             @if is_picture(file) { img alt="" src=(data_url(file)); }
@@ -179,10 +166,7 @@ fn with_pictures(source: &str, files: &[Attachment]) -> String {
         let (before, from_here) = rest.split_at(start);
         let id = content_id(&from_here["cid:".len()..]);
         shown.push_str(before);
-        match files
-            .iter()
-            .find(|file| file.content_id.as_deref() == Some(id))
-        {
+        match files.iter().find(|file| file.content_id.as_deref() == Some(id)) {
             Some(file) => shown.push_str(&attribute(&data_url(file))),
             None => shown.push_str(&from_here[.."cid:".len() + id.len()]),
         }
@@ -193,9 +177,7 @@ fn with_pictures(source: &str, files: &[Attachment]) -> String {
 
 /// A content id ends where an attribute or a `url(…)` does.
 fn content_id(rest: &str) -> &str {
-    let ends = |character: char| {
-        character.is_whitespace() || matches!(character, '"' | '\'' | '>' | '<' | ')')
-    };
+    let ends = |character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '>' | '<' | ')');
     rest.split(ends).next().unwrap_or_default()
 }
 
@@ -281,11 +263,7 @@ mod tests {
     fn nothing_that_was_sent_becomes_markup_of_the_page() {
         let files = [file("a", "image/png\"><script>type()</script>")];
         let page = page(&item("</iframe><script>html()</script>", &files));
-        assert_eq!(
-            page.matches("<script").count(),
-            1,
-            "only the page's own: {page}"
-        );
+        assert_eq!(page.matches("<script").count(), 1, "only the page's own: {page}");
         assert_eq!(page.matches("<iframe").count(), 1);
         assert_eq!(page.matches("</iframe>").count(), 1);
         assert!(page.contains("href=\"https://x.example/&quot;onclick=&quot;a()\""));
@@ -308,8 +286,7 @@ mod tests {
     #[test]
     fn pictures_take_the_place_of_their_content_ids() {
         let files = [file("qr", "image/png"), file("qr2", "image/gif")];
-        let source =
-            "<img src=\"cid:qr2\"><img src='cid:qr'><i style=\"background:url(cid:qr)\">cid:other";
+        let source = "<img src=\"cid:qr2\"><img src='cid:qr'><i style=\"background:url(cid:qr)\">cid:other";
         assert_eq!(
             with_pictures(source, &files),
             "<img src=\"data:image/gif;base64,AA==\"><img src='data:image/png;base64,AA=='>\
@@ -321,10 +298,7 @@ mod tests {
     fn a_content_type_cannot_leave_its_attribute() {
         let files = [file("a", "x\"' onload='y")];
         let shown = with_pictures("<img src=\"cid:a\">", &files);
-        assert_eq!(
-            shown,
-            "<img src=\"data:x&quot;&#39; onload=&#39;y;base64,AA==\">"
-        );
+        assert_eq!(shown, "<img src=\"data:x&quot;&#39; onload=&#39;y;base64,AA==\">");
     }
 
     #[test]

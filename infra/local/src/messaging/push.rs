@@ -47,16 +47,11 @@ impl ApplicationEvents {
     /// Both events to one topic.
     #[must_use]
     pub fn to_topic(arn: &str) -> Self {
-        Self {
-            endpoint_updated: Some(arn.to_owned()),
-            delivery_failure: Some(arn.to_owned()),
-        }
+        Self { endpoint_updated: Some(arn.to_owned()), delivery_failure: Some(arn.to_owned()) }
     }
 
     pub(super) fn topics(&self) -> impl Iterator<Item = String> + use<> {
-        [self.endpoint_updated.clone(), self.delivery_failure.clone()]
-            .into_iter()
-            .flatten()
+        [self.endpoint_updated.clone(), self.delivery_failure.clone()].into_iter().flatten()
     }
 }
 
@@ -80,25 +75,18 @@ pub(super) fn create_application(messaging: &Messaging, form: &Form) -> Outcome 
     let platform = form.required("Platform")?;
     check_name(name)?;
     if !PLATFORMS.contains(&platform) {
-        return Err(Fault::invalid_parameter(format!(
-            "Platform Reason: {platform} is not supported"
-        )));
+        return Err(Fault::invalid_parameter(format!("Platform Reason: {platform} is not supported")));
     }
     let mut attributes = form.map("Attributes");
-    if attributes
-        .get("PlatformCredential")
-        .is_none_or(String::is_empty)
-    {
-        return Err(Fault::invalid_parameter(
-            "Attributes Reason: PlatformCredential is not provided",
-        ));
+    if attributes.get("PlatformCredential").is_none_or(String::is_empty) {
+        return Err(Fault::invalid_parameter("Attributes Reason: PlatformCredential is not provided"));
     }
     let arn = messaging.arn("sns", &format!("app/{platform}/{name}"));
     let mut state = messaging.state();
     let mut topic = |event| match attributes.remove(event) {
-        Some(topic) if !state.topics.contains(&topic) => Err(invalid_attribute(&format!(
-            "{event} is not an existing topic"
-        ))),
+        Some(topic) if !state.topics.contains(&topic) => {
+            Err(invalid_attribute(&format!("{event} is not an existing topic")))
+        }
         topic => Ok(topic),
     };
     let events = ApplicationEvents {
@@ -140,9 +128,7 @@ impl Changes {
                 "Enabled" => changes.enabled = Some(boolean(&value)?),
                 "CustomUserData" => changes.custom_user_data = Some(value),
                 _ => {
-                    return Err(invalid_attribute(&format!(
-                        "Invalid attribute name: {name}"
-                    )));
+                    return Err(invalid_attribute(&format!("Invalid attribute name: {name}")));
                 }
             }
         }
@@ -159,9 +145,7 @@ fn boolean(value: &str) -> Result<bool, Fault> {
     match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(invalid_attribute(
-            "Invalid value for attribute: Enabled: must be true or false",
-        )),
+        _ => Err(invalid_attribute("Invalid value for attribute: Enabled: must be true or false")),
     }
 }
 
@@ -209,11 +193,7 @@ pub(super) fn create_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
         custom_user_data: custom_user_data.filter(|data| !data.is_empty()),
     };
     if let Some((arn, existing)) = holder(&state.endpoints, application, &endpoint.token) {
-        return if *existing == endpoint {
-            Ok(Some(text("EndpointArn", arn)))
-        } else {
-            Err(token_taken(arn))
-        };
+        return if *existing == endpoint { Ok(Some(text("EndpointArn", arn))) } else { Err(token_taken(arn)) };
     }
     let arn = endpoint_arn(&state.endpoints, &endpoint);
     state.endpoints.insert(arn.clone(), endpoint);
@@ -226,9 +206,7 @@ fn holder<'a>(
     application: &str,
     token: &str,
 ) -> Option<(&'a String, &'a Endpoint)> {
-    endpoints
-        .iter()
-        .find(|(_, endpoint)| endpoint.application == application && endpoint.token == token)
+    endpoints.iter().find(|(_, endpoint)| endpoint.application == application && endpoint.token == token)
 }
 
 /// Clients read the ARN out of this sentence, so not a letter of it may change.
@@ -244,10 +222,7 @@ fn token_taken(arn: &str) -> Fault {
 fn endpoint_arn(endpoints: &BTreeMap<String, Endpoint>, endpoint: &Endpoint) -> String {
     let prefix = endpoint.application.replacen(":app/", ":endpoint/", 1);
     let name = format!("{}/{}", endpoint.application, endpoint.token);
-    let arn = format!(
-        "{prefix}/{}",
-        Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes())
-    );
+    let arn = format!("{prefix}/{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()));
     if endpoints.contains_key(&arn) {
         // That endpoint was given another token since.
         format!("{prefix}/{}", crate::random_id())
@@ -263,15 +238,9 @@ pub(super) fn get_attributes(messaging: &Messaging, form: &Form) -> Outcome {
     let endpoint = state.endpoints.get(arn).ok_or_else(no_endpoint)?;
     let enabled = if endpoint.enabled { "true" } else { "false" };
     let mut attributes = vec![("Enabled", enabled), ("Token", &endpoint.token)];
-    attributes.extend(
-        endpoint
-            .custom_user_data
-            .as_deref()
-            .map(|data| ("CustomUserData", data)),
-    );
-    let entries = attributes
-        .into_iter()
-        .map(|(name, value)| element("entry", &(text("key", name) + &text("value", value))));
+    attributes.extend(endpoint.custom_user_data.as_deref().map(|data| ("CustomUserData", data)));
+    let entries =
+        attributes.into_iter().map(|(name, value)| element("entry", &(text("key", name) + &text("value", value))));
     Ok(Some(element("Attributes", &entries.collect::<String>())))
 }
 
@@ -329,11 +298,7 @@ pub(super) fn delete_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
 }
 
 /// A push to one endpoint. Whether it arrives is found out later and told by events.
-pub(super) fn publish(
-    messaging: &Messaging,
-    arn: &str,
-    message: &Message<'_>,
-) -> Result<String, Fault> {
+pub(super) fn publish(messaging: &Messaging, arn: &str, message: &Message<'_>) -> Result<String, Fault> {
     let id = new_id();
     let failed_application = {
         let mut state = messaging.state();
@@ -368,16 +333,12 @@ fn payload(platform: &str, message: &Message<'_>) -> Result<String, Fault> {
         return Ok(message.body.to_owned());
     }
     let invalid = |reason: &str| {
-        Fault::invalid_parameter(format!(
-            "Message Reason: Invalid notification for protocol {platform}: {reason}"
-        ))
+        Fault::invalid_parameter(format!("Message Reason: Invalid notification for protocol {platform}: {reason}"))
     };
     let mut entries = message.structure()?;
     let Some(payload) = entries.remove(platform) else {
         return entries.remove("default").ok_or_else(|| {
-            Fault::invalid_parameter(format!(
-                "JSON must contain an entry for 'default' or '{platform}'."
-            ))
+            Fault::invalid_parameter(format!("JSON must contain an entry for 'default' or '{platform}'."))
         });
     };
     if payload.len() > PAYLOAD_LIMIT {
@@ -399,28 +360,14 @@ fn announce_failure(messaging: &Messaging, application: &str, endpoint: &str, me
         "MessageId": message_id,
     });
     let topic = |events: &ApplicationEvents| events.delivery_failure.clone();
-    announce(
-        messaging,
-        application,
-        endpoint,
-        "DeliveryFailure",
-        topic,
-        details,
-    );
+    announce(messaging, application, endpoint, "DeliveryFailure", topic, details);
 }
 
 /// "Any of the attributes of the platform endpoints … are changed", by SNS or by a caller:
 /// "Amazon SNS application event notifications for mobile applications", Developer Guide.
 fn announce_update(messaging: &Messaging, application: &str, endpoint: &str) {
     let topic = |events: &ApplicationEvents| events.endpoint_updated.clone();
-    announce(
-        messaging,
-        application,
-        endpoint,
-        "EndpointUpdated",
-        topic,
-        json!({}),
-    );
+    announce(messaging, application, endpoint, "EndpointUpdated", topic, json!({}));
 }
 
 /// Publishes an application's event, if it has a topic for that kind.
@@ -432,12 +379,7 @@ fn announce(
     topic: impl Fn(&ApplicationEvents) -> Option<String>,
     mut event: Value,
 ) {
-    let Some(topic) = messaging
-        .state()
-        .applications
-        .get(application)
-        .and_then(topic)
-    else {
+    let Some(topic) = messaging.state().applications.get(application).and_then(topic) else {
         return;
     };
     event["EndpointArn"] = endpoint.into();

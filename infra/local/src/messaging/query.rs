@@ -33,9 +33,7 @@ impl Form {
     pub(super) fn entries(&self, name: &str) -> Vec<Self> {
         let mut entries = BTreeMap::<u32, Self>::new();
         for (key, value) in &self.0 {
-            let rest = key
-                .strip_prefix(name)
-                .and_then(|rest| rest.strip_prefix('.'));
+            let rest = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
             let Some((number, field)) = rest.and_then(|rest| rest.split_once('.')) else {
                 continue;
             };
@@ -50,9 +48,7 @@ impl Form {
     /// A map from strings to strings.
     pub(super) fn map(&self, name: &str) -> BTreeMap<String, String> {
         let pairs = self.entries(&format!("{name}.entry")).into_iter();
-        pairs
-            .filter_map(|mut pair| Some((pair.0.remove("key")?, pair.0.remove("value")?)))
-            .collect()
+        pairs.filter_map(|mut pair| Some((pair.0.remove("key")?, pair.0.remove("value")?))).collect()
     }
 }
 
@@ -92,10 +88,7 @@ pub(super) fn respond(action: &str, outcome: Result<Option<String>, Fault>) -> R
         Ok(result) => (StatusCode::OK, success(action, result.as_deref(), &id)),
         Err(fault) => (fault.status, failure(&fault, &id)),
     };
-    let headers = [
-        (CONTENT_TYPE.as_str(), "text/xml"),
-        ("x-amzn-requestid", id.as_str()),
-    ];
+    let headers = [(CONTENT_TYPE.as_str(), "text/xml"), ("x-amzn-requestid", id.as_str())];
     (status, headers, body).into_response()
 }
 
@@ -133,22 +126,14 @@ mod tests {
 
     #[test]
     fn a_form_is_decoded() {
-        let form = Form::parse(
-            "Message=a+b%26%C3%A9&Attributes.entry.1.key=Enabled&Attributes.entry.1.value=true"
-                .as_bytes(),
-        );
+        let form =
+            Form::parse("Message=a+b%26%C3%A9&Attributes.entry.1.key=Enabled&Attributes.entry.1.value=true".as_bytes());
         assert_eq!(form.get("Message"), Some("a b&é"));
-        assert_eq!(
-            form.map("Attributes").get("Enabled").map(String::as_str),
-            Some("true")
-        );
+        assert_eq!(form.map("Attributes").get("Enabled").map(String::as_str), Some("true"));
     }
 
     #[test]
     fn text_cannot_become_markup() {
-        assert_eq!(
-            text("A", "<b a=\"1\">&\u{1}\r"),
-            "<A>&lt;b a=&quot;1&quot;&gt;&amp;\u{fffd}&#xD;</A>"
-        );
+        assert_eq!(text("A", "<b a=\"1\">&\u{1}\r"), "<A>&lt;b a=&quot;1&quot;&gt;&amp;\u{fffd}&#xD;</A>");
     }
 }

@@ -81,9 +81,7 @@ struct Destination {
 
 impl Destination {
     fn is_empty(&self) -> bool {
-        self.to_addresses.is_empty()
-            && self.cc_addresses.is_empty()
-            && self.bcc_addresses.is_empty()
+        self.to_addresses.is_empty() && self.cc_addresses.is_empty() && self.bcc_addresses.is_empty()
     }
 }
 
@@ -148,11 +146,7 @@ pub(super) async fn send_email(State(messaging): State<Messaging>, body: Bytes) 
 
 fn send(messaging: &Messaging, request: SendEmail) -> Result<Value, Fault> {
     for tag in &request.email_tags {
-        check_tag(
-            "name",
-            &tag.name,
-            FEEDBACK_TAGS.contains(&tag.name.as_str()),
-        )?;
+        check_tag("name", &tag.name, FEEDBACK_TAGS.contains(&tag.name.as_str()))?;
         check_tag("value", &tag.value, false)?;
     }
     for address in &request.reply_to_addresses {
@@ -164,11 +158,7 @@ fn send(messaging: &Messaging, request: SendEmail) -> Result<Value, Fault> {
     let destination = {
         let mut state = messaging.state();
         let destination = match &mail.configuration_set {
-            Some(name) => state
-                .configuration_sets
-                .get(name)
-                .cloned()
-                .ok_or_else(|| no_set(name))?,
+            Some(name) => state.configuration_sets.get(name).cloned().ok_or_else(|| no_set(name))?,
             None => None,
         };
         if !may_send(&state.identities, checked(&mail.from)?) {
@@ -201,11 +191,7 @@ fn mail(request: SendEmail) -> Result<Mail, Fault> {
             subject: simple.subject.data,
             text: simple.body.text.map(|text| text.data),
             html: simple.body.html.map(|html| html.data),
-            files: simple
-                .attachments
-                .into_iter()
-                .map(file)
-                .collect::<Result<_, _>>()?,
+            files: simple.attachments.into_iter().map(file).collect::<Result<_, _>>()?,
             tags: request.email_tags,
             configuration_set: request.configuration_set_name,
         }),
@@ -219,9 +205,7 @@ fn mail(request: SendEmail) -> Result<Mail, Fault> {
                 request.configuration_set_name,
             ))
         }
-        _ => Err(Fault::ses_bad_request(
-            "The content must be one of simple and raw; this endpoint has no templates.",
-        )),
+        _ => Err(Fault::ses_bad_request("The content must be one of simple and raw; this endpoint has no templates.")),
     }
 }
 
@@ -257,9 +241,7 @@ fn raw_mail(
 }
 
 fn decode(base64: &str) -> Result<Vec<u8>, Fault> {
-    BASE64_STANDARD
-        .decode(base64)
-        .map_err(|_| Fault::not_json())
+    BASE64_STANDARD.decode(base64).map_err(|_| Fault::not_json())
 }
 
 /// The limits are those of `Attachment` in the API reference.
@@ -269,17 +251,12 @@ fn file(attached: Attached) -> Result<File, Fault> {
         return Err(Fault::ses_bad_request("Attachment file name is not valid."));
     }
     let (content_id, content_type) = (attached.content_id, attached.content_type);
-    let is_valid =
-        |value: &String| (1..=78).contains(&value.len()) && !value.chars().any(char::is_control);
+    let is_valid = |value: &String| (1..=78).contains(&value.len()) && !value.chars().any(char::is_control);
     if !content_id.iter().chain(&content_type).all(is_valid) {
-        return Err(Fault::ses_bad_request(
-            "Attachment content id or type is not valid.",
-        ));
+        return Err(Fault::ses_bad_request("Attachment content id or type is not valid."));
     }
     if attached.content_disposition == Some(Disposition::Inline) && content_id.is_none() {
-        return Err(Fault::ses_bad_request(
-            "An inline attachment needs a content id.",
-        ));
+        return Err(Fault::ses_bad_request("An inline attachment needs a content id."));
     }
     Ok(File {
         content: decode(&attached.raw_content)?,
@@ -308,9 +285,7 @@ fn check(mail: &Mail) -> Result<(), Fault> {
         return Err(Fault::ses_bad_request("The message has no body."));
     }
     if mail.size() > MESSAGE_LIMIT {
-        return Err(Fault::ses_bad_request(format!(
-            "Message length is more than {MESSAGE_LIMIT} bytes long."
-        )));
+        return Err(Fault::ses_bad_request(format!("Message length is more than {MESSAGE_LIMIT} bytes long.")));
     }
     Ok(())
 }
@@ -318,9 +293,7 @@ fn check(mail: &Mail) -> Result<(), Fault> {
 fn check_tag(part: &str, value: &str, is_reserved: bool) -> Result<(), Fault> {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if value.is_empty() || value.len() > TAG_LIMIT {
-        return Err(Fault::ses_bad_request(format!(
-            "The tag {part} must have between 1 and {TAG_LIMIT} characters."
-        )));
+        return Err(Fault::ses_bad_request(format!("The tag {part} must have between 1 and {TAG_LIMIT} characters.")));
     }
     if !is_reserved && !value.bytes().all(is_letter) {
         return Err(Fault::ses_bad_request(format!(
@@ -356,10 +329,7 @@ struct CreateEmailIdentity {
 }
 
 /// `POST /v2/email/identities`. It stays unverified: nobody clicks the link that is never sent.
-pub(super) async fn create_email_identity(
-    State(messaging): State<Messaging>,
-    body: Bytes,
-) -> Response {
+pub(super) async fn create_email_identity(State(messaging): State<Messaging>, body: Bytes) -> Response {
     respond(read(&body).and_then(|request: CreateEmailIdentity| {
         let name = request.email_identity.to_lowercase();
         if name.contains('@') {
@@ -369,9 +339,7 @@ pub(super) async fn create_email_identity(
         }
         let mut state = messaging.state();
         if state.identities.contains_key(&name) {
-            return Err(Fault::ses_already_exists(format!(
-                "Email identity {name} already exist."
-            )));
+            return Err(Fault::ses_already_exists(format!("Email identity {name} already exist.")));
         }
         let reply = identity(&name, false);
         state.identities.insert(name, false);
@@ -380,15 +348,8 @@ pub(super) async fn create_email_identity(
 }
 
 /// `GET /v2/email/identities/{EmailIdentity}`
-pub(super) async fn get_email_identity(
-    State(messaging): State<Messaging>,
-    Path(name): Path<String>,
-) -> Response {
-    let found = messaging
-        .state()
-        .identities
-        .get(&name.to_lowercase())
-        .copied();
+pub(super) async fn get_email_identity(State(messaging): State<Messaging>, Path(name): Path<String>) -> Response {
+    let found = messaging.state().identities.get(&name.to_lowercase()).copied();
     let missing = || Fault::ses_not_found(format!("Email identity {name} does not exist."));
     respond(found.ok_or_else(missing).map(|is_verified| {
         let mut reply = identity(&name, is_verified);
@@ -402,11 +363,7 @@ pub(super) async fn get_email_identity(
 }
 
 fn identity(name: &str, is_verified: bool) -> Value {
-    let kind = if name.contains('@') {
-        "EMAIL_ADDRESS"
-    } else {
-        "DOMAIN"
-    };
+    let kind = if name.contains('@') { "EMAIL_ADDRESS" } else { "DOMAIN" };
     json!({
         "IdentityType": kind,
         "VerifiedForSendingStatus": is_verified,
@@ -426,23 +383,16 @@ struct CreateConfigurationSet {
 }
 
 /// `POST /v2/email/configuration-sets`
-pub(super) async fn create_configuration_set(
-    State(messaging): State<Messaging>,
-    body: Bytes,
-) -> Response {
+pub(super) async fn create_configuration_set(State(messaging): State<Messaging>, body: Bytes) -> Response {
     respond(read(&body).and_then(|request: CreateConfigurationSet| {
         let name = request.configuration_set_name;
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if !(1..=64).contains(&name.len()) || !name.bytes().all(is_letter) {
-            return Err(Fault::ses_bad_request(format!(
-                "Invalid configuration set name <{name}>."
-            )));
+            return Err(Fault::ses_bad_request(format!("Invalid configuration set name <{name}>.")));
         }
         let mut state = messaging.state();
         if state.configuration_sets.contains_key(&name) {
-            return Err(Fault::ses_already_exists(format!(
-                "Configuration set <{name}> already exists."
-            )));
+            return Err(Fault::ses_already_exists(format!("Configuration set <{name}> already exists.")));
         }
         state.configuration_sets.insert(name, None);
         Ok(json!({}))
@@ -456,13 +406,8 @@ pub(super) async fn unknown_operation() -> Response {
 
 /// What is no JSON is told apart from JSON that says something else.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            Fault::ses_bad_request(error.to_string())
-        } else {
-            Fault::not_json()
-        }
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| if error.is_data() { Fault::ses_bad_request(error.to_string()) } else { Fault::not_json() })
 }
 
 fn respond(outcome: Result<Value, Fault>) -> Response {
@@ -476,10 +421,7 @@ fn respond(outcome: Result<Value, Fault>) -> Response {
         }
     };
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
+    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     if let Ok(id) = id.parse() {
         headers.insert("x-amzn-requestid", id);
     }

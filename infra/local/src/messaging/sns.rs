@@ -54,10 +54,7 @@ fn act(messaging: &Messaging, action: &str, form: &Form) -> Outcome {
         "GetEndpointAttributes" => push::get_attributes(messaging, form),
         "SetEndpointAttributes" => push::set_attributes(messaging, form),
         "DeleteEndpoint" => push::delete_endpoint(messaging, form),
-        _ => Err(Fault::sns(
-            "InvalidAction",
-            format!("Could not find operation {action} for version 2010-03-31"),
-        )),
+        _ => Err(Fault::sns("InvalidAction", format!("Could not find operation {action} for version 2010-03-31"))),
     }
 }
 
@@ -69,9 +66,7 @@ fn create_topic(messaging: &Messaging, form: &Form) -> Outcome {
         return Err(Fault::invalid_parameter("Topic Name"));
     }
     if form.map("Attributes").get("FifoTopic").map(String::as_str) == Some("true") {
-        return Err(Fault::invalid_parameter(
-            "Attributes Reason: this endpoint has no FIFO topics",
-        ));
+        return Err(Fault::invalid_parameter("Attributes Reason: this endpoint has no FIFO topics"));
     }
     let arn = messaging.arn("sns", name);
     messaging.state().topics.insert(arn.clone());
@@ -87,8 +82,7 @@ enum Destination<'a> {
 
 impl<'a> Destination<'a> {
     fn read(messaging: &Messaging, form: &'a Form) -> Result<Self, Fault> {
-        let [topic, target, phone] =
-            ["TopicArn", "TargetArn", "PhoneNumber"].map(|name| form.get(name));
+        let [topic, target, phone] = ["TopicArn", "TargetArn", "PhoneNumber"].map(|name| form.get(name));
         match (topic, target, phone) {
             (None, None, Some(number)) => phone_number(number).map(Self::Phone),
             (None, Some(arn), None) if arn.contains(":endpoint/") => {
@@ -100,12 +94,12 @@ impl<'a> Destination<'a> {
                 check_arn(messaging, "TopicArn", arn)?;
                 Ok(Self::Topic(arn))
             }
-            (None, None, None) => Err(Fault::invalid_parameter(
-                "TopicArn or TargetArn Reason: no value for required parameter",
-            )),
-            _ => Err(Fault::invalid_parameter(
-                "TopicArn, TargetArn, PhoneNumber Reason: only one of them may be given",
-            )),
+            (None, None, None) => {
+                Err(Fault::invalid_parameter("TopicArn or TargetArn Reason: no value for required parameter"))
+            }
+            _ => {
+                Err(Fault::invalid_parameter("TopicArn, TargetArn, PhoneNumber Reason: only one of them may be given"))
+            }
         }
     }
 }
@@ -119,9 +113,7 @@ fn phone_number(number: &str) -> Result<&str, Fault> {
     if is_valid {
         Ok(number)
     } else {
-        Err(Fault::invalid_parameter(format!(
-            "PhoneNumber Reason: {number} is not valid to publish to"
-        )))
+        Err(Fault::invalid_parameter(format!("PhoneNumber Reason: {number} is not valid to publish to")))
     }
 }
 
@@ -177,16 +169,14 @@ impl<'a> Message<'a> {
     /// The bytes that count towards AWS's limit: body, and name, type and value of attributes.
     fn size(&self) -> usize {
         let attributes = self.attributes.iter();
-        let of_attribute = |(name, (kind, value)): (&String, &(String, String))| {
-            name.len() + kind.len() + value_size(kind, value)
-        };
+        let of_attribute =
+            |(name, (kind, value)): (&String, &(String, String))| name.len() + kind.len() + value_size(kind, value);
         self.body.len() + attributes.map(of_attribute).sum::<usize>()
     }
 
     /// The entries of a structured body that are strings; others are ignored.
     pub(super) fn structure(&self) -> Result<BTreeMap<String, String>, Fault> {
-        let not_json =
-            || Fault::invalid_parameter("Message Structure - JSON message body failed to parse");
+        let not_json = || Fault::invalid_parameter("Message Structure - JSON message body failed to parse");
         let entries: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(self.body).map_err(|_| not_json())?;
         let strings = entries.into_iter().filter_map(|(name, value)| match value {
@@ -201,9 +191,9 @@ impl<'a> Message<'a> {
         if !self.is_structured {
             return Ok(self.body.to_owned());
         }
-        self.structure()?.remove("default").ok_or_else(|| {
-            Fault::invalid_parameter("Message Structure - No default entry in JSON message body")
-        })
+        self.structure()?
+            .remove("default")
+            .ok_or_else(|| Fault::invalid_parameter("Message Structure - No default entry in JSON message body"))
     }
 }
 
@@ -233,12 +223,7 @@ fn attributes(form: &Form) -> Result<Attributes, Fault> {
 fn attribute(entry: &Form) -> Result<(String, (String, String)), Fault> {
     let name = attribute_name(entry.get("Name").unwrap_or_default())?;
     let kind = entry.get("Value.DataType").unwrap_or_default();
-    let invalid = |what: &str| {
-        Fault::sns(
-            "ParameterValueInvalid",
-            format!("The message attribute '{name}' {what}"),
-        )
-    };
+    let invalid = |what: &str| Fault::sns("ParameterValueInvalid", format!("The message attribute '{name}' {what}"));
     if kind.is_empty() {
         return Err(invalid("must contain non-empty message attribute type."));
     }
@@ -306,11 +291,7 @@ fn publish(messaging: &Messaging, form: &Form) -> Outcome {
     Ok(Some(text("MessageId", &id)))
 }
 
-fn text_message(
-    messaging: &Messaging,
-    number: &str,
-    message: &Message<'_>,
-) -> Result<String, Fault> {
+fn text_message(messaging: &Messaging, number: &str, message: &Message<'_>) -> Result<String, Fault> {
     let body = message.default_body()?;
     if body.chars().count() > SMS_LIMIT {
         return Err(too_long());
@@ -321,18 +302,10 @@ fn text_message(
 }
 
 fn check_topic(messaging: &Messaging, arn: &str) -> Result<(), Fault> {
-    if messaging.state().topics.contains(arn) {
-        Ok(())
-    } else {
-        Err(Fault::not_found("Topic"))
-    }
+    if messaging.state().topics.contains(arn) { Ok(()) } else { Err(Fault::not_found("Topic")) }
 }
 
-fn publish_to_topic(
-    messaging: &Messaging,
-    arn: &str,
-    message: &Message<'_>,
-) -> Result<String, Fault> {
+fn publish_to_topic(messaging: &Messaging, arn: &str, message: &Message<'_>) -> Result<String, Fault> {
     let id = new_id();
     messaging.publish(TopicMessage {
         topic_arn: arn.to_owned(),
@@ -354,11 +327,8 @@ fn publish_batch(messaging: &Messaging, form: &Form) -> Outcome {
     check_topic(messaging, arn)?;
     // A bad attribute anywhere refuses the batch.
     let attributes: Vec<_> = entries.iter().map(attributes).collect::<Result<_, _>>()?;
-    let messages: Vec<_> = entries
-        .iter()
-        .zip(attributes)
-        .map(|(entry, attributes)| Message::read(entry, attributes))
-        .collect();
+    let messages: Vec<_> =
+        entries.iter().zip(attributes).map(|(entry, attributes)| Message::read(entry, attributes)).collect();
     if messages.iter().flatten().map(Message::size).sum::<usize>() > MESSAGE_LIMIT {
         return Err(Fault::sns(
             "BatchRequestTooLong",
@@ -374,17 +344,12 @@ fn publish_batch(messaging: &Messaging, form: &Form) -> Outcome {
         }
     }
     let lists = [("Successful", successful), ("Failed", failed)];
-    Ok(Some(
-        lists.map(|(name, list)| element(name, &list)).concat(),
-    ))
+    Ok(Some(lists.map(|(name, list)| element(name, &list)).concat()))
 }
 
 fn check_batch(entries: &[Form]) -> Result<(), Fault> {
     if entries.is_empty() {
-        return Err(Fault::sns(
-            "EmptyBatchRequest",
-            "The batch request doesn't contain any entries.",
-        ));
+        return Err(Fault::sns("EmptyBatchRequest", "The batch request doesn't contain any entries."));
     }
     if entries.len() > BATCH_LIMIT {
         return Err(Fault::sns(
@@ -414,10 +379,7 @@ fn batch_id(id: &str) -> Result<&str, Fault> {
     } else {
         return Ok(id);
     };
-    Err(Fault::sns(
-        "InvalidBatchEntryId",
-        format!("The Id of a batch entry in the batch request {what}: {id}"),
-    ))
+    Err(Fault::sns("InvalidBatchEntryId", format!("The Id of a batch entry in the batch request {what}: {id}")))
 }
 
 fn batch_success(id: &str, message_id: &str) -> String {
@@ -426,11 +388,7 @@ fn batch_success(id: &str, message_id: &str) -> String {
 }
 
 fn batch_failure(id: &str, fault: &Fault) -> String {
-    let fields = [
-        text("Id", id),
-        text("Code", fault.code),
-        text("Message", &fault.message),
-        text("SenderFault", "true"),
-    ];
+    let fields =
+        [text("Id", id), text("Code", fault.code), text("Message", &fault.message), text("SenderFault", "true")];
     element("member", &fields.concat())
 }

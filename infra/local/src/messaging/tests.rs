@@ -15,8 +15,8 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use super::{
-    ApplicationEvents, Channel, EventDestination, EventType, Messaging, MessagingConfig,
-    OUTBOX_LIMIT, OutboxItem, TopicMessage, outbox,
+    ApplicationEvents, Channel, EventDestination, EventType, Messaging, MessagingConfig, OUTBOX_LIMIT, OutboxItem,
+    TopicMessage, outbox,
 };
 
 const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:events";
@@ -26,18 +26,12 @@ const ANDROID: &str = "arn:aws:sns:eu-central-1:123456789012:app/GCM/handset";
 const SENDER: &str = "Handset <no-reply@handset.example>";
 
 fn noon() -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0)
-        .single()
-        .expect("a time")
+    Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).single().expect("a time")
 }
 
 fn config() -> MessagingConfig {
-    let applications =
-        [IOS, ANDROID].map(|arn| (arn.to_owned(), ApplicationEvents::to_topic(FEEDBACK)));
-    let deliveries = EventDestination {
-        topic_arn: FEEDBACK.into(),
-        event_types: vec![EventType::Delivery],
-    };
+    let applications = [IOS, ANDROID].map(|arn| (arn.to_owned(), ApplicationEvents::to_topic(FEEDBACK)));
+    let deliveries = EventDestination { topic_arn: FEEDBACK.into(), event_types: vec![EventType::Delivery] };
     let sets = [
         ("all".to_owned(), Some(EventDestination::to_topic(FEEDBACK))),
         ("deliveries".to_owned(), Some(deliveries)),
@@ -64,9 +58,7 @@ struct Stack {
 
 async fn stack() -> Stack {
     let messaging = Messaging::new(config());
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let router = messaging.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -87,22 +79,13 @@ async fn stack() -> Stack {
         .region(region)
         .endpoint_url(&url)
         .build();
-    Stack {
-        messaging,
-        sns: aws_sdk_sns::Client::from_conf(sns),
-        ses: aws_sdk_sesv2::Client::from_conf(ses),
-    }
+    Stack { messaging, sns: aws_sdk_sns::Client::from_conf(sns), ses: aws_sdk_sesv2::Client::from_conf(ses) }
 }
 
 impl Stack {
     async fn endpoint(&self, application: &str, token: &str) -> String {
         let request = self.sns.create_platform_endpoint();
-        let reply = request
-            .platform_application_arn(application)
-            .token(token)
-            .send()
-            .await
-            .expect("an endpoint");
+        let reply = request.platform_application_arn(application).token(token).send().await.expect("an endpoint");
         reply.endpoint_arn.expect("its ARN")
     }
 
@@ -115,20 +98,13 @@ impl Stack {
     /// Sends a plain e-mail; the error's code, if it is refused.
     async fn email(&self, from: &str, to: &[&str], set: Option<&str>) -> Result<String, String> {
         let body = mail::Body::builder().text(content("Hello")).build();
-        let simple = mail::Message::builder()
-            .subject(content("Subject"))
-            .body(body)
-            .build();
+        let simple = mail::Message::builder().subject(content("Subject")).body(body).build();
         let to = to.iter().map(ToString::to_string).collect();
         let request = self
             .ses
             .send_email()
             .from_email_address(from)
-            .destination(
-                mail::Destination::builder()
-                    .set_to_addresses(Some(to))
-                    .build(),
-            )
+            .destination(mail::Destination::builder().set_to_addresses(Some(to)).build())
             .set_configuration_set_name(set.map(str::to_owned))
             .email_tags(tag("invitation", "inv_1"))
             .content(mail::EmailContent::builder().simple(simple).build());
@@ -140,18 +116,11 @@ impl Stack {
 }
 
 fn content(data: &str) -> mail::Content {
-    mail::Content::builder()
-        .data(data)
-        .build()
-        .expect("content")
+    mail::Content::builder().data(data).build().expect("content")
 }
 
 fn tag(name: &str, value: &str) -> mail::MessageTag {
-    mail::MessageTag::builder()
-        .name(name)
-        .value(value)
-        .build()
-        .expect("a tag")
+    mail::MessageTag::builder().name(name).value(value).build().expect("a tag")
 }
 
 fn code(error: &impl ProvideErrorMetadata) -> String {
@@ -163,9 +132,7 @@ fn message(error: &impl ProvideErrorMetadata) -> String {
 }
 
 /// The events that are waiting, by their kind.
-fn events(
-    messages: &mut tokio::sync::mpsc::UnboundedReceiver<TopicMessage>,
-) -> Vec<(String, Value)> {
+fn events(messages: &mut tokio::sync::mpsc::UnboundedReceiver<TopicMessage>) -> Vec<(String, Value)> {
     std::iter::from_fn(|| messages.try_recv().ok())
         .map(|message| {
             assert_eq!(message.topic_arn, FEEDBACK);
@@ -193,15 +160,8 @@ async fn the_same_token_with_other_attributes_is_refused_naming_the_endpoint() {
     let arn = stack.endpoint(ANDROID, "token").await;
     let again = stack.sns.create_platform_endpoint();
     let again = again.platform_application_arn(ANDROID).token("token");
-    for request in [
-        again.clone().custom_user_data("x"),
-        again.clone().attributes("Enabled", "false"),
-    ] {
-        let error = request
-            .send()
-            .await
-            .expect_err("refused")
-            .into_service_error();
+    for request in [again.clone().custom_user_data("x"), again.clone().attributes("Enabled", "false")] {
+        let error = request.send().await.expect_err("refused").into_service_error();
         assert!(error.is_invalid_parameter_exception());
         assert_eq!(
             message(&error),
@@ -211,11 +171,7 @@ async fn the_same_token_with_other_attributes_is_refused_naming_the_endpoint() {
             )
         );
     }
-    again
-        .attributes("Enabled", "true")
-        .send()
-        .await
-        .expect("the default, said aloud");
+    again.attributes("Enabled", "true").send().await.expect("the default, said aloud");
 }
 
 #[tokio::test]
@@ -223,25 +179,13 @@ async fn a_disabled_endpoint_takes_nothing_until_it_is_enabled() {
     let stack = stack().await;
     let arn = stack.endpoint(ANDROID, "token").await;
     let set = stack.sns.set_endpoint_attributes().endpoint_arn(&arn);
-    set.clone()
-        .attributes("Enabled", "false")
-        .send()
-        .await
-        .expect("disabled");
+    set.clone().attributes("Enabled", "false").send().await.expect("disabled");
     let push = stack.sns.publish().target_arn(&arn).message("wake up");
-    let error = push
-        .clone()
-        .send()
-        .await
-        .expect_err("refused")
-        .into_service_error();
+    let error = push.clone().send().await.expect_err("refused").into_service_error();
     assert!(error.is_endpoint_disabled_exception());
     assert_eq!(stack.messaging.sent_count(), 0);
 
-    set.attributes("Enabled", "true")
-        .send()
-        .await
-        .expect("enabled");
+    set.attributes("Enabled", "true").send().await.expect("enabled");
     push.send().await.expect("sent");
     assert_eq!(stack.messaging.outbox()[0].to, arn);
 }
@@ -252,16 +196,9 @@ async fn changed_attributes_are_told_and_unchanged_ones_are_not() {
     let mut messages = stack.messaging.topic_messages();
     let arn = stack.endpoint(ANDROID, "token").await;
     let set = stack.sns.set_endpoint_attributes().endpoint_arn(&arn);
-    set.clone()
-        .attributes("Enabled", "true")
-        .send()
-        .await
-        .expect("no change");
+    set.clone().attributes("Enabled", "true").send().await.expect("no change");
     assert!(events(&mut messages).is_empty());
-    set.attributes("Token", "new")
-        .send()
-        .await
-        .expect("a change");
+    set.attributes("Token", "new").send().await.expect("a change");
     let events = events(&mut messages);
     assert_eq!(events[0].0, "EndpointUpdated");
     assert_eq!(events[0].1["EndpointArn"], arn);
@@ -275,11 +212,7 @@ async fn a_token_that_another_endpoint_has_cannot_be_set() {
     let one = stack.endpoint(ANDROID, "one").await;
     let two = stack.endpoint(ANDROID, "two").await;
     let set = stack.sns.set_endpoint_attributes().endpoint_arn(&two);
-    let error = set
-        .attributes("Token", "one")
-        .send()
-        .await
-        .expect_err("refused");
+    let error = set.attributes("Token", "one").send().await.expect_err("refused");
     assert!(message(&error.into_service_error()).contains(&one));
 }
 
@@ -288,10 +221,7 @@ async fn an_endpoint_made_again_after_its_token_moved_on_is_another() {
     let stack = stack().await;
     let first = stack.endpoint(ANDROID, "token").await;
     let set = stack.sns.set_endpoint_attributes().endpoint_arn(&first);
-    set.attributes("Token", "new")
-        .send()
-        .await
-        .expect("moved on");
+    set.attributes("Token", "new").send().await.expect("moved on");
     assert_ne!(stack.endpoint(ANDROID, "token").await, first);
 }
 
@@ -301,13 +231,7 @@ async fn a_stale_token_fails_once_and_is_disabled_from_then_on() {
     let mut messages = stack.messaging.topic_messages();
     let arn = stack.endpoint(IOS, "stale-1").await;
     let push = stack.sns.publish().target_arn(&arn).message("wake up");
-    let id = push
-        .clone()
-        .send()
-        .await
-        .expect("accepted")
-        .message_id
-        .expect("an id");
+    let id = push.clone().send().await.expect("accepted").message_id.expect("an id");
 
     let events = events(&mut messages);
     let kinds: Vec<_> = events.iter().map(|(kind, _)| kind.as_str()).collect();
@@ -319,11 +243,7 @@ async fn a_stale_token_fails_once_and_is_disabled_from_then_on() {
     assert_eq!(failure["Resource"], IOS);
     assert_eq!(failure["Time"], "2026-03-01T12:00:00.000Z");
     assert_eq!(stack.attributes(&arn).await["Enabled"], "false");
-    let error = push
-        .send()
-        .await
-        .expect_err("disabled")
-        .into_service_error();
+    let error = push.send().await.expect_err("disabled").into_service_error();
     assert!(error.is_endpoint_disabled_exception());
 }
 
@@ -332,10 +252,7 @@ async fn a_created_application_tells_the_topics_that_it_names() {
     let stack = stack().await;
     let mut messages = stack.messaging.topic_messages();
     let create = stack.sns.create_platform_application();
-    let create = create
-        .name("other")
-        .platform("GCM")
-        .attributes("PlatformCredential", "key");
+    let create = create.name("other").platform("GCM").attributes("PlatformCredential", "key");
     let unknown = format!("{FEEDBACK}2");
     let refused = create.clone().attributes("EventDeliveryFailure", unknown);
     let error = refused.send().await.expect_err("no such topic");
@@ -366,13 +283,7 @@ async fn an_endpoint_that_is_gone_is_not_found_and_no_target() {
     let stack = stack().await;
     let arn = stack.endpoint(ANDROID, "token").await;
     for _ in 0..2 {
-        stack
-            .sns
-            .delete_endpoint()
-            .endpoint_arn(&arn)
-            .send()
-            .await
-            .expect("deleted");
+        stack.sns.delete_endpoint().endpoint_arn(&arn).send().await.expect("deleted");
     }
     let request = stack.sns.get_endpoint_attributes().endpoint_arn(&arn);
     let error = request.send().await.expect_err("gone").into_service_error();
@@ -389,36 +300,13 @@ async fn a_push_carries_what_its_platform_is_given() {
     let android = stack.endpoint(ANDROID, "bb").await;
     let body = r#"{"default":"plain","APNS":"{\"aps\":{\"content-available\":1}}"}"#;
     for arn in [&ios, &android] {
-        let push = stack
-            .sns
-            .publish()
-            .target_arn(arn)
-            .message_structure("json");
+        let push = stack.sns.publish().target_arn(arn).message_structure("json");
         push.message(body).send().await.expect("sent");
     }
-    let texts: Vec<_> = stack
-        .messaging
-        .outbox()
-        .into_iter()
-        .map(|item| item.text)
-        .collect();
-    assert_eq!(
-        texts,
-        [
-            Some("plain".into()),
-            Some(r#"{"aps":{"content-available":1}}"#.into())
-        ]
-    );
-    let push = stack
-        .sns
-        .publish()
-        .target_arn(&ios)
-        .message_structure("json");
-    let error = push
-        .message(r#"{"APNS":"no json"}"#)
-        .send()
-        .await
-        .expect_err("refused");
+    let texts: Vec<_> = stack.messaging.outbox().into_iter().map(|item| item.text).collect();
+    assert_eq!(texts, [Some("plain".into()), Some(r#"{"aps":{"content-available":1}}"#.into())]);
+    let push = stack.sns.publish().target_arn(&ios).message_structure("json");
+    let error = push.message(r#"{"APNS":"no json"}"#).send().await.expect_err("refused");
     assert!(error.into_service_error().is_invalid_parameter_exception());
 }
 
@@ -426,18 +314,9 @@ async fn a_push_carries_what_its_platform_is_given() {
 async fn topic_messages_reach_their_taker_in_order_and_not_the_outbox() {
     let stack = stack().await;
     let text = |value: &str| {
-        MessageAttributeValue::builder()
-            .data_type("String")
-            .string_value(value)
-            .build()
-            .expect("a value")
+        MessageAttributeValue::builder().data_type("String").string_value(value).build().expect("a value")
     };
-    let publish = stack
-        .sns
-        .publish()
-        .topic_arn(TOPIC)
-        .message("first <&>")
-        .subject("s");
+    let publish = stack.sns.publish().topic_arn(TOPIC).message("first <&>").subject("s");
     let id = publish
         .message_attributes("event_type", text("device.blocked"))
         .send()
@@ -445,13 +324,8 @@ async fn topic_messages_reach_their_taker_in_order_and_not_the_outbox() {
         .expect("published")
         .message_id
         .expect("an id");
-    let entry = |id: &str, body: &str| {
-        PublishBatchRequestEntry::builder()
-            .id(id)
-            .message(body)
-            .build()
-            .expect("an entry")
-    };
+    let entry =
+        |id: &str, body: &str| PublishBatchRequestEntry::builder().id(id).message(body).build().expect("an entry");
     let batch = stack.sns.publish_batch().topic_arn(TOPIC);
     let batch = batch
         .publish_batch_request_entries(entry("a", "second"))
@@ -485,14 +359,7 @@ async fn a_later_taker_of_topic_messages_takes_over() {
     let stack = stack().await;
     let mut first = stack.messaging.topic_messages();
     let mut second = stack.messaging.topic_messages();
-    stack
-        .sns
-        .publish()
-        .topic_arn(TOPIC)
-        .message("x")
-        .send()
-        .await
-        .expect("published");
+    stack.sns.publish().topic_arn(TOPIC).message("x").send().await.expect("published");
     assert!(first.try_recv().is_err());
     assert!(second.try_recv().is_ok());
 }
@@ -503,28 +370,15 @@ async fn the_size_of_a_message_counts_bytes_and_attributes() {
     let publish = |body: String| stack.sns.publish().topic_arn(TOPIC).message(body);
     let limit = 256 * 1024;
     publish("x".repeat(limit)).send().await.expect("just fits");
-    publish("é".repeat(limit / 2))
-        .send()
-        .await
-        .expect("just fits");
-    let refused = [
-        publish("x".repeat(limit + 1)),
-        publish("é".repeat(limit / 2) + "x"),
-    ];
+    publish("é".repeat(limit / 2)).send().await.expect("just fits");
+    let refused = [publish("x".repeat(limit + 1)), publish("é".repeat(limit / 2) + "x")];
     for request in refused {
-        let error = request
-            .send()
-            .await
-            .expect_err("too long")
-            .into_service_error();
+        let error = request.send().await.expect_err("too long").into_service_error();
         assert!(error.is_invalid_parameter_exception());
     }
     let binary = |size: usize| {
         let value = MessageAttributeValue::builder().data_type("Binary");
-        value
-            .binary_value(Blob::new(vec![0; size]))
-            .build()
-            .expect("a value")
+        value.binary_value(Blob::new(vec![0; size])).build().expect("a value")
     };
     // Name and type weigh 1 + 6 bytes; of the value its bytes count, not its base64.
     let with = |size| publish("x".repeat(limit - 100)).message_attributes("n", binary(size));
@@ -536,18 +390,10 @@ async fn the_size_of_a_message_counts_bytes_and_attributes() {
 async fn a_sender_must_be_verified() {
     let stack = stack().await;
     let to = ["ada@example.com"];
-    let created = stack
-        .ses
-        .create_email_identity()
-        .email_identity("new@example.com")
-        .send()
-        .await;
+    let created = stack.ses.create_email_identity().email_identity("new@example.com").send().await;
     assert!(!created.expect("created").verified_for_sending_status());
     for sender in ["stranger@example.com", "new@example.com"] {
-        assert_eq!(
-            stack.email(sender, &to, None).await,
-            Err("MessageRejected".to_owned())
-        );
+        assert_eq!(stack.email(sender, &to, None).await, Err("MessageRejected".to_owned()));
     }
     assert_eq!(stack.messaging.sent_count(), 0);
     stack.email(SENDER, &to, None).await.expect("sent");
@@ -558,26 +404,12 @@ async fn a_sender_must_be_verified() {
 async fn an_unverified_sender_is_named_as_ses_names_it() {
     let stack = stack().await;
     let body = mail::Body::builder().text(content("x")).build();
-    let simple = mail::Message::builder()
-        .subject(content("s"))
-        .body(body)
-        .build();
-    let request = stack
-        .ses
-        .send_email()
-        .from_email_address("A <a@example.com>");
+    let simple = mail::Message::builder().subject(content("s")).body(body).build();
+    let request = stack.ses.send_email().from_email_address("A <a@example.com>");
     let request = request
-        .destination(
-            mail::Destination::builder()
-                .to_addresses("b@example.com")
-                .build(),
-        )
+        .destination(mail::Destination::builder().to_addresses("b@example.com").build())
         .content(mail::EmailContent::builder().simple(simple).build());
-    let error = request
-        .send()
-        .await
-        .expect_err("refused")
-        .into_service_error();
+    let error = request.send().await.expect_err("refused").into_service_error();
     assert!(error.is_message_rejected());
     assert_eq!(
         message(&error),
@@ -589,10 +421,7 @@ async fn an_unverified_sender_is_named_as_ses_names_it() {
 #[tokio::test]
 async fn an_email_is_kept_with_its_parts_and_files() {
     let stack = stack().await;
-    let body = mail::Body::builder()
-        .text(content("Hello"))
-        .html(content("<img src=\"cid:qr\">"))
-        .build();
+    let body = mail::Body::builder().text(content("Hello")).html(content("<img src=\"cid:qr\">")).build();
     let picture = mail::Attachment::builder()
         .file_name("qr.png")
         .content_type("image/png")
@@ -601,20 +430,9 @@ async fn an_email_is_kept_with_its_parts_and_files() {
         .raw_content(Blob::new([1, 2, 3]))
         .build()
         .expect("an attachment");
-    let simple = mail::Message::builder()
-        .subject(content("Your phone"))
-        .body(body)
-        .attachments(picture)
-        .build();
-    let to = mail::Destination::builder()
-        .to_addresses("Ada <ada@example.com>")
-        .cc_addresses("bob@example.com")
-        .build();
-    let request = stack
-        .ses
-        .send_email()
-        .from_email_address(SENDER)
-        .destination(to);
+    let simple = mail::Message::builder().subject(content("Your phone")).body(body).attachments(picture).build();
+    let to = mail::Destination::builder().to_addresses("Ada <ada@example.com>").cc_addresses("bob@example.com").build();
+    let request = stack.ses.send_email().from_email_address(SENDER).destination(to);
     let request = request.content(mail::EmailContent::builder().simple(simple).build());
     request.send().await.expect("sent");
 
@@ -624,22 +442,15 @@ async fn an_email_is_kept_with_its_parts_and_files() {
     assert_eq!(item.subject.as_deref(), Some("Your phone"));
     assert_eq!(item.html.as_deref(), Some("<img src=\"cid:qr\">"));
     let file = &item.attachments[0];
-    assert_eq!(
-        (file.name.as_str(), file.size, file.content.as_str()),
-        ("qr.png", 3, "AQID")
-    );
+    assert_eq!((file.name.as_str(), file.size, file.content.as_str()), ("qr.png", 3, "AQID"));
     assert_eq!(file.content_id.as_deref(), Some("qr"));
 }
 
 #[tokio::test]
 async fn a_raw_email_is_kept_like_any_other() {
     let stack = stack().await;
-    let raw =
-        format!("From: {SENDER}\r\nTo: ada@example.com\r\nSubject: =?utf-8?Q?=C3=A9?=\r\n\r\nhi");
-    let raw = mail::RawMessage::builder()
-        .data(Blob::new(raw))
-        .build()
-        .expect("a message");
+    let raw = format!("From: {SENDER}\r\nTo: ada@example.com\r\nSubject: =?utf-8?Q?=C3=A9?=\r\n\r\nhi");
+    let raw = mail::RawMessage::builder().data(Blob::new(raw)).build().expect("a message");
     let request = stack.ses.send_email();
     let request = request.content(mail::EmailContent::builder().raw(raw).build());
     request.send().await.expect("sent");
@@ -653,10 +464,7 @@ async fn a_raw_email_is_kept_like_any_other() {
 async fn a_configuration_set_tells_of_a_delivery_with_the_senders_tags() {
     let stack = stack().await;
     let mut messages = stack.messaging.topic_messages();
-    let id = stack
-        .email(SENDER, &["Ada <ada@example.com>"], Some("all"))
-        .await
-        .expect("sent");
+    let id = stack.email(SENDER, &["Ada <ada@example.com>"], Some("all")).await.expect("sent");
     let events = events(&mut messages);
     assert_eq!(events.len(), 1);
     let (kind, event) = &events[0];
@@ -678,10 +486,7 @@ async fn the_simulators_addresses_bounce_and_complain() {
     let found = events(&mut messages);
     let kinds: Vec<_> = found.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["Delivery", "Bounce"]);
-    assert_eq!(
-        found[0].1["delivery"]["recipients"],
-        serde_json::json!(["ada@example.com"])
-    );
+    assert_eq!(found[0].1["delivery"]["recipients"], serde_json::json!(["ada@example.com"]));
     let bounce = &found[1].1["bounce"];
     assert_eq!(bounce["bounceType"], "Permanent");
     assert_eq!(bounce["bouncedRecipients"][0]["emailAddress"], to[0]);
@@ -690,11 +495,7 @@ async fn the_simulators_addresses_bounce_and_complain() {
     stack.email(SENDER, &to, Some("all")).await.expect("sent");
     let found = events(&mut messages);
     let kinds: Vec<_> = found.iter().map(|(kind, _)| kind.as_str()).collect();
-    assert_eq!(
-        kinds,
-        ["Delivery", "Complaint"],
-        "who complains has received it"
-    );
+    assert_eq!(kinds, ["Delivery", "Complaint"], "who complains has received it");
     let complaint = &found[1].1["complaint"];
     assert_eq!(complaint["complainedRecipients"][0]["emailAddress"], to[0]);
 }
@@ -717,36 +518,14 @@ async fn a_set_tells_what_it_was_asked_for_and_nothing_else() {
 async fn a_virus_is_rejected_and_not_sent() {
     let stack = stack().await;
     let mut messages = stack.messaging.topic_messages();
-    let virus = [
-        r"X5O!P%@AP[4\PZX54(P^)7CC)7}$",
-        "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*",
-    ]
-    .concat();
-    let file = mail::Attachment::builder()
-        .file_name("a.txt")
-        .raw_content(Blob::new(virus))
-        .build()
-        .expect("a file");
+    let virus = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"].concat();
+    let file = mail::Attachment::builder().file_name("a.txt").raw_content(Blob::new(virus)).build().expect("a file");
     let body = mail::Body::builder().text(content("x")).build();
-    let simple = mail::Message::builder()
-        .subject(content("s"))
-        .body(body)
-        .attachments(file)
-        .build();
-    let to = mail::Destination::builder()
-        .to_addresses("ada@example.com")
-        .build();
-    let request = stack
-        .ses
-        .send_email()
-        .from_email_address(SENDER)
-        .destination(to);
+    let simple = mail::Message::builder().subject(content("s")).body(body).attachments(file).build();
+    let to = mail::Destination::builder().to_addresses("ada@example.com").build();
+    let request = stack.ses.send_email().from_email_address(SENDER).destination(to);
     let request = request.content(mail::EmailContent::builder().simple(simple).build());
-    request
-        .configuration_set_name("all")
-        .send()
-        .await
-        .expect("accepted");
+    request.configuration_set_name("all").send().await.expect("accepted");
     assert_eq!(events(&mut messages)[0].0, "Reject");
     assert_eq!(stack.messaging.sent_count(), 0);
 }
@@ -755,10 +534,7 @@ async fn a_virus_is_rejected_and_not_sent() {
 async fn a_snapshot_keeps_endpoints_and_outbox() {
     let stack = stack().await;
     let arn = stack.endpoint(ANDROID, "token").await;
-    stack
-        .email(SENDER, &["ada@example.com"], None)
-        .await
-        .expect("sent");
+    stack.email(SENDER, &["ada@example.com"], None).await.expect("sent");
     let snapshot = stack.messaging.to_json().expect("a snapshot");
     let restored = Messaging::from_json(config(), snapshot.clone()).expect("restored");
     assert_eq!(restored.outbox(), stack.messaging.outbox());
@@ -790,13 +566,8 @@ async fn fetch_outbox(messaging: &Messaging, accept: &str) -> (HeaderMap, String
     headers.insert("accept", accept.parse().expect("a value"));
     let response = outbox::serve(Extracted(messaging.clone()), headers).await;
     let (parts, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .expect("a body");
-    (
-        parts.headers,
-        String::from_utf8(body.to_vec()).expect("text"),
-    )
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+    (parts.headers, String::from_utf8(body.to_vec()).expect("text"))
 }
 
 #[tokio::test]
@@ -814,17 +585,9 @@ async fn the_outbox_is_a_page_for_people_and_json_for_programs() {
 
     let (headers, body) = fetch_outbox(&messaging, "text/html,application/xhtml+xml,*/*").await;
     assert_eq!(headers["content-type"], "text/html; charset=utf-8");
-    assert!(
-        headers["content-security-policy"]
-            .to_str()
-            .expect("text")
-            .contains("script-src 'nonce-")
-    );
+    assert!(headers["content-security-policy"].to_str().expect("text").contains("script-src 'nonce-"));
     assert!(body.contains("+491701234567"));
     let version = headers["etag"].clone();
     messaging.clear();
-    assert_ne!(
-        fetch_outbox(&messaging, "text/html").await.0["etag"],
-        version
-    );
+    assert_ne!(fetch_outbox(&messaging, "text/html").await.0["etag"], version);
 }

@@ -25,15 +25,15 @@ async fn from_a_file_of_people_to_a_phone_that_is_in() {
     let (stack, key) = started(StackOptions::default()).await;
     let admin = Api::of(&stack).with(&key);
     let file = std::env::temp_dir().join(format!("handset-people-{}.csv", crate::random_id()));
-    fs::write(&file, "Username,E-mail,First name\nada,ada@example.com,Ada\nbob,nonsense,Bob\n").unwrap();
+    fs::write(&file, "Username,E-mail,First name\nada,ada@example.com,Ada\nbob,nonsense,Bob\ncarl,,\n").unwrap();
 
     let first = people::import(admin, &file).await.unwrap();
-    assert_eq!((first.made, first.there, first.invited), (1, 0, 1));
-    assert_eq!(first.faults.len(), 1);
+    assert_eq!((first.made, first.there, first.invited), (2, 0, 1));
+    assert_eq!(first.faults.len(), 2);
     assert_eq!(first.faults[0].0, 3);
     assert!(first.faults[0].1.contains("email"), "{first:?}");
     let again = people::import(admin, &file).await.unwrap();
-    assert_eq!((again.made, again.there, again.invited), (0, 1, 0));
+    assert_eq!((again.made, again.there, again.invited), (0, 2, 0));
     fs::remove_file(file).unwrap();
 
     stack.drain(Retry::Now).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_restart_finds_everything_again() {
 async fn the_demonstration_shows_phones_in_every_state() {
     let clock = DemoClock::default();
     let (stack, key) = started(StackOptions { now: clock.now(), ..StackOptions::default() }).await;
-    demo::make(&stack, &key, &clock).await.unwrap();
+    demo::make(&stack, &key, &clock, 40).await.unwrap();
     let admin = Api::of(&stack).with(&key);
     for state in ["never_seen", "in_use", "silent", "blocked", "deleted"] {
         let status = if state == "deleted" { "deleted" } else { "active" };

@@ -141,12 +141,7 @@ impl Members for Table {
         self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
     }
 
-    async fn membership(
-        &self,
-        workspace: WorkspaceId,
-        issuer: &str,
-        subject: &str,
-    ) -> Result<Option<Member>, Failure> {
+    async fn membership(&self, workspace: WorkspaceId, issuer: &str, subject: &str) -> Result<Option<Member>, Failure> {
         self.get(&rows::member(workspace, issuer, subject)).await
     }
 

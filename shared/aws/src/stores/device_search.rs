@@ -117,7 +117,9 @@ impl Table {
         let sks: Vec<String> = words.iter().filter_map(Key::of).map(|key| key.sk).collect();
         let ids = |sk: &String| rows::word_and_id(sk).map(|(_, id)| id.to_owned());
         let (users, devices) = if by_user {
-            let users = self.users_by_id(search.workspace, sks.iter().filter_map(ids).filter_map(|id| UserId::parse(&id))).await?;
+            let users = self
+                .users_by_id(search.workspace, sks.iter().filter_map(ids).filter_map(|id| UserId::parse(&id)))
+                .await?;
             let held = users.values().flat_map(|user| user.device_ids.iter().copied()).collect();
             let devices = self.devices_by_id(search.workspace, held).await?;
             (users, devices)

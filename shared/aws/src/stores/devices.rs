@@ -239,12 +239,7 @@ impl Devices for Table {
         }))
     }
 
-    async fn note_login(
-        &self,
-        credential: &DeviceCredential,
-        report: &Report,
-        now: Time,
-    ) -> Result<Login, Failure> {
+    async fn note_login(&self, credential: &DeviceCredential, report: &Report, now: Time) -> Result<Login, Failure> {
         let key = rows::device(credential.workspace_id, credential.device_id);
         let mut conditions = vec![
             "credential_hash = :hash AND epoch = :epoch AND user_status IN (:inactive, :active)".to_owned(),
@@ -286,9 +281,7 @@ impl Devices for Table {
         match update.send().await {
             Ok(output) => Ok(Login::Noted(Box::new(from_item(output.attributes.unwrap_or_default())?))),
             Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => {
-                    more(error.into_service_error())
-                }
+                Some(service) if service.is_conditional_check_failed_exception() => more(error.into_service_error()),
                 _ => Err(failure("noting a login", error)),
             },
         }

@@ -93,7 +93,8 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<Event>, Failure> {
         let mut items = Vec::new();
-        let mut day = start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);
+        let mut day =
+            start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);
         let mut within = start.filter(|start| start.0.contains_key("pk"));
         for _ in 0..DAYS_LOOKED_AT {
             let source = Source {

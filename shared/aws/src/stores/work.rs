@@ -31,7 +31,8 @@ pub enum Taken {
 
 /// Where consumers say which events they are at, and which they have done.
 pub trait Leases: Commits {
-    /// Takes up an event, for so long.
+    /// Takes up an event, for so long. `LostRace` if another came first: whoever asks again
+    /// learns whether that one has it.
     fn take(
         &self,
         consumer: &str,
@@ -71,11 +72,8 @@ impl Leases for Table {
             Some(before) => commit.edit(before, &lease),
             None => commit.put(&lease),
         };
-        match Table::commit(self, commit).await {
-            Ok(()) => Ok(Taken::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease })),
-            Err(Failure::LostRace) => Ok(Taken::Busy),
-            Err(failure) => Err(failure),
-        }
+        Table::commit(self, commit).await?;
+        Ok(Taken::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
     }
 }
 

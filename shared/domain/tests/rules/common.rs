@@ -103,11 +103,7 @@ impl World {
         }
     }
 
-    pub fn register(
-        &mut self,
-        identifier: &str,
-        minutes: i64,
-    ) -> Result<Registration, domain::registration::Refused> {
+    pub fn register(&mut self, identifier: &str, minutes: i64) -> Result<Registration, domain::registration::Refused> {
         self.next += 1;
         let drawn = Drawn { device_id: DeviceId(Uuid::from_u128(self.next)) };
         let registration = register(&self.found(identifier), &application(identifier), &drawn, &act(minutes))?;

@@ -1,15 +1,13 @@
 //! What happens to a device once it is there.
 
-
-
 use std::collections::BTreeMap;
 
-use chrono::Duration;
 use crate::common::{World, act, at};
+use chrono::Duration;
 use domain::check_in::{CheckIn, Report, authenticate, check_in};
 use domain::device::{
-    CommandKind, Device, DeviceAccess, DeviceStatus, Edit, METADATA_KEYS, Metadata, PendingCommand, Platform, block, delete, edit,
-    purge, read_metadata, unblock,
+    CommandKind, Device, DeviceAccess, DeviceStatus, Edit, METADATA_KEYS, Metadata, PendingCommand, Platform, block,
+    delete, edit, purge, read_metadata, unblock,
 };
 use domain::event::EventType;
 use domain::invitation::{Delivery, DeliveryState, delivered, expire};
@@ -152,7 +150,8 @@ fn metadata_is_merged_key_by_key_within_its_bounds() {
     let (_, metadata, event) = edit(&device, &empty(&device), &set, &act(1)).unwrap().unwrap();
     assert_eq!(event.changed_fields, ["custom_metadata"]);
     assert_eq!(edit(&device, &metadata, &set, &act(2)), Ok(None));
-    let (_, metadata, _) = edit(&device, &metadata, &wanted(json!({"site": "", "loaner": null})), &act(3)).unwrap().unwrap();
+    let (_, metadata, _) =
+        edit(&device, &metadata, &wanted(json!({"site": "", "loaner": null})), &act(3)).unwrap().unwrap();
     assert!(metadata.values.is_empty());
 
     let many: serde_json::Map<_, _> = (0..=METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
@@ -168,7 +167,8 @@ fn a_report_about_another_endpoint_or_from_before_is_dropped() {
     let (ready, _) = endpoint_made(&device(), "arn:new".to_owned(), &act(10)).unwrap();
     assert_eq!(ready.push.reason, PushReason::EndpointReady);
     assert!(endpoint_made(&ready, "arn:new".to_owned(), &act(11)).is_none());
-    let report = |endpoint: &str, minute| reported(&ready, endpoint, at(minute), PushReason::EndpointDisabled, &act(minute));
+    let report =
+        |endpoint: &str, minute| reported(&ready, endpoint, at(minute), PushReason::EndpointDisabled, &act(minute));
     assert!(report("arn:old", 20).is_none());
     assert!(report("arn:new", 9).is_none());
     assert!(report("arn:new", 10).is_none());

@@ -1,7 +1,5 @@
 //! Who may register, and as what.
 
-
-
 use crate::common::{World, act, application, at, found};
 use domain::device::{self, DEVICE_LIMIT};
 use domain::event::EventType;

@@ -1,0 +1,200 @@
+//! What calls cost, by DynamoDB's own account: a check-in one write, and a page the same however
+//! many there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws::Row;
+use chrono::Duration;
+use domain::device::{IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
+use domain::{DeviceId, Time, UserId, WorkspaceId, ids::timed_uuid};
+use http::Method;
+use serde_json::{Value, json};
+use testkit::wire::{Consumed, Meter};
+use testkit::{Bench, Tenant, rows};
+
+struct House {
+    bench: Bench,
+    meter: Meter,
+    tenant: Tenant,
+}
+
+impl House {
+    async fn start() -> Self {
+        let meter = Meter::new();
+        let bench = Bench::start_with(Some(meter.adjust()), BTreeMap::new()).await;
+        let tenant = bench.tenant("Capacity").await;
+        Self { bench, meter, tenant }
+    }
+
+    /// What a call consumes: its actions, and the units of each.
+    async fn cost(&self, method: Method, path: &str, credential: &str, body: Option<Value>) -> Vec<(String, f64)> {
+        let _before = self.meter.read();
+        let _answer = self.bench.call(method, path, Some(credential), body.as_ref()).await.expect(200);
+        self.meter.read().into_iter().map(|Consumed { action, units, .. }| (action, units)).collect()
+    }
+
+    async fn check_in(&self, credential: &str, body: Value) -> Vec<(String, f64)> {
+        self.cost(Method::POST, "/devices/me/check-in", credential, Some(body)).await
+    }
+
+    async fn get(&self, path: &str) -> Vec<(String, f64)> {
+        self.cost(Method::GET, path, &self.tenant.key, None).await
+    }
+}
+
+fn one_write() -> Vec<(String, f64)> {
+    vec![("UpdateItem".to_owned(), 1.0)]
+}
+
+#[tokio::test]
+async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_no_read() {
+    let house = House::start().await;
+    let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
+    let _first = house.bench.check_in(&credential).await.expect(200);
+    house.bench.drain().await;
+    for body in [json!({}), json!({"os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-ada-phone"})] {
+        house.bench.advance(Duration::minutes(1));
+        assert_eq!(house.check_in(&credential, body).await, one_write());
+    }
+    // With the next quarter of an hour the user's own "last seen" follows.
+    house.bench.advance(Duration::minutes(15));
+    let follows = house.check_in(&credential, json!({})).await;
+    assert_eq!(follows, [one_write(), one_write()].concat());
+    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+}
+
+#[tokio::test]
+async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_be() {
+    let house = House::start().await;
+    let user = house.bench.user(&house.tenant, "ada").await;
+    let code = house.bench.invite(&house.tenant, &user, 1).await;
+    let body = json!({
+        "code": code,
+        "device_identifier": "d".repeat(IDENTIFIER.max),
+        "platform": "android",
+        "model_name": "\u{10400}".repeat(MODEL_NAME.max / 4),
+        "os_version": "1".repeat(VERSION.max),
+        "app_version": "1".repeat(VERSION.max),
+        "push_token": "t".repeat(PUSH_TOKEN.max),
+        "nickname": "\u{10400}".repeat(NICKNAME.max / 4),
+    });
+    let phone = house.bench.call(Method::POST, "/devices", None, Some(&body)).await.expect(201);
+    let credential = phone.get("credential");
+    house.bench.drain().await;
+    let _first = house.bench.check_in(&credential).await.expect(200);
+    house.bench.drain().await;
+    house.bench.advance(Duration::minutes(1));
+    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+}
+
+#[tokio::test]
+async fn what_a_day_begins_with_costs_the_index_of_days_too() {
+    let house = House::start().await;
+    let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
+    let _first = house.bench.check_in(&credential).await.expect(200);
+    house.bench.advance(Duration::days(1));
+    let costs = house.check_in(&credential, json!({})).await;
+    // Of the device and of its user, the entry of the old day goes and that of the new day comes.
+    let units: f64 = costs.iter().map(|(_, units)| units).sum();
+    assert!(costs.len() == 2 && units <= 6.0, "{costs:?}");
+}
+
+#[tokio::test]
+async fn showing_a_device_is_three_reads() {
+    let house = House::start().await;
+    let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
+    let _first = house.bench.check_in(&credential).await.expect(200);
+    let costs = house.get(&format!("/devices/{device}")).await;
+    let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["GetItem", "GetItem", "BatchGetItem"], "the key, the device, and what belongs to it");
+    let units: f64 = costs.iter().map(|(_, units)| units).sum();
+    assert!(units <= 8.0, "{units} units");
+}
+
+fn id(number: usize) -> uuid::Uuid {
+    let mut bytes = [7; 10];
+    bytes[2..].copy_from_slice(&number.to_be_bytes());
+    timed_uuid(Time::parse("2026-11-20T08:00:00Z").unwrap(), bytes)
+}
+
+/// Puts a thing's row and its companions where they belong.
+fn put<R: Row>(house: &House, thing: &R, sets: &[&str]) {
+    let mut row = serde_json::to_value(thing).unwrap();
+    let key = thing.key();
+    row["pk"] = key.pk.into();
+    row["sk"] = key.sk.into();
+    for (name, value) in thing.indexes() {
+        row[name] = value.into();
+    }
+    rows::put(&house.bench, rows::MAIN, &row, sets);
+    for companion in thing.companions() {
+        let mut row = json!(companion.attributes);
+        row["pk"] = companion.key.pk.into();
+        row["sk"] = companion.key.sk.into();
+        rows::put(&house.bench, rows::MAIN, &row, &[]);
+    }
+}
+
+/// So many people with a phone each, of whom one is called Zora.
+fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
+    let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
+    for number in from..to {
+        let mut user: domain::user::User = serde_json::from_value(template.0.clone()).unwrap();
+        let mut device: domain::device::Device = serde_json::from_value(rows::whole(template.1.clone())).unwrap();
+        user.workspace_id = workspace;
+        user.user_id = UserId(id(2 * number));
+        user.username = format!("person{number:05}");
+        user.first_name = Some(if number == 7 { "Zora" } else { "Nora" }.to_owned());
+        user.email = Some(format!("person{number:05}@example.com"));
+        user.created_at = user.created_at.plus(Duration::seconds(i64::try_from(number).unwrap()));
+        device.device_id = DeviceId(id(2 * number + 1));
+        device.user_id = user.user_id;
+        device.device_identifier = format!("phone{number:05}");
+        device.created_at = user.created_at;
+        device.push_endpoint = None;
+        user.device_ids = BTreeSet::from([device.device_id]);
+        put(house, &user, &["device_ids"]);
+        put(house, &device, &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_2000() {
+    let house = House::start().await;
+    let (device, _credential) = house.bench.phone(&house.tenant, "template").await;
+    let all = rows::all(&house.bench, rows::MAIN);
+    let row = |kind: &str, sk: &str| {
+        let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
+        found.map(|(_, row)| row.clone()).unwrap()
+    };
+    let templates = (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"));
+    let pages = [
+        "/users?limit=50".to_owned(),
+        "/users?limit=50&search=zora".to_owned(),
+        "/users?limit=20&search=nor".to_owned(),
+        "/users?search=person00150".to_owned(),
+        "/devices?limit=50".to_owned(),
+        "/devices?limit=50&search=zora".to_owned(),
+        "/devices?search=phone00150".to_owned(),
+        "/devices?blocked=true".to_owned(),
+        "/events?limit=20".to_owned(),
+        format!("/events?device_id={device}"),
+        format!("/devices/{device}"),
+        format!("/users/{}", id(300)),
+    ];
+    let mut costs: Vec<Vec<Vec<(String, f64)>>> = Vec::new();
+    for (from, to) in [(0, 200), (200, 2_000)] {
+        populate(&house, from, to, (&templates.0, &templates.1));
+        let mut of_pages = Vec::new();
+        for page in &pages {
+            of_pages.push(house.get(page).await);
+        }
+        costs.push(of_pages);
+    }
+    for ((page, few), many) in pages.iter().zip(&costs[0]).zip(&costs[1]) {
+        let units = |costs: &[(String, f64)]| costs.iter().map(|(_, units)| units).sum::<f64>();
+        println!("{page}: {} calls, {} units", many.len(), units(many));
+        assert_eq!(few, many, "{page}");
+        assert!(units(many) <= 200.0, "{page}: {} units", units(many));
+    }
+}
