@@ -1,23 +1,33 @@
 //! Devices: from registration to deletion.
 
+pub(crate) mod actions;
 pub mod block_device;
+pub mod cancel_command;
 pub mod check_in_device;
 pub mod delete_device;
 pub mod get_device;
+pub mod list_commands;
 pub mod list_devices;
+pub mod lock_device;
 pub mod register_device;
+pub mod report_command;
 pub mod unblock_device;
 pub mod update_device;
+pub mod wipe_device;
 
 use aws::stores::DeviceWhole;
-use aws::{Commit, Devices};
+use aws::{Commands, Devices, Workspaces};
 use domain::DeviceId;
-use domain::device::{Device, REASON};
-use domain::event::{Act, Event};
+use domain::device::REASON;
 use domain::refusal::{Failure, Refusal};
 use domain::user::User;
 use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
 
+use crate::attempts::attempts;
+use crate::devices::actions::DeviceAction;
+use crate::doer::Doer;
+use crate::settings::Defaults;
 use crate::views;
 
 /// The device that a call's path names, with what belongs to it, guarded by `If-Match`.
@@ -43,17 +53,43 @@ fn reason(call: &Call) -> Result<Option<String>, Refusal> {
     Ok(reason)
 }
 
-/// Changes a device as a rule says, and shows it; a rule that changes nothing commits nothing.
-async fn change(
-    store: &impl Devices,
+/// Does something to the device that a call's path names, and shows it; what changes nothing
+/// commits nothing.
+async fn act(
+    store: &(impl Commands + Workspaces),
     call: &Call,
-    rule: impl Fn(&Device, &Act) -> Result<Option<(Device, Event)>, Refusal>,
+    action: &DeviceAction,
+    defaults: &Defaults,
 ) -> Result<Reply, Failure> {
-    let mut whole = wanted(store, call).await?;
-    if let Some((mut after, event)) = rule(&whole.device, &call.act())? {
-        store.commit(Commit::of(&event).edit(&whole.device, &after)).await?;
-        after.version += 1;
-        whole.device = after;
-    }
-    Ok(shown(&whole, call))
+    let prepared = done(store, call, action, defaults).await?;
+    Ok(shown(&prepared.whole, call))
+}
+
+/// Gives an order to the device that a call's path names, and shows the command.
+async fn command(
+    store: &(impl Commands + Workspaces),
+    call: &Call,
+    action: &DeviceAction,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    let prepared = done(store, call, action, defaults).await?;
+    let command = prepared.command.ok_or_else(|| Failure::internal("giving an order", "the command is not there"))?;
+    Ok(Reply::json(StatusCode::ACCEPTED, &views::command(&command)))
+}
+
+async fn done(
+    store: &(impl Commands + Workspaces),
+    call: &Call,
+    action: &DeviceAction,
+    defaults: &Defaults,
+) -> Result<actions::Prepared, Failure> {
+    attempts(store, || async {
+        let whole = wanted(store, call).await?;
+        let mut prepared = actions::prepare(store, &Doer::of_call(call), whole, action, defaults).await?;
+        if let Some(commit) = prepared.commit.take() {
+            store.commit(commit).await?;
+        }
+        Ok(prepared)
+    })
+    .await
 }

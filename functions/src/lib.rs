@@ -7,7 +7,9 @@
 pub mod access;
 mod attempts;
 pub mod devices;
+mod doer;
 mod invoke;
+pub mod jobs;
 pub mod operations;
 pub mod pages;
 mod paging;
@@ -19,5 +21,5 @@ mod world;
 
 pub use invoke::invoke;
 pub use operations::{Entry, OPERATIONS, Operation, operation};
-pub use settings::{Settings, SettingsError};
+pub use settings::{Defaults, Settings, SettingsError};
 pub use world::{Clock, World};

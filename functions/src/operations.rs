@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, devices, pages, users};
+use crate::{access, devices, jobs, pages, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -96,20 +96,48 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "block-device",
         Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::block_device::handle(w.table()?, c).await })
+            Box::pin(async move { devices::block_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
     ),
     of(
         "unblock-device",
         Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::unblock_device::handle(w.table()?, c).await })
+            Box::pin(async move { devices::unblock_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
     ),
     of(
         "delete-device",
         Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::delete_device::handle(w.table()?, c, w.settings.retention).await })
+            Box::pin(async move { devices::delete_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
+    ),
+    of(
+        "wipe-device",
+        Entry::Admin(P::UsersWipe, |w, c| {
+            Box::pin(async move { devices::wipe_device::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "lock-device",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::lock_device::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "list-commands",
+        Entry::Admin(P::DevicesRead, |w, c| {
+            Box::pin(async move { devices::list_commands::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "cancel-command",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::cancel_command::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "report-command",
+        Entry::Device(|w, r| Box::pin(async move { devices::report_command::handle(w.table()?, r).await })),
     ),
     // users
     of(
@@ -125,9 +153,43 @@ pub static OPERATIONS: &[Operation] = &[
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::list_users::handle(w.table()?, c).await })),
     ),
     of(
+        "update-user",
+        Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::update_user::handle(w.table()?, c).await })),
+    ),
+    of(
+        "activate-user",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { users::activate_user::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "suspend-user",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { users::suspend_user::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "delete-user",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { users::delete_user::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "lock-and-wipe-user",
+        Entry::Admin(P::UsersWipe, |w, c| {
+            Box::pin(async move { users::lock_and_wipe_user::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "reset-pin",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { users::reset_pin::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
         "invite-user",
         Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::invite_user::handle(w.table()?, c, w.settings.invitation_life).await })
+            Box::pin(async move { users::invite_user::handle(w.table()?, c, &w.settings.defaults).await })
         }),
     ),
     of(
@@ -138,7 +200,66 @@ pub static OPERATIONS: &[Operation] = &[
             )
         }),
     ),
+    of(
+        "list-invitations",
+        Entry::Admin(P::UsersRead, |w, c| {
+            Box::pin(async move { users::list_invitations::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "revoke-invitation",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { users::revoke_invitation::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "report-network",
+        Entry::Admin(P::NetworksReport, |w, c| {
+            Box::pin(async move { users::report_network::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "get-usage",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_usage::handle(w.table()?, c).await })),
+    ),
+    // jobs
+    of(
+        "bulk-users",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { jobs::bulk_users::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "bulk-devices",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { jobs::bulk_devices::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "get-job",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { jobs::get_job::handle(w.table()?, c).await })),
+    ),
+    of(
+        "list-jobs",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { jobs::list_jobs::handle(w.table()?, c).await })),
+    ),
+    of(
+        "cancel-job",
+        Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { jobs::cancel_job::handle(w.table()?, c).await })),
+    ),
     // access
+    of(
+        "get-workspace",
+        Entry::Admin(P::UsersRead, |w, c| {
+            Box::pin(async move { access::get_workspace::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "update-workspace",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::update_workspace::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
     of(
         "list-events",
         Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { access::list_events::handle(w.table()?, c).await })),
@@ -217,7 +338,9 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     of(
         "run-due",
-        Entry::Internal(|w, r| Box::pin(async move { triggers::run_due::handle(w.table()?, w.pusher(), r).await })),
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::run_due::handle(w.table()?, w.pusher(), r, &w.settings.defaults).await })
+        }),
     ),
     of(
         "purge-deleted",

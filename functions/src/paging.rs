@@ -43,8 +43,20 @@ impl Paging {
 
     /// The reply of a page.
     pub fn reply<T>(&self, page: &Page<T>, view: impl Fn(&T) -> Value) -> Reply {
-        let next = page.next.as_ref().map(|position| cursor::seal(&self.scope, &position.to_bytes()));
-        Reply::ok(&json!({"items": page.items.iter().map(view).collect::<Vec<_>>(), "next_cursor": next}))
+        let mut list = json!({});
+        self.put_into(&mut list, page, view);
+        Reply::ok(&list)
+    }
+
+    /// Puts a page into what is shown.
+    pub fn put_into<T>(&self, shown: &mut Value, page: &Page<T>, view: impl Fn(&T) -> Value) {
+        shown["items"] = page.items.iter().map(view).collect();
+        shown["next_cursor"] = json!(self.next(page));
+    }
+
+    /// The cursor of the page after this one.
+    pub fn next<T>(&self, page: &Page<T>) -> Option<String> {
+        page.next.as_ref().map(|position| cursor::seal(&self.scope, &position.to_bytes()))
     }
 }
 

@@ -32,7 +32,14 @@ pub struct Settings {
     pub issuer: Option<Issuer>,
     /// The app's links.
     pub app: App,
-    /// How long deleted devices are kept.
+    /// What holds where a workspace has settled nothing.
+    pub defaults: Defaults,
+}
+
+/// What holds where a workspace has settled nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// How long deleted devices and users are kept.
     pub retention: Duration,
     /// How long an invitation counts.
     pub invitation_life: Duration,
@@ -124,8 +131,7 @@ impl Settings {
                 android_store: text("ANDROID_STORE_URL"),
                 scheme: text("APP_LINK_SCHEME").unwrap_or_else(|| "handset".to_owned()),
             },
-            retention: days("RETENTION_DAYS", 30)?,
-            invitation_life: days("INVITATION_DAYS", 7)?,
+            defaults: Defaults { retention: days("RETENTION_DAYS", 30)?, invitation_life: days("INVITATION_DAYS", 7)? },
         })
     }
 }
@@ -145,7 +151,7 @@ mod tests {
             })
         };
         let settings = read("14").unwrap();
-        assert_eq!((settings.retention, settings.sender), (Duration::days(14), None));
+        assert_eq!((settings.defaults.retention, settings.sender), (Duration::days(14), None));
         assert_eq!(read("soon").unwrap_err().name, "RETENTION_DAYS");
         assert_eq!(Settings::from_variables(|_| None).unwrap_err().name, "AWS_REGION");
     }

@@ -45,6 +45,7 @@ impl Run {
             operation: self.operation,
             request_id: self.request_id.clone(),
             address: None,
+            job_id: None,
         }
     }
 

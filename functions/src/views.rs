@@ -1,13 +1,21 @@
 //! How things are shown.
 
+use domain::command::{Command, OpenCommand};
 use domain::device::{Device, Metadata};
 use domain::event::Event;
+use domain::hold::Hold;
 use domain::invitation::Invitation;
+use domain::job::{Job, JobItem, Tally};
 use domain::key::Key;
 use domain::member::Member;
+use domain::network::{Network, indicator, tooltip, user_indicator};
+use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
+use domain::workspace::{DEFAULT_PIN_LIMIT, Workspace};
 use domain::{Time, UserId};
 use serde_json::{Value, json};
+
+use crate::settings::Defaults;
 
 /// A device, as the administration view shows it.
 pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Value {
@@ -27,11 +35,10 @@ pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Val
         "status": device.status(),
         "created_at": device.created_at,
         "last_login_at": device.last_login_at,
-        "blocked": device.blocked.as_ref().map(|blocked| json!({
-            "at": blocked.at,
-            "by": blocked.by,
-            "reason": blocked.reason,
-        })),
+        "blocked": device.blocked.as_ref().map(hold),
+        "commands": device.commands.iter().filter(|open| open.is_served(now)).map(open_command).collect::<Vec<_>>(),
+        "erased_at": device.erased.as_ref().map(|erased| erased.at),
+        "pin_failures": device.pin_failures,
         "push": {
             "in_use": device.push.reason.in_use(),
             "since": device.push.since,
@@ -54,8 +61,58 @@ pub(crate) fn device_with_metadata(
     view
 }
 
-/// A user.
-pub(crate) fn user(user: &User) -> Value {
+/// A block, a suspension or a lock.
+fn hold(hold: &Hold) -> Value {
+    json!({"at": hold.at, "by": hold.by, "reason": hold.reason})
+}
+
+/// A command that a device still has to do.
+fn open_command(open: &OpenCommand) -> Value {
+    json!({
+        "command_id": open.command_id,
+        "kind": open.kind,
+        "state": open.state,
+        "queued_at": open.queued_at,
+        "expires_at": open.expires_at,
+    })
+}
+
+/// A command with its history.
+pub(crate) fn command(command: &Command) -> Value {
+    json!({
+        "command_id": command.command_id,
+        "device_id": command.device_id,
+        "user_id": command.user_id,
+        "kind": command.kind,
+        "state": command.state,
+        "late": command.late,
+        "queued_at": command.queued_at,
+        "queued_by": command.queued_by,
+        "reason": command.reason,
+        "expires_at": command.expires_at,
+        "deferrals": command.deferrals,
+        "detail": command.detail,
+        "history": command.history,
+    })
+}
+
+/// A command as its device is told of it.
+pub(crate) fn own_command(command: &Command) -> Value {
+    json!({
+        "command_id": command.command_id,
+        "kind": command.kind,
+        "state": command.state,
+        "late": command.late,
+        "expires_at": command.expires_at,
+    })
+}
+
+/// A user, who holds these devices.
+pub(crate) fn user(user: &User, devices: &[Device], now: Time) -> Value {
+    // The devices know of their logins at once; the user's own row follows.
+    let seen = devices.iter().filter_map(|device| device.last_login_at).chain(user.last_seen_at).max();
+    let newest = devices.iter().filter(|device| device.app_version.is_some()).max_by_key(|d| d.last_login_at);
+    let networks = user.networks.iter().map(|(provider, known)| network(user, provider, known, now));
     json!({
         "user_id": user.user_id,
         "username": user.username,
@@ -66,11 +123,102 @@ pub(crate) fn user(user: &User) -> Value {
         "mobile": user.mobile,
         "number": user.number,
         "status": user.status(),
+        "source": user.source,
+        "service_level": user.service_level,
         "created_at": user.created_at,
         "registered_at": user.registered_at,
-        "last_seen_at": user.last_seen_at,
+        "last_seen_at": seen,
+        "app_version": newest.and_then(|device| device.app_version.as_deref()),
+        "networks": networks.collect::<Vec<_>>(),
+        "network_indicator": user_indicator(user, now),
+        "suspended": user.suspended.as_ref().map(hold),
+        "locked": user.locked.as_ref().map(hold),
+        "pending_command": devices.iter().any(|device| device.has_pending_command(now)),
         "device_count": user.device_ids.len(),
+        "deleted_at": user.deleted.as_ref().map(|deleted| deleted.at),
+        "purge_after": user.deleted.as_ref().map(|deleted| deleted.purge_after),
     })
+}
+
+/// A user, with what was used this month.
+pub(crate) fn user_with_usage(shown: &User, devices: &[Device], used: Option<&Usage>, now: Time) -> Value {
+    let mut view = user(shown, devices, now);
+    view["usage"] = used.map_or_else(|| counts(&Counts::new()), |used| counts(&used.counts));
+    view
+}
+
+/// The devices of a user.
+pub(crate) fn devices_of(user: &User, devices: &[Device], now: Time) -> Value {
+    let name = user.name();
+    devices.iter().map(|shown| device(shown, Some(&name), now)).collect()
+}
+
+/// A network, with its light.
+pub(crate) fn network(user: &User, provider: &str, network: &Network, now: Time) -> Value {
+    json!({
+        "provider": provider,
+        "status": network.status,
+        "status_at": network.status_at,
+        "reason": network.reason,
+        "mdn_provisioning": network.mdn_provisioning,
+        "indicator": indicator(user, provider, network, now),
+        "tooltip": tooltip(user, provider, network, now),
+    })
+}
+
+/// Counts, each kind of them.
+pub(crate) fn counts(counts: &Counts) -> Value {
+    let count = |kind: &UsageKind| (kind.as_str().to_owned(), json!(counts.get(kind).copied().unwrap_or(0)));
+    Value::Object(UsageKind::ALL.iter().map(count).collect())
+}
+
+/// A workspace, with what holds in it.
+pub(crate) fn workspace(workspace: &Workspace, defaults: &Defaults) -> Value {
+    let settings = &workspace.settings;
+    json!({
+        "workspace_id": workspace.workspace_id,
+        "name": workspace.name,
+        "sandbox": workspace.sandbox,
+        "created_at": workspace.created_at,
+        "retention_days": settings.retention(defaults.retention).num_days(),
+        "invitation_days": settings.invitation_life(defaults.invitation_life).num_days(),
+        "sender": settings.sender,
+        "sms_sender": settings.sms_sender,
+        "silent_devices": settings.silent_devices,
+        "pin_limit": settings.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT),
+        "service_levels": settings.service_levels,
+    })
+}
+
+/// A job.
+pub(crate) fn job(job: &Job) -> Value {
+    json!({
+        "job_id": job.job_id,
+        "kind": job.kind,
+        "action": job.action,
+        "selection": job.selection,
+        "dry_run": job.dry_run,
+        "state": job.state,
+        "created_at": job.created_at,
+        "created_by": job.created_by,
+        "ended_at": job.ended_at,
+        "progress": tally(job.tally),
+    })
+}
+
+/// How many things came out how.
+pub(crate) fn tally(tally: Tally) -> Value {
+    json!({
+        "done": tally.total(),
+        "changed": tally.changed,
+        "unchanged": tally.unchanged,
+        "failed": tally.failed,
+    })
+}
+
+/// What became of one of a job's things.
+pub(crate) fn job_item(item: &JobItem) -> Value {
+    json!({"id": item.id, "outcome": item.outcome, "code": item.code, "detail": item.detail, "at": item.at})
 }
 
 /// An invitation: never its code.
@@ -87,7 +235,9 @@ pub(crate) fn invitation(invitation: &Invitation, now: Time) -> Value {
         "opened_at": invitation.opened_at,
         "opened": invitation.opened,
         "used_at": invitation.used_at,
+        "expired_at": invitation.expired_at,
         "superseded_at": invitation.superseded_at,
+        "revoked_at": invitation.revoked_at,
         "delivery": {
             "state": invitation.delivery.state,
             "at": invitation.delivery.at,

@@ -6,7 +6,7 @@ use domain::event::{Actor, EventType};
 use domain::key::Key;
 use domain::refusal::{Failure, Refusal};
 use domain::secret::ApiKey;
-use domain::workspace::{NAME, Workspace};
+use domain::workspace::{NAME, Settings, Workspace};
 use domain::{KeyId, WorkspaceId};
 use serde_json::{Value, json};
 
@@ -41,8 +41,16 @@ async fn attempt(
         return Err(Refusal::AlreadyCreated(workspace_id.to_string()).into());
     }
     let act = run.act(workspace_id);
-    let workspace =
-        Workspace { workspace_id, name: name.to_owned(), sandbox, created_at: act.at, admin_count: 0, version: 1 };
+    let workspace = Workspace {
+        workspace_id,
+        name: name.to_owned(),
+        sandbox,
+        created_at: act.at,
+        admin_count: 0,
+        settings: Settings::default(),
+        silent_rule_at: None,
+        version: 1,
+    };
     let secret = ApiKey::new(run.moment.random, sandbox);
     let key = Key {
         workspace_id,

@@ -1,12 +1,17 @@
 //! `POST /devices/me/check-in`: the app's login.
 
 use aws::stores::Login;
-use aws::{Commit, Devices, PushTokens};
-use domain::check_in::{CheckIn, Report, authenticate, check_in, user_must_follow};
+use aws::{Commands, Commit, Devices, PushTokens, UsageCounts, Users, Workspaces};
+use domain::Time;
+use domain::change::Edited;
+use domain::check_in::{CheckIn, Found, Report, authenticate, check_in, needs, user_must_follow};
 use domain::device::{Device, PushToken};
 use domain::event::Actor;
 use domain::refusal::Failure;
 use domain::secret::DeviceCredential;
+use domain::usage::{Of, month};
+use domain::user::User;
+use domain::workspace::Settings;
 use lambda::{Reply, Request, device_credential};
 use serde_json::json;
 
@@ -18,14 +23,17 @@ use crate::attempts::attempts;
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered anew since.
-pub async fn handle(store: &(impl Devices + PushTokens), request: Request) -> Result<Reply, Failure> {
+pub async fn handle(
+    store: &(impl Commands + PushTokens + Users + Workspaces + UsageCounts),
+    request: Request,
+) -> Result<Reply, Failure> {
     let credential = device_credential(&request)?;
     let report = Report::read(request.body()?)?;
     attempts(store, || attempt(store, &request, &credential, &report)).await
 }
 
 async fn attempt(
-    store: &(impl Devices + PushTokens),
+    store: &(impl Commands + PushTokens + Users + Workspaces + UsageCounts),
     request: &Request,
     credential: &DeviceCredential,
     report: &Report,
@@ -33,51 +41,88 @@ async fn attempt(
     match store.note_login(credential, report, request.moment.now).await? {
         Login::Noted(before) => {
             follow(store, &before, request).await?;
-            Ok(reply(&before))
+            Ok(reply(&before, request.moment.now))
         }
         Login::More(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
-            more(store, request, credential, &device, report).await
+            more(store, request, &device, report).await
         }
     }
 }
 
 async fn more(
-    store: &(impl Devices + PushTokens),
+    store: &(impl Commands + PushTokens + Users + Workspaces + UsageCounts),
     request: &Request,
-    credential: &DeviceCredential,
     device: &Device,
     report: &Report,
 ) -> Result<Reply, Failure> {
+    let now = request.moment.now;
+    let found = found(store, device, report, now).await?;
     let act = request.act(device.workspace_id, Actor::Device(device.device_id));
-    let (after, token, event) = match check_in(device, report, &act) {
-        CheckIn::Shut => return Ok(reply(device)),
-        CheckIn::OnlyTime => return only_time(store, request, credential).await,
-        CheckIn::Changed { device, token, event } => (device, token, event),
+    let (change, token) = match check_in(device, report, &found, &act) {
+        CheckIn::Nothing => return Ok(reply(device, now)),
+        CheckIn::OnlyTime if store.note_time(device, now).await? => {
+            follow(store, device, request).await?;
+            return Ok(reply(device, now));
+        }
+        CheckIn::OnlyTime => return Err(Failure::LostRace),
+        CheckIn::Changed { change, token } => (change, token),
     };
-    let mut commit = Commit::of(&event).edit(device, &after);
+    let mut commit = Commit::changing(act.event_id, &change);
     if let Some(token) = token {
         let before = store.push_token(device.workspace_id, device.device_id).await?;
-        let after = PushToken::given(device, token, before.as_ref(), act.at);
-        commit = match &before {
-            Some(before) => commit.edit(before, &after),
-            None => commit.put(&after),
-        };
+        let after = change.devices.first().map_or(device, |device| &device.after);
+        let after = PushToken::given(after, token, before.as_ref(), act.at);
+        commit = commit.edited(&Edited { before, after });
     }
     store.commit(commit).await?;
-    follow(store, device, request).await?;
-    Ok(reply(&after))
+    let after = change.devices.first().map_or(device, |device| &device.after);
+    if after.last_login_at == Some(now) {
+        follow(store, device, request).await?;
+    }
+    Ok(reply(after, now))
 }
 
-/// Notes the time of a device that has said nothing new.
-async fn only_time(store: &impl Devices, request: &Request, credential: &DeviceCredential) -> Result<Reply, Failure> {
-    match store.note_login(credential, &Report::default(), request.moment.now).await? {
-        Login::Noted(before) => {
-            follow(store, &before, request).await?;
-            Ok(reply(&before))
-        }
-        Login::More(_) => Err(Failure::LostRace),
+/// What the rule asks to know.
+async fn found(
+    store: &(impl Devices + Users + Workspaces + UsageCounts),
+    device: &Device,
+    report: &Report,
+    now: Time,
+) -> Result<Found, Failure> {
+    let needs = needs(device, report, now);
+    let mut found = Found::default();
+    if needs.commands {
+        found.commands = store.open_commands(device).await?;
     }
+    if needs.user {
+        found.user = person(store, device).await?;
+    }
+    if needs.usage {
+        let of = [Of::User(device.user_id), Of::shard_of(device.user_id)];
+        for row in store.usage(device.workspace_id, &of, &month(now)).await? {
+            match row.of {
+                Of::User(_) => found.usage = Some(row),
+                Of::Shard(_) => found.total = Some(row),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The device's user, the user's other devices, and the workspace's settings.
+async fn person(
+    store: &(impl Users + Workspaces),
+    device: &Device,
+) -> Result<Option<(User, Vec<Device>, Settings)>, Failure> {
+    let workspace = store.workspace(device.workspace_id).await?;
+    let user = store.user(device.workspace_id, device.user_id).await?;
+    let (Some(workspace), Some(user)) = (workspace, user) else {
+        return Ok(None);
+    };
+    let mut others = store.devices(device.workspace_id, &user.device_ids).await?;
+    others.retain(|other| other.device_id != device.device_id);
+    Ok(Some((user, others, workspace.settings)))
 }
 
 async fn follow(store: &impl Devices, before: &Device, request: &Request) -> Result<(), Failure> {
@@ -88,13 +133,10 @@ async fn follow(store: &impl Devices, before: &Device, request: &Request) -> Res
     Ok(())
 }
 
-fn reply(device: &Device) -> Reply {
-    let commands: Vec<_> = device
-        .commands
-        .iter()
-        .map(
-            |command| json!({"command_id": command.command_id, "kind": command.kind, "expires_at": command.expires_at}),
-        )
+fn reply(device: &Device, now: Time) -> Reply {
+    let commands = device.commands.iter().filter(|open| open.is_served(now));
+    let commands: Vec<_> = commands
+        .map(|open| json!({"command_id": open.command_id, "kind": open.kind, "expires_at": open.expires_at}))
         .collect();
     Reply::ok(&json!({"access": device.access(), "commands": commands, "download_config": false}))
 }

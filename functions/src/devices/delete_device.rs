@@ -1,35 +1,17 @@
 //! `DELETE /devices/{device_id}`.
 
-use aws::{Commit, Devices};
-use chrono::Duration;
-use domain::device::delete;
+use aws::{Commands, Workspaces};
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
-use crate::attempts::attempts;
+use crate::devices::actions::DeviceAction;
+use crate::settings::Defaults;
 
 /// Answers with the device, status `deleted`, and `purge_after`. The user's slot is free at once;
-/// nothing undoes it.
+/// nothing undoes it. What the device still has to do is served until it is over.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Devices, call: Call, retention: Duration) -> Result<Reply, Failure> {
-    attempts(store, || attempt(store, &call, retention)).await
-}
-
-async fn attempt(store: &impl Devices, call: &Call, retention: Duration) -> Result<Reply, Failure> {
-    let mut whole = super::wanted(store, call).await?;
-    let (Some(user), Some(claim)) = (&whole.user, &whole.claim) else {
-        return Err(Failure::internal("deleting a device", "its user or its claim is not there"));
-    };
-    if let Some(mut deletion) = delete(&whole.device, user, claim, retention, &call.act()) {
-        let commit = Commit::of(&deletion.event)
-            .edit(&whole.device, &deletion.device)
-            .edit(user, &deletion.user)
-            .edit(claim, &deletion.claim);
-        store.commit(commit).await?;
-        deletion.device.version += 1;
-        whole.device = deletion.device;
-    }
-    Ok(super::shown(&whole, call))
+pub async fn handle(store: &(impl Commands + Workspaces), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
+    super::act(store, &call, &DeviceAction::Delete { reason: None }, defaults).await
 }

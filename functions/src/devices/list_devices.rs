@@ -27,7 +27,8 @@ pub async fn handle(store: &(impl Devices + Users), call: Call) -> Result<Reply,
         .reply(&page, |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now())))
 }
 
-fn read(fields: &mut Fields) -> DeviceFilter {
+/// Reads the filters of the list, which are also those of a bulk call.
+pub(crate) fn read(fields: &mut Fields) -> DeviceFilter {
     DeviceFilter {
         user_id: fields.id("user_id", UserId::parse),
         status: fields.word("status"),

@@ -3,6 +3,7 @@
 use aws::rows::CodeOwner;
 use aws::{Commit, Devices, Invitations, PushTokens};
 use domain::DeviceId;
+use domain::change::Change;
 use domain::device::PushToken;
 use domain::event::Actor;
 use domain::refusal::{Failure, Refusal};
@@ -57,11 +58,8 @@ async fn commit(
     let (id, epoch) = (registration.device.after.device_id, registration.device.after.epoch);
     let credential = DeviceCredential::new(moment.random, owner.workspace_id, id, epoch);
     let registration = registration.with_credential(credential.hash());
-    let commit = match &registration.event {
-        Some(event) => Commit::of(event),
-        None => Commit::unrecorded(moment.event_id()),
-    };
-    let mut commit = commit
+    let recorded = Change { events: registration.events.clone(), ..Change::default() };
+    let mut commit = Commit::changing(moment.event_id(), &recorded)
         .edited(&registration.device)
         .edited(&registration.claim)
         .edited(&registration.user)
@@ -69,7 +67,10 @@ async fn commit(
     if let Some(replaced) = &registration.replaced {
         commit = commit.edited(replaced);
     }
-    if registration.event.is_some() {
+    for removed in &registration.removed {
+        commit = commit.edited(removed);
+    }
+    if !registration.events.is_empty() {
         commit = commit.forget_code(&registration.invitation.after);
         commit = with_token(store, commit, &registration, request).await?;
     }

@@ -1,7 +1,9 @@
 //! The topic `events`: keeps the device's endpoint in step with its token, and wakes the app.
 
+use std::collections::BTreeSet;
+
 use aws::stores::Taken;
-use aws::{Commit, Devices, Endpoints, Leases, PushError, PushTokens, Wake};
+use aws::{Commit, Devices, Endpoints, Leases, PushError, PushTokens, Users, Wake};
 use chrono::Duration;
 use domain::event::{Event, EventType};
 use domain::refusal::Failure;
@@ -18,7 +20,7 @@ const HOLD: Duration = Duration::seconds(50);
 enum Task {
     /// The device has a token that is new to us.
     Settle,
-    /// The device should check in soon.
+    /// The device, or each of the user's, should check in soon.
     Wake,
 }
 
@@ -27,14 +29,14 @@ enum Task {
 /// # Errors
 /// `Unavailable`: Lambda tries again, and after its tries `run-due` still settles the token.
 pub async fn handle(
-    store: &(impl Devices + PushTokens + Leases),
+    store: &(impl Users + PushTokens + Leases),
     endpoints: &impl Endpoints,
     run: Run,
 ) -> Result<Value, Failure> {
     for record in run.records() {
         let event = published(record["Sns"]["Message"].as_str().unwrap_or_default())?;
-        if let (Some(task), Some(device)) = (task(&event), event.device_id) {
-            perform(store, endpoints, &run, &event, device, &task).await?;
+        if let Some(task) = task(&event) {
+            perform(store, endpoints, &run, &event, &task).await?;
         }
     }
     Ok(json!({}))
@@ -46,23 +48,31 @@ fn task(event: &Event) -> Option<Task> {
         EventType::DeviceUpdated | EventType::DeviceConfirmed => {
             event.changed_fields.iter().any(|field| field == "push_token").then_some(Task::Settle)
         }
-        EventType::DeviceBlocked | EventType::DeviceUnblocked | EventType::DeviceDeleted => Some(Task::Wake),
+        EventType::DeviceBlocked
+        | EventType::DeviceUnblocked
+        | EventType::DeviceDeleted
+        | EventType::CommandQueued
+        | EventType::UserSuspended
+        | EventType::UserActivated
+        | EventType::UserLocked => Some(Task::Wake),
         _ => None,
     }
 }
 
 async fn perform(
-    store: &(impl Devices + PushTokens + Leases),
+    store: &(impl Users + PushTokens + Leases),
     endpoints: &impl Endpoints,
     run: &Run,
     event: &Event,
-    device: DeviceId,
     task: &Task,
 ) -> Result<(), Failure> {
     let workspace = event.workspace_id;
     match task {
         // The token's own row says whether there is still something to do.
-        Task::Settle => attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await,
+        Task::Settle => match event.device_id {
+            Some(device) => attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await,
+            None => Ok(()),
+        },
         Task::Wake => {
             let take = || store.take(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
             let lease = match attempts(store, take).await? {
@@ -71,11 +81,25 @@ async fn perform(
                 // Should the other run come to nothing, this one's next try wakes the device.
                 Taken::Busy => return Err(Failure::unavailable("the lease", "another run is at this event")),
             };
-            wake(store, endpoints, workspace, device, event).await?;
+            for device in devices_of(store, event).await? {
+                wake(store, endpoints, workspace, device, event).await?;
+            }
             let done = || Commit::unrecorded(run.moment.event_id()).done(&lease, run.moment.now);
             attempts(store, || store.commit(done())).await
         }
     }
+}
+
+/// The device that an event is about, or those that its user holds.
+async fn devices_of(store: &impl Users, event: &Event) -> Result<BTreeSet<DeviceId>, Failure> {
+    if let Some(device) = event.device_id {
+        return Ok(BTreeSet::from([device]));
+    }
+    let user = match event.user_id {
+        Some(id) => store.user(event.workspace_id, id).await?,
+        None => None,
+    };
+    Ok(user.map(|user| user.device_ids).unwrap_or_default())
 }
 
 /// Wakes a device that pushes reach. That one no longer can is reported by SNS on its own.

@@ -1,11 +1,14 @@
-//! Each hour: removes deleted devices whose retention is over.
+//! Each hour: removes deleted devices and users whose retention is over.
 
 use aws::rows::{DUE_SHARDS, purge_shard};
-use aws::stores::{DueRow, Work};
-use aws::{Commit, Devices, Endpoints, PushTokens};
+use aws::stores::{DueRow, EventFilter, Work};
+use aws::{Commands, Commit, Endpoints, Events, Invitations, PushTokens, UsageCounts, Users};
 use chrono::Duration;
 use domain::device::{Device, purge};
+use domain::event::Event;
+use domain::life;
 use domain::refusal::Failure;
+use domain::user::User;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -15,22 +18,24 @@ use crate::triggers::{Run, endpoint};
 const PAGE: usize = 50;
 /// Time left when the last page begins, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(30);
-/// More than a device takes to remove, in milliseconds.
-const DEVICE_MILLIS: i64 = 100;
+/// More than a device or a user takes to remove, in milliseconds.
+const THING_MILLIS: i64 = 100;
+/// Rows that are removed, or blanked, in one commit.
+const ROWS: usize = 40;
 
-/// Answers with how many devices were removed, how many failed, and whether more are due. Goes on
+/// Answers with how many devices and users were removed, how many failed, and whether more are due. Goes on
 /// page by page until shortly before its time is over; the next run goes on from there, since what
 /// was removed is no longer due. What fails never stops the rest.
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(
-    store: &(impl Work + Devices + PushTokens),
+    store: &(impl Work + Commands + PushTokens + Users + Invitations + UsageCounts + Events),
     endpoints: &impl Endpoints,
     run: Run,
 ) -> Result<Value, Failure> {
     let time = run.deadline.minus(RESERVE).millis() - run.moment.now.millis();
-    let most = usize::try_from(time / DEVICE_MILLIS).unwrap_or(0).max(PAGE);
+    let most = usize::try_from(time / THING_MILLIS).unwrap_or(0).max(PAGE);
     let mut purged = Purged::default();
     for shard in 0..DUE_SHARDS {
         let mut start = None;
@@ -42,14 +47,15 @@ pub async fn handle(
             for (key, row) in page.rows {
                 purged.looked += 1;
                 let result = match row {
-                    Ok(Some(DueRow::Device(device))) => one(store, endpoints, &run, &device).await,
+                    Ok(Some(DueRow::Device(device))) => purge_device(store, endpoints, &run, &device).await,
+                    Ok(Some(DueRow::User(user))) => purge_user(store, &run, &user).await,
                     Ok(_) => Ok(()),
                     Err(failure) => Err(failure),
                 };
                 match result {
                     Ok(()) => purged.done += 1,
                     Err(failure) => {
-                        tracing::error!(operation = run.operation, row = key.pk, error = %Chain(&failure), "a device was not removed");
+                        tracing::error!(operation = run.operation, row = key.pk, error = %Chain(&failure), "a deleted thing was not removed");
                         purged.failed += 1;
                     }
                 }
@@ -76,8 +82,8 @@ impl Purged {
     }
 }
 
-async fn one(
-    store: &(impl Devices + PushTokens),
+async fn purge_device(
+    store: &(impl Commands + PushTokens),
     endpoints: &impl Endpoints,
     run: &Run,
     due: &Device,
@@ -89,6 +95,7 @@ async fn one(
         let Some(event) = purge(&whole.device, &run.act(due.workspace_id)) else {
             return Ok(());
         };
+        forget_commands(store, run, &whole.device).await?;
         if let Some(endpoint) = &whole.device.push_endpoint {
             endpoint::release(store, endpoints, &whole.device, endpoint).await?;
         }
@@ -106,4 +113,85 @@ async fn one(
         store.commit(commit).await
     })
     .await
+}
+
+/// Removes what is kept of a device's commands: none of them is open any more.
+async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> Result<(), Failure> {
+    loop {
+        let page = store.list_commands(device.workspace_id, device.device_id, ROWS, None).await?;
+        if page.items.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit::unrecorded(run.moment.event_id());
+        store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
+    }
+}
+
+/// Removes a user with everything that is kept of them, and blanks what the record says of them
+/// in private. The user's own row goes last, so that a run that ends before it goes on here.
+async fn purge_user(
+    store: &(impl Users + Invitations + UsageCounts + Events),
+    run: &Run,
+    due: &User,
+) -> Result<(), Failure> {
+    attempts(store, || async {
+        let Some(user) = store.user(due.workspace_id, due.user_id).await? else {
+            return Ok(());
+        };
+        let Some(event) = life::purge(&user, &run.act(user.workspace_id)) else {
+            return Ok(());
+        };
+        blank_events(store, run, &user).await?;
+        forget_invitations(store, run, &user).await?;
+        forget_usage(store, run, &user).await?;
+        store.commit(Commit::of(&event).delete(&user)).await
+    })
+    .await
+}
+
+async fn blank_events(store: &impl Events, run: &Run, user: &User) -> Result<(), Failure> {
+    let filter = EventFilter {
+        device_id: None,
+        user_id: Some(user.user_id),
+        event_type: None,
+        since: user.created_at,
+        until: run.moment.now,
+    };
+    let mut start = None;
+    loop {
+        let page = store.list_events(user.workspace_id, &filter, ROWS, start).await?;
+        let told = page.items.iter().filter(|event| !event.is_blank());
+        let blank = |commit: Commit, event: &Event| commit.replace(&event.blanked());
+        let commit = told.fold(Commit::unrecorded(run.moment.event_id()), blank);
+        if !commit.is_empty() {
+            store.commit(commit).await?;
+        }
+        start = page.next;
+        if start.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn forget_invitations(store: &impl Invitations, run: &Run, user: &User) -> Result<(), Failure> {
+    loop {
+        // Each goes with its code.
+        let page = store.list_invitations(user.workspace_id, user.user_id, ROWS / 2, None).await?;
+        if page.items.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit::unrecorded(run.moment.event_id());
+        store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
+    }
+}
+
+async fn forget_usage(store: &impl UsageCounts, run: &Run, user: &User) -> Result<(), Failure> {
+    loop {
+        let rows = store.usage_rows(user.workspace_id, user.user_id, ROWS).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit::unrecorded(run.moment.event_id());
+        store.commit(rows.iter().fold(commit, Commit::delete)).await?;
+    }
 }

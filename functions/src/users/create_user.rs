@@ -1,6 +1,6 @@
 //! `POST /users`.
 
-use aws::{Commit, Idempotency, Users};
+use aws::{Commit, Idempotency, Users, Workspaces};
 use domain::UserId;
 use domain::refusal::{Failure, Refusal};
 use domain::user::{NewUser, User};
@@ -8,20 +8,22 @@ use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::attempts::{Before, Once, attempts};
+use crate::doer::Doer;
+use crate::users::actions::settings;
 use crate::views;
 
 /// Answers 201 with the user.
 ///
 /// # Errors
 /// Every fault of the body; `UsernameTaken`.
-pub async fn handle(store: &(impl Users + Idempotency), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Idempotency + Workspaces), call: Call) -> Result<Reply, Failure> {
     let new = NewUser::read(call.request.body()?)?;
     let once = Once::of(&call)?;
     attempts(store, || attempt(store, &call, &once, &new)).await
 }
 
 async fn attempt(
-    store: &(impl Users + Idempotency),
+    store: &(impl Users + Idempotency + Workspaces),
     call: &Call,
     once: &Once,
     new: &NewUser,
@@ -31,18 +33,21 @@ async fn attempt(
         Before::Made(made) => {
             let id = UserId::parse(&made).ok_or(Refusal::NotFound("user"))?;
             let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
-            return Ok(shown(&user));
+            return Ok(shown(&user, call));
         }
     };
+    if let Some(level) = &new.service_level {
+        settings(store, &Doer::of_call(call)).await?.require_level(level)?;
+    }
     if store.username_taken(call.workspace(), &new.username).await? {
         return Err(Refusal::UsernameTaken.into());
     }
     let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &call.act());
     let commit = Commit::of(&event).put(&user);
     store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
-    Ok(shown(&user))
+    Ok(shown(&user, call))
 }
 
-fn shown(user: &User) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::user(user)).versioned(user.version)
+fn shown(user: &User, call: &Call) -> Reply {
+    Reply::json(StatusCode::CREATED, &views::user(user, &[], call.now())).versioned(user.version)
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use domain::EventId;
+use domain::change::{Change, Edited};
 use domain::event::Event;
 use domain::refusal::Failure;
-use domain::registration::Edited;
 use uuid::Uuid;
 
 use crate::item::{Companion, Difference, Item, Row, to_item};
@@ -51,6 +51,32 @@ impl Commit {
         let mut commit = Self::unrecorded(event.event_id);
         commit.event_at = Some(0);
         commit.put(event)
+    }
+
+    /// Everything that an act changes. `id` is the act's own; its events are numbered from there.
+    #[must_use]
+    pub fn changing(id: EventId, change: &Change) -> Self {
+        let mut commit = Self::unrecorded(id);
+        commit.event_at = (!change.events.is_empty()).then_some(0);
+        for (n, event) in change.events.iter().enumerate() {
+            commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
+        }
+        commit = commit.all(&change.workspace).all(&change.user).all(&change.devices).all(&change.claims);
+        commit = commit.all(&change.commands).all(&change.invitation).all(&change.usage).all(&change.job);
+        match &change.invitation {
+            Some(invitation) => commit.forget_code(&invitation.after),
+            None => commit,
+        }
+    }
+
+    fn all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a Edited<R>>) -> Self {
+        edited.into_iter().fold(self, Self::edited)
+    }
+
+    /// Another event of the act whose own is `first`.
+    #[must_use]
+    pub fn also(self, first: EventId, n: usize, event: &Event) -> Self {
+        self.put(&Event { event_id: first.nth(n), ..event.clone() })
     }
 
     /// A change without an event: what a consumer keeps of its own work, and what makes up for a

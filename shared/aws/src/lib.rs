@@ -24,7 +24,8 @@ pub use mail::{InlineImage, Mail, MailError, Mailer, Message};
 pub use outside::Outside;
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use stores::{
-    Devices, Events, Idempotency, Invitations, Issuer, Keys, Leases, Members, PushTokens, Secrets, Users, Workspaces,
+    Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, PushTokens, Secrets,
+    UsageCounts, Users, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

@@ -8,7 +8,7 @@ use domain::refusal::{Failure, Refusal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Item, Key};
+use crate::item::{Item, Key, from_item};
 use crate::table::{Table, failure};
 
 /// The most rows that a page looks at. A page of a narrow filter may be short, or empty, and the
@@ -91,7 +91,27 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The rows of a partition of the table itself whose sort keys begin so, the newest first
+    /// where these hold their time.
+    pub fn within(partition: String, prefix: &str) -> Self {
+        let range = Range::Prefix(prefix.to_owned());
+        Self { index: None, partition: ("pk", partition), order: "sk", range, descending: true }
+    }
+}
+
 impl Table {
+    /// A page of the rows of a partition of the table itself.
+    pub(crate) async fn rows<R: DeserializeOwned>(
+        &self,
+        source: &Source,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<R>, Failure> {
+        let (items, next) = self.query(source, limit, start.as_ref()).await?;
+        Ok(Page { items: items.into_iter().map(from_item).collect::<Result<_, _>>()?, next })
+    }
+
     /// One query's worth of a source: bare items, and where it goes on.
     pub(crate) async fn query(
         &self,

@@ -2,16 +2,21 @@
 //!
 //! | row | `pk` | `sk` | indexes |
 //! |---|---|---|---|
-//! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | |
-//! | user | `USER#{workspace}#{user}` | `USER` | `created` |
+//! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | `due` while it has a rule for silent devices |
+//! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deleted` and `due` (purge) once deleted |
+//! | user's usage of a month | the user's | `USAGE#{month}` | |
+//! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
 //! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
 //! | its metadata | the device's | `METADATA` | |
+//! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
 //! | its push token | the device's | `PUSH` | `due` until its endpoint is settled |
 //! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
 //! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
+//! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
+//! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
 //! | remembered call | `IDEMPOTENCY#{workspace}#{hash}` | `IDEMPOTENCY` | time to live |
 //! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
 //! | issuer's keys | `ISSUER` | `KEYS` | |
@@ -20,7 +25,7 @@
 //!
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
-//! | username [user] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
+//! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
 //! | endpoint's holder [device] | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
@@ -31,16 +36,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::access::IssuerKeys;
-use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
+use domain::command::Command;
+use domain::device::{Deleted, Device, IdentifierClaim, Metadata, PushToken};
 use domain::event::{Event, EventType};
 use domain::idempotency::Remembered;
 use domain::invitation::Invitation;
+use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
 use domain::secret::Hash;
+use domain::usage::{Of, Usage};
 use domain::user::{User, unique_username};
 use domain::workspace::Workspace;
-use domain::{DeviceId, EventId, InvitationId, Time, UserId, WorkspaceId};
+use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -59,6 +67,20 @@ pub fn due_shard(shard: u8) -> String {
 #[must_use]
 pub fn purge_shard(shard: u8) -> String {
     format!("PURGE#{shard:02}")
+}
+
+/// The attributes by which `run-due` finds a row.
+fn due(key: &Key, at: Time) -> Vec<(&'static str, String)> {
+    vec![("due_shard", due_shard(shard_of(key))), ("due_at", at.to_string())]
+}
+
+/// The attributes by which a deleted thing is listed and found by `purge-deleted`.
+fn ended(key: &Key, end: &Deleted) -> [(&'static str, String); 3] {
+    [
+        ("deleted_at", end.at.to_string()),
+        ("due_shard", purge_shard(shard_of(key))),
+        ("due_at", end.purge_after.to_string()),
+    ]
 }
 
 fn shard_of(key: &Key) -> u8 {
@@ -109,6 +131,9 @@ impl Row for Workspace {
     fn version(&self) -> u64 {
         self.version
     }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        self.silent_rule_at.map(|at| due(&self.key(), at)).unwrap_or_default()
+    }
 }
 
 /// The list of users, and the kind of their search words.
@@ -136,23 +161,30 @@ impl Row for User {
         self.version
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
-        vec![("list", list(USERS, self.workspace_id))]
+        let mut indexes = vec![("list", list(USERS, self.workspace_id))];
+        indexes.extend(self.last_seen_at.map(|seen| ("login_day", seen.day())));
+        indexes.extend(self.deleted.iter().flat_map(|end| ended(&self.key(), end)));
+        indexes
     }
     fn companions(&self) -> BTreeSet<Companion> {
         let id = self.user_id.to_string();
-        let claim = Companion {
+        // A deleted user's name is free for another.
+        let claim = self.deleted.is_none().then(|| Companion {
             key: username(self.workspace_id, &self.username),
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
-        };
-        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain([claim]).collect()
+        });
+        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain(claim).collect()
     }
 }
+
+/// The first part of an invitation's sort key.
+pub const INVITATION: &str = "INVITATION#";
 
 /// The key of an invitation.
 #[must_use]
 pub fn invitation(workspace: WorkspaceId, user_id: UserId, id: InvitationId) -> Key {
-    Key::new(user(workspace, user_id).pk, format!("INVITATION#{id}"))
+    Key::new(user(workspace, user_id).pk, format!("{INVITATION}{id}"))
 }
 
 /// The key of a code.
@@ -189,7 +221,7 @@ impl Row for Invitation {
         if !self.keeps_code() {
             return Vec::new();
         }
-        vec![("due_shard", due_shard(shard_of(&self.key()))), ("due_at", self.expires_at.to_string())]
+        due(&self.key(), self.expires_at)
     }
     fn companions(&self) -> BTreeSet<Companion> {
         let owner = BTreeMap::from([
@@ -259,14 +291,11 @@ impl Row for Device {
         if let Some(blocked) = &self.blocked {
             indexes.push(("blocked_at", blocked.at.to_string()));
         }
-        if let Some(first) = self.commands.iter().map(|command| command.queued_at).min() {
+        let pending = self.commands.iter().filter(|open| open.state.is_pending());
+        if let Some(first) = pending.map(|open| open.queued_at).min() {
             indexes.push(("pending_since", first.to_string()));
         }
-        if let Some(deleted) = &self.deleted {
-            indexes.push(("deleted_at", deleted.at.to_string()));
-            indexes.push(("due_shard", purge_shard(shard_of(&self.key()))));
-            indexes.push(("due_at", deleted.purge_after.to_string()));
-        }
+        indexes.extend(self.deleted.iter().flat_map(|end| ended(&self.key(), end)));
         indexes
     }
     fn companions(&self) -> BTreeSet<Companion> {
@@ -309,8 +338,101 @@ impl Row for PushToken {
         self.version
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
-        let due = |at: Time| vec![("due_shard", due_shard(shard_of(&self.key()))), ("due_at", at.to_string())];
-        self.mend_at.map(due).unwrap_or_default()
+        self.mend_at.map(|at| due(&self.key(), at)).unwrap_or_default()
+    }
+}
+
+/// The first part of a command's sort key.
+pub const COMMAND: &str = "COMMAND#";
+
+/// The key of a command.
+#[must_use]
+pub fn command(workspace: WorkspaceId, device_id: DeviceId, id: CommandId) -> Key {
+    Key::new(device(workspace, device_id).pk, format!("{COMMAND}{id}"))
+}
+
+impl Row for Command {
+    fn key(&self) -> Key {
+        command(self.workspace_id, self.device_id, self.command_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        if self.state.is_open() { due(&self.key(), self.expires_at) } else { Vec::new() }
+    }
+}
+
+/// The first part of the sort key of a user's usage.
+pub const USAGE: &str = "USAGE#";
+
+/// The partition of a workspace's usage.
+#[must_use]
+pub fn workspace_usage(workspace: WorkspaceId) -> String {
+    format!("{USAGE}{workspace}")
+}
+
+/// The key of the usage of a month.
+#[must_use]
+pub fn usage(workspace: WorkspaceId, of: Of, month: &str) -> Key {
+    match of {
+        Of::User(id) => Key::new(user(workspace, id).pk, format!("{USAGE}{month}")),
+        Of::Shard(shard) => Key::new(workspace_usage(workspace), format!("{month}#{shard:02}")),
+    }
+}
+
+impl Row for Usage {
+    fn key(&self) -> Key {
+        usage(self.workspace_id, self.of, &self.month)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The list of jobs.
+pub const JOBS: &str = "JOB";
+/// The first part of the sort key of what became of a job's thing.
+pub const ITEM: &str = "ITEM#";
+
+/// The key of a job.
+#[must_use]
+pub fn job(workspace: WorkspaceId, id: JobId) -> Key {
+    Key::new(format!("JOB#{workspace}#{id}"), "JOB")
+}
+
+impl Row for Job {
+    fn key(&self) -> Key {
+        job(self.workspace_id, self.job_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![("list", list(JOBS, self.workspace_id))];
+        indexes.extend(self.due_at.iter().flat_map(|at| due(&self.key(), *at)));
+        indexes
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        self.ended_at.map(|ended| ended.plus(KEPT).seconds())
+    }
+}
+
+/// The key of what became of a job's thing.
+#[must_use]
+pub fn job_item(workspace: WorkspaceId, job_id: JobId, id: &str) -> Key {
+    Key::new(job(workspace, job_id).pk, format!("{ITEM}{id}"))
+}
+
+impl Row for JobItem {
+    fn key(&self) -> Key {
+        job_item(self.workspace_id, self.job_id, &self.id)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(KEPT).seconds())
     }
 }
 

@@ -2,10 +2,13 @@
 //! touches.
 
 mod access;
+mod commands;
 mod device_search;
 mod devices;
 mod events;
+mod jobs;
 mod people;
+mod usage;
 mod work;
 
 use std::future::Future;
@@ -16,9 +19,12 @@ use crate::commit::Commit;
 use crate::table::Table;
 
 pub use access::{Idempotency, Issuer, Keys, Members, Workspaces};
+pub use commands::Commands;
 pub use devices::{DeviceFilter, DeviceWhole, Devices, Login, PushTokens};
 pub use events::{EventFilter, Events};
-pub use people::{Invitations, Secrets, UserFilter, Users};
+pub use jobs::Jobs;
+pub use people::{Invitations, Person, Secrets, UserFilter, Users};
+pub use usage::UsageCounts;
 pub use work::{DueRow, Leases, Taken, Work};
 
 /// A store that takes commits.

@@ -1,12 +1,18 @@
 //! Check-in: the app's login.
 
+use crate::change::{Change, Edited};
 use crate::clock::Time;
+use crate::command::{Command, Stimulus, apply_to_all};
 use crate::device::{Device, DeviceAccess, PUSH_TOKEN, Platform, VERSION};
-use crate::event::{Act, Event, EventType};
+use crate::event::{Act, EventType};
 use crate::input::Fields;
+use crate::life::lock_by_pins;
 use crate::push::Push;
 use crate::refusal::Refusal;
 use crate::secret::{DeviceCredential, Hash};
+use crate::usage::{Of, Usage, UsageReport, month};
+use crate::user::User;
+use crate::workspace::Settings;
 
 /// How far a user's "last seen" may lag behind the devices'.
 pub const LAST_SEEN_LAG: chrono::Duration = chrono::Duration::minutes(15);
@@ -20,7 +26,14 @@ pub struct Report {
     pub app_version: Option<String>,
     /// The platform's push token.
     pub push_token: Option<String>,
+    /// How many wrong PINs were entered in a row.
+    pub pin_failures: Option<u32>,
+    /// What was used since the report before.
+    pub usage: Option<UsageReport>,
 }
+
+/// The most wrong PINs in a row that are told apart.
+const PIN_FAILURES_MOST: i64 = 1_000_000;
 
 impl Report {
     /// Reads a report.
@@ -31,27 +44,67 @@ impl Report {
         let os_version = fields.text("os_version", VERSION);
         let app_version = fields.text("app_version", VERSION);
         let push_token = fields.text("push_token", PUSH_TOKEN);
+        let pin_failures = fields.integer("pin_failures", 0, PIN_FAILURES_MOST);
+        let usage = UsageReport::read(&mut fields);
         fields.finish().map_err(Refusal::Invalid)?;
-        Ok(Self { os_version, app_version, push_token })
+        let pin_failures = pin_failures.and_then(|failures| u32::try_from(failures).ok());
+        Ok(Self { os_version, app_version, push_token, pin_failures, usage })
     }
 }
 
 /// What a check-in does beyond noting the time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckIn {
-    /// The device may do nothing; nothing of what it said is noted.
-    Shut,
-    /// Nothing but the time is new, although what was said could not be compared in one write.
+    /// Nothing at all: the device may do nothing, and knows already what it must.
+    Nothing,
+    /// Nothing but the time is new.
     OnlyTime,
-    /// Something about it changed.
+    /// Something changed.
     Changed {
-        /// The device after.
-        device: Box<Device>,
+        /// What.
+        change: Box<Change>,
         /// The new push token.
         token: Option<String>,
-        /// What happened.
-        event: Box<Event>,
     },
+}
+
+/// What the rule must know beyond the device's own row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The rows of its open commands: it is to be told of one.
+    pub commands: bool,
+    /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered.
+    pub user: bool,
+    /// The rows in which its user's usage is counted.
+    pub usage: bool,
+}
+
+/// What a device's check-in needs to be decided.
+#[must_use]
+pub fn needs(device: &Device, report: &Report, now: Time) -> Needs {
+    let allowed = device.access() == DeviceAccess::Allowed;
+    Needs {
+        commands: device.commands.iter().any(|open| open.is_served(now) && crate::command::is_news(open.state)),
+        user: allowed && report.pin_failures.is_some_and(|failures| failures > device.pin_failures),
+        usage: allowed && new_usage(device, report).is_some(),
+    }
+}
+
+fn new_usage<'a>(device: &Device, report: &'a Report) -> Option<&'a UsageReport> {
+    report.usage.as_ref().filter(|usage| usage.sequence > device.usage_sequence.unwrap_or(0))
+}
+
+/// What was read for a check-in, as [`needs`] asks.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The rows of the device's open commands.
+    pub commands: Vec<Command>,
+    /// Its user, the other devices that the user holds, and the workspace's settings.
+    pub user: Option<(User, Vec<Device>, Settings)>,
+    /// The user's counts of this month.
+    pub usage: Option<Usage>,
+    /// The counts of the user's part of the workspace in this month.
+    pub total: Option<Usage>,
 }
 
 /// Proves a device by the row that its credential names.
@@ -67,42 +120,128 @@ pub fn authenticate(device: Option<Device>, credential: &DeviceCredential) -> Re
     if credential.epoch != device.epoch || device.credential_hash != credential.hash() {
         return Err(Refusal::CredentialInvalid);
     }
-    if device.replaced {
+    if device.replaced || device.erased.is_some() {
         return Err(Refusal::ReEnrol);
     }
     Ok(device)
 }
 
-/// Decides on a check-in of which more than the time is to be noted, or that is not allowed.
-#[must_use]
-pub fn check_in(device: &Device, report: &Report, act: &Act) -> CheckIn {
-    if device.access() != DeviceAccess::Allowed {
-        return CheckIn::Shut;
+/// Proves a device that reports on a command: by its own row, or, once it was enrolled anew, by
+/// what the command has kept. Whether the enrolment has ended does not matter: a phone that was
+/// wiped says so with the credential that the wipe has ended.
+///
+/// # Errors
+/// `ReEnrol`, `CredentialInvalid`.
+pub fn authenticate_report(
+    device: Option<&Device>,
+    command: Option<&Command>,
+    credential: &DeviceCredential,
+) -> Result<(), Refusal> {
+    let device = device.ok_or(Refusal::CredentialInvalid)?;
+    let hash = Some(credential.hash());
+    let own = credential.epoch == device.epoch && hash.as_ref() == Some(&device.credential_hash);
+    let kept = command.is_some_and(|command| command.epoch == credential.epoch && command.credential_hash == hash);
+    match own || kept {
+        true => Ok(()),
+        false if credential.epoch < device.epoch => Err(Refusal::ReEnrol),
+        false => Err(Refusal::CredentialInvalid),
     }
-    let confirmed = device.enrolment.is_some();
-    let kind = if confirmed { EventType::DeviceConfirmed } else { EventType::DeviceUpdated };
-    let mut event = act.event(kind).about_device(device.device_id, device.user_id);
+}
+
+/// Decides on a check-in of which more than the time may have to be noted.
+///
+/// A device that may do nothing is still told what it must do; nothing of what it says is noted.
+#[must_use]
+pub fn check_in(device: &Device, report: &Report, found: &Found, act: &Act) -> CheckIn {
+    let allowed = device.access() == DeviceAccess::Allowed;
+    let mut change = Change::default();
     let mut after = device.clone();
-    after.enrolment = None;
-    after.last_login_at = Some(act.at);
+    let mut token = None;
+    if allowed {
+        token = noted(&mut after, report, &mut change, act);
+        count(&mut after, report, found, &mut change, act);
+    }
+    let served = found.commands.iter().filter(|command| command.expires_at > act.at);
+    let told = apply_to_all(&after, served, Stimulus::Served, act);
+    after = told.device;
+    change.commands = told.commands;
+    change.events.extend(told.events);
+    if allowed {
+        lock(&mut after, report, found, device.pin_failures, &mut change, act);
+    }
+    if change.events.is_empty() {
+        return if allowed { CheckIn::OnlyTime } else { CheckIn::Nothing };
+    }
+    if allowed {
+        after.last_login_at = Some(act.at);
+    }
+    change.devices.insert(0, Edited::from(device.clone(), after));
+    CheckIn::Changed { change: Box::new(change), token }
+}
+
+/// Notes what the app says of itself; answers with its push token, if it is new.
+fn noted(after: &mut Device, report: &Report, change: &mut Change, act: &Act) -> Option<String> {
+    let confirmed = after.enrolment.take().is_some();
+    let kind = if confirmed { EventType::DeviceConfirmed } else { EventType::DeviceUpdated };
+    let mut event = act.event(kind).about_device(after.device_id, after.user_id);
     if let Some(version) = &report.os_version {
-        event.change("os_version", device.os_version.as_str(), version.as_str());
+        event.change("os_version", after.os_version.as_str(), version.as_str());
         after.os_version.clone_from(version);
     }
     if let Some(version) = &report.app_version {
-        event.change("app_version", device.app_version.clone(), version.as_str());
+        event.change("app_version", after.app_version.clone(), version.as_str());
         after.app_version = Some(version.clone());
     }
-    let token = new_token(device, report);
+    if let Some(failures) = report.pin_failures {
+        event.change("pin_failures", after.pin_failures, failures);
+        after.pin_failures = failures;
+    }
+    let token = new_token(after, report);
     if let Some(token) = &token {
         event.change_of("push_token");
         after.push_token_hash = Some(Hash::of(token));
         after.push = Push::of_token(true, act.at);
     }
-    if !confirmed && event.changes.is_empty() && event.changed_fields.is_empty() {
-        return CheckIn::OnlyTime;
+    if confirmed || !event.changes.is_empty() || !event.changed_fields.is_empty() {
+        change.events.push(event);
     }
-    CheckIn::Changed { device: Box::new(after), token, event: Box::new(event) }
+    token
+}
+
+/// Counts what was used, if it was not counted before.
+fn count(after: &mut Device, report: &Report, found: &Found, change: &mut Change, act: &Act) {
+    let Some(usage) = new_usage(after, report) else {
+        return;
+    };
+    let month = month(act.at);
+    let (workspace, user) = (after.workspace_id, after.user_id);
+    for (before, of) in [(&found.usage, Of::User(user)), (&found.total, Of::shard_of(user))] {
+        let counted = Usage::after(before.as_ref(), workspace, of, &month, usage);
+        change.usage.push(Edited { before: before.clone(), after: counted });
+    }
+    let mut event = act.event(EventType::UserUsageReported).about_device(after.device_id, user);
+    for (kind, number) in &usage.counts {
+        event.change(kind.as_str(), 0, *number);
+    }
+    change.events.push(event);
+    after.usage_sequence = Some(usage.sequence);
+}
+
+/// Locks the user if more wrong PINs were entered than the workspace allows.
+fn lock(after: &mut Device, report: &Report, found: &Found, before: u32, change: &mut Change, act: &Act) {
+    let (Some(failures), Some((user, others, settings))) = (report.pin_failures, &found.user) else {
+        return;
+    };
+    if failures <= before || !settings.locks_at(failures) {
+        return;
+    }
+    let Some(locked) = lock_by_pins(user, others, failures, act) else {
+        return;
+    };
+    after.user_status = locked.user_after().map_or(after.user_status, User::status);
+    change.user = locked.user;
+    change.devices.extend(locked.devices);
+    change.events.extend(locked.events);
 }
 
 fn new_token(device: &Device, report: &Report) -> Option<String> {

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Time;
+use crate::command::OpenCommand;
 use crate::event::{Act, Actor, Event, EventType};
-use crate::ids::{DeviceId, InvitationId, UserId, WorkspaceId};
+use crate::hold::Hold;
+use crate::ids::{CommandId, DeviceId, InvitationId, UserId, WorkspaceId};
 use crate::input::Fault;
 use crate::push::Push;
 use crate::refusal::Refusal;
@@ -71,6 +73,12 @@ words! {
         Silent = "silent",
         /// Blocked by an admin.
         Blocked = "blocked",
+        /// Told, or to be told, to erase everything.
+        Wiping = "wiping",
+        /// Erased, and kept out: it, or its user.
+        Wiped = "wiped",
+        /// Erased; a code of its user brings it back.
+        NeedsEnrolment = "needs_enrolment",
         /// Deleted.
         Deleted = "deleted",
     }
@@ -92,55 +100,23 @@ words! {
     }
 }
 
-words! {
-    /// Something that a device must do.
-    CommandKind {
-        /// Erase everything.
-        Wipe = "wipe",
-        /// Lock the app.
-        Lock = "lock",
-        /// Ask for a new PIN.
-        ResetPin = "reset_pin",
-        /// Back to the state before the first enrolment.
-        FactoryReset = "factory_reset",
-        /// Fetch the configuration.
-        RefreshConfig = "refresh_config",
-    }
-}
-
-/// A command that the device has not yet done.
+/// The end of what an enrolment has put on the phone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PendingCommand {
-    /// Its identifier.
-    pub command_id: String,
-    /// What to do.
-    pub kind: CommandKind,
-    /// Since when.
-    pub queued_at: Time,
-    /// Until when it counts.
-    pub expires_at: Time,
-}
-
-/// A block: when, by whom, why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Blocked {
-    /// When.
+pub struct Erased {
+    /// When the device said so.
     pub at: Time,
-    /// By whom.
-    pub by: Actor,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    /// The command that did it.
+    pub command_id: CommandId,
 }
 
-/// A device's end.
+/// The end of a device, or of a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deleted {
     /// When.
     pub at: Time,
     /// By whom.
     pub by: Actor,
-    /// When its row may be removed.
+    /// When the row may be removed.
     pub purge_after: Time,
 }
 
@@ -189,15 +165,24 @@ pub struct Device {
     pub replaced: bool,
     /// Its user's access, changed in the commit that changes the user.
     pub user_status: UserStatus,
-    /// What it must do.
+    /// The commands that are not over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub commands: Vec<PendingCommand>,
+    pub commands: Vec<OpenCommand>,
+    /// Set once a wipe or a factory reset has ended its enrolment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Erased>,
+    /// The wrong PINs in a row that it has last reported.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pin_failures: u32,
+    /// The number of the last report of usage that was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_sequence: Option<u64>,
     /// Its last check-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_login_at: Option<Time>,
     /// Set while it is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocked: Option<Blocked>,
+    pub blocked: Option<Hold>,
     /// Set once it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deleted>,
@@ -213,6 +198,11 @@ pub struct Device {
     pub version: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 impl Device {
     /// Whether it counts as there.
     #[must_use]
@@ -220,11 +210,18 @@ impl Device {
         if self.deleted.is_some() { Status::Deleted } else { Status::Active }
     }
 
-    /// How it is doing.
+    /// How it is doing: of several that hold, the one that says most of what may be done next.
     #[must_use]
     pub fn device_status(&self, now: Time) -> DeviceStatus {
         if self.deleted.is_some() {
             return DeviceStatus::Deleted;
+        }
+        if self.erased.is_some() {
+            let kept_out = self.access() != DeviceAccess::Allowed;
+            return if kept_out { DeviceStatus::Wiped } else { DeviceStatus::NeedsEnrolment };
+        }
+        if self.commands.iter().any(|open| open.kind.is_destructive() && open.is_served(now)) {
+            return DeviceStatus::Wiping;
         }
         if self.blocked.is_some() {
             return DeviceStatus::Blocked;
@@ -266,7 +263,21 @@ impl Device {
         search::words([self.device_identifier.as_str(), &self.model_name].into_iter().chain(nickname))
     }
 
-    fn event(&self, event_type: EventType, act: &Act) -> Event {
+    /// True while it has something to do.
+    #[must_use]
+    pub fn has_pending_command(&self, now: Time) -> bool {
+        self.commands.iter().any(|open| open.is_served(now))
+    }
+
+    /// Lets pass a device that is not deleted.
+    ///
+    /// # Errors
+    /// `DeviceDeleted`.
+    pub fn require_there(&self) -> Result<(), Refusal> {
+        if self.deleted.is_some() { Err(Refusal::DeviceDeleted) } else { Ok(()) }
+    }
+
+    pub(crate) fn event(&self, event_type: EventType, act: &Act) -> Event {
         act.event(event_type).about_device(self.device_id, self.user_id)
     }
 }
@@ -276,12 +287,12 @@ impl Device {
 /// # Errors
 /// `DeviceDeleted`.
 pub fn block(device: &Device, reason: Option<String>, act: &Act) -> Result<Option<(Device, Event)>, Refusal> {
-    require_there(device)?;
+    device.require_there()?;
     if device.blocked.is_some() {
         return Ok(None);
     }
     let mut blocked = device.clone();
-    blocked.blocked = Some(Blocked { at: act.at, by: act.actor, reason: reason.clone() });
+    blocked.blocked = Some(Hold::by(act, reason.clone()));
     let mut event = device.event(EventType::DeviceBlocked, act);
     event.change("blocked", false, true);
     event.private.reason = reason;
@@ -293,7 +304,7 @@ pub fn block(device: &Device, reason: Option<String>, act: &Act) -> Result<Optio
 /// # Errors
 /// `DeviceDeleted`.
 pub fn unblock(device: &Device, reason: Option<String>, act: &Act) -> Result<Option<(Device, Event)>, Refusal> {
-    require_there(device)?;
+    device.require_there()?;
     if device.blocked.is_none() {
         return Ok(None);
     }
@@ -303,10 +314,6 @@ pub fn unblock(device: &Device, reason: Option<String>, act: &Act) -> Result<Opt
     event.change("blocked", true, false);
     event.private.reason = reason;
     Ok(Some((unblocked, event)))
-}
-
-fn require_there(device: &Device) -> Result<(), Refusal> {
-    if device.deleted.is_some() { Err(Refusal::DeviceDeleted) } else { Ok(()) }
 }
 
 /// Who holds a device identifier in a workspace.
@@ -354,8 +361,7 @@ pub fn delete(
     if device.deleted.is_some() {
         return None;
     }
-    let last_command = device.commands.iter().map(|command| command.expires_at).max();
-    let purge_after = last_command.into_iter().chain([act.at.plus(retention)]).max().unwrap_or(act.at);
+    let purge_after = device.commands.iter().map(|open| open.expires_at).fold(act.at.plus(retention), Time::max);
     let mut deletion = Deletion {
         device: device.clone(),
         user: user.clone(),
@@ -369,11 +375,12 @@ pub fn delete(
     Some(deletion)
 }
 
-/// The event of a purge, if the device may be purged now.
+/// The event of a purge, if the device may be purged now: not before the last of its commands is
+/// over.
 #[must_use]
 pub fn purge(device: &Device, act: &Act) -> Option<Event> {
     let deleted = device.deleted.as_ref()?;
-    (deleted.purge_after <= act.at).then(|| device.event(EventType::DevicePurged, act))
+    (deleted.purge_after <= act.at && device.commands.is_empty()).then(|| device.event(EventType::DevicePurged, act))
 }
 
 /// The most keys of a device's custom metadata.
@@ -458,7 +465,7 @@ pub fn edit(
     edit: &Edit,
     act: &Act,
 ) -> Result<Option<(Device, Metadata, Event)>, Refusal> {
-    require_there(device)?;
+    device.require_there()?;
     let mut edited = device.clone();
     let mut values = metadata.clone();
     let mut event = device.event(EventType::DeviceUpdated, act);

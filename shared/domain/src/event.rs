@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Time;
-use crate::ids::{DeviceId, EventId, InvitationId, KeyId, MemberId, UserId, WorkspaceId};
+use crate::command::CommandKind;
+use crate::ids::{CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, UserId, WorkspaceId};
 use crate::words::words;
 
 words! {
@@ -14,6 +15,8 @@ words! {
     EventType {
         /// A workspace was made.
         WorkspaceCreated = "workspace.created",
+        /// A workspace's settings were changed.
+        WorkspaceUpdated = "workspace.updated",
         /// A key was made.
         KeyCreated = "key.created",
         /// A key was taken back.
@@ -26,6 +29,24 @@ words! {
         MemberRemoved = "member.removed",
         /// A user was made.
         UserCreated = "user.created",
+        /// Something about a user was changed by an admin.
+        UserUpdated = "user.updated",
+        /// A user was made active, or what kept them out was lifted.
+        UserActivated = "user.activated",
+        /// A user was suspended.
+        UserSuspended = "user.suspended",
+        /// A user was locked by too many wrong PINs.
+        UserLocked = "user.locked",
+        /// A user was locked, and their phones are to be wiped.
+        UserLockedAndWiped = "user.locked_and_wiped",
+        /// A user's phones are to ask for a new PIN; a lock was lifted.
+        UserPinReset = "user.pin_reset",
+        /// A user was deleted.
+        UserDeleted = "user.deleted",
+        /// A carrier's network of a user has changed.
+        UserNetworkChanged = "user.network_changed",
+        /// A phone reported what its user has used.
+        UserUsageReported = "user.usage_reported",
         /// A user was invited.
         UserInvited = "user.invited",
         /// A deleted user's rows were removed.
@@ -44,6 +65,8 @@ words! {
         InvitationOpened = "invitation.opened",
         /// An invitation's time is over.
         InvitationExpired = "invitation.expired",
+        /// An invitation was taken back.
+        InvitationRevoked = "invitation.revoked",
         /// A device was registered.
         DeviceRegistered = "device.registered",
         /// A registered device was registered again with a fresh code.
@@ -64,6 +87,34 @@ words! {
         DevicePurged = "device.purged",
         /// Push notifications came into use, or fell out of use.
         DevicePushChanged = "device.push_changed",
+        /// A device was given something to do.
+        CommandQueued = "command.queued",
+        /// A device was told of a command.
+        CommandDelivered = "command.delivered",
+        /// A device put a command off.
+        CommandDeferred = "command.deferred",
+        /// A command was taken back after the device was told.
+        CommandCancelRequested = "command.cancel_requested",
+        /// A command was taken back.
+        CommandCanceled = "command.canceled",
+        /// A command's time was over.
+        CommandTimedOut = "command.timed_out",
+        /// A device has done a command.
+        CommandSucceeded = "command.succeeded",
+        /// A device could not do a command.
+        CommandFailed = "command.failed",
+        /// A device would not do a command.
+        CommandRejected = "command.rejected",
+        /// A device knows no such command.
+        CommandNotSupported = "command.not_supported",
+        /// A command's device was enrolled anew before it was done.
+        CommandRemoved = "command.removed",
+        /// Work over many things was begun.
+        JobCreated = "job.created",
+        /// Work over many things is done.
+        JobFinished = "job.finished",
+        /// Work over many things was stopped.
+        JobCanceled = "job.canceled",
     }
 }
 
@@ -132,6 +183,15 @@ pub struct Event {
     /// The invitation that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_id: Option<InvitationId>,
+    /// The command that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<CommandId>,
+    /// What that command is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_kind: Option<CommandKind>,
+    /// The job that it is about, or that did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
     /// The key that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
@@ -166,6 +226,8 @@ pub struct Act {
     pub request_id: String,
     /// Where the request came from.
     pub address: Option<String>,
+    /// The job that does it, if one does.
+    pub job_id: Option<JobId>,
 }
 
 impl Act {
@@ -183,6 +245,9 @@ impl Act {
             device_id: None,
             user_id: None,
             invitation_id: None,
+            command_id: None,
+            command_kind: None,
+            job_id: self.job_id,
             key_id: None,
             member_id: None,
             changes: BTreeMap::new(),
@@ -213,6 +278,18 @@ impl Event {
     pub fn about_invitation(mut self, invitation_id: InvitationId) -> Self {
         self.invitation_id = Some(invitation_id);
         self
+    }
+
+    /// True if there is nothing in the private part.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.private == Private::default()
+    }
+
+    /// The event without its private part, as erasing a person leaves it.
+    #[must_use]
+    pub fn blanked(&self) -> Self {
+        Self { private: Private::default(), ..self.clone() }
     }
 
     /// Records a change of a field that is not personal; nothing if it is the same.

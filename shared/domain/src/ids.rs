@@ -63,6 +63,14 @@ id!(
     InvitationId
 );
 id!(
+    /// Something that one device must do.
+    CommandId
+);
+id!(
+    /// Work over many things.
+    JobId
+);
+id!(
     /// An API credential.
     KeyId
 );
@@ -76,6 +84,17 @@ id!(
 );
 
 impl EventId {
+    /// The identifier of the event that comes so many after this one in the same act. The order
+    /// of the identifiers is the order of the events.
+    #[must_use]
+    pub fn nth(self, n: usize) -> Self {
+        /// The bits of a UUID of version 7 that are free in its second half.
+        const FREE: u64 = u64::MAX >> 2;
+        let (high, low) = self.0.as_u64_pair();
+        let free = (low & FREE).wrapping_add(n as u64) & FREE;
+        Self(Uuid::from_u64_pair(high, (low & !FREE) | free))
+    }
+
     /// When the event was made; `None` for a UUID of another version.
     #[must_use]
     pub fn time(self) -> Option<Time> {
@@ -100,6 +119,16 @@ mod tests {
         let time = Time::parse("2026-11-21T22:20:16.123Z").unwrap();
         assert_eq!(EventId(timed_uuid(time, [7; 10])).time(), Some(time));
         assert_eq!(EventId(Uuid::nil()).time(), None);
+    }
+
+    #[test]
+    fn the_events_of_an_act_are_told_apart_and_keep_its_time() {
+        let time = Time::parse("2026-11-21T22:20:16.123Z").unwrap();
+        let first = EventId(timed_uuid(time, [7; 10]));
+        assert_eq!(first.nth(0), first);
+        assert!(first.nth(1) > first && first.nth(2) > first.nth(1));
+        let last = EventId(timed_uuid(time, [0xff; 10])).nth(3);
+        assert_eq!((last.time(), last.0.get_version_num()), (Some(time), 7));
     }
 
     #[test]

@@ -96,6 +96,25 @@ impl Fields {
         self.values.get(name).is_some_and(Value::is_null)
     }
 
+    /// An object within, that may be there. What is wrong with it is told by [`Fields::faults_of`].
+    pub fn object(&mut self, name: &str) -> Option<Self> {
+        match self.value(name)? {
+            Value::Object(values) => Some(Self::of_json(values)),
+            _ => {
+                self.fault(name, "wrong_type", "must be an object");
+                None
+            }
+        }
+    }
+
+    /// Takes over the faults of an object within.
+    pub fn faults_of(&mut self, name: &str, inner: Self) {
+        for fault in inner.faults {
+            let field = if fault.field.is_empty() { name.to_owned() } else { format!("{name}.{}", fault.field) };
+            self.fault(&field, fault.code, fault.detail);
+        }
+    }
+
     /// A text that must be there.
     pub fn required_text(&mut self, name: &str, rule: TextRule) -> Option<String> {
         self.required(name)?;
@@ -108,10 +127,27 @@ impl Fields {
         rule.read(&raw).map_err(|(code, detail)| self.fault(name, code, detail)).ok()
     }
 
+    /// A text that is to be changed: `None` if it was not sent, an inner `None` if it was sent as
+    /// `null`, which takes it away.
+    pub fn edited_text(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
+        if self.is_null(name) { Some(None) } else { self.text(name, rule).map(Some) }
+    }
+
     /// A word of an enumeration that must be there.
     pub fn required_word<W: Word>(&mut self, name: &str) -> Option<W> {
         self.required(name)?;
         self.word(name)
+    }
+
+    /// One of some words that must be there.
+    pub fn required_choice(&mut self, name: &str, words: &[&str]) -> Option<String> {
+        self.required(name)?;
+        let raw = self.string(name)?;
+        if words.contains(&raw.as_str()) {
+            return Some(raw);
+        }
+        self.fault(name, "unknown_value", format!("must be one of {}", words.join(", ")));
+        None
     }
 
     /// A word of an enumeration that may be there.
@@ -142,6 +178,12 @@ impl Fields {
                 None
             }
         }
+    }
+
+    /// A whole number that is to be changed: `None` if it was not sent, an inner `None` if it was
+    /// sent as `null`, which takes it away.
+    pub fn edited_integer(&mut self, name: &str, least: i64, most: i64) -> Option<Option<i64>> {
+        if self.is_null(name) { Some(None) } else { self.integer(name, least, most).map(Some) }
     }
 
     /// `true` or `false`, that may be there.
@@ -176,6 +218,24 @@ impl Fields {
             self.fault(name, "invalid_format", "must be a UUID in lower case with hyphens");
         }
         id
+    }
+
+    /// An array of texts that may be there.
+    pub fn texts(&mut self, name: &str, rule: TextRule) -> Option<Vec<String>> {
+        let Value::Array(items) = self.value(name)? else {
+            self.fault(name, "wrong_type", "must be an array of texts");
+            return None;
+        };
+        let mut texts = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            let read =
+                item.as_str().ok_or(("wrong_type", "must be a text".to_owned())).and_then(|text| rule.read(text));
+            match read {
+                Ok(text) => texts.push(text),
+                Err((code, detail)) => self.fault(&format!("{name}.{at}"), code, detail),
+            }
+        }
+        Some(texts)
     }
 
     /// An array of words of an enumeration that must be there, without repetition.

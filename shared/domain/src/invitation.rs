@@ -30,6 +30,8 @@ words! {
         Expired = "expired",
         /// A newer one has taken its place.
         Superseded = "superseded",
+        /// An admin has taken it back.
+        Revoked = "revoked",
     }
 }
 
@@ -104,6 +106,9 @@ pub struct Invitation {
     /// When a newer one took its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_at: Option<Time>,
+    /// When an admin took it back, or its user was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Time>,
     /// What became of its message.
     pub delivery: Delivery,
     /// Goes up by one with each change.
@@ -116,6 +121,8 @@ impl Invitation {
     pub fn status(&self, now: Time) -> InvitationStatus {
         if self.used >= self.devices {
             InvitationStatus::Used
+        } else if self.revoked_at.is_some() {
+            InvitationStatus::Revoked
         } else if self.superseded_at.is_some() {
             InvitationStatus::Superseded
         } else if self.expired_at.is_some() || self.expires_at <= now {
@@ -128,12 +135,13 @@ impl Invitation {
     /// Lets pass an invitation that can be used.
     ///
     /// # Errors
-    /// `CodeUsed`, `CodeSuperseded` or `CodeExpired`.
+    /// `CodeUsed`, `CodeSuperseded`, `CodeRevoked` or `CodeExpired`.
     pub fn require_open(&self, now: Time) -> Result<(), Refusal> {
         match self.status(now) {
             InvitationStatus::Open => Ok(()),
             InvitationStatus::Used => Err(Refusal::CodeUsed),
             InvitationStatus::Superseded => Err(Refusal::CodeSuperseded),
+            InvitationStatus::Revoked => Err(Refusal::CodeRevoked),
             InvitationStatus::Expired => Err(Refusal::CodeExpired),
         }
     }
@@ -141,7 +149,10 @@ impl Invitation {
     /// True while its code must be kept, so that its message can be made.
     #[must_use]
     pub fn keeps_code(&self) -> bool {
-        self.used < self.devices && self.superseded_at.is_none() && self.expired_at.is_none()
+        self.used < self.devices
+            && self.superseded_at.is_none()
+            && self.revoked_at.is_none()
+            && self.expired_at.is_none()
     }
 
     fn event(&self, event_type: EventType, act: &Act) -> Event {
@@ -207,6 +218,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         used_at: None,
         expired_at: None,
         superseded_at: None,
+        revoked_at: None,
         delivery: Delivery { state: DeliveryState::Queued, at: act.at, message_id: None, reason: None },
         version: 1,
     };
@@ -226,6 +238,23 @@ pub fn open(invitation: &Invitation, act: &Act) -> (Invitation, Event) {
     opened.opened_at.get_or_insert(act.at);
     let event = invitation.event(EventType::InvitationOpened, act);
     (opened, event)
+}
+
+/// The invitation taken back; `None` if it was taken back before.
+///
+/// # Errors
+/// `InvitationOver` if it has ended another way.
+pub fn revoke(invitation: &Invitation, act: &Act) -> Result<Option<(Invitation, Event)>, Refusal> {
+    match invitation.status(act.at) {
+        InvitationStatus::Open => {}
+        InvitationStatus::Revoked => return Ok(None),
+        over => return Err(Refusal::InvitationOver(over)),
+    }
+    let mut revoked = invitation.clone();
+    revoked.revoked_at = Some(act.at);
+    let mut event = invitation.event(EventType::InvitationRevoked, act);
+    event.change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
+    Ok(Some((revoked, event)))
 }
 
 /// The invitation marked as expired, so that its code can go; `None` if it has ended another way,

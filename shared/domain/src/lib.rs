@@ -5,27 +5,34 @@
 //! by a plain test.
 
 pub mod access;
+pub mod change;
 pub mod check_in;
 pub mod clock;
+pub mod command;
 pub mod cursor;
 pub mod device;
 pub mod event;
+pub mod hold;
 pub mod idempotency;
 pub mod ids;
 pub mod input;
 pub mod invitation;
+pub mod job;
 pub mod key;
+pub mod life;
 pub mod member;
+pub mod network;
 pub mod push;
 pub mod refusal;
 pub mod registration;
 pub mod search;
 pub mod secret;
 pub mod text;
+pub mod usage;
 pub mod user;
 mod words;
 pub mod workspace;
 
 pub use clock::Time;
-pub use ids::{DeviceId, EventId, InvitationId, KeyId, MemberId, UserId, WorkspaceId};
+pub use ids::{CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, UserId, WorkspaceId};
 pub use refusal::Refusal;

@@ -5,8 +5,11 @@ use std::error::Error;
 use thiserror::Error as ThisError;
 
 use crate::access::Permission;
+use crate::command::CommandState;
 use crate::device::Device;
 use crate::input::Fault;
+use crate::invitation::InvitationStatus;
+use crate::job::JobState;
 
 /// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
 /// nothing personal.
@@ -63,9 +66,15 @@ pub enum Refusal {
     /// The code was good for a number of devices, and they are registered.
     #[error("The code has been used; ask for a new invitation.")]
     CodeUsed,
-    /// A newer invitation has taken its place, or it was revoked.
+    /// A newer invitation has taken its place.
     #[error("The code is no longer valid; use the newest invitation.")]
     CodeSuperseded,
+    /// Its invitation was taken back.
+    #[error("The code is no longer valid; ask for a new invitation.")]
+    CodeRevoked,
+    /// An invitation that is over stays as it is.
+    #[error("The invitation is {0}.")]
+    InvitationOver(InvitationStatus),
     /// The user holds as many devices as one may.
     #[error("The user already has {} devices; delete one first.", .0.len())]
     DeviceLimitReached(Vec<Device>),
@@ -78,6 +87,19 @@ pub enum Refusal {
     /// A deleted device stays deleted.
     #[error("This device is deleted.")]
     DeviceDeleted,
+    /// There is no app any more that could do it.
+    #[error("This device has been wiped; it must be registered again with a fresh code.")]
+    DeviceErased,
+    /// A command that is over stays as it is.
+    #[error("The command is {0}.")]
+    CommandOver(CommandState),
+    /// Before a user is deleted, their phones are to be wiped.
+    #[error("The user has {} that {} never wiped; wipe first, or delete without a wipe and say why.",
+        plural(.0.len(), "device"), if .0.len() == 1 { "was" } else { "were" })]
+    WipeFirst(Vec<Device>),
+    /// A job that is over stays as it is.
+    #[error("The job is {0}.")]
+    JobOver(JobState),
     /// The user is suspended.
     #[error("The user is suspended.")]
     UserSuspended,
@@ -143,10 +165,16 @@ impl Refusal {
             Self::CodeExpired => "code_expired",
             Self::CodeUsed => "code_used",
             Self::CodeSuperseded => "code_superseded",
+            Self::CodeRevoked => "code_revoked",
+            Self::InvitationOver(_) => "invitation_over",
             Self::DeviceLimitReached(_) => "device_limit_reached",
             Self::IdentifierHeld => "identifier_held",
             Self::DeviceBlocked => "device_blocked",
             Self::DeviceDeleted => "device_deleted",
+            Self::DeviceErased => "device_erased",
+            Self::CommandOver(_) => "command_over",
+            Self::WipeFirst(_) => "wipe_first",
+            Self::JobOver(_) => "job_over",
             Self::UserSuspended => "user_suspended",
             Self::UserLocked => "user_locked",
             Self::UserDeleted => "user_deleted",

@@ -1,5 +1,7 @@
 //! Registering a device with a code.
 
+use crate::change::Edited;
+use crate::command::{Command, Stimulus, apply_to_all};
 use crate::device::{
     DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform, VERSION,
 };
@@ -83,6 +85,8 @@ pub struct Found {
     pub claim: Option<IdentifierClaim>,
     /// The device that the claim names, if its row is still there.
     pub claimed: Option<Device>,
+    /// The open commands of that device.
+    pub commands: Vec<Command>,
     /// The devices that the user holds.
     pub held: Vec<Device>,
 }
@@ -92,15 +96,6 @@ pub struct Found {
 pub struct Drawn {
     /// The identifier of a device that is new.
     pub device_id: DeviceId,
-}
-
-/// A change of one row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edited<T> {
-    /// As it was read; `None` for a new row.
-    pub before: Option<T>,
-    /// As it is to be.
-    pub after: T,
 }
 
 /// A registration that the rule allows.
@@ -118,8 +113,10 @@ pub struct Registration {
     pub token: Option<String>,
     /// The deleted device of the same installation, whose credential ends now.
     pub replaced: Option<Edited<Device>>,
-    /// What happened; `None` when a lost answer is made up for.
-    pub event: Option<Event>,
+    /// Commands of the enrolment before, which nobody will do any more.
+    pub removed: Vec<Edited<Command>>,
+    /// What happened; nothing when a lost answer is made up for.
+    pub events: Vec<Event>,
 }
 
 impl Registration {
@@ -203,7 +200,8 @@ fn repeat(found: &Found, claim: &IdentifierClaim, device: &Device) -> Registrati
         invitation: unchanged(&found.invitation),
         token: None,
         replaced: None,
-        event: None,
+        removed: Vec::new(),
+        events: Vec::new(),
     }
 }
 
@@ -219,8 +217,12 @@ fn re_enrol(
     act: &Act,
 ) -> Registration {
     let epoch = device.epoch + 1;
-    let mut after = described(device.clone(), application, act);
+    let removed = apply_to_all(device, &found.commands, Stimulus::Replaced, act);
+    let mut after = described(removed.device, application, act);
     after.epoch = epoch;
+    after.erased = None;
+    after.pin_failures = 0;
+    after.usage_sequence = None;
     after.enrolment = Some(Enrolment { invitation_id: found.invitation.invitation_id });
     after.push_endpoint.clone_from(&device.push_endpoint);
     let claim_after = IdentifierClaim { epoch, ..claim.clone() };
@@ -236,7 +238,8 @@ fn re_enrol(
         invitation: invitation_used(found, act),
         token: application.token().map(str::to_owned),
         replaced: None,
-        event: Some(event),
+        removed: removed.commands,
+        events: [event].into_iter().chain(removed.events).collect(),
     }
 }
 
@@ -259,6 +262,9 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
         replaced: false,
         user_status: found.user.status(),
         commands: Vec::new(),
+        erased: None,
+        pin_failures: 0,
+        usage_sequence: None,
         last_login_at: None,
         blocked: None,
         deleted: None,
@@ -283,17 +289,23 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
         .event(EventType::DeviceRegistered)
         .about_device(drawn.device_id, found.user.user_id)
         .about_invitation(found.invitation.invitation_id);
+    let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Stimulus::Replaced, act)));
+    let (replaced, removed, events) = match old {
+        None => (None, Vec::new(), Vec::new()),
+        Some((old, removed)) => {
+            let after = Device { replaced: true, ..removed.device };
+            (Some(Edited::from(old.clone(), after)), removed.commands, removed.events)
+        }
+    };
     Registration {
         device: Edited { before: None, after: device },
         claim: Edited { before: found.claim.clone(), after: claim },
         user,
         invitation: invitation_used(found, act),
         token: application.token().map(str::to_owned),
-        replaced: found
-            .claimed
-            .as_ref()
-            .map(|old| Edited { before: Some(old.clone()), after: Device { replaced: true, ..old.clone() } }),
-        event: Some(event),
+        replaced,
+        removed,
+        events: [event].into_iter().chain(events).collect(),
     }
 }
 

@@ -42,6 +42,17 @@ fn split(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The digits of a text: how a telephone number is found, however it is spaced.
+#[must_use]
+pub fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).take(WORD_LENGTH).collect()
+}
+
+/// True if a text reads as a telephone number, or the beginning of one.
+fn is_number(text: &str) -> bool {
+    text.chars().any(|c| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c))
+}
+
 /// What was typed: every word of it must begin one of a thing's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -62,7 +73,7 @@ impl Query {
     /// Reads what was typed; `None` if it holds no letter or digit.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut prefixes = split(text);
+        let mut prefixes = if is_number(text) { vec![digits(text)] } else { split(text) };
         // The longest is looked up in the index, since it finds the fewest.
         prefixes.sort_by_key(|prefix| (usize::MAX - prefix.len(), prefix.clone()));
         prefixes.dedup();
@@ -104,6 +115,15 @@ mod tests {
             assert!(!Query::parse(typed).unwrap().matches(&words), "{typed}");
         }
         assert!(Query::parse(" -- ").is_none());
+    }
+
+    #[test]
+    fn a_number_is_found_however_it_is_spaced() {
+        let words = words(["491701234567", "214711", "*21# 4711"]);
+        for typed in ["+49 170", "+49 (170) 123-45", "491701234567", "21 4711", "*21#47", "4711"] {
+            assert!(Query::parse(typed).unwrap().matches(&words), "{typed}");
+        }
+        assert!(!Query::parse("49 171").unwrap().matches(&words));
     }
 
     #[test]

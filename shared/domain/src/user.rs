@@ -1,17 +1,21 @@
 //! People who use the app.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType};
+use crate::device::Deleted;
+use crate::event::{Act, Actor, Event, EventType};
+use crate::hold::Hold;
 use crate::ids::{DeviceId, InvitationId, UserId, WorkspaceId};
 use crate::input::Fields;
+use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::search;
 use crate::text::{Form, TextRule};
 use crate::words::words;
+use crate::workspace::SERVICE_LEVEL;
 
 /// A username: what a person is called in the systems around. Unique in its workspace, whatever
 /// its capitals and accents.
@@ -27,6 +31,18 @@ pub const EMAIL: TextRule = TextRule::new(Form::Email, 3, 254);
 pub const MOBILE: TextRule = TextRule::new(Form::Mobile, 8, 16);
 /// The number by which the telephone system knows the person.
 pub const NUMBER: TextRule = TextRule::new(Form::Number, 1, 32);
+
+words! {
+    /// Where a user came from.
+    #[derive(Default)]
+    Source {
+        /// From a program, by a key.
+        #[default]
+        Api = "api",
+        /// From an admin.
+        Console = "console",
+    }
+}
 
 words! {
     /// Where a user stands; of several that hold, the strongest.
@@ -70,18 +86,30 @@ pub struct User {
     pub number: Option<String>,
     /// When the user was made.
     pub created_at: Time,
+    /// Where the user came from.
+    #[serde(default)]
+    pub source: Source,
+    /// A name from the workspace's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_level: Option<String>,
+    /// When an admin made the user active before any device was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated_at: Option<Time>,
     /// When the user's first device was registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Time>,
-    /// Since when the user is suspended.
+    /// Set while an admin has stopped the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspended_at: Option<Time>,
-    /// Since when the user is locked.
+    pub suspended: Option<Hold>,
+    /// Set while the user is locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locked_at: Option<Time>,
-    /// When the user was deleted.
+    pub locked: Option<Hold>,
+    /// Set once the user is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deleted_at: Option<Time>,
+    pub deleted: Option<Deleted>,
+    /// The networks of carriers, by their providers; at most [`crate::network::NETWORK_LIMIT`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, Network>,
     /// When one of the user's devices was last seen; up to 15 minutes behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Time>,
@@ -111,6 +139,8 @@ pub struct NewUser {
     pub mobile: Option<String>,
     /// See [`User::number`].
     pub number: Option<String>,
+    /// See [`User::service_level`].
+    pub service_level: Option<String>,
 }
 
 impl NewUser {
@@ -120,17 +150,72 @@ impl NewUser {
     /// Every fault of the fields.
     pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
         let username = fields.required_text("username", USERNAME);
-        if username.as_deref().is_some_and(|username| unique_username(username).len() > UNIQUE_USERNAME_LIMIT) {
-            fields.fault("username", "too_long", "holds signs that stand for too many letters");
-        }
+        check_username(&mut fields, username.as_deref());
         let first_name = fields.text("first_name", NAME);
         let last_name = fields.text("last_name", NAME);
         let email = fields.text("email", EMAIL);
         let mobile = fields.text("mobile", MOBILE);
         let number = fields.text("number", NUMBER);
+        let service_level = fields.text("service_level", SERVICE_LEVEL);
         fields.finish().map_err(Refusal::Invalid)?;
         let username = username.ok_or(Refusal::field("username", "missing", "is required"))?;
-        Ok(Self { username, first_name, last_name, email, mobile, number })
+        Ok(Self { username, first_name, last_name, email, mobile, number, service_level })
+    }
+}
+
+fn check_username(fields: &mut Fields, username: Option<&str>) {
+    if username.is_some_and(|username| unique_username(username).len() > UNIQUE_USERNAME_LIMIT) {
+        fields.fault("username", "too_long", "holds signs that stand for too many letters");
+    }
+}
+
+/// What an admin changes of a user. An outer `None` leaves it, an inner one takes it away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UserEdit {
+    /// See [`User::username`].
+    pub username: Option<String>,
+    /// See [`User::first_name`].
+    pub first_name: Option<Option<String>>,
+    /// See [`User::last_name`].
+    pub last_name: Option<Option<String>>,
+    /// See [`User::email`].
+    pub email: Option<Option<String>>,
+    /// See [`User::mobile`].
+    pub mobile: Option<Option<String>>,
+    /// See [`User::number`].
+    pub number: Option<Option<String>>,
+    /// See [`User::service_level`].
+    pub service_level: Option<Option<String>>,
+}
+
+impl UserEdit {
+    /// Reads an edit: `null` takes a field away.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+        let username = fields.text("username", USERNAME);
+        if fields.is_null("username") {
+            fields.fault("username", "missing", "cannot be taken away");
+        }
+        check_username(&mut fields, username.as_deref());
+        let edit = Self {
+            username,
+            first_name: fields.edited_text("first_name", NAME),
+            last_name: fields.edited_text("last_name", NAME),
+            email: fields.edited_text("email", EMAIL),
+            mobile: fields.edited_text("mobile", MOBILE),
+            number: fields.edited_text("number", NUMBER),
+            service_level: fields.edited_text("service_level", SERVICE_LEVEL),
+        };
+        fields.finish().map_err(Refusal::Invalid)?;
+        Ok(edit)
+    }
+}
+
+impl Source {
+    fn of(actor: Actor) -> Self {
+        if matches!(actor, Actor::Member(_)) { Self::Console } else { Self::Api }
     }
 }
 
@@ -148,10 +233,14 @@ impl User {
             mobile: new.mobile,
             number: new.number,
             created_at: act.at,
+            source: Source::of(act.actor),
+            service_level: new.service_level,
+            activated_at: None,
             registered_at: None,
-            suspended_at: None,
-            locked_at: None,
-            deleted_at: None,
+            suspended: None,
+            locked: None,
+            deleted: None,
+            networks: BTreeMap::new(),
             last_seen_at: None,
             device_ids: BTreeSet::new(),
             invitation_id: None,
@@ -164,17 +253,25 @@ impl User {
     /// Where the user stands.
     #[must_use]
     pub fn status(&self) -> UserStatus {
-        if self.deleted_at.is_some() {
+        if self.deleted.is_some() {
             UserStatus::Deleted
-        } else if self.locked_at.is_some() {
+        } else if self.locked.is_some() {
             UserStatus::Locked
-        } else if self.suspended_at.is_some() {
+        } else if self.suspended.is_some() {
             UserStatus::Suspended
-        } else if self.registered_at.is_some() {
+        } else if self.registered_at.or(self.activated_at).is_some() {
             UserStatus::Active
         } else {
             UserStatus::Inactive
         }
+    }
+
+    /// Lets pass a user who is not deleted.
+    ///
+    /// # Errors
+    /// `UserDeleted`.
+    pub fn require_there(&self) -> Result<(), Refusal> {
+        if self.deleted.is_some() { Err(Refusal::UserDeleted) } else { Ok(()) }
     }
 
     /// Lets pass a user who may use the app.
@@ -200,12 +297,15 @@ impl User {
     /// The words by which the user is found.
     #[must_use]
     pub fn search_words(&self) -> BTreeSet<String> {
-        let mobile = self.mobile.as_deref().map(|mobile| mobile.trim_start_matches('+'));
+        let digits = |text: &Option<String>| text.as_deref().map(search::digits);
+        let (mobile, number) = (digits(&self.mobile), digits(&self.number));
+        // What is one word comes first: a name of many words cannot crowd it out.
         let texts = [
+            mobile.as_deref(),
+            number.as_deref(),
             Some(self.username.as_str()),
             self.last_name.as_deref(),
             self.first_name.as_deref(),
-            mobile,
             self.number.as_deref(),
             self.email.as_deref(),
         ];

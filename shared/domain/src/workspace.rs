@@ -1,13 +1,71 @@
-//! Tenants.
+//! Tenants, and what each has settled for itself.
 
+use std::collections::BTreeSet;
+
+use chrono::Duration;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::clock::Time;
+use crate::event::{Act, Event, EventType};
 use crate::ids::WorkspaceId;
+use crate::input::Fields;
+use crate::refusal::Refusal;
 use crate::text::{Form, TextRule};
+use crate::user::{EMAIL, MOBILE};
+use crate::words::words;
 
 /// A workspace's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
+/// A service level's name.
+pub const SERVICE_LEVEL: TextRule = TextRule::new(Form::Line, 1, 40);
+/// The most service levels.
+pub const SERVICE_LEVEL_LIMIT: usize = 20;
+/// The fewest and the most days that deleted things are kept.
+pub const RETENTION_DAYS: (i64, i64) = (1, 3650);
+/// The fewest and the most days that an invitation counts.
+pub const INVITATION_DAYS: (i64, i64) = (1, 365);
+/// The fewest and the most wrong PINs before a lock.
+pub const PIN_FAILURES: (i64, i64) = (3, 100);
+/// The fewest and the most days of silence before the rule for silent devices takes hold.
+pub const SILENT_DAYS: (i64, i64) = (7, 3650);
+/// How many wrong PINs in a row lock a user, unless the workspace says otherwise.
+pub const DEFAULT_PIN_LIMIT: u32 = 10;
+/// How often the rule for silent devices is applied.
+pub const SILENT_RULE_EVERY: Duration = Duration::hours(24);
+
+words! {
+    /// What is done to devices that are silent.
+    SilentAction {
+        /// They are blocked.
+        Block = "block",
+        /// They are deleted.
+        Delete = "delete",
+    }
+}
+
+/// What is done to devices that have not come for long. Off unless a workspace wants it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SilentRule {
+    /// After so many days without a login.
+    pub after_days: i64,
+    /// What is done.
+    pub action: SilentAction,
+}
+
+impl SilentRule {
+    /// The moment before which the last login of a silent device was.
+    #[must_use]
+    pub fn silent_before(&self, now: Time) -> Time {
+        now.minus(Duration::days(self.after_days))
+    }
+
+    /// The reason that stands on what the rule has done.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        format!("silent for over {} days", self.after_days)
+    }
+}
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +80,228 @@ pub struct Workspace {
     pub created_at: Time,
     /// How many members have the role `admin`.
     pub admin_count: u32,
+    /// What it has settled.
+    #[serde(default)]
+    pub settings: Settings,
+    /// When the rule for silent devices is to be applied next; while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_at: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
+}
+
+/// What a workspace has settled; what it has not is as the deployment says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How many days deleted devices and users are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<i64>,
+    /// How many days an invitation counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation_days: Option<i64>,
+    /// The address that its e-mails come from; SES must know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// What its texts come from: a name of at most 11 letters and digits, or a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms_sender: Option<String>,
+    /// What is done to silent devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_devices: Option<SilentRule>,
+    /// How many wrong PINs in a row lock a user; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_limit: Option<u32>,
+    /// The names that a user's service level may have.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub service_levels: BTreeSet<String>,
+}
+
+impl Settings {
+    /// How long deleted things are kept.
+    #[must_use]
+    pub fn retention(&self, deployed: Duration) -> Duration {
+        self.retention_days.map_or(deployed, Duration::days)
+    }
+
+    /// How long an invitation counts.
+    #[must_use]
+    pub fn invitation_life(&self, deployed: Duration) -> Duration {
+        self.invitation_days.map_or(deployed, Duration::days)
+    }
+
+    /// True if so many wrong PINs in a row lock a user.
+    #[must_use]
+    pub fn locks_at(&self, failures: u32) -> bool {
+        let limit = self.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT);
+        limit > 0 && failures >= limit
+    }
+
+    /// Lets pass a service level that the workspace knows.
+    ///
+    /// # Errors
+    /// A fault of `service_level`.
+    pub fn require_level(&self, level: &str) -> Result<(), Refusal> {
+        if self.service_levels.contains(level) {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.service_levels.iter().map(String::as_str).collect();
+        let detail = if known.is_empty() {
+            "the workspace has no service levels".to_owned()
+        } else {
+            format!("must be one of {}", known.join(", "))
+        };
+        Err(Refusal::field("service_level", "unknown_value", detail))
+    }
+}
+
+/// What an admin changes of a workspace. An outer `None` leaves it; an inner one goes back to what
+/// the deployment says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkspaceEdit {
+    /// See [`Workspace::name`].
+    pub name: Option<String>,
+    /// See [`Settings::retention_days`].
+    pub retention_days: Option<Option<i64>>,
+    /// See [`Settings::invitation_days`].
+    pub invitation_days: Option<Option<i64>>,
+    /// See [`Settings::sender`].
+    pub sender: Option<Option<String>>,
+    /// See [`Settings::sms_sender`].
+    pub sms_sender: Option<Option<String>>,
+    /// See [`Settings::silent_devices`].
+    pub silent_devices: Option<Option<SilentRule>>,
+    /// See [`Settings::pin_limit`].
+    pub pin_limit: Option<Option<u32>>,
+    /// See [`Settings::service_levels`].
+    pub service_levels: Option<BTreeSet<String>>,
+}
+
+impl WorkspaceEdit {
+    /// Reads the fields of an edit. The caller asks for the faults.
+    pub fn read(fields: &mut Fields) -> Self {
+        let name = fields.text("name", NAME);
+        if fields.is_null("name") {
+            fields.fault("name", "missing", "cannot be taken away");
+        }
+        Self {
+            name,
+            retention_days: fields.edited_integer("retention_days", RETENTION_DAYS.0, RETENTION_DAYS.1),
+            invitation_days: fields.edited_integer("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
+            sender: fields.edited_text("sender", EMAIL),
+            sms_sender: read_sms_sender(fields),
+            silent_devices: read_silent_rule(fields),
+            pin_limit: read_pin_limit(fields),
+            service_levels: read_service_levels(fields),
+        }
+    }
+}
+
+/// A text's sender: an alphanumeric name as the GSM standard allows (3GPP TS 23.040, 9.1.2.5: 11
+/// characters), with a letter as Amazon SNS asks, or a number of one's own.
+const SMS_SENDER: TextRule = TextRule::new(Form::Ascii, 1, 16);
+
+fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
+    let sender = fields.edited_text("sms_sender", SMS_SENDER)?;
+    let is_name = |text: &str| {
+        text.len() <= 11
+            && text.chars().all(|c| c.is_ascii_alphanumeric())
+            && text.chars().any(|c| c.is_ascii_alphabetic())
+    };
+    match sender {
+        Some(text) if !is_name(&text) && MOBILE.read(&text).is_err() => {
+            let detail = "must be a name of at most 11 letters and digits, or a number such as +49 170 1234567";
+            fields.fault("sms_sender", "invalid_format", detail);
+            None
+        }
+        Some(text) => Some(Some(MOBILE.read(&text).unwrap_or(text))),
+        None => Some(None),
+    }
+}
+
+fn read_silent_rule(fields: &mut Fields) -> Option<Option<SilentRule>> {
+    if fields.is_null("silent_devices") {
+        return Some(None);
+    }
+    let mut inner = fields.object("silent_devices")?;
+    let after_days = inner.integer("after_days", SILENT_DAYS.0, SILENT_DAYS.1);
+    if inner.value("after_days").is_none() {
+        inner.fault("after_days", "missing", "is required");
+    }
+    let action = inner.required_word("action");
+    fields.faults_of("silent_devices", inner);
+    Some(Some(SilentRule { after_days: after_days?, action: action? }))
+}
+
+fn read_pin_limit(fields: &mut Fields) -> Option<Option<u32>> {
+    let limit = fields.edited_integer("pin_limit", 0, PIN_FAILURES.1)?;
+    if limit.is_some_and(|limit| (1..PIN_FAILURES.0).contains(&limit)) {
+        let detail = format!("must be 0 for never, or from {} to {}", PIN_FAILURES.0, PIN_FAILURES.1);
+        fields.fault("pin_limit", "out_of_range", detail);
+        return None;
+    }
+    Some(limit.and_then(|limit| u32::try_from(limit).ok()))
+}
+
+fn read_service_levels(fields: &mut Fields) -> Option<BTreeSet<String>> {
+    if fields.is_null("service_levels") {
+        return Some(BTreeSet::new());
+    }
+    let levels: BTreeSet<String> = fields.texts("service_levels", SERVICE_LEVEL)?.into_iter().collect();
+    if levels.len() > SERVICE_LEVEL_LIMIT {
+        fields.fault("service_levels", "too_many", format!("must be at most {SERVICE_LEVEL_LIMIT}"));
+        return None;
+    }
+    Some(levels)
+}
+
+/// The workspace after an edit; `None` if nothing changes.
+#[must_use]
+pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<(Workspace, Event)> {
+    fn set<T: Clone>(field: &mut T, wanted: Option<&T>) {
+        if let Some(wanted) = wanted {
+            field.clone_from(wanted);
+        }
+    }
+    let mut after = workspace.clone();
+    set(&mut after.name, edit.name.as_ref());
+    let settings = &mut after.settings;
+    set(&mut settings.retention_days, edit.retention_days.as_ref());
+    set(&mut settings.invitation_days, edit.invitation_days.as_ref());
+    set(&mut settings.sender, edit.sender.as_ref());
+    set(&mut settings.sms_sender, edit.sms_sender.as_ref());
+    set(&mut settings.silent_devices, edit.silent_devices.as_ref());
+    set(&mut settings.pin_limit, edit.pin_limit.as_ref());
+    set(&mut settings.service_levels, edit.service_levels.as_ref());
+    if after.settings.silent_devices != workspace.settings.silent_devices {
+        // A rule is applied with the next run of what is due.
+        after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| act.at);
+    }
+    if after == *workspace {
+        return None;
+    }
+    let mut event = act.event(EventType::WorkspaceUpdated);
+    event.change("name", workspace.name.as_str(), after.name.as_str());
+    let fields = |settings: &Settings| match json!(settings) {
+        Value::Object(fields) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (old, new) = (fields(&workspace.settings), fields(&after.settings));
+    for name in old.keys().chain(new.keys()) {
+        let value = |fields: &serde_json::Map<String, Value>| fields.get(name).cloned().unwrap_or(Value::Null);
+        if matches!(name.as_str(), "sender" | "sms_sender") {
+            if value(&old) != value(&new) && !event.changed_fields.contains(name) {
+                event.change_of(name);
+            }
+        } else {
+            event.change(name, value(&old), value(&new));
+        }
+    }
+    Some((after, event))
+}
+
+/// The workspace once its rule for silent devices was applied to all of them.
+#[must_use]
+pub fn silent_rule_applied(workspace: &Workspace, now: Time) -> Workspace {
+    let next = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));
+    Workspace { silent_rule_at: next, ..workspace.clone() }
 }

@@ -27,11 +27,16 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::UserLocked => StatusCode::FORBIDDEN,
         Refusal::NotFound(_) | Refusal::RouteNotFound => StatusCode::NOT_FOUND,
         Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::CodeExpired | Refusal::CodeUsed | Refusal::CodeSuperseded => StatusCode::GONE,
+        Refusal::CodeExpired | Refusal::CodeUsed | Refusal::CodeSuperseded | Refusal::CodeRevoked => StatusCode::GONE,
         Refusal::VersionMismatch => StatusCode::PRECONDITION_FAILED,
         Refusal::DeviceLimitReached(_)
         | Refusal::IdentifierHeld
         | Refusal::DeviceDeleted
+        | Refusal::DeviceErased
+        | Refusal::CommandOver(_)
+        | Refusal::InvitationOver(_)
+        | Refusal::JobOver(_)
+        | Refusal::WipeFirst(_)
         | Refusal::UserDeleted
         | Refusal::EmailMissing
         | Refusal::UsernameTaken
@@ -66,8 +71,13 @@ pub fn internal(request_id: &str) -> Reply {
 fn refused(refusal: &Refusal, request_id: &str) -> Reply {
     let more = match refusal {
         Refusal::Invalid(faults) => json!({"errors": faults}),
-        Refusal::DeviceLimitReached(devices) => json!({"devices": devices.iter().map(held).collect::<Vec<_>>()}),
+        Refusal::DeviceLimitReached(devices) | Refusal::WipeFirst(devices) => {
+            json!({"devices": devices.iter().map(held).collect::<Vec<_>>()})
+        }
         Refusal::AlreadyCreated(id) => json!({"id": id}),
+        Refusal::CommandOver(state) => json!({"state": state}),
+        Refusal::InvitationOver(status) => json!({"invitation_status": status}),
+        Refusal::JobOver(state) => json!({"state": state}),
         Refusal::PermissionMissing(permission) | Refusal::PermissionNotHeld(permission) => {
             json!({"permission": permission.as_str()})
         }

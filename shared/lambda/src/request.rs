@@ -173,6 +173,12 @@ impl Request {
         Ok(fields)
     }
 
+    /// True if there is a body.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
     /// The body's hash, by which a repeated call is known.
     #[must_use]
     pub fn body_hash(&self) -> Hash {
@@ -198,6 +204,7 @@ impl Request {
             operation: self.operation,
             request_id: self.request_id.clone(),
             address: self.address.clone(),
+            job_id: None,
         }
     }
 

@@ -14,8 +14,10 @@ use aws::{
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
 use domain::check_in::Report;
-use domain::device::{self, Blocked, DEVICE_LIMIT, Device, Enrolment, IdentifierClaim, Metadata, Platform, PushToken};
+use domain::command::{CommandKind, CommandState, OpenCommand};
+use domain::device::{self, DEVICE_LIMIT, Device, Enrolment, IdentifierClaim, Metadata, Platform, PushToken};
 use domain::event::{Act, Actor, Event, EventType};
+use domain::hold::Hold;
 use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
 use domain::invitation::{Channel, Invitation, NewInvitation, invite};
@@ -25,9 +27,10 @@ use domain::push::Push;
 use domain::refusal::{Failure, Refusal};
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash, new_code};
+use domain::usage::{Counts, UsageReport};
 use domain::user::{NewUser, User, UserStatus};
-use domain::workspace::Workspace;
-use domain::{DeviceId, EventId, InvitationId, KeyId, MemberId, Time, UserId, WorkspaceId};
+use domain::workspace::{Settings, Workspace};
+use domain::{CommandId, DeviceId, EventId, InvitationId, KeyId, MemberId, Time, UserId, WorkspaceId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -104,6 +107,7 @@ impl<'a> Place<'a> {
             operation: "contract",
             request_id: String::new(),
             address: None,
+            job_id: None,
         }
     }
 
@@ -123,6 +127,7 @@ impl<'a> Place<'a> {
             email: Some(format!("{username}@example.com")),
             mobile: None,
             number: None,
+            service_level: None,
         };
         User::create(new, UserId(draw(self.now)), &self.act()).0
     }
@@ -151,6 +156,9 @@ impl<'a> Place<'a> {
             replaced: false,
             user_status: UserStatus::Active,
             commands: Vec::new(),
+            erased: None,
+            pin_failures: 0,
+            usage_sequence: None,
             last_login_at: None,
             blocked: None,
             deleted: None,
@@ -438,10 +446,11 @@ async fn pages_neither_repeat_nor_lose_while_rows_come_and_go(store: &Store) {
         let filter = UserFilter::default();
         let place = &place;
         let filter = &filter;
-        let page = |start| async move { place.table.list_users(place.workspace, filter, limit, start).await };
+        let page =
+            |start| async move { place.table.list_users(place.workspace, filter, limit, start, place.now).await };
         let all = walk(page, nothing).await;
-        let ids: Vec<UserId> = all.iter().map(|user| user.user_id).collect();
-        let newest_first = all.windows(2).all(|pair| pair[0].created_at >= pair[1].created_at);
+        let ids: Vec<UserId> = all.iter().map(|person| person.user.user_id).collect();
+        let newest_first = all.windows(2).all(|pair| pair[0].user.created_at >= pair[1].user.created_at);
         assert!(newest_first && ids.iter().collect::<BTreeSet<_>>().len() == 23 && ids.len() == 23, "pages of {limit}");
         let mut removals = made.iter().step_by(4);
         let removed: BTreeSet<UserId> = made.iter().step_by(4).map(|user| user.user_id).collect();
@@ -456,7 +465,7 @@ async fn pages_neither_repeat_nor_lose_while_rows_come_and_go(store: &Store) {
             }
         })
         .await;
-        let seen: Vec<UserId> = seen.iter().map(|user| user.user_id).collect();
+        let seen: Vec<UserId> = seen.iter().map(|person| person.user.user_id).collect();
         let once: BTreeSet<&UserId> = seen.iter().collect();
         assert_eq!(once.len(), seen.len(), "pages of {limit}: an item came twice");
         for user in made.iter().filter(|user| !removed.contains(&user.user_id)) {
@@ -480,17 +489,20 @@ async fn users_are_found_once_each_by_any_word(store: &Store) {
         for (text, expected) in [("ann", 3), ("anna", 3), ("hanna", 1), ("lena ANNA", 1), ("example", 4), ("bob", 0)] {
             let filter = UserFilter { search: Some(typed(text)), ..UserFilter::default() };
             let filter = &filter;
-            let page = |start| async move { place.table.list_users(place.workspace, filter, limit, start).await };
+            let page =
+                |start| async move { place.table.list_users(place.workspace, filter, limit, start, place.now).await };
             let found = walk(page, nothing).await;
-            let once: BTreeSet<UserId> = found.iter().map(|user| user.user_id).collect();
+            let once: BTreeSet<UserId> = found.iter().map(|person| person.user.user_id).collect();
             assert_eq!((found.len(), once.len()), (expected, expected), "{text}, pages of {limit}");
         }
     }
-    let inactive = UserFilter { status: Some(UserStatus::Inactive), search: Some(typed("ann")) };
-    let found = place.table.list_users(place.workspace, &inactive, 100, None).await.expect("it answers");
+    let inactive =
+        UserFilter { status: Some(UserStatus::Inactive), search: Some(typed("ann")), ..UserFilter::default() };
+    let found = place.table.list_users(place.workspace, &inactive, 100, None, place.now).await.expect("it answers");
     assert_eq!(found.items.len(), 3);
-    let suspended = UserFilter { status: Some(UserStatus::Suspended), search: Some(typed("ann")) };
-    let found = place.table.list_users(place.workspace, &suspended, 100, None).await.expect("it answers");
+    let suspended =
+        UserFilter { status: Some(UserStatus::Suspended), search: Some(typed("ann")), ..UserFilter::default() };
+    let found = place.table.list_users(place.workspace, &suspended, 100, None, place.now).await.expect("it answers");
     assert_eq!(found.items.len(), 0);
 }
 
@@ -545,7 +557,7 @@ async fn device_filters_keep_what_they_say(store: &Store) {
     let mut user = place.user("ada").await;
     let plain = place.device(&mut user, "plain").await;
     let blocked = place.device(&mut user, "blocked").await;
-    let block = Blocked { at: place.now, by: Actor::System, reason: None };
+    let block = Hold { at: place.now, by: Actor::System, reason: None };
     place.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(place.now), ..blocked.clone() }).await;
     let gone = place.device(&mut user, "gone").await;
     let claim = claim(&place, &gone);
@@ -666,7 +678,8 @@ async fn a_position_of_another_list_is_refused(store: &Store) {
         let _user = place.user(name).await;
         place.later(Duration::seconds(1));
     }
-    let users = store.table.list_users(place.workspace, &UserFilter::default(), 1, None).await.expect("it answers");
+    let users =
+        store.table.list_users(place.workspace, &UserFilter::default(), 1, None, place.now).await.expect("it answers");
     let next = users.next.expect("there are more");
     let searched = DeviceFilter { search: Some(typed("ada")), ..DeviceFilter::default() };
     let refused = [
@@ -876,6 +889,8 @@ async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
         sandbox: false,
         created_at: place.now,
         admin_count: 0,
+        settings: Settings::default(),
+        silent_rule_at: None,
         version: 1,
     };
     place.put(&workspace).await;
@@ -977,7 +992,12 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     };
     user.device_ids.insert(id);
     place.put(&good).await;
-    let same = Report { os_version: Some("1".to_owned()), app_version: None, push_token: Some("token".to_owned()) };
+    let same = Report {
+        os_version: Some("1".to_owned()),
+        app_version: None,
+        push_token: Some("token".to_owned()),
+        ..Report::default()
+    };
     for report in [Report::default(), same] {
         place.later(Duration::days(1));
         let noted = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
@@ -996,6 +1016,8 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         Report { os_version: Some("2".to_owned()), ..Report::default() },
         Report { app_version: Some("2".to_owned()), ..Report::default() },
         Report { push_token: Some("newer".to_owned()), ..Report::default() },
+        Report { pin_failures: Some(1), ..Report::default() },
+        Report { usage: Some(UsageReport { sequence: 1, counts: Counts::new() }), ..Report::default() },
     ];
     for report in news {
         let more = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
@@ -1010,19 +1032,22 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     let nobody = DeviceCredential::new(letters, place.workspace, DeviceId(draw(place.now)), 1);
     let more = store.table.note_login(&nobody, &Report::default(), place.now).await.expect("it answers");
     assert!(matches!(more, Login::More(None)), "{more:?}");
-    let block = Blocked { at: place.now, by: Actor::System, reason: None };
+    let block = Hold { at: place.now, by: Actor::System, reason: None };
     let deleted = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
-    let command = device::PendingCommand {
-        command_id: "1".to_owned(),
-        kind: device::CommandKind::Wipe,
+    let command = OpenCommand {
+        command_id: CommandId(draw(place.now)),
+        kind: CommandKind::Wipe,
+        state: CommandState::Queued,
         queued_at: place.now,
         expires_at: place.now,
     };
+    let erased = device::Erased { at: place.now, command_id: CommandId(draw(place.now)) };
     let shut = [
         Device { blocked: Some(block), ..good.clone() },
         Device { deleted: Some(deleted), ..good.clone() },
         Device { replaced: true, ..good.clone() },
         Device { commands: vec![command], ..good.clone() },
+        Device { erased: Some(erased), ..good.clone() },
         Device { enrolment: Some(Enrolment { invitation_id: InvitationId(draw(place.now)) }), ..good.clone() },
         Device { user_status: UserStatus::Suspended, ..good.clone() },
         Device { user_status: UserStatus::Locked, ..good.clone() },

@@ -5,6 +5,7 @@ use std::future::Future;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::check_in::Report;
+use domain::command::{Command, Phone};
 use domain::device::{Device, DeviceStatus, IdentifierClaim, Metadata, Platform, PushToken, Status};
 use domain::refusal::Failure;
 use domain::registration::Found;
@@ -54,7 +55,7 @@ impl DeviceFilter {
             && is(self.blocked.as_ref(), &device.blocked.is_some())
             && is(self.platform.as_ref(), &device.platform)
             && is(self.push_in_use.as_ref(), &device.push.reason.in_use())
-            && is(self.pending_command.as_ref(), &!device.commands.is_empty())
+            && is(self.pending_command.as_ref(), &device.has_pending_command(now))
             && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
     }
 
@@ -124,6 +125,19 @@ pub trait Devices: Commits {
         now: Time,
     ) -> impl Future<Output = Result<Page<Device>, Failure>> + Send;
 
+    /// Devices by their identifiers, each with its open commands; those that are gone are left out.
+    fn phones(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> impl Future<Output = Result<Vec<Phone>, Failure>> + Send;
+
+    /// A device's open commands.
+    fn open_commands(&self, device: &Device) -> impl Future<Output = Result<Vec<Command>, Failure>> + Send;
+
+    /// The claims of devices' identifiers.
+    fn claims(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<IdentifierClaim>, Failure>> + Send;
+
     /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
     /// its user is gone.
     fn registration(
@@ -140,6 +154,9 @@ pub trait Devices: Commits {
         report: &Report,
         now: Time,
     ) -> impl Future<Output = Result<Login, Failure>> + Send;
+
+    /// Notes a login of a device that was read and is as it was then. False if it is not.
+    fn note_time(&self, device: &Device, now: Time) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
     fn note_seen(
@@ -218,6 +235,29 @@ impl Devices for Table {
         }
     }
 
+    async fn phones(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Phone>, Failure> {
+        let devices = self.devices(workspace, ids).await?;
+        let keys: Vec<Key> = devices.iter().flat_map(open_command_keys).collect();
+        let found = self.get_many(keys).await?;
+        let phone = |device: Device| {
+            let open =
+                open_command_keys(&device).filter_map(|key| found.row(&key).transpose()).collect::<Result<_, _>>()?;
+            Ok(Phone { device, open })
+        };
+        devices.into_iter().map(phone).collect()
+    }
+
+    async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Failure> {
+        let found = self.get_many(open_command_keys(device)).await?;
+        open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
+    }
+
+    async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Failure> {
+        let key = |device: &Device| rows::identifier(device.workspace_id, &device.device_identifier);
+        let found = self.get_many(devices.iter().map(key)).await?;
+        devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
+    }
+
     async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<Found>, Failure> {
         let user = rows::user(owner.workspace_id, owner.user_id);
         let invitation = rows::invitation(owner.workspace_id, owner.user_id, owner.invitation_id);
@@ -230,7 +270,13 @@ impl Devices for Table {
         let claimed = claim.as_ref().map(|claim| claim.device_id);
         let ids: BTreeSet<DeviceId> = user.device_ids.iter().copied().chain(claimed).collect();
         let devices = self.devices(owner.workspace_id, &ids).await?;
+        let named = devices.iter().find(|device| Some(device.device_id) == claimed);
+        let commands = match named {
+            Some(device) => self.open_commands(device).await?,
+            None => Vec::new(),
+        };
         Ok(Some(Found {
+            commands,
             claimed: devices.iter().find(|device| Some(device.device_id) == claimed).cloned(),
             held: devices.into_iter().filter(|device| user.device_ids.contains(&device.device_id)).collect(),
             invitation,
@@ -245,7 +291,8 @@ impl Devices for Table {
             "credential_hash = :hash AND epoch = :epoch AND user_status IN (:inactive, :active)".to_owned(),
             "attribute_not_exists(enrolment) AND attribute_not_exists(blocked) AND attribute_not_exists(deleted)"
                 .to_owned(),
-            "attribute_not_exists(commands) AND attribute_not_exists(replaced)".to_owned(),
+            "attribute_not_exists(commands) AND attribute_not_exists(replaced) AND attribute_not_exists(erased)"
+                .to_owned(),
         ];
         let mut values = HashMap::from([
             (":hash", credential.hash().as_str().to_owned()),
@@ -265,18 +312,33 @@ impl Devices for Table {
                 values.insert(name, value);
             }
         }
+        let mut numbers = vec![(":epoch", u64::from(credential.epoch))];
+        match report.pin_failures {
+            None => {}
+            Some(0) => conditions.push("attribute_not_exists(pin_failures)".to_owned()),
+            Some(failures) => {
+                conditions.push("pin_failures = :failures".to_owned());
+                numbers.push((":failures", u64::from(failures)));
+            }
+        }
+        if let Some(usage) = &report.usage {
+            conditions.push("usage_sequence >= :usage".to_owned());
+            numbers.push((":usage", usage.sequence));
+        }
         let mut update = self
             .client
             .update_item()
             .table_name(&self.names.main)
             .set_key(Some(key.attributes()))
-            .update_expression("SET last_login_at = :now, login_day = :day")
+            .update_expression(LOGIN)
             .condition_expression(conditions.join(" AND "))
-            .expression_attribute_values(":epoch", AttributeValue::N(credential.epoch.to_string()))
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         for (name, value) in values {
             update = update.expression_attribute_values(name, AttributeValue::S(value));
+        }
+        for (name, number) in numbers {
+            update = update.expression_attribute_values(name, AttributeValue::N(number.to_string()));
         }
         match update.send().await {
             Ok(output) => Ok(Login::Noted(Box::new(from_item(output.attributes.unwrap_or_default())?))),
@@ -284,6 +346,28 @@ impl Devices for Table {
                 Some(service) if service.is_conditional_check_failed_exception() => more(error.into_service_error()),
                 _ => Err(failure("noting a login", error)),
             },
+        }
+    }
+
+    async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Failure> {
+        let key = rows::device(device.workspace_id, device.device_id);
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.names.main)
+            .set_key(Some(key.attributes()))
+            .update_expression(LOGIN)
+            .condition_expression("#version = :version")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":version", AttributeValue::N(device.version.to_string()))
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
+            .expression_attribute_values(":day", AttributeValue::S(now.day()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
+            Err(error) => Err(failure("noting a login", error)),
         }
     }
 
@@ -306,6 +390,13 @@ impl Devices for Table {
             _ => Ok(()),
         }
     }
+}
+
+/// What a login writes: attributes that nothing else writes, so the version stays.
+const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
+
+fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {
+    device.commands.iter().map(|open| rows::command(device.workspace_id, device.device_id, open.command_id))
 }
 
 fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Failure> {

@@ -11,6 +11,7 @@ use domain::{DeviceId, Time, UserId, WorkspaceId};
 use crate::item::Key;
 use crate::list::{Page, Position, Range, Source};
 use crate::rows;
+use crate::stores::Commits;
 use crate::table::Table;
 
 /// Which events a list shows: those in a span of time, the newest first.
@@ -58,7 +59,7 @@ impl EventFilter {
 const DAYS_LOOKED_AT: usize = 31;
 
 /// Where events are kept.
-pub trait Events: Sync {
+pub trait Events: Commits {
     /// A page of events, the newest first.
     fn list_events(
         &self,

@@ -1,21 +1,24 @@
 //! Users, their invitations, and the codes of these.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::device::Device;
 use domain::invitation::Invitation;
+use domain::network::{Indicator, user_indicator};
 use domain::refusal::Failure;
 use domain::search::Query;
 use domain::secret::Hash;
 use domain::user::{User, UserStatus};
-use domain::{InvitationId, Time, UserId, WorkspaceId};
+use domain::{DeviceId, InvitationId, Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::item::{Item, Key, TIME_TO_LIVE};
 use crate::list::{Page, Position, Range, Source};
 use crate::rows::{self, CodeOwner};
 use crate::stores::Commits;
+use crate::stores::devices::{DeviceFilter, Devices};
 use crate::table::Table;
 
 /// Which users a list shows.
@@ -23,12 +26,57 @@ use crate::table::Table;
 pub struct UserFilter {
     /// Those who stand so.
     pub status: Option<UserStatus>,
+    /// Those of a service level.
+    pub service_level: Option<String>,
+    /// Those whose networks' most pressing light is this.
+    pub network_indicator: Option<Indicator>,
+    /// Those who were last seen before.
+    pub last_seen_before: Option<Time>,
+    /// Those who hold a device with something to do, or who hold none.
+    pub pending_command: Option<bool>,
     /// Those whose name, username, number or address was typed.
     pub search: Option<Query>,
 }
 
+impl UserFilter {
+    fn keeps(&self, user: &User, now: Time) -> bool {
+        self.status.is_none_or(|status| status == user.status())
+            && self.service_level.as_ref().is_none_or(|level| user.service_level.as_ref() == Some(level))
+            && self.network_indicator.is_none_or(|light| light == user_indicator(user, now))
+            && self.last_seen_before.is_none_or(|before| user.last_seen_at.is_some_and(|seen| seen < before))
+    }
+
+    fn keeps_with(&self, person: &Person, now: Time) -> bool {
+        let pending = || person.devices.iter().any(|device| device.has_pending_command(now));
+        self.pending_command.is_none_or(|wanted| wanted == pending())
+    }
+
+    /// The narrowest index for what is asked, but for a search and for pending commands.
+    fn source(&self, workspace: WorkspaceId) -> Source {
+        let list = ("list", rows::list(rows::USERS, workspace));
+        if self.status == Some(UserStatus::Deleted) {
+            return Source::newest("deleted", list, "deleted_at");
+        }
+        if let Some(before) = self.last_seen_before {
+            // The day of the bound is looked at too: the rest of it is decided row by row.
+            let day = before.plus(chrono::Duration::days(1)).day();
+            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+        }
+        Source::newest("created", list, "created_at")
+    }
+}
+
+/// A user, with the devices that they hold.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The user.
+    pub user: User,
+    /// The devices.
+    pub devices: Vec<Device>,
+}
+
 /// Where users are kept.
-pub trait Users: Commits {
+pub trait Users: Devices {
     /// A user, as they are now.
     fn user(&self, workspace: WorkspaceId, id: UserId) -> impl Future<Output = Result<Option<User>, Failure>> + Send;
 
@@ -53,7 +101,8 @@ pub trait Users: Commits {
         filter: &UserFilter,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<User>, Failure>> + Send;
+        now: Time,
+    ) -> impl Future<Output = Result<Page<Person>, Failure>> + Send;
 }
 
 impl Users for Table {
@@ -79,12 +128,45 @@ impl Users for Table {
         filter: &UserFilter,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<User>, Failure> {
-        let status = |user: &User| filter.status.is_none_or(|status| status == user.status());
-        let Some(query) = &filter.search else {
-            let source = Source::newest("created", ("list", rows::list(rows::USERS, workspace)), "created_at");
-            return self.page(&source, limit, start, Key::of, |_, user| status(user)).await;
+        now: Time,
+    ) -> Result<Page<Person>, Failure> {
+        let page = match &filter.search {
+            Some(query) => self.users_found(workspace, query, filter, limit, start, now).await?,
+            None if filter.pending_command == Some(true) => {
+                self.users_pending(workspace, filter, limit, start, now).await?
+            }
+            None => {
+                let source = filter.source(workspace);
+                self.page(&source, limit, start, Key::of, |_, user| filter.keeps(user, now)).await?
+            }
         };
+        let mut people = self.people(workspace, page.items).await?;
+        people.retain(|person| filter.keeps_with(person, now));
+        Ok(Page { items: people, next: page.next })
+    }
+}
+
+impl Table {
+    async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<Person>, Failure> {
+        let ids: BTreeSet<DeviceId> = users.iter().flat_map(|user| user.device_ids.iter().copied()).collect();
+        let mut held = BTreeMap::<UserId, Vec<Device>>::new();
+        for device in self.devices(workspace, &ids).await? {
+            held.entry(device.user_id).or_default().push(device);
+        }
+        let person = |user: User| Person { devices: held.remove(&user.user_id).unwrap_or_default(), user };
+        Ok(users.into_iter().map(person).collect())
+    }
+
+    /// Users by what was typed.
+    async fn users_found(
+        &self,
+        workspace: WorkspaceId,
+        query: &Query,
+        filter: &UserFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<User>, Failure> {
         let source = Source {
             index: None,
             partition: ("pk", rows::words_partition(rows::USERS, workspace)),
@@ -99,9 +181,36 @@ impl Users for Table {
         let wanted = |item: &Item, user: &User| {
             let words = user.search_words();
             let found_by = Key::of(item).and_then(|key| Some(rows::word_and_id(&key.sk)?.0.to_owned()));
-            query.first_match(&words).map(str::to_owned) == found_by && query.matches(&words) && status(user)
+            query.first_match(&words).map(str::to_owned) == found_by && query.matches(&words) && filter.keeps(user, now)
         };
         self.page(&source, limit, start, to_row, wanted).await
+    }
+
+    /// Users by the devices that have something to do. A user with several such devices is listed
+    /// by one of them.
+    async fn users_pending(
+        &self,
+        workspace: WorkspaceId,
+        filter: &UserFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<User>, Failure> {
+        let pending = DeviceFilter { pending_command: Some(true), ..DeviceFilter::default() };
+        let page = self.list_devices(workspace, &pending, limit, start, now).await?;
+        let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
+        let users = self.users(workspace, &ids).await?;
+        let people = self.people(workspace, users).await?;
+        let stands_for = |person: &&Person, device: &Device| {
+            let pending = person.devices.iter().filter(|device| device.has_pending_command(now));
+            pending.map(|device| device.device_id).max() == Some(device.device_id)
+        };
+        let user_of = |device: &Device| {
+            let person = people.iter().find(|person| person.user.user_id == device.user_id);
+            person.filter(|person| stands_for(person, device) && filter.keeps(&person.user, now))
+        };
+        let items = page.items.iter().filter_map(user_of).map(|person| person.user.clone()).collect();
+        Ok(Page { items, next: page.next })
     }
 }
 
@@ -117,9 +226,29 @@ pub trait Invitations: Commits {
         user: UserId,
         id: InvitationId,
     ) -> impl Future<Output = Result<Option<Invitation>, Failure>> + Send;
+
+    /// A page of a user's invitations, the newest first.
+    fn list_invitations(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Invitation>, Failure>> + Send;
 }
 
 impl Invitations for Table {
+    async fn list_invitations(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Invitation>, Failure> {
+        let source = Source::within(rows::user(workspace, user).pk, rows::INVITATION);
+        self.rows(&source, limit, start).await
+    }
+
     async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Failure> {
         self.get(&rows::code(hash)).await
     }

@@ -3,9 +3,13 @@
 use std::future::Future;
 
 use chrono::Duration;
+use domain::command::Command;
 use domain::device::{Device, PushToken};
 use domain::invitation::Invitation;
+use domain::job::Job;
 use domain::refusal::Failure;
+use domain::user::User;
+use domain::workspace::Workspace;
 use domain::{EventId, Time};
 
 use crate::commit::Commit;
@@ -94,6 +98,14 @@ pub enum DueRow {
     Invitation(Box<Invitation>),
     /// A push token whose endpoint is not settled.
     PushToken(PushToken),
+    /// A command whose time is over.
+    Command(Box<Command>),
+    /// A job that is at work.
+    Job(Box<Job>),
+    /// A deleted user whose retention is over.
+    User(Box<User>),
+    /// A workspace whose rule for silent devices is to be applied.
+    Workspace(Box<Workspace>),
 }
 
 /// What the schedules drive.
@@ -131,9 +143,14 @@ impl Work for Table {
         let keys: Vec<Key> = items.iter().filter_map(Key::of).collect();
         let found = self.get_many(keys.clone()).await?;
         let read = |key: Key| {
-            let row = match key.sk.as_str() {
+            let (kind, _) = key.sk.split_once('#').unwrap_or((&key.sk, ""));
+            let row = match kind {
                 "DEVICE" => found.row(&key).map(|row| row.map(|device| DueRow::Device(Box::new(device)))),
                 "PUSH" => found.row(&key).map(|row| row.map(DueRow::PushToken)),
+                "COMMAND" => found.row(&key).map(|row| row.map(|command| DueRow::Command(Box::new(command)))),
+                "JOB" => found.row(&key).map(|row| row.map(|job| DueRow::Job(Box::new(job)))),
+                "USER" => found.row(&key).map(|row| row.map(|user| DueRow::User(Box::new(user)))),
+                "WORKSPACE" => found.row(&key).map(|row| row.map(|workspace| DueRow::Workspace(Box::new(workspace)))),
                 _ => found.row(&key).map(|row| row.map(|invitation| DueRow::Invitation(Box::new(invitation)))),
             };
             (key, row)

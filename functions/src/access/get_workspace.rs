@@ -1,0 +1,17 @@
+//! `GET /workspace`.
+
+use aws::Workspaces;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::settings::Defaults;
+use crate::views;
+
+/// Answers with the caller's workspace and what holds in it.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn handle(store: &impl Workspaces, call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
+    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    Ok(Reply::thing(&views::workspace(&workspace, defaults), workspace.version))
+}

@@ -1,0 +1,85 @@
+//! `PATCH /workspace`.
+
+use aws::stores::DeviceFilter;
+use aws::{Commit, Devices, Users, Workspaces};
+use domain::UserId;
+use domain::device::Status;
+use domain::refusal::{Failure, Refusal};
+use domain::workspace::{SilentRule, Workspace, WorkspaceEdit, update};
+use lambda::{Call, Reply};
+use serde_json::{Value, json};
+
+use crate::attempts::attempts;
+use crate::settings::Defaults;
+use crate::views;
+
+/// How many devices a preview shows.
+const PREVIEW: usize = 100;
+
+/// Answers with the workspace; a setting of `null` goes back to what the deployment says. With
+/// `dry_run` nothing is changed, and `preview` shows the devices that the rule for silent devices
+/// would befall now: `{devices, more}`.
+///
+/// # Errors
+/// Every fault of the body; `VersionMismatch`.
+pub async fn handle(
+    store: &(impl Workspaces + Devices + Users),
+    call: Call,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    let mut fields = call.request.body()?;
+    let dry_run = fields.boolean("dry_run").unwrap_or(false);
+    let edit = WorkspaceEdit::read(&mut fields);
+    fields.finish().map_err(Refusal::Invalid)?;
+    attempts(store, || async {
+        let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+        call.request.check_version(before.version)?;
+        let changed = update(&before, &edit, &call.act());
+        if dry_run {
+            let after = changed.map_or(before, |(after, _)| after);
+            return would_be(store, &call, &after, defaults).await;
+        }
+        let Some((mut after, event)) = changed else {
+            return Ok(Reply::thing(&views::workspace(&before, defaults), before.version));
+        };
+        store.commit(Commit::of(&event).edit(&before, &after)).await?;
+        after.version += 1;
+        Ok(Reply::thing(&views::workspace(&after, defaults), after.version))
+    })
+    .await
+}
+
+async fn would_be(
+    store: &(impl Devices + Users),
+    call: &Call,
+    after: &Workspace,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    let mut view = views::workspace(after, defaults);
+    view["preview"] = match &after.settings.silent_devices {
+        Some(rule) => preview(store, call, rule).await?,
+        None => json!({"devices": [], "more": false}),
+    };
+    Ok(Reply::ok(&view))
+}
+
+async fn preview(store: &(impl Devices + Users), call: &Call, rule: &SilentRule) -> Result<Value, Failure> {
+    let filter = silent(rule, call.now());
+    let page = store.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
+    let ids = page.items.iter().map(|device| device.user_id).collect::<std::collections::BTreeSet<UserId>>();
+    let users = store.users(call.workspace(), &ids).await?;
+    let shown = |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now());
+    let devices: Vec<Value> = page.items.iter().map(shown).collect();
+    Ok(json!({"devices": devices, "more": page.next.is_some()}))
+}
+
+/// The devices that the rule befalls: those that are there, are not blocked, and have not come for
+/// so long. What has never come is not silent.
+pub(crate) fn silent(rule: &SilentRule, now: domain::Time) -> DeviceFilter {
+    DeviceFilter {
+        status: Some(Status::Active),
+        blocked: Some(false),
+        last_login_before: Some(rule.silent_before(now)),
+        ..DeviceFilter::default()
+    }
+}

@@ -1,0 +1,151 @@
+//! What is done to one device: by an operation of its own, or by a job to each of many.
+
+use aws::stores::DeviceWhole;
+use aws::{Commands, Commit, Workspaces};
+use domain::access::Permission;
+use domain::change::Change;
+use domain::command::{Command, CommandKind, Order, Ordered, Phone, order};
+use domain::device::{REASON, block, delete, unblock};
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use domain::{CommandId, change::Edited};
+use serde::{Deserialize, Serialize};
+
+use crate::doer::Doer;
+use crate::settings::Defaults;
+
+/// What is done to a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub(crate) enum DeviceAction {
+    Block { reason: Option<String> },
+    Unblock { reason: Option<String> },
+    Delete { reason: Option<String> },
+    Wipe(Order),
+    Lock(Order),
+}
+
+/// The names of the actions, as a bulk call gives them.
+pub(crate) const NAMES: [&str; 5] = ["block", "unblock", "delete", "wipe", "lock"];
+
+impl DeviceAction {
+    /// Reads an action by its name, with what belongs to it.
+    pub fn read(name: &str, fields: &mut Fields) -> Option<Self> {
+        Some(match name {
+            "block" => Self::Block { reason: fields.text("reason", REASON) },
+            "unblock" => Self::Unblock { reason: fields.text("reason", REASON) },
+            "delete" => Self::Delete { reason: fields.text("reason", REASON) },
+            "wipe" => Self::Wipe(Order::read(CommandKind::Wipe, fields)),
+            "lock" => Self::Lock(Order::read(CommandKind::Lock, fields)),
+            _ => return None,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Block { .. } => "block",
+            Self::Unblock { .. } => "unblock",
+            Self::Delete { .. } => "delete",
+            Self::Wipe(_) => "wipe",
+            Self::Lock(_) => "lock",
+        }
+    }
+
+    /// What it takes, by whatever operation it is done.
+    pub fn permission(&self) -> Permission {
+        match self {
+            Self::Wipe(_) => Permission::UsersWipe,
+            _ => Permission::DevicesManage,
+        }
+    }
+}
+
+/// An action decided on.
+pub(crate) struct Prepared {
+    /// What is to be written; `None` if there is nothing to do.
+    pub commit: Option<Commit>,
+    /// The device after it, with what belongs to it.
+    pub whole: DeviceWhole,
+    /// The command that stands for an order.
+    pub command: Option<Command>,
+}
+
+/// Decides what an action does to a device, as it is now.
+pub(crate) async fn prepare(
+    store: &(impl Commands + Workspaces),
+    doer: &Doer,
+    whole: DeviceWhole,
+    action: &DeviceAction,
+    defaults: &Defaults,
+) -> Result<Prepared, Failure> {
+    let act = doer.act();
+    let device = &whole.device;
+    let changed = match action {
+        DeviceAction::Block { reason } => block(device, reason.clone(), &act)?,
+        DeviceAction::Unblock { reason } => unblock(device, reason.clone(), &act)?,
+        DeviceAction::Delete { reason } => return deleted(store, doer, whole, reason.clone(), defaults).await,
+        DeviceAction::Wipe(wanted) | DeviceAction::Lock(wanted) => return ordered(store, doer, whole, wanted).await,
+    };
+    let change = changed
+        .map(|(after, event)| Change { devices: vec![Edited::from(device.clone(), after)], ..Change::recorded(event) });
+    Ok(Prepared::of(change, doer, whole, None))
+}
+
+impl Prepared {
+    fn of(change: Option<Change>, doer: &Doer, mut whole: DeviceWhole, command: Option<Command>) -> Self {
+        let Some(change) = change else {
+            return Self { commit: None, whole, command };
+        };
+        if let Some(edited) = change.devices.first() {
+            whole.device.clone_from(&edited.after);
+            whole.device.version += 1;
+        }
+        Self { commit: Some(Commit::changing(doer.act().event_id, &change)), whole, command }
+    }
+}
+
+async fn deleted(
+    store: &impl Workspaces,
+    doer: &Doer,
+    whole: DeviceWhole,
+    reason: Option<String>,
+    defaults: &Defaults,
+) -> Result<Prepared, Failure> {
+    let (Some(user), Some(claim)) = (&whole.user, &whole.claim) else {
+        // Its user is purged, and so it is deleted.
+        return if whole.device.deleted.is_some() {
+            Ok(Prepared::of(None, doer, whole, None))
+        } else {
+            Err(Failure::internal("deleting a device", "its user or its claim is not there"))
+        };
+    };
+    let workspace = store.workspace(doer.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let retention = workspace.settings.retention(defaults.retention);
+    let change = delete(&whole.device, user, claim, retention, &doer.act()).map(|mut deletion| {
+        deletion.event.private.reason = reason;
+        Change {
+            devices: vec![Edited::from(whole.device.clone(), deletion.device)],
+            user: Some(Edited::from(user.clone(), deletion.user)),
+            claims: vec![Edited::from(claim.clone(), deletion.claim)],
+            ..Change::recorded(deletion.event)
+        }
+    });
+    Ok(Prepared::of(change, doer, whole, None))
+}
+
+async fn ordered(store: &impl Commands, doer: &Doer, whole: DeviceWhole, wanted: &Order) -> Result<Prepared, Failure> {
+    let phone = Phone { open: store.open_commands(&whole.device).await?, device: whole.device.clone() };
+    match order(&phone, wanted, CommandId(doer.moment.draw()), &doer.act())? {
+        Ordered::Pending(id) => {
+            let command = phone.open.into_iter().find(|command| command.command_id == id);
+            Ok(Prepared { commit: None, whole, command })
+        }
+        Ordered::Queued(commanded) => {
+            let command = commanded.commands.last().map(|command| command.after.clone());
+            let mut change = Change::default();
+            change.add(&phone.device, commanded);
+            Ok(Prepared::of(Some(change), doer, whole, command))
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `DELETE /devices/{device_id}/commands/{command_id}`.
+
+use aws::{Commands, Commit};
+use domain::access::Permission;
+use domain::command::{Stimulus, apply};
+use domain::refusal::{Failure, Refusal};
+use domain::{CommandId, DeviceId};
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with the command: `canceled` if the device was not told of it, else
+/// `cancel_requested`: it is not served any more, and the device may still say that it was done.
+/// To take back what destroys data needs `users:wipe`.
+///
+/// # Errors
+/// `NotFound`; `CommandOver`; `PermissionMissing`.
+pub async fn handle(store: &impl Commands, call: Call) -> Result<Reply, Failure> {
+    let device = call.request.path_id("device_id", "device", DeviceId::parse)?;
+    let id = call.request.path_id("command_id", "command", CommandId::parse)?;
+    attempts(store, || attempt(store, &call, device, id)).await
+}
+
+async fn attempt(store: &impl Commands, call: &Call, device: DeviceId, id: CommandId) -> Result<Reply, Failure> {
+    let workspace = call.workspace();
+    let device = store.device(workspace, device).await?.ok_or(Refusal::NotFound("device"))?;
+    let command = store.command(workspace, device.device_id, id).await?.ok_or(Refusal::NotFound("command"))?;
+    if command.kind.is_destructive() {
+        call.caller.require(Permission::UsersWipe)?;
+    }
+    let Some(canceled) = apply(&device, &command, Stimulus::Cancel, None, &call.act())? else {
+        return Ok(Reply::ok(&views::command(&command)));
+    };
+    let commit = Commit::of(&canceled.event).edit(&device, &canceled.device).edit(&command, &canceled.command);
+    store.commit(commit).await?;
+    Ok(Reply::ok(&views::command(&canceled.command)))
+}

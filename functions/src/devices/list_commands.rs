@@ -1,0 +1,21 @@
+//! `GET /devices/{device_id}/commands`.
+
+use aws::Commands;
+use domain::DeviceId;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with a page of the device's commands, the newest first, each with its history.
+///
+/// # Errors
+/// Every fault of the query; `NotFound`, `CursorInvalid`.
+pub async fn handle(store: &impl Commands, call: Call) -> Result<Reply, Failure> {
+    let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    store.device(call.workspace(), id).await?.ok_or(Refusal::NotFound("device"))?;
+    let page = store.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    Ok(paging.reply(&page, views::command))
+}

@@ -1,0 +1,52 @@
+//! `POST /devices/me/commands/{command_id}`: the device's word.
+
+use aws::{Commands, Commit};
+use domain::CommandId;
+use domain::check_in::authenticate_report;
+use domain::command::{Word, apply};
+use domain::event::Actor;
+use domain::refusal::{Failure, Refusal};
+use domain::secret::DeviceCredential;
+use lambda::{Reply, Request, device_credential};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Takes `{result, detail?}` and answers with where the command stands. A device that is blocked,
+/// deleted, wiped or enrolled anew may still say what became of what it was told.
+///
+/// # Errors
+/// Every fault of the body; `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; `NotFound`;
+/// `CommandOver` for another result than the one that stands.
+pub async fn handle(store: &impl Commands, request: Request) -> Result<Reply, Failure> {
+    let credential = device_credential(&request)?;
+    let word = Word::read(request.body()?)?;
+    let id = CommandId::parse(request.path("command_id"));
+    attempts(store, || attempt(store, &request, &credential, id, &word)).await
+}
+
+async fn attempt(
+    store: &impl Commands,
+    request: &Request,
+    credential: &DeviceCredential,
+    id: Option<CommandId>,
+    word: &Word,
+) -> Result<Reply, Failure> {
+    let workspace = credential.workspace_id;
+    let found = store.device(workspace, credential.device_id).await?;
+    let command = match id {
+        Some(id) => store.command(workspace, credential.device_id, id).await?,
+        None => None,
+    };
+    authenticate_report(found.as_ref(), command.as_ref(), credential)?;
+    let (Some(device), Some(command)) = (found, command) else {
+        return Err(Refusal::NotFound("command").into());
+    };
+    let act = request.act(workspace, Actor::Device(device.device_id));
+    let Some(said) = apply(&device, &command, word.stimulus(), word.detail.clone(), &act)? else {
+        return Ok(Reply::ok(&views::own_command(&command)));
+    };
+    let commit = Commit::of(&said.event).edit(&device, &said.device).edit(&command, &said.command);
+    store.commit(commit).await?;
+    Ok(Reply::ok(&views::own_command(&said.command)))
+}

@@ -1,0 +1,21 @@
+//! `POST /devices/{device_id}/wipe`.
+
+use aws::{Commands, Workspaces};
+use domain::command::{CommandKind, Order};
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::devices::actions::DeviceAction;
+use crate::settings::Defaults;
+
+/// Answers 202 with the command, which the device is told at its next check-in. Asking again is
+/// answered by the command that is pending.
+///
+/// # Errors
+/// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
+pub async fn handle(store: &(impl Commands + Workspaces), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
+    let mut fields = call.request.body()?;
+    let order = Order::read(CommandKind::Wipe, &mut fields);
+    fields.finish().map_err(Refusal::Invalid)?;
+    super::command(store, &call, &DeviceAction::Wipe(order), defaults).await
+}

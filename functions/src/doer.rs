@@ -1,0 +1,75 @@
+//! Who does something, where and when: a caller by a request, or a job in the name of whoever
+//! began it. What an action does is the same for both.
+
+use domain::event::{Act, Actor};
+use domain::job::Job;
+use domain::{JobId, Time, WorkspaceId};
+use lambda::{Call, Moment};
+
+use crate::triggers::Run;
+
+/// Who does something.
+#[derive(Clone, Debug)]
+pub(crate) struct Doer {
+    /// When, and chance.
+    pub moment: Moment,
+    /// Where.
+    pub workspace_id: WorkspaceId,
+    actor: Actor,
+    operation: &'static str,
+    request_id: String,
+    address: Option<String>,
+    job_id: Option<JobId>,
+}
+
+impl Doer {
+    /// The caller of a request.
+    pub fn of_call(call: &Call) -> Self {
+        Self {
+            moment: call.request.moment,
+            workspace_id: call.workspace(),
+            actor: call.caller.actor,
+            operation: call.request.operation,
+            request_id: call.request.request_id.clone(),
+            address: call.request.address.clone(),
+            job_id: None,
+        }
+    }
+
+    /// Handset itself, in a run that AWS has set off.
+    pub fn of_run(run: &Run, workspace_id: WorkspaceId) -> Self {
+        Self {
+            moment: run.moment,
+            workspace_id,
+            actor: Actor::System,
+            operation: run.operation,
+            request_id: run.request_id.clone(),
+            address: None,
+            job_id: None,
+        }
+    }
+
+    /// The same, for a job, in the name of whoever began it.
+    pub fn for_job(&self, job: &Job) -> Self {
+        Self { actor: job.created_by, job_id: Some(job.job_id), ..self.clone() }
+    }
+
+    /// A new act, with an event of its own.
+    pub fn act(&self) -> Act {
+        Act {
+            event_id: self.moment.event_id(),
+            workspace_id: self.workspace_id,
+            at: self.moment.now,
+            actor: self.actor,
+            operation: self.operation,
+            request_id: self.request_id.clone(),
+            address: self.address.clone(),
+            job_id: self.job_id,
+        }
+    }
+
+    /// When.
+    pub fn now(&self) -> Time {
+        self.moment.now
+    }
+}

@@ -1,0 +1,57 @@
+//! `GET /jobs/{job_id}`: how far it is, and what became of each thing.
+
+use aws::{Jobs, Page};
+use domain::JobId;
+use domain::job::JobItem;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+use lambda_http::http::{HeaderName, HeaderValue};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with the job and a page of outcomes, by the identifiers of its things. With
+/// `Accept: text/csv` the outcomes come as CSV (RFC 4180) in parts: each names the next by a
+/// `Link` header, and only the first has the line of names.
+///
+/// # Errors
+/// Every fault of the query; `NotFound`, `CursorInvalid`.
+pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
+    let id = call.request.path_id("job_id", "job", JobId::parse)?;
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
+    if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
+        let page = store.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
+        return csv_part(&paging, &page, id);
+    }
+    let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    let mut view = views::job(&job);
+    paging.put_into(&mut view, &page, views::job_item);
+    Ok(Reply::ok(&view))
+}
+
+/// Outcomes of a part: with a line of at most half a kilobyte each, far below what Lambda gives
+/// back.
+const CSV_PART: usize = 1_000;
+
+fn csv_part(paging: &Paging, page: &Page<JobItem>, id: JobId) -> Result<Reply, Failure> {
+    let broken = |e: csv::Error| Failure::internal("writing CSV", e);
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    if paging.start.is_none() {
+        writer.write_record(["id", "outcome", "code", "detail", "at"]).map_err(broken)?;
+    }
+    for item in &page.items {
+        let (code, detail) = (item.code.as_deref().unwrap_or_default(), item.detail.as_deref().unwrap_or_default());
+        writer.write_record([&item.id, item.outcome.as_str(), code, detail, &item.at.to_string()]).map_err(broken)?;
+    }
+    let bytes = writer.into_inner().map_err(|e| Failure::internal("writing CSV", e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|e| Failure::internal("writing CSV", e))?;
+    let mut reply = Reply::new(lambda_http::http::StatusCode::OK, "text/csv; charset=utf-8", text)
+        .with(HeaderName::from_static("cache-control"), "no-store");
+    if let Some(next) = paging.next(page)
+        && let Ok(link) = HeaderValue::from_str(&format!("</jobs/{id}?cursor={next}>; rel=\"next\""))
+    {
+        reply.headers.push((HeaderName::from_static("link"), link));
+    }
+    Ok(reply)
+}

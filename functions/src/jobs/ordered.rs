@@ -1,0 +1,193 @@
+//! A bulk call: one action on the things that it names, or on those that a filter finds.
+
+use std::collections::BTreeSet;
+
+use aws::{Commit, Idempotency};
+use domain::JobId;
+use domain::access::Permission;
+use domain::input::Fields;
+use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NAMED_LIMIT, NewJob, Selection, Tally, begin};
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::attempts::{Before, Once, attempts};
+use crate::doer::Doer;
+use crate::jobs::work::{Store, advance, decided};
+use crate::settings::Defaults;
+use crate::views;
+
+/// Things of a filter that are done before the call answers; the schedule does the others.
+const AT_ONCE: usize = 50;
+
+/// What a bulk call asks for.
+pub(crate) struct Task {
+    /// Over what.
+    pub kind: JobKind,
+    /// What is done, as the job keeps it.
+    pub action: Value,
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes, beside what the operation takes.
+    pub permission: Permission,
+}
+
+/// Answers 200 with every outcome, or 207 if some failed, for things that are named; 202 with the
+/// job for those of a filter. `read_action` takes the action's name and what belongs to it;
+/// `read_filter` notes the faults of a filter.
+///
+/// # Errors
+/// Every fault of the body; `PermissionMissing`; `IdempotencyMismatch`.
+pub(crate) async fn bulk(
+    store: &(impl Store + Idempotency),
+    call: Call,
+    defaults: &Defaults,
+    read_action: impl Fn(&mut Fields) -> Option<Task>,
+    read_filter: impl Fn(&mut Fields),
+) -> Result<Reply, Failure> {
+    let mut fields = call.request.body()?;
+    let task = read_action(&mut fields);
+    let selection = read_selection(&mut fields, read_filter);
+    let dry_run = fields.boolean("dry_run").unwrap_or(false);
+    fields.finish().map_err(Refusal::Invalid)?;
+    let (Some(task), Some(selection)) = (task, selection) else {
+        return Err(Refusal::Invalid(Vec::new()).into());
+    };
+    call.caller.require(task.permission)?;
+    let doer = Doer::of_call(&call);
+    let new = NewJob {
+        job_id: JobId(call.request.moment.draw()),
+        kind: task.kind,
+        action: task.action,
+        action_name: task.name,
+        selection,
+        dry_run,
+    };
+    if let (true, Selection::Ids(ids)) = (dry_run, &new.selection) {
+        let ids = ids.clone();
+        return tried(store, &doer, new, &ids, defaults).await;
+    }
+    let once = Once::of(&call)?;
+    let job = attempts(store, || begun(store, &call, &once, &new)).await?;
+    let things = if matches!(job.selection, Selection::Ids(_)) { NAMED_LIMIT } else { AT_ONCE };
+    let job = advance(store, &doer, job, defaults, things).await?;
+    shown(store, &job).await
+}
+
+fn read_selection(fields: &mut Fields, read_filter: impl Fn(&mut Fields)) -> Option<Selection> {
+    let ids = fields.value("ids");
+    let filter = fields.value("filter");
+    match (ids, filter) {
+        (Some(ids), None) => read_ids(fields, &ids),
+        (None, Some(Value::Object(filter))) => {
+            let mut inner = Fields::of_json(filter.clone());
+            read_filter(&mut inner);
+            fields.faults_of("filter", inner);
+            Some(Selection::Filter(filter))
+        }
+        (None, Some(_)) => {
+            fields.fault("filter", "wrong_type", "must be an object");
+            None
+        }
+        (Some(_), Some(_)) => {
+            fields.fault("filter", "too_many", "give ids or a filter, not both");
+            None
+        }
+        (None, None) => {
+            fields.fault("ids", "missing", "give ids, or a filter; {} for all");
+            None
+        }
+    }
+}
+
+/// Identifiers: which of them name something is for the outcome of each to say.
+fn read_ids(fields: &mut Fields, ids: &Value) -> Option<Selection> {
+    let texts: Option<Vec<String>> =
+        ids.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
+    let Some(texts) = texts else {
+        fields.fault("ids", "wrong_type", "must be an array of texts");
+        return None;
+    };
+    if texts.is_empty() {
+        fields.fault("ids", "too_short", "must name at least one");
+    }
+    if texts.len() > NAMED_LIMIT {
+        fields.fault("ids", "too_many", format!("must be at most {NAMED_LIMIT}; use a filter for more"));
+    }
+    if texts.iter().collect::<BTreeSet<_>>().len() < texts.len() {
+        fields.fault("ids", "repeated", "must name each thing once");
+    }
+    for (at, text) in texts.iter().enumerate() {
+        if domain::UserId::parse(text).is_none() {
+            fields.fault(&format!("ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
+        }
+    }
+    Some(Selection::Ids(texts))
+}
+
+/// The job of a call: the one that it made before, or a new one.
+async fn begun(store: &(impl Store + Idempotency), call: &Call, once: &Once, new: &NewJob) -> Result<Job, Failure> {
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => {
+            let id = JobId::parse(&made).ok_or(Refusal::NotFound("job"))?;
+            return Ok(store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?);
+        }
+    };
+    let act = call.act();
+    let change = begin(new.clone(), &act);
+    let commit = Commit::changing(act.event_id, &change);
+    store.commit(once.remember(commit, call, &new.job_id.to_string(), forgotten)).await?;
+    change.job.map(|job| job.after).ok_or_else(|| Failure::internal("beginning a job", "there is none"))
+}
+
+/// What would become of the things that a call names. Nothing is written.
+async fn tried(
+    store: &impl Store,
+    doer: &Doer,
+    new: NewJob,
+    ids: &[String],
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    let change = begin(new, &doer.act());
+    let job = change.job.map(|job| job.after);
+    let job = job.ok_or_else(|| Failure::internal("beginning a job", "there is none"))?;
+    let (mut tally, mut items) = (Tally::default(), Vec::new());
+    for id in ids {
+        let (outcome, refusal) = match decided(store, doer, &job, id, defaults).await {
+            Ok(Some(_)) => (ItemOutcome::Changed, None),
+            Ok(None) => (ItemOutcome::Unchanged, None),
+            Err(Failure::Refused(refusal)) => (ItemOutcome::Failed, Some(refusal)),
+            Err(failure) => return Err(failure),
+        };
+        tally.count(outcome);
+        items.push(JobItem {
+            workspace_id: job.workspace_id,
+            job_id: job.job_id,
+            id: id.clone(),
+            outcome,
+            code: refusal.as_ref().map(Refusal::code),
+            detail: refusal.as_ref().map(Refusal::to_string),
+            at: doer.now(),
+        });
+    }
+    let items: Vec<Value> = items.iter().map(views::job_item).collect();
+    let view = json!({"job_id": null, "dry_run": true, "progress": views::tally(tally), "items": items});
+    Ok(Reply::json(status(tally), &view))
+}
+
+fn status(tally: Tally) -> StatusCode {
+    if tally.failed > 0 { StatusCode::MULTI_STATUS } else { StatusCode::OK }
+}
+
+async fn shown(store: &impl Store, job: &Job) -> Result<Reply, Failure> {
+    let mut view = views::job(job);
+    let Selection::Ids(ids) = &job.selection else {
+        return Ok(Reply::json(StatusCode::ACCEPTED, &view));
+    };
+    let items = store.job_items(job.workspace_id, job.job_id, ids).await?;
+    view["items"] = items.iter().map(views::job_item).collect();
+    let status = if job.state == JobState::Running { StatusCode::ACCEPTED } else { status(job.tally) };
+    Ok(Reply::json(status, &view))
+}

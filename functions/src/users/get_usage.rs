@@ -1,0 +1,35 @@
+//! `GET /users/{user_id}/usage`, and `GET /usage` of the whole workspace.
+
+use aws::{UsageCounts, Users};
+use domain::UserId;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+use serde_json::{Value, json};
+
+use crate::views;
+
+/// Answers with `{months, totals}`: the counts of each month that has any, the newest first, of at
+/// most two years, and their sums.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn handle(store: &(impl Users + UsageCounts), call: Call) -> Result<Reply, Failure> {
+    let months = if call.request.path("user_id").is_empty() {
+        store.workspace_usage(call.workspace()).await?
+    } else {
+        let id = call.request.path_id("user_id", "user", UserId::parse)?;
+        store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
+        store.user_usage(call.workspace(), id).await?
+    };
+    let mut totals = domain::usage::Counts::new();
+    for counts in months.values() {
+        domain::usage::add(&mut totals, counts);
+    }
+    let shown = |(month, counts): (&String, &domain::usage::Counts)| {
+        let mut view = views::counts(counts);
+        view["month"] = Value::String(month.clone());
+        view
+    };
+    let months: Vec<Value> = months.iter().rev().map(shown).collect();
+    Ok(Reply::ok(&json!({"months": months, "totals": views::counts(&totals)})))
+}

@@ -1,0 +1,21 @@
+//! `GET /users/{user_id}/invitations`.
+
+use aws::{Invitations, Users};
+use domain::UserId;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with a page of the user's invitations, the newest first, never with a code.
+///
+/// # Errors
+/// Every fault of the query; `NotFound`, `CursorInvalid`.
+pub async fn handle(store: &(impl Users + Invitations), call: Call) -> Result<Reply, Failure> {
+    let id = call.request.path_id("user_id", "user", UserId::parse)?;
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
+    let page = store.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    Ok(paging.reply(&page, |invitation| views::invitation(invitation, call.now())))
+}

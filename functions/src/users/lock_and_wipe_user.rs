@@ -1,0 +1,25 @@
+//! `POST /users/{user_id}/lock-and-wipe`: Remote Lock & Wipe.
+
+use aws::{Invitations, Users, Workspaces};
+use domain::command::{CommandKind, Order};
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::settings::Defaults;
+use crate::users::actions::UserAction;
+
+/// Answers with the user and their devices: the user is locked, and each device that has
+/// something to wipe is wiped as soon as it comes.
+///
+/// # Errors
+/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+pub async fn handle(
+    store: &(impl Users + Invitations + Workspaces),
+    call: Call,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    let mut fields = call.request.body()?;
+    let order = Order::read(CommandKind::Wipe, &mut fields);
+    fields.finish().map_err(Refusal::Invalid)?;
+    super::act(store, &call, &UserAction::LockAndWipe(order), defaults).await
+}

@@ -1,0 +1,30 @@
+//! `PUT /users/{user_id}/networks/{provider}`: a carrier's report.
+
+use aws::{Commit, Users};
+use domain::network;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Takes `{status, status_at?, reason?, mdn_provisioning?}` and answers with the network. A report
+/// that is older than what is known changes nothing.
+///
+/// # Errors
+/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
+    let provider = call.request.path("provider").to_owned();
+    let report = network::read(&provider, call.request.body()?, call.now())?;
+    attempts(store, || async {
+        let mut user = super::wanted(store, &call).await?;
+        if let Some((after, event)) = network::reported(&user, &provider, &report, &call.act())? {
+            store.commit(Commit::of(&event).edit(&user, &after)).await?;
+            user = after;
+            user.version += 1;
+        }
+        let known = user.networks.get(&provider).unwrap_or(&report);
+        Ok(Reply::thing(&views::network(&user, &provider, known, call.now()), user.version))
+    })
+    .await
+}

@@ -1,0 +1,29 @@
+//! `DELETE /users/{user_id}/invitations/{invitation_id}`.
+
+use aws::{Commit, Invitations};
+use domain::invitation::revoke;
+use domain::refusal::{Failure, Refusal};
+use domain::{InvitationId, UserId};
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with the invitation: from this answer on, its code registers nothing.
+///
+/// # Errors
+/// `NotFound`; `InvitationOver` if it is used up, superseded or expired.
+pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failure> {
+    let user = call.request.path_id("user_id", "user", UserId::parse)?;
+    let id = call.request.path_id("invitation_id", "invitation", InvitationId::parse)?;
+    attempts(store, || async {
+        let found = store.invitation(call.workspace(), user, id).await?;
+        let before = found.ok_or(Refusal::NotFound("invitation"))?;
+        let Some((after, event)) = revoke(&before, &call.act())? else {
+            return Ok(Reply::ok(&views::invitation(&before, call.now())));
+        };
+        store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        Ok(Reply::ok(&views::invitation(&after, call.now())))
+    })
+    .await
+}

@@ -1,0 +1,24 @@
+//! `POST /users/{user_id}/suspend`.
+
+use aws::{Invitations, Users, Workspaces};
+use domain::device::REASON;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::settings::Defaults;
+use crate::users::actions::UserAction;
+
+/// Answers with the user and their devices: from this answer on, all of them are shut out.
+///
+/// # Errors
+/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+pub async fn handle(
+    store: &(impl Users + Invitations + Workspaces),
+    call: Call,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    let mut fields = call.request.body()?;
+    let reason = fields.text("reason", REASON);
+    fields.finish().map_err(Refusal::Invalid)?;
+    super::act(store, &call, &UserAction::Suspend { reason }, defaults).await
+}

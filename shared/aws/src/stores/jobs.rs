@@ -1,0 +1,89 @@
+//! Jobs, and what became of their things.
+
+use std::future::Future;
+
+use domain::job::{Job, JobItem};
+use domain::refusal::Failure;
+use domain::{JobId, WorkspaceId};
+
+use crate::item::Key;
+use crate::list::{Page, Position, Source};
+use crate::rows;
+use crate::stores::Commits;
+use crate::table::Table;
+
+/// Where jobs are kept.
+pub trait Jobs: Commits {
+    /// A job, as it is now.
+    fn job(&self, workspace: WorkspaceId, id: JobId) -> impl Future<Output = Result<Option<Job>, Failure>> + Send;
+
+    /// A page of jobs, the newest first.
+    fn list_jobs(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Job>, Failure>> + Send;
+
+    /// What became of one thing.
+    fn job_item(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<JobItem>, Failure>> + Send;
+
+    /// What became of some things, in their order; those that are not done are left out.
+    fn job_items(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        ids: &[String],
+    ) -> impl Future<Output = Result<Vec<JobItem>, Failure>> + Send;
+
+    /// A page of what became of a job's things.
+    fn list_job_items(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<JobItem>, Failure>> + Send;
+}
+
+impl Jobs for Table {
+    async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Failure> {
+        self.get(&rows::job(workspace, id)).await
+    }
+
+    async fn list_jobs(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Job>, Failure> {
+        let source = Source::newest("created", ("list", rows::list(rows::JOBS, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+
+    async fn job_item(&self, workspace: WorkspaceId, job: JobId, id: &str) -> Result<Option<JobItem>, Failure> {
+        self.get(&rows::job_item(workspace, job, id)).await
+    }
+
+    async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Failure> {
+        let key = |id: &String| rows::job_item(workspace, job, id);
+        let found = self.get_many(ids.iter().map(key)).await?;
+        ids.iter().filter_map(|id| found.row(&key(id)).transpose()).collect()
+    }
+
+    async fn list_job_items(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<JobItem>, Failure> {
+        let source = Source { descending: false, ..Source::within(rows::job(workspace, job).pk, rows::ITEM) };
+        self.rows(&source, limit, start).await
+    }
+}

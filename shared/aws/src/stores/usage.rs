@@ -1,0 +1,85 @@
+//! What people have used, per month.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use domain::refusal::Failure;
+use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, add};
+use domain::{UserId, WorkspaceId};
+
+use crate::item::Key;
+use crate::list::{Range, Source};
+use crate::rows;
+use crate::stores::Commits;
+use crate::table::Table;
+
+/// The most months that are shown.
+pub const MONTHS: usize = 24;
+
+/// Where usage is counted.
+pub trait UsageCounts: Commits {
+    /// The counts of a month, of each of these; those that have none are left out.
+    fn usage(
+        &self,
+        workspace: WorkspaceId,
+        of: &[Of],
+        month: &str,
+    ) -> impl Future<Output = Result<Vec<Usage>, Failure>> + Send;
+
+    /// A user's counts by months, of the last [`MONTHS`] that have any.
+    fn user_usage(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+    ) -> impl Future<Output = Result<BTreeMap<String, Counts>, Failure>> + Send;
+
+    /// So many of the rows in which a user's usage is counted.
+    fn usage_rows(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Usage>, Failure>> + Send;
+
+    /// The whole workspace's counts by months, of the last [`MONTHS`] that have any.
+    fn workspace_usage(
+        &self,
+        workspace: WorkspaceId,
+    ) -> impl Future<Output = Result<BTreeMap<String, Counts>, Failure>> + Send;
+}
+
+impl UsageCounts for Table {
+    async fn usage(&self, workspace: WorkspaceId, of: &[Of], month: &str) -> Result<Vec<Usage>, Failure> {
+        let keys: Vec<Key> = of.iter().map(|of| rows::usage(workspace, *of, month)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    async fn user_usage(&self, workspace: WorkspaceId, user: UserId) -> Result<BTreeMap<String, Counts>, Failure> {
+        Ok(by_month(self.usage_rows(workspace, user, MONTHS).await?))
+    }
+
+    async fn usage_rows(&self, workspace: WorkspaceId, user: UserId, limit: usize) -> Result<Vec<Usage>, Failure> {
+        let source = Source::within(rows::user(workspace, user).pk, rows::USAGE);
+        Ok(self.rows(&source, limit, None).await?.items)
+    }
+
+    async fn workspace_usage(&self, workspace: WorkspaceId) -> Result<BTreeMap<String, Counts>, Failure> {
+        let source = Source { range: Range::All, ..Source::within(rows::workspace_usage(workspace), "") };
+        let rows = self.rows::<Usage>(&source, MONTHS * usize::from(TOTAL_SHARDS), None).await?.items;
+        let mut months = by_month(rows);
+        // The last month that was looked at may be there in part.
+        while months.len() > MONTHS {
+            months.pop_first();
+        }
+        Ok(months)
+    }
+}
+
+fn by_month(rows: Vec<Usage>) -> BTreeMap<String, Counts> {
+    let mut months = BTreeMap::<String, Counts>::new();
+    for row in rows {
+        add(months.entry(row.month).or_default(), &row.counts);
+    }
+    months
+}

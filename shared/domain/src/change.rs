@@ -1,0 +1,77 @@
+//! Everything that one act changes: the rows, as they were read and as they are to be, and what
+//! happened. It is committed whole or not at all.
+
+use crate::command::{Command, Commanded};
+use crate::device::{Device, IdentifierClaim};
+use crate::event::Event;
+use crate::invitation::Invitation;
+use crate::job::Job;
+use crate::usage::Usage;
+use crate::user::User;
+use crate::workspace::Workspace;
+
+/// A change of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edited<T> {
+    /// As it was read; `None` for a new row.
+    pub before: Option<T>,
+    /// As it is to be.
+    pub after: T,
+}
+
+impl<T> Edited<T> {
+    /// A row that was not there before.
+    pub fn new(after: T) -> Self {
+        Self { before: None, after }
+    }
+
+    /// A row that was read as `before`.
+    pub fn from(before: T, after: T) -> Self {
+        Self { before: Some(before), after }
+    }
+}
+
+/// What one act changes. The first event names the act as a whole, and its identifier makes
+/// repeating the commit safe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    /// What happened; never empty in a change that is committed.
+    pub events: Vec<Event>,
+    /// The workspace.
+    pub workspace: Option<Edited<Workspace>>,
+    /// The user.
+    pub user: Option<Edited<User>>,
+    /// Devices.
+    pub devices: Vec<Edited<Device>>,
+    /// Their identifiers' claims.
+    pub claims: Vec<Edited<IdentifierClaim>>,
+    /// Commands.
+    pub commands: Vec<Edited<Command>>,
+    /// An invitation.
+    pub invitation: Option<Edited<Invitation>>,
+    /// Counts of usage.
+    pub usage: Vec<Edited<Usage>>,
+    /// A job.
+    pub job: Option<Edited<Job>>,
+}
+
+impl Change {
+    /// A change of nothing, recorded by an event.
+    #[must_use]
+    pub fn recorded(event: Event) -> Self {
+        Self { events: vec![event], ..Self::default() }
+    }
+
+    /// Adds what an act does to a device that was read as `before` and to its commands.
+    pub fn add(&mut self, before: &Device, commanded: Commanded) {
+        self.devices.push(Edited::from(before.clone(), commanded.device));
+        self.commands.extend(commanded.commands);
+        self.events.extend(commanded.events);
+    }
+
+    /// The user as this change leaves them.
+    #[must_use]
+    pub fn user_after(&self) -> Option<&User> {
+        self.user.as_ref().map(|user| &user.after)
+    }
+}

@@ -1,0 +1,583 @@
+//! Commands: what a device must do, from the order to the device's word.
+//!
+//! | state | served at check-in | device reports a result | device says not now | admin cancels | time is up | device replaced |
+//! |---|---|---|---|---|---|---|
+//! | `queued` | `delivered` | the result | refused | `canceled` | `timed_out` | `removed` |
+//! | `delivered` | again, same | the result | `deferred` | `cancel_requested` | `timed_out` | `removed` |
+//! | `deferred` | `delivered` | the result | counted | `cancel_requested` | `timed_out` | `removed` |
+//! | `cancel_requested` | not served | the result, late | `canceled` | again, same | `canceled` | `removed` |
+//! | `canceled`, `timed_out` | not served | the result, late | refused | refused | same | same |
+//! | `succeeded`, `failed`, `rejected`, `not_supported` | not served | refused; the same again is the same answer | refused | refused | same | same |
+//! | `removed` | not served | `succeeded` of a wipe, late; else refused | refused | refused | same | same |
+//!
+//! [`step`] is this table, and nothing else changes a command's state.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::change::Edited;
+use crate::clock::Time;
+use crate::device::{Device, Erased};
+use crate::event::{Act, Actor, Event, EventType};
+use crate::ids::{CommandId, DeviceId, UserId, WorkspaceId};
+use crate::input::Fields;
+use crate::refusal::Refusal;
+use crate::secret::Hash;
+use crate::text::{Form, TextRule};
+use crate::words::words;
+
+words! {
+    /// Something that a device must do.
+    CommandKind {
+        /// Erase everything.
+        Wipe = "wipe",
+        /// Lock the app.
+        Lock = "lock",
+        /// Ask for a new PIN.
+        ResetPin = "reset_pin",
+        /// Back to the state before the first enrolment.
+        FactoryReset = "factory_reset",
+        /// Fetch the configuration.
+        RefreshConfig = "refresh_config",
+    }
+}
+
+impl CommandKind {
+    /// True if the app's data is gone once it is done.
+    #[must_use]
+    pub fn is_destructive(self) -> bool {
+        matches!(self, Self::Wipe | Self::FactoryReset)
+    }
+
+    /// How long it counts unless its order says otherwise: a phone that was lost may come back
+    /// after months, but nobody wants a lock of last year.
+    #[must_use]
+    pub fn life(self) -> Duration {
+        if self.is_destructive() { Duration::days(90) } else { Duration::days(30) }
+    }
+}
+
+/// The fewest and the most days that a command counts.
+pub const LIFE_DAYS: (i64, i64) = (1, 365);
+/// What a device says of a result, for people.
+pub const DETAIL: TextRule = TextRule::new(Form::Line, 1, 256);
+/// The most entries of a command's history. Of a longer one, the oldest but the first go.
+pub const HISTORY_LIMIT: usize = 40;
+
+words! {
+    /// Where a command stands.
+    CommandState {
+        /// The device has not come for it.
+        Queued = "queued",
+        /// The device was told.
+        Delivered = "delivered",
+        /// The device said: not now.
+        Deferred = "deferred",
+        /// An admin took it back after the device was told; the device may still be at it.
+        CancelRequested = "cancel_requested",
+        /// Taken back.
+        Canceled = "canceled",
+        /// Its time was over before the device had done it.
+        TimedOut = "timed_out",
+        /// Done.
+        Succeeded = "succeeded",
+        /// The device tried, and could not.
+        Failed = "failed",
+        /// The device, or its user, would not.
+        Rejected = "rejected",
+        /// The app knows no such command.
+        NotSupported = "not_supported",
+        /// The device was enrolled anew before it had done it.
+        Removed = "removed",
+    }
+}
+
+impl CommandState {
+    /// True while the device is told of it at check-in.
+    #[must_use]
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::Queued | Self::Delivered | Self::Deferred)
+    }
+
+    /// True while time alone still changes it.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        self.is_pending() || self == Self::CancelRequested
+    }
+}
+
+words! {
+    /// What became of a command on the device.
+    Outcome {
+        /// Done.
+        Succeeded = "succeeded",
+        /// Tried, and could not.
+        Failed = "failed",
+        /// Would not.
+        Rejected = "rejected",
+        /// Does not know it.
+        NotSupported = "not_supported",
+    }
+}
+
+impl Outcome {
+    fn state(self) -> CommandState {
+        match self {
+            Self::Succeeded => CommandState::Succeeded,
+            Self::Failed => CommandState::Failed,
+            Self::Rejected => CommandState::Rejected,
+            Self::NotSupported => CommandState::NotSupported,
+        }
+    }
+}
+
+/// What befalls a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stimulus {
+    /// The device checks in, and is told.
+    Served,
+    /// The device says what became of it.
+    Reported(Outcome),
+    /// The device says: not now.
+    NotNow,
+    /// An admin takes it back.
+    Cancel,
+    /// Its time is over.
+    TimeIsUp,
+    /// The device is enrolled anew.
+    Replaced,
+}
+
+/// What a stimulus does to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It goes into a state.
+    To(CommandState),
+    /// It goes into a state after it had ended, or had been taken back: the device's late word.
+    Late(CommandState),
+    /// It stays, and is counted once more.
+    Counted,
+    /// Nothing changes.
+    Same,
+    /// It is refused.
+    Refused,
+}
+
+/// What befalls a command of a kind in a state: the table at the head of this module.
+#[must_use]
+pub fn step(kind: CommandKind, state: CommandState, stimulus: Stimulus) -> Step {
+    use CommandState as S;
+    match (stimulus, state) {
+        (Stimulus::Served, S::Queued | S::Deferred) => Step::To(S::Delivered),
+        (Stimulus::Served, _) => Step::Same,
+        (Stimulus::Reported(outcome), S::Queued | S::Delivered | S::Deferred) => Step::To(outcome.state()),
+        (Stimulus::Reported(outcome), S::CancelRequested | S::Canceled | S::TimedOut) => Step::Late(outcome.state()),
+        (Stimulus::Reported(Outcome::Succeeded), S::Removed) if kind == CommandKind::Wipe => Step::Late(S::Succeeded),
+        (Stimulus::Reported(_), S::Removed) => Step::Refused,
+        (Stimulus::Reported(outcome), S::Succeeded | S::Failed | S::Rejected | S::NotSupported) => {
+            if outcome.state() == state { Step::Same } else { Step::Refused }
+        }
+        (Stimulus::NotNow, S::Delivered) => Step::To(S::Deferred),
+        (Stimulus::NotNow, S::Deferred) => Step::Counted,
+        (Stimulus::NotNow, S::CancelRequested) => Step::To(S::Canceled),
+        (Stimulus::NotNow, _) => Step::Refused,
+        (Stimulus::Cancel, S::Queued) => Step::To(S::Canceled),
+        (Stimulus::Cancel, S::Delivered | S::Deferred) => Step::To(S::CancelRequested),
+        (Stimulus::Cancel, S::CancelRequested) => Step::Same,
+        (Stimulus::Cancel, _) => Step::Refused,
+        (Stimulus::TimeIsUp, S::Queued | S::Delivered | S::Deferred) => Step::To(S::TimedOut),
+        (Stimulus::TimeIsUp, S::CancelRequested) => Step::To(S::Canceled),
+        (Stimulus::Replaced, S::Queued | S::Delivered | S::Deferred | S::CancelRequested) => Step::To(S::Removed),
+        (Stimulus::TimeIsUp | Stimulus::Replaced, _) => Step::Same,
+    }
+}
+
+/// One step of a command's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Happened {
+    /// The state that it came into.
+    pub state: CommandState,
+    /// When.
+    pub at: Time,
+    /// By whom.
+    pub by: Actor,
+    /// True if the device's word came late.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+}
+
+/// Something that one device must do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Where.
+    pub workspace_id: WorkspaceId,
+    /// Which device.
+    pub device_id: DeviceId,
+    /// Whose.
+    pub user_id: UserId,
+    /// Its identifier.
+    pub command_id: CommandId,
+    /// What to do.
+    pub kind: CommandKind,
+    /// The device's enrolment that it was meant for.
+    pub epoch: u32,
+    /// Where it stands.
+    pub state: CommandState,
+    /// True if the device's word came after the command had ended or been taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// Since when.
+    pub queued_at: Time,
+    /// By whose order.
+    pub queued_by: Actor,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Until when it counts.
+    pub expires_at: Time,
+    /// How often the device said: not now.
+    #[serde(default)]
+    pub deferrals: u32,
+    /// What the device said of the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What became of it, step by step.
+    pub history: Vec<Happened>,
+    /// Once removed: what is kept of the credential that it was meant for, so that the phone can
+    /// still say that it was wiped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_hash: Option<Hash>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// True if serving a command in this state tells the device something new.
+#[must_use]
+pub fn is_news(state: CommandState) -> bool {
+    matches!(state, CommandState::Queued | CommandState::Deferred)
+}
+
+/// What a device's row says of a command that is not over, so that check-in needs no other row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenCommand {
+    /// Its identifier.
+    pub command_id: CommandId,
+    /// What to do.
+    pub kind: CommandKind,
+    /// Where it stands.
+    pub state: CommandState,
+    /// Since when.
+    pub queued_at: Time,
+    /// Until when it counts.
+    pub expires_at: Time,
+}
+
+impl OpenCommand {
+    /// True if the device is to be told of it now.
+    #[must_use]
+    pub fn is_served(&self, now: Time) -> bool {
+        self.state.is_pending() && self.expires_at > now
+    }
+}
+
+/// An order to be given to devices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// What to do.
+    pub kind: CommandKind,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How many days it counts; else as long as its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<i64>,
+}
+
+impl Order {
+    /// Reads what may be said with an order: `reason` and `expires_in_days`.
+    pub fn read(kind: CommandKind, fields: &mut Fields) -> Self {
+        let reason = fields.text("reason", crate::device::REASON);
+        let expires_in_days = fields.integer("expires_in_days", LIFE_DAYS.0, LIFE_DAYS.1);
+        Self { kind, reason, expires_in_days }
+    }
+
+    fn life(&self) -> Duration {
+        self.expires_in_days.map_or_else(|| self.kind.life(), Duration::days)
+    }
+}
+
+/// The open command that stands for an order: asking again is answered by the one that is pending,
+/// and a device is told to destroy its data by one command at a time.
+#[must_use]
+pub fn pending_for(device: &Device, kind: CommandKind, now: Time) -> Option<&OpenCommand> {
+    let same = |open: &&OpenCommand| {
+        open.is_served(now) && (open.kind == kind || (open.kind.is_destructive() && kind.is_destructive()))
+    };
+    device.commands.iter().find(same)
+}
+
+/// A device, with the rows of its open commands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phone {
+    /// The device.
+    pub device: Device,
+    /// The commands that [`Device::commands`] names.
+    pub open: Vec<Command>,
+}
+
+/// What an act does to a device and its commands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commanded {
+    /// The device after.
+    pub device: Device,
+    /// The commands.
+    pub commands: Vec<Edited<Command>>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ordered {
+    /// This command, which is pending, stands for it.
+    Pending(CommandId),
+    /// It is in the device's queue as a new command, the last of these.
+    Queued(Commanded),
+}
+
+/// Gives an order to a device. Asking again is answered by the command that is pending.
+///
+/// Open commands of the same kind that are not served any more (they were taken back and the
+/// device has not spoken, or their time is over) are closed with it, so that a device never has
+/// more than a handful.
+///
+/// # Errors
+/// `DeviceDeleted`; `DeviceErased` if there is no app that could do it.
+pub fn order(phone: &Phone, order: &Order, command_id: CommandId, act: &Act) -> Result<Ordered, Refusal> {
+    let device = &phone.device;
+    device.require_there()?;
+    if device.erased.is_some() {
+        return Err(Refusal::DeviceErased);
+    }
+    if let Some(pending) = pending_for(device, order.kind, act.at) {
+        return Ok(Ordered::Pending(pending.command_id));
+    }
+    let outlived = phone.open.iter().filter(|open| open.kind == order.kind);
+    let mut commanded = apply_to_all(device, outlived, Stimulus::TimeIsUp, act);
+    commanded.queue(order, command_id, act);
+    Ok(Ordered::Queued(commanded))
+}
+
+impl Commanded {
+    fn queue(&mut self, order: &Order, command_id: CommandId, act: &Act) {
+        let device = &mut self.device;
+        let command = Command {
+            workspace_id: device.workspace_id,
+            device_id: device.device_id,
+            user_id: device.user_id,
+            command_id,
+            kind: order.kind,
+            epoch: device.epoch,
+            state: CommandState::Queued,
+            late: false,
+            queued_at: act.at,
+            queued_by: act.actor,
+            reason: order.reason.clone(),
+            expires_at: act.at.plus(order.life()),
+            deferrals: 0,
+            detail: None,
+            history: vec![Happened { state: CommandState::Queued, at: act.at, by: act.actor, late: false }],
+            credential_hash: None,
+            version: 1,
+        };
+        device.commands.push(OpenCommand {
+            command_id,
+            kind: command.kind,
+            state: command.state,
+            queued_at: command.queued_at,
+            expires_at: command.expires_at,
+        });
+        let mut event = command.event(EventType::CommandQueued, act);
+        event.change("expires_at", serde_json::Value::Null, command.expires_at.to_string());
+        event.private.reason.clone_from(&order.reason);
+        self.events.push(event);
+        self.commands.push(Edited::new(command));
+    }
+}
+
+/// A command and its device after a stimulus.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// The device.
+    pub device: Device,
+    /// The command.
+    pub command: Command,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A command, and its device's row, after a stimulus; `None` if nothing changes.
+///
+/// A destructive command that has succeeded ends the enrolment that it was meant for: the
+/// credential is worth nothing any more, and the device keeps its place.
+///
+/// # Errors
+/// `CommandOver` if the table at the head of this module refuses.
+pub fn apply(
+    device: &Device,
+    command: &Command,
+    stimulus: Stimulus,
+    detail: Option<String>,
+    act: &Act,
+) -> Result<Option<Applied>, Refusal> {
+    let (state, late) = match step(command.kind, command.state, stimulus) {
+        Step::Same => return Ok(None),
+        Step::Refused => return Err(Refusal::CommandOver(command.state)),
+        Step::Counted => (command.state, false),
+        Step::To(state) => (state, false),
+        Step::Late(state) => (state, true),
+    };
+    let mut after = command.clone();
+    after.state = state;
+    after.late |= late;
+    if stimulus == Stimulus::NotNow {
+        after.deferrals += 1;
+    }
+    if detail.is_some() {
+        after.detail.clone_from(&detail);
+    }
+    after.credential_hash = (state == CommandState::Removed).then(|| device.credential_hash.clone());
+    after.remember(Happened { state, at: act.at, by: act.actor, late });
+    let mut changed = device.clone();
+    changed.note(&after);
+    if state == CommandState::Succeeded
+        && command.kind.is_destructive()
+        && command.state != CommandState::Removed
+        && command.epoch == device.epoch
+    {
+        changed.erased.get_or_insert(Erased { at: act.at, command_id: command.command_id });
+    }
+    let mut event = command.event(event_type(state), act);
+    event.change("state", command.state.as_str(), state.as_str());
+    event.change("late", command.late, after.late);
+    event.change("deferrals", command.deferrals, after.deferrals);
+    event.private.reason = detail;
+    Ok(Some(Applied { device: changed, command: after, event }))
+}
+
+/// A device's commands after a stimulus that befalls all of them; those that it does not change
+/// are left out.
+#[must_use]
+pub fn apply_to_all<'a>(
+    device: &Device,
+    commands: impl IntoIterator<Item = &'a Command>,
+    stimulus: Stimulus,
+    act: &Act,
+) -> Commanded {
+    let mut all = Commanded { device: device.clone(), commands: Vec::new(), events: Vec::new() };
+    for command in commands {
+        // A refusal of one changes nothing of the others.
+        if let Ok(Some(applied)) = apply(&all.device, command, stimulus, None, act) {
+            all.device = applied.device;
+            all.commands.push(Edited::from(command.clone(), applied.command));
+            all.events.push(applied.event);
+        }
+    }
+    all
+}
+
+fn event_type(state: CommandState) -> EventType {
+    match state {
+        CommandState::Queued => EventType::CommandQueued,
+        CommandState::Delivered => EventType::CommandDelivered,
+        CommandState::Deferred => EventType::CommandDeferred,
+        CommandState::CancelRequested => EventType::CommandCancelRequested,
+        CommandState::Canceled => EventType::CommandCanceled,
+        CommandState::TimedOut => EventType::CommandTimedOut,
+        CommandState::Succeeded => EventType::CommandSucceeded,
+        CommandState::Failed => EventType::CommandFailed,
+        CommandState::Rejected => EventType::CommandRejected,
+        CommandState::NotSupported => EventType::CommandNotSupported,
+        CommandState::Removed => EventType::CommandRemoved,
+    }
+}
+
+impl Command {
+    fn event(&self, event_type: EventType, act: &Act) -> Event {
+        let mut event = act.event(event_type).about_device(self.device_id, self.user_id);
+        event.command_id = Some(self.command_id);
+        event.command_kind = Some(self.kind);
+        event
+    }
+
+    fn remember(&mut self, happened: Happened) {
+        if self.history.len() >= HISTORY_LIMIT {
+            self.history.remove(1);
+        }
+        self.history.push(happened);
+    }
+}
+
+impl Device {
+    /// Notes in the device's row where one of its commands stands.
+    fn note(&mut self, command: &Command) {
+        if command.state.is_open() {
+            for open in self.commands.iter_mut().filter(|open| open.command_id == command.command_id) {
+                open.state = command.state;
+            }
+        } else {
+            self.commands.retain(|open| open.command_id != command.command_id);
+        }
+    }
+}
+
+/// What a device says of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    /// What became of it; `None` for: not now.
+    pub outcome: Option<Outcome>,
+    /// For people.
+    pub detail: Option<String>,
+}
+
+words! {
+    /// What a device can say of a command.
+    Said {
+        /// Done.
+        Succeeded = "succeeded",
+        /// Tried, and could not.
+        Failed = "failed",
+        /// Would not.
+        Rejected = "rejected",
+        /// Does not know it.
+        NotSupported = "not_supported",
+        /// Not now.
+        Deferred = "deferred",
+    }
+}
+
+impl Word {
+    /// Reads `{result, detail?}`.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+        let said = fields.required_word::<Said>("result");
+        let detail = fields.text("detail", DETAIL);
+        fields.finish().map_err(Refusal::Invalid)?;
+        let outcome = match said {
+            None | Some(Said::Deferred) => None,
+            Some(Said::Succeeded) => Some(Outcome::Succeeded),
+            Some(Said::Failed) => Some(Outcome::Failed),
+            Some(Said::Rejected) => Some(Outcome::Rejected),
+            Some(Said::NotSupported) => Some(Outcome::NotSupported),
+        };
+        Ok(Self { outcome, detail })
+    }
+
+    /// What it does to the command.
+    #[must_use]
+    pub fn stimulus(&self) -> Stimulus {
+        self.outcome.map_or(Stimulus::NotNow, Stimulus::Reported)
+    }
+}

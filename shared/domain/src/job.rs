@@ -1,0 +1,254 @@
+//! Jobs: one action on many things, page by page, whose progress can be read.
+//!
+//! What became of a thing is a row of its own, made in the very commit that changes the thing, and
+//! it can be made once only: whenever a job ends in the middle and goes on, each thing is done once.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::change::{Change, Edited};
+use crate::clock::Time;
+use crate::event::{Act, Actor, EventType};
+use crate::ids::{JobId, WorkspaceId};
+use crate::refusal::Refusal;
+use crate::words::words;
+
+/// The most things that one call may name.
+pub const NAMED_LIMIT: usize = 100;
+/// How long after its call a job is taken up by the schedule, should the call not have ended it.
+pub const TAKEN_UP_AFTER: chrono::Duration = chrono::Duration::seconds(60);
+/// How long a job and its outcomes are kept once it is over.
+pub const KEPT: chrono::Duration = chrono::Duration::days(90);
+
+words! {
+    /// What a job works over.
+    JobKind {
+        /// Users.
+        Users = "users",
+        /// Devices.
+        Devices = "devices",
+    }
+}
+
+words! {
+    /// Where a job stands.
+    JobState {
+        /// At work.
+        Running = "running",
+        /// Done: every thing has its outcome.
+        Finished = "finished",
+        /// Stopped by an admin: what was done stays done.
+        Canceled = "canceled",
+    }
+}
+
+words! {
+    /// What became of one thing.
+    ItemOutcome {
+        /// The action was done.
+        Changed = "changed",
+        /// There was nothing to do.
+        Unchanged = "unchanged",
+        /// A rule refused it, or it could not be done.
+        Failed = "failed",
+    }
+}
+
+/// Which things a job works over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// These.
+    Ids(Vec<String>),
+    /// Those that a list with this query shows.
+    Filter(serde_json::Map<String, Value>),
+}
+
+/// How many things came out how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The action was done, or would be in a dry run.
+    pub changed: u64,
+    /// There was nothing to do.
+    pub unchanged: u64,
+    /// A rule refused it, or it could not be done.
+    pub failed: u64,
+}
+
+impl Tally {
+    /// Counts an outcome.
+    pub fn count(&mut self, outcome: ItemOutcome) {
+        match outcome {
+            ItemOutcome::Changed => self.changed += 1,
+            ItemOutcome::Unchanged => self.unchanged += 1,
+            ItemOutcome::Failed => self.failed += 1,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.changed + self.unchanged + self.failed
+    }
+}
+
+/// Work over many things.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// Its identifier.
+    pub job_id: JobId,
+    /// What it works over.
+    pub kind: JobKind,
+    /// What it does: the action's name and what belongs to it, as it was asked for.
+    pub action: Value,
+    /// Which things.
+    pub selection: Selection,
+    /// True if nothing is done, and the outcomes are what would be.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was begun.
+    pub created_at: Time,
+    /// By whom: what it does is done in their name.
+    pub created_by: Actor,
+    /// The things of the page at hand: they stand here before the first of them is done, since a
+    /// list may show others once some are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page: Vec<String>,
+    /// Where the page after it begins: empty for the list's own beginning, absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// When the schedule takes it up, while it is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Time>,
+    /// What came of the pages that are done.
+    pub tally: Tally,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// What a job is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewJob {
+    /// Its identifier.
+    pub job_id: JobId,
+    /// What it works over.
+    pub kind: JobKind,
+    /// What it does.
+    pub action: Value,
+    /// The action's name, which is all that its event tells of it.
+    pub action_name: &'static str,
+    /// Which things.
+    pub selection: Selection,
+    /// See [`Job::dry_run`].
+    pub dry_run: bool,
+}
+
+/// A job begun.
+#[must_use]
+pub fn begin(new: NewJob, act: &Act) -> Change {
+    let (page, cursor) = match &new.selection {
+        Selection::Ids(ids) => (ids.clone(), None),
+        Selection::Filter(_) => (Vec::new(), Some(String::new())),
+    };
+    let job = Job {
+        workspace_id: act.workspace_id,
+        job_id: new.job_id,
+        kind: new.kind,
+        action: new.action,
+        selection: new.selection,
+        dry_run: new.dry_run,
+        state: JobState::Running,
+        created_at: act.at,
+        created_by: act.actor,
+        page,
+        cursor,
+        due_at: Some(act.at.plus(TAKEN_UP_AFTER)),
+        tally: Tally::default(),
+        ended_at: None,
+        version: 1,
+    };
+    let mut event = act.event(EventType::JobCreated);
+    event.job_id = Some(job.job_id);
+    event.change("kind", Value::Null, job.kind.as_str());
+    event.change("action", Value::Null, new.action_name);
+    event.change("dry_run", false, job.dry_run);
+    Change { job: Some(Edited::new(job)), ..Change::recorded(event) }
+}
+
+/// The page after the one that is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NextPage {
+    /// Its things.
+    pub ids: Vec<String>,
+    /// Where the page after it begins; `None` if there is none.
+    pub cursor: Option<String>,
+}
+
+/// The job after its page came out so; without a next page it is over. Only the end is an event:
+/// the things have their own.
+#[must_use]
+pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, act: &Act) -> Change {
+    let mut after = job.clone();
+    for outcome in outcomes {
+        after.tally.count(*outcome);
+    }
+    let mut change = Change::default();
+    if next.is_none() {
+        after.state = JobState::Finished;
+        after.due_at = None;
+        after.ended_at = Some(act.at);
+        let mut event = act.event(EventType::JobFinished);
+        event.job_id = Some(job.job_id);
+        event.change("state", job.state.as_str(), after.state.as_str());
+        change.events.push(event);
+    }
+    let NextPage { ids, cursor } = next.unwrap_or_default();
+    (after.page, after.cursor) = (ids, cursor);
+    change.job = Some(Edited::from(job.clone(), after));
+    change
+}
+
+/// The job stopped; `None` if it was stopped before.
+///
+/// # Errors
+/// `JobOver` if it is finished.
+pub fn cancel(job: &Job, act: &Act) -> Result<Option<Change>, Refusal> {
+    match job.state {
+        JobState::Canceled => return Ok(None),
+        JobState::Finished => return Err(Refusal::JobOver(job.state)),
+        JobState::Running => {}
+    }
+    let after = Job { state: JobState::Canceled, due_at: None, ended_at: Some(act.at), ..job.clone() };
+    let mut event = act.event(EventType::JobCanceled);
+    event.job_id = Some(job.job_id);
+    event.change("state", job.state.as_str(), after.state.as_str());
+    Ok(Some(Change { job: Some(Edited::from(job.clone(), after)), ..Change::recorded(event) }))
+}
+
+/// What became of one thing of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobItem {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The job.
+    pub job_id: JobId,
+    /// The thing.
+    pub id: String,
+    /// What became of it.
+    pub outcome: ItemOutcome,
+    /// The refusal's stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The refusal, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When.
+    pub at: Time,
+}

@@ -1,0 +1,290 @@
+//! A user's life: active, suspended, locked, deleted, and what each step means for their devices.
+//!
+//! `inactive` → `active` ⇄ `suspended`; `locked` beside it; any → `deleted`, for good. A user's
+//! state stands on each of their devices' rows too, and changes there in the same commit; a
+//! device's own block is never touched, so lifting a state restores exactly what was.
+
+use chrono::Duration;
+
+use crate::change::{Change, Edited};
+use crate::clock::Time;
+use crate::command::{CommandKind, Commanded, Order, Ordered, Phone, order};
+use crate::device::{Deleted, Device, IdentifierClaim};
+use crate::event::{Act, Event, EventType};
+use crate::hold::Hold;
+use crate::ids::CommandId;
+use crate::invitation::{Invitation, revoke};
+use crate::refusal::Refusal;
+use crate::user::{User, UserEdit, UserStatus};
+
+/// Draws the identifier of a command.
+pub type Draw<'a> = &'a (dyn Fn() -> CommandId + Sync);
+
+/// Suspends a user: from the commit on, none of their devices may do anything. `None` if they are
+/// suspended already.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn suspend(user: &User, devices: &[Device], reason: Option<String>, act: &Act) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    if user.suspended.is_some() {
+        return Ok(None);
+    }
+    let after = User { suspended: Some(Hold::by(act, reason.clone())), ..user.clone() };
+    let mut change = state_changed(user, after, devices, EventType::UserSuspended, act);
+    change.events[0].change("suspended", false, true);
+    change.events[0].private.reason = reason;
+    Ok(Some(change))
+}
+
+/// Lifts a user's suspension and lock; a user whom nothing keeps out and who has never been active
+/// becomes active. `None` if there is nothing to do.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn activate(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    let held = user.suspended.is_some() || user.locked.is_some();
+    if !held && user.status() != UserStatus::Inactive {
+        return Ok(None);
+    }
+    let mut after = User { suspended: None, locked: None, ..user.clone() };
+    if !held {
+        after.activated_at = Some(act.at);
+    }
+    let mut change = state_changed(user, after, devices, EventType::UserActivated, act);
+    change.events[0].change("suspended", user.suspended.is_some(), false);
+    change.events[0].change("locked", user.locked.is_some(), false);
+    Ok(Some(change))
+}
+
+/// Locks a user whose device has reported too many wrong PINs. `None` if they are locked already,
+/// or deleted.
+#[must_use]
+pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, act: &Act) -> Option<Change> {
+    if user.locked.is_some() || user.deleted.is_some() {
+        return None;
+    }
+    let after = User { locked: Some(Hold::by(act, Some("too many wrong PINs".to_owned()))), ..user.clone() };
+    let mut change = state_changed(user, after, devices, EventType::UserLocked, act);
+    change.events[0].change("locked", false, true);
+    change.events[0].change("pin_failures", serde_json::Value::Null, failures);
+    Some(change)
+}
+
+/// Remote Lock & Wipe: locks the user, and orders a wipe of every device that has something to
+/// wipe and is not about to be wiped. `None` if all of that is so already.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn lock_and_wipe(
+    user: &User,
+    phones: &[Phone],
+    wanted: &Order,
+    draw: Draw<'_>,
+    act: &Act,
+) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    let mut after = user.clone();
+    after.locked.get_or_insert_with(|| Hold::by(act, wanted.reason.clone()));
+    let change = ordered(user, after, phones, wanted, EventType::UserLockedAndWiped, draw, act);
+    Ok(change.map(|mut change| {
+        change.events[0].change("locked", user.locked.is_some(), true);
+        change
+    }))
+}
+
+/// Has all of a user's devices ask for a new PIN, and lifts a lock. `None` if that is so already.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn reset_pin(
+    user: &User,
+    phones: &[Phone],
+    wanted: &Order,
+    draw: Draw<'_>,
+    act: &Act,
+) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    let after = User { locked: None, ..user.clone() };
+    let change = ordered(user, after, phones, wanted, EventType::UserPinReset, draw, act);
+    Ok(change.map(|mut change| {
+        change.events[0].change("locked", user.locked.is_some(), false);
+        change
+    }))
+}
+
+/// A user after an edit; `None` if nothing changes. Another username is another identity to the
+/// systems around: each of the user's devices is ordered to go back to the state before its first
+/// enrolment.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn update(
+    user: &User,
+    phones: &[Phone],
+    edit: &UserEdit,
+    draw: Draw<'_>,
+    act: &Act,
+) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    let mut after = user.clone();
+    let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
+    let renamed = edit.username.as_ref().is_some_and(|username| *username != user.username);
+    if let Some(username) = edit.username.as_ref().filter(|_| renamed) {
+        after.username.clone_from(username);
+        event.change_of("username");
+    }
+    for (name, wanted, field) in [
+        ("first_name", &edit.first_name, &mut after.first_name),
+        ("last_name", &edit.last_name, &mut after.last_name),
+        ("email", &edit.email, &mut after.email),
+        ("mobile", &edit.mobile, &mut after.mobile),
+        ("number", &edit.number, &mut after.number),
+    ] {
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != field) {
+            field.clone_from(wanted);
+            event.change_of(name);
+        }
+    }
+    if let Some(level) = &edit.service_level {
+        event.change("service_level", user.service_level.clone(), level.clone());
+        after.service_level.clone_from(level);
+    }
+    if after == *user {
+        return Ok(None);
+    }
+    let mut change = Change::recorded(event);
+    if renamed {
+        let reset = Order { kind: CommandKind::FactoryReset, reason: None, expires_in_days: None };
+        give(&mut change, &after, phones, &reset, draw, act);
+    }
+    change.user = Some(Edited::from(user.clone(), after));
+    Ok(Some(change))
+}
+
+/// How a user is to be deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deletion {
+    /// True to delete a user whose devices were never wiped.
+    pub without_wipe: bool,
+    /// Why.
+    pub reason: Option<String>,
+    /// How long the rows stay.
+    pub retention: Duration,
+}
+
+/// Deletes a user for good, with their devices; an open invitation is taken back. Commands that
+/// are pending are still served. `None` if the user is deleted already.
+///
+/// `claims` are those of the devices' identifiers, in the devices' order.
+///
+/// # Errors
+/// `WipeFirst`, with the devices that are neither wiped nor about to be.
+pub fn delete(
+    user: &User,
+    devices: &[(Device, IdentifierClaim)],
+    invitation: Option<&Invitation>,
+    wanted: &Deletion,
+    act: &Act,
+) -> Result<Option<Change>, Refusal> {
+    if user.deleted.is_some() {
+        return Ok(None);
+    }
+    let unwiped: Vec<Device> =
+        devices.iter().map(|(device, _)| device).filter(|device| !is_wiped(device, act.at)).cloned().collect();
+    if !unwiped.is_empty() && !wanted.without_wipe {
+        return Err(Refusal::WipeFirst(unwiped));
+    }
+    let mut event = act.event(EventType::UserDeleted).about_user(user.user_id);
+    event.change("status", user.status().as_str(), UserStatus::Deleted.as_str());
+    event.change("without_wipe", false, !unwiped.is_empty());
+    event.private.reason.clone_from(&wanted.reason);
+    let mut change = Change::recorded(event);
+    let mut after = user.clone();
+    let mut purge_after = act.at.plus(wanted.retention);
+    for (device, claim) in devices {
+        if let Some(deletion) = crate::device::delete(device, &after, claim, wanted.retention, act) {
+            after = deletion.user;
+            let deleted = Device { user_status: UserStatus::Deleted, ..deletion.device };
+            purge_after = deleted.deleted.as_ref().map_or(purge_after, |end| end.purge_after.max(purge_after));
+            change.devices.push(Edited::from(device.clone(), deleted));
+            change.claims.push(Edited::from(claim.clone(), deletion.claim));
+            change.events.push(deletion.event);
+        }
+    }
+    after.deleted = Some(Deleted { at: act.at, by: act.actor, purge_after });
+    change.user = Some(Edited::from(user.clone(), after));
+    if let Some(open) = invitation
+        && let Ok(Some((revoked, event))) = revoke(open, act)
+    {
+        change.invitation = Some(Edited::from(open.clone(), revoked));
+        change.events.push(event);
+    }
+    Ok(Some(change))
+}
+
+/// True if the device's data is gone, or goes as soon as it comes.
+fn is_wiped(device: &Device, now: Time) -> bool {
+    device.erased.is_some() || device.commands.iter().any(|open| open.kind.is_destructive() && open.is_served(now))
+}
+
+/// The event of a purge, if the user may be purged now.
+#[must_use]
+pub fn purge(user: &User, act: &Act) -> Option<Event> {
+    let deleted = user.deleted.as_ref()?;
+    (deleted.purge_after <= act.at).then(|| act.event(EventType::UserPurged).about_user(user.user_id))
+}
+
+/// A user's state changed, on their row and on their devices'.
+fn state_changed(user: &User, after: User, devices: &[Device], event_type: EventType, act: &Act) -> Change {
+    let mut event = act.event(event_type).about_user(user.user_id);
+    event.change("status", user.status().as_str(), after.status().as_str());
+    let mut change = Change::recorded(event);
+    for device in devices {
+        change.devices.push(Edited::from(device.clone(), with_state_of(device, &after)));
+    }
+    change.user = Some(Edited::from(user.clone(), after));
+    change
+}
+
+fn with_state_of(device: &Device, user: &User) -> Device {
+    Device { user_status: user.status(), ..device.clone() }
+}
+
+/// A user's state changed, and an order given to each of their devices; `None` if neither changes
+/// anything.
+fn ordered(
+    user: &User,
+    after: User,
+    phones: &[Phone],
+    wanted: &Order,
+    event_type: EventType,
+    draw: Draw<'_>,
+    act: &Act,
+) -> Option<Change> {
+    let mut event = act.event(event_type).about_user(user.user_id);
+    event.change("status", user.status().as_str(), after.status().as_str());
+    event.private.reason.clone_from(&wanted.reason);
+    let mut change = Change::recorded(event);
+    give(&mut change, &after, phones, wanted, draw, act);
+    if after == *user && change.commands.is_empty() {
+        return None;
+    }
+    change.user = Some(Edited::from(user.clone(), after));
+    Some(change)
+}
+
+/// Gives an order to each device that can do it, and sets its user's state.
+fn give(change: &mut Change, user: &User, phones: &[Phone], wanted: &Order, draw: Draw<'_>, act: &Act) {
+    for phone in phones {
+        let device = with_state_of(&phone.device, user);
+        let following = Phone { device: device.clone(), open: phone.open.clone() };
+        let commanded = match order(&following, wanted, draw(), act) {
+            Ok(Ordered::Queued(commanded)) => commanded,
+            // What is wiped, or about to be, needs no further order.
+            Ok(Ordered::Pending(_)) | Err(_) => Commanded { device, commands: Vec::new(), events: Vec::new() },
+        };
+        change.add(&phone.device, commanded);
+    }
+}

@@ -1,0 +1,233 @@
+//! Networks of carriers, and the light that shows how one is doing.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::event::{Act, Event, EventType};
+use crate::input::Fields;
+use crate::refusal::Refusal;
+use crate::text::{Form, TextRule};
+use crate::user::User;
+use crate::words::words;
+
+/// A provider's name, as addresses have it: `verizon`, `att`.
+pub const PROVIDER: TextRule = TextRule::new(Form::Ascii, 1, 32);
+/// The provider whose users opt in by answering a message.
+pub const VERIZON: &str = "verizon";
+/// The most networks of one user.
+pub const NETWORK_LIMIT: usize = 8;
+/// After so many days without a sign of life a network's light is orange.
+pub const QUIET_AFTER_DAYS: i64 = 30;
+
+words! {
+    /// Where a network stands, as its carrier says.
+    NetworkStatus {
+        /// The carrier has said nothing.
+        NoStatus = "no_status",
+        /// Nothing comes from it.
+        NotCommunicating = "not_communicating",
+        /// Switched off.
+        Disabled = "disabled",
+        /// Switched on.
+        Enabled = "enabled",
+        /// Verizon: asked for.
+        NewRequest = "new_request",
+        /// Verizon: the user was sent the question.
+        OptInSent = "opt_in_sent",
+        /// Verizon: the user has answered.
+        OptInResponseReceived = "opt_in_response_received",
+        /// Verizon: the user's answer was none.
+        InvalidOptInResponse = "invalid_opt_in_response",
+        /// Verizon: being provisioned.
+        PendingProvisioning = "pending_provisioning",
+        /// Verizon: could not be provisioned.
+        UnableToProvision = "unable_to_provision",
+    }
+}
+
+impl NetworkStatus {
+    /// True for the states that only Verizon reports.
+    #[must_use]
+    pub fn is_verizons(self) -> bool {
+        !matches!(self, Self::NoStatus | Self::NotCommunicating | Self::Disabled | Self::Enabled)
+    }
+}
+
+words! {
+    /// Why a network stands so.
+    NetworkReason {
+        /// The carrier does not know the number.
+        InvalidNumber = "invalid_number",
+        /// The subscriber has a block on messages, which is to be removed.
+        MessageBlock = "message_block",
+    }
+}
+
+words! {
+    /// Whether the mobile directory number is provisioned.
+    Provisioning {
+        /// It is not.
+        Disabled = "disabled",
+        /// It is about to be.
+        Pending = "pending",
+        /// It is.
+        Enabled = "enabled",
+    }
+}
+
+/// A user's network of one provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Where it stands.
+    pub status: NetworkStatus,
+    /// Since when, as the carrier says.
+    pub status_at: Time,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<NetworkReason>,
+    /// Whether the mobile directory number is provisioned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mdn_provisioning: Option<Provisioning>,
+}
+
+/// Reads a carrier's report `{status, status_at?, reason?, mdn_provisioning?}` of a provider.
+///
+/// # Errors
+/// `NotFound` for what is no provider's name; every fault of the fields.
+pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, Refusal> {
+    if !is_provider(provider) {
+        return Err(Refusal::NotFound("network"));
+    }
+    let status = fields.required_word::<NetworkStatus>("status");
+    if status.is_some_and(|status| status.is_verizons() && provider != VERIZON) {
+        fields.fault("status", "unknown_value", "is a state that only verizon has");
+    }
+    let status_at = fields.time("status_at");
+    if status_at.is_some_and(|at| at > now.plus(CLOCK_LEEWAY)) {
+        fields.fault("status_at", "out_of_range", "must not be in the future");
+    }
+    let reason = fields.word("reason");
+    let mdn_provisioning = fields.word("mdn_provisioning");
+    fields.finish().map_err(Refusal::Invalid)?;
+    let status = status.unwrap_or(NetworkStatus::NoStatus);
+    Ok(Network { status, status_at: status_at.unwrap_or(now), reason, mdn_provisioning })
+}
+
+/// How far a carrier's clock may be ahead of ours.
+const CLOCK_LEEWAY: Duration = Duration::minutes(5);
+
+fn is_provider(name: &str) -> bool {
+    PROVIDER.read(name).is_ok() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// The user after a carrier's report; `None` if it says nothing new, or is older than what is
+/// known.
+///
+/// # Errors
+/// `UserDeleted`; a fault of `provider` if the user would have more than [`NETWORK_LIMIT`].
+pub fn reported(user: &User, provider: &str, report: &Network, act: &Act) -> Result<Option<(User, Event)>, Refusal> {
+    user.require_there()?;
+    let before = user.networks.get(provider);
+    if before.is_some_and(|before| before == report || before.status_at > report.status_at) {
+        return Ok(None);
+    }
+    if before.is_none() && user.networks.len() >= NETWORK_LIMIT {
+        let detail = format!("a user has at most {NETWORK_LIMIT} networks");
+        return Err(Refusal::field("provider", "too_many", detail));
+    }
+    let mut after = user.clone();
+    after.networks.insert(provider.to_owned(), report.clone());
+    let mut event = act.event(EventType::UserNetworkChanged).about_user(user.user_id);
+    let text = |word: Option<&'static str>| word.map_or(serde_json::Value::Null, Into::into);
+    event.change("provider", serde_json::Value::Null, provider);
+    event.change("network.status", text(before.map(|b| b.status.as_str())), report.status.as_str());
+    event.change(
+        "network.reason",
+        text(before.and_then(|b| b.reason).map(NetworkReason::as_str)),
+        text(report.reason.map(NetworkReason::as_str)),
+    );
+    event.change(
+        "network.mdn_provisioning",
+        text(before.and_then(|b| b.mdn_provisioning).map(Provisioning::as_str)),
+        text(report.mdn_provisioning.map(Provisioning::as_str)),
+    );
+    Ok(Some((after, event)))
+}
+
+words! {
+    /// The light of a network, or the most pressing one of a user's; declared in that order.
+    Indicator {
+        /// Somebody has to do something.
+        Red = "red",
+        /// Quiet for long.
+        Orange = "orange",
+        /// All is well.
+        Green = "green",
+        /// There is nothing to say.
+        None = "none",
+    }
+}
+
+/// A network's light: the first that fits.
+///
+/// - red: Verizon, and not enabled;
+/// - orange: the user was last seen over [`QUIET_AFTER_DAYS`] days ago. Messages are archived, and
+///   told of, by a phone that checks in, so the user was last seen when the last one was archived;
+/// - green: provisioning is enabled.
+#[must_use]
+pub fn indicator(user: &User, provider: &str, network: &Network, now: Time) -> Indicator {
+    if provider == VERIZON && network.status != NetworkStatus::Enabled {
+        Indicator::Red
+    } else if user.last_seen_at.is_some_and(|seen| seen < now.minus(Duration::days(QUIET_AFTER_DAYS))) {
+        Indicator::Orange
+    } else if network.status == NetworkStatus::Enabled || network.mdn_provisioning == Some(Provisioning::Enabled) {
+        Indicator::Green
+    } else {
+        Indicator::None
+    }
+}
+
+/// What a network's light says in words: its status, or what there is to do, and the date of its
+/// last status.
+#[must_use]
+pub fn tooltip(user: &User, provider: &str, network: &Network, now: Time) -> String {
+    let status = match indicator(user, provider, network, now) {
+        Indicator::Red => red_reason(network),
+        Indicator::Orange => "Not seen and nothing archived for over 30 days",
+        Indicator::Green => "Enabled",
+        Indicator::None => name(network.status),
+    };
+    format!("{status} \u{2013} {}", network.status_at.day())
+}
+
+/// Why a Verizon network is red. A number that is none comes first: nothing else helps.
+fn red_reason(network: &Network) -> &'static str {
+    match (network.reason, network.status) {
+        (Some(NetworkReason::InvalidNumber), _) => "Invalid number",
+        (Some(NetworkReason::MessageBlock), _) => "Message block to remove",
+        (None, status) => name(status),
+    }
+}
+
+fn name(status: NetworkStatus) -> &'static str {
+    match status {
+        NetworkStatus::NoStatus => "No status",
+        NetworkStatus::NotCommunicating => "Not communicating",
+        NetworkStatus::Disabled => "Disabled",
+        NetworkStatus::Enabled => "Enabled",
+        NetworkStatus::NewRequest => "New request",
+        NetworkStatus::OptInSent => "Opt-in sent",
+        NetworkStatus::OptInResponseReceived => "Opt-in response received",
+        NetworkStatus::InvalidOptInResponse => "Invalid opt-in response",
+        NetworkStatus::PendingProvisioning => "Pending provisioning",
+        NetworkStatus::UnableToProvision => "Unable to provision",
+    }
+}
+
+/// The most pressing light of a user's networks.
+#[must_use]
+pub fn user_indicator(user: &User, now: Time) -> Indicator {
+    let lights = user.networks.iter().map(|(provider, network)| indicator(user, provider, network, now));
+    lights.min().unwrap_or(Indicator::None)
+}
