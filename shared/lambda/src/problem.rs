@@ -34,6 +34,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::DeviceDeleted
         | Refusal::UserDeleted
         | Refusal::EmailMissing
+        | Refusal::MobileMissing
         | Refusal::UsernameTaken
         | Refusal::MemberExists
         | Refusal::LastAdmin
