@@ -79,30 +79,55 @@ fn sender_attribute(sender: &str) -> Option<&'static str> {
     is_name.then_some("AWS.SNS.SMS.SenderID")
 }
 
-/// SNS's errors, as its API reference describes them for `Publish`.
+/// SNS's errors, as its API reference describes them for `Publish`. Of what SNS says, the code alone
+/// is kept: its sentences name the number.
 fn sms_error(error: SdkError<PublishError>) -> SmsError {
     let Some(service) = error.as_service_error() else {
         return SmsError::Unknown(Box::new(error));
     };
-    match service.code().unwrap_or_default() {
-        "Throttled" | "ThrottledException" | "Throttling" | "ThrottlingException" => {
-            SmsError::Throttled(Box::new(error))
-        }
-        code @ ("InvalidParameter"
+    let code = service.code().unwrap_or("no code").to_owned();
+    match code.as_str() {
+        "Throttled" | "ThrottledException" | "Throttling" | "ThrottlingException" => SmsError::Throttled(code.into()),
+        "InvalidParameter"
         | "InvalidParameterException"
         | "InvalidParameterValue"
         | "ParameterValueInvalid"
         | "OptedOut"
         | "OptedOutException"
         | "UserError"
-        | "ValidationException") => SmsError::Refused(code.to_owned()),
-        _ => SmsError::Unknown(Box::new(error)),
+        | "ValidationException" => SmsError::Refused(code),
+        _ => SmsError::Unknown(code.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sns::error::ErrorMetadata;
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_runtime_api::http::StatusCode;
+
     use super::*;
+
+    #[test]
+    fn what_sns_answers_is_told_apart_by_its_code_and_never_names_the_number() {
+        let cases = [
+            ("Throttling", "SNS takes no more for now: Throttling"),
+            ("OptedOut", "SNS refused the text: OptedOut"),
+            ("InvalidParameter", "SNS refused the text: InvalidParameter"),
+            // It says on what the right is missing: the number.
+            ("AuthorizationError", "SNS did not answer: AuthorizationError"),
+            ("InternalError", "SNS did not answer: InternalError"),
+        ];
+        for (code, expected) in cases {
+            let metadata = ErrorMetadata::builder().code(code).message("… on resource: +491701234567").build();
+            let status = StatusCode::try_from(400).expect("it is one");
+            let answer = HttpResponse::new(status, "+491701234567".into());
+            let error = sms_error(SdkError::service_error(PublishError::generic(metadata), answer));
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            assert_eq!(format!("{error}{}", source.unwrap_or_default()), expected);
+            assert!(!format!("{error:?}").contains("1701234567"), "{code}");
+        }
+    }
 
     #[test]
     fn a_sender_is_a_name_or_a_number() {
