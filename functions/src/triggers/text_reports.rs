@@ -185,7 +185,10 @@ mod tests {
 
     #[test]
     fn what_is_no_batch_or_too_large_a_one_is_refused() {
-        let bomb = packed(&vec![b' '; 9 * 1024 * 1024]);
+        let mut large = br#"{"messageType": "DATA_MESSAGE"}"#.to_vec();
+        assert!(read(&packed(&large), now()).is_ok());
+        large.resize(9 * 1024 * 1024, b' ');
+        let bomb = packed(&large);
         assert!(bomb.len() < 20_000);
         for data in ["", "!", "aGVsbG8=", &packed(b"[]"), &bomb] {
             assert!(read(data, now()).is_err(), "{}", &data[..data.len().min(20)]);
