@@ -327,7 +327,7 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "send-message",
         Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::send_message::handle(w.table()?, w.mailer()?, w.public_url()?, r).await })
+            Box::pin(async move { triggers::send_message::handle(w.table()?, &w.post()?, r).await })
         }),
     ),
     of(

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod invitation_mail;
+mod invitation_text;
 pub mod notify_device;
 pub mod publish_events;
 pub mod purge_deleted;
@@ -10,6 +11,7 @@ pub mod refresh_issuer_keys;
 pub mod republish_events;
 pub mod run_due;
 pub mod send_message;
+mod text_reports;
 
 use domain::event::{Act, Actor};
 use domain::input::Fields;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws::{Clients, Mailer, Pusher, Table, TopicPublisher};
+use aws::{Clients, Mailer, Pusher, Table, Texter, TopicPublisher};
 use chrono::{DateTime, Utc};
 use domain::access::Principals as _;
 use domain::refusal::Failure;
@@ -11,6 +11,7 @@ use lambda::Moment;
 use lambda::logging::Chain;
 
 use crate::settings::Settings;
+use crate::triggers::send_message::Post;
 
 /// The time, passed in so that a test can choose it.
 #[derive(Clone)]
@@ -53,6 +54,7 @@ pub struct World {
     topic: Option<TopicPublisher>,
     mailer: Option<Mailer>,
     pusher: Pusher,
+    texter: Texter,
 }
 
 impl World {
@@ -66,6 +68,7 @@ impl World {
             table: settings.tables.clone().map(|names| Table::new(&clients, names)),
             topic: settings.events_topic.clone().map(|arn| TopicPublisher::new(&clients, arn)),
             mailer: sender.map(|(sender, set)| Mailer::new(&clients, sender, set)),
+            texter: Texter::new(&clients),
             pusher: Pusher::new(&clients, settings.applications.ios.clone(), settings.applications.android.clone()),
             settings,
         }
@@ -109,6 +112,15 @@ impl World {
     /// `Internal` if the environment names no sender.
     pub fn mailer(&self) -> Result<&Mailer, Failure> {
         needed(self.mailer.as_ref(), "SENDER")
+    }
+
+    /// How messages go out.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names no sender of e-mails or not the product's own address.
+    pub fn post(&self) -> Result<Post<'_, Mailer, Texter>, Failure> {
+        let (mail, public_url) = (self.mailer()?, self.public_url()?);
+        Ok(Post { mail, sms: &self.texter, public_url, app: &self.settings.app })
     }
 
     /// The pusher, which is always there; a platform without an application gets no pushes.

@@ -372,6 +372,20 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
+    let house = House::new().await;
+    let path = format!("/users/{}/invite", house.user);
+    for channel in ["email", "sms"] {
+        let invited = house.bench.post(&path, &house.tenant.key, json!({"channel": channel})).await.expect(202);
+        assert_eq!(invited.get("channel"), channel);
+    }
+    for channel in ["SMS", "text", "push", "sms "] {
+        let refused = house.bench.post(&path, &house.tenant.key, json!({"channel": channel})).await.expect(422);
+        assert_eq!(refused.body["errors"][0]["code"], "unknown_value", "{channel}");
+    }
+}
+
+#[tokio::test]
 async fn every_fault_of_a_body_is_named_at_once() {
     let house = House::new().await;
     for operation in house.operations() {

@@ -26,6 +26,25 @@ async fn invited(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
     bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
 }
 
+fn texts(bench: &Bench) -> Vec<OutboxItem> {
+    bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Sms).collect()
+}
+
+/// An invitation by text, as it shows when everything has happened.
+async fn texted(bench: &Bench, tenant: &Tenant, username: &str, mobile: &str) -> (String, Value) {
+    let body = json!({"username": username, "first_name": "Bo", "last_name": "Beck", "mobile": mobile});
+    let user = bench.post("/users", &tenant.key, body).await.expect(201).get("user_id");
+    let path = format!("/users/{user}/invite");
+    let _accepted = bench.post(&path, &tenant.key, json!({"channel": "sms"})).await.expect(202);
+    bench.drain().await;
+    let shown = invitation_of(bench, tenant, &user).await;
+    (user, shown)
+}
+
+async fn invitation_of(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
+    bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
+}
+
 async fn device(bench: &Bench, tenant: &Tenant, id: &str) -> Value {
     bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(200).body
 }
@@ -86,6 +105,103 @@ async fn what_the_mail_service_reports_shows_on_the_invitation() {
         let user = user_of(&bench, &tenant, email, state).await;
         assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], state);
     }
+}
+
+#[tokio::test]
+async fn an_invitation_is_texted_once_names_nobody_and_its_code_registers() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (_user, invitation) = texted(&bench, &tenant, "bo", "+49 170 1234567").await;
+    assert_eq!((&invitation["channel"], &invitation["delivery"]["state"]), (&json!("sms"), &json!("delivered")));
+    let texts = texts(&bench);
+    assert_eq!((texts.len(), mails(&bench).len()), (1, 0));
+    let text = texts[0].text.as_ref().unwrap();
+    let code = bench.newest_code().unwrap();
+    assert_eq!(texts[0].to, "+491701234567");
+    assert!(text.ends_with(&format!("/i/{code}")), "{text}");
+    assert!(["Bo", "Beck", "bo ", "170", "Acme"].iter().all(|personal| !text.contains(personal)), "{text}");
+    assert_eq!(domain::sms::segments(text), 1);
+    let types = bench.event_types(&tenant).await;
+    for kind in ["user.invited", "invitation.sent", "invitation.delivered"] {
+        assert_eq!(types.iter().filter(|recorded| *recorded == kind).count(), 1, "{kind}");
+    }
+    let _registered = bench.register(&code, "phone").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_user_without_a_number_gets_no_text_and_one_whose_number_fails_is_shown_as_such() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let unreached = user_of(&bench, &tenant, "bo@example.com", "bo").await;
+    let path = format!("/users/{unreached}/invite");
+    let refused = bench.post(&path, &tenant.key, json!({"channel": "sms"})).await.expect(409);
+    assert_eq!(refused.code(), "mobile_missing");
+    let (_user, invitation) = texted(&bench, &tenant, "cleo", "+14254147167").await;
+    let delivery = &invitation["delivery"];
+    assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("carrier_blocked")));
+    let events = bench.get("/events", &tenant.key).await.expect(200).text;
+    assert!(!events.contains("4254147167"), "the audit holds no number");
+}
+
+/// What CloudWatch Logs sends of a text.
+fn report_of(message_id: &str, status: &str) -> Value {
+    let line = json!({
+        "notification": {"messageId": message_id, "timestamp": "2026-11-23 08:00:00.000"},
+        "delivery": {"destination": "+491701234567", "providerResponse": "Phone number is opted out"},
+        "status": status,
+    });
+    let entry = local::logs::LogEntry {
+        group: "sns/us-east-1/000000000000/DirectPublishToPhoneNumber".to_owned(),
+        message: line.to_string(),
+        timestamp: testkit::bench::START.parse().unwrap(),
+    };
+    let subscription = local::template::LogSubscription {
+        name: "a".to_owned(),
+        group: entry.group.clone(),
+        operation: "record-feedback".to_owned(),
+    };
+    local::logs::event(&entry, &subscription, &local::template::Place::default())
+}
+
+#[tokio::test]
+async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, _) = texted(&bench, &tenant, "bo", "+491701234567").await;
+    let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
+    let messages: Vec<&String> = rows.keys().filter(|key| key.starts_with("MESSAGE#")).collect();
+    assert_eq!(messages.len(), 1);
+    let id = messages[0].strip_prefix("MESSAGE#").and_then(|key| key.strip_suffix(" | MESSAGE")).unwrap();
+    for (id, status) in [(id, "SUCCESS"), (id, "FAILURE"), ("11111111-2222-4333-8444-555555555555", "SUCCESS")] {
+        let _done = bench.stack.invoke("record-feedback", report_of(id, status)).await.unwrap();
+    }
+    bench.drain().await;
+    assert_eq!(testkit::rows::all(&bench, testkit::rows::MAIN), rows, "nothing changed");
+    assert_eq!(invitation_of(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
+    let broken = json!({"awslogs": {"data": "no log"}});
+    assert!(bench.stack.invoke("record-feedback", broken).await.is_err());
+}
+
+#[tokio::test]
+async fn an_invitations_email_says_where_the_app_is_to_be_had() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let _code = bench.invite(&tenant, &user, 1).await;
+    let mail = &mails(&bench)[0];
+    for store in ["https://apps.apple.com/", "https://play.google.com/store/apps/details?id="] {
+        assert!(mail.text.as_ref().unwrap().contains(store), "{store}");
+        assert!(mail.html.as_ref().unwrap().contains(&format!("<a href=\"{store}")), "{store}");
+    }
+    let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", "")];
+    let nowhere = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let bench = Bench::start_with(None, nowhere).await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let _code = bench.invite(&tenant, &user, 1).await;
+    let mail = &mails(&bench)[0];
+    assert!(!mail.text.as_ref().unwrap().contains("the app yet"));
+    assert!(!mail.html.as_ref().unwrap().contains("the app yet"));
 }
 
 #[tokio::test]

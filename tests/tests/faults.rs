@@ -247,6 +247,12 @@ fn member(ground: &Ground, subject: &str) -> Value {
     json!({"issuer": "https://issuer.example", "subject": ground.name(subject), "role": "admin"})
 }
 
+async fn text_invitation(g: &Ground) -> Go {
+    let path = format!("/users/{}/invite", g.user().await);
+    let _invited = g.post(&path, json!({"channel": "sms"})).await.expect(202);
+    Go::Driven
+}
+
 static CONSUMERS: &[Scenario] = &[
     scenario("publish-events", "a user made and invited", |g| {
         Box::pin(async move {
@@ -291,6 +297,17 @@ static CONSUMERS: &[Scenario] = &[
         Box::pin(async move {
             let path = format!("/users/{}/invite", g.user().await);
             let _invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
+            Go::Driven
+        })
+    }),
+    scenario("send-message", "an invitation by text", |g| Box::pin(text_invitation(g))),
+    scenario("record-feedback", "a text that arrived", |g| Box::pin(text_invitation(g))),
+    scenario("record-feedback", "a text that did not arrive", |g| {
+        Box::pin(async move {
+            // A number by which AWS simulates a failure.
+            let body = json!({"username": g.name("eve"), "mobile": "+14254147167"});
+            let user = g.post("/users", body).await.expect(201).get("user_id");
+            let _invited = g.post(&format!("/users/{user}/invite"), json!({"channel": "sms"})).await.expect(202);
             Go::Driven
         })
     }),
@@ -572,11 +589,14 @@ fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcom
         if strike.fault.takes_effect() { sends } else { 0 }
     };
     // That an e-mail went out is known even then when the run ended before it could say so: the mail
-    // service reports it. Of a wake-up nobody reports, so it is repeated; it asks for nothing new.
-    let pushes = open("Publish") + usize::from(outcome.ended_after(strike, "Publish"));
+    // service reports it. Of a wake-up nobody reports, so it is repeated; it asks for nothing new. What is
+    // reported of a text names it by an identifier that ended with the run, so it is repeated too, with its link.
+    let published = open("Publish") + usize::from(outcome.ended_after(strike, "Publish"));
+    let more = |sent: usize| if sent > 0 { published } else { 0 };
     for (what, sent, expected, more) in [
         ("e-mails", outcome.outline.mails, clean.outline.mails, open("SendEmail")),
-        ("pushes", outcome.outline.pushes, clean.outline.pushes, pushes),
+        ("texts", outcome.outline.texts, clean.outline.texts, more(clean.outline.texts)),
+        ("pushes", outcome.outline.pushes, clean.outline.pushes, more(clean.outline.pushes)),
     ] {
         if sent < expected || sent > expected + more {
             wrong.push(format!("{sent} {what}, not {expected}"));

@@ -192,6 +192,16 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     keep("device.deleted", row(&bench, &pk, "\"sk\":\"DEVICE\""));
     keep("identifiers_claim.released", row(&bench, "IDENTIFIER#", "\"phone\""));
     keep("event.device_deleted", row(&bench, "EVENT#", "device.deleted"));
+
+    bench.advance(Duration::minutes(1));
+    let cleo = json!({"username": "cleo", "mobile": "+14254147167"});
+    let cleo = bench.post("/users", &tenant.key, cleo).await.expect(201).get("user_id");
+    let by_text = json!({"channel": "sms"});
+    let _invited = bench.post(&format!("/users/{cleo}/invite"), &tenant.key, by_text).await.expect(202);
+    bench.drain().await;
+    keep("invitation.texted", row(&bench, &format!("USER#{}#{cleo}", tenant.workspace_id), "INVITATION#"));
+    keep("text_message", row(&bench, "MESSAGE#", ""));
+    keep("event.invitation_failed", row(&bench, "EVENT#", "invitation.failed"));
     (bench, shapes)
 }
 
@@ -284,7 +294,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 19);
+    assert_eq!(kinds.len(), 20);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -392,7 +402,7 @@ fn what_was_stored_once_is_still_read() {
             "remembered_call" => same::<RememberedCall>(&name, &row),
             "consumers_lease" => same::<Lease>(&name, &row),
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
-            "code" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
+            "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
             "username" => assert!(row["user_id"].is_string()),
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),

@@ -1,4 +1,5 @@
-//! What SES and SNS report: whether messages arrived, and whether pushes still do.
+//! What SES and SNS report: whether messages arrived, and whether pushes still do. Of e-mails and
+//! pushes it comes by topics, of texts by SNS's log.
 
 use aws::{Commit, Devices, Endpoints, Invitations, PushError, PushTokens};
 use domain::invitation::{Delivery, DeliveryState, delivered};
@@ -9,16 +10,22 @@ use serde_json::{Value, json};
 
 use crate::attempts::attempts;
 use crate::triggers::Run;
+use crate::triggers::text_reports::{self, TextReport};
 
 /// Answers with nothing. A report that is about nothing of ours is passed over.
 ///
 /// # Errors
-/// `Unavailable`: Lambda tries again.
+/// `Unavailable`: Lambda tries again. `Internal` if what is said to be a log is none.
 pub async fn handle(
     store: &(impl Devices + PushTokens + Invitations),
     endpoints: &impl Endpoints,
     run: Run,
 ) -> Result<Value, Failure> {
+    if let Some(log) = run.event["awslogs"]["data"].as_str() {
+        for report in text_reports::read(log, run.moment.now)? {
+            attempts(store, || of_text(store, &run, &report)).await?;
+        }
+    }
     for record in run.records() {
         let message = record["Sns"]["Message"].as_str().unwrap_or_default();
         let Ok(report) = serde_json::from_str::<Value>(message) else {
@@ -68,6 +75,20 @@ async fn of_mail(store: &impl Invitations, run: &Run, report: &MailReport) -> Re
         return Ok(());
     };
     match delivered(&before, report.news.clone(), &run.act(report.workspace)) {
+        Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
+        None => Ok(()),
+    }
+}
+
+/// A text that is none of an invitation is somebody else's: SNS has one log for the whole account.
+async fn of_text(store: &impl Invitations, run: &Run, report: &TextReport) -> Result<(), Failure> {
+    let Some(owner) = store.message_owner(&report.message_id).await? else {
+        return Ok(());
+    };
+    let Some(before) = store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
+        return Ok(());
+    };
+    match delivered(&before, report.news.clone(), &run.act(owner.workspace_id)) {
         Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
         None => Ok(()),
     }

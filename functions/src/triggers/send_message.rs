@@ -1,19 +1,34 @@
 //! The queue on the topic `events`: sends what has to be sent.
 
 use aws::stores::Taken;
-use aws::{Commit, Invitations, Leases, Mail, MailError, Secrets, Users};
+use aws::{Commit, Invitations, Leases, Mail, MailError, Secrets, Sms, SmsError, Users};
 use chrono::Duration;
 use domain::event::{Event, EventType};
-use domain::invitation::{Delivery, DeliveryState, Invitation, InvitationStatus, delivered};
+use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, delivered};
 use domain::refusal::Failure;
+use domain::user::User;
 use lambda::logging::Chain;
 use serde_json::Value;
 
 use crate::attempts::attempts;
-use crate::triggers::{Run, again, invitation_mail, published};
+use crate::settings::App;
+use crate::triggers::{Run, again, invitation_mail, invitation_text, published};
 
 /// Shorter than the queue's visibility timeout, after which a message comes again.
 const HOLD: Duration = Duration::seconds(60);
+
+/// How messages go out, and what they say of the product and the app.
+#[derive(Debug)]
+pub struct Post<'a, M, S> {
+    /// For e-mails.
+    pub mail: &'a M,
+    /// For texts.
+    pub sms: &'a S,
+    /// The product's own address, with which links begin.
+    pub public_url: &'a str,
+    /// Where the app is to be had.
+    pub app: &'a App,
+}
 
 /// Answers with the messages that are to come again.
 ///
@@ -21,13 +36,12 @@ const HOLD: Duration = Duration::seconds(60);
 /// None: what fails is in the answer.
 pub async fn handle(
     store: &(impl Users + Invitations + Secrets + Leases),
-    mail: &impl Mail,
-    public_url: &str,
+    post: &Post<'_, impl Mail, impl Sms>,
     run: Run,
 ) -> Result<Value, Failure> {
     let mut failed = Vec::new();
     for record in run.records() {
-        if let Err(error) = one(store, mail, public_url, &run, record).await {
+        if let Err(error) = one(store, post, &run, record).await {
             let id = record["messageId"].as_str().unwrap_or_default().to_owned();
             tracing::warn!(operation = run.operation, message.id = id, error = %Chain(&error), "a message was not sent");
             failed.push(id);
@@ -38,8 +52,7 @@ pub async fn handle(
 
 async fn one(
     store: &(impl Users + Invitations + Secrets + Leases),
-    mail: &impl Mail,
-    public_url: &str,
+    post: &Post<'_, impl Mail, impl Sms>,
     run: &Run,
     record: &Value,
 ) -> Result<(), Failure> {
@@ -53,7 +66,7 @@ async fn one(
         Taken::Done => return Ok(()),
         Taken::Busy => return Err(Failure::unavailable("the lease", "another run is at this message")),
     };
-    let outcome = deliver(store, mail, public_url, run, &event).await?;
+    let outcome = deliver(store, post, run, &event).await?;
     attempts(store, || async {
         let news = match &outcome {
             Some(news) => recorded(store, run, &event, news).await?,
@@ -83,8 +96,7 @@ fn event_of(record: &Value) -> Result<Event, Failure> {
 /// since, or already sent.
 async fn deliver(
     store: &(impl Users + Invitations + Secrets),
-    mail: &impl Mail,
-    public_url: &str,
+    post: &Post<'_, impl Mail, impl Sms>,
     run: &Run,
     event: &Event,
 ) -> Result<Option<Delivery>, Failure> {
@@ -101,13 +113,49 @@ async fn deliver(
     let (Some(user), Some(code), true) = (user, code, wanted) else {
         return Ok(None);
     };
-    let Some(message) = invitation_mail::compose(&user, &invitation, &code, public_url)? else {
-        return Ok(Some(news(run, DeliveryState::Failed, None, Some("no_address".to_owned()))));
+    let outcome = match invitation.channel {
+        Channel::Email => by_mail(post, &user, &invitation, &code).await?,
+        Channel::Sms => by_text(post, &user, &code).await?,
     };
-    match mail.send(message).await {
-        Ok(id) => Ok(Some(news(run, DeliveryState::Sent, Some(id), None))),
-        Err(MailError::Refused(reason)) => Ok(Some(news(run, DeliveryState::Failed, None, Some(reason)))),
+    Ok(Some(match outcome {
+        Outcome::Sent(id) => news(run, DeliveryState::Sent, Some(id), None),
+        Outcome::Failed(reason) => news(run, DeliveryState::Failed, None, Some(reason)),
+    }))
+}
+
+/// What became of a message that nothing more is to be done about.
+enum Outcome {
+    /// It was sent, and has this identifier.
+    Sent(String),
+    /// It can never be sent, for this reason.
+    Failed(String),
+}
+
+async fn by_mail(
+    post: &Post<'_, impl Mail, impl Sms>,
+    user: &User,
+    invitation: &Invitation,
+    code: &str,
+) -> Result<Outcome, Failure> {
+    let Some(message) = invitation_mail::compose(user, invitation, code, post.public_url, post.app)? else {
+        return Ok(Outcome::Failed("no_address".to_owned()));
+    };
+    match post.mail.send(message).await {
+        Ok(id) => Ok(Outcome::Sent(id)),
+        Err(MailError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(Failure::unavailable("SES", error)),
+    }
+}
+
+async fn by_text(post: &Post<'_, impl Mail, impl Sms>, user: &User, code: &str) -> Result<Outcome, Failure> {
+    let Some(number) = &user.mobile else {
+        return Ok(Outcome::Failed("no_number".to_owned()));
+    };
+    // SNS chooses the sender.
+    match post.sms.text(number, &invitation_text::compose(code, post.public_url), None).await {
+        Ok(id) => Ok(Outcome::Sent(id)),
+        Err(SmsError::Refused(reason)) => Ok(Outcome::Failed(reason)),
+        Err(error) => Err(Failure::unavailable("SNS", error)),
     }
 }
 

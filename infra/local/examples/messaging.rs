@@ -25,8 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         configuration_sets: BTreeMap::new(),
         platform_applications: BTreeMap::new(),
     });
-    // Topics have no subscribers here.
+    // Topics and logs have no subscribers here.
     drop(messaging.topic_messages());
+    drop(messaging.log_entries());
     writeln!(std::io::stdout(), "{base_url}")?;
     axum::serve(listener, messaging.router().merge(messaging.outbox_router())).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What runs operations without a request: the table's stream, topics, queues and schedules.
+//! What runs operations without a request: the table's stream, topics, queues, logs and schedules.
 //!
 //! As on AWS, delivery is at least once and in the stream's order; asynchronous runs are tried again and end
 //! among the dead letters. All time comes from the clock that is passed in.
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::logs::{self, LogEntry};
 use crate::messaging::TopicMessage;
 use crate::queue::{self, Message, Queues, Retry};
 use crate::template::{Function, Pattern, Place, QueueTrigger, StreamTrigger, Template};
@@ -45,6 +46,8 @@ pub struct DriverOptions {
     pub invoke: Invoke,
     /// What is published to topics.
     pub published: UnboundedReceiver<TopicMessage>,
+    /// What is written to logs.
+    pub logged: UnboundedReceiver<LogEntry>,
     /// The time.
     pub now: Now,
     /// Where the place in the streams is kept, so that a restart goes on from there.
@@ -61,6 +64,7 @@ pub struct Driver {
     kept: Option<PathBuf>,
     state: Mutex<State>,
     published: tokio::sync::Mutex<UnboundedReceiver<TopicMessage>>,
+    logged: tokio::sync::Mutex<UnboundedReceiver<LogEntry>>,
     /// Held by whoever moves things on, so that no batch is worked on twice at once.
     moving: tokio::sync::Mutex<()>,
     woken: Notify,
@@ -138,6 +142,7 @@ impl Driver {
             kept: options.kept,
             state: Mutex::new(state),
             published: tokio::sync::Mutex::new(options.published),
+            logged: tokio::sync::Mutex::new(options.logged),
             moving: tokio::sync::Mutex::new(()),
             woken: Notify::new(),
         }
@@ -234,7 +239,7 @@ impl Driver {
     /// Moves each thing on by one batch; false if there was nothing to do.
     async fn step(&self, retry: Retry) -> bool {
         let _moving = self.moving.lock().await;
-        let mut moved = self.take_published().await;
+        let mut moved = self.take_published().await | self.take_logged().await;
         for (function, trigger) in self.triggers(|function| &function.streams) {
             moved |= self.stream_step(function, trigger, retry).await;
         }
@@ -289,6 +294,26 @@ impl Driver {
                 state.queues.send(&subscription.queue_arn, body, attributes, now);
             }
         }
+    }
+
+    // Logs.
+
+    async fn take_logged(&self) -> bool {
+        let mut logged = self.logged.lock().await;
+        let mut moved = false;
+        while let Ok(entry) = logged.try_recv() {
+            let due = (self.now)();
+            let subscriptions = self.template.log_subscriptions.iter();
+            let runs = subscriptions.filter(|subscription| subscription.group == entry.group).map(|subscription| Run {
+                operation: subscription.operation.clone(),
+                event: logs::event(&entry, subscription, &self.place),
+                tries: 0,
+                due,
+            });
+            self.state().runs.extend(runs);
+            moved = true;
+        }
+        moved
     }
 
     // Asynchronous runs.

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod driver;
 pub mod gateway;
 pub mod lines;
+pub mod logs;
 pub mod messaging;
 pub mod operations;
 pub mod patterns;

@@ -23,7 +23,7 @@ pub type Need = (String, String);
 pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'a Need> {
     let allows = |statement: &Statement, (action, resource): &Need| {
         statement.actions.iter().any(|pattern| fits(&pattern.to_lowercase(), &action.to_lowercase()))
-            && statement.resources.iter().any(|pattern| fits(pattern, resource))
+            && statement.covers(|pattern| fits(pattern, resource))
     };
     match needs.iter().find(|need| !statements.iter().any(|statement| allows(statement, need))) {
         Some(need) => Err(need),
@@ -263,7 +263,7 @@ mod tests {
 
     fn statement(actions: &[&str], resources: &[&str]) -> Statement {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Statement { actions: owned(actions), resources: owned(resources) }
+        Statement { actions: owned(actions), resources: owned(resources), but: Vec::new() }
     }
 
     fn need(action: &str, resource: &str) -> Need {
@@ -335,6 +335,24 @@ mod tests {
         let set =
             of_sns("Action=SetEndpointAttributes&EndpointArn=arn%3Aaws%3Asns%3Ar%3A1%3Aendpoint%2FAPNS%2Fapp%2Fx");
         assert_eq!(set, [need("sns:SetEndpointAttributes", "arn:aws:sns:r:1:app/APNS/app")]);
+    }
+
+    #[test]
+    fn what_a_statement_excludes_is_not_allowed_and_all_else_is() {
+        let texts = Statement {
+            actions: vec!["sns:Publish".to_owned()],
+            resources: Vec::new(),
+            but: vec!["arn:aws:sns:*:*:*".to_owned()],
+        };
+        let to_number = of_sns("Action=Publish&PhoneNumber=%2B491701234567");
+        assert_eq!(to_number, [need("sns:Publish", "+491701234567")]);
+        assert_eq!(allowed(std::slice::from_ref(&texts), &to_number), Ok(()));
+        for destination in
+            ["TopicArn=arn%3Aaws%3Asns%3Ar%3A1%3At", "TargetArn=arn%3Aaws%3Asns%3Ar%3A1%3Aendpoint%2FGCM%2Fa%2Fx"]
+        {
+            let needs = of_sns(&format!("Action=Publish&{destination}"));
+            assert!(allowed(std::slice::from_ref(&texts), &needs).is_err(), "{destination}");
+        }
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Stack {
             database: database.clone(),
             invoke: Arc::clone(&invoke),
             published: messaging.topic_messages(),
+            logged: messaging.log_entries(),
             now: Arc::clone(&options.now),
             kept: options.data.as_ref().map(|folder| folder.join("streams.json")),
         }));

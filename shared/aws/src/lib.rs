@@ -12,6 +12,7 @@ mod outside;
 mod push;
 mod roots;
 pub mod rows;
+mod sms;
 pub mod stores;
 mod table;
 mod topic;
@@ -23,6 +24,7 @@ pub use list::{Page, Position};
 pub use mail::{InlineImage, Mail, MailError, Mailer, Message};
 pub use outside::Outside;
 pub use push::{Endpoints, PushError, Pusher, Wake};
+pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
     Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, PushTokens, Secrets,
     UsageCounts, Users, Workspaces,

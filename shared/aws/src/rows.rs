@@ -28,6 +28,7 @@
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
+//! | text message [invitation] | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
 //! | endpoint's holder [device] | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
 //! | pointer [key, member] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
 //!
@@ -40,7 +41,7 @@ use domain::command::Command;
 use domain::device::{Deleted, Device, IdentifierClaim, Metadata, PushToken};
 use domain::event::{Event, EventType};
 use domain::idempotency::Remembered;
-use domain::invitation::Invitation;
+use domain::invitation::{Channel, Invitation};
 use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
@@ -193,7 +194,13 @@ pub fn code(hash: &Hash) -> Key {
     Key::new(format!("CODE#{}", hash.as_str()), "CODE")
 }
 
-/// Whose a code is.
+/// The key of a text message, by the identifier that SNS gave it.
+#[must_use]
+pub fn text_message(message_id: &str) -> Key {
+    Key::new(format!("MESSAGE#{message_id}"), "MESSAGE")
+}
+
+/// Whose a code is, or a text message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeOwner {
     /// The workspace.
@@ -229,7 +236,11 @@ impl Row for Invitation {
             ("user_id", self.user_id.to_string()),
             ("invitation_id", self.invitation_id.to_string()),
         ]);
-        BTreeSet::from([Companion { key: code(&self.code_hash), attributes: owner, unique: true }])
+        // What SNS reports of a text names it by its identifier alone.
+        let texted = self.delivery.message_id.as_deref().filter(|_| self.channel == Channel::Sms);
+        let texted = texted.map(|id| Companion { key: text_message(id), attributes: owner.clone(), unique: false });
+        let code = Companion { key: code(&self.code_hash), attributes: owner, unique: true };
+        texted.into_iter().chain([code]).collect()
     }
 }
 

@@ -16,6 +16,8 @@ words! {
     Channel {
         /// By e-mail.
         Email = "email",
+        /// By a text to the user's mobile.
+        Sms = "sms",
     }
 }
 
@@ -48,7 +50,7 @@ words! {
         Bounced = "bounced",
         /// It was taken for spam.
         Complained = "complained",
-        /// It was not sent.
+        /// It was not sent; or it is a text, and the network could not deliver it.
         Failed = "failed",
         /// The mail service took it, and then did not send it.
         Rejected = "rejected",
@@ -62,10 +64,10 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Since when.
     pub at: Time,
-    /// The identifier that the mail service gave it.
+    /// The identifier that the service gave it which sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// Why it failed or came back: a word of the mail service, nothing personal.
+    /// Why it failed or came back: a word of that service, nothing personal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -191,12 +193,13 @@ pub struct Invited {
 /// Invites a user; the code of an older invitation ends with it.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
 pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, act: &Act) -> Result<Invited, Refusal> {
     user.require_usable()?;
     match new.channel {
         Channel::Email if user.email.is_none() => return Err(Refusal::EmailMissing),
-        Channel::Email => {}
+        Channel::Sms if user.mobile.is_none() => return Err(Refusal::MobileMissing),
+        Channel::Email | Channel::Sms => {}
     }
     let superseded = previous.filter(|previous| previous.keeps_code()).map(|previous| {
         let mut superseded = previous.clone();
@@ -275,7 +278,7 @@ pub fn expire(invitation: &Invitation, act: &Act) -> Option<(Invitation, Event)>
 #[must_use]
 pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(Invitation, Event)> {
     let before = &invitation.delivery;
-    if rank(news.state) <= rank(before.state) {
+    if rank(&news) <= rank(before) {
         return None;
     }
     let event_type = match news.state {
@@ -294,12 +297,14 @@ pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(
 }
 
 /// A mail service may report in any order: a bounce can follow a delivery, and a complaint both.
-fn rank(state: DeliveryState) -> u8 {
-    match state {
+/// What has an identifier was sent, so that its failure is the network's last word, as a delivery
+/// is: of the two, the first counts.
+fn rank(delivery: &Delivery) -> u8 {
+    match delivery.state {
         DeliveryState::Queued => 0,
-        DeliveryState::Failed => 1,
+        DeliveryState::Failed if delivery.message_id.is_none() => 1,
         DeliveryState::Sent => 2,
-        DeliveryState::Delivered => 3,
+        DeliveryState::Delivered | DeliveryState::Failed => 3,
         DeliveryState::Rejected => 4,
         DeliveryState::Bounced => 5,
         DeliveryState::Complained => 6,

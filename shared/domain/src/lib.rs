@@ -27,6 +27,7 @@ pub mod refusal;
 pub mod registration;
 pub mod search;
 pub mod secret;
+pub mod sms;
 pub mod text;
 pub mod usage;
 pub mod user;

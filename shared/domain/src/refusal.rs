@@ -112,6 +112,9 @@ pub enum Refusal {
     /// An e-mail cannot be sent to a user without an address.
     #[error("The user has no e-mail address.")]
     EmailMissing,
+    /// A text cannot be sent to a user without a number.
+    #[error("The user has no mobile number.")]
+    MobileMissing,
     /// Another user has this username.
     #[error("Another user has this username.")]
     UsernameTaken,
@@ -179,6 +182,7 @@ impl Refusal {
             Self::UserLocked => "user_locked",
             Self::UserDeleted => "user_deleted",
             Self::EmailMissing => "email_missing",
+            Self::MobileMissing => "mobile_missing",
             Self::UsernameTaken => "username_taken",
             Self::MemberExists => "member_exists",
             Self::LastAdmin => "last_admin",

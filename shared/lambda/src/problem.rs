@@ -39,6 +39,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::WipeFirst(_)
         | Refusal::UserDeleted
         | Refusal::EmailMissing
+        | Refusal::MobileMissing
         | Refusal::UsernameTaken
         | Refusal::MemberExists
         | Refusal::LastAdmin

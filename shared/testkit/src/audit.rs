@@ -8,13 +8,13 @@ use aws::Row;
 use aws::rows::Lease;
 use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
 use domain::event::{Event, EventType};
-use domain::invitation::{DeliveryState, Invitation};
+use domain::invitation::{Channel as By, DeliveryState, Invitation};
 use domain::key::Key;
 use domain::member::Member;
 use domain::secret::Hash;
 use domain::user::User;
 use domain::workspace::Workspace;
-use local::messaging::Channel;
+use local::messaging::{Channel, OutboxItem};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -30,6 +30,8 @@ pub struct Outline {
     pub rows: BTreeMap<String, usize>,
     /// E-mails sent.
     pub mails: usize,
+    /// Texts sent.
+    pub texts: usize,
     /// Pushes sent.
     pub pushes: usize,
 }
@@ -58,6 +60,7 @@ pub struct Audit {
     users: Vec<User>,
     invitations: Vec<Invitation>,
     mailed_codes: Vec<String>,
+    texted_codes: Vec<String>,
     pushed_to: Vec<String>,
     endpoints: BTreeSet<String>,
     dead_letters: usize,
@@ -76,7 +79,8 @@ impl Audit {
             devices: read_all(&main, |pk, sk| pk.starts_with("DEVICE#") && sk == "DEVICE"),
             users: read_all(&main, |pk, sk| pk.starts_with("USER#") && sk == "USER"),
             invitations: read_all(&main, |pk, sk| pk.starts_with("USER#") && sk.starts_with("INVITATION#")),
-            mailed_codes: of(Channel::Email).map(|mail| code(mail.text.as_deref().unwrap_or_default())).collect(),
+            mailed_codes: codes(of(Channel::Email)),
+            texted_codes: codes(of(Channel::Sms)),
             pushed_to: of(Channel::Push).map(|push| push.to.clone()).collect(),
             endpoints: endpoints(bench).difference(&known.endpoints).cloned().collect(),
             dead_letters: bench.stack.driver().dead_letters().len() - known.dead_letters,
@@ -89,8 +93,12 @@ impl Audit {
     /// What there is of each kind.
     #[must_use]
     pub fn outline(&self) -> Outline {
-        let mut outline =
-            Outline { mails: self.mailed_codes.len(), pushes: self.pushed_to.len(), ..Outline::default() };
+        let mut outline = Outline {
+            mails: self.mailed_codes.len(),
+            texts: self.texted_codes.len(),
+            pushes: self.pushed_to.len(),
+            ..Outline::default()
+        };
         for event in &self.events {
             *outline.events.entry(event.event_type.to_string()).or_default() += 1;
         }
@@ -200,9 +208,12 @@ impl Audit {
             invited == self.invitations.len(),
             format!("{invited} user.invited, {} invitations", self.invitations.len()),
         );
-        let codes: BTreeSet<Hash> = self.invitations.iter().map(|invitation| invitation.code_hash.clone()).collect();
-        let foreign = self.mailed_codes.iter().filter(|code| !codes.contains(&Hash::of(code))).count();
-        self.hold(foreign == 0, format!("{foreign} e-mails are of invitations that were never made"));
+        for channel in By::ALL {
+            let invitations = self.invitations.iter().filter(|invitation| invitation.channel == *channel);
+            let codes: BTreeSet<Hash> = invitations.map(|invitation| invitation.code_hash.clone()).collect();
+            let foreign = self.sent_codes(*channel).iter().filter(|code| !codes.contains(&Hash::of(code))).count();
+            self.hold(foreign == 0, format!("{foreign} messages by {channel} are of no invitation that was made"));
+        }
         for invitation in self.invitations.clone() {
             self.invitation(&invitation);
         }
@@ -210,6 +221,14 @@ impl Audit {
             self.secrets.len() == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
             "a code is kept of an invitation that is not there",
         );
+    }
+
+    /// The codes that were sent in a way.
+    fn sent_codes(&self, by: By) -> &[String] {
+        match by {
+            By::Email => &self.mailed_codes,
+            By::Sms => &self.texted_codes,
+        }
     }
 
     fn invitation(&mut self, invitation: &Invitation) {
@@ -220,7 +239,8 @@ impl Audit {
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
         let kept = self.secrets.contains_key(&aws::rows::invitation_secret(id));
-        let copies = self.mailed_codes.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
+        let sent = self.sent_codes(invitation.channel);
+        let copies = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
         let changes = self.changes("delivery", about);
         let delivery = follows(&json!("queued"), &changes, &json!(invitation.delivery.state));
         let expired = usize::from(invitation.expired_at.is_some());
@@ -233,7 +253,7 @@ impl Audit {
             is(self.count(EventType::InvitationDelivered, about).max(1), 1, "invitation.delivered"),
             is(registered, invitation.used as usize, "registrations with an invitation"),
             (kept == invitation.keeps_code(), format!("kept: {kept}, to be kept: {}", invitation.keeps_code())),
-            (copies > 0 || failed, "an invitation's e-mail was never sent".to_owned()),
+            (copies > 0 || failed, "an invitation's message was never sent".to_owned()),
             (invitation.delivery.state != DeliveryState::Queued, "a sent invitation is still queued".to_owned()),
             (delivery, format!("delivery is {:?}, its events say {changes:?}", invitation.delivery.state)),
         ];
@@ -338,7 +358,7 @@ impl Audit {
         expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
-        let kinds = ["USERNAME#", "WORD#", "CODE#", "ENDPOINT#", "POINTER#"];
+        let kinds = ["USERNAME#", "WORD#", "CODE#", "MESSAGE#", "ENDPOINT#", "POINTER#"];
         let there: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
         let missing: Vec<_> = expected.companions.difference(&there).cloned().collect();
@@ -435,7 +455,12 @@ fn endpoints(bench: &Bench) -> BTreeSet<String> {
     state["endpoints"].as_object().into_iter().flatten().map(|(arn, _)| arn.clone()).collect()
 }
 
-/// The code in an e-mail.
+/// The codes in messages.
+fn codes<'a>(messages: impl Iterator<Item = &'a OutboxItem>) -> Vec<String> {
+    messages.map(|message| code(message.text.as_deref().unwrap_or_default())).collect()
+}
+
+/// The code in a message.
 fn code(text: &str) -> String {
     let (_, rest) = text.split_once("/i/").unwrap_or_default();
     rest.chars().take_while(char::is_ascii_alphanumeric).collect()

@@ -49,6 +49,7 @@ pub async fn run(store: &Store) {
     the_same_commit_twice_is_one_change(store).await;
     a_commit_is_whole_or_not_at_all(store).await;
     a_code_is_kept_and_forgotten_with_its_invitation(store).await;
+    a_text_is_found_by_its_identifier_while_its_invitation_is_there(store).await;
     pages_neither_repeat_nor_lose_while_rows_come_and_go(store).await;
     users_are_found_once_each_by_any_word(store).await;
     devices_are_found_once_each_by_their_own_words_and_their_users(store).await;
@@ -430,6 +431,33 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation(store: &Store) {
     let commit = Commit::unrecorded(place.id()).edit(&before, &over).forget_code(&over);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
+}
+
+async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("ada").await;
+    let (invitation, _code) = invited(&place, &user, 1, Duration::days(7));
+    let sent = |channel| {
+        let mut sent = Invitation { channel, ..invitation.clone() };
+        sent.delivery.message_id = Some(place.id().to_string());
+        sent
+    };
+    let owner = async |sent: &Invitation| {
+        let id = sent.delivery.message_id.as_deref().unwrap_or_default();
+        store.table.message_owner(id).await.expect("it answers")
+    };
+    let (queued, mail, text) =
+        (Invitation { channel: Channel::Sms, ..invitation.clone() }, sent(Channel::Email), sent(Channel::Sms));
+    place.put(&queued).await;
+    assert_eq!(owner(&text).await, None, "nothing was sent");
+    place.edit(&queued, &text).await;
+    let id = invitation.invitation_id;
+    let expected = CodeOwner { workspace_id: place.workspace, user_id: user.user_id, invitation_id: id };
+    assert_eq!(owner(&text).await, Some(expected));
+    place.remove(&Invitation { version: 2, ..text.clone() }).await;
+    assert_eq!(owner(&text).await, None, "it falls with its invitation");
+    place.put(&mail).await;
+    assert_eq!(owner(&mail).await, None, "an e-mail's reports name the invitation themselves");
 }
 
 async fn pages_neither_repeat_nor_lose_while_rows_come_and_go(store: &Store) {

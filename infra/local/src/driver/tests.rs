@@ -58,6 +58,10 @@ Resources:
       Timeout: 3
       DeadLetterQueue: { Type: SQS, TargetArn: !GetAtt RunDead.Arn }
       Events: { Topic: { Type: SNS, Properties: { Topic: !Ref Topic, FilterPolicy: { event_type: [push] } } } }
+  Texts: { Type: AWS::Logs::LogGroup, Properties: { LogGroupName: !Sub "sns/${AWS::Region}/texts" } }
+  TextsToNotify:
+    Type: AWS::Logs::SubscriptionFilter
+    Properties: { LogGroupName: !Ref Texts, FilterPattern: "", DestinationArn: !GetAtt Notify.Arn }
   Send:
     Type: AWS::Serverless::Function
     Properties:
@@ -74,6 +78,7 @@ struct Bench {
     driver: Driver,
     database: Database,
     publish: UnboundedSender<TopicMessage>,
+    log: UnboundedSender<LogEntry>,
     /// Every run: the operation and its event.
     runs: Arc<Mutex<Vec<(String, Value)>>>,
     seconds: Arc<Mutex<i64>>,
@@ -85,13 +90,14 @@ fn bench(reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + S
     let database = Database::memory().unwrap();
     database.create_table(serde_json::from_value(template.tables[0].clone()).unwrap()).unwrap();
     let (publish, published) = unbounded_channel();
+    let (log, logged) = unbounded_channel();
     let runs = Arc::new(Mutex::new(Vec::new()));
     let seconds = Arc::new(Mutex::new(0));
-    let (reply, log, clock): (Reply, _, _) = (Arc::new(reply), Arc::clone(&runs), Arc::clone(&seconds));
+    let (reply, noted, clock): (Reply, _, _) = (Arc::new(reply), Arc::clone(&runs), Arc::clone(&seconds));
     let invoke: Invoke = Arc::new(move |operation, event| {
-        let mut log = log.lock().unwrap();
-        log.push((operation.to_owned(), event.clone()));
-        let outcome = reply(operation, &event, log.len());
+        let mut noted = noted.lock().unwrap();
+        noted.push((operation.to_owned(), event.clone()));
+        let outcome = reply(operation, &event, noted.len());
         async move { outcome }.boxed()
     });
     let driver = Driver::new(DriverOptions {
@@ -100,10 +106,11 @@ fn bench(reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + S
         database: database.clone(),
         invoke,
         published,
+        logged,
         now: Arc::new(move || DateTime::from_timestamp(1_800_000_000 + *clock.lock().unwrap(), 0).unwrap()),
         kept: None,
     });
-    Bench { driver, database, publish, runs, seconds }
+    Bench { driver, database, publish, log, runs, seconds }
 }
 
 impl Bench {
@@ -253,6 +260,20 @@ async fn of_a_queue_only_what_failed_comes_again_and_then_dies() {
 }
 
 #[tokio::test]
+async fn a_line_of_a_log_runs_its_subscriber_and_is_tried_again() {
+    let bench = bench(|_, _, runs| if runs == 1 { Err("not yet".to_owned()) } else { nothing() });
+    for group in ["sns/us-east-1/texts", "sns/us-east-1/others"] {
+        let entry = LogEntry { group: group.to_owned(), message: "{}".to_owned(), timestamp: (bench.driver.now)() };
+        bench.log.send(entry).unwrap();
+    }
+    bench.driver.drain(Retry::Now).await.unwrap();
+    let runs = bench.runs.lock().unwrap();
+    assert_eq!(runs.len(), 2, "the other group has no subscriber");
+    assert!(runs.iter().all(|(operation, event)| operation == "notify" && event["awslogs"]["data"].is_string()));
+    assert_eq!(runs[0].1, runs[1].1);
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_where_everything_was_done() {
     let folder = std::env::temp_dir().join(format!("handset-driver-{}", crate::random_id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -269,6 +290,7 @@ async fn a_restart_goes_on_where_everything_was_done() {
         database: first.database.clone(),
         invoke: Arc::clone(&driver.invoke),
         published,
+        logged: unbounded_channel().1,
         now: Arc::clone(&driver.now),
         kept: driver.kept.clone(),
     });

@@ -18,6 +18,7 @@ mod push;
 mod query;
 mod ses;
 mod sns;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ pub use self::push::ApplicationEvents;
 
 use self::outbox::Outbox;
 use self::push::Endpoint;
+use crate::logs::LogEntry;
 
 /// The largest request that is read: SES takes messages of 40 MB, which base64 makes longer.
 const REQUEST_LIMIT: usize = 64 * 1024 * 1024;
@@ -108,24 +110,35 @@ impl State {
     }
 }
 
-/// The way of topic messages to their taker.
-struct Feed {
-    sender: UnboundedSender<TopicMessage>,
+/// The way of topic messages, or of lines of the log, to their taker.
+struct Feed<T> {
+    sender: UnboundedSender<T>,
     /// The other end, until somebody takes it.
-    untaken: Option<UnboundedReceiver<TopicMessage>>,
+    untaken: Option<UnboundedReceiver<T>>,
 }
 
-impl Feed {
+impl<T> Feed<T> {
     fn new() -> Self {
         let (sender, receiver) = unbounded_channel();
         Self { sender, untaken: Some(receiver) }
+    }
+
+    /// The first taker gets all that was sent so far, a later one takes over from there.
+    fn take(&mut self) -> UnboundedReceiver<T> {
+        if let Some(receiver) = self.untaken.take() {
+            return receiver;
+        }
+        let (sender, receiver) = unbounded_channel();
+        self.sender = sender;
+        receiver
     }
 }
 
 struct Inner {
     config: MessagingConfig,
     state: Mutex<State>,
-    feed: Mutex<Feed>,
+    feed: Mutex<Feed<TopicMessage>>,
+    log: Mutex<Feed<LogEntry>>,
 }
 
 /// The endpoint. Clones share one state.
@@ -159,7 +172,8 @@ impl Messaging {
 
     fn with_state(config: MessagingConfig, mut state: State) -> Self {
         state.seed(&config);
-        Self { inner: Arc::new(Inner { config, state: Mutex::new(state), feed: Mutex::new(Feed::new()) }) }
+        let (feed, log) = (Mutex::new(Feed::new()), Mutex::new(Feed::new()));
+        Self { inner: Arc::new(Inner { config, state: Mutex::new(state), feed, log }) }
     }
 
     /// Both protocols, as the AWS SDKs call them.
@@ -204,13 +218,14 @@ impl Messaging {
     /// takes over from there.
     #[must_use]
     pub fn topic_messages(&self) -> UnboundedReceiver<TopicMessage> {
-        let mut feed = lock(&self.inner.feed);
-        if let Some(receiver) = feed.untaken.take() {
-            return receiver;
-        }
-        let (sender, receiver) = unbounded_channel();
-        feed.sender = sender;
-        receiver
+        lock(&self.inner.feed).take()
+    }
+
+    /// The lines of SNS's own logs: one for each text message. There is one taker at a time, as
+    /// with [`Self::topic_messages`].
+    #[must_use]
+    pub fn log_entries(&self) -> UnboundedReceiver<LogEntry> {
+        lock(&self.inner.log).take()
     }
 
     fn config(&self) -> &MessagingConfig {
@@ -234,6 +249,13 @@ impl Messaging {
     fn publish(&self, message: TopicMessage) {
         if lock(&self.inner.feed).sender.send(message).is_err() {
             tracing::debug!("a topic message had no taker");
+        }
+    }
+
+    /// Hands a line of the log to the taker; without one it is lost, as without a subscription.
+    fn log(&self, entry: LogEntry) {
+        if lock(&self.inner.log).sender.send(entry).is_err() {
+            tracing::debug!("a line of the log had no taker");
         }
     }
 

@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::fault::Fault;
 use super::outbox::{Channel, OutboxItem};
 use super::query::{Form, element, respond, text};
-use super::{Messaging, TopicMessage, new_id, push};
+use super::{Messaging, TopicMessage, new_id, push, texts};
 
 /// "Message size: 256 KB", body and attributes together: "Amazon SNS endpoints and quotas".
 const MESSAGE_LIMIT: usize = 256 * 1024;
@@ -298,7 +298,9 @@ fn text_message(messaging: &Messaging, number: &str, message: &Message<'_>) -> R
     }
     let item = OutboxItem::bare(Channel::Sms, number, body, messaging.now());
     messaging.state().outbox.add(item);
-    Ok(new_id())
+    let id = new_id();
+    texts::log_delivery(messaging, number, &id);
+    Ok(id)
 }
 
 fn check_topic(messaging: &Messaging, arn: &str) -> Result<(), Fault> {

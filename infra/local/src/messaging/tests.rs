@@ -355,6 +355,27 @@ async fn topic_messages_reach_their_taker_in_order_and_not_the_outbox() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_a_text_is_logged_and_some_numbers_fail() {
+    let stack = stack().await;
+    let mut log = stack.messaging.log_entries();
+    let group = "sns/eu-central-1/123456789012/DirectPublishToPhoneNumber";
+    let cases =
+        [("+491701234567", "SUCCESS", group.to_owned()), ("+14254147167", "FAILURE", format!("{group}/Failure"))];
+    for (number, status, group) in cases {
+        let sent = stack.sns.publish().phone_number(number).message("x").send().await.expect("it is sent");
+        let entry = log.try_recv().expect("a line");
+        assert_eq!((entry.group, entry.timestamp), (group, noon()));
+        let line: Value = serde_json::from_str(&entry.message).expect("JSON");
+        assert_eq!(line["notification"]["messageId"].as_str(), sent.message_id.as_deref());
+        assert_eq!(line["notification"]["timestamp"], "2026-03-01 12:00:00.000");
+        assert_eq!((&line["status"], &line["delivery"]["destination"]), (&status.into(), &number.into()));
+    }
+    assert_eq!(stack.messaging.outbox().len(), 2, "a text that fails was taken all the same");
+    stack.sns.publish().phone_number("none").message("x").send().await.expect_err("it is no number");
+    assert!(log.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn a_later_taker_of_topic_messages_takes_over() {
     let stack = stack().await;
     let mut first = stack.messaging.topic_messages();

@@ -71,6 +71,8 @@ pub struct Template {
     pub topics: Vec<String>,
     /// Queues that receive what is published to topics.
     pub subscriptions: Vec<Subscription>,
+    /// Log groups whose lines run operations.
+    pub log_subscriptions: Vec<LogSubscription>,
     /// SES's configuration sets.
     pub configuration_sets: Vec<String>,
     /// Where a configuration set's events go.
@@ -219,13 +221,33 @@ pub struct EventDestination {
     pub events: Vec<String>,
 }
 
+/// A subscription to a log group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSubscription {
+    /// Its name.
+    pub name: String,
+    /// The log group.
+    pub group: String,
+    /// The operation that is run with what is written to the group.
+    pub operation: String,
+}
+
 /// A right: any of the actions on any of the resources, either with `*` for any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// Such as `dynamodb:PutItem`.
     pub actions: Vec<String>,
-    /// ARNs.
+    /// ARNs. None if the statement says by [`Self::but`] what it is about.
     pub resources: Vec<String>,
+    /// ARNs, if the statement is about every resource but these (`NotResource`).
+    pub but: Vec<String>,
+}
+
+impl Statement {
+    /// Whether it is about a resource, of which `fits` says whether a pattern fits it.
+    pub fn covers(&self, fits: impl Fn(&String) -> bool) -> bool {
+        self.resources.iter().any(&fits) || (!self.but.is_empty() && !self.but.iter().any(&fits))
+    }
 }
 
 impl Template {
@@ -243,6 +265,7 @@ impl Template {
             queues: Vec::new(),
             topics: Vec::new(),
             subscriptions: Vec::new(),
+            log_subscriptions: Vec::new(),
             configuration_sets: Vec::new(),
             event_destinations: Vec::new(),
             outputs: outputs(&template["Outputs"], &resolver)?,
@@ -282,6 +305,9 @@ impl Template {
             "AWS::SQS::Queue" => self.queues.push(queue(resolver, name, &properties)?),
             "AWS::SNS::Topic" => self.topics.push(resolver.text(&json!({ "Ref": name }))?),
             "AWS::SNS::Subscription" => self.subscriptions.push(subscription(&properties)?),
+            "AWS::Logs::SubscriptionFilter" => {
+                self.log_subscriptions.push(log_subscription(resolver, name, &properties, all)?);
+            }
             "AWS::SES::ConfigurationSet" => self.configuration_sets.push(resolver.text(&json!({ "Ref": name }))?),
             "AWS::SES::ConfigurationSetEventDestination" => {
                 self.event_destinations.push(event_destination(&properties)?);
@@ -298,6 +324,7 @@ const UNUSED: &[&str] = &[
     "AWS::CloudWatch::Dashboard",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Role",
+    "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
     "AWS::Logs::MetricFilter",
     "AWS::SNS::TopicPolicy",
@@ -500,6 +527,27 @@ fn subscription(properties: &Value) -> Result<Subscription, TemplateError> {
     })
 }
 
+fn log_subscription(
+    resolver: &Resolver<'_>,
+    name: &str,
+    properties: &Value,
+    all: &Map<String, Value>,
+) -> Result<LogSubscription, TemplateError> {
+    known(mapping(properties, "Properties")?, &["LogGroupName", "FilterPattern", "DestinationArn"])?;
+    if properties["FilterPattern"] != "" {
+        return Err(fault("a FilterPattern other than of everything is not known here"));
+    }
+    let destination = text(properties, "DestinationArn")?;
+    let is_destination = |function: &str, resource: &Value| {
+        resource["Type"] == "AWS::Serverless::Function"
+            && resolver.text(&json!({ "Fn::GetAtt": [function, "Arn"] })).is_ok_and(|arn| arn == destination)
+    };
+    let function = all.iter().find(|(function, resource)| is_destination(function, resource));
+    let (_, function) = function.ok_or_else(|| fault(format!("{destination} is none of the template's functions")))?;
+    let operation = text(&function["Properties"], "Handler")?;
+    Ok(LogSubscription { name: name.to_owned(), group: text(properties, "LogGroupName")?, operation })
+}
+
 fn event_destination(properties: &Value) -> Result<EventDestination, TemplateError> {
     let of = &properties["EventDestination"];
     known(mapping(of, "EventDestination")?, &["Name", "Enabled", "MatchingEventTypes", "SnsDestination"])?;
@@ -567,11 +615,17 @@ fn named_by<'a>(arn: &str, kind: &str, all: &'a Map<String, Value>) -> Result<&'
 
 fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), TemplateError> {
     for statement in list(&document["Statement"]) {
-        known(mapping(statement, "Statement")?, &["Sid", "Effect", "Action", "Resource"])?;
+        let entries = mapping(statement, "Statement")?;
+        known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource"])?;
         if statement["Effect"] != "Allow" {
             return Err(fault("a statement that does not allow"));
         }
-        into.push(Statement { actions: texts(&statement["Action"])?, resources: texts(&statement["Resource"])? });
+        let patterns = |name: &str| entries.get(name).map_or_else(|| Ok(Vec::new()), texts);
+        let (resources, but) = (patterns("Resource")?, patterns("NotResource")?);
+        if resources.is_empty() == but.is_empty() {
+            return Err(fault("a statement has either Resource or NotResource"));
+        }
+        into.push(Statement { actions: texts(&statement["Action"])?, resources, but });
     }
     Ok(())
 }
@@ -654,6 +708,10 @@ mod tests {
         assert!(template.function("refresh-issuer-keys").unwrap().schedules.is_empty(), "no issuer, no schedule");
         assert_eq!(template.function("run-due").unwrap().attempts, 1);
         assert_eq!(template.function("notify-device").unwrap().attempts, 3);
+        let group = "sns/us-east-1/000000000000/DirectPublishToPhoneNumber";
+        let logs = template.log_subscriptions.iter().map(|logs| (logs.group.as_str(), logs.operation.as_str()));
+        let failure = format!("{group}/Failure");
+        assert_eq!(logs.collect::<Vec<_>>(), [(group, "record-feedback"), (failure.as_str(), "record-feedback")]);
         assert_eq!(template.configuration_sets, ["handset"]);
         assert_eq!(template.event_destinations[0].events, ["DELIVERY", "BOUNCE", "COMPLAINT", "REJECT"]);
         assert_eq!(
@@ -697,6 +755,14 @@ mod tests {
         for (text, name) in [
             ("Resources:\n  A: {Type: AWS::S3::Bucket, Properties: {}}", "AWS::S3::Bucket"),
             ("Resources:\n  A: {Type: AWS::SQS::Queue, Properties: {DelaySeconds: 3}}", "DelaySeconds"),
+            (
+                "Resources:\n  A: {Type: AWS::Logs::SubscriptionFilter, Properties: {LogGroupName: g, FilterPattern: x, DestinationArn: y}}",
+                "FilterPattern",
+            ),
+            (
+                "Resources:\n  A: {Type: AWS::Logs::SubscriptionFilter, Properties: {LogGroupName: g, FilterPattern: '', DestinationArn: y}}",
+                "none of the template's functions",
+            ),
             ("Globals: {Function: {Timeout: 3}}\nResources: {}", "Timeout"),
             ("Parameters: {P: {Type: String}}\nResources: {}", "parameter P"),
         ] {

@@ -219,6 +219,9 @@ pub trait Invitations: Commits {
     /// Whose a code is, whether it can still be used or not.
     fn code_owner(&self, hash: &Hash) -> impl Future<Output = Result<Option<CodeOwner>, Failure>> + Send;
 
+    /// Whose a text message is, by SNS's identifier of it.
+    fn message_owner(&self, message_id: &str) -> impl Future<Output = Result<Option<CodeOwner>, Failure>> + Send;
+
     /// An invitation, as it is now.
     fn invitation(
         &self,
@@ -251,6 +254,10 @@ impl Invitations for Table {
 
     async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Failure> {
         self.get(&rows::code(hash)).await
+    }
+
+    async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Failure> {
+        self.get(&rows::text_message(message_id)).await
     }
 
     async fn invitation(

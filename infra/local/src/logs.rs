@@ -1,0 +1,49 @@
+//! What is written to log groups that somebody subscribes to, and the event in which CloudWatch Logs hands it on
+//! ("Log group-level subscription filters", CloudWatch Logs User Guide).
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::template::{LogSubscription, Place};
+
+/// A line of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The log group.
+    pub group: String,
+    /// The line.
+    pub message: String,
+    /// When it was written.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// The event with which CloudWatch Logs runs a function for a line: compressed, as text.
+#[must_use]
+pub fn event(entry: &LogEntry, subscription: &LogSubscription, place: &Place) -> Value {
+    let batch = json!({
+        "messageType": "DATA_MESSAGE",
+        "owner": place.account,
+        "logGroup": entry.group,
+        "logStream": "local",
+        "subscriptionFilters": [subscription.name],
+        "logEvents": [{
+            "id": crate::random_id().to_string(),
+            "timestamp": entry.timestamp.timestamp_millis(),
+            "message": entry.message,
+        }],
+    });
+    json!({ "awslogs": { "data": BASE64_STANDARD.encode(packed(batch.to_string().as_bytes())) } })
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}

@@ -1,0 +1,165 @@
+//! Text messages, by SNS.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sns::operation::publish::PublishError;
+use aws_sdk_sns::types::MessageAttributeValue;
+use thiserror::Error;
+
+use crate::clients::Clients;
+
+/// Why a text was not sent.
+#[derive(Debug, Error)]
+pub enum SmsError {
+    /// SNS is being asked too much; the text is as good as before.
+    #[error("SNS takes no more for now")]
+    Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// SNS will never take this text. With SNS's own word for why.
+    #[error("SNS refused the text: {0}")]
+    Refused(String),
+    /// Nobody says what became of the call.
+    #[error("SNS did not answer")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Where texts are sent.
+pub trait Sms: Sync {
+    /// Sends a text to a number (E.164), and answers with SNS's identifier of it. The sender is a
+    /// name of 1 to 11 letters and digits, at least one of them a letter, or a number of ours
+    /// (E.164); without one, SNS chooses. SNS knows no way to send only once: after `Unknown` it
+    /// may have been sent.
+    fn text(&self, to: &str, text: &str, sender: Option<&str>)
+    -> impl Future<Output = Result<String, SmsError>> + Send;
+}
+
+/// SNS, to phone numbers.
+#[derive(Clone, Debug)]
+pub struct Texter {
+    client: aws_sdk_sns::Client,
+}
+
+impl Texter {
+    /// A texter.
+    #[must_use]
+    pub fn new(clients: &Clients) -> Self {
+        Self { client: clients.sns.clone() }
+    }
+}
+
+impl Sms for Texter {
+    async fn text(&self, to: &str, text: &str, sender: Option<&str>) -> Result<String, SmsError> {
+        let attributes = attributes(sender).ok_or_else(|| SmsError::Refused("InvalidSender".to_owned()))?;
+        let publish = self.client.publish().phone_number(to).message(text).set_message_attributes(Some(attributes));
+        Ok(publish.send().await.map_err(sms_error)?.message_id.unwrap_or_default())
+    }
+}
+
+/// The attributes of a text ("Sending SMS messages", Amazon SNS Developer Guide); `None` if the
+/// sender is neither a name nor a number.
+fn attributes(sender: Option<&str>) -> Option<HashMap<String, MessageAttributeValue>> {
+    let text = |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build().ok();
+    let mut attributes = HashMap::from([("AWS.SNS.SMS.SMSType".to_owned(), text("Transactional")?)]);
+    if let Some(sender) = sender {
+        attributes.insert(sender_attribute(sender)?.to_owned(), text(sender)?);
+    }
+    Some(attributes)
+}
+
+/// The attribute that names a sender, by the sender's form.
+fn sender_attribute(sender: &str) -> Option<&'static str> {
+    if let Some(digits) = sender.strip_prefix('+') {
+        let is_number = (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        return is_number.then_some("AWS.MM.SMS.OriginationNumber");
+    }
+    let is_name = (1..=11).contains(&sender.len())
+        && sender.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && sender.bytes().any(|byte| byte.is_ascii_alphabetic());
+    is_name.then_some("AWS.SNS.SMS.SenderID")
+}
+
+/// SNS's errors, as its API reference describes them for `Publish`. Of what SNS says, the code alone
+/// is kept: its sentences name the number.
+fn sms_error(error: SdkError<PublishError>) -> SmsError {
+    let Some(service) = error.as_service_error() else {
+        return SmsError::Unknown(Box::new(error));
+    };
+    let code = service.code().unwrap_or("no code").to_owned();
+    match code.as_str() {
+        "Throttled" | "ThrottledException" | "Throttling" | "ThrottlingException" => SmsError::Throttled(code.into()),
+        "InvalidParameter"
+        | "InvalidParameterException"
+        | "InvalidParameterValue"
+        | "ParameterValueInvalid"
+        | "OptedOut"
+        | "OptedOutException"
+        | "UserError"
+        | "ValidationException" => SmsError::Refused(code),
+        _ => SmsError::Unknown(code.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sns::error::ErrorMetadata;
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_runtime_api::http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn what_sns_answers_is_told_apart_by_its_code_and_never_names_the_number() {
+        let cases = [
+            ("Throttling", "SNS takes no more for now: Throttling"),
+            ("OptedOut", "SNS refused the text: OptedOut"),
+            ("InvalidParameter", "SNS refused the text: InvalidParameter"),
+            // It says on what the right is missing: the number.
+            ("AuthorizationError", "SNS did not answer: AuthorizationError"),
+            ("InternalError", "SNS did not answer: InternalError"),
+        ];
+        for (code, expected) in cases {
+            let metadata = ErrorMetadata::builder().code(code).message("… on resource: +491701234567").build();
+            let status = StatusCode::try_from(400).expect("it is one");
+            let answer = HttpResponse::new(status, "+491701234567".into());
+            let error = sms_error(SdkError::service_error(PublishError::generic(metadata), answer));
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            assert_eq!(format!("{error}{}", source.unwrap_or_default()), expected);
+            assert!(!format!("{error:?}").contains("1701234567"), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_sender_is_a_name_or_a_number() {
+        let (name, number) = (Some("AWS.SNS.SMS.SenderID"), Some("AWS.MM.SMS.OriginationNumber"));
+        let cases = [
+            ("A", name),
+            ("Handset", name),
+            ("4Handsets12", name),
+            ("+491701234567", number),
+            ("", None),
+            ("12345", None),
+            ("TwelveLetter", None),
+            ("Hand set", None),
+            ("Händler", None),
+            ("+49 170", None),
+            ("+491701234567890123", None),
+        ];
+        for (sender, expected) in cases {
+            assert_eq!(sender_attribute(sender), expected, "{sender}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_transactional_with_or_without_a_sender() {
+        let value = |attributes: &HashMap<String, MessageAttributeValue>, name: &str| {
+            attributes.get(name).and_then(|value| value.string_value.clone())
+        };
+        let plain = attributes(None).expect("no sender is no fault");
+        assert_eq!(value(&plain, "AWS.SNS.SMS.SMSType").as_deref(), Some("Transactional"));
+        assert_eq!(plain.len(), 1);
+        let named = attributes(Some("Handset")).expect("it is a name");
+        assert_eq!(value(&named, "AWS.SNS.SMS.SenderID").as_deref(), Some("Handset"));
+        assert_eq!(attributes(Some("no name")), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! How invitations go out, and what becomes of their messages.
+
+use chrono::Duration;
+use domain::event::EventType;
+use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, delivered, invite};
+use domain::refusal::Refusal;
+use domain::secret::Hash;
+use domain::user::User;
+use domain::{InvitationId, Time};
+use uuid::Uuid;
+
+use crate::common::{act, user};
+
+fn by(channel: Channel) -> NewInvitation {
+    NewInvitation {
+        invitation_id: InvitationId(Uuid::from_u128(3)),
+        code_hash: Hash::of("code"),
+        channel,
+        devices: 1,
+        life: Duration::days(7),
+    }
+}
+
+fn texted() -> Invitation {
+    invite(&user(), None, by(Channel::Sms), &act(0)).unwrap().invitation
+}
+
+fn news(state: DeliveryState, message_id: Option<&str>) -> Delivery {
+    let at = Time::parse("2026-11-23T08:00:01Z").unwrap();
+    let reason = (state == DeliveryState::Failed).then(|| "phone_unreachable".to_owned());
+    Delivery { state, at, message_id: message_id.map(str::to_owned), reason }
+}
+
+#[test]
+fn each_channel_asks_for_what_it_reaches_the_user_by_and_for_nothing_else() {
+    let reached = User { email: None, ..user() };
+    let unreached = User { mobile: None, ..user() };
+    assert_eq!(invite(&reached, None, by(Channel::Email), &act(0)), Err(Refusal::EmailMissing));
+    assert_eq!(invite(&unreached, None, by(Channel::Sms), &act(0)), Err(Refusal::MobileMissing));
+    let invited = invite(&reached, None, by(Channel::Sms), &act(0)).unwrap();
+    assert_eq!(invited.invitation.channel, Channel::Sms);
+    assert_eq!(invited.event.changes["channel"].after, "sms");
+    assert!(!format!("{:?}", invited.event).contains("1701234567"), "an event holds no number");
+    assert!(invite(&unreached, None, by(Channel::Email), &act(0)).is_ok());
+}
+
+#[test]
+fn a_text_that_was_sent_can_still_fail_and_the_first_last_word_counts() {
+    let (sent, _) = delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &act(1)).unwrap();
+    let (failed, event) = delivered(&sent, news(DeliveryState::Failed, Some("m-1")), &act(2)).unwrap();
+    assert_eq!(event.event_type, EventType::InvitationFailed);
+    assert_eq!(failed.delivery, news(DeliveryState::Failed, Some("m-1")));
+    for late in [DeliveryState::Failed, DeliveryState::Delivered, DeliveryState::Sent] {
+        assert_eq!(delivered(&failed, news(late, Some("m-1")), &act(3)), None, "{late} after the failure");
+    }
+    let (arrived, _) = delivered(&sent, news(DeliveryState::Delivered, Some("m-1")), &act(2)).unwrap();
+    assert_eq!(delivered(&arrived, news(DeliveryState::Failed, Some("m-1")), &act(3)), None);
+}
+
+#[test]
+fn what_was_never_sent_fails_only_while_nothing_better_is_known() {
+    let (failed, _) = delivered(&texted(), news(DeliveryState::Failed, None), &act(1)).unwrap();
+    let (sent, _) = delivered(&failed, news(DeliveryState::Sent, Some("m-1")), &act(2)).unwrap();
+    assert_eq!(delivered(&sent, news(DeliveryState::Failed, None), &act(3)), None);
+}
