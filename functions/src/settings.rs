@@ -37,12 +37,14 @@ pub struct Settings {
 }
 
 /// What holds where a workspace has settled nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// How long deleted devices and users are kept.
     pub retention: Duration,
     /// How long an invitation counts.
     pub invitation_life: Duration,
+    /// The address that e-mails come from, for those that show it.
+    pub sender: Option<String>,
 }
 
 impl fmt::Debug for Settings {
@@ -131,7 +133,11 @@ impl Settings {
                 android_store: text("ANDROID_STORE_URL"),
                 scheme: text("APP_LINK_SCHEME").unwrap_or_else(|| "handset".to_owned()),
             },
-            defaults: Defaults { retention: days("RETENTION_DAYS", 30)?, invitation_life: days("INVITATION_DAYS", 7)? },
+            defaults: Defaults {
+                retention: days("RETENTION_DAYS", 30)?,
+                invitation_life: days("INVITATION_DAYS", 7)?,
+                sender: text("SENDER"),
+            },
         })
     }
 }

@@ -182,7 +182,7 @@ pub(crate) fn workspace(workspace: &Workspace, defaults: &Defaults) -> Value {
         "created_at": workspace.created_at,
         "retention_days": settings.retention(defaults.retention).num_days(),
         "invitation_days": settings.invitation_life(defaults.invitation_life).num_days(),
-        "sender": settings.sender,
+        "sender": settings.sender.as_ref().or(defaults.sender.as_ref()),
         "sms_sender": settings.sms_sender,
         "silent_devices": settings.silent_devices,
         "pin_limit": settings.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT),

@@ -30,6 +30,7 @@ pub async fn handle(
     let mut fields = call.request.body()?;
     let dry_run = fields.boolean("dry_run").unwrap_or(false);
     let edit = WorkspaceEdit::read(&mut fields);
+    edit.check_sender(&mut fields, defaults.sender.as_deref());
     fields.finish().map_err(Refusal::Invalid)?;
     attempts(store, || async {
         let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;

@@ -41,6 +41,7 @@ pub(crate) fn compose(
         ("invitation_id", invitation.invitation_id.to_string()),
     ];
     Ok(Some(Message {
+        from: None,
         to,
         subject: "Your invitation to the app".to_owned(),
         text: text(&said),

@@ -1,7 +1,7 @@
 //! The queue on the topic `events`: sends what has to be sent.
 
 use aws::stores::Taken;
-use aws::{Commit, Invitations, Leases, Mail, MailError, Secrets, Sms, SmsError, Users};
+use aws::{Commit, Invitations, Leases, Mail, MailError, Message, Secrets, Sms, SmsError, Users, Workspaces};
 use chrono::Duration;
 use domain::event::{Event, EventType};
 use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, delivered};
@@ -35,7 +35,7 @@ pub struct Post<'a, M, S> {
 /// # Errors
 /// None: what fails is in the answer.
 pub async fn handle(
-    store: &(impl Users + Invitations + Secrets + Leases),
+    store: &(impl Users + Invitations + Secrets + Leases + Workspaces),
     post: &Post<'_, impl Mail, impl Sms>,
     run: Run,
 ) -> Result<Value, Failure> {
@@ -51,7 +51,7 @@ pub async fn handle(
 }
 
 async fn one(
-    store: &(impl Users + Invitations + Secrets + Leases),
+    store: &(impl Users + Invitations + Secrets + Leases + Workspaces),
     post: &Post<'_, impl Mail, impl Sms>,
     run: &Run,
     record: &Value,
@@ -95,7 +95,7 @@ fn event_of(record: &Value) -> Result<Event, Failure> {
 /// Sends an invitation's message. `None` if it is no longer wanted: used, superseded or expired
 /// since, or already sent.
 async fn deliver(
-    store: &(impl Users + Invitations + Secrets),
+    store: &(impl Users + Invitations + Secrets + Workspaces),
     post: &Post<'_, impl Mail, impl Sms>,
     run: &Run,
     event: &Event,
@@ -113,9 +113,10 @@ async fn deliver(
     let (Some(user), Some(code), true) = (user, code, wanted) else {
         return Ok(None);
     };
+    let settings = store.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
     let outcome = match invitation.channel {
-        Channel::Email => by_mail(post, &user, &invitation, &code).await?,
-        Channel::Sms => by_text(post, &user, &code).await?,
+        Channel::Email => by_mail(post, &user, &invitation, &code, settings.sender).await?,
+        Channel::Sms => by_text(post, &user, &code, settings.sms_sender.as_deref()).await?,
     };
     Ok(Some(match outcome {
         Outcome::Sent(id) => news(run, DeliveryState::Sent, Some(id), None),
@@ -136,23 +137,28 @@ async fn by_mail(
     user: &User,
     invitation: &Invitation,
     code: &str,
+    sender: Option<String>,
 ) -> Result<Outcome, Failure> {
     let Some(message) = invitation_mail::compose(user, invitation, code, post.public_url, post.app)? else {
         return Ok(Outcome::Failed("no_address".to_owned()));
     };
-    match post.mail.send(message).await {
+    match post.mail.send(Message { from: sender, ..message }).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(MailError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(Failure::unavailable("SES", error)),
     }
 }
 
-async fn by_text(post: &Post<'_, impl Mail, impl Sms>, user: &User, code: &str) -> Result<Outcome, Failure> {
+async fn by_text(
+    post: &Post<'_, impl Mail, impl Sms>,
+    user: &User,
+    code: &str,
+    sender: Option<&str>,
+) -> Result<Outcome, Failure> {
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };
-    // SNS chooses the sender.
-    match post.sms.text(number, &invitation_text::compose(code, post.public_url), None).await {
+    match post.sms.text(number, &invitation_text::compose(code, post.public_url), sender).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(SmsError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(Failure::unavailable("SNS", error)),

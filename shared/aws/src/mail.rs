@@ -29,6 +29,8 @@ pub struct InlineImage {
 /// An e-mail.
 #[derive(Clone, Debug)]
 pub struct Message {
+    /// The address that it comes from; else the mailer's own.
+    pub from: Option<String>,
     /// Whom to.
     pub to: String,
     /// Its subject.
@@ -87,7 +89,7 @@ impl Mail for Mailer {
         let mut email = self
             .client
             .send_email()
-            .from_email_address(&self.sender)
+            .from_email_address(message.from.as_ref().unwrap_or(&self.sender))
             .configuration_set_name(&self.configuration_set)
             .destination(to);
         for (name, value) in &message.tags {

@@ -36,8 +36,8 @@ pub enum Refusal {
     /// The credential was taken back.
     #[error("The credential has been revoked.")]
     CredentialRevoked,
-    /// The device was registered anew since; it must be registered with a fresh code.
-    #[error("The device has been registered anew; register it again with a fresh code.")]
+    /// The device was wiped or registered anew since; it must be registered with a fresh code.
+    #[error("This credential has ended, since the device was wiped or registered anew; register it with a fresh code.")]
     ReEnrol,
     /// The caller lacks a permission.
     #[error("This operation needs the permission {0}.")]

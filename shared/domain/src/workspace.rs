@@ -196,6 +196,23 @@ impl WorkspaceEdit {
     }
 }
 
+impl WorkspaceEdit {
+    /// Notes a fault of a sender that the deployment has no right to send as: the mail service
+    /// knows the domain of the deployment's own.
+    pub fn check_sender(&self, fields: &mut Fields, deployed: Option<&str>) {
+        let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
+        if let Some(Some(sender)) = &self.sender
+            && domain(sender) != deployed.and_then(domain)
+        {
+            let detail = match deployed.and_then(domain) {
+                Some(domain) => format!("must be an address of {domain}"),
+                None => "cannot be set: this deployment sends no e-mail".to_owned(),
+            };
+            fields.fault("sender", "foreign_domain", detail);
+        }
+    }
+}
+
 /// A text's sender: an alphanumeric name as the GSM standard allows (3GPP TS 23.040, 9.1.2.5: 11
 /// characters), with a letter as Amazon SNS asks, or a number of one's own.
 const SMS_SENDER: TextRule = TextRule::new(Form::Ascii, 1, 16);
