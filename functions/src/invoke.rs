@@ -75,7 +75,8 @@ async fn answer(operation: &'static Operation, world: &World, request: Request) 
     match operation.entry {
         Entry::Admin(permission, run) => {
             let issuer = world.settings.issuer.as_ref();
-            let call = authenticate(request, permission, issuer, world.table()?).await?;
+            let callers = world.callers(request.moment.now)?;
+            let call = authenticate(request, permission, issuer, &callers).await?;
             run(world, call).await
         }
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod attempts;
+mod callers;
 pub mod devices;
 mod doer;
 mod invoke;

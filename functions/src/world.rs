@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use aws::{Clients, Mailer, Pusher, Table, Texter, TopicPublisher};
 use chrono::{DateTime, Utc};
+use domain::Time;
 use domain::access::Principals as _;
 use domain::refusal::Failure;
 use lambda::Moment;
 use lambda::logging::Chain;
 
+use crate::callers::{AtHand, Callers};
 use crate::settings::Settings;
 use crate::triggers::send_message::Post;
 
@@ -50,6 +52,7 @@ pub struct World {
     /// What its environment says.
     pub settings: Settings,
     clock: Clock,
+    issuer_keys: AtHand,
     table: Option<Table>,
     topic: Option<TopicPublisher>,
     mailer: Option<Mailer>,
@@ -65,6 +68,7 @@ impl World {
         let sender = settings.sender.clone().zip(settings.configuration_set.clone());
         Self {
             clock,
+            issuer_keys: AtHand::default(),
             table: settings.tables.clone().map(|names| Table::new(&clients, names)),
             topic: settings.events_topic.clone().map(|arn| TopicPublisher::new(&clients, arn)),
             mailer: sender.map(|(sender, set)| Mailer::new(&clients, sender, set)),
@@ -96,6 +100,15 @@ impl World {
     /// `Internal` if the environment names none.
     pub fn table(&self) -> Result<&Table, Failure> {
         needed(self.table.as_ref(), "TABLE")
+    }
+
+    /// Where callers are looked up.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names no table.
+    pub(crate) fn callers(&self, now: Time) -> Result<Callers<'_>, Failure> {
+        let issuer = self.settings.issuer.as_ref().map(|issuer| issuer.url.as_str());
+        Ok(Callers { table: self.table()?, at_hand: &self.issuer_keys, issuer, now })
     }
 
     /// The topic `events`.

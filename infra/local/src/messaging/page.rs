@@ -101,7 +101,11 @@ fn channel(channel: Channel) -> &'static str {
 
 /// An e-mail's subject, else the beginning of the text.
 fn title(item: &OutboxItem) -> String {
-    let of_text = || item.text.iter().flat_map(|text| text.chars()).take(80).collect();
+    let of_text = || {
+        let text = item.text.as_deref().unwrap_or_default();
+        let beginning: String = text.chars().take(80).collect();
+        if beginning == text { beginning } else { format!("{beginning}\u{2026}") }
+    };
     item.subject.clone().unwrap_or_else(of_text)
 }
 

@@ -1,0 +1,84 @@
+//! Where callers are looked up, with the issuer's keys kept at hand: an admin's token then costs
+//! one read, as a key does.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws::Table;
+use chrono::Duration;
+use domain::Time;
+use domain::access::{IssuerKeys, Principals};
+use domain::key::Key;
+use domain::member::Member;
+use domain::refusal::Failure;
+
+/// How long the issuer's keys are used before they are read again. A key that the issuer has taken
+/// back is worth something for so much longer than the schedule that fetches them allows.
+const KEPT: Duration = Duration::seconds(60);
+
+/// The issuer's keys, as last read. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AtHand(Arc<Mutex<Option<(Time, IssuerKeys)>>>);
+
+impl AtHand {
+    fn get(&self, issuer: &str, now: Time) -> Option<IssuerKeys> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |read: &Time| *read <= now && now < read.plus(KEPT);
+        kept.as_ref().filter(|(read, keys)| fresh(read) && keys.issuer == issuer).map(|(_, keys)| keys.clone())
+    }
+
+    fn keep(&self, keys: &IssuerKeys, now: Time) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, keys.clone()));
+    }
+}
+
+/// Callers, looked up now.
+pub(crate) struct Callers<'a> {
+    /// Where they are kept.
+    pub table: &'a Table,
+    /// The issuer's keys.
+    pub at_hand: &'a AtHand,
+    /// The issuer, exactly as tokens name it.
+    pub issuer: Option<&'a str>,
+    /// When.
+    pub now: Time,
+}
+
+impl Principals for Callers<'_> {
+    async fn key(&self, short: &str) -> Result<Option<Key>, Failure> {
+        self.table.key(short).await
+    }
+
+    async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {
+        self.table.memberships(issuer, subject).await
+    }
+
+    async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Failure> {
+        if let Some(keys) = self.issuer.and_then(|issuer| self.at_hand.get(issuer, self.now)) {
+            return Ok(Some(keys));
+        }
+        let read = self.table.issuer_keys().await?;
+        if let Some(keys) = &read {
+            self.at_hand.keep(keys, self.now);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_used_for_a_minute_and_only_for_their_issuer() {
+        let read = Time::parse("2026-11-23T08:00:00Z").unwrap();
+        let keys = IssuerKeys { issuer: "https://id.example".to_owned(), keys: Vec::new(), fetched_at: read };
+        let at_hand = AtHand::default();
+        assert_eq!(at_hand.get("https://id.example", read), None);
+        at_hand.keep(&keys, read);
+        let after = |seconds| read.plus(Duration::seconds(seconds));
+        assert_eq!(at_hand.get("https://id.example", after(59)), Some(keys));
+        assert_eq!(at_hand.get("https://id.example", after(60)), None);
+        assert_eq!(at_hand.get("https://id.example", after(-1)), None, "a clock that went back");
+        assert_eq!(at_hand.get("https://other.example", after(1)), None);
+    }
+}
