@@ -59,6 +59,8 @@ class Runtime(http.server.BaseHTTPRequestHandler):
     """The part of the runtime interface that hands out work and takes replies."""
 
     protocol_version = "HTTP/1.1"
+    # Else each answer would wait for the acknowledgement of its own header lines.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
@@ -102,7 +104,7 @@ def measure(program, port, calls):
     }
     began = time.perf_counter()
     process = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if not run.over.wait(60):
+    if not run.over.wait(600):
         sys.exit(f"{program} did not do its calls")
     with open(f"/proc/{process.pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
