@@ -54,6 +54,16 @@ impl Doer {
         Self { actor: job.created_by, job_id: Some(job.job_id), ..self.clone() }
     }
 
+    /// The same, at another moment.
+    pub fn at(&self, moment: Moment) -> Self {
+        Self { moment, ..self.clone() }
+    }
+
+    /// Handset itself, in what was begun by somebody else.
+    pub fn itself(&self) -> Self {
+        Self { actor: Actor::System, ..self.clone() }
+    }
+
     /// A new act, with an event of its own.
     pub fn act(&self) -> Act {
         Act {

@@ -33,7 +33,14 @@ pub async fn invoke(
             let request_id = moment.draw().to_string();
             let answer = run(
                 world,
-                Run { operation: operation.name, moment, request_id, event, deadline: Time::from(deadline) },
+                Run {
+                    operation: operation.name,
+                    moment,
+                    request_id,
+                    event,
+                    deadline: Time::from(deadline),
+                    clock: world.clock().clone(),
+                },
             )
             .await;
             answer.map_err(|failure| {

@@ -12,6 +12,7 @@ mod doer;
 mod invoke;
 pub mod jobs;
 pub mod operations;
+mod pace;
 pub mod pages;
 mod paging;
 mod settings;

@@ -226,13 +226,13 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "bulk-users",
         Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { jobs::bulk_users::handle(w.table()?, c, &w.settings.defaults).await })
+            Box::pin(async move { jobs::bulk_users::handle(w.table()?, c, &w.settings.defaults, w.clock()).await })
         }),
     ),
     of(
         "bulk-devices",
         Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { jobs::bulk_devices::handle(w.table()?, c, &w.settings.defaults).await })
+            Box::pin(async move { jobs::bulk_devices::handle(w.table()?, c, &w.settings.defaults, w.clock()).await })
         }),
     ),
     of(

@@ -13,12 +13,16 @@ pub mod run_due;
 pub mod send_message;
 mod text_reports;
 
+use chrono::Duration;
 use domain::event::{Act, Actor};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::{Time, WorkspaceId};
 use lambda::Moment;
 use serde_json::{Value, json};
+
+use crate::pace::Pace;
+use crate::world::Clock;
 
 /// One run of an operation that AWS sets off.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct Run {
     pub event: Value,
     /// When Lambda would end it.
     pub deadline: Time,
+    /// What tells how far on it is.
+    pub clock: Clock,
 }
 
 impl Run {
@@ -49,6 +55,11 @@ impl Run {
             address: None,
             job_id: None,
         }
+    }
+
+    /// How long it may go on, with so much left before Lambda would end it.
+    fn pace(&self, reserve: Duration) -> Pace {
+        Pace::new(self.clock.clone(), self.moment.random, self.deadline.minus(reserve))
     }
 
     /// The event's fields.

@@ -5,7 +5,7 @@ use domain::device::{Device, Metadata};
 use domain::event::Event;
 use domain::hold::Hold;
 use domain::invitation::Invitation;
-use domain::job::{Job, JobItem, Tally};
+use domain::job::{Job, JobItem, Selection, Tally};
 use domain::key::Key;
 use domain::member::Member;
 use domain::network::{Network, indicator, tooltip, user_indicator};
@@ -190,13 +190,23 @@ pub(crate) fn workspace(workspace: &Workspace, defaults: &Defaults) -> Value {
     })
 }
 
-/// A job.
+/// A job: its action by name, with what belongs to it.
 pub(crate) fn job(job: &Job) -> Value {
+    let mut parameters = job.action.as_object().cloned().unwrap_or_default();
+    let action = parameters.remove("action");
+    // What kind of command an action orders follows from its name.
+    parameters.remove("kind");
+    let (ids, filter) = match &job.selection {
+        Selection::Ids(ids) => (Some(ids), None),
+        Selection::Filter(filter) => (None, Some(filter)),
+    };
     json!({
         "job_id": job.job_id,
         "kind": job.kind,
-        "action": job.action,
-        "selection": job.selection,
+        "action": action,
+        "parameters": parameters,
+        "ids": ids,
+        "filter": filter,
         "dry_run": job.dry_run,
         "state": job.state,
         "created_at": job.created_at,
@@ -218,7 +228,12 @@ pub(crate) fn tally(tally: Tally) -> Value {
 
 /// What became of one of a job's things.
 pub(crate) fn job_item(item: &JobItem) -> Value {
-    json!({"id": item.id, "outcome": item.outcome, "code": item.code, "detail": item.detail, "at": item.at})
+    let mut view =
+        json!({"id": item.id, "outcome": item.outcome, "code": item.code, "detail": item.detail, "at": item.at});
+    if !item.devices.is_empty() {
+        view["devices"] = json!(item.devices);
+    }
+    view
 }
 
 /// An invitation: never its code.

@@ -88,6 +88,12 @@ impl World {
         }
     }
 
+    /// The clock, for work that looks at it on its way.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// A moment: now, and chance.
     #[must_use]
     pub fn moment(&self) -> Moment {

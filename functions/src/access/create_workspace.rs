@@ -49,6 +49,7 @@ async fn attempt(
         admin_count: 0,
         settings: Settings::default(),
         silent_rule_at: None,
+        silent_rule_cursor: None,
         version: 1,
     };
     let secret = ApiKey::new(run.moment.random, sandbox);

@@ -144,7 +144,7 @@ async fn ordered(store: &impl Commands, doer: &Doer, whole: DeviceWhole, wanted:
         Ordered::Queued(commanded) => {
             let command = commanded.commands.last().map(|command| command.after.clone());
             let mut change = Change::default();
-            change.add(&phone.device, commanded);
+            change.add(&phone.device, *commanded);
             Ok(Prepared::of(Some(change), doer, whole, command))
         }
     }

@@ -15,7 +15,7 @@ use crate::views;
 /// To take back what destroys data needs `users:wipe`.
 ///
 /// # Errors
-/// `NotFound`; `CommandOver`; `PermissionMissing`.
+/// `NotFound`; `VersionMismatch`; `CommandOver`; `PermissionMissing`.
 pub async fn handle(store: &impl Commands, call: Call) -> Result<Reply, Failure> {
     let device = call.request.path_id("device_id", "device", DeviceId::parse)?;
     let id = call.request.path_id("command_id", "command", CommandId::parse)?;
@@ -26,13 +26,14 @@ async fn attempt(store: &impl Commands, call: &Call, device: DeviceId, id: Comma
     let workspace = call.workspace();
     let device = store.device(workspace, device).await?.ok_or(Refusal::NotFound("device"))?;
     let command = store.command(workspace, device.device_id, id).await?.ok_or(Refusal::NotFound("command"))?;
+    call.request.check_version(command.version)?;
     if command.kind.is_destructive() {
         call.caller.require(Permission::UsersWipe)?;
     }
     let Some(canceled) = apply(&device, &command, Stimulus::Cancel, None, &call.act())? else {
-        return Ok(Reply::ok(&views::command(&command)));
+        return Ok(Reply::thing(&views::command(&command), command.version));
     };
     let commit = Commit::of(&canceled.event).edit(&device, &canceled.device).edit(&command, &canceled.command);
     store.commit(commit).await?;
-    Ok(Reply::ok(&views::command(&canceled.command)))
+    Ok(Reply::thing(&views::command(&canceled.command), command.version + 1))
 }

@@ -62,7 +62,6 @@ async fn commit(
     let mut commit = Commit::changing(moment.event_id(), &recorded)
         .edited(&registration.device)
         .edited(&registration.claim)
-        .edited(&registration.user)
         .edited(&registration.invitation);
     if let Some(replaced) = &registration.replaced {
         commit = commit.edited(replaced);
@@ -70,6 +69,11 @@ async fn commit(
     for removed in &registration.removed {
         commit = commit.edited(removed);
     }
+    // Even where the user's row stays as it is, the registration rests on it.
+    commit = match &registration.user.before {
+        Some(before) if !registration.events.is_empty() => commit.touch(before, &registration.user.after),
+        _ => commit,
+    };
     if !registration.events.is_empty() {
         commit = commit.forget_code(&registration.invitation.after);
         commit = with_token(store, commit, &registration, request).await?;

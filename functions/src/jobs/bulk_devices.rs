@@ -12,14 +12,20 @@ use crate::devices::list_devices;
 use crate::jobs::work::Store;
 use crate::jobs::{Task, bulk};
 use crate::settings::Defaults;
+use crate::world::Clock;
 
 /// Takes `{action, ids | filter, dry_run?}` and what belongs to the action. See [`bulk`].
 ///
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
-pub async fn handle(store: &(impl Store + Idempotency), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
-    bulk(store, call, defaults, read_action, |filter| drop(list_devices::read(filter))).await
+pub async fn handle(
+    store: &(impl Store + Idempotency),
+    call: Call,
+    defaults: &Defaults,
+    clock: &Clock,
+) -> Result<Reply, Failure> {
+    bulk(store, call, defaults, clock, read_action, |filter| drop(list_devices::read(filter))).await
 }
 
 fn read_action(fields: &mut Fields) -> Option<Task> {

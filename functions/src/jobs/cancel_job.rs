@@ -7,23 +7,29 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::jobs::work::{Action, outcomes};
 use crate::views;
 
-/// Answers with the job: what was done stays done, and nothing more is begun after the thing at
-/// hand.
+/// Answers with the job: what was done stays done, and nothing more is. Takes what the job's action
+/// takes.
 ///
 /// # Errors
-/// `NotFound`; `JobOver` if it is finished.
+/// `NotFound`; `VersionMismatch`; `PermissionMissing`; `JobOver` if it is finished.
 pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     attempts(store, || async {
         let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
+        call.request.check_version(job.version)?;
+        for permission in Action::of(&job)?.permissions() {
+            call.caller.require(permission)?;
+        }
         let act = call.act();
-        let Some(change) = cancel(&job, &act)? else {
-            return Ok(Reply::ok(&views::job(&job)));
+        let Some(change) = cancel(&job, &outcomes(store, &job).await?, None, &act)? else {
+            return Ok(Reply::thing(&views::job(&job), job.version));
         };
         store.commit(Commit::changing(act.event_id, &change)).await?;
-        Ok(Reply::ok(&views::job(change.job.as_ref().map_or(&job, |job| &job.after))))
+        let after = change.job.as_ref().map_or(&job, |job| &job.after);
+        Ok(Reply::thing(&views::job(after), job.version + 1))
     })
     .await
 }

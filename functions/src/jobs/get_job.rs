@@ -27,7 +27,7 @@ pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
     let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
     let mut view = views::job(&job);
     paging.put_into(&mut view, &page, views::job_item);
-    Ok(Reply::ok(&view))
+    Ok(Reply::thing(&view, job.version))
 }
 
 /// Outcomes of a part: with a line of at most half a kilobyte each, far below what Lambda gives

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use aws::{Commit, Idempotency};
+use chrono::Duration;
 use domain::JobId;
 use domain::access::Permission;
 use domain::input::Fields;
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NAMED_LIMIT, NewJob, Selection, Tally, begin};
 use domain::refusal::{Failure, Refusal};
+use lambda::logging::Chain;
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
@@ -15,9 +17,13 @@ use serde_json::{Value, json};
 use crate::attempts::{Before, Once, attempts};
 use crate::doer::Doer;
 use crate::jobs::work::{Store, advance, decided};
+use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::views;
+use crate::world::Clock;
 
+/// Well before API Gateway gives up on an answer, after 30 seconds.
+const ANSWER_WITHIN: Duration = Duration::seconds(20);
 /// Things of a filter that are done before the call answers; the schedule does the others.
 const AT_ONCE: usize = 50;
 
@@ -43,6 +49,7 @@ pub(crate) async fn bulk(
     store: &(impl Store + Idempotency),
     call: Call,
     defaults: &Defaults,
+    clock: &Clock,
     read_action: impl Fn(&mut Fields) -> Option<Task>,
     read_filter: impl Fn(&mut Fields),
 ) -> Result<Reply, Failure> {
@@ -71,7 +78,15 @@ pub(crate) async fn bulk(
     let once = Once::of(&call)?;
     let job = attempts(store, || begun(store, &call, &once, &new)).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { NAMED_LIMIT } else { AT_ONCE };
-    let job = advance(store, &doer, job, defaults, things).await?;
+    let pace = Pace::new(clock.clone(), call.request.moment.random, call.now().plus(ANSWER_WITHIN));
+    let job = match advance(store, &doer, job.clone(), defaults, &pace, things).await {
+        // The job is there, and the schedule goes on with it: that is the news.
+        Err(failure @ Failure::Unavailable { .. }) => {
+            tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "a job is left to the schedule");
+            job
+        }
+        outcome => outcome?,
+    };
     shown(store, &job).await
 }
 
@@ -83,6 +98,11 @@ fn read_selection(fields: &mut Fields, read_filter: impl Fn(&mut Fields)) -> Opt
         (None, Some(Value::Object(filter))) => {
             let mut inner = Fields::of_json(filter.clone());
             read_filter(&mut inner);
+            // A filter that was misspelled, or left empty by a mistake, would find everything.
+            inner.refuse_others();
+            for name in filter.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name) {
+                inner.fault(name, "missing", "must have a value; leave it out to find any");
+            }
             fields.faults_of("filter", inner);
             Some(Selection::Filter(filter))
         }
@@ -162,15 +182,7 @@ async fn tried(
             Err(failure) => return Err(failure),
         };
         tally.count(outcome);
-        items.push(JobItem {
-            workspace_id: job.workspace_id,
-            job_id: job.job_id,
-            id: id.clone(),
-            outcome,
-            code: refusal.as_ref().map(Refusal::code),
-            detail: refusal.as_ref().map(Refusal::to_string),
-            at: doer.now(),
-        });
+        items.push(JobItem::of(&job, id, outcome, refusal.as_ref(), doer.now()));
     }
     let items: Vec<Value> = items.iter().map(views::job_item).collect();
     let view = json!({"job_id": null, "dry_run": true, "progress": views::tally(tally), "items": items});

@@ -1,16 +1,19 @@
 //! A job at work: page by page, thing by thing.
 
-use aws::{Commands, Commit, Invitations, Jobs, Position, Users, Workspaces};
+use aws::{Commands, Commit, Invitations, Jobs, Keys, Members, Position, Users, Workspaces};
+use domain::access::{Caller, Permission};
+use domain::event::Actor;
 use domain::input::Fields;
-use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, page_done};
+use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, cancel, page_done};
 use domain::refusal::{Failure, Refusal};
-use domain::{DeviceId, UserId};
+use domain::{DeviceId, Time, UserId};
 use lambda::logging::Chain;
 
 use crate::attempts::attempts;
 use crate::devices::actions::{self as device_actions, DeviceAction};
 use crate::devices::list_devices;
 use crate::doer::Doer;
+use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::users::actions::{self as user_actions, UserAction};
 use crate::users::list_users;
@@ -19,12 +22,12 @@ use crate::users::list_users;
 const PAGE: usize = 50;
 
 /// What a job touches.
-pub trait Store: Users + Commands + Invitations + Workspaces + Jobs {}
+pub trait Store: Users + Commands + Invitations + Workspaces + Jobs + Keys + Members {}
 
-impl<T: Users + Commands + Invitations + Workspaces + Jobs> Store for T {}
+impl<T: Users + Commands + Invitations + Workspaces + Jobs + Keys + Members> Store for T {}
 
-/// Moves a job on, until it is over or about so many things are done. Answers with the job as it
-/// then stands.
+/// Moves a job on, until it is over, its time is, or about so many things are done. Answers with
+/// the job as it then stands.
 ///
 /// # Errors
 /// `Unavailable`: the job stays at its page, and whoever takes it up next goes on there.
@@ -33,14 +36,21 @@ pub(crate) async fn advance(
     doer: &Doer,
     mut job: Job,
     defaults: &Defaults,
+    pace: &Pace,
     things: usize,
 ) -> Result<Job, Failure> {
     let doer = doer.for_job(&job);
     let mut done = 0;
-    while job.state == JobState::Running && done < things {
+    while job.state == JobState::Running && done < things && !pace.is_over() {
         done += job.page.len().max(1);
-        match page(store, &doer, &job, defaults).await {
-            Ok(after) => job = after,
+        let moved = if may_go_on(store, &job, doer.now()).await? {
+            page(store, &doer, &job, defaults, pace).await
+        } else {
+            stopped(store, &doer.at(pace.moment()).itself(), &job).await
+        };
+        match moved {
+            Ok(Some(after)) => job = after,
+            Ok(None) => return Ok(job),
             // Another run has moved it on, or it was stopped.
             Err(Failure::LostRace) => {
                 let now = store.job(job.workspace_id, job.job_id).await?;
@@ -52,58 +62,140 @@ pub(crate) async fn advance(
     Ok(job)
 }
 
-/// Does a job's page, and lays the next one down in the commit that counts this one.
-async fn page(store: &impl Store, doer: &Doer, job: &Job, defaults: &Defaults) -> Result<Job, Failure> {
+/// Whether whoever began the job may still do what it does: a key that was revoked, or a member
+/// who was removed, does nothing more.
+async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Failure> {
+    let permissions = match job.created_by {
+        Actor::Key(id) => {
+            let key = store.key_by_id(job.workspace_id, id).await?;
+            key.map(|key| Caller::still_may(&key, now)).unwrap_or_default()
+        }
+        Actor::Member(id) => {
+            let member = store.member_by_id(job.workspace_id, id).await?;
+            member.map(|member| member.role.permissions()).unwrap_or_default()
+        }
+        Actor::Device(_) | Actor::Invitation(_) | Actor::System => return Ok(true),
+    };
+    Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
+}
+
+/// Ends a job whose beginner may not do it any more.
+async fn stopped(store: &impl Store, doer: &Doer, job: &Job) -> Result<Option<Job>, Failure> {
+    let act = doer.act();
+    let why = "whoever began it may not do this any more";
+    let Some(change) = cancel(job, &outcomes(store, job).await?, Some(why), &act)? else {
+        return Ok(None);
+    };
+    store.commit(Commit::changing(act.event_id, &change)).await?;
+    Ok(change.job.map(|job| job.after))
+}
+
+/// What has become of the things of a job's page so far.
+pub(crate) async fn outcomes(store: &impl Jobs, job: &Job) -> Result<Vec<ItemOutcome>, Failure> {
+    let items = store.job_items(job.workspace_id, job.job_id, &job.page).await?;
+    Ok(items.iter().map(|item| item.outcome).collect())
+}
+
+/// Does a job's page, and lays the next one down in the commit that counts this one. `None` if its
+/// time was over before.
+async fn page(
+    store: &impl Store,
+    doer: &Doer,
+    job: &Job,
+    defaults: &Defaults,
+    pace: &Pace,
+) -> Result<Option<Job>, Failure> {
     let mut outcomes = Vec::new();
     for id in &job.page {
-        outcomes.push(attempts(store, || thing(store, doer, job, id, defaults)).await?);
+        if pace.is_over() {
+            return Ok(None);
+        }
+        let doer = doer.at(pace.moment());
+        match attempts(store, || thing(store, &doer, job, id, defaults)).await? {
+            Some(outcome) => outcomes.push(outcome),
+            None => return Err(Failure::LostRace),
+        }
     }
+    let doer = doer.at(pace.moment());
     let next = match &job.cursor {
         None => None,
-        Some(cursor) => Some(next_page(store, doer, job, cursor).await?),
+        Some(cursor) => Some(next_page(store, &doer, job, cursor).await?),
     };
     let act = doer.act();
     let change = page_done(job, &outcomes, next, &act);
     store.commit(Commit::changing(act.event_id, &change)).await?;
     let after = change.job.map_or_else(|| job.clone(), |job| job.after);
-    Ok(Job { version: job.version + 1, ..after })
+    Ok(Some(Job { version: job.version + 1, ..after }))
 }
 
-/// Does one thing, once: its outcome's row is made in the commit that changes it.
+/// Does one thing, once: its outcome's row is made in the commit that changes it, and that commit
+/// stands on the job as it is. `None` if the job was moved on or stopped meanwhile.
 async fn thing(
     store: &impl Store,
     doer: &Doer,
     job: &Job,
     id: &str,
     defaults: &Defaults,
-) -> Result<ItemOutcome, Failure> {
-    if let Some(item) = store.job_item(job.workspace_id, job.job_id, id).await? {
-        return Ok(item.outcome);
+) -> Result<Option<ItemOutcome>, Failure> {
+    let (now, item) = store.job_and_item(job.workspace_id, job.job_id, id).await?;
+    if now.is_none_or(|now| now.version != job.version) {
+        return Ok(None);
     }
-    let item = |outcome, refusal: Option<&Refusal>| JobItem {
-        workspace_id: job.workspace_id,
-        job_id: job.job_id,
-        id: id.to_owned(),
-        outcome,
-        code: refusal.map(Refusal::code),
-        detail: refusal.map(Refusal::to_string),
-        at: doer.now(),
-    };
+    if let Some(item) = item {
+        return Ok(Some(item.outcome));
+    }
+    let item = |outcome, refusal: Option<&Refusal>| JobItem::of(job, id, outcome, refusal, doer.now());
     let (item, commit) = match decided(store, doer, job, id, defaults).await {
         Ok(Some(commit)) => (item(ItemOutcome::Changed, None), Some(commit).filter(|_| !job.dry_run)),
         Ok(None) => (item(ItemOutcome::Unchanged, None), None),
         Err(Failure::Refused(refusal)) => (item(ItemOutcome::Failed, Some(&refusal)), None),
-        // One thing that cannot be done does not stop the others.
-        Err(failure @ Failure::Internal { .. }) => {
-            tracing::error!(job.id = %job.job_id, error = %Chain(&failure), "a thing of a job failed");
-            let code = Some("internal_error".to_owned());
-            (JobItem { code, ..item(ItemOutcome::Failed, None) }, None)
-        }
+        Err(failure @ Failure::Internal { .. }) => (given_up(job, id, doer, &failure), None),
         Err(failure) => return Err(failure),
     };
-    let commit = commit.unwrap_or_else(|| Commit::unrecorded(doer.act().event_id));
-    store.commit(commit.put(&item)).await?;
-    Ok(item.outcome)
+    let alone = || Commit::unrecorded(doer.act().event_id);
+    match store.commit(commit.unwrap_or_else(alone).put(&item).guarded_by(job)).await {
+        Err(failure @ Failure::Internal { .. }) => {
+            let item = given_up(job, id, doer, &failure);
+            store.commit(alone().put(&item).guarded_by(job)).await?;
+            Ok(Some(item.outcome))
+        }
+        outcome => outcome.map(|()| Some(item.outcome)),
+    }
+}
+
+/// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
+fn given_up(job: &Job, id: &str, doer: &Doer, failure: &Failure) -> JobItem {
+    tracing::error!(job.id = %job.job_id, error = %Chain(failure), "a thing of a job failed");
+    JobItem { code: Some("internal_error".to_owned()), ..JobItem::of(job, id, ItemOutcome::Failed, None, doer.now()) }
+}
+
+/// A job's action, as it was kept.
+pub(crate) enum Action {
+    User(UserAction),
+    Device(DeviceAction),
+}
+
+impl Action {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// `Internal` if it is none.
+    pub fn of(job: &Job) -> Result<Self, Failure> {
+        let action = job.action.clone();
+        let unreadable = |e: serde_json::Error| Failure::internal("reading a job's action", e);
+        Ok(match job.kind {
+            JobKind::Users => Self::User(serde_json::from_value(action).map_err(unreadable)?),
+            JobKind::Devices => Self::Device(serde_json::from_value(action).map_err(unreadable)?),
+        })
+    }
+
+    /// What it takes.
+    pub fn permissions(&self) -> [Permission; 2] {
+        match self {
+            Self::User(action) => [Permission::UsersManage, action.permission()],
+            Self::Device(action) => [Permission::DevicesManage, action.permission()],
+        }
+    }
 }
 
 /// What the job's action comes to for one thing.
@@ -114,17 +206,13 @@ pub(crate) async fn decided(
     id: &str,
     defaults: &Defaults,
 ) -> Result<Option<Commit>, Failure> {
-    let action = job.action.clone();
-    let unreadable = |e: serde_json::Error| Failure::internal("reading a job's action", e);
-    match job.kind {
-        JobKind::Users => {
-            let action: UserAction = serde_json::from_value(action).map_err(unreadable)?;
+    match Action::of(job)? {
+        Action::User(action) => {
             let id = UserId::parse(id).ok_or(Refusal::NotFound("user"))?;
             let user = store.user(job.workspace_id, id).await?.ok_or(Refusal::NotFound("user"))?;
             Ok(user_actions::prepare(store, doer, &user, &action, defaults).await?.commit)
         }
-        JobKind::Devices => {
-            let action: DeviceAction = serde_json::from_value(action).map_err(unreadable)?;
+        Action::Device(action) => {
             let id = DeviceId::parse(id).ok_or(Refusal::NotFound("device"))?;
             let whole = store.device_whole(job.workspace_id, id).await?.ok_or(Refusal::NotFound("device"))?;
             Ok(device_actions::prepare(store, doer, whole, &action, defaults).await?.commit)

@@ -5,6 +5,7 @@ use domain::device::{Device, PushToken};
 use domain::push::{PushReason, endpoint_impossible, endpoint_made};
 use domain::refusal::Failure;
 use domain::{DeviceId, WorkspaceId};
+use lambda::logging::Chain;
 
 use crate::triggers::Run;
 
@@ -57,6 +58,7 @@ async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -
     match endpoints.endpoint(application, &token.token).await {
         Ok(endpoint) => Ok(Found::Endpoint(endpoint)),
         Err(PushError::Refused(_)) => Ok(Found::Nothing(PushReason::TokenRefused)),
+        Err(PushError::Gone) => Ok(Found::Nothing(PushReason::PlatformOff)),
         Err(error) => Err(Failure::unavailable("SNS", error)),
     }
 }
@@ -77,5 +79,12 @@ pub(crate) async fn release(
     if holders.iter().any(|holder| *holder != own) {
         return Ok(());
     }
-    endpoints.remove(endpoint).await.map_err(|e| Failure::unavailable("SNS", e))
+    match endpoints.remove(endpoint).await {
+        // An endpoint of a platform application that is no longer ours: SNS will never let us.
+        Err(error @ PushError::Refused(_)) => {
+            tracing::warn!(device.id = %device.device_id, error = %Chain(&error), "an endpoint was left behind");
+            Ok(())
+        }
+        outcome => outcome.map_err(|e| Failure::unavailable("SNS", e)),
+    }
 }

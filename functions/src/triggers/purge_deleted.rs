@@ -1,7 +1,7 @@
 //! Each hour: removes deleted devices and users whose retention is over.
 
 use aws::rows::{DUE_SHARDS, purge_shard};
-use aws::stores::{DueRow, EventFilter, Work};
+use aws::stores::{DeviceFilter, DueRow, EventFilter, Work};
 use aws::{Commands, Commit, Endpoints, Events, Invitations, PushTokens, UsageCounts, Users};
 use chrono::Duration;
 use domain::device::{Device, purge};
@@ -13,13 +13,12 @@ use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::attempts::attempts;
+use crate::pace::Pace;
 use crate::triggers::{Run, endpoint};
 
 const PAGE: usize = 50;
 /// Time left when the last page begins, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(30);
-/// More than a device or a user takes to remove, in milliseconds.
-const THING_MILLIS: i64 = 100;
 /// Rows that are removed, or blanked, in one commit.
 const ROWS: usize = 40;
 
@@ -34,21 +33,19 @@ pub async fn handle(
     endpoints: &impl Endpoints,
     run: Run,
 ) -> Result<Value, Failure> {
-    let time = run.deadline.minus(RESERVE).millis() - run.moment.now.millis();
-    let most = usize::try_from(time / THING_MILLIS).unwrap_or(0).max(PAGE);
+    let pace = run.pace(RESERVE);
     let mut purged = Purged::default();
     for shard in 0..DUE_SHARDS {
         let mut start = None;
         loop {
-            if purged.looked >= most {
-                return Ok(purged.answer(true));
-            }
             let page = store.due(&purge_shard(shard), run.moment.now, start, PAGE).await?;
             for (key, row) in page.rows {
-                purged.looked += 1;
+                if pace.is_over() {
+                    return Ok(purged.answer(true));
+                }
                 let result = match row {
                     Ok(Some(DueRow::Device(device))) => purge_device(store, endpoints, &run, &device).await,
-                    Ok(Some(DueRow::User(user))) => purge_user(store, &run, &user).await,
+                    Ok(Some(DueRow::User(user))) => purge_user(store, &run, &user, &pace).await,
                     Ok(_) => Ok(()),
                     Err(failure) => Err(failure),
                 };
@@ -71,7 +68,6 @@ pub async fn handle(
 
 #[derive(Default)]
 struct Purged {
-    looked: usize,
     done: usize,
     failed: usize,
 }
@@ -130,9 +126,10 @@ async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> R
 /// Removes a user with everything that is kept of them, and blanks what the record says of them
 /// in private. The user's own row goes last, so that a run that ends before it goes on here.
 async fn purge_user(
-    store: &(impl Users + Invitations + UsageCounts + Events),
+    store: &(impl Users + Commands + Invitations + UsageCounts + Events),
     run: &Run,
     due: &User,
+    pace: &Pace,
 ) -> Result<(), Failure> {
     attempts(store, || async {
         let Some(user) = store.user(due.workspace_id, due.user_id).await? else {
@@ -141,7 +138,15 @@ async fn purge_user(
         let Some(event) = life::purge(&user, &run.act(user.workspace_id)) else {
             return Ok(());
         };
-        blank_events(store, run, &user).await?;
+        if is_outlived(store, run, &user).await? {
+            return Ok(());
+        }
+        // A device that is still kept may have a word to say, which would be on the record.
+        let own = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
+        let kept = store.list_devices(user.workspace_id, &own, 1, None, run.moment.now).await?;
+        if !kept.items.is_empty() || !blank_events(store, run, &user, pace).await? {
+            return Ok(());
+        }
         forget_invitations(store, run, &user).await?;
         forget_usage(store, run, &user).await?;
         store.commit(Commit::of(&event).delete(&user)).await
@@ -149,7 +154,25 @@ async fn purge_user(
     .await
 }
 
-async fn blank_events(store: &impl Events, run: &Run, user: &User) -> Result<(), Failure> {
+/// True while a device of the user's may still come: one that was deleted before them with a
+/// command of a longer life. What it would say is theirs as well.
+async fn is_outlived(store: &impl Users, run: &Run, user: &User) -> Result<bool, Failure> {
+    let filter = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
+    let mut start = None;
+    loop {
+        let page = store.list_devices(user.workspace_id, &filter, ROWS, start, run.moment.now).await?;
+        if page.items.iter().any(|device| purge(device, &run.act(user.workspace_id)).is_none()) {
+            return Ok(true);
+        }
+        start = page.next;
+        if start.is_none() {
+            return Ok(false);
+        }
+    }
+}
+
+/// Blanks the private parts of what the record says of a user; false if the time was over before.
+async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) -> Result<bool, Failure> {
     let filter = EventFilter {
         device_id: None,
         user_id: Some(user.user_id),
@@ -168,7 +191,10 @@ async fn blank_events(store: &impl Events, run: &Run, user: &User) -> Result<(),
         }
         start = page.next;
         if start.is_none() {
-            return Ok(());
+            return Ok(true);
+        }
+        if pace.is_over() {
+            return Ok(false);
         }
     }
 }

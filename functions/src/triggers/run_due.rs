@@ -1,14 +1,16 @@
 //! Each minute: what is due.
 
 use aws::rows::{DUE_SHARDS, due_shard};
-use aws::stores::{DueRow, Work};
-use aws::{Commit, Endpoints, Invitations, PushTokens};
+use aws::stores::DueRow;
+use aws::stores::Work;
+use aws::{Commit, Endpoints, Invitations, Key, Position, PushTokens};
+use chrono::Duration;
 use domain::command::{Command, Stimulus, apply};
 use domain::device::Device;
 use domain::invitation::{Invitation, expire};
-use domain::job::Job;
 use domain::refusal::Failure;
-use domain::workspace::{SilentAction, SilentRule, Workspace, silent_rule_applied};
+use domain::workspace::{SilentAction, SilentRule, silent_rule_applied};
+use domain::{Time, WorkspaceId};
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -17,18 +19,20 @@ use crate::attempts::attempts;
 use crate::devices::actions::{DeviceAction, prepare};
 use crate::doer::Doer;
 use crate::jobs::work::{Store, advance};
+use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::triggers::{Run, endpoint};
 
-/// Rows that are taken up in one run of a shard; the rest waits for the next minute.
-const PER_SHARD: usize = 100;
-
-/// Things of one job, or of one workspace's rule, that are done in one run: with some tens of
-/// milliseconds each, well within the run's time even if there are several.
+/// Rows that are looked up at once.
+const PAGE: usize = 100;
+/// Time left when the last thing begins, before Lambda ends the run.
+const RESERVE: Duration = Duration::seconds(10);
+/// Things of one job, or of one workspace's rule, that are done before another has its turn.
 const THINGS: usize = 1_000;
 
 /// Answers with how many rows were done and how many failed. What fails stays due, and never
-/// stops the rest.
+/// stops the rest. What is short comes first, then jobs and rules, as far as the time goes; each
+/// run begins at another shard, so that none waits behind the others for good.
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
@@ -38,33 +42,67 @@ pub async fn handle(
     run: Run,
     defaults: &Defaults,
 ) -> Result<Value, Failure> {
-    let (mut done, mut failed) = (0, 0);
-    for shard in 0..DUE_SHARDS {
-        let page = store.due(&due_shard(shard), run.moment.now, None, PER_SHARD).await?;
-        for (key, row) in page.rows {
-            let result = match row {
-                Ok(Some(row)) => one(store, endpoints, &run, &row, defaults).await,
-                Ok(None) => Ok(()),
-                Err(failure) => Err(failure),
-            };
-            match result {
-                Ok(()) => done += 1,
-                Err(failure) => {
-                    tracing::error!(operation = run.operation, row = key.sk, error = %Chain(&failure), "a due row failed");
-                    failed += 1;
+    let pace = run.pace(RESERVE);
+    let mut tally = Tally::default();
+    let mut long = Vec::new();
+    for shard in shards(run.moment.now) {
+        let mut start = None;
+        while !pace.is_over() {
+            let page = store.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
+            for (key, row) in page.rows {
+                match row {
+                    Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_)))) => long.push((key, row)),
+                    Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row).await),
+                    Ok(None) => {}
+                    Err(failure) => tally.note(&run, &key, Err(failure)),
                 }
+            }
+            start = page.next;
+            if start.is_none() {
+                break;
             }
         }
     }
-    Ok(json!({"done": done, "failed": failed}))
+    for (key, row) in long {
+        if !pace.is_over() {
+            tally.note(&run, &key, at_length(store, &run, &row, defaults, &pace).await);
+        }
+    }
+    Ok(json!({"done": tally.done, "failed": tally.failed}))
 }
 
-async fn one(
+/// All shards, from another one on each minute.
+fn shards(now: Time) -> impl Iterator<Item = u8> {
+    let first = now.millis().div_euclid(60_000).rem_euclid(i64::from(DUE_SHARDS));
+    let first = u8::try_from(first).unwrap_or(0);
+    (0..DUE_SHARDS).map(move |n| (first + n) % DUE_SHARDS)
+}
+
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    failed: usize,
+}
+
+impl Tally {
+    fn note(&mut self, run: &Run, key: &Key, outcome: Result<(), Failure>) {
+        match outcome {
+            Ok(()) => self.done += 1,
+            Err(failure) => {
+                let error = Chain(&failure);
+                tracing::error!(operation = run.operation, row.pk = key.pk, row.sk = key.sk, %error, "a due row failed");
+                self.failed += 1;
+            }
+        }
+    }
+}
+
+/// What is done in a moment.
+async fn short(
     store: &(impl PushTokens + Store),
     endpoints: &impl Endpoints,
     run: &Run,
     row: &DueRow,
-    defaults: &Defaults,
 ) -> Result<(), Failure> {
     match row {
         DueRow::Invitation(due) => attempts(store, || end(store, run, due)).await,
@@ -73,13 +111,29 @@ async fn one(
             attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await
         }
         DueRow::Command(due) => attempts(store, || time_out(store, run, due)).await,
+        // Those below are done at length; these others are for `purge-deleted`.
+        DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Device(_) | DueRow::User(_) => Ok(()),
+    }
+}
+
+/// What takes its time.
+async fn at_length(
+    store: &impl Store,
+    run: &Run,
+    row: &DueRow,
+    defaults: &Defaults,
+    pace: &Pace,
+) -> Result<(), Failure> {
+    match row {
         DueRow::Job(due) => {
+            let Some(job) = store.job(due.workspace_id, due.job_id).await? else {
+                return Ok(());
+            };
             let doer = Doer::of_run(run, due.workspace_id);
-            advance(store, &doer, Job::clone(due), defaults, THINGS).await.map(drop)
+            advance(store, &doer, job, defaults, pace, THINGS).await.map(drop)
         }
-        DueRow::Workspace(due) => silent_rule(store, run, due, defaults).await,
-        // These are for `purge-deleted`.
-        DueRow::Device(_) | DueRow::User(_) => Ok(()),
+        DueRow::Workspace(due) => silent_rule(store, run, due.workspace_id, defaults, pace).await,
+        _ => Ok(()),
     }
 }
 
@@ -102,65 +156,76 @@ async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Fa
     }
 }
 
-/// Applies a workspace's rule for silent devices: to as many as a run does, then the next run goes
-/// on, until all are done and the rule rests for a day. What it has done is no longer silent and
-/// there, so nothing is done twice.
-async fn silent_rule(store: &impl Store, run: &Run, due: &Workspace, defaults: &Defaults) -> Result<(), Failure> {
-    let id = due.workspace_id;
+/// Applies a workspace's rule for silent devices, as far as the time goes: the next run goes on from
+/// there, until all are done and the rule rests for a day.
+async fn silent_rule(
+    store: &impl Store,
+    run: &Run,
+    id: WorkspaceId,
+    defaults: &Defaults,
+    pace: &Pace,
+) -> Result<(), Failure> {
     let Some(workspace) = store.workspace(id).await? else {
         return Ok(());
     };
-    let rested = workspace.silent_rule_at.is_none_or(|at| at > run.moment.now);
-    let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !rested) else {
+    let rests = workspace.silent_rule_at.is_none_or(|at| at > run.moment.now);
+    let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !rests) else {
         return Ok(());
     };
-    let reason = Some(rule.reason());
-    let action = match rule.action {
-        SilentAction::Block => DeviceAction::Block { reason },
-        SilentAction::Delete => DeviceAction::Delete { reason },
-    };
-    let (mut start, mut done) = (None, 0);
-    while done < THINGS {
-        let page = store.list_devices(id, &silent(&rule, run.moment.now), PER_SHARD, start, run.moment.now).await?;
+    let doer = Doer::of_run(run, id);
+    let mut start = workspace.silent_rule_cursor.as_deref().and_then(|cursor| Position::from_bytes(cursor.as_bytes()));
+    let mut looked = 0;
+    loop {
+        let now = pace.moment().now;
+        let page = store.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
-            done += 1;
-            attempts(store, || quieted(store, run, device, &rule, &action, defaults)).await?;
+            let doer = doer.at(pace.moment());
+            let outcome = attempts(store, || quieted(store, &doer, device, &rule, defaults)).await;
+            // One device that cannot be done does not stop the others.
+            if let Err(failure @ Failure::Internal { .. }) = outcome {
+                tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was left");
+            } else {
+                outcome?;
+            }
         }
+        looked += page.items.len().max(1);
         start = page.next;
-        if start.is_none() {
-            let rests = || async {
-                let Some(before) = store.workspace(id).await?.filter(|now| now.silent_rule_at == due.silent_rule_at)
-                else {
-                    return Ok(());
-                };
-                let after = silent_rule_applied(&before, run.moment.now);
-                store.commit(Commit::unrecorded(run.moment.event_id()).edit(&before, &after)).await
-            };
-            return attempts(store, rests).await;
+        if start.is_none() || looked >= THINGS || pace.is_over() {
+            break;
         }
     }
-    Ok(())
+    let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
+    let rested = silent_rule_applied(&workspace, cursor, run.moment.now);
+    match store.commit(Commit::unrecorded(run.moment.event_id()).edit(&workspace, &rested)).await {
+        // The workspace was changed meanwhile: its rule begins anew with the next run.
+        Err(Failure::LostRace) => Ok(()),
+        outcome => outcome,
+    }
 }
 
-/// Does to one device what the rule says, if it is still silent.
+/// Does to one device what the rule says, if it is still silent when that is written down.
 async fn quieted(
     store: &impl Store,
-    run: &Run,
+    doer: &Doer,
     due: &Device,
     rule: &SilentRule,
-    action: &DeviceAction,
     defaults: &Defaults,
 ) -> Result<(), Failure> {
     let Some(whole) = store.device_whole(due.workspace_id, due.device_id).await? else {
         return Ok(());
     };
-    if whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(run.moment.now)) {
+    if whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(doer.now())) {
         return Ok(());
     }
-    let doer = Doer::of_run(run, due.workspace_id);
-    match prepare(store, &doer, whole, action, defaults).await {
+    let reason = Some(rule.reason());
+    let action = match rule.action {
+        SilentAction::Block => DeviceAction::Block { reason },
+        SilentAction::Delete => DeviceAction::Delete { reason },
+    };
+    let before = whole.device.clone();
+    match prepare(store, doer, whole, &action, defaults).await {
         Ok(prepared) => match prepared.commit {
-            Some(commit) => store.commit(commit).await,
+            Some(commit) => store.commit(commit.while_same(&before, "last_login_at")).await,
             None => Ok(()),
         },
         // It was deleted since.

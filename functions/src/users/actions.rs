@@ -124,9 +124,9 @@ pub(crate) async fn prepare(
             };
             delete(store, user, &devices, &wanted, doer).await?
         }
-        UserAction::Invite { channel, devices: phones } => {
+        UserAction::Invite { channel, devices: good_for } => {
             let life = settings(store, doer).await?.invitation_life(defaults.invitation_life);
-            let new = Wanted { channel: *channel, devices: *phones, life };
+            let new = Wanted { channel: *channel, devices: *good_for, life };
             return invited(store, doer, user, devices, new).await;
         }
     };
@@ -140,9 +140,7 @@ impl Prepared {
             return Self { commit: None, user: user.clone(), devices, invitation: None };
         };
         let mut after = change.user_after().unwrap_or(user).clone();
-        if after != *user {
-            after.version += 1;
-        }
+        after.version += 1;
         let changed = |device: Device| {
             let found = change.devices.iter().map(|edited| &edited.after).find(|d| d.device_id == device.device_id);
             found.cloned().unwrap_or(device)

@@ -1,9 +1,9 @@
 //! `POST /users/{user_id}/invite`.
 
 use aws::{Idempotency, Invitations, Users, Workspaces};
-use domain::InvitationId;
 use domain::invitation::Invitation;
 use domain::refusal::{Failure, Refusal};
+use domain::{InvitationId, UserId};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
@@ -36,15 +36,16 @@ async fn attempt(
     action: &UserAction,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {
-    let user = super::wanted(store, call).await?;
     let forgotten = match once.before(store, call).await? {
         Before::New { forgotten } => forgotten,
         Before::Made(made) => {
             let id = InvitationId::parse(&made).ok_or(Refusal::NotFound("invitation"))?;
-            let invitation = store.invitation(call.workspace(), user.user_id, id).await?;
+            let user = call.request.path_id("user_id", "user", UserId::parse)?;
+            let invitation = store.invitation(call.workspace(), user, id).await?;
             return Ok(shown(&invitation.ok_or(Refusal::NotFound("invitation"))?, call));
         }
     };
+    let user = super::wanted(store, call).await?;
     let prepared = prepare(store, &Doer::of_call(call), &user, action, defaults).await?;
     let (Some(commit), Some(invitation)) = (prepared.commit, prepared.invitation) else {
         return Err(Failure::internal("inviting", "no invitation was made"));

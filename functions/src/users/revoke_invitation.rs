@@ -12,18 +12,19 @@ use crate::views;
 /// Answers with the invitation: from this answer on, its code registers nothing.
 ///
 /// # Errors
-/// `NotFound`; `InvitationOver` if it is used up, superseded or expired.
+/// `NotFound`; `VersionMismatch`; `InvitationOver` if it is used up, superseded or expired.
 pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failure> {
     let user = call.request.path_id("user_id", "user", UserId::parse)?;
     let id = call.request.path_id("invitation_id", "invitation", InvitationId::parse)?;
     attempts(store, || async {
         let found = store.invitation(call.workspace(), user, id).await?;
         let before = found.ok_or(Refusal::NotFound("invitation"))?;
+        call.request.check_version(before.version)?;
         let Some((after, event)) = revoke(&before, &call.act())? else {
-            return Ok(Reply::ok(&views::invitation(&before, call.now())));
+            return Ok(Reply::thing(&views::invitation(&before, call.now()), before.version));
         };
         store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
-        Ok(Reply::ok(&views::invitation(&after, call.now())))
+        Ok(Reply::thing(&views::invitation(&after, call.now()), before.version + 1))
     })
     .await
 }

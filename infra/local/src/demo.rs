@@ -41,6 +41,8 @@ const PHONES: [(&str, &str, &str); 8] = [
     ("third_party", "Desk client", "4.2"),
 ];
 
+const SERVICE_LEVELS: [&str; 3] = ["Basic", "Business", "Regulated"];
+
 /// A clock that can be set: the machine's, and so many milliseconds more or less.
 #[derive(Clone, Default)]
 pub struct DemoClock(Arc<AtomicI64>);
@@ -139,7 +141,30 @@ fn person(number: usize) -> Value {
         "email": address(number),
         "mobile": format!("+4915550{:06}", 100 + number),
         "number": format!("{}", 4000 + number),
+        "service_level": SERVICE_LEVELS[number % SERVICE_LEVELS.len()],
     })
+}
+
+/// What was done to a person, if anything.
+fn person_action(number: usize) -> Option<(&'static str, Value)> {
+    match number % 40 {
+        4 | 29 => Some(("suspend", json!({ "reason": "On leave" }))),
+        7 => Some(("lock-and-wipe", json!({ "reason": "Phone stolen" }))),
+        11 => Some(("reset-pin", json!({}))),
+        _ => None,
+    }
+}
+
+/// What a carrier has reported of a person, if anything.
+fn network(number: usize) -> Option<(&'static str, Value)> {
+    match number % 10 {
+        1 => Some(("verizon", json!({ "status": "opt_in_sent" }))),
+        2 => Some(("verizon", json!({ "status": "enabled", "mdn_provisioning": "enabled" }))),
+        3 => Some(("verizon", json!({ "status": "unable_to_provision", "reason": "message_block" }))),
+        4 | 5 => Some(("att", json!({ "status": "enabled" }))),
+        6 => Some(("att", json!({ "status": "not_communicating" }))),
+        _ => None,
+    }
 }
 
 /// A registered phone.
@@ -162,6 +187,7 @@ pub async fn make(stack: &Stack, key: &str, clock: &DemoClock, people: usize) ->
 
 async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -> Result<(), String> {
     clock.set_back(60 * 24);
+    expect(&admin.send(Method::PATCH, "/workspace", None, &json!({ "service_levels": SERVICE_LEVELS })).await)?;
     let users = all(0..people, async |number| {
         let created = admin.post("/users", &person(number)).await;
         text(&created, "user_id").map(|user_id| (number, user_id))
@@ -192,9 +218,9 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
 
     let seen = |phone: &&Registered| phone.phone.state() != State::NeverSeen;
     clock.set_back(57 * 24);
-    check_in(stack, registered.iter().filter(seen)).await?;
+    check_in(stack, registered.iter().filter(seen), 1).await?;
     clock.set_back(40 * 24);
-    check_in(stack, registered.iter().filter(|phone| phone.phone.state() == State::Silent)).await?;
+    check_in(stack, registered.iter().filter(|phone| phone.phone.state() == State::Silent), 2).await?;
 
     clock.set_back(9 * 24);
     let lost = registered.iter().filter(|phone| phone.phone.state() == State::Deleted);
@@ -209,13 +235,24 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
         expect(&admin.post(&format!("/devices/{}/block", phone.device_id), &reason).await)
     })
     .await?;
+    all(&users, async |(number, user_id)| {
+        if let Some((provider, report)) = network(*number) {
+            let path = format!("/users/{user_id}/networks/{provider}");
+            expect(&admin.send(Method::PUT, &path, None, &report).await)?;
+        }
+        match person_action(*number) {
+            Some((action, body)) => expect(&admin.post(&format!("/users/{user_id}/{action}"), &body).await),
+            None => Ok(()),
+        }
+    })
+    .await?;
     drain(stack).await?;
 
-    for hours in [30, 8, 1] {
+    for (sequence, hours) in [(3, 30), (4, 8), (5, 1)] {
         clock.set_back(hours);
         let in_use =
             |phone: &&Registered| phone.phone.state() == State::InUse && phone.phone.number() as i64 % 30 < hours;
-        check_in(stack, registered.iter().filter(in_use)).await?;
+        check_in(stack, registered.iter().filter(in_use), sequence).await?;
     }
     clock.set_back(0);
     drain(stack).await
@@ -231,10 +268,20 @@ async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Re
     Ok(Registered { phone, device_id, credential: text(&answer, "credential")? })
 }
 
-async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>) -> Result<(), String> {
+/// Phones check in, each with the report of usage that has this number.
+async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>, sequence: usize) -> Result<(), String> {
     all(phones, async |phone| {
         let device = Api::of(stack).with(&phone.credential);
-        expect(&device.post("/devices/me/check-in", &json!({ "app_version": "3.4.0" })).await)
+        let messages = phone.phone.number() * 7 % 50 + sequence;
+        let usage = json!({
+            "sequence": sequence,
+            "messages_sent": messages,
+            "messages_received": messages * 2,
+            "messages_archived": messages * 3,
+            "attachment_bytes": messages * 12_345,
+            "calls": messages / 5,
+        });
+        expect(&device.post("/devices/me/check-in", &json!({ "app_version": "3.4.0", "usage": usage })).await)
     })
     .await
     .map(|_| ())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use domain::EventId;
 use domain::change::{Change, Edited};
 use domain::event::Event;
@@ -32,6 +32,7 @@ enum Part {
     Put { item: Item, fresh: bool },
     Update { key: Item, update: Box<UpdateParts> },
     Delete { key: Item, version: Option<u64> },
+    Check { key: Item, version: u64 },
     PutSecret { item: Item },
     DeleteSecret { pk: String },
 }
@@ -42,6 +43,8 @@ struct UpdateParts {
     version: u64,
     /// Sets that grow, each with how many members it must have had fewer than.
     limits: Vec<(String, usize)>,
+    /// Attributes that must be as they were read, although no version tells of their changes.
+    same: Vec<(&'static str, AttributeValue)>,
 }
 
 impl Commit {
@@ -61,7 +64,12 @@ impl Commit {
         for (n, event) in change.events.iter().enumerate() {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
-        commit = commit.all(&change.workspace).all(&change.user).all(&change.devices).all(&change.claims);
+        // What is decided for a user's devices rests on the user, so the user's row is part of it
+        // even if it stays as it is.
+        if let Some(Edited { before: Some(before), after }) = &change.user {
+            commit = commit.touch(before, after);
+        }
+        commit = commit.all(&change.workspace).all(&change.devices).all(&change.claims);
         commit = commit.all(&change.commands).all(&change.invitation).all(&change.usage).all(&change.job);
         match &change.invitation {
             Some(invitation) => commit.forget_code(&invitation.after),
@@ -122,7 +130,7 @@ impl Commit {
                 }
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
-                let update = Box::new(UpdateParts { difference, version: before.version(), limits });
+                let update = Box::new(UpdateParts { difference, version: before.version(), limits, same: Vec::new() });
                 self.parts.push(Part::Update { key: before.key().attributes(), update });
                 self.edit_companions(&before.companions(), &after.companions());
             }
@@ -137,8 +145,12 @@ impl Commit {
         let parts = self.parts.len();
         self = self.edit(before, after);
         if self.parts.len() == parts {
-            let update =
-                UpdateParts { difference: Difference::default(), version: before.version(), limits: Vec::new() };
+            let update = UpdateParts {
+                difference: Difference::default(),
+                version: before.version(),
+                limits: Vec::new(),
+                same: Vec::new(),
+            };
             self.parts.push(Part::Update { key: before.key().attributes(), update: Box::new(update) });
         }
         self
@@ -158,6 +170,34 @@ impl Commit {
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(Part::Delete { key: row.key().attributes(), version: Some(row.version()) });
         self.edit_companions(&row.companions(), &BTreeSet::new());
+        self
+    }
+
+    /// Nothing of this is done if a row, that it does not change, is no longer as it was read.
+    #[must_use]
+    pub fn guarded_by<R: Row>(mut self, row: &R) -> Self {
+        self.parts.push(Part::Check { key: row.key().attributes(), version: row.version() });
+        self
+    }
+
+    /// Nothing of this is done if an attribute of a row that it changes is no longer as it was
+    /// read: for one that is written without a new version.
+    #[must_use]
+    pub fn while_same<R: Row>(mut self, row: &R, attribute: &'static str) -> Self {
+        let key = row.key().attributes();
+        match to_item(row) {
+            Err(fault) => self.fault = self.fault.take().or(Some(fault)),
+            Ok(mut item) => {
+                let value = item.remove(attribute);
+                for part in &mut self.parts {
+                    if let (Part::Update { key: changed, update }, Some(value)) = (part, &value)
+                        && *changed == key
+                    {
+                        update.same.push((attribute, value.clone()));
+                    }
+                }
+            }
+        }
         self
     }
 
@@ -247,6 +287,15 @@ impl Part {
                 }
                 item.delete(delete.build().map_err(broken)?).build()
             }
+            Part::Check { key, version } => {
+                let check = ConditionCheck::builder()
+                    .table_name(&names.main)
+                    .set_key(Some(key))
+                    .condition_expression("#version = :version")
+                    .expression_attribute_names("#version", "version")
+                    .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
+                item.condition_check(check.build().map_err(broken)?).build()
+            }
             Part::PutSecret { item: row } => {
                 let put = Put::builder().table_name(&names.secrets).set_item(Some(row));
                 item.put(put.build().map_err(broken)?).build()
@@ -269,6 +318,11 @@ impl UpdateParts {
             .expression_attribute_values(":version", AttributeValue::N(self.version.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((self.version + 1).to_string()));
         let mut condition = "#version = :version".to_owned();
+        for (at, (name, value)) in self.same.into_iter().enumerate() {
+            condition.push_str(&format!(" AND #e{at} = :e{at}"));
+            update = update.expression_attribute_names(format!("#e{at}"), name);
+            update = update.expression_attribute_values(format!(":e{at}"), value);
+        }
         let Difference { set, remove, add, delete } = self.difference;
         for (at, (name, value)) in set.into_iter().enumerate() {
             clauses.set.push(format!("#s{at} = :s{at}"));

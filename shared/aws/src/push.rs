@@ -179,7 +179,10 @@ where
         | "InvalidParameterValue"
         | "PlatformApplicationDisabled"
         | "PlatformApplicationDisabledException"
-        | "ParameterValueInvalid" => PushError::Refused(code.to_owned()),
+        | "ParameterValueInvalid"
+        // The role covers the endpoints of the platform applications that the deployment knows.
+        | "AuthorizationError"
+        | "AuthorizationErrorException" => PushError::Refused(code.to_owned()),
         _ => PushError::Unavailable(Box::new(error)),
     }
 }

@@ -127,6 +127,13 @@ impl Caller {
         Ok(Self { workspace_id: key.workspace_id, actor: Actor::Key(key.key_id), permissions: key.permissions })
     }
 
+    /// What a key still may, whoever holds it: work that was begun under it goes on only so long.
+    #[must_use]
+    pub fn still_may(key: &Key, now: Time) -> Permissions {
+        let over = key.revoked.is_some() || key.expires_at.is_some_and(|expires_at| expires_at <= now);
+        if over { Permissions::new() } else { key.permissions.clone() }
+    }
+
     /// The caller that a verified token's person stands for: the member of the workspace that was
     /// asked for, or of the only one that they belong to.
     ///

@@ -220,8 +220,9 @@ fn count(after: &mut Device, report: &Report, found: &Found, change: &mut Change
         change.usage.push(Edited { before: before.clone(), after: counted });
     }
     let mut event = act.event(EventType::UserUsageReported).about_device(after.device_id, user);
+    // What was added: what it was before stands in no row of its own.
     for (kind, number) in &usage.counts {
-        event.change(kind.as_str(), 0, *number);
+        event.change(kind.as_str(), serde_json::Value::Null, *number);
     }
     change.events.push(event);
     after.usage_sequence = Some(usage.sequence);

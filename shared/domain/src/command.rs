@@ -243,8 +243,8 @@ pub struct Command {
     pub detail: Option<String>,
     /// What became of it, step by step.
     pub history: Vec<Happened>,
-    /// Once removed: what is kept of the credential that it was meant for, so that the phone can
-    /// still say that it was wiped.
+    /// Once over: what is kept of the credential that it was meant for, so that the phone can still
+    /// say that it was wiped, and say it again, after it was enrolled anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_hash: Option<Hash>,
     /// Goes up by one with each change.
@@ -342,7 +342,7 @@ pub enum Ordered {
     /// This command, which is pending, stands for it.
     Pending(CommandId),
     /// It is in the device's queue as a new command, the last of these.
-    Queued(Commanded),
+    Queued(Box<Commanded>),
 }
 
 /// Gives an order to a device. Asking again is answered by the command that is pending.
@@ -365,7 +365,7 @@ pub fn order(phone: &Phone, order: &Order, command_id: CommandId, act: &Act) -> 
     let outlived = phone.open.iter().filter(|open| open.kind == order.kind);
     let mut commanded = apply_to_all(device, outlived, Stimulus::TimeIsUp, act);
     commanded.queue(order, command_id, act);
-    Ok(Ordered::Queued(commanded))
+    Ok(Ordered::Queued(Box::new(commanded)))
 }
 
 impl Commanded {
@@ -446,7 +446,8 @@ pub fn apply(
     if detail.is_some() {
         after.detail.clone_from(&detail);
     }
-    after.credential_hash = (state == CommandState::Removed).then(|| device.credential_hash.clone());
+    let kept = || command.credential_hash.clone().unwrap_or_else(|| device.credential_hash.clone());
+    after.credential_hash = (!state.is_open()).then(kept);
     after.remember(Happened { state, at: act.at, by: act.actor, late });
     let mut changed = device.clone();
     changed.note(&after);
@@ -456,6 +457,8 @@ pub fn apply(
         && command.epoch == device.epoch
     {
         changed.erased.get_or_insert(Erased { at: act.at, command_id: command.command_id });
+        // A registration repeated from before it would answer with a credential that is worth nothing.
+        changed.enrolment = None;
     }
     let mut event = command.event(event_type(state), act);
     event.change("state", command.state.as_str(), state.as_str());

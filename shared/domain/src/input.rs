@@ -1,5 +1,7 @@
 //! Reading what a caller sends: every fault is found in one go, not only the first.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -39,10 +41,12 @@ pub trait Word: Sized {
 
 /// The fields of an input: a JSON object, or the parameters of a query. Each read answers with a
 /// usable value, or notes a fault and answers with `None`; [`Fields::finish`] gives the faults.
-/// Fields that nobody reads are ignored, so that newer apps can talk to an older back end.
+/// Fields that nobody reads are ignored, so that newer apps can talk to an older back end; where
+/// that would be dangerous, [`Fields::refuse_others`] makes them faults.
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
+    asked: BTreeSet<String>,
     faults: Vec<Fault>,
     textual: bool,
 }
@@ -51,14 +55,14 @@ impl Fields {
     /// The fields of a JSON object.
     #[must_use]
     pub fn of_json(values: Map<String, Value>) -> Self {
-        Self { values, faults: Vec::new(), textual: false }
+        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false }
     }
 
     /// The parameters of a query, decoded, in their order. A repeated one is a fault; one with an
     /// empty value counts as absent.
     #[must_use]
     pub fn of_query(parameters: Vec<(String, String)>) -> Self {
-        let mut fields = Self { values: Map::new(), faults: Vec::new(), textual: true };
+        let mut fields = Self { values: Map::new(), asked: BTreeSet::new(), faults: Vec::new(), textual: true };
         for (name, value) in parameters {
             if fields.values.contains_key(&name) {
                 fields.fault(&name, "repeated", "must be given once only");
@@ -85,8 +89,17 @@ impl Fields {
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
+    /// Notes a fault of each field that was sent and that nobody has read.
+    pub fn refuse_others(&mut self) {
+        let others: Vec<String> = self.values.keys().filter(|name| !self.asked.contains(*name)).cloned().collect();
+        for name in others {
+            self.fault(&name, "unknown_field", "is not known here");
+        }
+    }
+
     /// A value as it came; `null` counts as absent.
     pub fn value(&mut self, name: &str) -> Option<Value> {
+        self.asked.insert(name.to_owned());
         self.values.get(name).filter(|value| !value.is_null()).cloned()
     }
 
@@ -307,6 +320,16 @@ mod tests {
         assert_eq!(fields.text("n", NAME), None);
         let expected = [("a", "wrong_type"), ("b", "too_long"), ("c", "missing"), ("d", "wrong_type")];
         assert_eq!(faults(fields), expected.map(|(field, code)| (field.to_owned(), code)));
+    }
+
+    #[test]
+    fn fields_that_nobody_has_read_are_faults_only_where_that_is_wanted() {
+        let Value::Object(body) = serde_json::json!({"a": "x", "typo": "x"}) else { unreachable!() };
+        let mut fields = Fields::of_json(body);
+        let _read = (fields.text("a", NAME), fields.text("b", NAME));
+        assert!(fields.faults.is_empty());
+        fields.refuse_others();
+        assert_eq!(faults(fields), [("typo".to_owned(), "unknown_field")]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::change::{Change, Edited};
 use crate::clock::Time;
 use crate::event::{Act, Actor, EventType};
-use crate::ids::{JobId, WorkspaceId};
+use crate::ids::{DeviceId, JobId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::words::words;
 
@@ -201,9 +201,7 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
     }
     let mut change = Change::default();
     if next.is_none() {
-        after.state = JobState::Finished;
-        after.due_at = None;
-        after.ended_at = Some(act.at);
+        after.end(JobState::Finished, act.at);
         let mut event = act.event(EventType::JobFinished);
         event.job_id = Some(job.job_id);
         event.change("state", job.state.as_str(), after.state.as_str());
@@ -215,21 +213,43 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
     change
 }
 
-/// The job stopped; `None` if it was stopped before.
+/// The job stopped, after these of its page came out so; `None` if it was stopped before.
 ///
 /// # Errors
 /// `JobOver` if it is finished.
-pub fn cancel(job: &Job, act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn cancel(job: &Job, outcomes: &[ItemOutcome], reason: Option<&str>, act: &Act) -> Result<Option<Change>, Refusal> {
     match job.state {
         JobState::Canceled => return Ok(None),
         JobState::Finished => return Err(Refusal::JobOver(job.state)),
         JobState::Running => {}
     }
-    let after = Job { state: JobState::Canceled, due_at: None, ended_at: Some(act.at), ..job.clone() };
+    let mut after = job.clone();
+    for outcome in outcomes {
+        after.tally.count(*outcome);
+    }
+    after.end(JobState::Canceled, act.at);
     let mut event = act.event(EventType::JobCanceled);
     event.job_id = Some(job.job_id);
     event.change("state", job.state.as_str(), after.state.as_str());
+    event.private.reason = reason.map(str::to_owned);
     Ok(Some(Change { job: Some(Edited::from(job.clone(), after)), ..Change::recorded(event) }))
+}
+
+impl Job {
+    /// Ends it. What people have written, of whom to look for and why, goes with its work.
+    fn end(&mut self, state: JobState, at: Time) {
+        self.state = state;
+        self.due_at = None;
+        self.ended_at = Some(at);
+        self.page.clear();
+        self.cursor = None;
+        if let Selection::Filter(filter) = &mut self.selection {
+            filter.remove("search");
+        }
+        if let Value::Object(action) = &mut self.action {
+            action.remove("reason");
+        }
+    }
 }
 
 /// What became of one thing of a job.
@@ -249,6 +269,30 @@ pub struct JobItem {
     /// The refusal, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The devices that the refusal names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceId>,
     /// When.
     pub at: Time,
+}
+
+impl JobItem {
+    /// What became of a thing of a job; with the refusal, if it was refused.
+    #[must_use]
+    pub fn of(job: &Job, id: &str, outcome: ItemOutcome, refusal: Option<&Refusal>, at: Time) -> Self {
+        let devices = match refusal {
+            Some(Refusal::WipeFirst(devices) | Refusal::DeviceLimitReached(devices)) => devices.as_slice(),
+            _ => &[],
+        };
+        Self {
+            workspace_id: job.workspace_id,
+            job_id: job.job_id,
+            id: id.to_owned(),
+            outcome,
+            code: refusal.map(Refusal::code),
+            detail: refusal.map(Refusal::to_string),
+            devices: devices.iter().map(|device| device.device_id).collect(),
+            at,
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::hold::Hold;
 use crate::ids::CommandId;
 use crate::invitation::{Invitation, revoke};
 use crate::refusal::Refusal;
-use crate::user::{User, UserEdit, UserStatus};
+use crate::user::{User, UserEdit, UserStatus, unique_username};
 
 /// Draws the identifier of a command.
 pub type Draw<'a> = &'a (dyn Fn() -> CommandId + Sync);
@@ -37,8 +37,9 @@ pub fn suspend(user: &User, devices: &[Device], reason: Option<String>, act: &Ac
     Ok(Some(change))
 }
 
-/// Lifts a user's suspension and lock; a user whom nothing keeps out and who has never been active
-/// becomes active. `None` if there is nothing to do.
+/// Lifts a user's suspension and lock, which leaves them as they were before: inactive, if they have
+/// never been active. A user whom nothing keeps out and who has never been active becomes active.
+/// `None` if there is nothing to do.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -87,11 +88,7 @@ pub fn lock_and_wipe(
     user.require_there()?;
     let mut after = user.clone();
     after.locked.get_or_insert_with(|| Hold::by(act, wanted.reason.clone()));
-    let change = ordered(user, after, phones, wanted, EventType::UserLockedAndWiped, draw, act);
-    Ok(change.map(|mut change| {
-        change.events[0].change("locked", user.locked.is_some(), true);
-        change
-    }))
+    Ok(ordered(user, after, phones, wanted, EventType::UserLockedAndWiped, draw, act))
 }
 
 /// Has all of a user's devices ask for a new PIN, and lifts a lock. `None` if that is so already.
@@ -107,16 +104,12 @@ pub fn reset_pin(
 ) -> Result<Option<Change>, Refusal> {
     user.require_there()?;
     let after = User { locked: None, ..user.clone() };
-    let change = ordered(user, after, phones, wanted, EventType::UserPinReset, draw, act);
-    Ok(change.map(|mut change| {
-        change.events[0].change("locked", user.locked.is_some(), false);
-        change
-    }))
+    Ok(ordered(user, after, phones, wanted, EventType::UserPinReset, draw, act))
 }
 
-/// A user after an edit; `None` if nothing changes. Another username is another identity to the
-/// systems around: each of the user's devices is ordered to go back to the state before its first
-/// enrolment.
+/// A user after an edit; `None` if nothing changes. Another username, not only the same in other
+/// capitals, is another identity to the systems around: each of the user's devices is ordered to go
+/// back to the state before its first enrolment.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -130,8 +123,7 @@ pub fn update(
     user.require_there()?;
     let mut after = user.clone();
     let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
-    let renamed = edit.username.as_ref().is_some_and(|username| *username != user.username);
-    if let Some(username) = edit.username.as_ref().filter(|_| renamed) {
+    if let Some(username) = edit.username.as_ref().filter(|username| **username != user.username) {
         after.username.clone_from(username);
         event.change_of("username");
     }
@@ -155,12 +147,19 @@ pub fn update(
         return Ok(None);
     }
     let mut change = Change::recorded(event);
-    if renamed {
+    if is_renamed(user, edit) {
         let reset = Order { kind: CommandKind::FactoryReset, reason: None, expires_in_days: None };
         give(&mut change, &after, phones, &reset, draw, act);
     }
     change.user = Some(Edited::from(user.clone(), after));
     Ok(Some(change))
+}
+
+/// True if an edit makes a user somebody else to the systems around.
+#[must_use]
+pub fn is_renamed(user: &User, edit: &UserEdit) -> bool {
+    let other = |username: &String| unique_username(username) != unique_username(&user.username);
+    edit.username.as_ref().is_some_and(other)
 }
 
 /// How a user is to be deleted.
@@ -265,6 +264,7 @@ fn ordered(
 ) -> Option<Change> {
     let mut event = act.event(event_type).about_user(user.user_id);
     event.change("status", user.status().as_str(), after.status().as_str());
+    event.change("locked", user.locked.is_some(), after.locked.is_some());
     event.private.reason.clone_from(&wanted.reason);
     let mut change = Change::recorded(event);
     give(&mut change, &after, phones, wanted, draw, act);
@@ -281,7 +281,7 @@ fn give(change: &mut Change, user: &User, phones: &[Phone], wanted: &Order, draw
         let device = with_state_of(&phone.device, user);
         let following = Phone { device: device.clone(), open: phone.open.clone() };
         let commanded = match order(&following, wanted, draw(), act) {
-            Ok(Ordered::Queued(commanded)) => commanded,
+            Ok(Ordered::Queued(commanded)) => *commanded,
             // What is wiped, or about to be, needs no further order.
             Ok(Ordered::Pending(_)) | Err(_) => Commanded { device, commands: Vec::new(), events: Vec::new() },
         };

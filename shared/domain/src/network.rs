@@ -129,7 +129,11 @@ fn is_provider(name: &str) -> bool {
 pub fn reported(user: &User, provider: &str, report: &Network, act: &Act) -> Result<Option<(User, Event)>, Refusal> {
     user.require_there()?;
     let before = user.networks.get(provider);
-    if before.is_some_and(|before| before == report || before.status_at > report.status_at) {
+    // A report that does not say since when is as of now: one that else says what is known is no news.
+    let repeated = |before: &Network| {
+        *report == Network { status_at: report.status_at, ..before.clone() } && report.status_at == act.at
+    };
+    if before.is_some_and(|before| before == report || before.status_at > report.status_at || repeated(before)) {
         return Ok(None);
     }
     if before.is_none() && user.networks.len() >= NETWORK_LIMIT {
@@ -192,13 +196,14 @@ pub fn indicator(user: &User, provider: &str, network: &Network, now: Time) -> I
 /// last status.
 #[must_use]
 pub fn tooltip(user: &User, provider: &str, network: &Network, now: Time) -> String {
-    let status = match indicator(user, provider, network, now) {
-        Indicator::Red => red_reason(network),
-        Indicator::Orange => "Not seen and nothing archived for over 30 days",
-        Indicator::Green => "Enabled",
-        Indicator::None => name(network.status),
+    let status = name(network.status);
+    let said = match indicator(user, provider, network, now) {
+        Indicator::Red => red_reason(network).to_owned(),
+        Indicator::Orange => format!("{status}, not seen for over {QUIET_AFTER_DAYS} days"),
+        Indicator::Green if network.status != NetworkStatus::Enabled => format!("{status}, provisioning enabled"),
+        Indicator::Green | Indicator::None => status.to_owned(),
     };
-    format!("{status} \u{2013} {}", network.status_at.day())
+    format!("{said} \u{2013} {}", network.status_at.day())
 }
 
 /// Why a Verizon network is red. A number that is none comes first: nothing else helps.

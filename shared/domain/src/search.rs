@@ -21,11 +21,12 @@ pub fn fold(text: &str) -> String {
     text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
 }
 
-/// The words of some texts, folded, without repetition, at most [`WORD_LIMIT`].
+/// The words of some texts, folded, without repetition, at most [`WORD_LIMIT`]. A text that reads
+/// as a telephone number is one more word by its digits, since that is how it is read when typed.
 #[must_use]
 pub fn words<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
-    for word in texts.into_iter().flat_map(split) {
+    for word in texts.into_iter().flat_map(|text| number(text).into_iter().chain(split(text))) {
         if words.len() == WORD_LIMIT {
             break;
         }
@@ -53,6 +54,10 @@ fn is_number(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c))
 }
 
+fn number(text: &str) -> Option<String> {
+    is_number(text).then(|| digits(text))
+}
+
 /// What was typed: every word of it must begin one of a thing's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -73,7 +78,7 @@ impl Query {
     /// Reads what was typed; `None` if it holds no letter or digit.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut prefixes = if is_number(text) { vec![digits(text)] } else { split(text) };
+        let mut prefixes = number(text).map_or_else(|| split(text), |digits| vec![digits]);
         // The longest is looked up in the index, since it finds the fewest.
         prefixes.sort_by_key(|prefix| (usize::MAX - prefix.len(), prefix.clone()));
         prefixes.dedup();

@@ -29,8 +29,9 @@ words! {
 const MOST: i64 = 1_000_000_000_000;
 /// The most bytes of the month's name: `2026-11`.
 const MONTH_LENGTH: usize = 7;
-/// How many shards a workspace's totals are spread over, so that many phones can report at once.
-pub const TOTAL_SHARDS: u8 = 16;
+/// How many shards a workspace's totals are spread over, so that many phones can report at once:
+/// each report changes one of them, in its own commit.
+pub const TOTAL_SHARDS: u8 = 64;
 
 /// Counts by what is counted.
 pub type Counts = BTreeMap<UsageKind, u64>;

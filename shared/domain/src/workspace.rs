@@ -86,6 +86,9 @@ pub struct Workspace {
     /// When the rule for silent devices is to be applied next; while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_at: Option<Time>,
+    /// How far the rule has got, if its time was over before it was applied to all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_cursor: Option<String>,
     /// Goes up by one with each change.
     pub version: u64,
 }
@@ -292,6 +295,7 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
     if after.settings.silent_devices != workspace.settings.silent_devices {
         // A rule is applied with the next run of what is due.
         after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| act.at);
+        after.silent_rule_cursor = None;
     }
     if after == *workspace {
         return None;
@@ -316,9 +320,14 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
     Some((after, event))
 }
 
-/// The workspace once its rule for silent devices was applied to all of them.
+/// The workspace once its rule for silent devices has got so far; `None` for to the end, after which
+/// it rests.
 #[must_use]
-pub fn silent_rule_applied(workspace: &Workspace, now: Time) -> Workspace {
-    let next = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));
-    Workspace { silent_rule_at: next, ..workspace.clone() }
+pub fn silent_rule_applied(workspace: &Workspace, cursor: Option<String>, now: Time) -> Workspace {
+    let mut after = workspace.clone();
+    if cursor.is_none() {
+        after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));
+    }
+    after.silent_rule_cursor = cursor;
+    after
 }

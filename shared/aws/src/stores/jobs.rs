@@ -25,13 +25,13 @@ pub trait Jobs: Commits {
         start: Option<Position>,
     ) -> impl Future<Output = Result<Page<Job>, Failure>> + Send;
 
-    /// What became of one thing.
-    fn job_item(
+    /// A job as it is now, and what became of one thing.
+    fn job_and_item(
         &self,
         workspace: WorkspaceId,
         job: JobId,
         id: &str,
-    ) -> impl Future<Output = Result<Option<JobItem>, Failure>> + Send;
+    ) -> impl Future<Output = Result<(Option<Job>, Option<JobItem>), Failure>> + Send;
 
     /// What became of some things, in their order; those that are not done are left out.
     fn job_items(
@@ -66,8 +66,15 @@ impl Jobs for Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn job_item(&self, workspace: WorkspaceId, job: JobId, id: &str) -> Result<Option<JobItem>, Failure> {
-        self.get(&rows::job_item(workspace, job, id)).await
+    async fn job_and_item(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        id: &str,
+    ) -> Result<(Option<Job>, Option<JobItem>), Failure> {
+        let (job, item) = (rows::job(workspace, job), rows::job_item(workspace, job, id));
+        let found = self.get_many([job.clone(), item.clone()]).await?;
+        Ok((found.row(&job)?, found.row(&item)?))
     }
 
     async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Failure> {

@@ -1,16 +1,15 @@
 //! Things to decide about.
 
-use std::collections::BTreeMap;
-
 use chrono::Duration;
-use domain::device::Device;
-use domain::event::{Act, Actor};
+use domain::event::{Act, Actor, Event};
 use domain::ids::timed_uuid;
+use domain::input::{Fault, Fields};
 use domain::invitation::{Channel, Invitation, NewInvitation, invite};
-use domain::registration::{Application, Drawn, Found, Registration, register};
+use domain::registration::{Application, Found};
 use domain::secret::Hash;
 use domain::user::{NewUser, User};
-use domain::{DeviceId, EventId, InvitationId, KeyId, Time, UserId, WorkspaceId};
+use domain::{EventId, InvitationId, KeyId, Refusal, Time, UserId, WorkspaceId};
+use serde_json::Value;
 use uuid::Uuid;
 
 pub fn at(minutes: i64) -> Time {
@@ -26,6 +25,7 @@ pub fn act(minutes: i64) -> Act {
         operation: "test",
         request_id: "request".to_owned(),
         address: Some("203.0.113.7".to_owned()),
+        job_id: None,
     }
 }
 
@@ -37,6 +37,7 @@ pub fn user() -> User {
         email: Some("ada@example.com".to_owned()),
         mobile: Some("+491701234567".to_owned()),
         number: None,
+        service_level: None,
     };
     User::create(new, UserId(Uuid::from_u128(2)), &act(0)).0
 }
@@ -68,72 +69,38 @@ pub fn application(identifier: &str) -> Application {
 /// A user with an invitation and nothing else, and what a registration would find.
 pub fn found(devices: u32) -> Found {
     let user = user();
-    Found { invitation: invitation(&user, devices), user, claim: None, claimed: None, held: Vec::new() }
+    Found {
+        invitation: invitation(&user, devices),
+        user,
+        claim: None,
+        claimed: None,
+        commands: Vec::new(),
+        held: Vec::new(),
+    }
 }
 
-/// A workspace of one user, in memory: registrations are carried out as a store would.
-pub struct World {
-    pub user: User,
-    pub invitation: Invitation,
-    pub claims: BTreeMap<String, domain::device::IdentifierClaim>,
-    pub devices: BTreeMap<DeviceId, Device>,
-    next: u128,
+/// The fields of a body.
+pub fn fields(body: Value) -> Fields {
+    match body {
+        Value::Object(fields) => Fields::of_json(fields),
+        other => panic!("a body is an object, not {other}"),
+    }
 }
 
-impl World {
-    pub fn new(devices: u32) -> Self {
-        let Found { invitation, user, .. } = found(devices);
-        Self { user, invitation, claims: BTreeMap::new(), devices: BTreeMap::new(), next: 100 }
-    }
+/// The faults, as the caller is told of them: fields and codes.
+pub fn named(faults: &[Fault]) -> Vec<(String, &'static str)> {
+    faults.iter().map(|fault| (fault.field.clone(), fault.code)).collect()
+}
 
-    pub fn invite(&mut self, devices: u32) {
-        self.next += 1;
-        let id = InvitationId(Uuid::from_u128(self.next));
-        self.invitation = Invitation { invitation_id: id, ..invitation(&self.user, devices) };
+/// The faults of a body that was refused.
+pub fn faults<T: std::fmt::Debug>(read: Result<T, Refusal>) -> Vec<(String, &'static str)> {
+    match read {
+        Err(Refusal::Invalid(faults)) => named(&faults),
+        other => panic!("the body has faults: {other:?}"),
     }
+}
 
-    pub fn found(&self, identifier: &str) -> Found {
-        let claim = self.claims.get(identifier).cloned();
-        Found {
-            invitation: self.invitation.clone(),
-            user: self.user.clone(),
-            claimed: claim.as_ref().and_then(|claim| self.devices.get(&claim.device_id).cloned()),
-            claim,
-            held: self.user.device_ids.iter().map(|id| self.devices[id].clone()).collect(),
-        }
-    }
-
-    pub fn register(&mut self, identifier: &str, minutes: i64) -> Result<Registration, domain::registration::Refused> {
-        self.next += 1;
-        let drawn = Drawn { device_id: DeviceId(Uuid::from_u128(self.next)) };
-        let registration = register(&self.found(identifier), &application(identifier), &drawn, &act(minutes))?;
-        self.user = registration.user.after.clone();
-        self.invitation = registration.invitation.after.clone();
-        self.claims.insert(identifier.to_owned(), registration.claim.after.clone());
-        self.devices.insert(registration.device.after.device_id, registration.device.after.clone());
-        if let Some(replaced) = &registration.replaced {
-            self.devices.insert(replaced.after.device_id, replaced.after.clone());
-        }
-        Ok(registration)
-    }
-
-    pub fn delete(&mut self, id: DeviceId, minutes: i64) {
-        let device = &self.devices[&id];
-        let claim = &self.claims[&device.device_identifier];
-        let deletion = domain::device::delete(device, &self.user, claim, Duration::days(30), &act(minutes));
-        if let Some(deletion) = deletion {
-            self.user = deletion.user;
-            self.claims.insert(deletion.claim.device_identifier.clone(), deletion.claim);
-            self.devices.insert(id, deletion.device);
-        }
-    }
-
-    pub fn confirm(&mut self, id: DeviceId, minutes: i64) {
-        let report = domain::check_in::Report::default();
-        if let domain::check_in::CheckIn::Changed { device, .. } =
-            domain::check_in::check_in(&self.devices[&id], &report, &act(minutes))
-        {
-            self.devices.insert(id, *device);
-        }
-    }
+/// What the world outside sees of an event, without what only the audit shows.
+pub fn published(event: &Event) -> String {
+    event.public().to_string()
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{World, act, at};
+use crate::common::{act, at};
+use crate::world::{World, wanted};
 use chrono::Duration;
-use domain::check_in::{CheckIn, Report, authenticate, check_in};
+use domain::CommandId;
+use domain::check_in::{CheckIn, Found, Report, authenticate, check_in};
+use domain::command::CommandKind;
 use domain::device::{
-    CommandKind, Device, DeviceAccess, DeviceStatus, Edit, METADATA_KEYS, Metadata, PendingCommand, Platform, block,
-    delete, edit, purge, read_metadata, unblock,
+    Device, DeviceAccess, DeviceStatus, Edit, Erased, METADATA_KEYS, Metadata, Platform, block, delete, edit, purge,
+    read_metadata, unblock,
 };
 use domain::event::EventType;
 use domain::invitation::{Delivery, DeliveryState, delivered, expire};
@@ -16,6 +19,7 @@ use domain::refusal::Refusal;
 use domain::secret::DeviceCredential;
 use domain::user::UserStatus;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 fn device() -> Device {
     World::new(1).register("phone", 0).unwrap().device.after
@@ -48,31 +52,26 @@ fn nothing_undoes_a_delete() {
     assert_eq!(edit(deleted, &empty(deleted), &Edit::default(), &act(2)), Err(Refusal::DeviceDeleted));
     let claim = &world.claims["phone"];
     assert_eq!(delete(deleted, &world.user, claim, Duration::days(1), &act(2)), None);
-    assert_eq!(check_in(deleted, &Report::default(), &act(2)), CheckIn::Shut);
+    assert_eq!(check_in(deleted, &Report::default(), &Found::default(), &act(2)), CheckIn::Nothing);
 }
 
 #[test]
 fn a_device_is_purged_after_the_later_of_its_retention_and_its_last_command() {
-    let mut world = World::new(1);
-    let mut device = world.register("phone", 0).unwrap().device.after;
-    let purge_after = |device: &Device, world: &World| {
-        let claim = &world.claims["phone"];
-        delete(device, &world.user, claim, Duration::days(1), &act(0)).unwrap().device.deleted.unwrap().purge_after
-    };
     let day = 24 * 60;
-    assert_eq!(purge_after(&device, &world), at(day));
-    device.commands = vec![PendingCommand {
-        command_id: "wipe".to_owned(),
-        kind: CommandKind::Wipe,
-        queued_at: at(0),
-        expires_at: at(40 * day),
-    }];
-    assert_eq!(purge_after(&device, &world), at(40 * day));
+    let mut world = World::with_phones(2);
+    let [plain, wiped] = [0, 1].map(|n| world.held()[n].device_id);
+    let wipe = world.order(wiped, &wanted(CommandKind::Wipe), 0).unwrap();
+    world.delete(plain, 0);
+    world.delete(wiped, 0);
+    let purge_after = |world: &World, id| world.devices[&id].deleted.clone().unwrap().purge_after;
+    assert_eq!((purge_after(&world, plain), purge_after(&world, wiped)), (at(30 * day), at(90 * day)));
+    assert!(purge(&world.devices[&plain], &act(30 * day - 1)).is_none());
+    assert_eq!(purge(&world.devices[&plain], &act(30 * day)).unwrap().event_type, EventType::DevicePurged);
 
-    world.delete(device.device_id, 0);
-    let deleted = &world.devices[&device.device_id];
-    assert!(purge(deleted, &act(30 * day - 1)).is_none());
-    assert_eq!(purge(deleted, &act(30 * day)).unwrap().event_type, EventType::DevicePurged);
+    assert!(purge(&world.devices[&wiped], &act(90 * day)).is_none(), "its command is still to be ended");
+    assert_eq!(world.check_in(wiped, &Report::default(), 31 * day), Ok(vec![wipe]), "a deleted phone is still wiped");
+    world.run_due(90 * day);
+    assert!(purge(&world.devices[&wiped], &act(90 * day)).is_some());
 }
 
 #[test]
@@ -95,6 +94,22 @@ fn how_a_device_is_doing() {
     assert_eq!(device().device_status(now), DeviceStatus::NeverSeen);
     assert_eq!(seen(30).device_status(now), DeviceStatus::InUse);
     assert_eq!(seen(31).device_status(now), DeviceStatus::Silent);
+
+    let mut world = World::with_phones(1);
+    let id = world.held()[0].device_id;
+    let day = 24 * 60;
+    let status = |world: &World, minutes| world.devices[&id].device_status(at(minutes));
+    let (blocked, _) = block(&world.devices[&id], None, &act(2)).unwrap().unwrap();
+    assert_eq!(blocked.device_status(at(2)), DeviceStatus::Blocked);
+    world.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
+    assert_eq!(status(&world, 2), DeviceStatus::Wiping);
+    assert_eq!(status(&world, 91 * day), DeviceStatus::Silent, "a reset that nobody came for is no wiping");
+    world.erase(id, 3).unwrap();
+    assert_eq!(status(&world, 3), DeviceStatus::NeedsEnrolment);
+    world.store(&world.suspend(4).unwrap().unwrap());
+    assert_eq!(status(&world, 4), DeviceStatus::Wiped, "its user is kept out");
+    world.delete(id, 5);
+    assert_eq!(status(&world, 5), DeviceStatus::Deleted);
 }
 
 #[test]
@@ -114,8 +129,10 @@ fn only_the_newest_credential_of_a_device_opens_it() {
     assert_eq!(authenticate(None, &credential), Err(Refusal::CredentialInvalid));
     let anew = Device { epoch: 2, ..device.clone() };
     assert_eq!(authenticate(Some(anew), &credential), Err(Refusal::ReEnrol));
-    let replaced = Device { replaced: true, ..device };
+    let replaced = Device { replaced: true, ..device.clone() };
     assert_eq!(authenticate(Some(replaced), &credential), Err(Refusal::ReEnrol));
+    let erased = Device { erased: Some(Erased { at: at(1), command_id: CommandId(Uuid::from_u128(5)) }), ..device };
+    assert_eq!(authenticate(Some(erased), &credential), Err(Refusal::ReEnrol));
 }
 
 #[test]
@@ -124,22 +141,24 @@ fn a_check_in_tells_what_is_new_and_names_a_token_without_showing_it() {
         os_version: Some("27.0".to_owned()),
         app_version: Some("4.2.0".to_owned()),
         push_token: Some("secret-token".to_owned()),
+        ..Report::default()
     };
-    let CheckIn::Changed { device, token, event } = check_in(&device(), &report, &act(1)) else {
+    let CheckIn::Changed { change, token } = check_in(&device(), &report, &Found::default(), &act(1)) else {
         panic!("something changed");
     };
+    let (device, event) = (&change.devices[0].after, &change.events[0]);
     assert_eq!((device.os_version.as_str(), token.as_deref()), ("27.0", Some("secret-token")));
-    assert_eq!(device.push.reason, PushReason::EndpointPending);
+    assert_eq!((device.push.reason, change.events.len()), (PushReason::EndpointPending, 1));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["os_version"]);
     assert_eq!(event.changed_fields, ["push_token"]);
-    assert!(!serde_json::to_string(&event).unwrap().contains("secret-token"));
+    assert!(!serde_json::to_string(event).unwrap().contains("secret-token"));
 }
 
 #[test]
 fn a_third_party_app_has_no_push_token_and_says_nothing_new_by_sending_one() {
     let device = Device { platform: Platform::ThirdParty, enrolment: None, push_token_hash: None, ..device() };
     let report = Report { push_token: Some("token".to_owned()), ..Report::default() };
-    assert_eq!(check_in(&device, &report, &act(1)), CheckIn::OnlyTime);
+    assert_eq!(check_in(&device, &report, &Found::default(), &act(1)), CheckIn::OnlyTime);
 }
 
 #[test]

@@ -2,7 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
 
+mod commands;
 mod common;
 mod devices;
 mod invitations;
+mod jobs;
+mod life;
+mod networks;
 mod registration;
+mod search;
+mod usage;
+mod workspace;
+mod world;

@@ -1,13 +1,24 @@
 //! Who may register, and as what.
 
-use crate::common::{World, act, application, at, found};
-use domain::device::{self, DEVICE_LIMIT};
+use crate::common::{act, application, at, found};
+use crate::world::World;
+use domain::check_in::Report;
+use domain::device::{self, DEVICE_LIMIT, Deleted};
 use domain::event::EventType;
+use domain::hold::Hold;
 use domain::refusal::Refusal;
-use domain::registration::{Drawn, register};
+use domain::registration::{Drawn, Registration, register};
 use domain::{DeviceId, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
+
+fn told(registration: &Registration) -> Vec<EventType> {
+    registration.events.iter().map(|event| event.event_type).collect()
+}
+
+fn gone() -> Deleted {
+    Deleted { at: at(0), by: act(0).actor, purge_after: at(0) }
+}
 
 fn drawn() -> Drawn {
     Drawn { device_id: DeviceId(Uuid::from_u128(77)) }
@@ -20,7 +31,7 @@ fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
     assert_eq!(registration.device.after.user_status, domain::user::UserStatus::Active);
     assert_eq!(registration.invitation.after.used, 1);
     assert_eq!(registration.invitation.after.used_at, Some(at(1)));
-    assert_eq!(registration.event.unwrap().event_type, EventType::DeviceRegistered);
+    assert_eq!(told(&registration), [EventType::DeviceRegistered]);
 }
 
 #[test]
@@ -31,7 +42,7 @@ fn a_fourth_phone_is_refused_and_the_three_are_named() {
     }
     let used_up = world.register("phone-3", 2).unwrap_err().refusal;
     assert!(matches!(used_up, Refusal::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
-    world.invite(3);
+    world.invite(3, 1);
     let fresh = world.register("phone-3", 2).unwrap_err().refusal;
     assert!(matches!(fresh, Refusal::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
 }
@@ -59,9 +70,9 @@ fn a_user_who_may_not_use_the_app_registers_nothing() {
         change(&mut found.user);
         register(&found, &application("phone"), &drawn(), &act(1)).unwrap_err().refusal
     };
-    assert_eq!(refused(|user| user.suspended_at = Some(at(0))), Refusal::UserSuspended);
-    assert_eq!(refused(|user| user.locked_at = Some(at(0))), Refusal::UserLocked);
-    assert_eq!(refused(|user| user.deleted_at = Some(at(0))), Refusal::UserDeleted);
+    assert_eq!(refused(|user| user.suspended = Some(Hold::by(&act(0), None))), Refusal::UserSuspended);
+    assert_eq!(refused(|user| user.locked = Some(Hold::by(&act(0), None))), Refusal::UserLocked);
+    assert_eq!(refused(|user| user.deleted = Some(gone())), Refusal::UserDeleted);
 }
 
 #[test]
@@ -82,7 +93,7 @@ fn before_its_first_check_in_the_same_phone_may_ask_again() {
     let first = world.register("phone", 1).unwrap();
     let again = world.register("phone", 2).unwrap();
     assert_eq!(first.device.after.device_id, again.device.after.device_id);
-    assert!(again.event.is_none() && again.invitation.after.used == 1);
+    assert!(again.events.is_empty() && again.invitation.after.used == 1);
     world.confirm(first.device.after.device_id, 3);
     assert_eq!(world.register("phone", 4).unwrap_err().refusal, Refusal::CodeUsed);
 }
@@ -93,11 +104,11 @@ fn a_phone_comes_again_in_its_own_place_with_a_fresh_code_and_a_new_epoch() {
     for n in 0..3 {
         world.register(&format!("phone-{n}"), 1).unwrap();
     }
-    world.invite(1);
+    world.invite(1, 1);
     let again = world.register("phone-1", 5).unwrap();
     assert_eq!(world.user.device_ids.len(), 3);
     assert_eq!(again.device.after.epoch, 2);
-    assert_eq!(again.event.unwrap().event_type, EventType::DeviceReEnrolled);
+    assert_eq!(told(&again), [EventType::DeviceReEnrolled]);
 }
 
 #[test]
@@ -107,7 +118,7 @@ fn a_blocked_phone_cannot_register_itself_free() {
     let (blocked, _) = device::block(&world.devices[&id], None, &act(2)).unwrap().unwrap();
     world.devices.insert(id, blocked);
     assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::DeviceBlocked);
-    world.invite(1);
+    world.invite(1, 1);
     assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::DeviceBlocked);
 }
 
@@ -116,7 +127,7 @@ fn a_deleted_phone_comes_back_as_a_new_device_and_its_old_credential_ends() {
     let mut world = World::new(1);
     let old = world.register("phone", 1).unwrap().device.after.device_id;
     world.delete(old, 2);
-    world.invite(1);
+    world.invite(1, 1);
     let back = world.register("phone", 3).unwrap();
     assert_ne!(back.device.after.device_id, old);
     assert_eq!(back.device.after.epoch, 2);
@@ -150,9 +161,9 @@ proptest! {
             let of = |world: &World, n: u8| world.claims.get(&format!("phone-{n}")).map(|claim| claim.device_id);
             match step {
                 Step::Register(n) => drop(world.register(&format!("phone-{n}"), minute)),
-                Step::Delete(n) => if let Some(id) = of(&world, n) { world.delete(id, minute) },
-                Step::Confirm(n) => if let Some(id) = of(&world, n) { world.confirm(id, minute) },
-                Step::Invite(devices) => world.invite(devices),
+                Step::Delete(n) => if let Some(id) = of(&world, n) { world.delete(id, minute); },
+                Step::Confirm(n) => if let Some(id) = of(&world, n) { drop(world.check_in(id, &Report::default(), minute)); },
+                Step::Invite(devices) => world.invite(devices, minute),
             }
             let there: std::collections::BTreeSet<_> =
                 world.devices.values().filter(|device| device.deleted.is_none()).map(|device| device.device_id).collect();

@@ -1,0 +1,36 @@
+//! How long work may take: it looks at the clock before each thing, and stops shortly before its
+//! run would be ended. What is left is taken up by the next one.
+
+use domain::Time;
+use domain::secret::Random;
+use lambda::Moment;
+
+use crate::world::Clock;
+
+/// A clock, and until when there is time.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    clock: Clock,
+    random: Random,
+    until: Time,
+}
+
+impl Pace {
+    /// Until a moment.
+    #[must_use]
+    pub fn new(clock: Clock, random: Random, until: Time) -> Self {
+        Self { clock, random, until }
+    }
+
+    /// Now, and chance.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment::new(self.clock.now(), self.random)
+    }
+
+    /// True if there is no time left to begin anything.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.moment().now >= self.until
+    }
+}

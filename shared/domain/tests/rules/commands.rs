@@ -1,0 +1,553 @@
+//! The command machine: its table, and what holds whatever comes in whatever order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::check_in::{CheckIn, Report, authenticate_report};
+use domain::command::{
+    Command, CommandKind, CommandState, HISTORY_LIMIT, Order, Outcome, Step as To, Stimulus, Word, step,
+};
+use domain::device::{Device, DeviceStatus, block, purge, unblock};
+use domain::event::EventType;
+use domain::secret::DeviceCredential;
+use domain::{CommandId, DeviceId, Refusal};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::common::{act, at, faults, fields, named};
+use crate::world::{World, is_result, wanted};
+
+const DAY: i64 = 24 * 60;
+
+/// What the table has a column for, a device's result by its four values.
+const STIMULI: [Stimulus; 9] = [
+    Stimulus::Served,
+    Stimulus::Reported(Outcome::Succeeded),
+    Stimulus::Reported(Outcome::Failed),
+    Stimulus::Reported(Outcome::Rejected),
+    Stimulus::Reported(Outcome::NotSupported),
+    Stimulus::NotNow,
+    Stimulus::Cancel,
+    Stimulus::TimeIsUp,
+    Stimulus::Replaced,
+];
+
+/// What one word of the table below means.
+fn meant(word: &str) -> To {
+    match word.split_once(' ') {
+        Some(("late", state)) => To::Late(CommandState::parse(state).unwrap()),
+        _ => match word {
+            "same" => To::Same,
+            "no" => To::Refused,
+            "count" => To::Counted,
+            state => To::To(CommandState::parse(state).unwrap()),
+        },
+    }
+}
+
+#[test]
+fn the_machine_does_what_the_table_of_the_design_says() {
+    const PENDING: [&str; 4] = ["succeeded", "failed", "rejected", "not_supported"];
+    const LATE: [&str; 4] = ["late succeeded", "late failed", "late rejected", "late not_supported"];
+    // State, served at check-in, the four results, not now, canceled, time is up, replaced.
+    let table = [
+        ("queued", "delivered", PENDING, "no", "canceled", "timed_out", "removed"),
+        ("delivered", "same", PENDING, "deferred", "cancel_requested", "timed_out", "removed"),
+        ("deferred", "delivered", PENDING, "count", "cancel_requested", "timed_out", "removed"),
+        ("cancel_requested", "same", LATE, "canceled", "same", "canceled", "removed"),
+        ("canceled", "same", LATE, "no", "no", "same", "same"),
+        ("timed_out", "same", LATE, "no", "no", "same", "same"),
+        ("succeeded", "same", ["same", "no", "no", "no"], "no", "no", "same", "same"),
+        ("failed", "same", ["no", "same", "no", "no"], "no", "no", "same", "same"),
+        ("rejected", "same", ["no", "no", "same", "no"], "no", "no", "same", "same"),
+        ("not_supported", "same", ["no", "no", "no", "same"], "no", "no", "same", "same"),
+        ("removed", "same", ["no", "no", "no", "no"], "no", "no", "same", "same"),
+    ];
+    let listed: BTreeSet<_> = table.iter().map(|row| CommandState::parse(row.0).unwrap()).collect();
+    assert_eq!(listed, CommandState::ALL.iter().copied().collect(), "every state has its row");
+    for kind in CommandKind::ALL {
+        for (state, served, results, not_now, cancel, time_is_up, replaced) in table {
+            let mut row = vec![served];
+            row.extend(results);
+            row.extend([not_now, cancel, time_is_up, replaced]);
+            if state == "removed" && *kind == CommandKind::Wipe {
+                row[1] = "late succeeded";
+            }
+            let state = CommandState::parse(state).unwrap();
+            for (stimulus, word) in STIMULI.into_iter().zip(row) {
+                assert_eq!(step(*kind, state, stimulus), meant(word), "{kind} {state} {stimulus:?}");
+            }
+        }
+    }
+}
+
+fn said(outcome: Outcome) -> Word {
+    Word { outcome: Some(outcome), detail: None }
+}
+
+const NOT_NOW: Word = Word { outcome: None, detail: None };
+
+/// A user with one phone that has come.
+fn one_phone() -> (World, DeviceId) {
+    let world = World::with_phones(1);
+    let id = world.held()[0].device_id;
+    (world, id)
+}
+
+fn checked_in(world: &mut World, id: DeviceId, minutes: i64) -> Result<Vec<CommandId>, Refusal> {
+    world.check_in(id, &Report::default(), minutes)
+}
+
+#[test]
+fn asking_again_is_answered_by_the_command_that_is_pending() {
+    let (mut world, id) = one_phone();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    for kind in [CommandKind::Wipe, CommandKind::FactoryReset] {
+        assert_eq!(world.order(id, &wanted(kind), 3), Ok(wipe), "one command destroys the data");
+    }
+    let lock = world.order(id, &wanted(CommandKind::Lock), 3).unwrap();
+    assert_eq!(checked_in(&mut world, id, 4), Ok(vec![wipe, lock]));
+    assert_eq!(world.order(id, &wanted(CommandKind::Lock), 5), Ok(lock));
+    assert_eq!(world.commands.len(), 2);
+}
+
+#[test]
+fn a_command_counts_as_long_as_its_order_says_or_else_as_long_as_its_kind() {
+    let (mut world, id) = one_phone();
+    let life = |order: Order, days: i64, world: &mut World| {
+        let command = world.order(id, &order, 0).unwrap();
+        assert_eq!(world.commands[&command].expires_at, at(days * DAY), "{}", order.kind);
+    };
+    life(wanted(CommandKind::Wipe), 90, &mut world);
+    life(wanted(CommandKind::ResetPin), 30, &mut world);
+    life(Order { expires_in_days: Some(2), ..wanted(CommandKind::Lock) }, 2, &mut world);
+    world.run_due(2 * DAY - 1);
+    assert_eq!(world.open_commands(id).len(), 3);
+    world.run_due(2 * DAY);
+    assert_eq!(world.open_commands(id).len(), 2);
+}
+
+#[test]
+fn a_wipe_that_was_taken_back_and_ran_anyway_is_told_as_run_and_the_audit_has_both() {
+    let (mut world, id) = one_phone();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
+    assert_eq!(world.befall(wipe, Stimulus::Cancel, 4), Ok(true));
+    assert_eq!(checked_in(&mut world, id, 5), Ok(vec![]));
+    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 6), Ok(true));
+    let ran = &world.commands[&wipe];
+    assert_eq!((ran.state, ran.late), (CommandState::Succeeded, true));
+    assert_eq!(world.devices[&id].device_status(at(6)), DeviceStatus::NeedsEnrolment);
+    let story = [
+        EventType::CommandQueued,
+        EventType::CommandDelivered,
+        EventType::CommandCancelRequested,
+        EventType::CommandSucceeded,
+    ];
+    assert_eq!(world.story(wipe), story);
+    assert_eq!(world.events.last().unwrap().changes["late"].after, true);
+}
+
+#[test]
+fn a_history_keeps_its_beginning_and_its_newest_steps() {
+    let (mut world, id) = one_phone();
+    let lock = world.order(id, &wanted(CommandKind::Lock), 0).unwrap();
+    for minute in 1..=60 {
+        assert_eq!(checked_in(&mut world, id, minute), Ok(vec![lock]));
+        assert_eq!(world.say(lock, &NOT_NOW, 1, minute), Ok(true));
+    }
+    let command = &world.commands[&lock];
+    assert_eq!((command.deferrals, command.history.len()), (60, HISTORY_LIMIT));
+    let [first, second] = [&command.history[0], &command.history[1]];
+    assert_eq!((first.state, first.at), (CommandState::Queued, at(0)));
+    assert_eq!((second.state, second.at), (CommandState::Deferred, at(41)), "the oldest but the first went");
+    assert_eq!(command.history.last().unwrap().at, at(60));
+}
+
+#[test]
+fn a_phone_that_came_back_by_a_code_can_still_say_that_it_was_wiped_however_its_wipe_had_ended() {
+    let ends: [fn(&mut World, CommandId); 3] = [
+        |_, _| (),
+        |world, wipe| drop(world.befall(wipe, Stimulus::Cancel, 4)),
+        |world, wipe| {
+            world.run_due(90 * DAY);
+            assert_eq!(world.commands[&wipe].state, CommandState::TimedOut);
+        },
+    ];
+    for (case, end) in ends.into_iter().enumerate() {
+        let (mut world, id) = one_phone();
+        let wipe = world.order(id, &wanted(CommandKind::Wipe), 0).unwrap();
+        assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
+        end(&mut world, wipe);
+        world.invite(1, 91 * DAY);
+        world.register("phone-0", 91 * DAY).unwrap();
+        assert_eq!(world.devices[&id].epoch, 2);
+        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 92 * DAY), Ok(true), "case {case}");
+        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 92 * DAY), Ok(false), "case {case}, said twice");
+        let told = &world.commands[&wipe];
+        assert_eq!((told.state, told.late), (CommandState::Succeeded, true), "case {case}");
+        assert!(world.devices[&id].erased.is_none() && world.authenticated(id).is_ok(), "it is the new enrolment's");
+    }
+}
+
+#[test]
+fn the_credential_of_an_earlier_enrolment_speaks_of_its_own_commands_alone() {
+    let (mut world, id) = one_phone();
+    world.erase(id, 2).unwrap();
+    world.invite(1, 3);
+    world.register("phone-0", 3).unwrap();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 4).unwrap();
+    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 5), Err(Refusal::ReEnrol));
+    assert_eq!(world.commands[&wipe].state, CommandState::Queued);
+}
+
+#[test]
+fn a_made_up_credential_says_nothing_of_a_command() {
+    let (mut world, id) = one_phone();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let told = |world: &World, credential: &DeviceCredential| {
+        authenticate_report(world.devices.get(&id), world.commands.get(&wipe), credential)
+    };
+    let own = world.credential(id).clone();
+    let made_up = |epoch| DeviceCredential::new(|bytes| bytes.fill(7), own.workspace_id, id, epoch);
+    assert_eq!(told(&world, &own), Ok(()));
+    assert_eq!(told(&world, &made_up(1)), Err(Refusal::CredentialInvalid));
+    let mut of_another_epoch = own.clone();
+    of_another_epoch.epoch = 2;
+    assert_eq!(told(&world, &of_another_epoch), Err(Refusal::CredentialInvalid));
+    assert_eq!(authenticate_report(None, world.commands.get(&wipe), &own), Err(Refusal::CredentialInvalid));
+
+    world.invite(1, 3);
+    world.register("phone-0", 3).unwrap();
+    assert_eq!(world.commands[&wipe].state, CommandState::Removed);
+    assert_eq!(told(&world, &own), Ok(()), "its own command has kept it");
+    assert_eq!(told(&world, &made_up(1)), Err(Refusal::ReEnrol));
+    assert_eq!(told(&world, &made_up(2)), Err(Refusal::CredentialInvalid));
+    assert_eq!(authenticate_report(world.devices.get(&id), None, &own), Err(Refusal::ReEnrol));
+}
+
+#[test]
+fn a_phone_that_was_erased_before_it_first_came_needs_a_fresh_code() {
+    let mut world = World::new(1);
+    let id = world.register("phone", 1).unwrap().device.after.device_id;
+    world.erase(id, 2).unwrap();
+    assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::CodeUsed);
+    world.invite(1, 4);
+    world.register("phone", 4).unwrap();
+    assert!(world.authenticated(id).is_ok());
+}
+
+#[test]
+fn what_a_device_says_is_read_with_every_fault_named() {
+    let read = |body| Word::read(fields(body));
+    assert_eq!(read(json!({"result": "deferred"})), Ok(NOT_NOW));
+    let failed = Word { outcome: Some(Outcome::Failed), detail: Some("no room".to_owned()) };
+    assert_eq!(read(json!({"result": "failed", "detail": " no room "})), Ok(failed));
+    for outcome in Outcome::ALL {
+        assert_eq!(read(json!({"result": outcome.as_str()})), Ok(said(*outcome)));
+    }
+    let expected = [("result".to_owned(), "unknown_value"), ("detail".to_owned(), "too_long")];
+    assert_eq!(faults(read(json!({"result": "done", "detail": "x".repeat(257)}))), expected);
+    assert_eq!(faults(read(json!({}))), [("result".to_owned(), "missing")]);
+}
+
+#[test]
+fn an_order_is_read_with_every_fault_named() {
+    let mut body = fields(json!({"reason": "lost", "expires_in_days": 365}));
+    let order = Order { kind: CommandKind::Lock, reason: Some("lost".to_owned()), expires_in_days: Some(365) };
+    assert_eq!(Order::read(CommandKind::Lock, &mut body), order);
+    for days in [0, 366] {
+        let mut body = fields(json!({"reason": 1, "expires_in_days": days}));
+        Order::read(CommandKind::Lock, &mut body);
+        let expected = [("reason".to_owned(), "wrong_type"), ("expires_in_days".to_owned(), "out_of_range")];
+        assert_eq!(named(&body.finish().unwrap_err()), expected);
+    }
+}
+
+/// What happens next to one of the phones, by whoever does it.
+#[derive(Clone, Debug)]
+enum Next {
+    Order(usize, CommandKind, Option<i64>),
+    Cancel(usize),
+    CheckIn(usize),
+    /// A word on a command: a result or not now, by the command's own enrolment or the newest.
+    Say(usize, Option<Outcome>, bool),
+    Pass(i64),
+    RunDue,
+    Block(usize),
+    Unblock(usize),
+    Delete(usize),
+    Register(usize),
+}
+
+fn next() -> impl Strategy<Value = Next> {
+    use CommandKind as K;
+    let kind = prop::sample::select(vec![K::Wipe, K::Wipe, K::Lock, K::ResetPin, K::FactoryReset, K::RefreshConfig]);
+    let word = prop_oneof![
+        2 => Just(None),
+        3 => Just(Some(Outcome::Succeeded)),
+        2 => prop::sample::select(Outcome::ALL).prop_map(Some)
+    ];
+    let minutes = prop_oneof![1..60i64, DAY..40 * DAY];
+    prop_oneof![
+        6 => (0..6usize, kind, prop::option::of(1..5i64)).prop_map(|(n, kind, days)| Next::Order(n, kind, days)),
+        4 => (0..6usize).prop_map(Next::Cancel),
+        6 => (0..6usize).prop_map(Next::CheckIn),
+        8 => (0..8usize, word, any::<bool>()).prop_map(|(n, word, own)| Next::Say(n, word, own)),
+        3 => minutes.prop_map(Next::Pass),
+        2 => Just(Next::RunDue),
+        1 => (0..6usize).prop_map(Next::Block),
+        1 => (0..6usize).prop_map(Next::Unblock),
+        1 => (0..6usize).prop_map(Next::Delete),
+        2 => (0..2usize).prop_map(Next::Register),
+    ]
+}
+
+/// A world, and what has been said in it.
+struct Course {
+    world: World,
+    now: i64,
+    /// The wipes of which their device has said first that they were done.
+    wiped: BTreeSet<CommandId>,
+}
+
+impl Course {
+    fn new() -> Self {
+        Self { world: World::with_phones(2), now: 2, wiped: BTreeSet::new() }
+    }
+
+    fn device(&self, n: usize) -> DeviceId {
+        *self.world.devices.keys().nth(n % self.world.devices.len()).unwrap()
+    }
+
+    /// One of the commands, the newest first.
+    fn command(&self, n: usize) -> Option<CommandId> {
+        self.world.commands.keys().rev().nth(n % self.world.commands.len().max(1)).copied()
+    }
+
+    fn take(&mut self, next: &Next) {
+        match *next {
+            Next::Order(n, kind, days) => self.order(self.device(n), kind, days),
+            Next::Cancel(n) => self.command(n).into_iter().for_each(|id| self.cancel(id)),
+            Next::CheckIn(n) => self.check_in(self.device(n)),
+            Next::Say(n, outcome, own) => self.command(n).into_iter().for_each(|id| self.say(id, outcome, own)),
+            Next::Pass(minutes) => self.now += minutes,
+            Next::RunDue => self.world.run_due(self.now),
+            Next::Block(n) => self.set(self.device(n), |device, at| block(device, None, &act(at))),
+            Next::Unblock(n) => self.set(self.device(n), |device, at| unblock(device, None, &act(at))),
+            Next::Delete(n) => {
+                self.world.delete(self.device(n), self.now);
+            }
+            Next::Register(n) => self.register(n),
+        }
+    }
+
+    fn set(
+        &mut self,
+        id: DeviceId,
+        to: impl Fn(&Device, i64) -> Result<Option<(Device, domain::event::Event)>, Refusal>,
+    ) {
+        if let Ok(Some((after, _))) = to(&self.world.devices[&id], self.now) {
+            self.world.devices.insert(id, after);
+        }
+    }
+
+    /// An order is answered by what is pending, or by a new command of its own.
+    fn order(&mut self, id: DeviceId, kind: CommandKind, days: Option<i64>) {
+        let stands = |command: &&Command| {
+            let alike = command.kind == kind || command.kind.is_destructive() && kind.is_destructive();
+            command.device_id == id && command.state.is_pending() && command.expires_at > at(self.now) && alike
+        };
+        let pending = self.world.commands.values().find(stands).map(|command| command.command_id);
+        let known = self.world.commands.len();
+        let device = self.world.devices[&id].clone();
+        let ordered = self.world.order(id, &Order { expires_in_days: days, ..wanted(kind) }, self.now);
+        let expected = if device.deleted.is_some() {
+            Err(Refusal::DeviceDeleted)
+        } else if device.erased.is_some() {
+            Err(Refusal::DeviceErased)
+        } else {
+            Ok(pending.unwrap_or_else(|| *self.world.commands.keys().next_back().unwrap()))
+        };
+        assert_eq!(ordered, expected);
+        let made = ordered.is_ok() && pending.is_none();
+        assert_eq!(self.world.commands.len(), known + usize::from(made));
+    }
+
+    fn cancel(&mut self, id: CommandId) {
+        let state = self.world.commands[&id].state;
+        let expected = match state {
+            CommandState::Queued | CommandState::Delivered | CommandState::Deferred => Ok(true),
+            CommandState::CancelRequested => Ok(false),
+            over => Err(Refusal::CommandOver(over)),
+        };
+        assert_eq!(self.world.befall(id, Stimulus::Cancel, self.now), expected);
+    }
+
+    /// A check-in tells of everything that is pending, and of nothing else; a second one has no
+    /// news.
+    fn check_in(&mut self, id: DeviceId) {
+        let pending = |command: &&Command| {
+            command.device_id == id && command.state.is_pending() && command.expires_at > at(self.now)
+        };
+        let expected: Vec<CommandId> =
+            self.world.commands.values().filter(pending).map(|command| command.command_id).collect();
+        let device = self.world.devices[&id].clone();
+        let before = self.world.commands.clone();
+        let served = checked_in(&mut self.world, id, self.now);
+        if device.erased.is_some() || device.replaced {
+            assert_eq!(served, Err(Refusal::ReEnrol));
+            return;
+        }
+        assert_eq!(served.as_ref(), Ok(&expected));
+        for (id, command) in &self.world.commands {
+            let state = if expected.contains(id) { CommandState::Delivered } else { before[id].state };
+            assert_eq!(command.state, state, "what is not served stays");
+        }
+        let again = self.world.checked_in(&self.world.devices[&id], &Report::default(), self.now);
+        assert!(matches!(again, CheckIn::Nothing | CheckIn::OnlyTime), "{again:?}");
+    }
+
+    /// A device's word is taken as the table says, whichever of its credentials it has; a result
+    /// that comes twice is the same answer.
+    fn say(&mut self, id: CommandId, outcome: Option<Outcome>, own: bool) {
+        let before = self.world.commands[&id].clone();
+        let epoch = if own { before.epoch } else { self.world.devices[&before.device_id].epoch };
+        let word = Word { outcome, detail: None };
+        let told = self.world.say(id, &word, epoch, self.now);
+        let expected = match step(before.kind, before.state, word.stimulus()) {
+            To::Same => Ok(false),
+            To::Refused => Err(Refusal::CommandOver(before.state)),
+            To::To(_) | To::Late(_) | To::Counted => Ok(true),
+        };
+        assert_eq!(told, expected, "{before:?}");
+        if outcome.is_some() && told.is_ok() {
+            assert_eq!(self.world.say(id, &word, epoch, self.now), Ok(false));
+        }
+        self.note(&before, outcome);
+    }
+
+    fn note(&mut self, before: &Command, outcome: Option<Outcome>) {
+        let after = &self.world.commands[&before.command_id];
+        if before.kind == CommandKind::Wipe && outcome == Some(Outcome::Succeeded) && !is_result(before.state) {
+            self.wiped.insert(before.command_id);
+        }
+        let taken_back = matches!(before.state, CommandState::CancelRequested | CommandState::Canceled);
+        if let Some(outcome) = outcome.filter(|_| taken_back) {
+            assert_eq!((after.state.as_str(), after.late), (outcome.as_str(), true), "it is told as run");
+            let story = self.world.story(before.command_id);
+            let canceled = [EventType::CommandCancelRequested, EventType::CommandCanceled];
+            assert!(canceled.iter().any(|kind| story.contains(kind)), "the audit keeps the cancel: {story:?}");
+            let ran = story.last().unwrap().as_str();
+            assert_eq!(ran, format!("command.{outcome}"), "the audit keeps the result");
+        }
+    }
+
+    /// A phone comes with a fresh code: in its own place, or as a new device once it was deleted.
+    fn register(&mut self, n: usize) {
+        self.world.invite(1, self.now);
+        match self.world.register(&format!("phone-{n}"), self.now) {
+            Ok(registered) => {
+                let id = registered.device.after.device_id;
+                assert!(self.world.authenticated(id).is_ok() && self.world.open_commands(id).is_empty());
+                let replaced = registered.replaced.map(|old| old.after.device_id);
+                assert!(replaced.is_none_or(|old| self.world.open_commands(old).is_empty()), "nobody is left to do it");
+            }
+            Err(refused) => assert_eq!(refused.refusal, Refusal::DeviceBlocked),
+        }
+    }
+
+    /// What holds after every step.
+    fn holds(&self, next: &Next, before: &BTreeMap<CommandId, Command>) {
+        for (id, command) in before {
+            only_what_may_change(command, &self.world.commands[id], next);
+        }
+        for command in self.world.commands.values() {
+            assert!(command.history.len() <= HISTORY_LIMIT);
+            assert_eq!(command.history.last().unwrap().state, command.state);
+        }
+        for wipe in &self.wiped {
+            assert_eq!(self.world.commands[wipe].state, CommandState::Succeeded, "no success of a wipe is lost");
+        }
+        for device in self.world.devices.values() {
+            self.device_holds(device);
+        }
+    }
+
+    fn device_holds(&self, device: &Device) {
+        let open = self.world.open_commands(device.device_id);
+        let rows = open.iter().map(|row| (row.command_id, row.kind, row.state, row.queued_at, row.expires_at));
+        let listed = device.commands.iter();
+        let listed = listed.map(|row| (row.command_id, row.kind, row.state, row.queued_at, row.expires_at));
+        assert_eq!(listed.collect::<BTreeSet<_>>(), rows.collect(), "the device's row lists what is open");
+        assert_eq!(device.commands.len(), open.len());
+
+        let kinds: BTreeSet<CommandKind> = open.iter().map(|row| row.kind).collect();
+        assert_eq!(kinds.len(), open.len(), "one of a kind is open");
+        let pending = |row: &&Command| row.kind.is_destructive() && row.state.is_pending();
+        let destructive = open.iter().filter(pending).filter(|row| row.expires_at > at(self.now));
+        assert!(destructive.count() <= 1, "one command at a time destroys the data");
+
+        let erasing = |row: &&Command| {
+            row.device_id == device.device_id
+                && row.epoch == device.epoch
+                && row.kind.is_destructive()
+                && row.state == CommandState::Succeeded
+                && !self.world.story(row.command_id).contains(&EventType::CommandRemoved)
+        };
+        let erased = self.world.commands.values().any(|row| erasing(&row));
+        assert_eq!(device.erased.is_some(), erased, "what erases ends the enrolment, and nothing else does");
+        let opened = self.world.authenticated(device.device_id).map(drop);
+        let ended = erased || device.replaced;
+        assert_eq!(opened, if ended { Err(Refusal::ReEnrol) } else { Ok(()) });
+    }
+
+    /// Once every time is over nothing is open, and what is deleted can be purged.
+    fn comes_to_an_end(mut self) {
+        self.now += 400 * DAY;
+        self.world.run_due(self.now);
+        assert!(self.world.commands.values().all(|command| !command.state.is_open()));
+        for device in self.world.devices.values() {
+            assert!(device.commands.is_empty());
+            assert_eq!(purge(device, &act(self.now)).is_some(), device.deleted.is_some());
+        }
+    }
+}
+
+/// What was said of a command by its device stays; what ended otherwise changes by the device's
+/// late word alone; and what a command is never changes.
+fn only_what_may_change(before: &Command, after: &Command, next: &Next) {
+    if before == after {
+        return;
+    }
+    assert!(!is_result(before.state), "{before:?} became {after:?}");
+    if !before.state.is_open() {
+        assert!(matches!(next, Next::Say(_, Some(_), _)) && is_result(after.state) && after.late, "{after:?}");
+    }
+    if before.state == CommandState::Removed {
+        assert_eq!((after.kind, after.state), (CommandKind::Wipe, CommandState::Succeeded));
+    }
+    let same = Command {
+        state: after.state,
+        late: after.late,
+        deferrals: after.deferrals,
+        history: after.history.clone(),
+        credential_hash: after.credential_hash.clone(),
+        ..before.clone()
+    };
+    assert_eq!(&same, after);
+}
+
+proptest! {
+    #[test]
+    fn whatever_befalls_commands_in_whatever_order_nothing_is_lost_stuck_or_overwritten(
+        steps in prop::collection::vec(next(), 1..80)
+    ) {
+        let mut course = Course::new();
+        for next in steps {
+            let before = course.world.commands.clone();
+            course.take(&next);
+            course.holds(&next, &before);
+        }
+        course.comes_to_an_end();
+    }
+}

@@ -1,0 +1,93 @@
+//! Jobs: page by page to their end.
+
+use domain::event::{Act, EventType};
+use domain::job::{
+    ItemOutcome, Job, JobKind, JobState, NewJob, NextPage, Selection, TAKEN_UP_AFTER, Tally, begin, cancel, page_done,
+};
+use domain::{JobId, Refusal};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::common::{act, at};
+
+fn begun(selection: Selection) -> Job {
+    let new = NewJob {
+        job_id: JobId(Uuid::from_u128(70)),
+        kind: JobKind::Users,
+        action: json!({"action": "suspend", "reason": "on leave"}),
+        action_name: "suspend",
+        selection,
+        dry_run: false,
+    };
+    let change = begin(new, &act(0));
+    let event = &change.events[0];
+    assert_eq!((event.event_type, event.job_id), (EventType::JobCreated, Some(JobId(Uuid::from_u128(70)))));
+    assert_eq!(event.changes["action"].after, "suspend");
+    assert!(!serde_json::to_string(event).unwrap().contains("on leave"), "its event tells the action alone");
+    change.job.unwrap().after
+}
+
+fn filter() -> Selection {
+    Selection::Filter(json!({"status": "active"}).as_object().unwrap().clone())
+}
+
+fn named(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+/// The job after a page, and the kinds of event that it made.
+fn after(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, act: &Act) -> (Job, Vec<EventType>) {
+    let change = page_done(job, outcomes, next, act);
+    let events = change.events.iter().map(|event| event.event_type).collect();
+    (change.job.unwrap().after, events)
+}
+
+#[test]
+fn a_job_over_named_things_is_one_page_and_then_over() {
+    let job = begun(Selection::Ids(named(&["a", "b", "c"])));
+    assert_eq!((job.state, &job.page, &job.cursor), (JobState::Running, &named(&["a", "b", "c"]), &None));
+    assert_eq!(job.due_at, Some(at(0).plus(TAKEN_UP_AFTER)), "the schedule takes it up should the call not end it");
+    let outcomes = [ItemOutcome::Changed, ItemOutcome::Unchanged, ItemOutcome::Failed];
+    let (over, events) = after(&job, &outcomes, None, &act(1));
+    assert_eq!((over.state, over.due_at, over.ended_at), (JobState::Finished, None, Some(at(1))));
+    assert_eq!(over.tally, Tally { changed: 1, unchanged: 1, failed: 1 });
+    assert_eq!((over.tally.total(), events), (3, vec![EventType::JobFinished]));
+    assert!(over.page.is_empty() && over.cursor.is_none());
+}
+
+#[test]
+fn a_job_over_a_filter_goes_from_page_to_page_and_only_its_end_is_an_event() {
+    let job = begun(filter());
+    assert_eq!((job.page.len(), job.cursor.as_deref()), (0, Some("")), "its first page is still to be read");
+    let first = NextPage { ids: named(&["a", "b"]), cursor: Some("after b".to_owned()) };
+    let (job, events) = after(&job, &[], Some(first), &act(1));
+    assert_eq!((job.tally.total(), events), (0, vec![]));
+    let last = NextPage { ids: named(&["c"]), cursor: None };
+    let (job, events) = after(&job, &[ItemOutcome::Changed; 2], Some(last), &act(2));
+    assert_eq!((job.state, &job.page, &job.cursor, events), (JobState::Running, &named(&["c"]), &None, vec![]));
+    let (job, events) = after(&job, &[ItemOutcome::Failed], None, &act(3));
+    assert_eq!((job.tally, events), (Tally { changed: 2, unchanged: 0, failed: 1 }, vec![EventType::JobFinished]));
+}
+
+#[test]
+fn a_job_is_canceled_once_what_was_done_stays_counted_and_a_finished_one_stays_finished() {
+    let next = NextPage { ids: named(&["c"]), cursor: None };
+    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed; 2], Some(next), &act(1));
+    let change = cancel(&job, &[ItemOutcome::Failed], None, &act(2)).unwrap().unwrap();
+    assert_eq!(change.events[0].event_type, EventType::JobCanceled);
+    assert_eq!(change.events[0].changes["state"].before, "running");
+    let canceled = change.job.unwrap().after;
+    assert_eq!((canceled.state, canceled.due_at, canceled.ended_at), (JobState::Canceled, None, Some(at(2))));
+    assert_eq!(canceled.tally, Tally { changed: 2, unchanged: 0, failed: 1 }, "what its page has done counts");
+    assert_eq!(cancel(&canceled, &[], None, &act(3)), Ok(None));
+    let (finished, _) = after(&job, &[ItemOutcome::Changed], None, &act(2));
+    assert_eq!(cancel(&finished, &[], None, &act(3)), Err(Refusal::JobOver(JobState::Finished)));
+}
+
+#[test]
+fn what_a_job_does_names_the_job_and_who_began_it() {
+    let job = begun(Selection::Ids(named(&["a"])));
+    assert_eq!(job.created_by, act(0).actor);
+    let act = Act { job_id: Some(job.job_id), ..act(1) };
+    assert_eq!(act.event(EventType::UserSuspended).job_id, Some(job.job_id));
+}

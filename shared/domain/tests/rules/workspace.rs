@@ -1,0 +1,191 @@
+//! What a workspace settles for itself.
+
+use std::collections::BTreeSet;
+
+use chrono::Duration;
+use domain::WorkspaceId;
+use domain::input::Fault;
+use domain::workspace::{
+    DEFAULT_PIN_LIMIT, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, Settings, SilentAction, SilentRule, Workspace,
+    WorkspaceEdit, silent_rule_applied, update,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::common::{act, at, faults, fields, named};
+
+fn workspace() -> Workspace {
+    Workspace {
+        workspace_id: WorkspaceId(Uuid::from_u128(1)),
+        name: "Fleet".to_owned(),
+        sandbox: false,
+        created_at: at(0),
+        admin_count: 1,
+        settings: Settings::default(),
+        silent_rule_at: None,
+        silent_rule_cursor: None,
+        version: 1,
+    }
+}
+
+fn read(body: Value) -> Result<WorkspaceEdit, Vec<Fault>> {
+    let mut fields = fields(body);
+    let edit = WorkspaceEdit::read(&mut fields);
+    fields.finish().map(|()| edit)
+}
+
+/// The workspace after an edit that changes it, and what its event tells.
+fn edited(before: &Workspace, body: Value, minutes: i64) -> (Workspace, domain::event::Event) {
+    update(before, &read(body).unwrap(), &act(minutes)).unwrap()
+}
+
+#[test]
+fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
+    let body = json!({
+        "name": "Field force",
+        "retention_days": 90,
+        "invitation_days": 14,
+        "sender": "it@example.com",
+        "sms_sender": "Handset",
+        "silent_devices": {"after_days": 30, "action": "block"},
+        "pin_limit": 5,
+        "service_levels": ["gold", "silver", "gold"],
+    });
+    let (after, _) = edited(&workspace(), body.clone(), 1);
+    let settings = Settings {
+        retention_days: Some(90),
+        invitation_days: Some(14),
+        sender: Some("it@example.com".to_owned()),
+        sms_sender: Some("Handset".to_owned()),
+        silent_devices: Some(SilentRule { after_days: 30, action: SilentAction::Block }),
+        pin_limit: Some(5),
+        service_levels: BTreeSet::from(["gold".to_owned(), "silver".to_owned()]),
+    };
+    assert_eq!((after.name.as_str(), &after.settings), ("Field force", &settings));
+    assert_eq!(update(&after, &read(body).unwrap(), &act(2)), None, "twice is once");
+    let deployed = Duration::days(7);
+    assert_eq!(after.settings.retention(deployed), Duration::days(90));
+    assert_eq!(after.settings.invitation_life(deployed), Duration::days(14));
+
+    let back = json!({
+        "retention_days": null,
+        "invitation_days": null,
+        "sender": null,
+        "sms_sender": null,
+        "silent_devices": null,
+        "pin_limit": null,
+        "service_levels": null,
+    });
+    let (after, _) = edited(&after, back, 3);
+    assert_eq!((after.settings.clone(), after.silent_rule_at), (Settings::default(), None));
+    assert_eq!(after.settings.retention(deployed), deployed);
+    assert_eq!(after.settings.invitation_life(deployed), deployed);
+    assert_eq!(update(&after, &read(json!({})).unwrap(), &act(4)), None);
+}
+
+#[test]
+fn each_fault_of_an_edit_is_named() {
+    let bad = json!({
+        "name": null,
+        "retention_days": 0,
+        "invitation_days": "7",
+        "sender": "it@localhost",
+        "sms_sender": "Hand set",
+        "silent_devices": {"after_days": 6, "action": "forget"},
+        "pin_limit": 2,
+        "service_levels": ["gold", 1, ""],
+    });
+    let expected = [
+        ("name", "missing"),
+        ("retention_days", "out_of_range"),
+        ("invitation_days", "wrong_type"),
+        ("sender", "invalid_format"),
+        ("sms_sender", "invalid_format"),
+        ("silent_devices.after_days", "out_of_range"),
+        ("silent_devices.action", "unknown_value"),
+        ("pin_limit", "out_of_range"),
+        ("service_levels.1", "wrong_type"),
+        ("service_levels.2", "too_short"),
+    ];
+    assert_eq!(named(&read(bad).unwrap_err()), expected.map(|(field, code)| (field.to_owned(), code)));
+    let rule = json!({"silent_devices": {}});
+    let expected = ["silent_devices.after_days", "silent_devices.action"].map(|field| (field.to_owned(), "missing"));
+    assert_eq!(named(&read(rule).unwrap_err()), expected);
+    let levels: Vec<String> = (0..=SERVICE_LEVEL_LIMIT).map(|n| format!("level {n}")).collect();
+    let too_many = read(json!({"service_levels": levels, "silent_devices": true})).unwrap_err();
+    let expected = [("silent_devices", "wrong_type"), ("service_levels", "too_many")];
+    assert_eq!(named(&too_many), expected.map(|(field, code)| (field.to_owned(), code)));
+}
+
+#[test]
+fn a_texts_sender_is_a_short_name_with_a_letter_or_a_number() {
+    let sender = |text: &str| read(json!({"sms_sender": text})).map(|edit| edit.sms_sender.unwrap().unwrap());
+    for (typed, kept) in [("Handset", "Handset"), ("4Fleet", "4Fleet"), ("+49 170 1234567", "+491701234567")] {
+        assert_eq!(sender(typed).as_deref(), Ok(kept));
+    }
+    for bad in ["TwelveChars1", "12345", "Hand-set", "0170 1234567", "Zoë"] {
+        assert_eq!(named(&sender(bad).unwrap_err()), [("sms_sender".to_owned(), "invalid_format")], "{bad}");
+    }
+}
+
+#[test]
+fn the_event_of_an_edit_names_addresses_without_showing_them() {
+    let body = json!({"sender": "it@example.com", "sms_sender": "+49 170 1234567", "pin_limit": 5, "name": "Other"});
+    let (after, event) = edited(&workspace(), body, 1);
+    assert_eq!(event.changed_fields, ["sender", "sms_sender"]);
+    assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["name", "pin_limit"]);
+    assert_eq!((&event.changes["pin_limit"].before, &event.changes["pin_limit"].after), (&Value::Null, &json!(5)));
+    let told = serde_json::to_string(&event).unwrap();
+    assert!(!told.contains("it@example.com") && !told.contains("+49170"), "{told}");
+    let (_, event) = edited(&after, json!({"sender": null}), 2);
+    assert_eq!((event.changed_fields.as_slice(), event.changes.len()), (["sender".to_owned()].as_slice(), 0));
+}
+
+#[test]
+fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_rule() {
+    let rule = |days: i64| json!({"silent_devices": {"after_days": days, "action": "delete"}});
+    let (with_rule, _) = edited(&workspace(), rule(30), 5);
+    assert_eq!(with_rule.silent_rule_at, Some(at(5)));
+    let begun = silent_rule_applied(&with_rule, Some("so far".to_owned()), at(6));
+    assert_eq!(
+        (begun.silent_rule_at, begun.silent_rule_cursor.as_deref()),
+        (Some(at(5)), Some("so far")),
+        "it goes on"
+    );
+    let rested = silent_rule_applied(&begun, None, at(6));
+    assert_eq!(rested.silent_rule_cursor, None);
+    assert_eq!(rested.silent_rule_at, Some(at(6).plus(SILENT_RULE_EVERY)));
+    let (renamed, _) = edited(&rested, json!({"name": "Other"}), 7);
+    assert_eq!(renamed.silent_rule_at, rested.silent_rule_at, "another edit does not bring it forward");
+    let (stricter, _) = edited(&rested, rule(7), 8);
+    assert_eq!(stricter.silent_rule_at, Some(at(8)));
+    let (without, _) = edited(&stricter, json!({"silent_devices": null}), 9);
+    assert_eq!((without.silent_rule_at, silent_rule_applied(&without, None, at(10)).silent_rule_at), (None, None));
+
+    let rule = SilentRule { after_days: 30, action: SilentAction::Block };
+    assert_eq!(rule.silent_before(at(0).plus(Duration::days(30))), at(0));
+    assert_eq!(rule.reason(), "silent for over 30 days");
+}
+
+#[test]
+fn so_many_wrong_pins_lock_a_user_as_the_workspace_says() {
+    let locks = |pin_limit, failures| Settings { pin_limit, ..Settings::default() }.locks_at(failures);
+    assert!(!locks(None, DEFAULT_PIN_LIMIT - 1) && locks(None, DEFAULT_PIN_LIMIT) && locks(None, 1_000_000));
+    assert!(!locks(Some(3), 2) && locks(Some(3), 3));
+    assert!(!locks(Some(0), 0) && !locks(Some(0), 1_000_000), "0 is never");
+    for limit in [0, 3, 100] {
+        assert_eq!(read(json!({"pin_limit": limit})).unwrap().pin_limit, Some(Some(limit)));
+    }
+    for limit in [-1, 1, 2, 101] {
+        assert_eq!(named(&read(json!({"pin_limit": limit})).unwrap_err()), [("pin_limit".to_owned(), "out_of_range")]);
+    }
+}
+
+#[test]
+fn a_service_level_is_one_of_the_workspaces_own() {
+    let service_levels = BTreeSet::from(["gold".to_owned()]);
+    let settings = Settings { service_levels, ..Settings::default() };
+    assert_eq!(settings.require_level("gold"), Ok(()));
+    assert_eq!(faults(settings.require_level("Gold")), [("service_level".to_owned(), "unknown_value")]);
+    assert_eq!(faults(Settings::default().require_level("gold")), [("service_level".to_owned(), "unknown_value")]);
+}
