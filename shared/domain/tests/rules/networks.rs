@@ -39,7 +39,7 @@ fn a_networks_light_is_the_first_that_fits_and_says_why_and_since_when() {
     use NetworkReason::{InvalidNumber, MessageBlock};
     use NetworkStatus as S;
     let quiet = "Enabled, not seen for over 30 days";
-    let table: [Row; 26] = [
+    let table: [Row; 27] = [
         // Verizon, and not enabled: red, whatever else holds.
         (VERIZON, S::NewRequest, Some(InvalidNumber), None, Some(1), I::Red, "Invalid number"),
         (VERIZON, S::OptInSent, Some(InvalidNumber), None, Some(1), I::Red, "Invalid number"),
