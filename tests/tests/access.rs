@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use testkit::oidc::{self, ISSUER, Oidc};
 use testkit::{Answer, Bench, Tenant, rows};
 
-use Permission::{DevicesManage, DevicesRead, EventsRead, UsersManage, UsersRead, WorkspaceManage};
+use Permission::{
+    DevicesManage, DevicesRead, EventsRead, NetworksReport, UsersManage, UsersRead, UsersWipe, WorkspaceManage,
+};
 
 /// Whom each operation takes. It stands here a second time, so that nobody changes it by accident.
-const TABLE: [(&str, Access); 31] = [
+const TABLE: [(&str, Access); 53] = [
     ("register-device", Access::Code),
     ("check-in-device", Access::Device),
     ("list-devices", Access::Permission(DevicesRead)),
@@ -21,10 +23,32 @@ const TABLE: [(&str, Access); 31] = [
     ("block-device", Access::Permission(DevicesManage)),
     ("unblock-device", Access::Permission(DevicesManage)),
     ("delete-device", Access::Permission(DevicesManage)),
+    ("wipe-device", Access::Permission(UsersWipe)),
+    ("lock-device", Access::Permission(DevicesManage)),
+    ("list-commands", Access::Permission(DevicesRead)),
+    ("cancel-command", Access::Permission(DevicesManage)),
+    ("report-command", Access::Device),
     ("create-user", Access::Permission(UsersManage)),
     ("get-user", Access::Permission(UsersRead)),
     ("list-users", Access::Permission(UsersRead)),
+    ("update-user", Access::Permission(UsersManage)),
+    ("activate-user", Access::Permission(UsersManage)),
+    ("suspend-user", Access::Permission(UsersManage)),
+    ("delete-user", Access::Permission(UsersManage)),
+    ("lock-and-wipe-user", Access::Permission(UsersWipe)),
+    ("reset-pin", Access::Permission(UsersManage)),
     ("invite-user", Access::Permission(UsersManage)),
+    ("list-invitations", Access::Permission(UsersRead)),
+    ("revoke-invitation", Access::Permission(UsersManage)),
+    ("report-network", Access::Permission(NetworksReport)),
+    ("get-usage", Access::Permission(UsersRead)),
+    ("bulk-users", Access::Permission(UsersManage)),
+    ("bulk-devices", Access::Permission(DevicesManage)),
+    ("get-job", Access::Permission(UsersRead)),
+    ("list-jobs", Access::Permission(UsersRead)),
+    ("cancel-job", Access::Permission(UsersManage)),
+    ("get-workspace", Access::Permission(UsersRead)),
+    ("update-workspace", Access::Permission(WorkspaceManage)),
     ("open-invitation", Access::Code),
     ("list-events", Access::Permission(EventsRead)),
     ("create-key", Access::Permission(WorkspaceManage)),
@@ -50,8 +74,12 @@ const TABLE: [(&str, Access); 31] = [
 const HELD: [(&str, Role, &[Permission]); 4] = [
     ("viewer", Role::Viewer, &[DevicesRead, UsersRead, EventsRead]),
     ("helpdesk", Role::Helpdesk, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage]),
-    ("device-admin", Role::DeviceAdmin, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage]),
-    ("admin", Role::Admin, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage, WorkspaceManage]),
+    ("device-admin", Role::DeviceAdmin, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage, UsersWipe]),
+    (
+        "admin",
+        Role::Admin,
+        &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage, UsersWipe, NetworksReport, WorkspaceManage],
+    ),
 ];
 
 #[test]
@@ -80,6 +108,17 @@ struct House {
     device: String,
     credential: String,
     doomed: String,
+    /// A user with an open invitation.
+    guest: String,
+    invitation: String,
+    /// A user who may go.
+    leaver: String,
+    /// A command that the device has not come for.
+    command: String,
+    /// A command that the doomed device was told of.
+    told: String,
+    /// A job at work.
+    job: String,
     key: String,
     member: String,
 }
@@ -88,7 +127,16 @@ impl House {
     async fn new(bench: &Bench, name: &str) -> Self {
         let tenant = bench.tenant(name).await;
         let (device, credential) = bench.phone(&tenant, &format!("{name}-ada")).await;
-        let (doomed, _) = bench.phone(&tenant, &format!("{name}-bea")).await;
+        let (doomed, told) = bench.phone(&tenant, &format!("{name}-bea")).await;
+        let guest = bench.user(&tenant, &format!("{name}-guest")).await;
+        let invited = bench.post(&format!("/users/{guest}/invite"), &tenant.key, json!({"channel": "sms"})).await;
+        let leaver = bench.user(&tenant, &format!("{name}-leaver")).await;
+        let lock = async |device: &str| {
+            let path = format!("/devices/{device}/lock");
+            bench.post(&path, &tenant.key, json!({})).await.expect(202).get("command_id")
+        };
+        let (command, locked) = (lock(&device).await, lock(&doomed).await);
+        let _told = bench.check_in(&told).await.expect(200);
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
         let member = oidc::member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
@@ -98,6 +146,12 @@ impl House {
             device,
             credential,
             doomed,
+            guest,
+            invitation: invited.expect(202).get("invitation_id"),
+            leaver,
+            command,
+            told: locked,
+            job: job_at_work(bench, &tenant).await,
             key: key.expect(201).get("key_id"),
             member,
             tenant,
@@ -108,24 +162,50 @@ impl House {
     /// `fresh` is a name that nothing has yet, `member` a member who may go.
     fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<Sample> {
         let (user, device, doomed) = (&self.user, &self.device, &self.doomed);
+        let (guest, leaver) = (&self.guest, &self.leaver);
         let get = |path: String| vec![sample(Method::GET, path, None)];
         let post = |path: String, body: Value| vec![sample(Method::POST, path, Some(body))];
         let delete = |path: String| vec![sample(Method::DELETE, path, None)];
+        let patch = |path: String, body: Value| vec![sample(Method::PATCH, path, Some(body))];
+        let put = |path: String, body: Value| vec![sample(Method::PUT, path, Some(body))];
         let code = "2222222222222222222222";
         match operation {
             "register-device" => post("/devices".into(), Bench::application(code, fresh)),
             "check-in-device" => post("/devices/me/check-in".into(), json!({})),
             "list-devices" => get("/devices".into()),
             "get-device" => get(format!("/devices/{device}")),
-            "update-device" => {
-                vec![sample(Method::PATCH, format!("/devices/{device}"), Some(json!({"nickname": fresh})))]
-            }
+            "update-device" => patch(format!("/devices/{device}"), json!({"nickname": fresh})),
             "block-device" => post(format!("/devices/{device}/block"), json!({"reason": "lost"})),
             "unblock-device" => post(format!("/devices/{device}/unblock"), json!({})),
             "delete-device" => delete(format!("/devices/{doomed}")),
+            "wipe-device" => post(format!("/devices/{device}/wipe"), json!({"reason": "lost"})),
+            "lock-device" => post(format!("/devices/{device}/lock"), json!({})),
+            "list-commands" => get(format!("/devices/{device}/commands")),
+            "cancel-command" => delete(format!("/devices/{doomed}/commands/{}", self.told)),
+            "report-command" => post(format!("/devices/me/commands/{}", self.command), json!({"result": "succeeded"})),
             "create-user" => post("/users".into(), json!({"username": fresh})),
             "get-user" => get(format!("/users/{user}")),
             "list-users" => get("/users".into()),
+            "update-user" => patch(format!("/users/{user}"), json!({"first_name": fresh})),
+            "activate-user" => post(format!("/users/{guest}/activate"), json!({})),
+            "suspend-user" => post(format!("/users/{guest}/suspend"), json!({"reason": "away"})),
+            "delete-user" => delete(format!("/users/{leaver}")),
+            "lock-and-wipe-user" => post(format!("/users/{guest}/lock-and-wipe"), json!({})),
+            "reset-pin" => post(format!("/users/{guest}/reset-pin"), json!({})),
+            "list-invitations" => get(format!("/users/{guest}/invitations")),
+            "revoke-invitation" => delete(format!("/users/{guest}/invitations/{}", self.invitation)),
+            "report-network" => put(format!("/users/{user}/networks/verizon"), json!({"status": "enabled"})),
+            "get-usage" => {
+                let of_user = format!("/users/{user}/usage");
+                vec![sample(Method::GET, of_user, None), sample(Method::GET, "/usage", None)]
+            }
+            "bulk-users" => post("/users/bulk".into(), json!({"action": "activate", "ids": [user]})),
+            "bulk-devices" => post("/devices/bulk".into(), json!({"action": "unblock", "ids": [device]})),
+            "get-job" => get(format!("/jobs/{}", self.job)),
+            "list-jobs" => get("/jobs".into()),
+            "cancel-job" => delete(format!("/jobs/{}", self.job)),
+            "get-workspace" => get("/workspace".into()),
+            "update-workspace" => patch("/workspace".into(), json!({"name": fresh})),
             "invite-user" => post(format!("/users/{user}/invite"), json!({"channel": "email"})),
             "open-invitation" => {
                 vec![sample(Method::GET, format!("/i/{code}"), None), sample(Method::POST, format!("/i/{code}"), None)]
@@ -156,6 +236,18 @@ impl House {
     }
 }
 
+/// A job that is not over: one that is, with its row set back, since a small one ends with its call.
+async fn job_at_work(bench: &Bench, tenant: &Tenant) -> String {
+    let body = json!({"action": "activate", "filter": {"search": "nobody"}});
+    let job = bench.post("/users/bulk", &tenant.key, body).await.expect(202).get("job_id");
+    let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
+    let mut row = rows::all(bench, rows::MAIN).values().find(is).cloned().unwrap();
+    row["state"] = "running".into();
+    let _ended = row.as_object_mut().unwrap().remove("ended_at");
+    rows::put(bench, rows::MAIN, &row, &[]);
+    job
+}
+
 async fn send(bench: &Bench, sample: &Sample, credential: Option<&str>) -> Answer {
     bench.call(sample.method.clone(), &sample.path, credential, sample.body.as_ref()).await
 }
@@ -163,12 +255,17 @@ async fn send(bench: &Bench, sample: &Sample, credential: Option<&str>) -> Answe
 /// Asserts that a request is refused in our own shape, and that nothing was changed by it.
 async fn refused(bench: &Bench, sample: &Sample, credential: Option<&str>, status: u16, code: &str, who: &str) {
     let before = rows::everything(bench);
+    turned_away(bench, sample, credential, status, code, who).await;
+    assert!(before == rows::everything(bench), "{} {} by {who}: something was changed", sample.method, sample.path);
+}
+
+/// Asserts that a request is refused in our own shape.
+async fn turned_away(bench: &Bench, sample: &Sample, credential: Option<&str>, status: u16, code: &str, who: &str) {
     let answer = send(bench, sample, credential).await;
     let what = format!("{} {} by {who}: {}", sample.method, sample.path, answer.text);
     assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{what}");
     assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
     assert!(!answer.get("request_id").is_empty(), "{what}");
-    assert!(before == rows::everything(bench), "{what}: something was changed");
 }
 
 #[tokio::test]
@@ -227,21 +324,27 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
     assert_eq!(callers.len(), 4 + Permission::ALL.len() + 1);
     let (mut let_in, mut kept_out) = (0, 0);
     for (at, (who, credential, held)) in callers.iter().enumerate() {
-        for (operation, access) in TABLE {
-            let Access::Permission(permission) = access else { continue };
-            let fresh = format!("fresh-{at}-{operation}");
-            let may = held.contains(&permission);
-            let member = if operation == "remove-member" && may {
+        let of = |may: bool| {
+            TABLE.iter().filter_map(move |(operation, access)| match access {
+                Access::Permission(permission) if held.contains(permission) == may => Some(*operation),
+                _ => None,
+            })
+        };
+        let before = rows::everything(&bench);
+        for operation in of(false) {
+            for sample in house.samples(operation, "fresh", &house.member) {
+                turned_away(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
+                kept_out += 1;
+            }
+        }
+        assert!(before == rows::everything(&bench), "{who} has changed something");
+        for operation in of(true) {
+            let member = if operation == "remove-member" {
                 oidc::member(&bench, &house.tenant, &format!("{who} removes me"), "viewer").await
             } else {
                 house.member.clone()
             };
-            for sample in house.samples(operation, &fresh, &member) {
-                if !may {
-                    refused(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
-                    kept_out += 1;
-                    continue;
-                }
+            for sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
                 if operation == "add-member" && held.len() == 1 {
@@ -253,7 +356,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert_eq!((let_in, kept_out), (78, 177), "each of 15 callers made each of 17 calls");
+    assert_eq!((let_in, kept_out), (189, 396), "each of 15 callers made each of 39 calls");
 }
 
 #[tokio::test]
@@ -291,13 +394,15 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     for (operation, access) in TABLE {
         let Access::Permission(_) = access else { continue };
         for sample in house.samples(operation, "fresh", &house.member) {
+            let before = rows::everything(&bench);
             for (credential, code, who) in &cases {
-                refused(&bench, &sample, *credential, 401, code, who).await;
+                turned_away(&bench, &sample, *credential, 401, code, who).await;
                 calls += 1;
             }
+            assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 17 * cases.len());
+    assert_eq!(calls, 39 * cases.len());
 }
 
 #[tokio::test]
@@ -385,6 +490,14 @@ async fn from_another_workspace_nothing_is_there() {
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
+                if operation.starts_with("bulk-") {
+                    // What is named is echoed, and there is nothing more to it.
+                    assert_eq!(answer.status, 207, "{what}");
+                    let items = answer.body["items"].as_array().unwrap();
+                    assert!(items.iter().all(|item| item["code"].as_str().unwrap().ends_with("_not_found")), "{what}");
+                    assert_eq!((answer.body["progress"]["failed"].as_u64(), items.len()), (Some(1), 1), "{what}");
+                    continue;
+                }
                 if sample.path.matches('/').count() > 1 {
                     assert!(answer.status == 404 && answer.code().ends_with("_not_found"), "{what}");
                     missing += 1;
@@ -392,13 +505,16 @@ async fn from_another_workspace_nothing_is_there() {
                     assert!(answer.status.is_success(), "{what}");
                     lists += 1;
                 }
-                for word in [&ours.tenant.workspace_id, &ours.user, &ours.device, &ours.key, "ours-ada"] {
+                // In their own jobs stands what they have named themselves.
+                let named = [&ours.user, &ours.device].into_iter().filter(|_| operation != "list-jobs");
+                let ours = [&ours.tenant.workspace_id, &ours.key, &ours.job, &ours.invitation].into_iter();
+                for word in ours.chain(named).map(String::as_str).chain(["ours-ada"]) {
                     assert!(!answer.text.contains(word), "{word} is shown by {what}");
                 }
             }
         }
     }
-    assert_eq!((missing, lists), (2 * 9, 2 * 8));
+    assert_eq!((missing, lists), (2 * 25, 2 * 12));
     assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
 }
 
@@ -406,10 +522,16 @@ async fn from_another_workspace_nothing_is_there() {
 async fn no_filter_and_no_search_leads_into_another_workspace() {
     let bench = Bench::start().await;
     let ours = House::new(&bench, "ours").await;
-    let theirs = House::new(&bench, "theirs").await;
+    let theirs = bench.tenant("theirs").await;
     let _blocked =
         bench.post(&format!("/devices/{}/block", ours.device), &ours.tenant.key, json!({})).await.expect(200);
     let _deleted = bench.delete(&format!("/devices/{}", ours.doomed), &ours.tenant.key).await.expect(200);
+    let key = &ours.tenant.key;
+    let _levels = bench.patch("/workspace", key, json!({"service_levels": ["gold"]})).await.expect(200);
+    let user = format!("/users/{}", ours.user);
+    let _gold = bench.patch(&user, key, json!({"service_level": "gold"})).await.expect(200);
+    let _red = bench.put(&format!("{user}/networks/verizon"), key, json!({"status": "disabled"})).await.expect(200);
+    let _gone = bench.delete(&format!("/users/{}", ours.leaver), key).await.expect(200);
     let queries = [
         format!("/devices?user_id={}", ours.user),
         format!("/devices?user_id={}&blocked=true", ours.user),
@@ -417,6 +539,13 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
         "/devices?status=deleted".to_owned(),
         "/devices?search=ours".to_owned(),
         "/users?search=ours".to_owned(),
+        "/users?pending_command=true".to_owned(),
+        "/users?network_indicator=red".to_owned(),
+        "/users?service_level=gold".to_owned(),
+        "/users?status=deleted".to_owned(),
+        "/users?last_seen_before=2027-01-01T00:00:00Z".to_owned(),
+        "/devices?pending_command=true".to_owned(),
+        "/jobs".to_owned(),
         format!("/events?device_id={}", ours.device),
         format!("/events?user_id={}", ours.user),
         "/events?event_type=device.blocked".to_owned(),
@@ -424,8 +553,111 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
     for query in queries {
         let own = bench.get(&query, &ours.tenant.key).await.expect(200);
         assert!(!own.body["items"].as_array().unwrap().is_empty(), "{query} shows us something");
-        let foreign = bench.get(&query, &theirs.tenant.key).await.expect(200);
+        let foreign = bench.get(&query, &theirs.key).await.expect(200);
         assert_eq!(foreign.body["items"], json!([]), "{query} shows others something");
+    }
+}
+
+#[tokio::test]
+async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::new(&bench, "wipes").await;
+    for role in ["helpdesk", "device-admin"] {
+        let _member = oidc::member(&bench, &house.tenant, role, role).await;
+    }
+    let of = |role: &str| oidc.token(role, bench.now());
+    let (helpdesk, device_admin) = (of("helpdesk"), of("device-admin"));
+    let manage = json!({"name": "manage", "permissions": ["users:manage", "devices:manage"]});
+    let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
+    let post = |path: &str, body: Value| sample(Method::POST, path, Some(body));
+    let (user, device) = (&house.user, &house.device);
+    let bulk = [
+        post("/users/bulk", json!({"action": "lock_and_wipe", "ids": [user]})),
+        post("/users/bulk", json!({"action": "lock_and_wipe", "filter": {"search": "wipes"}})),
+        post("/users/bulk", json!({"action": "lock_and_wipe", "ids": [user], "dry_run": true})),
+        post("/devices/bulk", json!({"action": "wipe", "ids": [device]})),
+        post("/devices/bulk", json!({"action": "wipe", "filter": {}})),
+        post("/devices/bulk", json!({"action": "wipe", "filter": {}, "dry_run": true})),
+    ];
+    for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
+        for call in &bulk {
+            refused(&bench, call, Some(credential), 403, "permission_missing", who).await;
+        }
+    }
+    bench.advance(chrono::Duration::minutes(1));
+    for call in &bulk {
+        let answer = send(&bench, call, Some(&device_admin)).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+    }
+    // What it has queued, only those may take back who may wipe.
+    let commands = bench.get(&format!("/devices/{device}/commands"), &house.tenant.key).await.expect(200);
+    let items = commands.body["items"].as_array().unwrap();
+    let kinds: Vec<&Value> = items.iter().map(|command| &command["kind"]).collect();
+    assert_eq!(kinds, ["wipe", "lock"], "asked for four times, queued once");
+    let cancel = |command: &Value| {
+        let id = command["command_id"].as_str().unwrap_or_default();
+        sample(Method::DELETE, format!("/devices/{device}/commands/{id}"), None)
+    };
+    for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
+        refused(&bench, &cancel(&items[0]), Some(credential), 403, "permission_missing", who).await;
+    }
+    let lock = send(&bench, &cancel(&items[1]), Some(&helpdesk)).await.expect(200);
+    assert_eq!((lock.get("kind"), lock.get("state")), ("lock".into(), "canceled".into()));
+    let wipe = send(&bench, &cancel(&items[0]), Some(&device_admin)).await.expect(200);
+    assert_eq!((wipe.get("kind"), wipe.get("state")), ("wipe".into(), "canceled".into()));
+}
+
+#[tokio::test]
+async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does_taking_it_back() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::new(&bench, "resets").await;
+    let _member = oidc::member(&bench, &house.tenant, "helpdesk", "helpdesk").await;
+    let key = &house.tenant.key;
+    bench.advance(chrono::Duration::minutes(1));
+    let rename = |user: &str, username: &str| {
+        sample(Method::PATCH, format!("/users/{user}"), Some(json!({"username": username})))
+    };
+    let helpdesk = oidc.token("helpdesk", bench.now());
+    let another = rename(&house.user, "another");
+    refused(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    // Other capitals are no other identity, and without a phone there is nothing to reset.
+    for renamed in [rename(&house.user, "RESETS-ada"), rename(&house.leaver, "left")] {
+        let _renamed = send(&bench, &renamed, Some(&helpdesk)).await.expect(200);
+    }
+    let _renamed =
+        bench.patch(&format!("/users/{}", house.user), key, json!({"username": "another"})).await.expect(200);
+    let path = format!("/devices/{}/commands", house.device);
+    let commands = bench.get(&path, key).await.expect(200);
+    let reset = &commands.body["items"][0];
+    assert_eq!(reset["kind"], "factory_reset");
+    let cancel = sample(Method::DELETE, format!("{path}/{}", reset["command_id"].as_str().unwrap()), None);
+    refused(&bench, &cancel, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    assert_eq!(send(&bench, &cancel, Some(key)).await.expect(200).get("state"), "canceled");
+}
+
+#[tokio::test]
+async fn a_device_speaks_of_its_own_commands_alone() {
+    let bench = Bench::start().await;
+    let ours = House::new(&bench, "ours").await;
+    let theirs = House::new(&bench, "theirs").await;
+    let word = json!({"result": "succeeded"});
+    let others = [&ours.told, &theirs.command, &theirs.told, &ours.device, &ours.tenant.workspace_id];
+    for command in others {
+        let said = sample(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
+        refused(&bench, &said, Some(&ours.credential), 404, "command_not_found", "a device").await;
+    }
+    let said = sample(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
+    let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
+    // Nor is a command found by another device's address, or an invitation by another user's.
+    let key = &ours.tenant.key;
+    let elsewhere = [
+        (format!("/devices/{}/commands/{}", ours.device, ours.told), "command_not_found"),
+        (format!("/users/{}/invitations/{}", ours.user, ours.invitation), "invitation_not_found"),
+    ];
+    for (path, code) in elsewhere {
+        refused(&bench, &sample(Method::DELETE, path, None), Some(key), 404, code, "an admin").await;
     }
 }
 

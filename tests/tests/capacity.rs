@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws::Row;
 use chrono::Duration;
-use domain::device::{IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
-use domain::{DeviceId, Time, UserId, WorkspaceId, ids::timed_uuid};
+use domain::command::{CommandKind, CommandState, OpenCommand};
+use domain::device::{Deleted, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
+use domain::event::Actor;
+use domain::hold::Hold;
+use domain::network::{Network, NetworkStatus, VERIZON};
+use domain::{CommandId, DeviceId, Time, UserId, WorkspaceId, ids::timed_uuid};
 use http::Method;
 use serde_json::{Value, json};
 use testkit::wire::{Consumed, Meter};
@@ -52,7 +56,14 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
     let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
     let _first = house.bench.check_in(&credential).await.expect(200);
     house.bench.drain().await;
-    for body in [json!({}), json!({"os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-ada-phone"})] {
+    let reported = json!({
+        "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-ada-phone", "pin_failures": 2,
+        "usage": {"sequence": 9, "messages_sent": 3},
+    });
+    let more = house.check_in(&credential, reported.clone()).await;
+    assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
+    let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
+    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1)] {
         house.bench.advance(Duration::minutes(1));
         assert_eq!(house.check_in(&credential, body).await, one_write());
     }
@@ -81,10 +92,17 @@ async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_
     let phone = house.bench.call(Method::POST, "/devices", None, Some(&body)).await.expect(201);
     let credential = phone.get("credential");
     house.bench.drain().await;
-    let _first = house.bench.check_in(&credential).await.expect(200);
+    // So many wrong PINs would lock the user.
+    let never = json!({"pin_limit": 0});
+    let _never = house.bench.patch("/workspace", &house.tenant.key, never).await.expect(200);
+    let counts = json!({"sequence": i64::MAX, "messages_sent": 1});
+    let report = json!({"pin_failures": 1_000_000, "usage": counts});
+    let _first = house.check_in(&credential, report.clone()).await;
     house.bench.drain().await;
-    house.bench.advance(Duration::minutes(1));
-    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+    for body in [json!({}), report] {
+        house.bench.advance(Duration::minutes(1));
+        assert_eq!(house.check_in(&credential, body).await, one_write());
+    }
 }
 
 #[tokio::test]
@@ -117,8 +135,8 @@ fn id(number: usize) -> uuid::Uuid {
     timed_uuid(Time::parse("2026-11-20T08:00:00Z").unwrap(), bytes)
 }
 
-/// Puts a thing's row and its companions where they belong.
-fn put<R: Row>(house: &House, thing: &R, sets: &[&str]) {
+/// A thing's row and its companions.
+fn rows_of<R: Row>(thing: &R) -> Vec<Value> {
     let mut row = serde_json::to_value(thing).unwrap();
     let key = thing.key();
     row["pk"] = key.pk.into();
@@ -126,18 +144,19 @@ fn put<R: Row>(house: &House, thing: &R, sets: &[&str]) {
     for (name, value) in thing.indexes() {
         row[name] = value.into();
     }
-    rows::put(&house.bench, rows::MAIN, &row, sets);
-    for companion in thing.companions() {
+    let companions = thing.companions().into_iter().map(|companion| {
         let mut row = json!(companion.attributes);
         row["pk"] = companion.key.pk.into();
         row["sk"] = companion.key.sk.into();
-        rows::put(&house.bench, rows::MAIN, &row, &[]);
-    }
+        row
+    });
+    [row].into_iter().chain(companions).collect()
 }
 
 /// So many people with a phone each, of whom one is called Zora.
 fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
     let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
+    let mut made = Vec::new();
     for number in from..to {
         let mut user: domain::user::User = serde_json::from_value(template.0.clone()).unwrap();
         let mut device: domain::device::Device = serde_json::from_value(rows::whole(template.1.clone())).unwrap();
@@ -153,13 +172,39 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
         device.created_at = user.created_at;
         device.push_endpoint = None;
         user.device_ids = BTreeSet::from([device.device_id]);
-        put(house, &user, &["device_ids"]);
-        put(house, &device, &[]);
+        // The first of them are in every other state that a list looks for.
+        if number < 100 {
+            let at = device.created_at;
+            let hold = Hold { at, by: Actor::System, reason: None };
+            match number % 5 {
+                1 => user.suspended = Some(hold),
+                2 => {
+                    let status = NetworkStatus::Disabled;
+                    let network = Network { status, status_at: at, reason: None, mdn_provisioning: None };
+                    user.networks.insert(VERIZON.to_owned(), network);
+                    user.service_level = Some("gold".to_owned());
+                }
+                3 => user.deleted = Some(Deleted { at, by: Actor::System, purge_after: at }),
+                4 => {
+                    device.commands = vec![OpenCommand {
+                        command_id: CommandId(id(3 * number)),
+                        kind: CommandKind::Lock,
+                        state: CommandState::Queued,
+                        queued_at: at,
+                        expires_at: at.plus(Duration::days(30)),
+                    }]
+                }
+                _ => user.last_seen_at = Some(at.minus(Duration::days(60))),
+            }
+        }
+        made.extend(rows_of(&user));
+        made.extend(rows_of(&device));
     }
+    rows::fill(&house.bench, rows::MAIN, &made, &["device_ids"]);
 }
 
-#[tokio::test]
-async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_2000() {
+/// What each page and each search costs once there are so many people.
+async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
     let house = House::start().await;
     let (device, _credential) = house.bench.phone(&house.tenant, "template").await;
     let all = rows::all(&house.bench, rows::MAIN);
@@ -168,33 +213,60 @@ async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_2000() {
         found.map(|(_, row)| row.clone()).unwrap()
     };
     let templates = (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"));
+    let person = id(300);
     let pages = [
         "/users?limit=50".to_owned(),
         "/users?limit=50&search=zora".to_owned(),
         "/users?limit=20&search=nor".to_owned(),
         "/users?search=person00150".to_owned(),
+        "/users?search=person00150%40example.com".to_owned(),
+        "/users?search=nora+person0015".to_owned(),
+        "/users?search=zora&status=active&pending_command=false".to_owned(),
+        "/users?status=deleted&limit=10".to_owned(),
+        "/users?pending_command=true&limit=10".to_owned(),
+        "/users?last_seen_before=2026-10-01T00:00:00Z&limit=10".to_owned(),
+        "/users?status=active&limit=20".to_owned(),
+        "/users?network_indicator=red&limit=10".to_owned(),
+        "/users?service_level=none".to_owned(),
         "/devices?limit=50".to_owned(),
         "/devices?limit=50&search=zora".to_owned(),
         "/devices?search=phone00150".to_owned(),
         "/devices?blocked=true".to_owned(),
+        "/devices?pending_command=true&limit=10".to_owned(),
         "/events?limit=20".to_owned(),
         format!("/events?device_id={device}"),
         format!("/devices/{device}"),
-        format!("/users/{}", id(300)),
+        format!("/devices/{device}/commands"),
+        format!("/users/{person}"),
+        format!("/users/{person}/invitations"),
+        format!("/users/{person}/usage"),
+        "/usage".to_owned(),
+        "/jobs".to_owned(),
+        "/workspace".to_owned(),
     ];
-    let mut costs: Vec<Vec<Vec<(String, f64)>>> = Vec::new();
-    for (from, to) in [(0, 200), (200, 2_000)] {
-        populate(&house, from, to, (&templates.0, &templates.1));
-        let mut of_pages = Vec::new();
-        for page in &pages {
-            of_pages.push(house.get(page).await);
+    let mut costs: Vec<_> = pages.iter().map(|page| (page.clone(), Vec::new())).collect();
+    let mut from = 0;
+    for to in counts {
+        populate(&house, from, *to, (&templates.0, &templates.1));
+        from = *to;
+        for (page, costs) in &mut costs {
+            costs.push(house.get(page).await);
         }
-        costs.push(of_pages);
     }
-    for ((page, few), many) in pages.iter().zip(&costs[0]).zip(&costs[1]) {
-        let units = |costs: &[(String, f64)]| costs.iter().map(|(_, units)| units).sum::<f64>();
-        println!("{page}: {} calls, {} units", many.len(), units(many));
-        assert_eq!(few, many, "{page}");
-        assert!(units(many) <= 200.0, "{page}: {} units", units(many));
+    costs
+}
+
+#[tokio::test]
+async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
+    for (page, costs) in costs_with(&[200, 5_000]).await {
+        let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
+        println!("{page}: {} calls, {units} units", costs[1].len());
+        // What no index is narrow enough for is looked for among so many rows, and a page may be short.
+        if ["network_indicator", "service_level"].iter().any(|narrow| page.contains(narrow)) {
+            assert!(units <= 600.0, "{page}: {units} units");
+            continue;
+        }
+        assert_eq!(costs[0], costs[1], "{page}");
+        assert!(units <= 200.0, "{page}: {units} units");
     }
 }

@@ -6,20 +6,33 @@ use std::collections::BTreeMap;
 use aws::rows::{self, RememberedCall};
 use aws::{Commit, Row};
 use chrono::Duration;
+use domain::change::Change;
+use domain::check_in::{self, CheckIn, Report};
+use domain::command::{
+    Command, CommandKind, CommandState, DETAIL, HISTORY_LIMIT, Happened, OpenCommand, Order, Phone, Stimulus, apply,
+};
 use domain::device::{
-    self, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS, METADATA_VALUE_LENGTH,
-    MODEL_NAME, Metadata, NICKNAME, PUSH_TOKEN, Platform, PushToken, REASON, VERSION,
+    self, DEVICE_LIMIT, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS,
+    METADATA_VALUE_LENGTH, MODEL_NAME, Metadata, NICKNAME, PUSH_TOKEN, Platform, PushToken, REASON, VERSION,
 };
 use domain::event::{Act, Actor, EventType};
+use domain::hold::Hold;
 use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
-use domain::invitation::{Channel, NewInvitation, invite};
+use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, invite};
+use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
+use domain::life;
+use domain::network::{
+    NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
+};
 use domain::push::Push;
 use domain::registration::{Application, Drawn, Found, Registration, register};
 use domain::secret::Hash;
 use domain::text::{Form, TextRule};
-use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, USERNAME, User};
-use domain::{DeviceId, EventId, InvitationId, Time, UserId, WorkspaceId};
+use domain::usage::{UsageKind, UsageReport};
+use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, USERNAME, User, UserEdit, UserStatus};
+use domain::workspace::{self, SERVICE_LEVEL, SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
+use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -29,6 +42,9 @@ const ITEMS: usize = 100;
 const ROW_BYTES: usize = 400 * 1024;
 /// What one write unit writes.
 const UNIT_BYTES: usize = 1024;
+/// The most wrong PINs, and the highest number of a report of usage, that an app can tell.
+const PIN_FAILURES_MOST: u32 = 1_000_000;
+const SEQUENCE_MOST: u64 = i64::MAX as u64;
 /// As long as the name of an endpoint gets in the longest region, but for its application's name.
 const ENDPOINT: &str =
     "arn:aws:sns:ap-southeast-1:123456789012:endpoint/APNS_SANDBOX/handset/0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
@@ -72,6 +88,7 @@ fn act() -> Act {
         operation: "update-device",
         request_id: "x".repeat(36),
         address: Some("2001:0db8:85a3:0000:0000:8a2e:0370:7334".to_owned()),
+        job_id: Some(JobId(id(20))),
     }
 }
 
@@ -123,6 +140,7 @@ fn new_user() -> impl Strategy<Value = NewUser> {
         email: Some(email.clone()),
         mobile: Some(mobile.clone()),
         number: Some(number.clone()),
+        service_level: Some("gold".to_owned()),
     })
 }
 
@@ -161,8 +179,11 @@ fn device(user: &User, application: &Application) -> Device {
         credential_hash: Hash::of("credential"),
         enrolment: None,
         replaced: false,
-        user_status: domain::user::UserStatus::Active,
+        user_status: UserStatus::Inactive,
         commands: Vec::new(),
+        erased: None,
+        pin_failures: PIN_FAILURES_MOST,
+        usage_sequence: Some(SEQUENCE_MOST),
         last_login_at: Some(now()),
         blocked: None,
         deleted: None,
@@ -171,6 +192,132 @@ fn device(user: &User, application: &Application) -> Device {
         push_token_hash: Some(Hash::of("token")),
         version: 999_999,
     }
+}
+
+/// A device with one open command of each kind, which is more than there can be, all in a state.
+fn phone(device: Device, state: CommandState) -> Phone {
+    let each = CommandKind::ALL.iter().map(|kind| (*kind, state, now().plus(Duration::days(1))));
+    phone_with(device, &each.collect::<Vec<_>>())
+}
+
+/// A device with open commands: each with its kind, its state, and until when it counts.
+fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) -> Phone {
+    let mut number = 100;
+    let mut command = |(kind, state, expires_at): &(CommandKind, CommandState, Time)| {
+        number += 1;
+        Command {
+            workspace_id: device.workspace_id,
+            device_id: device.device_id,
+            user_id: device.user_id,
+            command_id: CommandId(id(number)),
+            kind: *kind,
+            epoch: device.epoch,
+            state: *state,
+            late: false,
+            queued_at: now(),
+            queued_by: Actor::System,
+            reason: Some("\u{10400}".repeat(REASON.max)),
+            expires_at: *expires_at,
+            deferrals: u32::MAX - 1,
+            detail: Some("\u{10400}".repeat(DETAIL.max)),
+            history: vec![
+                Happened { state: *state, at: now(), by: Actor::Device(device.device_id), late: true };
+                HISTORY_LIMIT
+            ],
+            credential_hash: None,
+            version: 999_999,
+        }
+    };
+    let open: Vec<Command> = open.iter().map(&mut command).collect();
+    device.commands = open.iter().map(noted).collect();
+    Phone { device, open }
+}
+
+fn noted(command: &Command) -> OpenCommand {
+    OpenCommand {
+        command_id: command.command_id,
+        kind: command.kind,
+        state: command.state,
+        queued_at: command.queued_at,
+        expires_at: command.expires_at,
+    }
+}
+
+/// Open commands of some kinds, in whatever state they are open in, over their time or not.
+fn open_commands() -> impl Strategy<Value = Vec<(CommandKind, CommandState, Time)>> {
+    let states =
+        vec![CommandState::Queued, CommandState::Delivered, CommandState::Deferred, CommandState::CancelRequested];
+    let one = (prop::sample::select(states), -1_i64..2);
+    prop::collection::vec(prop::option::of(one), CommandKind::ALL.len()).prop_map(|drawn| {
+        let of = |(kind, drawn): (&CommandKind, Option<(CommandState, i64)>)| {
+            drawn.map(|(state, days)| (*kind, state, now().plus(Duration::days(days))))
+        };
+        CommandKind::ALL.iter().zip(drawn).filter_map(of).collect()
+    })
+}
+
+/// A user with as many phones as one may have.
+fn with_phones(user: &mut User, phones: [Phone; DEVICE_LIMIT]) -> Vec<Phone> {
+    let mut phones = Vec::from(phones);
+    for (number, phone) in (40..).zip(&mut phones) {
+        let device_id = DeviceId(id(number));
+        phone.device.device_id = device_id;
+        phone.device.device_identifier.truncate(IDENTIFIER.max - 1);
+        phone.device.device_identifier.push_str(&(number % 10).to_string());
+        for command in &mut phone.open {
+            command.device_id = device_id;
+        }
+        user.device_ids.insert(device_id);
+    }
+    phones
+}
+
+fn devices(phones: &[Phone]) -> Vec<Device> {
+    phones.iter().map(|phone| phone.device.clone()).collect()
+}
+
+fn draw() -> CommandId {
+    CommandId(id(90))
+}
+
+/// The commit of a change, which fits as it is and with the outcome of a job's thing, and whose
+/// rows are small.
+fn fits_changed(change: &Change) -> usize {
+    let commit = Commit::changing(act().event_id, change);
+    let len = commit.len();
+    fits(&commit);
+    fits(&commit.put(&outcome(1)));
+    change.events.iter().for_each(small);
+    for edited in &change.commands {
+        small(&edited.after);
+    }
+    for edited in &change.devices {
+        small(&edited.after);
+    }
+    if let Some(edited) = &change.user {
+        small(&edited.after);
+    }
+    for edited in &change.usage {
+        small(&edited.after);
+    }
+    len
+}
+
+fn outcome(number: u8) -> JobItem {
+    JobItem {
+        workspace_id: act().workspace_id,
+        job_id: JobId(id(20)),
+        id: id(number).to_string(),
+        outcome: ItemOutcome::Failed,
+        code: Some("device_limit_reached".to_owned()),
+        detail: Some("x".repeat(500)),
+        devices: vec![DeviceId(id(4)); DEVICE_LIMIT],
+        at: now(),
+    }
+}
+
+fn order(kind: CommandKind) -> Order {
+    Order { kind, reason: Some("\u{10400}".repeat(REASON.max)), expires_in_days: Some(365) }
 }
 
 fn claim(device: &Device, held: bool) -> IdentifierClaim {
@@ -210,15 +357,18 @@ fn metadata(device: &Device) -> Metadata {
 
 /// As the operation commits it.
 fn registered(registration: &Registration, token_before: Option<&PushToken>) -> Commit {
-    let mut commit = Commit::of(registration.event.as_ref().unwrap())
+    let (event, more) = registration.events.split_first().unwrap();
+    let mut commit = Commit::of(event)
         .edited(&registration.device)
         .edited(&registration.claim)
         .edited(&registration.user)
         .edited(&registration.invitation)
         .forget_code(&registration.invitation.after);
-    if let Some(replaced) = &registration.replaced {
-        commit = commit.edited(replaced);
+    for (n, event) in more.iter().enumerate() {
+        commit = commit.also(act().event_id, n + 1, event);
     }
+    commit = registration.replaced.iter().fold(commit, Commit::edited);
+    commit = registration.removed.iter().fold(commit, Commit::edited);
     let device = &registration.device.after;
     let token = PushToken::given(device, registration.token.clone().unwrap(), token_before, now());
     match token_before {
@@ -267,19 +417,20 @@ proptest! {
     fn a_registration_fits_into_one_commit(new in new_user(), application in application(), again in application()) {
         let user = user(new);
         let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
-        let old = device(&user, &again);
+        let old = phone(device(&user, &again), CommandState::Queued);
         let drawn = Drawn { device_id: DeviceId(id(9)) };
         // A device that was deleted comes back, and one that is there is enrolled anew as something else.
         for held in [false, true] {
             let found = Found {
                 invitation: invited.invitation.clone(),
                 user: invited.user.clone(),
-                claim: Some(claim(&old, held)),
-                claimed: Some(old.clone()),
+                claim: Some(claim(&old.device, held)),
+                claimed: Some(old.device.clone()),
+                commands: old.open.clone(),
                 held: Vec::new(),
             };
             let registration = register(&found, &application, &drawn, &act()).unwrap();
-            let token = PushToken::given(&old, "t".repeat(PUSH_TOKEN.max), None, now());
+            let token = PushToken::given(&old.device, "t".repeat(PUSH_TOKEN.max), None, now());
             fits(&registered(&registration, held.then_some(&token)));
             small(&registration.device.after);
             small(&token);
@@ -319,6 +470,90 @@ proptest! {
     }
 
     #[test]
+    fn deleting_a_user_with_three_phones_and_an_invitation_fits_into_one_commit(
+        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    ) {
+        let mut user = user(new);
+        let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
+        user.invitation_id = invited.user.invitation_id;
+        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = with_phones(&mut user, phones);
+        let claimed: Vec<_> = devices(&phones).into_iter().map(|device| (device.clone(), claim(&device, true))).collect();
+        let wanted = life::Deletion {
+            without_wipe: true,
+            reason: Some("\u{10400}".repeat(REASON.max)),
+            retention: Duration::days(30),
+        };
+        let change = life::delete(&user, &claimed, Some(&invited.invitation), &wanted, &act()).unwrap().unwrap();
+        // Five events, the user and the username that is free again, the phones and their claims, the
+        // invitation and its code. Commands stay as they are.
+        prop_assert_eq!(fits_changed(&change), 5 + 2 + 6 + 2);
+    }
+
+    #[test]
+    fn an_order_to_three_phones_fits_into_one_commit(
+        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    ) {
+        let mut user = user(new);
+        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = with_phones(&mut user, phones);
+        for change in [
+            life::lock_and_wipe(&user, &phones, &order(CommandKind::Wipe), &draw, &act()).unwrap(),
+            life::reset_pin(&user, &phones, &order(CommandKind::ResetPin), &draw, &act()).unwrap(),
+            life::suspend(&user, &devices(&phones), Some("x".repeat(REASON.max)), &act()).unwrap(),
+        ].into_iter().flatten() {
+            fits_changed(&change);
+        }
+    }
+
+    #[test]
+    fn a_user_whose_every_field_changes_fits_into_one_commit(
+        old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    ) {
+        let mut user = user(old);
+        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = with_phones(&mut user, phones);
+        let edit = UserEdit {
+            username: Some(new.username),
+            first_name: Some(new.first_name),
+            last_name: Some(new.last_name),
+            email: Some(None),
+            mobile: Some(Some(MOBILE.read("+4366412345678").unwrap())),
+            number: Some(Some(NUMBER.read("0 9 8 7 6 5 4 3 2 1").unwrap())),
+            service_level: Some(Some("x".repeat(SERVICE_LEVEL.max))),
+        };
+        let change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+        fits_changed(&change);
+    }
+
+    #[test]
+    fn a_check_in_of_which_everything_is_new_fits_into_one_commit(
+        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    ) {
+        let mut user = user(new);
+        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = with_phones(&mut user, phones);
+        let commit = checked_in(&user, &phones);
+        fits(&commit);
+    }
+
+    #[test]
+    fn a_devices_word_fits_into_one_commit_and_leaves_a_small_row(application in application(), open in open_commands()) {
+        let new = NewUser { username: "a".into(), first_name: None, last_name: None, email: None, mobile: None, number: None, service_level: None };
+        let phone = phone_with(device(&user(new), &application), &open);
+        for command in &phone.open {
+            for stimulus in [Stimulus::NotNow, Stimulus::Cancel, Stimulus::TimeIsUp, Stimulus::Replaced] {
+                if let Ok(Some(said)) = apply(&phone.device, command, stimulus, command.detail.clone(), &act()) {
+                    fits(&Commit::of(&said.event).edit(&phone.device, &said.device).edit(command, &said.command));
+                    small(&said.command);
+                    small(&said.event);
+                    prop_assert!(said.command.history.len() <= HISTORY_LIMIT);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_device_that_checks_in_is_a_row_of_one_unit(new in new_user(), application in application()) {
         let device = device(&user(new), &application);
         prop_assert!(bytes(&device) <= UNIT_BYTES, "{} bytes: {device:?}", bytes(&device));
@@ -337,9 +572,17 @@ fn a_device_whose_texts_are_all_as_long_as_may_be_is_a_row_of_one_unit() {
         push_token: None,
         nickname: Some("n".repeat(NICKNAME.max)),
     };
-    let new =
-        NewUser { username: "a".into(), first_name: None, last_name: None, email: None, mobile: None, number: None };
+    let new = NewUser {
+        username: "a".into(),
+        first_name: None,
+        last_name: None,
+        email: None,
+        mobile: None,
+        number: None,
+        service_level: None,
+    };
     let device = device(&user(new), &application);
+    println!("{} bytes", bytes(&device));
     assert!(bytes(&device) <= UNIT_BYTES, "{} bytes", bytes(&device));
 }
 
@@ -352,6 +595,7 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
         email: Some("a@b.de".into()),
         mobile: None,
         number: None,
+        service_level: None,
     };
     let of = |letters: &str, alphabet: &str| Application {
         code: "c".repeat(22),
@@ -365,21 +609,225 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
     };
     let user = user(new);
     let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
-    let old = device(&user, &of("a b c e f g h i j k l m n o p", "q"));
+    let old = phone(device(&user, &of("a b c e f g h i j k l m n o p", "q")), CommandState::Queued);
     let found = Found {
         invitation: invited.invitation,
         user: invited.user,
-        claim: Some(claim(&old, true)),
-        claimed: Some(old),
+        claim: Some(claim(&old.device, true)),
+        claimed: Some(old.device),
+        commands: old.open,
         held: Vec::new(),
     };
     let drawn = Drawn { device_id: DeviceId(id(9)) };
     let application = of("1 2 3 4 5 6 7 8 9 0 r s t u v", "w");
     let registration = register(&found, &application, &drawn, &act()).unwrap();
     let commit = registered(&registration, None);
-    // The event, four rows and the code, a token, and fifteen words that go for fifteen that come.
-    assert_eq!(commit.len(), 37);
-    assert_eq!(registration.event.unwrap().event_type, EventType::DeviceReEnrolled);
+    // The event, four rows and the code, a token, and fifteen words that go for fifteen that come;
+    // and of each of the five commands its row and its event.
+    assert_eq!(commit.len(), 37 + 2 * CommandKind::ALL.len());
+    assert_eq!(registration.events[0].event_type, EventType::DeviceReEnrolled);
+}
+
+/// The commit of a check-in of the first phone at which everything is new: versions, the token,
+/// wrong PINs that lock the user, usage, and all its commands.
+fn checked_in(user: &User, phones: &[Phone]) -> Commit {
+    let (phone, others) = phones.split_first().unwrap();
+    let device = Device { pin_failures: 0, usage_sequence: None, ..phone.device.clone() };
+    let report = Report {
+        os_version: Some("2".repeat(VERSION.max)),
+        app_version: Some("2".repeat(VERSION.max)),
+        push_token: Some("n".repeat(PUSH_TOKEN.max)),
+        pin_failures: Some(PIN_FAILURES_MOST),
+        usage: Some(UsageReport {
+            sequence: SEQUENCE_MOST,
+            counts: UsageKind::ALL.iter().map(|kind| (*kind, u64::MAX)).collect(),
+        }),
+    };
+    let found = check_in::Found {
+        commands: phone.open.clone(),
+        user: Some((user.clone(), devices(others), Settings::default())),
+        usage: None,
+        total: None,
+    };
+    let CheckIn::Changed { change, token } = check_in::check_in(&device, &report, &found, &act()) else {
+        panic!("all of it is new");
+    };
+    fits_changed(&change);
+    let after = PushToken::given(&change.devices[0].after, token.unwrap(), None, now());
+    Commit::changing(act().event_id, &change).put(&after)
+}
+
+fn plain_user() -> NewUser {
+    NewUser {
+        username: "a".into(),
+        first_name: None,
+        last_name: None,
+        email: Some("a@b.de".into()),
+        mobile: None,
+        number: None,
+        service_level: None,
+    }
+}
+
+fn plain_phone(user: &User, state: CommandState) -> Phone {
+    let application = Application {
+        code: "c".repeat(22),
+        device_identifier: "d".repeat(IDENTIFIER.max),
+        platform: Platform::Ios,
+        model_name: "m".to_owned(),
+        os_version: "1".to_owned(),
+        app_version: None,
+        push_token: None,
+        nickname: None,
+    };
+    phone(device(user, &application), state)
+}
+
+#[test]
+fn a_check_in_that_delivers_everything_and_locks_the_user_has_two_dozen_items() {
+    let mut user = user(plain_user());
+    let phones = [CommandState::Queued; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
+    let phones = with_phones(&mut user, phones);
+    // Events: the device updated, usage reported, five commands delivered, the user locked. Rows:
+    // the user, three phones, five commands, two counts of usage, and the token.
+    assert_eq!(checked_in(&user, &phones).len(), 8 + 1 + 3 + 5 + 2 + 1);
+}
+
+#[test]
+fn remote_lock_and_wipe_of_three_phones_whose_last_wipe_was_taken_back_has_some_items() {
+    let mut user = user(plain_user());
+    let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
+    let phones = with_phones(&mut user, phones);
+    let wanted = order(CommandKind::Wipe);
+    let change = life::lock_and_wipe(&user, &phones, &wanted, &draw, &act()).unwrap().unwrap();
+    // The user's event and row; of each phone its row, the old wipe closed and a new one queued.
+    assert_eq!(fits_changed(&change), 2 + DEVICE_LIMIT * (1 + 4));
+}
+
+#[test]
+fn the_largest_change_of_a_user_is_a_new_identity_under_which_every_word_is_another() {
+    let named = |username: &str, first: &str, last: &str| NewUser {
+        username: username.to_owned(),
+        first_name: Some(first.to_owned()),
+        last_name: Some(last.to_owned()),
+        email: None,
+        ..plain_user()
+    };
+    let mut user = user(named("u", "a b c d e f g h", "i j k l m n o p"));
+    let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
+    let phones = with_phones(&mut user, phones);
+    let edit = UserEdit {
+        username: Some("w".to_owned()),
+        first_name: Some(Some("1 2 3 4 5 6 7 8".to_owned())),
+        last_name: Some(Some("9 0 q r s t v x".to_owned())),
+        ..UserEdit::default()
+    };
+    let change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+    let words = user.search_words().len();
+    assert_eq!(words, 16);
+    // The event and the user's row, the two usernames, sixteen words that go for sixteen that come;
+    // of each phone its row, an old factory reset closed and a new one queued.
+    assert_eq!(fits_changed(&change), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4));
+}
+
+#[test]
+fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_row() {
+    let ids: Vec<String> = (0..NAMED_LIMIT).map(|_| id(9).to_string()).collect();
+    let new = |selection| NewJob {
+        job_id: JobId(id(20)),
+        kind: JobKind::Users,
+        action: json!({"action": "suspend", "reason": "\u{10400}".repeat(REASON.max)}),
+        action_name: "suspend",
+        selection,
+        dry_run: false,
+    };
+    // As long a filter as a body holds.
+    let filter = json!({"search": "x".repeat(256 * 1024)}).as_object().unwrap().clone();
+    for selection in [Selection::Ids(ids.clone()), Selection::Filter(filter)] {
+        let change = begin(new(selection), &act());
+        let job = change.job.as_ref().unwrap().after.clone();
+        fits(&Commit::changing(act().event_id, &change).remember(&remembered(), false));
+        small(&job);
+        let next = NextPage { ids: ids.clone(), cursor: Some("c".repeat(4096)) };
+        let change = page_done(&job, &[ItemOutcome::Failed; NAMED_LIMIT], Some(next), &act());
+        small(&change.job.as_ref().unwrap().after);
+        let last = page_done(&job, &[ItemOutcome::Changed; NAMED_LIMIT], None, &act());
+        fits(&Commit::changing(act().event_id, &last));
+        small(&outcome(1));
+    }
+}
+
+#[test]
+fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
+    let mut user = user(plain_user());
+    let report = Network {
+        status: NetworkStatus::OptInResponseReceived,
+        status_at: now(),
+        reason: Some(NetworkReason::InvalidNumber),
+        mdn_provisioning: Some(Provisioning::Disabled),
+    };
+    for number in 0..NETWORK_LIMIT {
+        let provider = format!("{}{number}", "p".repeat(PROVIDER.max - 1));
+        let (after, event) = network_reported(&user, &provider, &report, &act()).unwrap().unwrap();
+        fits(&Commit::of(&event).edit(&user, &after));
+        small(&event);
+        user = after;
+    }
+    let reason = Some("\u{10400}".repeat(REASON.max));
+    user.suspended = Some(Hold::by(&act(), reason.clone()));
+    user.locked = Some(Hold::by(&act(), reason));
+    small(&user);
+    assert_eq!(user.networks.len(), NETWORK_LIMIT);
+}
+
+#[test]
+fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
+    let workspace = Workspace {
+        workspace_id: act().workspace_id,
+        name: "\u{10400}".repeat(workspace::NAME.max),
+        sandbox: false,
+        created_at: now(),
+        admin_count: u32::MAX,
+        settings: Settings::default(),
+        silent_rule_at: None,
+        silent_rule_cursor: None,
+        version: 1,
+    };
+    let level = |at: usize| format!("{at:02}{}", "\u{10400}".repeat(SERVICE_LEVEL.max - 2));
+    let edit = WorkspaceEdit {
+        sender: Some(Some(format!("{}@b.example", "a".repeat(64)))),
+        service_levels: Some((0..SERVICE_LEVEL_LIMIT).map(level).collect()),
+        ..WorkspaceEdit::default()
+    };
+    let (after, event) = workspace::update(&workspace, &edit, &act()).unwrap();
+    fits(&Commit::of(&event).edit(&workspace, &after));
+    small(&after);
+    small(&event);
+}
+
+/// What is kept of a user goes by so many rows at a time: see `purge-deleted`.
+#[test]
+fn removing_what_is_kept_of_a_user_fits_into_commits() {
+    let mut user = user(plain_user());
+    let texted = |number: u8| Invitation {
+        channel: Channel::Sms,
+        delivery: Delivery {
+            state: DeliveryState::Sent,
+            at: now(),
+            message_id: Some(id(number).to_string()),
+            reason: None,
+        },
+        ..invite(&user, None, new_invitation(number), &act()).unwrap().invitation
+    };
+    let invitations: Vec<Invitation> = (0..20).map(texted).collect();
+    let commit = invitations.iter().fold(Commit::unrecorded(act().event_id), Commit::delete);
+    assert_eq!(commit.len(), 3 * invitations.len(), "each with its code and its text");
+    fits(&commit);
+    let wanted = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
+    let change = life::delete(&user, &[], None, &wanted, &act()).unwrap().unwrap();
+    user = change.user.unwrap().after;
+    let late = Act { at: now().plus(Duration::days(1)), ..act() };
+    fits(&Commit::of(&life::purge(&user, &late).unwrap()).delete(&user));
 }
 
 #[test]
@@ -394,8 +842,15 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
         push_token: None,
         nickname: Some(cut(&"\u{10400}".repeat(NICKNAME.max), NICKNAME)),
     };
-    let new =
-        NewUser { username: "a".into(), first_name: None, last_name: None, email: None, mobile: None, number: None };
+    let new = NewUser {
+        username: "a".into(),
+        first_name: None,
+        last_name: None,
+        email: None,
+        mobile: None,
+        number: None,
+        service_level: None,
+    };
     let device = device(&user(new), &application);
     let (blocked, event) = device::block(&device, Some("\u{10400}".repeat(REASON.max)), &act()).unwrap().unwrap();
     small(&blocked);

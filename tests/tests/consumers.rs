@@ -1,5 +1,7 @@
 //! What follows from an event: messages, pushes, feedback, what is due, and the purge.
 
+use std::collections::BTreeMap;
+
 use chrono::Duration;
 use http::Method;
 use local::messaging::{Channel, OutboxItem};
@@ -247,6 +249,155 @@ async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
         assert!(text.contains(kind) && !text.contains("Ada") && !text.contains(&id), "{text}");
         assert_eq!(push.to, endpoint);
     }
+}
+
+/// The kinds of event for which each endpoint was woken since the outbox was last cleared.
+fn woken(bench: &Bench) -> BTreeMap<String, Vec<String>> {
+    let mut woken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for push in pushes(bench).into_iter().rev() {
+        let text = push.text.unwrap_or_default();
+        let kind = serde_json::from_str::<Value>(&text).map_or(text, |told| kind_of(&told));
+        woken.entry(push.to).or_default().push(kind);
+    }
+    woken
+}
+
+fn kind_of(told: &Value) -> String {
+    told["type"].as_str().or(told["default"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// Publishes everything of the last hour once more.
+async fn again(bench: &Bench, tenant: &Tenant) {
+    let (since, until) = (bench.now() - Duration::hours(1), bench.now() + Duration::hours(1));
+    let span = json!({"workspace_id": tenant.workspace_id, "since": since, "until": until});
+    let _published = bench.stack.invoke("republish-events", span).await.unwrap();
+    bench.drain().await;
+}
+
+#[tokio::test]
+async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_comes() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (_user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let path = format!("/devices/{}/wipe", phones[0].0);
+    for _ in 0..2 {
+        let _ordered = bench.post(&path, &tenant.key, json!({"reason": "lost"})).await.expect(202);
+        bench.drain().await;
+    }
+    again(&bench, &tenant).await;
+    let endpoint = device(&bench, &tenant, &phones[0].0).await["push_endpoint"].as_str().unwrap().to_owned();
+    assert_eq!(woken(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
+    let text = pushes(&bench)[0].text.clone().unwrap();
+    assert!(["Ada", "lost", "wipe", &phones[0].0].iter().all(|told| !text.contains(*told)), "{text}");
+}
+
+#[tokio::test]
+async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 3).await;
+    let _other = bench.phone(&tenant, "bob").await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let change = async |step: &str| {
+        let _changed = bench.post(&format!("/users/{user}/{step}"), &tenant.key, json!({})).await.expect(200);
+        bench.drain().await;
+    };
+    change("suspend").await;
+    change("activate").await;
+    let body = json!({"pin_failures": 10});
+    let path = "/devices/me/check-in";
+    let locked = bench.call(Method::POST, path, Some(&phones[0].1), Some(&body)).await.expect(200);
+    assert_eq!(locked.get("access"), "user_locked");
+    bench.drain().await;
+    change("activate").await;
+    again(&bench, &tenant).await;
+    let kinds = ["user.suspended", "user.activated", "user.locked", "user.activated"].map(str::to_owned).to_vec();
+    let mut expected = BTreeMap::new();
+    for (id, _) in &phones {
+        let endpoint = device(&bench, &tenant, id).await["push_endpoint"].as_str().unwrap().to_owned();
+        expected.insert(endpoint, kinds.clone());
+    }
+    assert_eq!(woken(&bench), expected);
+}
+
+#[tokio::test]
+async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_for_its_command() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    for step in ["reset-pin", "lock-and-wipe"] {
+        bench.stack.messaging().clear();
+        let _changed = bench.post(&format!("/users/{user}/{step}"), &tenant.key, json!({})).await.expect(200);
+        bench.drain().await;
+        let woken = woken(&bench);
+        assert_eq!(woken.len(), phones.len(), "{step}");
+        assert!(woken.values().all(|kinds| kinds == &["command.queued"]), "{step}: {woken:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_users_phones_are_woken_and_afterwards_nothing_of_them_is() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let body = json!({"without_wipe": true, "reason": "left"});
+    let _gone = bench.call(Method::DELETE, &format!("/users/{user}"), Some(&tenant.key), Some(&body)).await.expect(200);
+    bench.drain().await;
+    let woken = woken(&bench);
+    assert_eq!(woken.len(), phones.len());
+    assert!(woken.values().all(|kinds| kinds == &["device.deleted"]), "{woken:?}");
+    bench.advance(Duration::days(30));
+    let done = (bench.purge().await, bench.purge().await);
+    assert_eq!((&done.0["failed"], &done.1["failed"]), (&json!(0), &json!(0)));
+    bench.drain().await;
+    let _unknown = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(404);
+    let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
+    let told = events.body["items"].as_array().unwrap().iter().filter(|event| {
+        let private = event["private"].as_object();
+        private.is_some_and(|private| private.values().any(|value| !value.is_null()))
+    });
+    assert_eq!(told.count(), 0, "what was said of a purged user in private is gone");
+    assert!(!events.text.contains("left"));
+}
+
+#[tokio::test]
+async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_more() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 1).await;
+    let (id, credential) = &phones[0];
+    let wipe = json!({"expires_in_days": 60});
+    let _ordered = bench.post(&format!("/devices/{id}/wipe"), &tenant.key, wipe).await.expect(202);
+    for path in [format!("/devices/{id}"), format!("/users/{user}")] {
+        let _gone = bench.delete(&path, &tenant.key).await.expect(200);
+    }
+    bench.drain().await;
+    bench.advance(Duration::days(40));
+    assert_eq!(bench.purge().await["failed"], 0);
+    let served = bench.check_in(credential).await.expect(200);
+    let command = served.body["commands"][0]["command_id"].as_str().expect("the wipe is still served").to_owned();
+    let word = json!({"result": "deferred", "detail": "on a journey"});
+    let path = format!("/devices/me/commands/{command}");
+    let _noted = bench.call(Method::POST, &path, Some(credential), Some(&word)).await.expect(200);
+    bench.drain().await;
+    bench.advance(Duration::days(25));
+    let _timed_out = bench.run_due().await;
+    let _first = bench.purge().await;
+    let _second = bench.purge().await;
+    bench.drain().await;
+    let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
+    let left: Vec<&String> = rows.keys().filter(|key| key.contains(&user) || key.contains(id.as_str())).collect();
+    let left: Vec<_> = left.into_iter().filter(|key| !key.starts_with("EVENT#")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let told = rows.values().filter(|row| row["user_id"] == json!(user) && row["event_type"].is_string());
+    let told: Vec<_> = told.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[tokio::test]

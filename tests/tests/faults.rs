@@ -9,6 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
+use domain::event::{Act, Actor};
+use domain::ids::timed_uuid;
+use domain::job::{JobKind, NewJob, Selection, begin};
+use domain::{EventId, JobId, WorkspaceId};
 use futures::future::BoxFuture;
 use http::{Method, Request};
 use local::queue::Retry;
@@ -42,8 +46,65 @@ impl Ground {
         (device, credential)
     }
 
+    /// A user and so many registered phones of theirs, each as its identifier and credential.
+    async fn person(&self, phones: u32) -> (String, Vec<(String, String)>) {
+        let person = self.bench.person(&self.tenant, &self.name("ada"), phones).await;
+        self.bench.drain().await;
+        person
+    }
+
     async fn post(&self, path: &str, body: Value) -> Answer {
         self.bench.post(path, &self.tenant.key, body).await
+    }
+
+    /// Orders something of a phone, and answers with the command.
+    async fn order(&self, device: &str, what: &str, body: Value) -> String {
+        self.post(&format!("/devices/{device}/{what}"), body).await.expect(202).get("command_id")
+    }
+
+    /// Orders something of a phone, and lets the phone come for it.
+    async fn told(&self, (device, credential): &(String, String), what: &str) -> String {
+        let command = self.order(device, what, json!({})).await;
+        let _in = self.bench.check_in(credential).await.expect(200);
+        self.bench.drain().await;
+        command
+    }
+
+    /// A job as a call leaves it that has ended right after it was begun.
+    fn begun(&self, action: Value, filter: Value) -> JobId {
+        let id = |kind: u8| timed_uuid(self.bench.now().into(), [kind; 10]);
+        let act = Act {
+            event_id: EventId(id(1)),
+            workspace_id: WorkspaceId::parse(&self.tenant.workspace_id).unwrap(),
+            at: self.bench.now().into(),
+            actor: Actor::System,
+            operation: "bulk-users",
+            request_id: "begun".to_owned(),
+            address: None,
+            job_id: None,
+        };
+        let new = NewJob {
+            job_id: JobId(id(2)),
+            kind: JobKind::Users,
+            action,
+            action_name: "suspend",
+            selection: Selection::Filter(filter.as_object().cloned().unwrap()),
+            dry_run: false,
+        };
+        let change = begin(new, &act);
+        self.put(&change.events[0]);
+        let job = change.job.unwrap().after;
+        self.put(&job);
+        job.job_id
+    }
+
+    fn put<R: aws::Row>(&self, row: &R) {
+        let mut stored = json!(row);
+        (stored["pk"], stored["sk"]) = (json!(row.key().pk), json!(row.key().sk));
+        for (name, value) in row.indexes() {
+            stored[name] = json!(value);
+        }
+        rows::put(&self.bench, rows::MAIN, &stored, &[]);
     }
 }
 
@@ -96,17 +157,22 @@ static DEVICES: &[Scenario] = &[
             register(&code, &g.name("phone"), &[201])
         })
     }),
-    scenario("register-device", "an installation whose device was deleted, by the last use of a code", |g| {
-        Box::pin(async move {
-            let user = g.user().await;
-            let code = g.bench.invite(&g.tenant, &user, 2).await;
-            let old = g.bench.register(&code, &g.name("phone")).await.expect(201);
-            let path = format!("/devices/{}", old.body["device"]["device_id"].as_str().unwrap());
-            let _gone = g.bench.delete(&path, &g.tenant.key).await.expect(200);
-            g.bench.drain().await;
-            register(&code, &g.name("phone"), &[201])
-        })
-    }),
+    scenario(
+        "register-device",
+        "an installation whose device was deleted before it was wiped, by the last use of a code",
+        |g| {
+            Box::pin(async move {
+                let user = g.user().await;
+                let code = g.bench.invite(&g.tenant, &user, 2).await;
+                let old = g.bench.register(&code, &g.name("phone")).await.expect(201);
+                let device = old.body["device"]["device_id"].as_str().unwrap();
+                let _pending = g.order(device, "wipe", json!({})).await;
+                let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
+                g.bench.drain().await;
+                register(&code, &g.name("phone"), &[201])
+            })
+        },
+    ),
     scenario("register-device", "a phone that is there, by a fresh code", |g| {
         Box::pin(async move {
             let user = g.user().await;
@@ -178,6 +244,105 @@ static DEVICES: &[Scenario] = &[
     }),
 ];
 
+static COMMANDS: &[Scenario] = &[
+    scenario("wipe-device", "a phone that is there", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            http(g, Method::POST, format!("/devices/{device}/wipe"), json!({"reason": "lost"}), &[202])
+        })
+    }),
+    scenario("lock-device", "again, while the phone has not said what became of a lock that was taken back", |g| {
+        Box::pin(async move {
+            let phone = g.phone().await;
+            let command = g.told(&phone, "lock").await;
+            let path = format!("/devices/{}/commands/{command}", phone.0);
+            let _back = g.bench.delete(&path, &g.tenant.key).await.expect(200);
+            http(g, Method::POST, format!("/devices/{}/lock", phone.0), json!({}), &[202])
+        })
+    }),
+    scenario("cancel-command", "of which the phone was not told", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let command = g.order(&device, "wipe", json!({})).await;
+            // Whose answer was lost is told that it is canceled.
+            http(g, Method::DELETE, format!("/devices/{device}/commands/{command}"), Value::Null, &[200, 409])
+        })
+    }),
+    scenario("cancel-command", "of which the phone was told", |g| {
+        Box::pin(async move {
+            let phone = g.phone().await;
+            let command = g.told(&phone, "lock").await;
+            http(g, Method::DELETE, format!("/devices/{}/commands/{command}", phone.0), Value::Null, &[200])
+        })
+    }),
+    scenario("report-command", "a wipe that is done", |g| {
+        Box::pin(async move {
+            let phone = g.phone().await;
+            let command = g.told(&phone, "wipe").await;
+            report(phone.1, &command, "succeeded")
+        })
+    }),
+    scenario("report-command", "a lock that was done although it was taken back", |g| {
+        Box::pin(async move {
+            let phone = g.phone().await;
+            let command = g.told(&phone, "lock").await;
+            let path = format!("/devices/{}/commands/{command}", phone.0);
+            let _back = g.bench.delete(&path, &g.tenant.key).await.expect(200);
+            report(phone.1, &command, "succeeded")
+        })
+    }),
+    Scenario {
+        operation: "report-command",
+        name: "not now",
+        each_try: Some("command.deferred"),
+        prepare: |g| {
+            Box::pin(async move {
+                let phone = g.phone().await;
+                let command = g.told(&phone, "lock").await;
+                report(phone.1, &command, "deferred")
+            })
+        },
+    },
+    scenario("check-in-device", "of a phone that is told of two commands", |g| {
+        Box::pin(async move {
+            let (device, credential) = g.phone().await;
+            let _lock = g.order(&device, "lock", json!({})).await;
+            let _wipe = g.order(&device, "wipe", json!({})).await;
+            g.bench.drain().await;
+            check_in(credential, json!({}))
+        })
+    }),
+    scenario("check-in-device", "with what was used", |g| {
+        Box::pin(async move {
+            let (_device, credential) = g.phone().await;
+            check_in(credential, json!({"usage": {"sequence": 4, "messages_sent": 7, "calls": 2}}))
+        })
+    }),
+    scenario("check-in-device", "with too many wrong PINs, of one of two phones", |g| {
+        Box::pin(async move {
+            let (_user, phones) = g.person(2).await;
+            let _in = g.bench.check_in(&phones[0].1).await.expect(200);
+            check_in(phones[0].1.clone(), json!({"pin_failures": 10}))
+        })
+    }),
+    scenario("register-device", "a phone that was wiped, and had a lock to do as well", |g| {
+        Box::pin(async move {
+            let (user, phones) = g.person(1).await;
+            let (device, credential) = &phones[0];
+            let _lock = g.order(device, "lock", json!({})).await;
+            let wipe = g.told(&phones[0], "wipe").await;
+            let _done = g.bench.report(credential, &wipe, "succeeded").await.expect(200);
+            let code = g.bench.invite(&g.tenant, &user, 1).await;
+            register(&code, &format!("{}-0", g.name("ada")), &[201])
+        })
+    }),
+];
+
+fn report(credential: String, command: &str, result: &str) -> Go {
+    let path = format!("/devices/me/commands/{command}");
+    Go::Http { method: Method::POST, path, credential: Some(credential), body: json!({"result": result}), ends: &[200] }
+}
+
 static PEOPLE: &[Scenario] = &[
     scenario("create-user", "a new user", |g| {
         Box::pin(async move {
@@ -243,6 +408,133 @@ static PEOPLE: &[Scenario] = &[
     }),
 ];
 
+/// What is done to users, and to many things at once.
+static LIVES: &[Scenario] = &[
+    scenario("update-user", "another username, with two phones", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            let body = json!({"username": g.name("eve"), "first_name": "Eve", "mobile": null});
+            http(g, Method::PATCH, format!("/users/{user}"), body, &[200])
+        })
+    }),
+    scenario("suspend-user", "with two phones", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            http(g, Method::POST, format!("/users/{user}/suspend"), json!({"reason": "on leave"}), &[200])
+        })
+    }),
+    scenario("activate-user", "who is suspended", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(1).await;
+            let _held = g.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
+            g.bench.drain().await;
+            http(g, Method::POST, format!("/users/{user}/activate"), json!({}), &[200])
+        })
+    }),
+    scenario("lock-and-wipe-user", "with two phones", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            http(g, Method::POST, format!("/users/{user}/lock-and-wipe"), json!({}), &[200])
+        })
+    }),
+    scenario("reset-pin", "of a locked user", |g| {
+        Box::pin(async move {
+            let (user, phones) = g.person(1).await;
+            let body = json!({"pin_failures": 10});
+            let path = "/devices/me/check-in";
+            let _locked = g.bench.call(Method::POST, path, Some(&phones[0].1), Some(&body)).await.expect(200);
+            g.bench.drain().await;
+            http(g, Method::POST, format!("/users/{user}/reset-pin"), json!({}), &[200])
+        })
+    }),
+    scenario("delete-user", "with a phone that was wiped and one that is about to be", |g| {
+        Box::pin(async move {
+            let (user, phones) = g.person(2).await;
+            let wipe = g.told(&phones[0], "wipe").await;
+            let _done = g.bench.report(&phones[0].1, &wipe, "succeeded").await.expect(200);
+            let _pending = g.order(&phones[1].0, "wipe", json!({})).await;
+            http(g, Method::DELETE, format!("/users/{user}"), Value::Null, &[200])
+        })
+    }),
+    scenario("delete-user", "without a wipe, with an open invitation", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(1).await;
+            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            let body = json!({"without_wipe": true, "reason": "left"});
+            http(g, Method::DELETE, format!("/users/{user}"), body, &[200])
+        })
+    }),
+    scenario("revoke-invitation", "an open one", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let path = format!("/users/{user}/invite");
+            let invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
+            g.bench.drain().await;
+            let path = format!("/users/{user}/invitations/{}", invited.get("invitation_id"));
+            http(g, Method::DELETE, path, Value::Null, &[200])
+        })
+    }),
+    scenario("report-network", "a carrier's word that does not say since when", |g| {
+        Box::pin(async move {
+            let path = format!("/users/{}/networks/verizon", g.user().await);
+            let body = json!({"status": "unable_to_provision", "reason": "message_block"});
+            http(g, Method::PUT, path, body, &[200])
+        })
+    }),
+    scenario("update-workspace", "a rule, levels and a sender", |g| {
+        Box::pin(async move {
+            let body = json!({
+                "silent_devices": {"after_days": 7, "action": "block"},
+                "service_levels": ["gold"],
+                "retention_days": 10,
+                "sender": "it@handset.example",
+            });
+            http(g, Method::PATCH, "/workspace".to_owned(), body, &[200])
+        })
+    }),
+];
+
+static JOBS: &[Scenario] = &[
+    scenario("bulk-users", "three, one of whom is suspended before and one unknown", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let other = g.bench.user(&g.tenant, &g.name("bob")).await;
+            let _held = g.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
+            let ids = json!([user, other, "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"]);
+            http(g, Method::POST, "/users/bulk".to_owned(), json!({"action": "suspend", "ids": ids}), &[207, 202])
+        })
+    }),
+    scenario("bulk-users", "all whom a filter finds are invited, one of whom has no address", |g| {
+        Box::pin(async move {
+            let _user = g.user().await;
+            let _unreached = g.post("/users", json!({"username": g.name("bob")})).await.expect(201);
+            let body = json!({"action": "invite", "channel": "email", "filter": {"status": "inactive"}});
+            http(g, Method::POST, "/users/bulk".to_owned(), body, &[202])
+        })
+    }),
+    scenario("bulk-devices", "a phone is to be wiped", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let body = json!({"action": "wipe", "reason": "lost", "ids": [device]});
+            http(g, Method::POST, "/devices/bulk".to_owned(), body, &[200, 202])
+        })
+    }),
+    scenario("cancel-job", "at work", |g| {
+        Box::pin(async move {
+            let job = g.begun(json!({"action": "suspend"}), json!({}));
+            http(g, Method::DELETE, format!("/jobs/{job}"), Value::Null, &[200])
+        })
+    }),
+    scenario("run-due", "a job that its call has left at work", |g| {
+        Box::pin(async move {
+            let _user = g.user().await;
+            let _job = g.begun(json!({"action": "suspend"}), json!({}));
+            g.bench.advance(Duration::minutes(2));
+            Go::Schedule
+        })
+    }),
+];
+
 fn member(ground: &Ground, subject: &str) -> Value {
     json!({"issuer": "https://issuer.example", "subject": ground.name(subject), "role": "admin"})
 }
@@ -290,6 +582,13 @@ static CONSUMERS: &[Scenario] = &[
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
             let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
+            Go::Driven
+        })
+    }),
+    scenario("notify-device", "a wake-up of both of a user's phones", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            let _held = g.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
             Go::Driven
         })
     }),
@@ -365,9 +664,47 @@ static SCHEDULES: &[Scenario] = &[
             Go::Schedule
         })
     }),
-    scenario("purge-deleted", "a phone with metadata, a token and an endpoint", |g| {
+    scenario("run-due", "a command whose time is over", |g| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
+            let phone = g.phone().await;
+            let _told = g.told(&phone, "lock").await;
+            g.bench.advance(Duration::days(31));
+            Go::Schedule
+        })
+    }),
+    scenario("run-due", "the rule for silent devices", |g| {
+        Box::pin(async move {
+            let _phone = g.phone().await;
+            let body = json!({"silent_devices": {"after_days": 7, "action": "block"}});
+            let _ruled = g.bench.patch("/workspace", &g.tenant.key, body).await.expect(200);
+            g.bench.advance(Duration::days(8));
+            Go::Schedule
+        })
+    }),
+    scenario("purge-deleted", "a user with invitations and usage, whose phone is gone", |g| {
+        Box::pin(async move {
+            let (user, phones) = g.person(1).await;
+            let (device, credential) = &phones[0];
+            let usage = json!({"usage": {"sequence": 1, "calls": 3}});
+            let path = "/devices/me/check-in";
+            let _used = g.bench.call(Method::POST, path, Some(credential), Some(&usage)).await.expect(200);
+            let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
+            g.bench.drain().await;
+            // Of a phone and its user in one run, either may come first, and the calls would differ.
+            g.bench.advance(Duration::days(31));
+            let _purged = g.bench.purge().await;
+            let _open = g.bench.invite(&g.tenant, &user, 1).await;
+            let _gone = g.bench.delete(&format!("/users/{user}"), &g.tenant.key).await.expect(200);
+            g.bench.drain().await;
+            g.bench.advance(Duration::days(31));
+            Go::Schedule
+        })
+    }),
+    scenario("purge-deleted", "a phone with metadata, a token, an endpoint and a command", |g| {
+        Box::pin(async move {
+            let (device, credential) = g.phone().await;
+            let wipe = g.order(&device, "wipe", json!({"reason": "lost"})).await;
+            let _failed = g.bench.report(&credential, &wipe, "failed").await.expect(200);
             let path = format!("/devices/{device}");
             let body = json!({"custom_metadata": {"desk": "4"}});
             let _edited = g.bench.call(Method::PATCH, &path, Some(&g.tenant.key), Some(&body)).await.expect(200);
@@ -420,6 +757,54 @@ static READERS: &[Scenario] = &[
             http(g, Method::GET, "/members".to_owned(), Value::Null, &[200])
         })
     }),
+    scenario("list-commands", "a phone's", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            let _wipe = g.order(&device, "wipe", json!({})).await;
+            http(g, Method::GET, format!("/devices/{device}/commands"), Value::Null, &[200])
+        })
+    }),
+    scenario("list-invitations", "a user's", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            http(g, Method::GET, format!("/users/{user}/invitations"), Value::Null, &[200])
+        })
+    }),
+    scenario("get-usage", "a user's", |g| {
+        Box::pin(async move { http(g, Method::GET, format!("/users/{}/usage", g.user().await), Value::Null, &[200]) })
+    }),
+    scenario("get-usage", "the whole workspace's", |g| {
+        Box::pin(async move { http(g, Method::GET, "/usage".to_owned(), Value::Null, &[200]) })
+    }),
+    scenario("get-job", "one at work", |g| {
+        Box::pin(async move {
+            let job = g.begun(json!({"action": "suspend"}), json!({}));
+            http(g, Method::GET, format!("/jobs/{job}"), Value::Null, &[200])
+        })
+    }),
+    scenario("list-jobs", "all", |g| {
+        Box::pin(async move {
+            let _job = g.begun(json!({"action": "suspend"}), json!({}));
+            http(g, Method::GET, "/jobs".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("get-workspace", "the caller's", |g| {
+        Box::pin(async move { http(g, Method::GET, "/workspace".to_owned(), Value::Null, &[200]) })
+    }),
+    scenario("update-workspace", "a preview of a rule", |g| {
+        Box::pin(async move {
+            let _phone = g.phone().await;
+            let body = json!({"silent_devices": {"after_days": 7, "action": "delete"}, "dry_run": true});
+            http(g, Method::PATCH, "/workspace".to_owned(), body, &[200])
+        })
+    }),
+    scenario("bulk-users", "what would become of those who are named", |g| {
+        Box::pin(async move {
+            let body = json!({"action": "suspend", "ids": [g.user().await], "dry_run": true});
+            http(g, Method::POST, "/users/bulk".to_owned(), body, &[200])
+        })
+    }),
     scenario("app-links", "Apple's", |_| {
         Box::pin(async {
             let path = "/.well-known/apple-app-site-association".to_owned();
@@ -439,7 +824,7 @@ static READERS: &[Scenario] = &[
     }),
 ];
 
-static AREAS: &[&[Scenario]] = &[DEVICES, PEOPLE, CONSUMERS, SCHEDULES, READERS];
+static AREAS: &[&[Scenario]] = &[DEVICES, COMMANDS, PEOPLE, LIVES, JOBS, CONSUMERS, SCHEDULES, READERS];
 
 /// What a run came to.
 struct Outcome {
@@ -452,11 +837,12 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// True if the run ended by the fault, at a call that followed one of this action.
-    fn ended_after(&self, strike: &Strike, action: &str) -> bool {
-        let ends = strike.fault == Fault::DropBefore || strike.lasting != Lasting::Once;
-        let fault = self.struck.first().and_then(|struck| self.calls.iter().rposition(|call| call == struck));
-        ends && fault.is_some_and(|fault| self.calls[..fault].iter().any(|call| call.action == action))
+    /// How many calls of this action came before the one at which the run ended by the fault.
+    fn ended_after(&self, strike: &Strike, action: &str) -> usize {
+        let ends = strike.fault.ends_the_run() || strike.lasting != Lasting::Once;
+        let mut like = self.calls.iter().enumerate().filter(|(_, call)| call.action == strike.action);
+        let struck = like.nth(strike.nth - 1).filter(|_| ends).map_or(0, |(at, _)| at);
+        self.calls[..struck].iter().filter(|call| call.action == action).count()
     }
 }
 
@@ -494,6 +880,7 @@ impl Stage {
         self.faults.watch(scenario.operation, strike);
         let repeats = self.act(&ground, scenario.operation, &go).await;
         self.settle(&ground).await;
+        self.finish(&ground).await;
         let audit = Audit::read(&ground.bench, &known);
         let outcome = Outcome {
             calls: self.faults.calls(),
@@ -508,6 +895,15 @@ impl Stage {
 
     async fn settle(&self, ground: &Ground) {
         ground.bench.stack.settle(|to| ground.bench.set_clock(to)).await.expect("the stream moves on");
+    }
+
+    /// Lets the schedule end the jobs that were left to it.
+    async fn finish(&self, ground: &Ground) {
+        while rows::all(&ground.bench, rows::MAIN).values().any(|row| row["sk"] == "JOB" && row["state"] == "running") {
+            ground.bench.advance(Duration::minutes(2));
+            let _done = ground.bench.run_due().await;
+            self.settle(ground).await;
+        }
     }
 
     /// Does it until it is done, as whoever does it would; an outage is over after the first try.
@@ -591,7 +987,7 @@ fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcom
     // That an e-mail went out is known even then when the run ended before it could say so: the mail
     // service reports it. Of a wake-up nobody reports, so it is repeated; it asks for nothing new. What is
     // reported of a text names it by an identifier that ended with the run, so it is repeated too, with its link.
-    let published = open("Publish") + usize::from(outcome.ended_after(strike, "Publish"));
+    let published = open("Publish") + outcome.ended_after(strike, "Publish");
     let more = |sent: usize| if sent > 0 { published } else { 0 };
     for (what, sent, expected, more) in [
         ("e-mails", outcome.outline.mails, clean.outline.mails, open("SendEmail")),
@@ -608,30 +1004,54 @@ fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcom
 /// How much of the product of calls and faults is gone through.
 #[derive(Clone, Copy, PartialEq)]
 enum Breadth {
-    /// Every call and fault, once; outages and faults of all of the SDK's tries where they differ most.
+    /// Every call. What the SDK makes good on its own, beneath the operation, is shown at one call
+    /// of each action; the others have what the operation itself must bear.
     Single,
     /// Every call, fault and duration.
     Full,
 }
 
-fn strikes(calls: &[Call], breadth: Breadth) -> Vec<Strike> {
+impl Breadth {
+    /// How long a fault at a call is to last, each in a run of its own; `known` if a call of the
+    /// same action has had every fault before.
+    fn lasting(self, fault: Fault, call: &Call, known: bool) -> &'static [Lasting] {
+        let known = known && !call.sends();
+        match (self, fault) {
+            // A process that ends makes no second try of its own.
+            (Self::Full, _) if fault.ends_the_run() => &[Lasting::Once, Lasting::Outage],
+            (Self::Full, _) => &[Lasting::Once, Lasting::Calls(3), Lasting::Outage],
+            (Self::Single, Fault::Before) if known && call.is_read() => &[],
+            (Self::Single, Fault::Before) if known => &[Lasting::Calls(3)],
+            (Self::Single, Fault::After) if known => &[Lasting::Once, Lasting::Outage],
+            (Self::Single, Fault::ServerError) if known && call.is_read() => &[Lasting::Calls(3)],
+            (Self::Single, Fault::ServerError | Fault::Throttle) if known => &[],
+            (Self::Single, Fault::Before | Fault::After) if !call.is_read() => {
+                &[Lasting::Once, Lasting::Calls(3), Lasting::Outage]
+            }
+            (Self::Single, _) => &[Lasting::Once],
+        }
+    }
+}
+
+/// What is to go wrong in the runs of a scenario that makes these calls. `known` are the actions
+/// that have had every fault before.
+fn strikes(calls: &[Call], breadth: Breadth, known: &mut BTreeSet<String>) -> Vec<Strike> {
     let mut strikes = Vec::new();
     let mut nth: BTreeMap<String, usize> = BTreeMap::new();
-    for call in calls {
+    for (at, call) in calls.iter().enumerate() {
         let nth = nth.entry(call.action.clone()).or_default();
         *nth += 1;
+        // Of many like reads in a row, as of the shards of what is due, the first and the last stand for all.
+        let like = |other: Option<&Call>| other == Some(call);
+        let amid = call.is_read() && like(at.checked_sub(1).and_then(|at| calls.get(at))) && like(calls.get(at + 1));
+        if breadth == Breadth::Single && amid {
+            continue;
+        }
+        let known = !known.insert(call.action.clone());
         for fault in Fault::ALL.into_iter().filter(|fault| fault.applies_to(call)) {
-            let sampled = !call.is_read() && matches!(fault, Fault::Before | Fault::After);
-            let lasting: &[Lasting] = match breadth {
-                // A process that ends makes no second try of its own.
-                Breadth::Full if fault.ends_the_run() => &[Lasting::Once, Lasting::Outage],
-                Breadth::Full => &[Lasting::Once, Lasting::Calls(3), Lasting::Outage],
-                Breadth::Single if sampled => &[Lasting::Once, Lasting::Calls(3), Lasting::Outage],
-                Breadth::Single => &[Lasting::Once],
-            };
             let strike =
                 |lasting: &Lasting| Strike { action: call.action.clone(), nth: *nth, fault, lasting: *lasting };
-            strikes.extend(lasting.iter().map(strike));
+            strikes.extend(breadth.lasting(fault, call, known).iter().map(strike));
         }
     }
     strikes
@@ -639,13 +1059,13 @@ fn strikes(calls: &[Call], breadth: Breadth) -> Vec<Strike> {
 
 async fn enumerate(scenarios: &[Scenario], breadth: Breadth) {
     let mut stage = Stage::new();
-    let (mut calls, mut runs, mut wrongs) = (0, 0, Vec::new());
+    let (mut calls, mut runs, mut wrongs, mut known) = (0, 0, Vec::new(), BTreeSet::new());
     for scenario in scenarios {
         let clean = stage.run(scenario, None).await;
         assert_eq!(clean.faults, Vec::<String>::new(), "{} ({}), without a fault", scenario.operation, scenario.name);
         assert_eq!(clean.repeats, 0, "{} ({}), without a fault", scenario.operation, scenario.name);
         calls += clean.calls.len();
-        for strike in strikes(&clean.calls, breadth) {
+        for strike in strikes(&clean.calls, breadth, &mut known) {
             runs += 1;
             let outcome = stage.run(scenario, Some(strike.clone())).await;
             let wrong = wrong(scenario, &clean, &strike, &outcome);
@@ -669,6 +1089,96 @@ fn every_operation_has_its_scenarios() {
     assert_eq!(known, all);
 }
 
+/// A workspace with something of everything: a user whose first phone has a lock to do and whose
+/// second was wiped, a network, usage, a rule, a job, and somebody who is gone for good.
+async fn something_of_everything(g: &Ground) -> String {
+    let gone = g.bench.user(&g.tenant, &g.name("bob")).await;
+    let _invited = g.post(&format!("/users/{gone}/invite"), json!({"channel": "email"})).await.expect(202);
+    g.bench.drain().await;
+    let _gone = g.bench.delete(&format!("/users/{gone}"), &g.tenant.key).await.expect(200);
+    g.bench.advance(Duration::days(31));
+    let _purged = g.bench.purge().await;
+    let (user, phones) = g.person(2).await;
+    let body = json!({"usage": {"sequence": 1, "calls": 3}});
+    let path = "/devices/me/check-in";
+    let _used = g.bench.call(Method::POST, path, Some(&phones[0].1), Some(&body)).await.expect(200);
+    let _lock = g.order(&phones[0].0, "lock", json!({})).await;
+    let wipe = g.told(&phones[1], "wipe").await;
+    let _done = g.bench.report(&phones[1].1, &wipe, "succeeded").await.expect(200);
+    let network = json!({"status": "opt_in_sent"});
+    let _told = g.bench.put(&format!("/users/{user}/networks/verizon"), &g.tenant.key, network).await.expect(200);
+    let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
+    let _ruled = g.bench.patch("/workspace", &g.tenant.key, rule).await.expect(200);
+    let body = json!({"action": "suspend", "ids": [user, gone]});
+    let _suspended = g.post("/users/bulk", body).await.expect(207);
+    g.bench.drain().await;
+    user
+}
+
+#[tokio::test]
+async fn whatever_does_not_fit_together_is_found() {
+    let mut stage = Stage::new();
+    let g = stage.ground().await;
+    let known = Known::of(&g.bench);
+    let user = something_of_everything(&g).await;
+    let faults = || Audit::read(&g.bench, &known).faults();
+    assert_eq!(faults(), Vec::<String>::new());
+    let lock = ("COMMAND#", "kind", json!("lock"));
+    let first = ("| DEVICE", "device_identifier", json!(format!("{}-0", g.name("ada"))));
+    let wiped = ("| DEVICE", "device_identifier", json!(format!("{}-1", g.name("ada"))));
+    let ada = ("| USER", "user_id", json!(user));
+    let job = ("| JOB", "state", json!("finished"));
+    let workspace = ("WORKSPACE#", "sk", json!("WORKSPACE"));
+    let event = |kind: &str| ("EVENT#", "event_type", json!(kind));
+    let tampers = [
+        (&lock, "/state", json!("delivered")),
+        (&lock, "/history/0/state", json!("failed")),
+        (&lock, "/user_id", json!("0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e")),
+        (&event("command.queued"), "/event_type", json!("command.failed")),
+        (&first, "/commands", json!([])),
+        (&first, "/commands/0/state", json!("delivered")),
+        (&first, "/pending_since", Value::Null),
+        (&wiped, "/erased", Value::Null),
+        (&wiped, "/user_status", json!("active")),
+        (&ada, "/suspended", Value::Null),
+        (&ada, "/registered_at", Value::Null),
+        (&ada, "/networks/verizon/status", json!("enabled")),
+        (&event("user.suspended"), "/job_id", Value::Null),
+        (&event("user.usage_reported"), "/changes/calls/after", json!(4)),
+        (&event("user.invited"), "/private", json!({"reason": "he asked for it"})),
+        (&event("user.purged"), "/event_type", json!("user.updated")),
+        (&("USAGE#", "pk", json!(format!("USAGE#{}", g.tenant.workspace_id))), "/counts/calls", json!(2)),
+        (&("| USAGE#", "month", json!("2026-12")), "/counts/calls", json!(2)),
+        (&job, "/tally/changed", json!(2)),
+        (&job, "/due_at", json!("2026-12-24T08:00:00.000Z")),
+        (&("ITEM#", "outcome", json!("changed")), "/outcome", json!("unchanged")),
+        (&("ITEM#", "outcome", json!("failed")), "/code", Value::Null),
+        (&workspace, "/silent_rule_at", Value::Null),
+        (&workspace, "/settings/silent_devices/after_days", json!(8)),
+    ];
+    for ((part, field, is), at, value) in tampers {
+        let all = rows::all(&g.bench, rows::MAIN);
+        let found = all.into_iter().find(|(key, row)| key.contains(part) && row[field] == *is);
+        let (key, row) = found.unwrap_or_else(|| panic!("no row {part} whose {field} is {is}"));
+        let mut other = row.clone();
+        set(&mut other, at, value);
+        rows::put(&g.bench, rows::MAIN, &other, &["device_ids"]);
+        assert!(!faults().is_empty(), "{at} of {key}");
+        rows::put(&g.bench, rows::MAIN, &row, &["device_ids"]);
+        assert_eq!(faults(), Vec::<String>::new(), "{key} as it was");
+    }
+}
+
+/// Sets what a pointer (RFC 6901) leads to; `null` takes it away.
+fn set(row: &mut Value, pointer: &str, value: Value) {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = row.pointer_mut(parent).unwrap();
+    match (parent, value) {
+        (Value::Object(fields), Value::Null) => drop(fields.remove(name)),
+        (parent, value) => parent[name] = value,
+    }
+}
+
 #[tokio::test]
 async fn operations_that_show_things_change_nothing() {
     let mut stage = Stage::new();
@@ -682,6 +1192,21 @@ async fn operations_that_show_things_change_nothing() {
 #[tokio::test]
 async fn whatever_goes_wrong_with_a_device_nothing_is_lost_or_invented() {
     enumerate(DEVICES, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_command_nothing_is_lost_or_invented() {
+    enumerate(COMMANDS, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_users_life_nothing_is_lost_or_invented() {
+    enumerate(LIVES, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_job_nothing_is_lost_or_invented() {
+    enumerate(JOBS, Breadth::Single).await;
 }
 
 #[tokio::test]

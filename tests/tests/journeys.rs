@@ -69,40 +69,50 @@ impl Product {
         self.call(Method::POST, "/devices", None, Some(body)).await
     }
 
+    /// Makes a user, and answers with their identifier.
+    async fn user(&self, person: Value) -> String {
+        let user = self.admin(Method::POST, "/users", Some(person)).await;
+        assert_eq!(user.status, 201, "{}", user.body);
+        user.body["user_id"].as_str().unwrap().to_owned()
+    }
+
     async fn check_in(&self, credential: &str) -> Answer {
         self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(json!({}))).await
     }
 
-    /// The code in the newest e-mail to an address, once it has come.
-    async fn code_mailed_to(&self, address: &str) -> String {
+    /// The code in the newest message to an address or a number, once it has come.
+    async fn code_sent_to(&self, address: &str) -> String {
         for _ in 0..200 {
             let outbox = self.call(Method::GET, "/_local/outbox", None, None).await.body;
             let items = outbox["items"].as_array().cloned().unwrap_or_default();
-            if let Some(mail) = items.iter().find(|item| item["to"] == address) {
-                let (_, rest) = mail["text"].as_str().unwrap().split_once("/i/").unwrap();
+            if let Some(message) = items.iter().find(|item| item["to"] == address) {
+                let (_, rest) = message["text"].as_str().unwrap().split_once("/i/").unwrap();
                 return rest.chars().take_while(char::is_ascii_alphanumeric).collect();
             }
             // The product is another process, or drives itself: all one can do is to look again.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("no e-mail came");
+        panic!("no message came");
     }
+}
+
+/// Nine digits that tell this run from earlier ones against the same product.
+fn unique() -> String {
+    format!("{:09}", local::stack::system_time().timestamp_micros() % 1_000_000_000)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_is_invited_registered_blocked_and_deleted() {
     let product = Product::find().await;
-    let unique = product.admin(Method::GET, "/users?limit=100", None).await.body["items"].as_array().unwrap().len();
+    let unique = unique();
     let (username, email) = (format!("journey{unique}"), format!("journey{unique}@example.com"));
     let person = json!({"username": username, "first_name": "Ada", "last_name": "Adler", "email": email});
-    let user = product.admin(Method::POST, "/users", Some(person)).await;
-    assert_eq!(user.status, 201, "{}", user.body);
-    let user_id = user.body["user_id"].as_str().unwrap().to_owned();
+    let user_id = product.user(person).await;
     let invite = format!("/users/{user_id}/invite");
     let invited = product.admin(Method::POST, &invite, Some(json!({"channel": "email", "devices": 3}))).await;
     assert_eq!(invited.status, 202, "{}", invited.body);
 
-    let code = product.code_mailed_to(&email).await;
+    let code = product.code_sent_to(&email).await;
     let mut phones = Vec::new();
     for n in 1..=3 {
         let phone = product.register(&code, &format!("{username}-{n}")).await;
@@ -133,4 +143,53 @@ async fn a_phone_is_invited_registered_blocked_and_deleted() {
     for expected in ["user.created", "user.invited", "device.registered", "device.blocked", "device.deleted"] {
         assert!(types.contains(&expected), "{expected} is not in {types:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_invited_by_text_suspended_activated_locked_and_wiped_and_deleted() {
+    let product = Product::find().await;
+    let unique = unique();
+    let (username, mobile) = (format!("life{unique}"), format!("+4915{unique}"));
+    let person = json!({"username": username, "first_name": "Bo", "last_name": "Beck", "mobile": mobile});
+    let user = format!("/users/{}", product.user(person).await);
+    let act = async |action: &str, body: Value| {
+        let answer = product.admin(Method::POST, &format!("{user}/{action}"), Some(body)).await;
+        assert!(answer.status < 300, "{action}: {}", answer.body);
+        answer.body
+    };
+    let status = async || product.admin(Method::GET, &user, None).await.body["status"].clone();
+    let _invited = act("invite", json!({"channel": "sms"})).await;
+    assert_eq!(status().await, "inactive");
+    let code = product.code_sent_to(&mobile).await;
+    let phone = product.register(&code, &username).await;
+    assert_eq!(phone.status, 201, "{}", phone.body);
+    let credential = phone.body["credential"].as_str().unwrap();
+    let device = format!("/devices/{}", phone.body["device"]["device_id"].as_str().unwrap());
+    let found = product.admin(Method::GET, &format!("/users?search={}", &mobile[1..]), None).await;
+    assert_eq!(found.body["items"][0]["username"], *username);
+    assert_eq!(product.check_in(credential).await.body["access"], "allowed");
+    assert_eq!(status().await, "active");
+
+    let _suspended = act("suspend", json!({"reason": "on leave"})).await;
+    assert_eq!(product.check_in(credential).await.body["access"], "user_suspended");
+    assert_eq!(status().await, "suspended");
+    let _active = act("activate", json!({})).await;
+    assert_eq!(product.check_in(credential).await.body["access"], "allowed");
+
+    let refused = product.admin(Method::DELETE, &user, None).await;
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("wipe_first")));
+    let _locked = act("lock-and-wipe", json!({"reason": "stolen"})).await;
+    let told = product.check_in(credential).await.body;
+    assert_eq!((&told["access"], &told["commands"][0]["kind"]), (&json!("user_locked"), &json!("wipe")));
+    let report = format!("/devices/me/commands/{}", told["commands"][0]["command_id"].as_str().unwrap());
+    let done = product.call(Method::POST, &report, Some(credential), Some(json!({"result": "succeeded"}))).await;
+    assert_eq!((done.status, &done.body["state"]), (200, &json!("succeeded")));
+    let wiped = product.admin(Method::GET, &device, None).await;
+    assert_eq!(wiped.body["device_status"], "wiped");
+    let out = product.check_in(credential).await;
+    assert_eq!((out.status, &out.body["code"]), (401, &json!("re_enrol")));
+
+    let deleted = product.admin(Method::DELETE, &user, None).await;
+    assert_eq!((deleted.status, &deleted.body["status"]), (200, &json!("deleted")));
+    assert!(deleted.body["purge_after"].is_string());
 }

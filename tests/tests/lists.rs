@@ -305,6 +305,7 @@ async fn every_column_of_the_administration_view_is_right_in_every_state() {
     let columns = [
         "app_version",
         "blocked",
+        "commands",
         "created_at",
         "custom_metadata",
         "deleted_at",
@@ -312,10 +313,12 @@ async fn every_column_of_the_administration_view_is_right_in_every_state() {
         "device_identifier",
         "device_status",
         "display_name",
+        "erased_at",
         "last_login_at",
         "model_name",
         "nickname",
         "os_version",
+        "pin_failures",
         "platform",
         "purge_after",
         "push",
@@ -675,4 +678,291 @@ async fn events_older_than_ninety_days_are_shown_to_whoever_asks_for_them() {
     assert_eq!(old.len(), 2);
     let types: BTreeSet<String> = ids(&old, "event_type").into_iter().collect();
     assert_eq!(types, ["user.created".to_owned(), "workspace.created".to_owned()].into());
+}
+
+/// A fleet with users in every state.
+struct Staff(Fleet);
+
+impl Staff {
+    async fn new() -> Self {
+        let mut fleet = Fleet::new().await;
+        for (username, first, last) in
+            [("ian", "Ian", "Quist"), ("sue", "Sue", "Quist"), ("lou", "Lou", "Quist"), ("del", "Del", "Quist")]
+        {
+            fleet.user(username, first, last).await;
+        }
+        let staff = Self(fleet);
+        let key = staff.0.tenant.key.clone();
+        let bench = &staff.0.bench;
+        let levels = json!({"service_levels": ["gold", "plain silver"]});
+        let _levels = bench.patch("/workspace", &key, levels).await.expect(200);
+        for (username, level) in [("max", "gold"), ("sue", "gold"), ("eva", "plain silver")] {
+            let body = json!({"service_level": level});
+            let _level = bench.patch(&staff.path(username, ""), &key, body).await.expect(200);
+        }
+        for (username, provider, status) in [
+            ("eva", "verizon", "opt_in_sent"),
+            ("eva", "att", "enabled"),
+            ("max", "verizon", "enabled"),
+            ("zoe", "att", "enabled"),
+            ("ian", "att", "disabled"),
+        ] {
+            let path = staff.path(username, &format!("/networks/{provider}"));
+            let _network = bench.put(&path, &key, json!({"status": status})).await.expect(200);
+        }
+        for (username, action) in [("sue", "suspend"), ("lou", "suspend"), ("lou", "lock-and-wipe")] {
+            let _held = bench.post(&staff.path(username, &format!("/{action}")), &key, json!({})).await.expect(200);
+        }
+        let _deleted = bench.delete(&staff.path("del", ""), &key).await.expect(200);
+        for (device, order) in [("new", "lock"), ("silent", "lock"), ("silent", "wipe"), ("namesake", "lock")] {
+            let path = format!("/devices/{}/{order}", staff.0.devices[device]);
+            let _queued = bench.post(&path, &key, json!({})).await.expect(202);
+            bench.advance(Duration::minutes(1));
+        }
+        staff
+    }
+
+    fn path(&self, username: &str, more: &str) -> String {
+        format!("/users/{}{more}", self.0.users[username])
+    }
+
+    /// The users that a query shows, by their usernames, in its order and by pages of a size.
+    async fn shown(&self, query: &str, limit: usize) -> Vec<String> {
+        let items = all(&self.0.bench, &self.0.tenant, &format!("/users?{query}"), limit).await;
+        ids(&items, "username")
+    }
+
+    async fn shows(&self, query: &str, wanted: &[&str]) {
+        for limit in [1, 2, 100] {
+            let shown = self.shown(query, limit).await;
+            let unique: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
+            assert_eq!(unique, wanted.iter().copied().collect(), "{query} by {limit}");
+            assert_eq!(shown.len(), wanted.len(), "{query} by {limit} shows each once: {shown:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_filter_of_the_users_shows_what_it_is_for() {
+    let staff = Staff::new().await;
+    let everyone = ["zoe", "max", "eva", "ian", "sue", "lou", "del"];
+    staff.shows("", &everyone).await;
+    staff.shows("status=active", &["zoe", "max", "eva"]).await;
+    staff.shows("status=inactive", &["ian"]).await;
+    staff.shows("status=suspended", &["sue"]).await;
+    staff.shows("status=locked", &["lou"]).await;
+    staff.shows("status=deleted", &["del"]).await;
+    staff.shows("service_level=gold", &["max", "sue"]).await;
+    staff.shows("service_level=plain+silver", &["eva"]).await;
+    staff.shows("service_level=bronze", &[]).await;
+    staff.shows("network_indicator=red", &["eva"]).await;
+    staff.shows("network_indicator=orange", &["zoe"]).await;
+    staff.shows("network_indicator=green", &["max"]).await;
+    staff.shows("network_indicator=none", &["ian", "sue", "lou", "del"]).await;
+    staff.shows("pending_command=true", &["zoe", "eva"]).await;
+    staff.shows("pending_command=false", &["max", "ian", "sue", "lou", "del"]).await;
+    let items = all(&staff.0.bench, &staff.0.tenant, "/users", 100).await;
+    let seen = |username: &str| {
+        text(&items.iter().find(|user| user["username"] == username).expect("they are listed")["last_seen_at"])
+    };
+    let (zoe, max) = (seen("zoe"), seen("max"));
+    staff.shows(&format!("last_seen_before={zoe}"), &[]).await;
+    staff.shows(&format!("last_seen_before={max}"), &["zoe"]).await;
+    staff.shows("last_seen_before=2027-06-01T00:00:00Z", &["zoe", "max"]).await;
+    // What has a filter of its own is also found by what is typed.
+    staff.shows("search=quist", &["ian", "sue", "lou", "del"]).await;
+    staff.shows("search=quist&status=deleted", &["del"]).await;
+    staff.shows("search=zoe&pending_command=true&network_indicator=orange&status=active", &["zoe"]).await;
+}
+
+#[tokio::test]
+async fn filters_of_users_together_show_what_each_of_them_shows() {
+    let staff = Staff::new().await;
+    let filters = [
+        "status=active",
+        "status=inactive",
+        "status=deleted",
+        "status=locked",
+        "service_level=gold",
+        "network_indicator=red",
+        "network_indicator=none",
+        "last_seen_before=2026-12-01T00:00:00Z",
+        "last_seen_before=2027-06-01T00:00:00Z",
+        "pending_command=true",
+        "pending_command=false",
+        "search=quist",
+        "search=zoe",
+    ];
+    let mut alone = Vec::new();
+    for filter in filters {
+        alone.push(staff.shown(filter, 100).await.into_iter().collect::<BTreeSet<_>>());
+    }
+    let name = |filter: &str| filter.split('=').next().unwrap().to_owned();
+    let mut pairs = 0;
+    for (at, first) in filters.iter().enumerate() {
+        let others = filters.iter().enumerate().skip(at + 1);
+        for (other, second) in others.filter(|(_, second)| name(first) != name(second)) {
+            let both: BTreeSet<String> = alone[at].intersection(&alone[other]).cloned().collect();
+            let shown = staff.shown(&format!("{first}&{second}"), 2).await;
+            assert_eq!(shown.len(), both.len(), "{first}&{second}: {shown:?}");
+            assert_eq!(shown.into_iter().collect::<BTreeSet<_>>(), both, "{first}&{second}");
+            pairs += 1;
+        }
+    }
+    assert!(pairs > 60, "{pairs} pairs");
+}
+
+#[tokio::test]
+async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
+    let staff = Staff::new().await;
+    let (bench, tenant) = (&staff.0.bench, &staff.0.tenant);
+    let columns = [
+        "app_version",
+        "created_at",
+        "deleted_at",
+        "device_count",
+        "email",
+        "first_name",
+        "last_name",
+        "last_seen_at",
+        "locked",
+        "mobile",
+        "name",
+        "network_indicator",
+        "networks",
+        "number",
+        "pending_command",
+        "purge_after",
+        "registered_at",
+        "service_level",
+        "source",
+        "status",
+        "suspended",
+        "usage",
+        "user_id",
+        "username",
+    ];
+    for listed in all(bench, tenant, "/users", 100).await {
+        let actual: Vec<&str> = listed.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(actual, columns, "{}", listed["username"]);
+        let path = format!("/users/{}", text(&listed["user_id"]));
+        let mut one = bench.get(&path, &tenant.key).await.expect(200).body;
+        for more in ["devices", "invitation"] {
+            assert!(one.as_object_mut().unwrap().remove(more).is_some(), "{more}");
+        }
+        assert_eq!(one, listed, "the list and the user show the same");
+    }
+    let eva = bench.get(&staff.path("eva", ""), &tenant.key).await.expect(200).body;
+    let networks = eva["networks"].as_array().unwrap();
+    let told = |name: &str| networks.iter().map(|network| text(&network[name])).collect::<Vec<_>>();
+    assert_eq!(told("provider"), ["att", "verizon"]);
+    assert_eq!(told("indicator"), ["green", "red"], "and the most pressing of them is the user's: {eva}");
+    assert_eq!(eva["network_indicator"], "red");
+    let del = bench.get(&staff.path("del", ""), &tenant.key).await.expect(200).body;
+    assert!(del["deleted_at"].is_string() && del["purge_after"].is_string(), "{del}");
+}
+
+#[tokio::test]
+async fn a_user_with_several_phones_that_wait_is_listed_once_until_the_last_of_them_is_done() {
+    let staff = Staff::new().await;
+    let (bench, key) = (&staff.0.bench, &staff.0.tenant.key);
+    staff.shows("pending_command=true", &["zoe", "eva"]).await;
+    for (device, left) in [("new", vec!["zoe", "eva"]), ("namesake", vec!["zoe"]), ("silent", vec![])] {
+        let path = format!("/devices/{}/commands", staff.0.devices[device]);
+        for command in all(bench, &staff.0.tenant, &path, 100).await {
+            let _canceled = bench.delete(&format!("{path}/{}", text(&command["command_id"])), key).await.expect(200);
+        }
+        staff.shows("pending_command=true", &left).await;
+    }
+}
+
+#[tokio::test]
+async fn commands_waiting_past_their_time_do_not_make_a_user_wait() {
+    let staff = Staff::new().await;
+    staff.0.bench.advance(Duration::days(31));
+    staff.shows("pending_command=true", &["zoe"]).await;
+    staff.0.shows("pending_command=true", &["silent"]).await;
+    staff.0.bench.advance(Duration::days(60));
+    staff.shows("pending_command=true", &[]).await;
+    staff.0.shows("pending_command=true", &[]).await;
+    let _ended = staff.0.bench.run_due().await;
+    staff.shows("pending_command=true", &[]).await;
+}
+
+#[tokio::test]
+async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_those_shown_end() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Moving").await;
+    let (user, phones) = bench.person(&tenant, "ada", 1).await;
+    let device = phones[0].0.clone();
+    let (commands, invitations) = (format!("/devices/{device}/commands"), format!("/users/{user}/invitations"));
+    // One more of each.
+    let more = async || {
+        bench.advance(Duration::seconds(1));
+        let lock = bench.post(&format!("/devices/{device}/lock"), &tenant.key, json!({})).await.expect(202);
+        let canceled = format!("{commands}/{}", lock.get("command_id"));
+        let _canceled = bench.delete(&canceled, &tenant.key).await.expect(200);
+        let invite = json!({"channel": "sms"});
+        let _invited = bench.post(&format!("/users/{user}/invite"), &tenant.key, invite).await.expect(202);
+        let job = json!({"action": "activate", "ids": [user]});
+        let _job = bench.post("/users/bulk", &tenant.key, job).await.expect(200);
+    };
+    for _ in 0..5 {
+        more().await;
+    }
+    // Each by a page size of its own: every page makes the lists longer.
+    for (list, id, limit) in
+        [(commands.as_str(), "command_id", 2), (&invitations, "invitation_id", 3), ("/jobs", "job_id", 5)]
+    {
+        let whole = all(&bench, &tenant, list, 100).await;
+        assert!(whole.len() >= 5, "{list}");
+        let times = ids(&whole, if id == "command_id" { "queued_at" } else { "created_at" });
+        assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
+        // The invitations that were shown change as well: each new one takes the place of the last.
+        let items = walk(&bench, &tenant, list, limit, async |_| more().await).await;
+        assert_eq!(ids(&items, id), ids(&whole, id), "{list} by {limit}");
+        let by_one = all(&bench, &tenant, list, 1).await;
+        assert_eq!(ids(&by_one, id), ids(&all(&bench, &tenant, list, 100).await, id), "{list}");
+    }
+    let states = ids(&all(&bench, &tenant, &commands, 100).await, "state");
+    assert!(states.iter().all(|state| state == "canceled"), "{states:?}");
+    let states = ids(&all(&bench, &tenant, &invitations, 100).await, "status");
+    assert_eq!((states[0].as_str(), states.last().map(String::as_str)), ("open", Some("used")));
+    assert!(states[1..states.len() - 1].iter().all(|state| state == "superseded"), "{states:?}");
+    let other = bench.tenant("Other").await;
+    assert_eq!(bench.get("/jobs", &other.key).await.expect(200).body, json!({"items": [], "next_cursor": null}));
+}
+
+#[tokio::test]
+async fn what_became_of_a_jobs_things_is_told_page_by_page_while_it_is_at_work() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Many").await;
+    for number in 0..110 {
+        let body = json!({"username": format!("n{number:03}"), "first_name": "Nora"});
+        let _user = bench.post("/users", &tenant.key, body).await.expect(201);
+    }
+    let body = json!({"action": "activate", "filter": {"search": "nora"}});
+    let job = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
+    let path = format!("/jobs/{}", job.get("job_id"));
+    let first = all(&bench, &tenant, &path, 7).await;
+    assert!((50..110).contains(&first.len()), "{} are done within the call", first.len());
+    // The schedule does the others between the pages: those that were there come once each.
+    let items = walk(&bench, &tenant, &path, 10, async |page| {
+        if page == 1 {
+            bench.advance(Duration::minutes(1));
+            let _done = bench.run_due().await;
+        }
+    })
+    .await;
+    let seen = ids(&items, "id");
+    let unique: BTreeSet<&String> = seen.iter().collect();
+    assert_eq!(unique.len(), seen.len(), "each once");
+    assert!(ids(&first, "id").iter().all(|id| unique.contains(id)), "all that were done before");
+    let whole = bench.get(&format!("{path}?limit=100"), &tenant.key).await.expect(200);
+    assert_eq!((&whole.body["state"], &whole.body["progress"]["changed"]), (&json!("finished"), &json!(110)));
+    for limit in [7, 100] {
+        let items = all(&bench, &tenant, &path, limit).await;
+        let unique: BTreeSet<String> = ids(&items, "id").into_iter().collect();
+        assert_eq!((items.len(), unique.len()), (110, 110), "by {limit}");
+    }
 }

@@ -10,14 +10,17 @@ use aws::Row;
 use aws::rows::{CodeOwner, Lease, Pointer, RememberedCall};
 use chrono::Duration;
 use domain::access::IssuerKeys;
+use domain::command::Command;
 use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
 use domain::event::Event;
 use domain::invitation::Invitation;
+use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
 use domain::secret::{Hash, is_code};
-use domain::user::User;
-use domain::workspace::Workspace;
+use domain::usage::Usage;
+use domain::user::{Source, User, UserStatus};
+use domain::workspace::{Settings, Workspace};
 use http::{HeaderValue, Method, Request};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -52,7 +55,12 @@ fn kinds() -> Vec<Kind> {
         .map(|line| {
             let columns: Vec<&str> = line.split(" | ").map(str::trim).collect();
             let text = |at: usize| columns[at].trim_matches('`').to_owned();
-            let pk = if columns[1] == "the device's" { "DEVICE#{workspace}#{device}".to_owned() } else { text(1) };
+            let pk = match columns[1] {
+                "the device's" => "DEVICE#{workspace}#{device}".to_owned(),
+                "the user's" => "USER#{workspace}#{user}".to_owned(),
+                "the job's" => "JOB#{workspace}#{job}".to_owned(),
+                _ => text(1),
+            };
             Kind { name: columns[0].to_owned(), pk, sk: Some(text(2)) }
         })
         .collect();
@@ -202,7 +210,131 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     keep("invitation.texted", row(&bench, &format!("USER#{}#{cleo}", tenant.workspace_id), "INVITATION#"));
     keep("text_message", row(&bench, "MESSAGE#", ""));
     keep("event.invitation_failed", row(&bench, "EVENT#", "invitation.failed"));
+
+    bench.advance(Duration::minutes(1));
+    settled(&bench, &tenant, &mut keep).await;
+    commanded(&bench, &tenant, &mut keep).await;
+    over(&bench, &tenant, &mut keep).await;
     (bench, shapes)
+}
+
+/// The workspace's settings, and the row of what was set of a user by an admin and by a carrier.
+async fn settled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    let settings = json!({
+        "retention_days": 60, "invitation_days": 14, "sender": "phones@handset.example", "sms_sender": "Handset",
+        "silent_devices": {"after_days": 90, "action": "block"}, "pin_limit": 5, "service_levels": ["gold", "silver"],
+    });
+    let _workspace = bench.patch("/workspace", &tenant.key, settings).await.expect(200);
+    keep("workspace.with_settings", row(bench, "WORKSPACE#", "Shapes"));
+    keep("event.workspace_updated", row(bench, "EVENT#", "workspace.updated"));
+    let dora = bench.user(tenant, "dora").await;
+    let path = format!("/users/{dora}");
+    let edit = json!({"last_name": "Dahl", "number": null, "service_level": "gold"});
+    let _edited = bench.patch(&path, &tenant.key, edit).await.expect(200);
+    keep("event.user_updated", row(bench, "EVENT#", "user.updated"));
+    let verizon = json!({"status": "opt_in_sent", "status_at": "2026-11-20T09:30:00Z", "reason": "message_block"});
+    let _verizon = bench.put(&format!("{path}/networks/verizon"), &tenant.key, verizon).await.expect(200);
+    let att = json!({"status": "enabled", "mdn_provisioning": "enabled"});
+    let _att = bench.put(&format!("{path}/networks/att"), &tenant.key, att).await.expect(200);
+    keep("event.user_network_changed", row(bench, "EVENT#", "opt_in_sent"));
+    let _active = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
+    keep("event.user_activated", row(bench, "EVENT#", "user.activated"));
+    let away = json!({"reason": "on leave"});
+    let _suspended = bench.post(&format!("{path}/suspend"), &tenant.key, away).await.expect(200);
+    keep("event.user_suspended", row(bench, "EVENT#", "user.suspended"));
+    let lost = json!({"reason": "lost it all"});
+    let _locked = bench.post(&format!("{path}/lock-and-wipe"), &tenant.key, lost).await.expect(200);
+    keep("event.user_locked_and_wiped", row(bench, "EVENT#", "user.locked_and_wiped"));
+    keep("user.with_networks_and_holds", row(bench, &format!("USER#{}#{dora}", tenant.workspace_id), "dora"));
+}
+
+/// A phone that is told things, does them, reports, and is enrolled anew.
+async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    let (user, phones) = bench.person(tenant, "emil", 1).await;
+    let (device, credential) = &phones[0];
+    let pk = format!("DEVICE#{}#{device}", tenant.workspace_id);
+    let device_row = || row(bench, &pk, "\"sk\":\"DEVICE\"");
+    let command_row = |id: &str| row(bench, &pk, &format!("\"sk\":\"COMMAND#{id}"));
+    let order = async |what: &str, body: Value| {
+        let path = format!("/devices/{device}/{what}");
+        bench.post(&path, &tenant.key, body).await.expect(202).get("command_id")
+    };
+    let report = json!({
+        "pin_failures": 2,
+        "usage": {"sequence": 7, "messages_sent": 3, "messages_received": 4, "messages_archived": 7, "attachment_bytes": 1234, "calls": 1},
+    });
+    let path = "/devices/me/check-in";
+    let _login = bench.call(Method::POST, path, Some(credential), Some(&report)).await.expect(200);
+    keep("device.reported", device_row());
+    keep("users_usage_of_a_month", row(bench, "USER#", "\"sk\":\"USAGE#"));
+    keep("workspaces_usage_of_a_month", row(bench, "USAGE#", ""));
+    keep("event.user_usage_reported", row(bench, "EVENT#", "user.usage_reported"));
+    let lock = order("lock", json!({"reason": "left on a train"})).await;
+    keep("its_command.queued", command_row(&lock));
+    keep("event.command_queued", row(bench, "EVENT#", "left on a train"));
+    let wipe = order("wipe", json!({"expires_in_days": 7})).await;
+    keep("device.with_commands", device_row());
+    bench.advance(Duration::minutes(1));
+    let _told = bench.check_in(credential).await.expect(200);
+    keep("its_command.delivered", command_row(&lock));
+    bench.advance(Duration::minutes(1));
+    let path = format!("/devices/me/commands/{lock}");
+    let later = json!({"result": "deferred", "detail": "in a call"});
+    let _later = bench.call(Method::POST, &path, Some(credential), Some(&later)).await.expect(200);
+    keep("its_command.deferred", command_row(&lock));
+    keep("event.command_deferred", row(bench, "EVENT#", "command.deferred"));
+    let _canceled = bench.delete(&format!("/devices/{device}/commands/{lock}"), &tenant.key).await.expect(200);
+    keep("its_command.cancel_requested", command_row(&lock));
+    bench.advance(Duration::minutes(1));
+    let _late = bench.report(credential, &lock, "failed").await.expect(200);
+    keep("its_command.failed_late", command_row(&lock));
+    let reset = order("lock", json!({})).await;
+    let _wiped = bench.report(credential, &wipe, "succeeded").await.expect(200);
+    keep("its_command.succeeded", command_row(&wipe));
+    keep("event.command_succeeded", row(bench, "EVENT#", "command.succeeded"));
+    keep("device.erased", device_row());
+    bench.advance(Duration::minutes(1));
+    let code = bench.invite(tenant, &user, 1).await;
+    let _back = bench.register(&code, "emil-0").await.expect(201);
+    keep("its_command.removed", command_row(&reset));
+    keep("event.device_re_enrolled", row(bench, "EVENT#", "device.re_enrolled"));
+    bench.drain().await;
+}
+
+/// An invitation that was taken back, a user who is gone, and the jobs that did things.
+async fn over(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    let fred = bench.user(tenant, "fred").await;
+    let invite = json!({"channel": "email"});
+    let open = bench.post(&format!("/users/{fred}/invite"), &tenant.key, invite).await.expect(202).get("invitation_id");
+    let _revoked = bench.delete(&format!("/users/{fred}/invitations/{open}"), &tenant.key).await.expect(200);
+    let pk = format!("USER#{}#{fred}", tenant.workspace_id);
+    keep("invitation.revoked", row(bench, &pk, "INVITATION#"));
+    keep("event.invitation_revoked", row(bench, "EVENT#", "invitation.revoked"));
+    let gone = json!({"without_wipe": true, "reason": "left the company"});
+    let _gone = bench.call(Method::DELETE, &format!("/users/{fred}"), Some(&tenant.key), Some(&gone)).await.expect(200);
+    keep("user.deleted", row(bench, &pk, "\"sk\":\"USER\""));
+    keep("event.user_deleted", row(bench, "EVENT#", "user.deleted"));
+    let named = json!({"action": "suspend", "reason": "an audit", "ids": [fred]});
+    let named = bench.post("/users/bulk", &tenant.key, named).await.expect(207).get("job_id");
+    keep("job.over_ids", row(bench, &format!("JOB#{}#{named}", tenant.workspace_id), "\"sk\":\"JOB\""));
+    keep("outcome_of_a_jobs_thing.failed", row(bench, "JOB#", "\"sk\":\"ITEM#"));
+    keep("event.job_created", row(bench, "EVENT#", "job.created"));
+    keep("event.job_finished", row(bench, "EVENT#", "job.finished"));
+    bench.advance(Duration::minutes(1));
+    // Half of a filter's users are done within the call, the others by the schedule.
+    for number in 0..60 {
+        let body = json!({"username": format!("g{number:02}"), "first_name": "Gina"});
+        let _user = bench.post("/users", &tenant.key, body).await.expect(201);
+    }
+    let found = json!({"action": "activate", "filter": {"search": "gina"}});
+    let found = bench.post("/users/bulk", &tenant.key, found).await.expect(202).get("job_id");
+    let pk = format!("JOB#{}#{found}", tenant.workspace_id);
+    let mut at_work = row(bench, &pk, "\"sk\":\"JOB\"");
+    assert_eq!(at_work["state"], "running");
+    // One stands for all of its page.
+    at_work["page"].as_array_mut().unwrap().truncate(1);
+    keep("job.over_a_filter_at_work", at_work);
+    keep("outcome_of_a_jobs_thing.changed", row(bench, &pk, "\"sk\":\"ITEM#"));
 }
 
 /// Takes out of a row what chance has put in: each identifier, hash and code becomes a name, the
@@ -217,8 +349,12 @@ impl Names {
                 "request_id" => "<request>".into(),
                 "message_id" => "<message>".into(),
                 "short" => "<short>".into(),
+                // It holds the key of the row that a list goes on at.
+                "cursor" => "<cursor>".into(),
                 _ => self.text(text).into(),
             },
+            // Which part of the workspace a user counts in is chance.
+            Value::Number(_) if name == "shard" => 0.into(),
             Value::Array(items) => items.iter().map(|item| self.value("", item)).collect(),
             Value::Object(fields) => {
                 fields.iter().map(|(name, value)| (name.clone(), self.value(name, value))).collect::<Map<_, _>>().into()
@@ -231,6 +367,7 @@ impl Names {
         match text.split_once('#') {
             Some(("KEY", short)) if short.len() == 8 => return "KEY#<short>".to_owned(),
             Some((shard @ ("DUE" | "PURGE"), number)) if number.len() == 2 => return format!("{shard}#<shard>"),
+            Some((month, shard)) if (month.len(), shard.len()) == (7, 2) => return format!("{month}#00"),
             _ => {}
         }
         let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -294,7 +431,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 20);
+    assert_eq!(kinds.len(), 25);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -310,8 +447,13 @@ async fn every_kind_of_row_is_documented_pinned_and_stored() {
 }
 
 fn pinned() -> BTreeMap<String, Value> {
-    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    read_shapes(&folder())
+}
+
+fn read_shapes(folder: &Path) -> BTreeMap<String, Value> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files
+        .filter(|path| path.is_file())
         .map(|path| {
             let row = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             (path.file_stem().unwrap().to_str().unwrap().to_owned(), row)
@@ -385,7 +527,7 @@ fn same<R: Row>(name: &str, row: &Value) {
 #[test]
 fn what_was_stored_once_is_still_read() {
     let pinned = pinned();
-    assert!(pinned.len() > 30, "{} shapes", pinned.len());
+    assert!(pinned.len() > 70, "{} shapes", pinned.len());
     for (name, row) in pinned {
         let row = rows::whole(filled(&row));
         match name.split('.').next().unwrap() {
@@ -394,6 +536,10 @@ fn what_was_stored_once_is_still_read() {
             "invitation" => same::<Invitation>(&name, &row),
             "device" => same::<Device>(&name, &row),
             "its_metadata" => same::<Metadata>(&name, &row),
+            "its_command" => same::<Command>(&name, &row),
+            "users_usage_of_a_month" | "workspaces_usage_of_a_month" => same::<Usage>(&name, &row),
+            "job" => same::<Job>(&name, &row),
+            "outcome_of_a_jobs_thing" => same::<JobItem>(&name, &row),
             "its_push_token" => same::<PushToken>(&name, &row),
             "identifiers_claim" => same::<IdentifierClaim>(&name, &row),
             "event" => same::<Event>(&name, &row),
@@ -411,4 +557,32 @@ fn what_was_stored_once_is_still_read() {
             other => panic!("say here how {other} is read"),
         }
     }
+}
+
+/// Rows as they were stored before a field was added: `shapes/earlier` keeps those that are no
+/// longer written so.
+#[test]
+fn what_was_stored_before_a_field_was_added_is_still_read() {
+    let earlier = read_shapes(&folder().join("earlier"));
+    assert!(!earlier.is_empty());
+    for (name, row) in earlier {
+        let row = filled(&row);
+        match name.split('.').next().unwrap() {
+            "user" => {
+                assert!(row.get("source").is_none(), "{name}");
+                let user: User = read(&name, &row);
+                assert_eq!((user.source, user.status()), (Source::Api, status_of(&row)), "{name}");
+            }
+            "workspace" => {
+                assert!(row.get("settings").is_none(), "{name}");
+                assert_eq!(read::<Workspace>(&name, &row).settings, Settings::default());
+            }
+            other => panic!("say here how {other} is read"),
+        }
+    }
+}
+
+/// Before there were other states, a user was active once they had registered.
+fn status_of(user: &Value) -> UserStatus {
+    if user.get("registered_at").is_some() { UserStatus::Active } else { UserStatus::Inactive }
 }

@@ -138,9 +138,6 @@ async fn purge_user(
         let Some(event) = life::purge(&user, &run.act(user.workspace_id)) else {
             return Ok(());
         };
-        if is_outlived(store, run, &user).await? {
-            return Ok(());
-        }
         // A device that is still kept may have a word to say, which would be on the record.
         let own = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
         let kept = store.list_devices(user.workspace_id, &own, 1, None, run.moment.now).await?;
@@ -152,23 +149,6 @@ async fn purge_user(
         store.commit(Commit::of(&event).delete(&user)).await
     })
     .await
-}
-
-/// True while a device of the user's may still come: one that was deleted before them with a
-/// command of a longer life. What it would say is theirs as well.
-async fn is_outlived(store: &impl Users, run: &Run, user: &User) -> Result<bool, Failure> {
-    let filter = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
-    let mut start = None;
-    loop {
-        let page = store.list_devices(user.workspace_id, &filter, ROWS, start, run.moment.now).await?;
-        if page.items.iter().any(|device| purge(device, &run.act(user.workspace_id)).is_none()) {
-            return Ok(true);
-        }
-        start = page.next;
-        if start.is_none() {
-            return Ok(false);
-        }
-    }
 }
 
 /// Blanks the private parts of what the record says of a user; false if the time was over before.

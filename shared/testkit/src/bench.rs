@@ -136,6 +136,16 @@ impl Bench {
         self.call(Method::POST, path, Some(key), Some(&body)).await
     }
 
+    /// A PATCH with a key.
+    pub async fn patch(&self, path: &str, key: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(key), Some(&body)).await
+    }
+
+    /// A PUT with a key.
+    pub async fn put(&self, path: &str, key: &str, body: Value) -> Answer {
+        self.call(Method::PUT, path, Some(key), Some(&body)).await
+    }
+
     /// A DELETE with a key.
     pub async fn delete(&self, path: &str, key: &str) -> Answer {
         self.call(Method::DELETE, path, Some(key), None).await
@@ -198,6 +208,50 @@ impl Bench {
         let answer = self.register(&code, &format!("{username}-phone")).await.expect(201);
         let device = answer.body["device"]["device_id"].as_str().unwrap_or_default().to_owned();
         (device, answer.get("credential"))
+    }
+
+    /// A new user and so many registered phones of theirs, each as its identifier and credential.
+    pub async fn person(&self, tenant: &Tenant, username: &str, phones: u32) -> (String, Vec<(String, String)>) {
+        let user = self.user(tenant, username).await;
+        let code = self.invite(tenant, &user, phones).await;
+        let mut registered = Vec::new();
+        for n in 0..phones {
+            let answer = self.register(&code, &format!("{username}-{n}")).await.expect(201);
+            let device = answer.body["device"]["device_id"].as_str().unwrap_or_default().to_owned();
+            registered.push((device, answer.get("credential")));
+        }
+        (user, registered)
+    }
+
+    /// What a device says of a command.
+    pub async fn report(&self, credential: &str, command: &str, result: &str) -> Answer {
+        let path = format!("/devices/me/commands/{command}");
+        self.call(Method::POST, &path, Some(credential), Some(&json!({"result": result}))).await
+    }
+
+    /// Every item of a list, page by page, in its order.
+    pub async fn all(&self, tenant: &Tenant, list: &str) -> Vec<Value> {
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let separator = if list.contains('?') { '&' } else { '?' };
+            let path = format!("{list}{separator}limit=100{cursor}");
+            let answer = self.get(&path, &tenant.key).await.expect(200);
+            items.extend(answer.body["items"].as_array().into_iter().flatten().cloned());
+            match answer.body["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+
+    /// Does what is due now.
+    pub async fn run_due(&self) -> Value {
+        self.stack.run_schedule("run-due").await.expect("what is due is done")
+    }
+
+    /// Removes what is to be removed by now.
+    pub async fn purge(&self) -> Value {
+        self.stack.run_schedule("purge-deleted").await.expect("what is to go goes")
     }
 
     /// A check-in with nothing new.

@@ -2,35 +2,38 @@
 //!
 //! Each case has a workspace of its own, so that they do not meet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws::rows::{self as keys, CodeOwner, RememberedCall};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Login, Taken, UserFilter, Work};
 use aws::{
-    Commit, Devices, Events, Idempotency, Invitations, Issuer, Keys, Leases, Members, Page, Position, PushTokens, Row,
-    Secrets, Table, Users, Workspaces,
+    Commands, Commit, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Page, Position,
+    PushTokens, Row, Secrets, Table, UsageCounts, Users, Workspaces,
 };
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
 use domain::check_in::Report;
-use domain::command::{CommandKind, CommandState, OpenCommand};
+use domain::command::{Command, CommandKind, CommandState, OpenCommand, Phone};
 use domain::device::{self, DEVICE_LIMIT, Device, Enrolment, IdentifierClaim, Metadata, Platform, PushToken};
 use domain::event::{Act, Actor, Event, EventType};
 use domain::hold::Hold;
 use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
 use domain::invitation::{Channel, Invitation, NewInvitation, invite};
+use domain::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, begin};
 use domain::key::Key;
+use domain::life;
 use domain::member::Member;
+use domain::network::{Indicator, Network, NetworkStatus, VERIZON};
 use domain::push::Push;
 use domain::refusal::{Failure, Refusal};
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash, new_code};
-use domain::usage::{Counts, UsageReport};
+use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport};
 use domain::user::{NewUser, User, UserStatus};
 use domain::workspace::{Settings, Workspace};
-use domain::{CommandId, DeviceId, EventId, InvitationId, KeyId, MemberId, Time, UserId, WorkspaceId};
+use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, Time, UserId, WorkspaceId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -67,6 +70,17 @@ pub async fn run(store: &Store) {
     an_endpoint_knows_its_holders_in_every_workspace(store).await;
     a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store).await;
     last_seen_moves_forward_only(store).await;
+    a_device_that_was_read_is_noted_only_as_it_was_then(store).await;
+    a_commit_rests_on_what_it_was_decided_by(store).await;
+    each_phone_comes_with_its_open_commands(store).await;
+    claims_come_by_the_devices_that_have_them(store).await;
+    commands_and_invitations_come_newest_first_and_alone(store).await;
+    usage_is_told_by_months_of_a_user_and_of_the_workspace(store).await;
+    a_job_comes_with_its_outcomes_and_each_is_made_once(store).await;
+    user_filters_keep_what_they_say(store).await;
+    a_user_with_several_pending_phones_is_listed_once(store).await;
+    a_deleted_user_is_found_and_their_name_is_free(store).await;
+    each_kind_of_row_comes_when_it_is_due_and_not_before(store).await;
 }
 
 /// A case's own workspace, where time stands until it is moved and identifiers never repeat.
@@ -919,6 +933,7 @@ async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
         admin_count: 0,
         settings: Settings::default(),
         silent_rule_at: None,
+        silent_rule_cursor: None,
         version: 1,
     };
     place.put(&workspace).await;
@@ -1016,17 +1031,22 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         device_id: id,
         credential_hash: credential.hash(),
         push_token_hash: Some(Hash::of("token")),
+        pin_failures: 2,
+        usage_sequence: Some(7),
         ..place.new_device(user.user_id, "phone")
     };
     user.device_ids.insert(id);
     place.put(&good).await;
+    let usage = |sequence| Some(UsageReport { sequence, counts: Counts::new() });
     let same = Report {
         os_version: Some("1".to_owned()),
         app_version: None,
         push_token: Some("token".to_owned()),
-        ..Report::default()
+        pin_failures: Some(2),
+        usage: usage(7),
     };
-    for report in [Report::default(), same] {
+    let counted_long_ago = Report { usage: usage(1), ..Report::default() };
+    for report in [Report::default(), same, counted_long_ago] {
         place.later(Duration::days(1));
         let noted = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
         assert!(matches!(noted, Login::Noted(_)), "{noted:?}");
@@ -1045,7 +1065,9 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         Report { app_version: Some("2".to_owned()), ..Report::default() },
         Report { push_token: Some("newer".to_owned()), ..Report::default() },
         Report { pin_failures: Some(1), ..Report::default() },
-        Report { usage: Some(UsageReport { sequence: 1, counts: Counts::new() }), ..Report::default() },
+        Report { pin_failures: Some(0), ..Report::default() },
+        Report { pin_failures: Some(3), ..Report::default() },
+        Report { usage: usage(8), ..Report::default() },
     ];
     for report in news {
         let more = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
@@ -1105,4 +1127,537 @@ async fn last_seen_moves_forward_only(store: &Store) {
     let rows = place.rows();
     store.table.note_seen(place.workspace, UserId(draw(place.now)), later).await.expect("nobody is no fault");
     assert_eq!(place.rows(), rows, "and no row comes of it");
+}
+
+async fn a_device_that_was_read_is_noted_only_as_it_was_then(store: &Store) {
+    let mut place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let device = place.device(&mut user, "phone").await;
+    place.later(Duration::days(2));
+    assert!(store.table.note_time(&device, place.now).await.expect("it answers"));
+    let noted = Device { last_login_at: Some(place.now), ..device.clone() };
+    let read = || async { store.table.device(place.workspace, device.device_id).await.expect("it answers") };
+    assert_eq!(read().await, Some(noted.clone()), "nothing but the time, and no new version");
+    let day = DeviceFilter { last_login_before: Some(place.now.plus(Duration::days(2))), ..DeviceFilter::default() };
+    let seen = store.table.list_devices(place.workspace, &day, 10, None, place.now).await.expect("it answers");
+    assert_eq!(seen.items.len(), 1, "its day of login is up to date");
+    let block = Hold { at: place.now, by: Actor::System, reason: None };
+    let blocked = Device { blocked: Some(block), ..noted.clone() };
+    place.edit(&noted, &blocked).await;
+    let later = place.now.plus(Duration::hours(1));
+    assert!(!store.table.note_time(&device, later).await.expect("it answers"), "it has changed since");
+    assert_eq!(read().await, Some(Device { version: 2, ..blocked }));
+    let rows = place.rows();
+    let nobody = place.new_device(user.user_id, "gone");
+    assert!(!store.table.note_time(&nobody, later).await.expect("it answers"));
+    assert_eq!(place.rows(), rows, "and no row comes of it");
+}
+
+async fn a_commit_rests_on_what_it_was_decided_by(store: &Store) {
+    let place = Place::new(store);
+    let (ada, bob) = (place.user("ada").await, place.user("bob").await);
+    let with = |user: &User, number: &str| User { number: Some(number.to_owned()), ..user.clone() };
+    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "1")).guarded_by(&bob);
+    store.table.commit(commit).await.expect("bob is as he was read");
+    assert_eq!(place.read(&bob).await, bob, "and stays so");
+    place.edit(&bob, &with(&bob, "2")).await;
+    let ada = place.read(&ada).await;
+    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
+    lost(store.table.commit(commit).await, "bob has changed since");
+    place.remove(&place.read(&bob).await).await;
+    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
+    lost(store.table.commit(commit).await, "bob is gone");
+    assert_eq!(place.read(&ada).await, ada);
+    // What is written without a new version.
+    let mut user = ada;
+    let device = place.device(&mut user, "phone").await;
+    let first = place.now.plus(Duration::hours(1));
+    assert!(store.table.note_time(&device, first).await.expect("it answers"));
+    let device = Device { last_login_at: Some(first), ..device };
+    let named = Device { nickname: Some("mine".to_owned()), ..device.clone() };
+    assert!(store.table.note_time(&device, first.plus(Duration::hours(1))).await.expect("it answers"));
+    let rename = || Commit::unrecorded(place.id()).edit(&device, &named);
+    lost(store.table.commit(rename().while_same(&device, "last_login_at")).await, "it has come since");
+    store.table.commit(rename()).await.expect("no version tells of it");
+}
+
+fn command(place: &Place<'_>, device: &Device, kind: CommandKind, state: CommandState) -> Command {
+    Command {
+        workspace_id: place.workspace,
+        device_id: device.device_id,
+        user_id: device.user_id,
+        command_id: CommandId(draw(place.now)),
+        kind,
+        epoch: device.epoch,
+        state,
+        late: false,
+        queued_at: place.now,
+        queued_by: Actor::System,
+        reason: None,
+        expires_at: place.now.plus(Duration::days(30)),
+        deferrals: 0,
+        detail: None,
+        history: Vec::new(),
+        credential_hash: None,
+        version: 1,
+    }
+}
+
+fn open(command: &Command) -> OpenCommand {
+    OpenCommand {
+        command_id: command.command_id,
+        kind: command.kind,
+        state: command.state,
+        queued_at: command.queued_at,
+        expires_at: command.expires_at,
+    }
+}
+
+/// Gives a device of a user these open commands.
+async fn give(place: &Place<'_>, device: &Device, commands: &[Command]) -> Device {
+    let after = Device { commands: commands.iter().map(open).collect(), ..device.clone() };
+    let commit = Commit::unrecorded(place.id()).edit(device, &after);
+    place.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
+    Device { version: device.version + 1, ..after }
+}
+
+async fn each_phone_comes_with_its_open_commands(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let mut phones = Vec::new();
+    for identifier in ["one", "two", "three"] {
+        let device = place.device(&mut user, identifier).await;
+        let over = command(&place, &device, CommandKind::Lock, CommandState::Succeeded);
+        place.put(&over).await;
+        let kinds = CommandKind::ALL.iter().filter(|_| identifier != "two");
+        let open: Vec<Command> =
+            kinds.map(|kind| command(&place, &device, *kind, CommandState::Delivered)).rev().collect();
+        let device = if open.is_empty() { device } else { give(&place, &device, &open).await };
+        phones.push(Phone { device, open });
+    }
+    phones.sort_by_key(|phone| phone.device.device_id);
+    let table = &store.table;
+    assert_eq!(table.phones(place.workspace, &user.device_ids).await.expect("it answers"), phones);
+    for phone in &phones {
+        assert_eq!(table.open_commands(&phone.device).await.expect("it answers"), phone.open, "in the row's order");
+    }
+    let some: BTreeSet<DeviceId> = [phones[0].device.device_id, DeviceId(draw(place.now))].into();
+    assert_eq!(table.phones(place.workspace, &some).await.expect("it answers"), phones[..1], "without what is gone");
+    assert_eq!(table.phones(place.workspace, &BTreeSet::new()).await.expect("it answers"), []);
+    let other = Place::new(store);
+    assert_eq!(table.phones(other.workspace, &user.device_ids).await.expect("it answers"), []);
+    let command = &phones[0].open[0];
+    let found = table.command(place.workspace, command.device_id, command.command_id).await.expect("it answers");
+    assert_eq!(found.as_ref(), Some(command));
+    let elsewhere = phones[1].device.device_id;
+    assert_eq!(table.command(place.workspace, elsewhere, command.command_id).await.expect("it answers"), None);
+    assert_eq!(table.command(other.workspace, command.device_id, command.command_id).await.expect("it answers"), None);
+}
+
+async fn claims_come_by_the_devices_that_have_them(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let first = place.device(&mut user, "first").await;
+    let second = place.device(&mut user, "second").await;
+    let third = place.device(&mut user, "third").await;
+    for device in [&third, &first] {
+        place.put(&claim(&place, device)).await;
+    }
+    let expected = [claim(&place, &first), claim(&place, &third)];
+    let found = store.table.claims(&[first, second, third]).await.expect("it answers");
+    assert_eq!(found, expected, "in the devices' order");
+    assert_eq!(store.table.claims(&[]).await.expect("it answers"), []);
+}
+
+async fn commands_and_invitations_come_newest_first_and_alone(store: &Store) {
+    let mut place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let device = place.device(&mut user, "phone").await;
+    place.put(&PushToken::given(&device, "token".to_owned(), None, place.now)).await;
+    place.put(&usage(&place, Of::User(user.user_id), "2026-11", 1)).await;
+    let (mut commands, mut invitations) = (Vec::new(), Vec::new());
+    for at in 0..7 {
+        commands.push(command(&place, &device, CommandKind::Lock, CommandState::Canceled));
+        place.put(&commands[at]).await;
+        invitations.push(invited(&place, &user, 1, Duration::days(7)).0);
+        place.put(&invitations[at]).await;
+        place.later(Duration::seconds(1));
+    }
+    commands.reverse();
+    invitations.reverse();
+    let (place, device, user) = (&place, &device, &user);
+    for limit in [1, 2, 100] {
+        let page =
+            |start| async move { place.table.list_commands(place.workspace, device.device_id, limit, start).await };
+        // Newer ones come between the pages, and older ones change.
+        let mut changes = commands.iter().rev();
+        let found = walk(page, || {
+            let newer = command(place, device, CommandKind::Lock, CommandState::Queued);
+            let old = changes.next().expect("there are fewer pages than commands").clone();
+            async move {
+                if limit == 1 {
+                    place.put(&newer).await;
+                    place.edit(&old, &Command { deferrals: 9, ..old.clone() }).await;
+                }
+            }
+        })
+        .await;
+        let ids = |commands: &[Command]| commands.iter().map(|command| command.command_id).collect::<Vec<_>>();
+        assert!(ids(&found).ends_with(&ids(&commands)), "pages of {limit}: {found:?}");
+        let page =
+            |start| async move { place.table.list_invitations(place.workspace, user.user_id, limit, start).await };
+        assert_eq!(walk(page, nothing).await, invitations, "pages of {limit}");
+    }
+    let (table, nobody) = (place.table, Place::new(store));
+    let none = table.list_commands(nobody.workspace, device.device_id, 10, None).await.expect("it answers");
+    assert_eq!(none.items, []);
+    let none = table.list_invitations(nobody.workspace, user.user_id, 10, None).await.expect("it answers");
+    assert_eq!(none.items, []);
+}
+
+/// The most months of usage that are told.
+const MONTHS: usize = 24;
+
+fn usage(place: &Place<'_>, of: Of, month: &str, calls: u64) -> Usage {
+    let counts = Counts::from([(UsageKind::Calls, calls)]);
+    Usage { workspace_id: place.workspace, of, month: month.to_owned(), counts, version: 1 }
+}
+
+async fn usage_is_told_by_months_of_a_user_and_of_the_workspace(store: &Store) {
+    let (place, other) = (Place::new(store), Place::new(store));
+    let (ada, bob) = (UserId(draw(place.now)), UserId(draw(place.now)));
+    let months: Vec<String> = (0..MONTHS + 3).map(|at| format!("{}-{:02}", 2024 + at / 12, at % 12 + 1)).collect();
+    for month in &months {
+        let mut commit = Commit::unrecorded(place.id()).put(&usage(&place, Of::User(ada), month, 2));
+        for shard in 0..TOTAL_SHARDS {
+            commit = commit.put(&usage(&place, Of::Shard(shard), month, u64::from(shard)));
+        }
+        store.table.commit(commit).await.expect("they are new");
+    }
+    let table = &store.table;
+    let newest = &months[3..];
+    let of_ada = table.user_usage(place.workspace, ada).await.expect("it answers");
+    assert_eq!(of_ada.keys().cloned().collect::<Vec<_>>(), newest, "the newest two years of them");
+    assert!(of_ada.values().all(|counts| counts[&UsageKind::Calls] == 2));
+    let total = table.workspace_usage(place.workspace).await.expect("it answers");
+    assert_eq!(total.keys().cloned().collect::<Vec<_>>(), newest);
+    let sum = (0..u64::from(TOTAL_SHARDS)).sum::<u64>();
+    assert!(total.values().all(|counts| counts[&UsageKind::Calls] == sum), "each month whole: {total:?}");
+    let both = [Of::User(ada), Of::User(bob), Of::Shard(3)];
+    let month = &months[5];
+    let expected = [usage(&place, Of::User(ada), month, 2), usage(&place, Of::Shard(3), month, 3)];
+    assert_eq!(table.usage(place.workspace, &both, month).await.expect("it answers"), expected);
+    assert_eq!(table.usage(place.workspace, &[], month).await.expect("it answers"), []);
+    let rows = table.usage_rows(place.workspace, ada, 5).await.expect("it answers");
+    assert_eq!(rows.len(), 5);
+    assert_eq!(table.user_usage(place.workspace, bob).await.expect("it answers").len(), 0);
+    assert_eq!(table.workspace_usage(other.workspace).await.expect("it answers").len(), 0);
+    assert_eq!(table.user_usage(other.workspace, ada).await.expect("it answers").len(), 0);
+}
+
+fn job(place: &Place<'_>) -> Job {
+    let new = NewJob {
+        job_id: JobId(draw(place.now)),
+        kind: JobKind::Users,
+        action: json!({"action": "activate"}),
+        action_name: "activate",
+        selection: Selection::Ids(Vec::new()),
+        dry_run: false,
+    };
+    begin(new, &place.act()).job.expect("a job is begun").after
+}
+
+fn item(place: &Place<'_>, job: &Job, id: &str) -> JobItem {
+    JobItem {
+        workspace_id: place.workspace,
+        job_id: job.job_id,
+        id: id.to_owned(),
+        outcome: ItemOutcome::Changed,
+        code: None,
+        detail: None,
+        devices: Vec::new(),
+        at: place.now,
+    }
+}
+
+async fn a_job_comes_with_its_outcomes_and_each_is_made_once(store: &Store) {
+    let mut place = Place::new(store);
+    let mut jobs = Vec::new();
+    for _ in 0..5 {
+        jobs.push(job(&place));
+        place.put(&jobs[jobs.len() - 1]).await;
+        place.later(Duration::seconds(1));
+    }
+    jobs.reverse();
+    let place = &place;
+    let of = &jobs[0];
+    for limit in [1, 2, 100] {
+        let page = |start| async move { place.table.list_jobs(place.workspace, limit, start).await };
+        assert_eq!(walk(page, nothing).await, jobs, "pages of {limit}");
+    }
+    let items: Vec<JobItem> = (0..9).map(|at| item(place, of, &format!("thing-{}", 2 * at))).collect();
+    for item in &items {
+        place.put(item).await;
+    }
+    let again = JobItem { outcome: ItemOutcome::Failed, ..items[3].clone() };
+    let event = place.act().event(EventType::UserActivated);
+    lost(store.table.commit(Commit::of(&event).put(&again)).await, "a thing has one outcome");
+    let table = place.table;
+    let both = table.job_and_item(place.workspace, of.job_id, "thing-6").await.expect("it answers");
+    assert_eq!(both, (Some(of.clone()), Some(items[3].clone())));
+    let none = table.job_and_item(place.workspace, of.job_id, "thing-7").await.expect("it answers");
+    assert_eq!(none, (Some(of.clone()), None));
+    let ids: Vec<String> = ["thing-8", "thing-1", "thing-0"].map(str::to_owned).into();
+    let some = table.job_items(place.workspace, of.job_id, &ids).await.expect("it answers");
+    assert_eq!(some, [items[4].clone(), items[0].clone()], "in the order asked for, without what is not done");
+    for limit in [1, 2, 100] {
+        let page = |start| async move { place.table.list_job_items(place.workspace, of.job_id, limit, start).await };
+        let mut made = 0;
+        let found = walk(page, || {
+            made += 1;
+            let newer = item(place, of, &format!("thing-{}-{limit}-{made}", made % 5));
+            async move { place.put(&newer).await }
+        })
+        .await;
+        let ids: Vec<&String> = found.iter().map(|item| &item.id).collect();
+        assert!(ids.is_sorted() && ids.iter().collect::<BTreeSet<_>>().len() == ids.len(), "pages of {limit}: {ids:?}");
+        for item in &items {
+            assert!(ids.contains(&&item.id), "pages of {limit}: {} was lost", item.id);
+        }
+    }
+    let other = table.list_job_items(place.workspace, jobs[1].job_id, 10, None).await.expect("it answers");
+    assert_eq!(other.items, []);
+    let elsewhere = Place::new(store).workspace;
+    assert_eq!(table.job(elsewhere, of.job_id).await.expect("it answers"), None);
+    assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("it answers").items, []);
+}
+
+async fn user_filters_keep_what_they_say(store: &Store) {
+    let mut place = Place::new(store);
+    let hold = Hold { at: place.now, by: Actor::System, reason: None };
+    let long_ago = place.now;
+    place.later(Duration::days(40));
+    let network = |status| {
+        let network = Network { status, status_at: place.now, reason: None, mdn_provisioning: None };
+        BTreeMap::from([(VERIZON.to_owned(), network)])
+    };
+    let plain = place.new_user("plain");
+    let people = [
+        plain.clone(),
+        User { activated_at: Some(place.now), service_level: Some("gold".to_owned()), ..place.new_user("active") },
+        User { suspended: Some(hold.clone()), last_seen_at: Some(place.now), ..place.new_user("suspended") },
+        User { locked: Some(hold.clone()), suspended: Some(hold), ..place.new_user("locked") },
+        User { networks: network(NetworkStatus::Disabled), ..place.new_user("red") },
+        User { networks: network(NetworkStatus::Enabled), last_seen_at: Some(long_ago), ..place.new_user("orange") },
+        User { networks: network(NetworkStatus::Enabled), ..place.new_user("green") },
+    ];
+    for user in &people {
+        place.put(user).await;
+    }
+    let mut holder = people[1].clone();
+    let device = place.device(&mut holder, "phone").await;
+    let lock = command(&place, &device, CommandKind::Lock, CommandState::Queued);
+    let _device = give(&place, &device, &[lock]).await;
+    let place = &place;
+    let find = |filter: UserFilter| async move {
+        let page = place.table.list_users(place.workspace, &filter, 100, None, place.now).await.expect("it answers");
+        page.items.into_iter().map(|person| person.user.username).collect::<BTreeSet<_>>()
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    let none = UserFilter::default;
+    let all = ["plain", "active", "suspended", "locked", "red", "orange", "green"];
+    let light = |light| UserFilter { network_indicator: Some(light), ..none() };
+    let status = |status| UserFilter { status: Some(status), ..none() };
+    let seen = |before| UserFilter { last_seen_before: Some(before), ..none() };
+    let table: Vec<(UserFilter, &[&str])> = vec![
+        (none(), &all),
+        (status(UserStatus::Inactive), &["plain", "red", "orange", "green"]),
+        (status(UserStatus::Active), &["active"]),
+        (status(UserStatus::Suspended), &["suspended"]),
+        (status(UserStatus::Locked), &["locked"]),
+        (status(UserStatus::Deleted), &[]),
+        (UserFilter { service_level: Some("gold".to_owned()), ..none() }, &["active"]),
+        (UserFilter { service_level: Some("Gold".to_owned()), ..none() }, &[]),
+        (light(Indicator::Red), &["red"]),
+        (light(Indicator::Orange), &["orange"]),
+        (light(Indicator::Green), &["green"]),
+        (light(Indicator::None), &["plain", "active", "suspended", "locked"]),
+        (seen(place.now), &["orange"]),
+        (seen(place.now.plus(Duration::milliseconds(1))), &["orange", "suspended"]),
+        (seen(long_ago), &[]),
+        (UserFilter { pending_command: Some(true), ..none() }, &["active"]),
+        (
+            UserFilter { pending_command: Some(false), ..none() },
+            &["plain", "suspended", "locked", "red", "orange", "green"],
+        ),
+        (UserFilter { pending_command: Some(true), status: Some(UserStatus::Locked), ..none() }, &[]),
+        (UserFilter { pending_command: Some(true), search: Some(typed("active")), ..none() }, &["active"]),
+        (UserFilter { pending_command: Some(false), search: Some(typed("active")), ..none() }, &[]),
+        (UserFilter { network_indicator: Some(Indicator::Red), search: Some(typed("example")), ..none() }, &["red"]),
+    ];
+    for (filter, expected) in table {
+        let what = format!("{filter:?}");
+        assert_eq!(find(filter).await, set(expected), "{what}");
+    }
+}
+
+async fn a_user_with_several_pending_phones_is_listed_once(store: &Store) {
+    let mut place = Place::new(store);
+    let mut users = Vec::new();
+    let mut waiting: Vec<Vec<Device>> = Vec::new();
+    for name in ["ada", "bob", "cleo"] {
+        let mut user = place.user(name).await;
+        let mut devices = Vec::new();
+        for at in 0..3 {
+            devices.push(place.device(&mut user, &format!("{name}-{at}")).await);
+        }
+        users.push(user);
+        waiting.push(devices);
+    }
+    // Their phones stand mixed in the index.
+    for at in 0..3 {
+        for devices in &mut waiting {
+            let lock = command(&place, &devices[at], CommandKind::Lock, CommandState::Queued);
+            devices[at] = give(&place, &devices[at], &[lock]).await;
+            place.later(Duration::seconds(1));
+        }
+    }
+    let place = &place;
+    let wanted: BTreeSet<UserId> = users.iter().map(|user| user.user_id).collect();
+    let filter = &UserFilter { pending_command: Some(true), ..UserFilter::default() };
+    for limit in 1..=10 {
+        let page =
+            |start| async move { place.table.list_users(place.workspace, filter, limit, start, place.now).await };
+        let found = walk(page, nothing).await;
+        let ids: BTreeSet<UserId> = found.iter().map(|person| person.user.user_id).collect();
+        assert_eq!((found.len(), &ids), (3, &wanted), "pages of {limit}");
+        assert!(found.iter().all(|person| person.devices.len() == 3), "each with all their phones");
+    }
+    // What ends between the pages neither repeats a user nor hides another.
+    let page = |start| async move { place.table.list_users(place.workspace, filter, 1, start, place.now).await };
+    let mut done = waiting[2].iter();
+    let found = walk(page, || {
+        let done = done.next();
+        async move {
+            if let Some(device) = done {
+                place.edit(device, &Device { commands: Vec::new(), ..device.clone() }).await;
+            }
+        }
+    })
+    .await;
+    let ids: Vec<UserId> = found.iter().map(|person| person.user.user_id).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item came twice");
+    for user in &users[..2] {
+        assert!(ids.contains(&user.user_id), "{} was lost", user.username);
+    }
+}
+
+async fn a_deleted_user_is_found_and_their_name_is_free(store: &Store) {
+    let mut place = Place::new(store);
+    let mut users = Vec::new();
+    for name in ["xena", "bob"] {
+        let user = place.user(name).await;
+        let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
+        let change = life::delete(&user, &[], None, &deletion, &place.act()).expect("nothing is to wipe");
+        let change = change.expect("they are there");
+        let act = change.events[0].event_id;
+        store.table.commit(Commit::changing(act, &change)).await.expect("nobody came first");
+        let mut after = change.user.expect("it is a user's end").after;
+        after.version += 1;
+        users.push(after);
+        place.later(Duration::minutes(1));
+    }
+    let place = &place;
+    let filter = &UserFilter { status: Some(UserStatus::Deleted), ..UserFilter::default() };
+    let page = |start| async move { place.table.list_users(place.workspace, filter, 1, start, place.now).await };
+    let found: Vec<User> = walk(page, nothing).await.into_iter().map(|person| person.user).collect();
+    users.reverse();
+    assert_eq!(found, users, "the last one first");
+    let searched = UserFilter { search: Some(typed("xena")), ..UserFilter::default() };
+    let found = place.table.list_users(place.workspace, &searched, 10, None, place.now).await.expect("it answers");
+    assert_eq!(found.items.len(), 1, "a deleted user is found until they are purged");
+    assert!(!place.table.username_taken(place.workspace, "xena").await.expect("it answers"), "the name is free");
+    let second = place.user("xena").await;
+    assert!(place.table.username_taken(place.workspace, "xena").await.expect("it answers"));
+    let first = users.iter().find(|user| user.username == "xena").expect("she is the first of two");
+    place.remove(first).await;
+    assert!(place.table.username_taken(place.workspace, "xena").await.expect("it answers"), "it is the second's now");
+    let found = place.table.list_users(place.workspace, &searched, 10, None, place.now).await.expect("it answers");
+    assert_eq!(found.items.iter().map(|person| person.user.user_id).collect::<Vec<_>>(), [second.user_id]);
+}
+
+async fn each_kind_of_row_comes_when_it_is_due_and_not_before(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let device = place.device(&mut user, "phone").await;
+    let hour = |hours| place.now.plus(Duration::hours(hours));
+    let due = |mut command: Command, hours| {
+        command.expires_at = hour(hours);
+        command
+    };
+    let open = due(command(&place, &device, CommandKind::Wipe, CommandState::CancelRequested), 1);
+    let over = due(command(&place, &device, CommandKind::Lock, CommandState::Succeeded), 1);
+    place.put(&open).await;
+    place.put(&over).await;
+    let (invitation, _) = invited(&place, &user, 1, Duration::hours(2));
+    let revoked = Invitation { revoked_at: Some(place.now), ..invited(&place, &user, 1, Duration::hours(2)).0 };
+    place.put(&invitation).await;
+    place.put(&revoked).await;
+    let (running, ended) = (job(&place), Job { due_at: None, ended_at: Some(place.now), ..job(&place) });
+    place.put(&Job { due_at: Some(hour(3)), ..running.clone() }).await;
+    place.put(&ended).await;
+    let workspace = Workspace {
+        workspace_id: place.workspace,
+        name: "Here".to_owned(),
+        sandbox: false,
+        created_at: place.now,
+        admin_count: 0,
+        settings: Settings::default(),
+        silent_rule_at: Some(hour(4)),
+        silent_rule_cursor: None,
+        version: 1,
+    };
+    place.put(&workspace).await;
+    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
+    place.edit(&device, &Device { deleted: Some(end.clone()), ..device.clone() }).await;
+    place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
+    let found = |shard: fn(u8) -> String, by: Time| {
+        let (table, workspace) = (place.table.clone(), place.workspace.to_string());
+        async move {
+            let mut kinds = Vec::new();
+            for number in 0..keys::DUE_SHARDS {
+                let page = table.due(&shard(number), by, None, 1_000).await.expect("it answers");
+                let rows = page.rows.into_iter().filter(|(key, _)| key.pk.contains(&workspace));
+                kinds.extend(rows.map(|(_, row)| match row {
+                    Ok(Some(DueRow::Command(row))) => format!("command {}", row.command_id),
+                    Ok(Some(DueRow::Invitation(row))) => format!("invitation {}", row.invitation_id),
+                    Ok(Some(DueRow::Job(row))) => format!("job {}", row.job_id),
+                    Ok(Some(DueRow::Workspace(row))) => format!("workspace {}", row.name),
+                    Ok(Some(DueRow::Device(row))) => format!("device {}", row.device_identifier),
+                    Ok(Some(DueRow::User(row))) => format!("user {}", row.username),
+                    other => format!("{other:?}"),
+                }));
+            }
+            kinds.sort();
+            kinds
+        }
+    };
+    let mut expected = vec![
+        format!("command {}", open.command_id),
+        format!("invitation {}", invitation.invitation_id),
+        format!("job {}", running.job_id),
+        "workspace Here".to_owned(),
+    ];
+    for hours in (0..=4).rev() {
+        let mut due = expected.clone();
+        due.sort();
+        assert_eq!(found(keys::due_shard, hour(hours)).await, due, "after {hours} hours");
+        let before = hour(hours).minus(Duration::milliseconds(1));
+        let _latest = expected.pop();
+        let mut due = expected.clone();
+        due.sort();
+        assert_eq!(found(keys::due_shard, before).await, due, "just before {hours} hours");
+    }
+    assert!(found(keys::purge_shard, hour(5).minus(Duration::milliseconds(1))).await.is_empty());
+    assert_eq!(found(keys::purge_shard, hour(5)).await, ["device phone", "user ada"]);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dynoxide::ImportOptions;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::put_item::PutItemRequest;
 use dynoxide::actions::scan::ScanRequest;
@@ -72,16 +73,25 @@ pub fn clear(bench: &Bench) {
 /// Puts a row of plain JSON into a table, whatever was there. Attributes named in `sets` are
 /// stored as sets of texts.
 pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
-    let fields = row.as_object().into_iter().flatten();
-    let item: Map<String, Value> = fields
-        .map(|(name, value)| {
-            let stored = if sets.contains(&name.as_str()) { json!({"SS": value}) } else { attribute(value) };
-            (name.clone(), stored)
-        })
-        .collect();
     let request: PutItemRequest =
-        serde_json::from_value(json!({"TableName": table, "Item": item})).expect("a row is an item");
+        serde_json::from_value(json!({"TableName": table, "Item": item(row, sets)})).expect("a row is an item");
     bench.stack.database().put_item(request).expect("the row is stored");
+}
+
+/// Puts many rows into a table at once, as [`put`] does each, but that the stream tells nobody.
+pub fn fill(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
+    let items = rows.iter().map(|row| serde_json::from_value(item(row, sets).into()).expect("a row is an item"));
+    let options = ImportOptions::default();
+    let _imported = bench.stack.database().import_items(table, items.collect(), options).expect("the rows are stored");
+}
+
+fn item(row: &Value, sets: &[&str]) -> Map<String, Value> {
+    let fields = row.as_object().into_iter().flatten();
+    let stored = |(name, value): (&String, &Value)| {
+        let stored = if sets.contains(&name.as_str()) { json!({"SS": value}) } else { attribute(value) };
+        (name.clone(), stored)
+    };
+    fields.map(stored).collect()
 }
 
 fn key(row: &Value) -> String {

@@ -1,0 +1,111 @@
+//! Commands: each has exactly the events of its history, and its device's row says the same of it.
+
+use std::collections::BTreeMap;
+
+use domain::DeviceId;
+use domain::command::{Command, CommandState, OpenCommand};
+use domain::device::Device;
+use domain::event::EventType;
+use serde_json::json;
+
+use super::{Audit, follows};
+
+impl Audit {
+    pub(super) fn commands(&mut self) {
+        for command in self.commands.clone() {
+            self.command(&command);
+        }
+        let queued = self.events.iter().filter(|event| event.event_type == EventType::CommandQueued);
+        let ordered: Vec<_> = queued.map(|event| (event.device_id, event.command_id)).collect();
+        for (device, id) in ordered {
+            let there = self.commands.iter().filter(|command| Some(command.command_id) == id).count();
+            let purged = self.count(EventType::DevicePurged, |event| event.device_id == device);
+            self.hold(there + purged == 1, format!("a command was ordered: {there} there, {purged} purged"));
+        }
+        for device in self.devices.clone() {
+            self.orders_of(&device);
+        }
+    }
+
+    fn command(&mut self, command: &Command) {
+        let id = command.command_id;
+        let of_it = self.events.iter().filter(|event| event.command_id == Some(id));
+        let mut recorded: Vec<_> =
+            of_it.clone().map(|event| (event.event_type.to_string(), event.created_at)).collect();
+        let mut remembered: Vec<_> =
+            command.history.iter().map(|happened| (format!("command.{}", happened.state), happened.at)).collect();
+        recorded.sort();
+        remembered.sort();
+        let meant = of_it.clone().all(|event| {
+            event.device_id == Some(command.device_id)
+                && event.user_id == Some(command.user_id)
+                && event.command_kind == Some(command.kind)
+        });
+        let about = |event: &domain::event::Event| event.command_id == Some(id);
+        let of = |field| self.changes(field, about);
+        let (states, late, deferrals) = (of("state"), of("late"), of("deferrals"));
+        let first = command.history.first().map(|happened| happened.state);
+        let last = command.history.last().map(|happened| happened.state);
+        let checks = [
+            (recorded == remembered, format!("a command's events {recorded:?}, its history {remembered:?}")),
+            (meant, "an event of a command is about another device, user or kind".to_owned()),
+            (first == Some(CommandState::Queued), "a command's history does not begin with its order".to_owned()),
+            (last == Some(command.state), format!("a command is {}, its history ends with {last:?}", command.state)),
+            (
+                follows(&json!("queued"), &states, &json!(command.state)),
+                format!("a command is {}: {states:?}", command.state),
+            ),
+            (follows(&json!(false), &late, &json!(command.late)), format!("late: {late:?}")),
+            (follows(&json!(0), &deferrals, &json!(command.deferrals)), format!("deferrals: {deferrals:?}")),
+            (
+                command.credential_hash.is_some() != command.state.is_open(),
+                "the credential that a command was meant for is kept once it is over".to_owned(),
+            ),
+        ];
+        for (holds, what) in checks {
+            self.hold(holds, what);
+        }
+        let device = self.devices.iter().find(|device| device.device_id == command.device_id);
+        let users = device.map(|device| device.user_id);
+        self.hold(users == Some(command.user_id), "a command is of a device that is gone, or of another user");
+    }
+
+    /// What a device's row says of its commands is what their own rows say.
+    fn orders_of(&mut self, device: &Device) {
+        let own: Vec<Command> =
+            self.commands.iter().filter(|command| command.device_id == device.device_id).cloned().collect();
+        let says = |open: &OpenCommand| (open.kind, open.state, open.queued_at, open.expires_at);
+        let open: BTreeMap<_, _> = own
+            .iter()
+            .filter(|command| command.state.is_open())
+            .map(|c| (c.command_id, (c.kind, c.state, c.queued_at, c.expires_at)))
+            .collect();
+        let known: BTreeMap<_, _> = device.commands.iter().map(|open| (open.command_id, says(open))).collect();
+        self.hold(known == open, format!("a device's row knows the commands {known:?}, and open are {open:?}"));
+        let listed = self.row_of(device.device_id)["pending_since"].is_string();
+        let pending = own.iter().any(|command| command.state.is_pending());
+        self.hold(listed == pending, format!("listed as pending: {listed}, pending: {pending}"));
+        let served = device.commands.iter().filter(|open| open.kind.is_destructive() && open.is_served(self.now));
+        let served = served.count();
+        self.hold(served <= 1, format!("a device is told by {served} commands at once to destroy its data"));
+        let erasers: Vec<_> = own.iter().filter(|command| erases(command, device)).map(|c| c.command_id).collect();
+        let by = device.erased.as_ref().map(|erased| erased.command_id);
+        let right = by.map_or(erasers.is_empty(), |by| erasers.contains(&by));
+        self.hold(right, format!("a device was erased by {by:?}, and erasing it are {erasers:?}"));
+    }
+
+    fn row_of(&self, device: DeviceId) -> serde_json::Value {
+        let ends = format!("#{device} | DEVICE");
+        let row = self.main.iter().find(|(key, _)| key.starts_with("DEVICE#") && key.ends_with(&ends));
+        row.map(|(_, row)| row.clone()).unwrap_or_default()
+    }
+}
+
+/// True if the command has ended the enrolment that the device has now: it was meant for it, was
+/// done, and the device had not been enrolled anew before.
+fn erases(command: &Command, device: &Device) -> bool {
+    command.kind.is_destructive()
+        && command.state == CommandState::Succeeded
+        && command.epoch == device.epoch
+        && command.history.iter().all(|happened| happened.state != CommandState::Removed)
+}

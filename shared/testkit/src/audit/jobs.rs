@@ -1,0 +1,92 @@
+//! Jobs: each thing has one outcome, and what was done to it was done once.
+
+use std::collections::BTreeSet;
+
+use domain::event::{Event, EventType};
+use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, Selection, Tally};
+
+use super::Audit;
+
+impl Audit {
+    pub(super) fn jobs(&mut self) {
+        let created = self.count(EventType::JobCreated, |_| true);
+        self.hold(created == self.jobs.len(), format!("{created} job.created, {} jobs", self.jobs.len()));
+        for job in self.jobs.clone() {
+            self.job(&job);
+        }
+        let of_nothing = |item: &&JobItem| !self.jobs.iter().any(|job| job.job_id == item.job_id);
+        let lost = self.items.iter().filter(of_nothing).count();
+        self.hold(lost == 0, format!("{lost} outcomes are of no job"));
+    }
+
+    fn job(&mut self, job: &Job) {
+        let about = |event: &Event| event.job_id == Some(job.job_id);
+        let count = |event_type| self.count(event_type, about);
+        let is = |state| usize::from(job.state == state);
+        let items: Vec<JobItem> = self.items.iter().filter(|item| item.job_id == job.job_id).cloned().collect();
+        let mut tally = Tally::default();
+        items.iter().for_each(|item| tally.count(item.outcome));
+        let finished = job.state == JobState::Finished;
+        let over = job.state != JobState::Running;
+        let main = main_event(job);
+        let done: usize = main.iter().map(|event_type| count(*event_type)).sum();
+        let changed = if job.dry_run { 0 } else { items.iter().filter(|i| i.outcome == ItemOutcome::Changed).count() };
+        let mut checks = vec![
+            (count(EventType::JobCreated) == 1, "a job has not one job.created".to_owned()),
+            (count(EventType::JobFinished) == is(JobState::Finished), "job.finished".to_owned()),
+            (count(EventType::JobCanceled) == is(JobState::Canceled), "job.canceled".to_owned()),
+            (job.due_at.is_some() == (job.state == JobState::Running), format!("a job that is {} is due", job.state)),
+            (job.ended_at.is_some() != (job.state == JobState::Running), format!("a job that is {} ended", job.state)),
+            (!over || job.tally == tally, format!("a job counts {:?}, there are {tally:?}", job.tally)),
+            (main.is_some(), format!("nobody knows the action {}", job.action)),
+            (done == changed, format!("{done} events of a job, {changed} things changed")),
+        ];
+        if let Selection::Ids(ids) = &job.selection {
+            let asked: BTreeSet<&String> = ids.iter().collect();
+            let there: BTreeSet<&String> = items.iter().map(|item| &item.id).collect();
+            let right = if finished { there == asked } else { there.is_subset(&asked) };
+            checks.push((right, format!("outcomes of {there:?}, asked for were {asked:?}")));
+        }
+        for (holds, what) in checks {
+            self.hold(holds, what);
+        }
+        for item in items {
+            self.item(job, &item);
+        }
+    }
+
+    fn item(&mut self, job: &Job, item: &JobItem) {
+        let about = |event: &Event| {
+            let id = match job.kind {
+                JobKind::Users => event.user_id.map(|id| id.to_string()),
+                JobKind::Devices => event.device_id.map(|id| id.to_string()),
+            };
+            event.job_id == Some(job.job_id) && id.as_ref() == Some(&item.id)
+        };
+        let done: usize = main_event(job).iter().map(|event_type| self.count(*event_type, about)).sum();
+        let changed = item.outcome == ItemOutcome::Changed && !job.dry_run;
+        let what = format!("a thing of a job came out {}, with {done} events", item.outcome);
+        self.hold(done == usize::from(changed), what);
+        let any = self.events.iter().filter(|event| about(event)).count();
+        self.hold(changed || any == 0, format!("a thing came out {}, and {any} events say more", item.outcome));
+        let told = item.code.is_some() == (item.outcome == ItemOutcome::Failed);
+        self.hold(told, "what failed says why, and nothing else does");
+    }
+}
+
+/// The event by which a job's action names itself.
+fn main_event(job: &Job) -> Option<EventType> {
+    Some(match (job.kind, job.action["action"].as_str()?) {
+        (JobKind::Users, "activate") => EventType::UserActivated,
+        (JobKind::Users, "suspend") => EventType::UserSuspended,
+        (JobKind::Users, "delete") => EventType::UserDeleted,
+        (JobKind::Users, "lock_and_wipe") => EventType::UserLockedAndWiped,
+        (JobKind::Users, "reset_pin") => EventType::UserPinReset,
+        (JobKind::Users, "invite") => EventType::UserInvited,
+        (JobKind::Devices, "block") => EventType::DeviceBlocked,
+        (JobKind::Devices, "unblock") => EventType::DeviceUnblocked,
+        (JobKind::Devices, "delete") => EventType::DeviceDeleted,
+        (JobKind::Devices, "wipe" | "lock") => EventType::CommandQueued,
+        _ => return None,
+    })
+}

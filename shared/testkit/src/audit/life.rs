@@ -1,0 +1,152 @@
+//! Users' lives, networks and usage, and what is left of those who are purged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::event::{Event, EventType};
+use domain::invitation::InvitationStatus;
+use domain::usage::{Counts, Of, Usage, UsageKind, add, month};
+use domain::user::{User, UserStatus};
+use domain::{UserId, WorkspaceId};
+use serde_json::{Value, json};
+
+use super::{Audit, follows};
+
+impl Audit {
+    pub(super) fn lives(&mut self) {
+        for user in self.users.clone() {
+            self.life(&user);
+            self.copies(&user);
+            self.networks(&user);
+        }
+        for id in self.purged.clone() {
+            self.gone(id);
+        }
+    }
+
+    fn life(&mut self, user: &User) {
+        let id = user.user_id;
+        let about = |event: &Event| event.user_id == Some(id);
+        let count = |event_type| self.count(event_type, about);
+        let (suspended, locked) = (self.changes("suspended", about), self.changes("locked", about));
+        let registered = count(EventType::DeviceRegistered) > 0;
+        let made_active = count(EventType::UserActivated) > 0;
+        let deleted = count(EventType::UserDeleted);
+        let open = self.invitations.iter().filter(|invitation| invitation.user_id == id);
+        let open = open.filter(|invitation| invitation.status(self.now) == InvitationStatus::Open).count();
+        let devices = self.devices.iter().filter(|device| device.user_id == id);
+        let held = devices.filter(|device| device.deleted.is_none()).count();
+        let is = |what: &str, changes: &[(Value, Value)]| format!("{what}: {changes:?}, {:?}", user.status());
+        let checks = [
+            (follows(&json!(false), &suspended, &json!(user.suspended.is_some())), is("suspended", &suspended)),
+            (follows(&json!(false), &locked, &json!(user.locked.is_some())), is("locked", &locked)),
+            (deleted == usize::from(user.deleted.is_some()), format!("{deleted} user.deleted")),
+            (user.registered_at.is_some() == registered, "registered without its event".to_owned()),
+            (user.activated_at.is_none() || made_active, "made active without its event".to_owned()),
+            (user.deleted.is_none() || open == 0, "a deleted user has an open invitation".to_owned()),
+            (
+                user.deleted.is_none() || (held == 0 && user.device_ids.is_empty()),
+                "a deleted user holds devices".to_owned(),
+            ),
+        ];
+        for (holds, what) in checks {
+            self.hold(holds, what);
+        }
+    }
+
+    /// A user's state stands on the rows of the devices that they hold, and of those that were
+    /// deleted with them. A device that was deleted before is kept out by its own end.
+    fn copies(&mut self, user: &User) {
+        let status = user.status();
+        let of_user = self.devices.iter().filter(|device| device.user_id == user.user_id);
+        let wrong: Vec<_> = of_user
+            .filter(|device| match &device.deleted {
+                None => device.user_status != status,
+                Some(_) => device.user_status == UserStatus::Deleted && status != UserStatus::Deleted,
+            })
+            .map(|device| device.user_status)
+            .collect();
+        self.hold(wrong.is_empty(), format!("a user is {status}, their devices' rows say {wrong:?}"));
+    }
+
+    /// Each change of a network has its event.
+    fn networks(&mut self, user: &User) {
+        let reports: Vec<Event> = self
+            .events
+            .iter()
+            .filter(|event| event.event_type == EventType::UserNetworkChanged && event.user_id == Some(user.user_id))
+            .cloned()
+            .collect();
+        let told: BTreeSet<&str> = reports.iter().filter_map(provider).collect();
+        let known: BTreeSet<&str> = user.networks.keys().map(String::as_str).collect();
+        self.hold(told == known, format!("networks {known:?}, their events say {told:?}"));
+        for (name, network) in &user.networks {
+            let of_it = || reports.iter().filter(|event| provider(event) == Some(name.as_str()));
+            let fields = [
+                ("network.status", json!(network.status)),
+                ("network.reason", json!(network.reason)),
+                ("network.mdn_provisioning", json!(network.mdn_provisioning)),
+            ];
+            for (field, is) in fields {
+                let changes = of_it().filter_map(|event| event.changes.get(field));
+                let changes: Vec<_> = changes.map(|change| (change.before.clone(), change.after.clone())).collect();
+                self.hold(follows(&Value::Null, &changes, &is), format!("{field} is {is}: {changes:?}"));
+            }
+        }
+    }
+
+    /// Of a user who is purged, nothing is left but what the record says of everyone.
+    fn gone(&mut self, id: UserId) {
+        let purged = self.count(EventType::UserPurged, |event| event.user_id == Some(id));
+        self.hold(purged == 1, format!("a user has {purged} user.purged"));
+        let told = self.events.iter().filter(|event| event.user_id == Some(id) && !event.is_blank());
+        let told: Vec<_> = told.map(|event| event.event_type).collect();
+        self.hold(told.is_empty(), format!("of a purged user, these tell in private: {told:?}"));
+        let left = self.main.keys().filter(|key| key.starts_with("USER#") && key.contains(&id.to_string()));
+        let left: Vec<_> = left.cloned().collect();
+        self.hold(left.is_empty(), format!("of a purged user is left: {left:?}"));
+    }
+
+    /// What the months count, a user's and the workspace's, is what the phones have reported.
+    pub(super) fn usage(&mut self) {
+        let (mut users, mut shards) = (Sums::new(), Sums::new());
+        let reports = self.events.iter().filter(|event| event.event_type == EventType::UserUsageReported);
+        for event in reports {
+            let Some(user) = event.user_id else { continue };
+            let counts = reported(event);
+            let count = |sums: &mut Sums, of: Of| {
+                add(sums.entry((event.workspace_id, key(of), month(event.created_at))).or_default(), &counts);
+            };
+            // A purged user's own counts are gone; the workspace's stay.
+            if !self.purged.contains(&user) {
+                count(&mut users, Of::User(user));
+            }
+            count(&mut shards, Of::shard_of(user));
+        }
+        let (mut of_users, mut of_shards) = (Sums::new(), Sums::new());
+        for row in &self.usage {
+            let Usage { workspace_id, of, month, counts, .. } = row.clone();
+            let sums = if matches!(of, Of::User(_)) { &mut of_users } else { &mut of_shards };
+            sums.insert((workspace_id, key(of), month), counts);
+        }
+        self.hold(users == of_users, format!("users' usage is {of_users:?}, reported was {users:?}"));
+        self.hold(shards == of_shards, format!("the workspace's usage is {of_shards:?}, reported was {shards:?}"));
+    }
+}
+
+/// The provider of the network that a report is about.
+fn provider(report: &Event) -> Option<&str> {
+    report.changes.get("provider")?.after.as_str()
+}
+
+/// Counts by workspace, whose, and month.
+type Sums = BTreeMap<(WorkspaceId, String, String), Counts>;
+
+fn key(of: Of) -> String {
+    json!(of).to_string()
+}
+
+/// What a report added.
+fn reported(event: &Event) -> Counts {
+    let count = |kind: &UsageKind| Some((*kind, event.changes.get(kind.as_str())?.after.as_u64()?));
+    UsageKind::ALL.iter().filter_map(count).collect()
+}
