@@ -1379,6 +1379,9 @@ async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name
     }
 }
 
+/// An operation, a body, and its faults: fields and codes.
+type Misplaced = (&'static str, Value, Vec<(&'static str, &'static str)>);
+
 #[tokio::test]
 async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
     let house = House::new().await;
@@ -1387,7 +1390,7 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
     let _levels = house.bench.patch("/workspace", key, levels).await.expect(200);
     let operations = house.operations();
     let id = &house.user;
-    let cases: Vec<(&str, Value, Vec<(&str, &str)>)> = vec![
+    let cases: Vec<Misplaced> = vec![
         ("create-user", json!({"username": "x", "service_level": "bronze"}), vec![("service_level", "unknown_value")]),
         ("update-user", json!({"service_level": "Gold"}), vec![("service_level", "unknown_value")]),
         ("update-user", json!({"username": null, "email": "x"}), vec![("username", "missing"), ("email", "too_short")]),
@@ -1937,7 +1940,7 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
 
 /// Operations that are sent to one system, and how many of them share the bodies.
 const AT_ONCE: usize = 4;
-const SHARES: usize = 8;
+const SHARES: usize = 12;
 
 /// Sends an operation a body, as it is and merged with what is good, so that more than the first
 /// check is passed.
@@ -1966,7 +1969,7 @@ async fn any_body(house: &House, operation: &Operation, body: &[u8]) {
 #[tokio::test]
 async fn no_query_whatever_makes_a_fault_of_ours() {
     let house = House::new().await;
-    let queries = cases(&any_query(), 100);
+    let queries = cases(&any_query(), 60);
     let (commands, invitations, job) = (
         format!("/devices/{}/commands", house.device),
         format!("/users/{}/invitations", house.user),

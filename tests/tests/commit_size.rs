@@ -361,7 +361,7 @@ fn registered(registration: &Registration, token_before: Option<&PushToken>) -> 
     let mut commit = Commit::of(event)
         .edited(&registration.device)
         .edited(&registration.claim)
-        .edited(&registration.user)
+        .touch(registration.user.before.as_ref().unwrap(), &registration.user.after)
         .edited(&registration.invitation)
         .forget_code(&registration.invitation.after);
     for (n, event) in more.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! `PATCH /workspace`.
 
 use aws::stores::DeviceFilter;
-use aws::{Commit, Devices, Users, Workspaces};
+use aws::{Commit, Users, Workspaces};
 use domain::UserId;
 use domain::device::Status;
 use domain::refusal::{Failure, Refusal};
@@ -22,11 +22,7 @@ const PREVIEW: usize = 100;
 ///
 /// # Errors
 /// Every fault of the body; `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Workspaces + Devices + Users),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Workspaces + Users), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
     let dry_run = fields.boolean("dry_run").unwrap_or(false);
     let edit = WorkspaceEdit::read(&mut fields);
@@ -50,12 +46,7 @@ pub async fn handle(
     .await
 }
 
-async fn would_be(
-    store: &(impl Devices + Users),
-    call: &Call,
-    after: &Workspace,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+async fn would_be(store: &impl Users, call: &Call, after: &Workspace, defaults: &Defaults) -> Result<Reply, Failure> {
     let mut view = views::workspace(after, defaults);
     view["preview"] = match &after.settings.silent_devices {
         Some(rule) => preview(store, call, rule).await?,
@@ -64,7 +55,7 @@ async fn would_be(
     Ok(Reply::ok(&view))
 }
 
-async fn preview(store: &(impl Devices + Users), call: &Call, rule: &SilentRule) -> Result<Value, Failure> {
+async fn preview(store: &impl Users, call: &Call, rule: &SilentRule) -> Result<Value, Failure> {
     let filter = silent(rule, call.now());
     let page = store.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
     let ids = page.items.iter().map(|device| device.user_id).collect::<std::collections::BTreeSet<UserId>>();

@@ -85,7 +85,7 @@ async fn more(
 
 /// What the rule asks to know.
 async fn found(
-    store: &(impl Devices + Users + Workspaces + UsageCounts),
+    store: &(impl Users + Workspaces + UsageCounts),
     device: &Device,
     report: &Report,
     now: Time,

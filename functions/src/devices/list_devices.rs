@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use aws::Users;
 use aws::stores::DeviceFilter;
-use aws::{Devices, Users};
 use domain::UserId;
 use domain::input::Fields;
 use domain::refusal::Failure;
@@ -17,7 +17,7 @@ use crate::views;
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Devices + Users), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
     let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;

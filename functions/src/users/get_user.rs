@@ -1,6 +1,6 @@
 //! `GET /users/{user_id}`: the console's Open.
 
-use aws::{Devices, Invitations, UsageCounts, Users};
+use aws::{Invitations, UsageCounts, Users};
 use domain::UserId;
 use domain::refusal::{Failure, Refusal};
 use domain::usage::{Of, month};
@@ -14,7 +14,7 @@ use crate::views;
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Users + Devices + Invitations + UsageCounts), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Invitations + UsageCounts), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
     let devices = store.devices(call.workspace(), &user.device_ids).await?;
