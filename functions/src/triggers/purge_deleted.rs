@@ -2,7 +2,7 @@
 
 use aws::rows::{DUE_SHARDS, purge_shard};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Work};
-use aws::{Commands, Commit, Endpoints, Events, Invitations, PushTokens, UsageCounts, Users};
+use aws::{Commands, Commit, Endpoints, Events, Invitations, Key, PushTokens, UsageCounts, Users};
 use chrono::Duration;
 use domain::device::{Device, purge};
 use domain::event::Event;
@@ -22,9 +22,10 @@ const RESERVE: Duration = Duration::seconds(30);
 /// Rows that are removed, or blanked, in one commit.
 const ROWS: usize = 40;
 
-/// Answers with how many devices and users were removed, how many failed, and whether more are due. Goes on
-/// page by page until shortly before its time is over; the next run goes on from there, since what
-/// was removed is no longer due. What fails never stops the rest.
+/// Answers with how many devices and users were removed, how many failed, and whether more are due.
+/// Goes on page by page until shortly before its time is over; the next run goes on from there,
+/// since what was removed is no longer due. What fails never stops the rest. A user goes after
+/// their devices.
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
@@ -35,6 +36,7 @@ pub async fn handle(
 ) -> Result<Value, Failure> {
     let pace = run.pace(RESERVE);
     let mut purged = Purged::default();
+    let mut users = Vec::new();
     for shard in 0..DUE_SHARDS {
         let mut start = None;
         loop {
@@ -43,18 +45,13 @@ pub async fn handle(
                 if pace.is_over() {
                     return Ok(purged.answer(true));
                 }
-                let result = match row {
-                    Ok(Some(DueRow::Device(device))) => purge_device(store, endpoints, &run, &device).await,
-                    Ok(Some(DueRow::User(user))) => purge_user(store, &run, &user, &pace).await,
-                    Ok(_) => Ok(()),
-                    Err(failure) => Err(failure),
-                };
-                match result {
-                    Ok(()) => purged.done += 1,
-                    Err(failure) => {
-                        tracing::error!(operation = run.operation, row = key.pk, error = %Chain(&failure), "a deleted thing was not removed");
-                        purged.failed += 1;
+                match row {
+                    Ok(Some(DueRow::Device(device))) => {
+                        purged.note(&run, &key, purge_device(store, endpoints, &run, &device).await);
                     }
+                    Ok(Some(DueRow::User(user))) => users.push((key, user)),
+                    Ok(_) => {}
+                    Err(failure) => purged.note(&run, &key, Err(failure)),
                 }
             }
             start = page.next;
@@ -62,6 +59,12 @@ pub async fn handle(
                 break;
             }
         }
+    }
+    for (key, user) in users {
+        if pace.is_over() {
+            return Ok(purged.answer(true));
+        }
+        purged.note(&run, &key, purge_user(store, &run, &user, &pace).await);
     }
     Ok(purged.answer(false))
 }
@@ -73,23 +76,36 @@ struct Purged {
 }
 
 impl Purged {
+    /// Counts what became of a row; one that is not to go yet does not count.
+    fn note(&mut self, run: &Run, key: &Key, outcome: Result<bool, Failure>) {
+        match outcome {
+            Ok(gone) => self.done += usize::from(gone),
+            Err(failure) => {
+                let error = Chain(&failure);
+                tracing::error!(operation = run.operation, row.pk = key.pk, %error, "a deleted thing was not removed");
+                self.failed += 1;
+            }
+        }
+    }
+
     fn answer(&self, more: bool) -> Value {
         json!({"purged": self.done, "failed": self.failed, "more": more})
     }
 }
 
+/// Removes a device with everything that is kept of it; false if it is not to go yet.
 async fn purge_device(
     store: &(impl Commands + PushTokens),
     endpoints: &impl Endpoints,
     run: &Run,
     due: &Device,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     attempts(store, || async {
         let Some(whole) = store.device_whole(due.workspace_id, due.device_id).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(event) = purge(&whole.device, &run.act(due.workspace_id)) else {
-            return Ok(());
+            return Ok(false);
         };
         forget_commands(store, run, &whole.device).await?;
         if let Some(endpoint) = &whole.device.push_endpoint {
@@ -106,7 +122,8 @@ async fn purge_device(
         if let Some(claim) = whole.claim.filter(|claim| claim.device_id == whole.device.device_id) {
             commit = commit.delete(&claim);
         }
-        store.commit(commit).await
+        store.commit(commit).await?;
+        Ok(true)
     })
     .await
 }
@@ -124,29 +141,30 @@ async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> R
 }
 
 /// Removes a user with everything that is kept of them, and blanks what the record says of them
-/// in private. The user's own row goes last, so that a run that ends before it goes on here.
+/// in private. The user's own row goes last, so that a run that ends before it goes on here. False if they are not to go yet.
 async fn purge_user(
     store: &(impl Users + Commands + Invitations + UsageCounts + Events),
     run: &Run,
     due: &User,
     pace: &Pace,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     attempts(store, || async {
         let Some(user) = store.user(due.workspace_id, due.user_id).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(event) = life::purge(&user, &run.act(user.workspace_id)) else {
-            return Ok(());
+            return Ok(false);
         };
         // A device that is still kept may have a word to say, which would be on the record.
         let own = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
         let kept = store.list_devices(user.workspace_id, &own, 1, None, run.moment.now).await?;
         if !kept.items.is_empty() || !blank_events(store, run, &user, pace).await? {
-            return Ok(());
+            return Ok(false);
         }
         forget_invitations(store, run, &user).await?;
         forget_usage(store, run, &user).await?;
-        store.commit(Commit::of(&event).delete(&user)).await
+        store.commit(Commit::of(&event).delete(&user)).await?;
+        Ok(true)
     })
     .await
 }
