@@ -421,7 +421,13 @@ fn messaging_config(
     Ok(MessagingConfig {
         region: place.region.clone(),
         account: place.account.clone(),
-        verified_senders: parameters.get("SenderAddress").into_iter().cloned().collect(),
+        // As the template asks: the sender, by its address and by its domain.
+        verified_senders: parameters
+            .get("SenderAddress")
+            .into_iter()
+            .flat_map(|sender| [sender.as_str()].into_iter().chain(sender.rsplit_once('@').map(|(_, domain)| domain)))
+            .map(str::to_owned)
+            .collect(),
         base_url: url.to_owned(),
         clock: Arc::clone(now),
         topics: template.topics.clone(),

@@ -302,9 +302,8 @@ impl Row for Device {
         if let Some(blocked) = &self.blocked {
             indexes.push(("blocked_at", blocked.at.to_string()));
         }
-        let pending = self.commands.iter().filter(|open| open.state.is_pending());
-        if let Some(first) = pending.map(|open| open.queued_at).min() {
-            indexes.push(("pending_since", first.to_string()));
+        if let Some(since) = self.pending_since() {
+            indexes.push(("pending_since", since.to_string()));
         }
         indexes.extend(self.deleted.iter().flat_map(|end| ended(&self.key(), end)));
         indexes

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 #[serde(into = "String", try_from = "String")]
 pub struct Time(DateTime<Utc>);
 
+/// The last millisecond of the year 9999.
+const LAST: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).expect("it is within a calendar");
+
 impl Time {
     /// The moment so many milliseconds after 1970; `None` outside of what a calendar can hold.
     #[must_use]
@@ -42,10 +45,11 @@ impl Time {
         self.0.format("%Y-%m-%d").to_string()
     }
 
-    /// The moment `duration` later.
+    /// The moment `duration` later; at most the last that RFC 3339 can write, so that the texts stay
+    /// in the order of the moments.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.checked_add_signed(duration).unwrap_or(DateTime::<Utc>::MAX_UTC))
+        Self(self.0.checked_add_signed(duration).map_or(LAST, |later| later.min(LAST)))
     }
 
     /// The moment `duration` earlier.
@@ -92,5 +96,13 @@ mod tests {
         assert!(early < late && early.to_string() < late.to_string());
         assert_eq!(late.to_string(), "2026-02-01T00:00:00.000Z");
         assert_eq!(early.day(), "2026-01-31");
+    }
+
+    #[test]
+    fn no_moment_is_later_than_can_be_written() {
+        let last = Time::parse("9999-12-31T23:59:59.999Z").unwrap();
+        let beyond = last.plus(Duration::days(1));
+        assert_eq!((beyond, beyond.day().as_str()), (last, "9999-12-31"));
+        assert_eq!(last.plus(Duration::MAX), last);
     }
 }

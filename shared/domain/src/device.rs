@@ -269,6 +269,13 @@ impl Device {
         self.commands.iter().any(|open| open.is_served(now))
     }
 
+    /// Since when it has something to do, as its row says.
+    #[must_use]
+    pub fn pending_since(&self) -> Option<Time> {
+        let pending = self.commands.iter().filter(|open| open.state.is_pending());
+        pending.map(|open| open.queued_at).min()
+    }
+
     /// Lets pass a device that is not deleted.
     ///
     /// # Errors

@@ -187,7 +187,8 @@ impl Table {
     }
 
     /// Users by the devices that have something to do. A user with several such devices is listed
-    /// by one of them.
+    /// by the first of them that the list comes upon, the one that has waited the shortest: should it
+    /// be done before the list goes on, the user shows once more rather than not at all.
     async fn users_pending(
         &self,
         workspace: WorkspaceId,
@@ -203,7 +204,8 @@ impl Table {
         let people = self.people(workspace, users).await?;
         let stands_for = |person: &&Person, device: &Device| {
             let pending = person.devices.iter().filter(|device| device.has_pending_command(now));
-            pending.map(|device| device.device_id).max() == Some(device.device_id)
+            let first = pending.max_by_key(|device| (device.pending_since(), device.device_id));
+            first.map(|first| first.device_id) == Some(device.device_id)
         };
         let user_of = |device: &Device| {
             let person = people.iter().find(|person| person.user.user_id == device.user_id);
