@@ -125,6 +125,8 @@ pub(crate) fn user(user: &User, devices: &[Device], now: Time) -> Value {
         "status": user.status(),
         "source": user.source,
         "service_level": user.service_level,
+        // Profiles come with client deployment; until then nobody has one.
+        "profile": null,
         "created_at": user.created_at,
         "registered_at": user.registered_at,
         "last_seen_at": seen,
