@@ -832,6 +832,7 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
         "networks",
         "number",
         "pending_command",
+        "profile",
         "purge_after",
         "registered_at",
         "service_level",
