@@ -18,7 +18,6 @@ pub mod wipe_device;
 use aws::stores::DeviceWhole;
 use aws::{Commands, Devices, Workspaces};
 use domain::DeviceId;
-use domain::device::REASON;
 use domain::refusal::{Failure, Refusal};
 use domain::user::User;
 use lambda::{Call, Reply};
@@ -43,14 +42,6 @@ fn shown(whole: &DeviceWhole, call: &Call) -> Reply {
     let name = whole.user.as_ref().map(User::name);
     let view = views::device_with_metadata(&whole.device, whole.metadata.as_ref(), name.as_deref(), call.now());
     Reply::thing(&view, whole.device.version)
-}
-
-/// The reason in a body, which may be left out.
-fn reason(call: &Call) -> Result<Option<String>, Refusal> {
-    let mut fields = call.request.body()?;
-    let reason = fields.text("reason", REASON);
-    fields.finish().map_err(Refusal::Invalid)?;
-    Ok(reason)
 }
 
 /// Does something to the device that a call's path names, and shows it; what changes nothing

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod attempts;
+mod bodies;
 mod callers;
 pub mod devices;
 mod doer;

@@ -6,6 +6,7 @@ use domain::access::Permission;
 use domain::change::Change;
 use domain::command::{Command, CommandKind, Order, Ordered, Phone, order};
 use domain::device::{REASON, block, delete, unblock};
+use domain::event::Act;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::{CommandId, change::Edited};
@@ -84,16 +85,18 @@ pub(crate) async fn prepare(
     let changed = match action {
         DeviceAction::Block { reason } => block(device, reason.clone(), &act)?,
         DeviceAction::Unblock { reason } => unblock(device, reason.clone(), &act)?,
-        DeviceAction::Delete { reason } => return deleted(store, doer, whole, reason.clone(), defaults).await,
-        DeviceAction::Wipe(wanted) | DeviceAction::Lock(wanted) => return ordered(store, doer, whole, wanted).await,
+        DeviceAction::Delete { reason } => return deleted(store, whole, reason.clone(), defaults, &act).await,
+        DeviceAction::Wipe(wanted) | DeviceAction::Lock(wanted) => {
+            return ordered(store, doer, whole, wanted, &act).await;
+        }
     };
     let change = changed
         .map(|(after, event)| Change { devices: vec![Edited::from(device.clone(), after)], ..Change::recorded(event) });
-    Ok(Prepared::of(change, doer, whole, None))
+    Ok(Prepared::of(change, &act, whole, None))
 }
 
 impl Prepared {
-    fn of(change: Option<Change>, doer: &Doer, mut whole: DeviceWhole, command: Option<Command>) -> Self {
+    fn of(change: Option<Change>, act: &Act, mut whole: DeviceWhole, command: Option<Command>) -> Self {
         let Some(change) = change else {
             return Self { commit: None, whole, command };
         };
@@ -101,28 +104,28 @@ impl Prepared {
             whole.device.clone_from(&edited.after);
             whole.device.version += 1;
         }
-        Self { commit: Some(Commit::changing(doer.act().event_id, &change)), whole, command }
+        Self { commit: Some(Commit::changing(act.event_id, &change)), whole, command }
     }
 }
 
 async fn deleted(
     store: &impl Workspaces,
-    doer: &Doer,
     whole: DeviceWhole,
     reason: Option<String>,
     defaults: &Defaults,
+    act: &Act,
 ) -> Result<Prepared, Failure> {
     let (Some(user), Some(claim)) = (&whole.user, &whole.claim) else {
         // Its user is purged, and so it is deleted.
         return if whole.device.deleted.is_some() {
-            Ok(Prepared::of(None, doer, whole, None))
+            Ok(Prepared::of(None, act, whole, None))
         } else {
             Err(Failure::internal("deleting a device", "its user or its claim is not there"))
         };
     };
-    let workspace = store.workspace(doer.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let workspace = store.workspace(act.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
     let retention = workspace.settings.retention(defaults.retention);
-    let change = delete(&whole.device, user, claim, retention, &doer.act()).map(|mut deletion| {
+    let change = delete(&whole.device, user, claim, retention, act).map(|mut deletion| {
         deletion.event.private.reason = reason;
         Change {
             devices: vec![Edited::from(whole.device.clone(), deletion.device)],
@@ -131,12 +134,18 @@ async fn deleted(
             ..Change::recorded(deletion.event)
         }
     });
-    Ok(Prepared::of(change, doer, whole, None))
+    Ok(Prepared::of(change, act, whole, None))
 }
 
-async fn ordered(store: &impl Commands, doer: &Doer, whole: DeviceWhole, wanted: &Order) -> Result<Prepared, Failure> {
+async fn ordered(
+    store: &impl Commands,
+    doer: &Doer,
+    whole: DeviceWhole,
+    wanted: &Order,
+    act: &Act,
+) -> Result<Prepared, Failure> {
     let phone = Phone { open: store.open_commands(&whole.device).await?, device: whole.device.clone() };
-    match order(&phone, wanted, CommandId(doer.moment.draw()), &doer.act())? {
+    match order(&phone, wanted, CommandId(doer.moment.draw()), act)? {
         Ordered::Pending(id) => {
             let command = phone.open.into_iter().find(|command| command.command_id == id);
             Ok(Prepared { commit: None, whole, command })
@@ -145,7 +154,7 @@ async fn ordered(store: &impl Commands, doer: &Doer, whole: DeviceWhole, wanted:
             let command = commanded.commands.last().map(|command| command.after.clone());
             let mut change = Change::default();
             change.add(&phone.device, *commanded);
-            Ok(Prepared::of(Some(change), doer, whole, command))
+            Ok(Prepared::of(Some(change), act, whole, command))
         }
     }
 }

@@ -4,6 +4,7 @@ use aws::{Commands, Workspaces};
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::bodies;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
 
@@ -12,6 +13,6 @@ use crate::settings::Defaults;
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(store: &(impl Commands + Workspaces), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
-    let reason = super::reason(&call)?;
+    let reason = bodies::reason(&call)?;
     super::act(store, &call, &DeviceAction::Block { reason }, defaults).await
 }

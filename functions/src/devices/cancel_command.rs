@@ -30,10 +30,10 @@ async fn attempt(store: &impl Commands, call: &Call, device: DeviceId, id: Comma
     if command.kind.is_destructive() {
         call.caller.require(Permission::UsersWipe)?;
     }
-    let Some(canceled) = apply(&device, &command, Stimulus::Cancel, None, &call.act())? else {
+    let act = call.act();
+    let Some(canceled) = apply(&device, &command, Stimulus::Cancel, None, &act)? else {
         return Ok(Reply::thing(&views::command(&command), command.version));
     };
-    let commit = Commit::of(&canceled.event).edit(&device, &canceled.device).edit(&command, &canceled.command);
-    store.commit(commit).await?;
+    store.commit(Commit::changing(act.event_id, &canceled.change(&device, &command))).await?;
     Ok(Reply::thing(&views::command(&canceled.command), command.version + 1))
 }

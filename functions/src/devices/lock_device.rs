@@ -1,10 +1,11 @@
 //! `POST /devices/{device_id}/lock`.
 
 use aws::{Commands, Workspaces};
-use domain::command::{CommandKind, Order};
-use domain::refusal::{Failure, Refusal};
+use domain::command::CommandKind;
+use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::bodies;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
 
@@ -14,8 +15,6 @@ use crate::settings::Defaults;
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
 pub async fn handle(store: &(impl Commands + Workspaces), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
-    let mut fields = call.request.body()?;
-    let order = Order::read(CommandKind::Lock, &mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    let order = bodies::order(&call, CommandKind::Lock)?;
     super::command(store, &call, &DeviceAction::Lock(order), defaults).await
 }

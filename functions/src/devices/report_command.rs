@@ -46,7 +46,6 @@ async fn attempt(
     let Some(said) = apply(&device, &command, word.stimulus(), word.detail.clone(), &act)? else {
         return Ok(Reply::ok(&views::own_command(&command)));
     };
-    let commit = Commit::of(&said.event).edit(&device, &said.device).edit(&command, &said.command);
-    store.commit(commit).await?;
+    store.commit(Commit::changing(act.event_id, &said.change(&device, &command))).await?;
     Ok(Reply::ok(&views::own_command(&said.command)))
 }

@@ -1,8 +1,7 @@
 //! Each minute: what is due.
 
 use aws::rows::{DUE_SHARDS, due_shard};
-use aws::stores::DueRow;
-use aws::stores::Work;
+use aws::stores::{DueRow, Work};
 use aws::{Commit, Endpoints, Invitations, Key, Position, PushTokens};
 use chrono::Duration;
 use domain::command::{Command, Stimulus, apply};
@@ -147,11 +146,9 @@ async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Fa
     if command.expires_at > run.moment.now {
         return Ok(());
     }
-    match apply(&device, &command, Stimulus::TimeIsUp, None, &run.act(workspace))? {
-        Some(over) => {
-            let commit = Commit::of(&over.event).edit(&device, &over.device).edit(&command, &over.command);
-            store.commit(commit).await
-        }
+    let act = run.act(workspace);
+    match apply(&device, &command, Stimulus::TimeIsUp, None, &act)? {
+        Some(over) => store.commit(Commit::changing(act.event_id, &over.change(&device, &command))).await,
         None => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use domain::access::Permission;
 use domain::change::Change;
 use domain::command::{CommandKind, Order, Phone};
 use domain::device::{DEVICE_LIMIT, Device, REASON};
+use domain::event::Act;
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, invite};
 use domain::life::{self, Deletion};
@@ -92,7 +93,7 @@ pub(crate) struct Prepared {
     pub commit: Option<Commit>,
     /// The user after it.
     pub user: User,
-    /// The devices that they then hold.
+    /// The devices that they then hold; none of an invitation, which leaves them alone.
     pub devices: Vec<Device>,
     /// The invitation that it makes.
     pub invitation: Option<Invitation>,
@@ -107,7 +108,8 @@ pub(crate) async fn prepare(
     defaults: &Defaults,
 ) -> Result<Prepared, Failure> {
     let act = doer.act();
-    let phones = held(store, user).await?;
+    // An invitation has no need to know of the devices.
+    let phones = if matches!(action, UserAction::Invite { .. }) { Vec::new() } else { held(store, user).await? };
     let devices: Vec<Device> = phones.iter().map(|phone| phone.device.clone()).collect();
     let draw = || CommandId(doer.moment.draw());
     let change = match action {
@@ -122,20 +124,20 @@ pub(crate) async fn prepare(
                 reason: reason.clone(),
                 retention: settings.retention(defaults.retention),
             };
-            delete(store, user, &devices, &wanted, doer).await?
+            delete(store, user, &devices, &wanted, &act).await?
         }
         UserAction::Invite { channel, devices: good_for } => {
             let life = settings(store, doer).await?.invitation_life(defaults.invitation_life);
             let new = Wanted { channel: *channel, devices: *good_for, life };
-            return invited(store, doer, user, devices, new).await;
+            return invited(store, doer, user, new, &act).await;
         }
     };
-    Ok(Prepared::of(change, &doer.act(), user, devices))
+    Ok(Prepared::of(change, &act, user, devices))
 }
 
 impl Prepared {
     /// What a change comes to, for a user who held these devices.
-    pub fn of(change: Option<Change>, act: &domain::event::Act, user: &User, devices: Vec<Device>) -> Self {
+    pub fn of(change: Option<Change>, act: &Act, user: &User, devices: Vec<Device>) -> Self {
         let Some(change) = change else {
             return Self { commit: None, user: user.clone(), devices, invitation: None };
         };
@@ -166,7 +168,7 @@ async fn delete(
     user: &User,
     devices: &[Device],
     wanted: &Deletion,
-    doer: &Doer,
+    act: &Act,
 ) -> Result<Option<Change>, Failure> {
     let claims = store.claims(devices).await?;
     let claimed = |device: &Device| {
@@ -178,7 +180,7 @@ async fn delete(
         return Err(Failure::internal("deleting a user", "a device's claim is not there"));
     }
     let invitation = newest_invitation(store, user).await?;
-    Ok(life::delete(user, &claimed, invitation.as_ref(), wanted, &doer.act())?)
+    Ok(life::delete(user, &claimed, invitation.as_ref(), wanted, act)?)
 }
 
 async fn newest_invitation(store: &impl Invitations, user: &User) -> Result<Option<Invitation>, Failure> {
@@ -198,8 +200,8 @@ async fn invited(
     store: &impl Invitations,
     doer: &Doer,
     user: &User,
-    devices: Vec<Device>,
     wanted: Wanted,
+    act: &Act,
 ) -> Result<Prepared, Failure> {
     let previous = newest_invitation(store, user).await?;
     let code = new_code(doer.moment.random);
@@ -210,7 +212,7 @@ async fn invited(
         devices: wanted.devices,
         life: wanted.life,
     };
-    let invited = invite(user, previous.as_ref(), new, &doer.act())?;
+    let invited = invite(user, previous.as_ref(), new, act)?;
     let mut commit = Commit::of(&invited.event)
         .edit(user, &invited.user)
         .put(&invited.invitation)
@@ -219,5 +221,5 @@ async fn invited(
         commit = commit.edit(before, after).forget_code(after);
     }
     let after = User { version: invited.user.version + 1, ..invited.user };
-    Ok(Prepared { commit: Some(commit), user: after, devices, invitation: Some(invited.invitation) })
+    Ok(Prepared { commit: Some(commit), user: after, devices: Vec::new(), invitation: Some(invited.invitation) })
 }

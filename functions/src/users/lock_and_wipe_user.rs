@@ -1,10 +1,11 @@
 //! `POST /users/{user_id}/lock-and-wipe`: Remote Lock & Wipe.
 
 use aws::{Invitations, Users, Workspaces};
-use domain::command::{CommandKind, Order};
-use domain::refusal::{Failure, Refusal};
+use domain::command::CommandKind;
+use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::bodies;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
 
@@ -18,8 +19,6 @@ pub async fn handle(
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {
-    let mut fields = call.request.body()?;
-    let order = Order::read(CommandKind::Wipe, &mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    let order = bodies::order(&call, CommandKind::Wipe)?;
     super::act(store, &call, &UserAction::LockAndWipe(order), defaults).await
 }

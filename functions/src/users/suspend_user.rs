@@ -1,10 +1,10 @@
 //! `POST /users/{user_id}/suspend`.
 
 use aws::{Invitations, Users, Workspaces};
-use domain::device::REASON;
-use domain::refusal::{Failure, Refusal};
+use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::bodies;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
 
@@ -17,8 +17,6 @@ pub async fn handle(
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {
-    let mut fields = call.request.body()?;
-    let reason = fields.text("reason", REASON);
-    fields.finish().map_err(Refusal::Invalid)?;
+    let reason = bodies::reason(&call)?;
     super::act(store, &call, &UserAction::Suspend { reason }, defaults).await
 }

@@ -15,7 +15,7 @@
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::change::Edited;
+use crate::change::{Change, Edited};
 use crate::clock::Time;
 use crate::device::{Device, Erased};
 use crate::event::{Act, Actor, Event, EventType};
@@ -414,6 +414,18 @@ pub struct Applied {
     pub command: Command,
     /// What happened.
     pub event: Event,
+}
+
+impl Applied {
+    /// The change of the device and the command that were read.
+    #[must_use]
+    pub fn change(&self, device: &Device, command: &Command) -> Change {
+        Change {
+            devices: vec![Edited::from(device.clone(), self.device.clone())],
+            commands: vec![Edited::from(command.clone(), self.command.clone())],
+            ..Change::recorded(self.event.clone())
+        }
+    }
 }
 
 /// A command, and its device's row, after a stimulus; `None` if nothing changes.

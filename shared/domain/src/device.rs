@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Time;
-use crate::command::OpenCommand;
+use crate::command::{CommandKind, OpenCommand, pending_for};
 use crate::event::{Act, Actor, Event, EventType};
 use crate::hold::Hold;
 use crate::ids::{CommandId, DeviceId, InvitationId, UserId, WorkspaceId};
@@ -220,7 +220,7 @@ impl Device {
             let kept_out = self.access() != DeviceAccess::Allowed;
             return if kept_out { DeviceStatus::Wiped } else { DeviceStatus::NeedsEnrolment };
         }
-        if self.commands.iter().any(|open| open.kind.is_destructive() && open.is_served(now)) {
+        if pending_for(self, CommandKind::Wipe, now).is_some() {
             return DeviceStatus::Wiping;
         }
         if self.blocked.is_some() {

@@ -8,7 +8,7 @@ use chrono::Duration;
 
 use crate::change::{Change, Edited};
 use crate::clock::Time;
-use crate::command::{CommandKind, Commanded, Order, Ordered, Phone, order};
+use crate::command::{CommandKind, Commanded, Order, Ordered, Phone, order, pending_for};
 use crate::device::{Deleted, Device, IdentifierClaim};
 use crate::event::{Act, Event, EventType};
 use crate::hold::Hold;
@@ -225,7 +225,7 @@ pub fn delete(
 
 /// True if the device's data is gone, or goes as soon as it comes.
 fn is_wiped(device: &Device, now: Time) -> bool {
-    device.erased.is_some() || device.commands.iter().any(|open| open.kind.is_destructive() && open.is_served(now))
+    device.erased.is_some() || pending_for(device, CommandKind::Wipe, now).is_some()
 }
 
 /// The event of a purge, if the user may be purged now.
