@@ -141,6 +141,8 @@ fn new_user() -> impl Strategy<Value = NewUser> {
         mobile: Some(mobile.clone()),
         number: Some(number.clone()),
         service_level: Some("gold".to_owned()),
+        sip_user_name: Some("s".repeat(64)),
+        service_account: Some("s".repeat(64)),
     })
 }
 
@@ -521,6 +523,7 @@ proptest! {
             mobile: Some(Some(MOBILE.read("+4366412345678").unwrap())),
             number: Some(Some(NUMBER.read("0 9 8 7 6 5 4 3 2 1").unwrap())),
             service_level: Some(Some("x".repeat(SERVICE_LEVEL.max))),
+            ..UserEdit::default()
         };
         let change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
         fits_changed(&change);
@@ -539,7 +542,7 @@ proptest! {
 
     #[test]
     fn a_devices_word_fits_into_one_commit_and_leaves_a_small_row(application in application(), open in open_commands()) {
-        let new = NewUser { username: "a".into(), first_name: None, last_name: None, email: None, mobile: None, number: None, service_level: None };
+        let new = NewUser { username: "a".into(), ..NewUser::default() };
         let phone = phone_with(device(&user(new), &application), &open);
         for command in &phone.open {
             for stimulus in [Stimulus::NotNow, Stimulus::Cancel, Stimulus::TimeIsUp, Stimulus::Replaced] {
@@ -572,15 +575,7 @@ fn a_device_whose_texts_are_all_as_long_as_may_be_is_a_row_of_one_unit() {
         push_token: None,
         nickname: Some("n".repeat(NICKNAME.max)),
     };
-    let new = NewUser {
-        username: "a".into(),
-        first_name: None,
-        last_name: None,
-        email: None,
-        mobile: None,
-        number: None,
-        service_level: None,
-    };
+    let new = NewUser { username: "a".into(), ..NewUser::default() };
     let device = device(&user(new), &application);
     println!("{} bytes", bytes(&device));
     assert!(bytes(&device) <= UNIT_BYTES, "{} bytes", bytes(&device));
@@ -588,15 +583,7 @@ fn a_device_whose_texts_are_all_as_long_as_may_be_is_a_row_of_one_unit() {
 
 #[test]
 fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
-    let new = NewUser {
-        username: "a".into(),
-        first_name: None,
-        last_name: None,
-        email: Some("a@b.de".into()),
-        mobile: None,
-        number: None,
-        service_level: None,
-    };
+    let new = NewUser { username: "a".into(), email: Some("a@b.de".into()), ..NewUser::default() };
     let of = |letters: &str, alphabet: &str| Application {
         code: "c".repeat(22),
         device_identifier: "d".to_owned(),
@@ -658,15 +645,7 @@ fn checked_in(user: &User, phones: &[Phone]) -> Commit {
 }
 
 fn plain_user() -> NewUser {
-    NewUser {
-        username: "a".into(),
-        first_name: None,
-        last_name: None,
-        email: Some("a@b.de".into()),
-        mobile: None,
-        number: None,
-        service_level: None,
-    }
+    NewUser { username: "a".into(), email: Some("a@b.de".into()), ..NewUser::default() }
 }
 
 fn plain_phone(user: &User, state: CommandState) -> Phone {
@@ -842,15 +821,7 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
         push_token: None,
         nickname: Some(cut(&"\u{10400}".repeat(NICKNAME.max), NICKNAME)),
     };
-    let new = NewUser {
-        username: "a".into(),
-        first_name: None,
-        last_name: None,
-        email: None,
-        mobile: None,
-        number: None,
-        service_level: None,
-    };
+    let new = NewUser { username: "a".into(), ..NewUser::default() };
     let device = device(&user(new), &application);
     let (blocked, event) = device::block(&device, Some("\u{10400}".repeat(REASON.max)), &act()).unwrap().unwrap();
     small(&blocked);

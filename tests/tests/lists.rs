@@ -833,6 +833,7 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
         "number",
         "pending_command",
         "profile",
+        "profile_id",
         "purge_after",
         "registered_at",
         "service_level",

@@ -70,11 +70,9 @@ impl Commit {
             commit = commit.touch(before, after);
         }
         commit = commit.all(&change.workspace).all(&change.devices).all(&change.claims);
-        commit = commit.all(&change.commands).all(&change.invitation).all(&change.usage).all(&change.job);
-        match &change.invitation {
-            Some(invitation) => commit.forget_code(&invitation.after),
-            None => commit,
-        }
+        commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
+        commit = commit.all(&change.profile).all(&change.job);
+        change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after))
     }
 
     fn all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a Edited<R>>) -> Self {

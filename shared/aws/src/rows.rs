@@ -3,7 +3,7 @@
 //! | row | `pk` | `sk` | indexes |
 //! |---|---|---|---|
 //! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | `due` while it has a rule for silent devices |
-//! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deleted` and `due` (purge) once deleted |
+//! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
 //! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
@@ -15,6 +15,7 @@
 //! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
+//! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
 //! | remembered call | `IDEMPOTENCY#{workspace}#{hash}` | `IDEMPOTENCY` | time to live |
@@ -26,6 +27,7 @@
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
+//! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
 //! | text message [invitation] | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
@@ -45,11 +47,13 @@ use domain::invitation::{Channel, Invitation};
 use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
+use domain::profile::Profile;
+use domain::search::fold;
 use domain::secret::Hash;
 use domain::usage::{Of, Usage};
 use domain::user::{User, unique_username};
 use domain::workspace::Workspace;
-use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
+use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -165,6 +169,16 @@ impl Row for User {
         let mut indexes = vec![("list", list(USERS, self.workspace_id))];
         indexes.extend(self.last_seen_at.map(|seen| ("login_day", seen.day())));
         indexes.extend(self.deleted.iter().flat_map(|end| ended(&self.key(), end)));
+        if self.deleted.is_none() {
+            let profile = self.client.profile_id.map(|id| users_of_profile(self.workspace_id, id));
+            let source = self.provenance.source_id.map(|id| users_of_source(self.workspace_id, id));
+            indexes.extend(profile.map(|partition| ("of_profile", partition)));
+            indexes.extend(source.map(|partition| ("of_source", partition)));
+            match self.client.deployment_id {
+                Some(_) => indexes.push(("deployed", self.created_at.to_string())),
+                None => indexes.push(("not_deployed", self.created_at.to_string())),
+            }
+        }
         indexes
     }
     fn companions(&self) -> BTreeSet<Companion> {
@@ -398,6 +412,52 @@ impl Row for Usage {
     fn version(&self) -> u64 {
         self.version
     }
+}
+
+/// The list of profiles.
+pub const PROFILES: &str = "PROFILE";
+
+/// The key of a profile.
+#[must_use]
+pub fn profile(workspace: WorkspaceId, id: ProfileId) -> Key {
+    Key::new(format!("PROFILE#{workspace}#{id}"), "PROFILE")
+}
+
+/// The key of a profile's name.
+#[must_use]
+pub fn profile_name(workspace: WorkspaceId, name: &str) -> Key {
+    Key::new(format!("PROFILENAME#{workspace}#{}", fold(name)), "CLAIM")
+}
+
+/// The partition of the users of a profile in the index `profile`.
+#[must_use]
+pub fn users_of_profile(workspace: WorkspaceId, id: ProfileId) -> String {
+    format!("{workspace}#{id}")
+}
+
+impl Row for Profile {
+    fn key(&self) -> Key {
+        profile(self.workspace_id, self.profile_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        vec![("list", list(PROFILES, self.workspace_id))]
+    }
+    fn companions(&self) -> BTreeSet<Companion> {
+        BTreeSet::from([Companion {
+            key: profile_name(self.workspace_id, &self.name),
+            attributes: BTreeMap::from([("profile_id", self.profile_id.to_string())]),
+            unique: true,
+        }])
+    }
+}
+
+/// The partition of the users of a data set in the index `source`.
+#[must_use]
+pub fn users_of_source(workspace: WorkspaceId, id: SourceId) -> String {
+    format!("{workspace}#{id}")
 }
 
 /// The list of jobs.

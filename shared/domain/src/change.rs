@@ -6,6 +6,7 @@ use crate::device::{Device, IdentifierClaim};
 use crate::event::Event;
 use crate::invitation::Invitation;
 use crate::job::Job;
+use crate::profile::Profile;
 use crate::usage::Usage;
 use crate::user::User;
 use crate::workspace::Workspace;
@@ -47,10 +48,12 @@ pub struct Change {
     pub claims: Vec<Edited<IdentifierClaim>>,
     /// Commands.
     pub commands: Vec<Edited<Command>>,
-    /// An invitation.
-    pub invitation: Option<Edited<Invitation>>,
+    /// Invitations and deployments.
+    pub invitations: Vec<Edited<Invitation>>,
     /// Counts of usage.
     pub usage: Vec<Edited<Usage>>,
+    /// A profile.
+    pub profile: Option<Edited<Profile>>,
     /// A job.
     pub job: Option<Edited<Job>>,
 }

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::clock::Time;
 use crate::command::CommandKind;
-use crate::ids::{CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, UserId, WorkspaceId};
+use crate::ids::{
+    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId, WorkspaceId,
+};
 use crate::words::words;
 
 words! {
@@ -109,6 +111,54 @@ words! {
         CommandNotSupported = "command.not_supported",
         /// A command's device was enrolled anew before it was done.
         CommandRemoved = "command.removed",
+        /// A profile was made.
+        ProfileCreated = "profile.created",
+        /// A profile was changed, or made the workspace's default.
+        ProfileUpdated = "profile.updated",
+        /// A profile was deleted.
+        ProfileDeleted = "profile.deleted",
+        /// A user was offered their configuration.
+        DeploymentStarted = "deployment.started",
+        /// A deployment's message went out.
+        DeploymentSent = "deployment.sent",
+        /// A deployment's message could not be sent.
+        DeploymentFailed = "deployment.failed",
+        /// A deployment's message arrived.
+        DeploymentDelivered = "deployment.delivered",
+        /// A deployment's message came back.
+        DeploymentBounced = "deployment.bounced",
+        /// A deployment's message was taken for spam.
+        DeploymentComplained = "deployment.complained",
+        /// A deployment's time is over.
+        DeploymentExpired = "deployment.expired",
+        /// A deployment was taken back.
+        DeploymentRevoked = "deployment.revoked",
+        /// A deployment's QR code was shown to an admin.
+        DeploymentQrShown = "deployment.qr_shown",
+        /// A user was taken out of client deployment.
+        UserUndeployed = "user.undeployed",
+        /// A user's phones are to download their configuration at their next contact.
+        UserConfigForced = "user.config_forced",
+        /// A user's secrets were set.
+        UserSecretsSet = "user.secrets_set",
+        /// A user's data set knows them no more.
+        UserVanished = "user.vanished",
+        /// A user's data set knows them again.
+        UserReappeared = "user.reappeared",
+        /// A device was given its configuration.
+        DeviceConfigServed = "device.config_served",
+        /// A device has put its configuration in place.
+        DeviceConfigInstalled = "device.config_installed",
+        /// A data set was set up.
+        SourceCreated = "source.created",
+        /// A data set was changed.
+        SourceUpdated = "source.updated",
+        /// A data set was removed; its users stay.
+        SourceDeleted = "source.deleted",
+        /// A data set could not be read, or held garbage.
+        SourceFailed = "source.failed",
+        /// Things were exported.
+        ExportStarted = "export.started",
         /// Work over many things was begun.
         JobCreated = "job.created",
         /// Work over many things is done.
@@ -192,6 +242,15 @@ pub struct Event {
     /// The job that it is about, or that did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
+    /// The deployment that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_id: Option<InvitationId>,
+    /// The profile that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_id: Option<ProfileId>,
+    /// The data set that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<SourceId>,
     /// The key that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
@@ -248,6 +307,9 @@ impl Act {
             command_id: None,
             command_kind: None,
             job_id: self.job_id,
+            deployment_id: None,
+            profile_id: None,
+            source_id: None,
             key_id: None,
             member_id: None,
             changes: BTreeMap::new(),

@@ -63,6 +63,14 @@ id!(
     InvitationId
 );
 id!(
+    /// Settings that many users share.
+    ProfileId
+);
+id!(
+    /// A data set that users come from.
+    SourceId
+);
+id!(
     /// Something that one device must do.
     CommandId
 );

@@ -10,6 +10,7 @@ pub mod check_in;
 pub mod clock;
 pub mod command;
 pub mod cursor;
+pub mod deployment;
 pub mod device;
 pub mod event;
 pub mod hold;
@@ -22,6 +23,8 @@ pub mod key;
 pub mod life;
 pub mod member;
 pub mod network;
+pub mod profile;
+pub mod provenance;
 pub mod push;
 pub mod refusal;
 pub mod registration;
@@ -35,5 +38,7 @@ mod words;
 pub mod workspace;
 
 pub use clock::Time;
-pub use ids::{CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, UserId, WorkspaceId};
+pub use ids::{
+    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId, WorkspaceId,
+};
 pub use refusal::Refusal;

@@ -4,7 +4,10 @@
 //! state stands on each of their devices' rows too, and changes there in the same commit; a
 //! device's own block is never touched, so lifting a state restores exactly what was.
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
+use serde_json::json;
 
 use crate::change::{Change, Edited};
 use crate::clock::Time;
@@ -12,8 +15,9 @@ use crate::command::{CommandKind, Commanded, Order, Ordered, Phone, order, pendi
 use crate::device::{Deleted, Device, IdentifierClaim};
 use crate::event::{Act, Event, EventType};
 use crate::hold::Hold;
-use crate::ids::CommandId;
+use crate::ids::{CommandId, ProfileId};
 use crate::invitation::{Invitation, revoke};
+use crate::provenance::{FIELDS, Origin};
 use crate::refusal::Refusal;
 use crate::user::{User, UserEdit, UserStatus, unique_username};
 
@@ -121,6 +125,7 @@ pub fn update(
     act: &Act,
 ) -> Result<Option<Change>, Refusal> {
     user.require_there()?;
+    let edit = &allowed(user, edit);
     let mut after = user.clone();
     let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
     if let Some(username) = edit.username.as_ref().filter(|username| **username != user.username) {
@@ -133,6 +138,8 @@ pub fn update(
         ("email", &edit.email, &mut after.email),
         ("mobile", &edit.mobile, &mut after.mobile),
         ("number", &edit.number, &mut after.number),
+        ("sip_user_name", &edit.sip_user_name, &mut after.client.sip_user_name),
+        ("service_account", &edit.service_account, &mut after.client.service_account),
     ] {
         if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != field) {
             field.clone_from(wanted);
@@ -142,6 +149,20 @@ pub fn update(
     if let Some(level) = &edit.service_level {
         event.change("service_level", user.service_level.clone(), level.clone());
         after.service_level.clone_from(level);
+    }
+    if let Some(profile) = edit.profile_id {
+        let shown = |id: Option<ProfileId>| id.map(String::from);
+        event.change("profile_id", shown(user.client.profile_id), shown(profile));
+        after.client.profile_id = profile;
+    }
+    if let Some(overrides) = edit.overrides.as_ref().filter(|overrides| **overrides != user.client.overrides) {
+        after.client.overrides.clone_from(overrides);
+        event.change_of("overrides");
+    }
+    let held = held_by_hand(user, edit, &event);
+    if held != user.provenance.by_hand {
+        event.change("by_hand", json!(user.provenance.by_hand), json!(held));
+        after.provenance.by_hand = held;
     }
     if after == *user {
         return Ok(None);
@@ -155,11 +176,44 @@ pub fn update(
     Ok(Some(change))
 }
 
+/// The edit without what a data set may not change: the fields that were set by hand.
+fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
+    let mut edit = edit.clone();
+    let by_hand = |name: &str| edit.origin == Origin::DataSet && user.provenance.by_hand.contains(name);
+    let held: Vec<&str> = FIELDS.into_iter().filter(|name| by_hand(name)).collect();
+    for name in held {
+        match name {
+            "username" => edit.username = None,
+            "first_name" => edit.first_name = None,
+            "last_name" => edit.last_name = None,
+            "email" => edit.email = None,
+            "mobile" => edit.mobile = None,
+            "number" => edit.number = None,
+            "service_level" => edit.service_level = None,
+            "sip_user_name" => edit.sip_user_name = None,
+            _ => edit.service_account = None,
+        }
+    }
+    edit
+}
+
+/// The fields that are set by hand once an edit is made, of a user who follows a data set.
+fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<String> {
+    let mut held = user.provenance.by_hand.clone();
+    if edit.origin == Origin::Hand && user.source.is_followed() {
+        let changed =
+            |name: &&str| event.changed_fields.iter().any(|field| field == *name) || event.changes.contains_key(*name);
+        held.extend(FIELDS.into_iter().filter(changed).map(str::to_owned));
+    }
+    held.retain(|name| !edit.release.contains(name));
+    held
+}
+
 /// True if an edit makes a user somebody else to the systems around.
 #[must_use]
 pub fn is_renamed(user: &User, edit: &UserEdit) -> bool {
     let other = |username: &String| unique_username(username) != unique_username(&user.username);
-    edit.username.as_ref().is_some_and(other)
+    allowed(user, edit).username.as_ref().is_some_and(other)
 }
 
 /// How a user is to be deleted.
@@ -217,7 +271,7 @@ pub fn delete(
     if let Some(open) = invitation
         && let Ok(Some((revoked, event))) = revoke(open, act)
     {
-        change.invitation = Some(Edited::from(open.clone(), revoked));
+        change.invitations.push(Edited::from(open.clone(), revoked));
         change.events.push(event);
     }
     Ok(Some(change))

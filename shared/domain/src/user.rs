@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::clock::Time;
+use crate::deployment::{ClientAccount, OVERRIDES_LIMIT, SERVICE_ACCOUNT, SIP_USER_NAME};
 use crate::device::Deleted;
 use crate::event::{Act, Actor, Event, EventType};
 use crate::hold::Hold;
-use crate::ids::{DeviceId, InvitationId, UserId, WorkspaceId};
+use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
 use crate::input::Fields;
 use crate::network::Network;
+use crate::provenance::{Origin, Provenance, read_release};
 use crate::refusal::Refusal;
 use crate::search;
 use crate::text::{Form, TextRule};
@@ -41,6 +44,12 @@ words! {
         Api = "api",
         /// From an admin.
         Console = "console",
+        /// From a file of comma-separated values.
+        Csv = "csv",
+        /// From a page that is read by HTTP.
+        Http = "http",
+        /// From an identity provider, by SCIM.
+        Scim = "scim",
     }
 }
 
@@ -120,12 +129,18 @@ pub struct User {
     /// The newest invitation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_id: Option<InvitationId>,
+    /// What client deployment knows of the user.
+    #[serde(default, skip_serializing_if = "ClientAccount::is_empty")]
+    pub client: ClientAccount,
+    /// Where the user's data come from.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
     /// Goes up by one with each change.
     pub version: u64,
 }
 
 /// What a new user is made from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewUser {
     /// See [`User::username`].
     pub username: String,
@@ -141,6 +156,10 @@ pub struct NewUser {
     pub number: Option<String>,
     /// See [`User::service_level`].
     pub service_level: Option<String>,
+    /// See [`ClientAccount::sip_user_name`].
+    pub sip_user_name: Option<String>,
+    /// See [`ClientAccount::service_account`].
+    pub service_account: Option<String>,
 }
 
 impl NewUser {
@@ -157,9 +176,21 @@ impl NewUser {
         let mobile = fields.text("mobile", MOBILE);
         let number = fields.text("number", NUMBER);
         let service_level = fields.text("service_level", SERVICE_LEVEL);
+        let sip_user_name = fields.text("sip_user_name", SIP_USER_NAME);
+        let service_account = fields.text("service_account", SERVICE_ACCOUNT);
         fields.finish().map_err(Refusal::Invalid)?;
         let username = username.ok_or(Refusal::field("username", "missing", "is required"))?;
-        Ok(Self { username, first_name, last_name, email, mobile, number, service_level })
+        Ok(Self {
+            username,
+            first_name,
+            last_name,
+            email,
+            mobile,
+            number,
+            service_level,
+            sip_user_name,
+            service_account,
+        })
     }
 }
 
@@ -186,6 +217,18 @@ pub struct UserEdit {
     pub number: Option<Option<String>>,
     /// See [`User::service_level`].
     pub service_level: Option<Option<String>>,
+    /// See [`ClientAccount::sip_user_name`].
+    pub sip_user_name: Option<Option<String>>,
+    /// See [`ClientAccount::service_account`].
+    pub service_account: Option<Option<String>>,
+    /// See [`ClientAccount::profile_id`].
+    pub profile_id: Option<Option<ProfileId>>,
+    /// See [`ClientAccount::overrides`].
+    pub overrides: Option<Map<String, Value>>,
+    /// The fields that follow the user's data set again.
+    pub release: BTreeSet<String>,
+    /// Who makes it.
+    pub origin: Origin,
 }
 
 impl UserEdit {
@@ -207,13 +250,47 @@ impl UserEdit {
             mobile: fields.edited_text("mobile", MOBILE),
             number: fields.edited_text("number", NUMBER),
             service_level: fields.edited_text("service_level", SERVICE_LEVEL),
+            sip_user_name: fields.edited_text("sip_user_name", SIP_USER_NAME),
+            service_account: fields.edited_text("service_account", SERVICE_ACCOUNT),
+            profile_id: match fields.is_null("profile_id") {
+                true => Some(None),
+                false => fields.id("profile_id", ProfileId::parse).map(Some),
+            },
+            overrides: read_overrides(&mut fields),
+            release: read_release(&mut fields),
+            origin: Origin::Hand,
         };
         fields.finish().map_err(Refusal::Invalid)?;
         Ok(edit)
     }
 }
 
+/// Reads a user's own settings; `null` takes them away.
+fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
+    if fields.is_null("overrides") {
+        return Some(Map::new());
+    }
+    match fields.value("overrides")? {
+        Value::Object(settings) => {
+            if Value::Object(settings.clone()).to_string().len() > OVERRIDES_LIMIT {
+                fields.fault("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
+            }
+            Some(settings)
+        }
+        _ => {
+            fields.fault("overrides", "wrong_type", "must be an object");
+            None
+        }
+    }
+}
+
 impl Source {
+    /// True if users of this kind follow what they come from.
+    #[must_use]
+    pub fn is_followed(self) -> bool {
+        matches!(self, Self::Csv | Self::Http | Self::Scim)
+    }
+
     fn of(actor: Actor) -> Self {
         if matches!(actor, Actor::Member(_)) { Self::Console } else { Self::Api }
     }
@@ -244,6 +321,12 @@ impl User {
             last_seen_at: None,
             device_ids: BTreeSet::new(),
             invitation_id: None,
+            client: ClientAccount {
+                sip_user_name: new.sip_user_name,
+                service_account: new.service_account,
+                ..ClientAccount::default()
+            },
+            provenance: Provenance::default(),
             version: 1,
         };
         let event = act.event(EventType::UserCreated).about_user(user_id);

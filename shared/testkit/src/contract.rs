@@ -143,6 +143,7 @@ impl<'a> Place<'a> {
             mobile: None,
             number: None,
             service_level: None,
+            ..NewUser::default()
         };
         User::create(new, UserId(draw(self.now)), &self.act()).0
     }

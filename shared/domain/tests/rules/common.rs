@@ -36,8 +36,7 @@ pub fn user() -> User {
         last_name: Some("Adler".to_owned()),
         email: Some("ada@example.com".to_owned()),
         mobile: Some("+491701234567".to_owned()),
-        number: None,
-        service_level: None,
+        ..NewUser::default()
     };
     User::create(new, UserId(Uuid::from_u128(2)), &act(0)).0
 }

@@ -222,6 +222,7 @@ fn another_username_sends_each_phone_back_to_its_beginning_and_no_event_holds_wh
         mobile: Some(Some("+491709999999".to_owned())),
         number: Some(Some("4711".to_owned())),
         service_level: Some(Some("gold".to_owned())),
+        ..UserEdit::default()
     };
     let change = updated(&world, &edit, 3).unwrap().unwrap();
     let event = &change.events[0];

@@ -162,7 +162,7 @@ impl World {
         for edited in &change.commands {
             put(&mut self.commands, edited.after.command_id, edited);
         }
-        if let Some(invitation) = &change.invitation {
+        for invitation in &change.invitations {
             self.invitation = invitation.after.clone();
         }
         self.events.extend(change.events.clone());
