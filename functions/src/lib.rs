@@ -16,6 +16,7 @@ pub mod operations;
 mod pace;
 pub mod pages;
 mod paging;
+pub mod profiles;
 mod settings;
 pub mod triggers;
 pub mod users;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, devices, jobs, pages, users};
+use crate::{access, devices, jobs, pages, profiles, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -221,6 +221,37 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "get-usage",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_usage::handle(w.table()?, c).await })),
+    ),
+    // profiles
+    of(
+        "create-profile",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { profiles::create_profile::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "list-profiles",
+        Entry::Admin(P::DeploymentsRead, |w, c| {
+            Box::pin(async move { profiles::list_profiles::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "get-profile",
+        Entry::Admin(P::DeploymentsRead, |w, c| {
+            Box::pin(async move { profiles::get_profile::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "update-profile",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { profiles::update_profile::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "delete-profile",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { profiles::delete_profile::handle(w.table()?, c).await })
+        }),
     ),
     // jobs
     of(

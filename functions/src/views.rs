@@ -9,6 +9,7 @@ use domain::job::{Job, JobItem, Selection, Tally};
 use domain::key::Key;
 use domain::member::Member;
 use domain::network::{Network, indicator, tooltip, user_indicator};
+use domain::profile::Profile;
 use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
 use domain::workspace::{DEFAULT_PIN_LIMIT, Workspace};
@@ -305,6 +306,26 @@ pub(crate) fn member(member: &Member) -> Value {
         "role": member.role,
         "created_at": member.created_at,
         "created_by": member.created_by,
+    })
+}
+
+/// A profile, with its settings and its schema.
+pub(crate) fn profile(profile: &Profile, workspace: &Workspace) -> Value {
+    let mut view = listed_profile(profile, workspace);
+    view["settings"] = json!(profile.settings);
+    view["schema"] = json!(profile.schema);
+    view
+}
+
+/// A profile, as a list shows it.
+pub(crate) fn listed_profile(profile: &Profile, workspace: &Workspace) -> Value {
+    json!({
+        "profile_id": profile.profile_id,
+        "name": profile.name,
+        "default": workspace.default_profile_id == Some(profile.profile_id),
+        "revision": profile.revision,
+        "created_at": profile.created_at,
+        "updated_at": profile.updated_at,
     })
 }
 

@@ -767,6 +767,8 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
         sandbox: false,
         created_at: now(),
         admin_count: u32::MAX,
+        profile_count: 0,
+        default_profile_id: None,
         settings: Settings::default(),
         silent_rule_at: None,
         silent_rule_cursor: None,

@@ -47,6 +47,8 @@ async fn attempt(
         sandbox,
         created_at: act.at,
         admin_count: 0,
+        profile_count: 0,
+        default_profile_id: None,
         settings: Settings::default(),
         silent_rule_at: None,
         silent_rule_cursor: None,

@@ -28,6 +28,8 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/keys/{key_id}", &["DELETE"]),
     ("/members", &["GET", "POST"]),
     ("/members/{member_id}", &["DELETE"]),
+    ("/profiles", &["GET", "POST"]),
+    ("/profiles/{profile_id}", &["DELETE", "GET", "PATCH"]),
     ("/usage", &["GET"]),
     ("/users", &["GET", "POST"]),
     ("/users/bulk", &["POST"]),

@@ -124,6 +124,16 @@ pub enum Refusal {
     /// A workspace keeps at least one admin.
     #[error("The last admin cannot be removed.")]
     LastAdmin,
+    // profiles
+    /// Another profile has this name.
+    #[error("Another profile has this name.")]
+    ProfileNameTaken,
+    /// Users have this profile.
+    #[error("Users have this profile; give them another one first.")]
+    ProfileInUse,
+    /// A workspace with profiles has a default.
+    #[error("This profile is the workspace's default; make another one the default first.")]
+    ProfileIsDefault,
     /// The call was made before with this idempotency key, and what it made shows only once.
     #[error("This was already made, and its secret is shown only once.")]
     AlreadyCreated(String),
@@ -186,6 +196,10 @@ impl Refusal {
             Self::UsernameTaken => "username_taken",
             Self::MemberExists => "member_exists",
             Self::LastAdmin => "last_admin",
+            // profiles
+            Self::ProfileNameTaken => "profile_name_taken",
+            Self::ProfileInUse => "profile_in_use",
+            Self::ProfileIsDefault => "profile_is_default",
             Self::AlreadyCreated(_) => "already_created",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::CursorInvalid => "cursor_invalid",

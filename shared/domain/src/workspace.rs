@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Time;
 use crate::event::{Act, Event, EventType};
-use crate::ids::WorkspaceId;
+use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::Fields;
 use crate::refusal::Refusal;
 use crate::text::{Form, TextRule};
@@ -80,6 +80,12 @@ pub struct Workspace {
     pub created_at: Time,
     /// How many members have the role `admin`.
     pub admin_count: u32,
+    /// How many profiles it has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub profile_count: u32,
+    /// The profile of users who have none of their own; one of its profiles as soon as it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_profile_id: Option<ProfileId>,
     /// What it has settled.
     #[serde(default)]
     pub settings: Settings,
@@ -91,6 +97,11 @@ pub struct Workspace {
     pub silent_rule_cursor: Option<String>,
     /// Goes up by one with each change.
     pub version: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a workspace has settled; what it has not is as the deployment says.

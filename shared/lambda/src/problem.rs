@@ -43,6 +43,10 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::UsernameTaken
         | Refusal::MemberExists
         | Refusal::LastAdmin
+        // profiles
+        | Refusal::ProfileNameTaken
+        | Refusal::ProfileInUse
+        | Refusal::ProfileIsDefault
         | Refusal::AlreadyCreated(_) => StatusCode::CONFLICT,
     }
 }

@@ -9,6 +9,7 @@ mod invitations;
 mod jobs;
 mod life;
 mod networks;
+mod profiles;
 mod registration;
 mod search;
 mod usage;

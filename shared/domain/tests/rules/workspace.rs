@@ -21,6 +21,8 @@ fn workspace() -> Workspace {
         sandbox: false,
         created_at: at(0),
         admin_count: 1,
+        profile_count: 0,
+        default_profile_id: None,
         settings: Settings::default(),
         silent_rule_at: None,
         silent_rule_cursor: None,

@@ -1,0 +1,54 @@
+//! `POST /profiles`.
+
+use aws::{Commit, Idempotency, Profiles, Workspaces};
+use domain::ProfileId;
+use domain::profile::{NewProfile, Profile, create};
+use domain::refusal::{Failure, Refusal};
+use domain::workspace::Workspace;
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+
+use super::{displaced, workspace};
+use crate::attempts::{Before, Once, attempts};
+use crate::views;
+
+/// Answers 201 with the profile. The first one of a workspace is its default.
+///
+/// # Errors
+/// Every fault of the body, of the schema, and of the settings by the schema; `ProfileNameTaken`.
+pub async fn handle(store: &(impl Profiles + Idempotency + Workspaces), call: Call) -> Result<Reply, Failure> {
+    let new = NewProfile::read(call.request.body()?)?;
+    let once = Once::of(&call)?;
+    attempts(store, || attempt(store, &call, &once, &new)).await
+}
+
+async fn attempt(
+    store: &(impl Profiles + Idempotency + Workspaces),
+    call: &Call,
+    once: &Once,
+    new: &NewProfile,
+) -> Result<Reply, Failure> {
+    let before = workspace(store, call).await?;
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => {
+            let id = ProfileId::parse(&made).ok_or(Refusal::NotFound("profile"))?;
+            let profile = store.profile(call.workspace(), id).await?.ok_or(Refusal::NotFound("profile"))?;
+            return Ok(shown(&profile, &before));
+        }
+    };
+    if store.profile_name_taken(call.workspace(), &new.name).await? {
+        return Err(Refusal::ProfileNameTaken.into());
+    }
+    let made = create(&before, new.clone(), ProfileId(call.request.moment.draw()), &call.act());
+    let mut commit = Commit::of(&made.event).put(&made.profile).edit(&before, &made.workspace);
+    if let Some(old) = displaced(store, &before, &made.workspace).await? {
+        commit = commit.touch(&old, &old);
+    }
+    store.commit(once.remember(commit, call, &made.profile.profile_id.to_string(), forgotten)).await?;
+    Ok(shown(&made.profile, &made.workspace))
+}
+
+fn shown(profile: &Profile, workspace: &Workspace) -> Reply {
+    Reply::json(StatusCode::CREATED, &views::profile(profile, workspace)).versioned(profile.version)
+}

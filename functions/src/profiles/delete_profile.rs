@@ -1,0 +1,27 @@
+//! `DELETE /profiles/{profile_id}`.
+
+use aws::{Commit, Profiles, Workspaces};
+use domain::profile::delete;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use super::{wanted, workspace};
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with the profile as it was; it is gone. The default goes only as the last one.
+///
+/// # Errors
+/// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileIsDefault`.
+pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
+    attempts(store, || attempt(store, &call)).await
+}
+
+async fn attempt(store: &(impl Profiles + Workspaces), call: &Call) -> Result<Reply, Failure> {
+    let profile = wanted(store, call).await?;
+    let before = workspace(store, call).await?;
+    let is_used = store.profile_is_used(call.workspace(), profile.profile_id).await?;
+    let (after, event) = delete(&before, &profile, is_used, &call.act())?;
+    store.commit(Commit::of(&event).delete(&profile).edit(&before, &after)).await?;
+    Ok(Reply::ok(&views::profile(&profile, &before)))
+}

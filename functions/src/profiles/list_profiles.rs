@@ -1,0 +1,20 @@
+//! `GET /profiles`.
+
+use aws::{Profiles, Workspaces};
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use super::workspace;
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with a page of profiles, the newest first: all but their settings and schemas.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    let page = store.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let workspace = workspace(store, &call).await?;
+    Ok(paging.reply(&page, |profile| views::listed_profile(profile, &workspace)))
+}

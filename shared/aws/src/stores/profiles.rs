@@ -1,0 +1,88 @@
+//! Profiles.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use domain::profile::Profile;
+use domain::refusal::Failure;
+use domain::{ProfileId, WorkspaceId};
+use serde::Deserialize;
+
+use crate::item::Key;
+use crate::list::{Page, Position, Source};
+use crate::rows;
+use crate::stores::Commits;
+use crate::table::Table;
+
+/// Where profiles are kept.
+pub trait Profiles: Commits {
+    /// A profile, as it is now.
+    fn profile(
+        &self,
+        workspace: WorkspaceId,
+        id: ProfileId,
+    ) -> impl Future<Output = Result<Option<Profile>, Failure>> + Send;
+
+    /// Profiles by their identifiers; those that are gone are left out.
+    fn profiles(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<ProfileId>,
+    ) -> impl Future<Output = Result<Vec<Profile>, Failure>> + Send;
+
+    /// A page of profiles, the newest first.
+    fn list_profiles(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Profile>, Failure>> + Send;
+
+    /// True if a profile of the workspace has this name, whatever its capitals and accents.
+    fn profile_name_taken(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// True if a user who is not deleted has this profile.
+    fn profile_is_used(
+        &self,
+        workspace: WorkspaceId,
+        id: ProfileId,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+}
+
+impl Profiles for Table {
+    async fn profile(&self, workspace: WorkspaceId, id: ProfileId) -> Result<Option<Profile>, Failure> {
+        self.get(&rows::profile(workspace, id)).await
+    }
+
+    async fn profiles(&self, workspace: WorkspaceId, ids: &BTreeSet<ProfileId>) -> Result<Vec<Profile>, Failure> {
+        let keys: Vec<Key> = ids.iter().map(|id| rows::profile(workspace, *id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    async fn list_profiles(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Profile>, Failure> {
+        let source = Source::newest("created", ("list", rows::list(rows::PROFILES, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+
+    async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Failure> {
+        #[derive(Deserialize)]
+        struct Claim {}
+        Ok(self.get::<Claim>(&rows::profile_name(workspace, name)).await?.is_some())
+    }
+
+    async fn profile_is_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Failure> {
+        let partition = ("of_profile", rows::users_of_profile(workspace, id));
+        let (users, _) = self.query(&Source::newest("profile", partition, "created_at"), 1, None).await?;
+        Ok(!users.is_empty())
+    }
+}

@@ -1,0 +1,262 @@
+//! Settings that many users share, and the schema that these settings satisfy.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use domain::input::Fault;
+use domain::profile::{
+    Changed, NewProfile, Profile, ProfileEdit, SCHEMA_DEPTH, SETTINGS_DEPTH, SETTINGS_LIMIT, check, check_schema,
+    create, delete, update,
+};
+use domain::workspace::{Settings, Workspace};
+use domain::{ProfileId, Refusal, WorkspaceId};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::common::{act, at, fields};
+
+fn workspace() -> Workspace {
+    Workspace {
+        workspace_id: WorkspaceId(Uuid::from_u128(1)),
+        name: "Fleet".to_owned(),
+        sandbox: false,
+        created_at: at(0),
+        admin_count: 1,
+        profile_count: 0,
+        default_profile_id: None,
+        settings: Settings::default(),
+        silent_rule_at: None,
+        silent_rule_cursor: None,
+        version: 1,
+    }
+}
+
+fn id(n: u128) -> ProfileId {
+    ProfileId(Uuid::from_u128(n))
+}
+
+fn new(body: Value) -> Result<NewProfile, Refusal> {
+    NewProfile::read(fields(body))
+}
+
+fn named(name: &str) -> NewProfile {
+    new(json!({"name": name, "settings": {}})).unwrap()
+}
+
+fn settings(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap()
+}
+
+fn told(faults: Result<impl std::fmt::Debug, Refusal>) -> Vec<(String, &'static str)> {
+    let Err(Refusal::Invalid(faults)) = faults else { panic!("not refused for its input: {faults:?}") };
+    faults.into_iter().map(|fault| (fault.field, fault.code)).collect()
+}
+
+fn places(faults: &[Fault]) -> BTreeSet<&str> {
+    faults.iter().map(|fault| fault.field.as_str()).collect()
+}
+
+#[test]
+fn the_first_profile_is_the_default_and_stays_it_until_another_is_made_it() {
+    let first = create(&workspace(), named("first"), id(1), &act(1));
+    assert_eq!((first.workspace.default_profile_id, first.workspace.profile_count), (Some(id(1)), 1));
+    assert_eq!((first.profile.revision, first.profile.version), (1, 1));
+    let second = create(&first.workspace, named("second"), id(2), &act(2));
+    assert_eq!((second.workspace.default_profile_id, second.workspace.profile_count), (Some(id(1)), 2));
+    let wanted = NewProfile { default: true, ..named("third") };
+    let third = create(&second.workspace, wanted, id(3), &act(3));
+    assert_eq!((third.workspace.default_profile_id, third.workspace.profile_count), (Some(id(3)), 3));
+    let change = &third.event.changes["default_profile_id"];
+    assert_eq!((&change.before, &change.after), (&json!(id(1)), &json!(id(3))));
+    // By an edit, too; and it cannot be left without one.
+    let edit = |body: Value| ProfileEdit::read(fields(body));
+    let moved = update(&third.workspace, &first.profile, &edit(json!({"default": true})), &act(4)).unwrap().unwrap();
+    assert_eq!((moved.workspace.default_profile_id, moved.profile.revision), (Some(id(1)), 1));
+    let away = update(&moved.workspace, &moved.profile, &edit(json!({"default": false})), &act(5));
+    assert_eq!(away, Err(Refusal::ProfileIsDefault));
+    for (profile, body) in [(&moved.profile, json!({"default": true})), (&second.profile, json!({"default": false}))] {
+        assert_eq!(update(&moved.workspace, profile, &edit(body), &act(5)), Ok(None), "it is so already");
+    }
+}
+
+#[test]
+fn the_default_goes_only_as_the_last_one_and_what_is_used_not_at_all() {
+    let first = create(&workspace(), named("first"), id(1), &act(1));
+    let second = create(&first.workspace, named("second"), id(2), &act(2));
+    let (both, first, second) = (second.workspace, first.profile, second.profile);
+    assert_eq!(delete(&both, &first, false, &act(3)), Err(Refusal::ProfileIsDefault));
+    assert_eq!(delete(&both, &second, true, &act(3)), Err(Refusal::ProfileInUse));
+    let (one, event) = delete(&both, &second, false, &act(3)).unwrap();
+    assert_eq!((one.default_profile_id, one.profile_count), (Some(id(1)), 1));
+    assert!(!event.changes.contains_key("default_profile_id"));
+    assert_eq!(delete(&one, &first, true, &act(4)), Err(Refusal::ProfileInUse));
+    let (none, event) = delete(&one, &first, false, &act(4)).unwrap();
+    assert_eq!((none.default_profile_id, none.profile_count, event.profile_id), (None, 0, Some(id(1))));
+    assert_eq!(event.changes["default_profile_id"].after, Value::Null);
+}
+
+#[test]
+fn the_revision_goes_up_when_settings_change_and_an_event_holds_none_of_them() {
+    let made = create(&workspace(), named("first"), id(1), &act(1));
+    let edit = |body: Value| update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &act(2));
+    let renamed = edit(json!({"name": "other"})).unwrap().unwrap();
+    assert_eq!((renamed.profile.revision, renamed.profile.updated_at), (1, at(2)));
+    let set = edit(json!({"settings": {"pbx": {"host": "pbx.internal"}}, "schema": {"type": "object"}}));
+    let Changed { profile, event, .. } = set.unwrap().unwrap();
+    assert_eq!(profile.revision, 2);
+    assert_eq!(event.changed_fields, ["schema", "settings"]);
+    assert!(!serde_json::to_string(&event).unwrap().contains("pbx"));
+    assert_eq!(edit(json!({"name": "first", "settings": {}, "schema": null})), Ok(None), "nothing changes");
+}
+
+#[test]
+fn every_fault_of_a_body_is_told_at_once() {
+    let body = json!({
+        "name": "",
+        "settings": {"host": 1, "ports": [1, "two"], "deep": {"mode": "z"}},
+        "schema": {
+            "properties": {
+                "host": {"type": "string"},
+                "ports": {"items": {"type": "integer"}},
+                "deep": {"properties": {"mode": {"enum": ["a", "b"]}}, "required": ["level"]},
+            },
+        },
+        "default": "yes",
+    });
+    let expected = [
+        ("name", "too_short"),
+        ("default", "wrong_type"),
+        ("settings.deep", "schema_violation"),
+        ("settings.deep.mode", "schema_violation"),
+        ("settings.host", "schema_violation"),
+        ("settings.ports.1", "schema_violation"),
+    ];
+    let mut faults = told(new(body.clone()));
+    faults[2..].sort();
+    assert_eq!(faults, expected.map(|(field, code)| (field.to_owned(), code)));
+    // So it is when a stored profile's own schema meets new settings.
+    let mut made = create(&workspace(), named("first"), id(1), &act(1));
+    made.profile.schema = Some(body["schema"].clone());
+    let edit = ProfileEdit::read(fields(json!({"name": null, "settings": {"host": 1}})));
+    let faults = told(update(&made.workspace, &made.profile, &edit, &act(2)));
+    assert_eq!(faults, [("name".into(), "missing"), ("settings.host".into(), "schema_violation")]);
+    // And when a new schema meets the settings that are there.
+    made.profile.settings = settings(json!({"host": 1}));
+    made.profile.schema = None;
+    let edit = ProfileEdit::read(fields(json!({"schema": body["schema"]})));
+    let faults = told(update(&made.workspace, &made.profile, &edit, &act(2)));
+    assert_eq!(faults, [("settings.host".into(), "schema_violation")]);
+}
+
+#[test]
+fn a_fault_says_what_is_wrong_and_never_what_was_sent() {
+    let secret = "hunter2-hunter2";
+    let schema = json!({
+        "properties": {
+            "a": {"type": "integer"}, "b": {"pattern": "^[0-9]+$"}, "c": {"enum": ["x"]}, "d": {"const": 1},
+            "e": {"maxLength": 3}, "f": {"anyOf": [{"type": "null"}, {"type": "boolean"}]}, "g": {"not": {}},
+            "h": {"oneOf": [{"type": "null"}]}, "i": {"contains": {"type": "null"}}, "j": {"uniqueItems": true},
+            "k": {"items": false}, "l": {"propertyNames": {"maxLength": 2}}, "m": false,
+        },
+    });
+    let value = |name: &str| match name {
+        "i" | "k" => json!([secret]),
+        "j" => json!([secret, secret]),
+        "l" => json!({secret: 1}),
+        _ => json!(secret),
+    };
+    let names = "abcdefghijklm".chars().map(|name| name.to_string());
+    let sent: Map<String, Value> = names.map(|name| (name.clone(), value(&name))).collect();
+    let faults = check(&sent, &schema);
+    assert!(places(&faults).len() >= 13, "{faults:?}");
+    for fault in &faults {
+        assert!(!fault.detail.contains(secret) && !fault.detail.is_empty(), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_schema_is_held_to_its_own_draft() {
+    let draft_7 = "http://json-schema.org/draft-07/schema#";
+    for good in [
+        json!({}),
+        json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"}),
+        json!({"$schema": draft_7, "definitions": {"port": {"type": "integer"}},
+            "properties": {"port": {"$ref": "#/definitions/port"}}}),
+        json!({"$id": "https://example.com/profile", "$defs": {"a": {"$anchor": "a", "pattern": "^\\p{L}{1,64}$"}}}),
+        json!({"properties": {"$ref": {"type": "string"}, "id": {"type": "string"}},
+            "default": {"$ref": "https://example.com/elsewhere"}}),
+        json!({"properties": {"child": {"$ref": "#"}}}),
+    ] {
+        assert_eq!(check_schema(&good), [], "{good}");
+    }
+    let bad = [
+        (json!(true), "schema", "wrong_type"),
+        (json!({"type": "text"}), "schema.type", "invalid_schema"),
+        (json!({"properties": {"a": {"minLength": -1}}}), "schema.properties.a.minLength", "invalid_schema"),
+        (json!({"pattern": "("}), "schema.pattern", "invalid_schema"),
+        // Only what is matched in linear time.
+        (json!({"pattern": "(a+)+\\1"}), "schema.pattern", "invalid_schema"),
+        (json!({"pattern": "(?=a)b"}), "schema.pattern", "invalid_schema"),
+        (json!({"pattern": "((a{1000}){1000}){1000}"}), "schema.pattern", "invalid_schema"),
+        (json!({"$schema": "https://example.com/own"}), "schema.$schema", "unknown_value"),
+        (json!({"$schema": 7}), "schema.$schema", "unknown_value"),
+        (json!({"$ref": "https://example.com/elsewhere"}), "schema.$ref", "unsupported"),
+        (json!({"$ref": "file:///etc/passwd"}), "schema.$ref", "unsupported"),
+        (json!({"$ref": "#/nowhere"}), "schema.$ref", "unsupported"),
+        (json!({"items": [{"$dynamicRef": "#x"}]}), "schema.items.0.$dynamicRef", "unsupported"),
+        (json!({"items": {"$id": "https://example.com/other"}}), "schema.items.$id", "unsupported"),
+    ];
+    for (schema, place, code) in bad {
+        let faults = check_schema(&schema);
+        assert!(faults.iter().any(|fault| (fault.field.as_str(), fault.code) == (place, code)), "{schema}: {faults:?}");
+    }
+    let two = check_schema(&json!({"type": 1, "properties": {"a": {"required": 1}}}));
+    assert_eq!(places(&two), BTreeSet::from(["schema.type", "schema.properties.a.required"]), "{two:?}");
+    let many: Map<String, Value> = (0..101).map(|at| (at.to_string(), json!({"pattern": "a"}))).collect();
+    assert_eq!(check_schema(&json!({"properties": many}))[0].code, "too_many");
+}
+
+/// A schema of a chain of definitions, each of which refers to the next one by `link`.
+fn chain(length: usize, link: impl Fn(Value) -> Value) -> Value {
+    let next = |at: usize| json!({"$ref": format!("#/$defs/d{}", at + 1)});
+    let mut definitions: Map<String, Value> = (0..length).map(|at| (format!("d{at}"), link(next(at)))).collect();
+    definitions.insert(format!("d{length}"), json!({"type": "string"}));
+    json!({"$defs": definitions, "$ref": "#/$defs/d0"})
+}
+
+#[test]
+fn a_hostile_schema_costs_little_and_harms_nothing() {
+    let mut nested = json!({});
+    for _ in 0..30 {
+        nested = json!({"allOf": [nested], "unevaluatedProperties": true});
+    }
+    let deep = (0..40).fold(json!(1), |inner, _| json!({"a": inner}));
+    let wide = json!({"list": (0..15_000).map(|_| 1).collect::<Vec<_>>()});
+    let checks: Vec<Value> = (0..2_000).map(|_| json!({"minimum": 5})).collect();
+    let evil = json!({"a": "a".repeat(60_000)});
+    let patterns: Vec<Value> = (0..100).map(|at| json!({"pattern": format!("^(a|aa)+{at}$")})).collect();
+    let cases = [
+        ("doubling in place", chain(40, |next| json!({"allOf": [next, next]})), json!({})),
+        ("doubling by a choice", chain(40, |next| json!({"oneOf": [next, next]})), json!({})),
+        ("doubling by places", chain(40, |next| json!({"properties": {"a": next, "b": next}})), deep.clone()),
+        ("itself", json!({"$ref": "#"}), json!({})),
+        ("itself by another", chain(1, |_| json!({"$ref": "#"})), json!({})),
+        ("itself twice", json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}), json!({})),
+        ("itself twice below", json!({"additionalProperties": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}), deep),
+        ("what is left over, and over", nested, json!({"a": 1})),
+        ("many at many", json!({"properties": {"list": {"items": {"allOf": checks}}}}), wide),
+        ("patterns", json!({"properties": {"a": {"allOf": patterns}}}), evil),
+        ("a long chain", chain(1_000, |next| next), json!({})),
+        ("a long chain of places", chain(1_000, |next| json!({"properties": {"a": next}})), json!({})),
+    ];
+    for (what, schema, sent) in cases {
+        let started = std::time::Instant::now();
+        let faults = check_schema(&schema);
+        println!("{what}: {:?} {:?}", started.elapsed(), faults);
+        if faults.is_empty() {
+            let faults = check(&settings(sent), &schema);
+            println!("{what}: {:?} {:?}", started.elapsed(), &faults[..faults.len().min(2)]);
+        }
+        assert!(started.elapsed() < Duration::from_secs(60));
+    }
+}
