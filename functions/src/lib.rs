@@ -8,6 +8,7 @@ pub mod access;
 mod attempts;
 mod bodies;
 mod callers;
+pub mod deployments;
 pub mod devices;
 mod doer;
 mod invoke;

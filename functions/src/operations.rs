@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, devices, jobs, pages, profiles, users};
+use crate::{access, deployments, devices, jobs, pages, profiles, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -154,7 +154,9 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     of(
         "update-user",
-        Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::update_user::handle(w.table()?, c).await })),
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { users::update_user::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
     ),
     of(
         "activate-user",
@@ -251,6 +253,67 @@ pub static OPERATIONS: &[Operation] = &[
         "delete-profile",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { profiles::delete_profile::handle(w.table()?, c).await })
+        }),
+    ),
+    // deployments
+    of(
+        "deploy-config",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { deployments::deploy_config::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "auto-deploy",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(
+                async move { deployments::auto_deploy::handle(w.table()?, c, &w.settings.defaults, w.clock()).await },
+            )
+        }),
+    ),
+    of(
+        "set-force-config",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { deployments::set_force_config::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of(
+        "list-deployments",
+        Entry::Admin(P::DeploymentsRead, |w, c| {
+            Box::pin(async move { deployments::list_deployments::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "revoke-deployment",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { deployments::revoke_deployment::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "get-deployment-qr",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { deployments::get_deployment_qr::handle(w.table()?, c, w.public_url()?).await })
+        }),
+    ),
+    of(
+        "set-user-secrets",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { deployments::set_user_secrets::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "undeploy-user",
+        Entry::Admin(P::DeploymentsManage, |w, c| {
+            Box::pin(async move { deployments::undeploy_user::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "download-config",
+        Entry::Device(|w, r| Box::pin(async move { deployments::download_config::handle(w.table()?, r).await })),
+    ),
+    of(
+        "redirect",
+        Entry::Public(|w, r| {
+            Box::pin(async move { deployments::redirect::handle(&r, w.public_url()?, &w.settings.app) })
         }),
     ),
     // jobs

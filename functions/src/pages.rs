@@ -1,6 +1,8 @@
 //! What browsers and phones fetch without a credential.
 
 pub mod app_links;
+pub(crate) mod deployment_page;
+mod frame;
 pub(crate) mod invitation_page;
 pub mod not_found;
 pub(crate) mod qr;

@@ -1,8 +1,10 @@
 //! What AWS sets off: the table's stream, topics, a queue, and schedules.
 
+mod deployment_mail;
 mod endpoint;
 mod invitation_mail;
 mod invitation_text;
+mod letter;
 pub mod notify_device;
 pub mod publish_events;
 pub mod purge_deleted;

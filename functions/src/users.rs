@@ -17,20 +17,23 @@ pub mod revoke_invitation;
 pub mod suspend_user;
 pub mod update_user;
 
-use aws::{Invitations, Users, Workspaces};
-use domain::UserId;
+use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
+use domain::invitation::Invitation;
 use domain::refusal::{Failure, Refusal};
 use domain::user::User;
+use domain::{InvitationId, Time, UserId};
 use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+use serde_json::Value;
 
-use crate::attempts::attempts;
+use crate::attempts::{Before, Once, attempts};
 use crate::doer::Doer;
 use crate::settings::Defaults;
 use crate::users::actions::{Prepared, UserAction, prepare};
 use crate::views;
 
 /// The user that a call's path names, guarded by `If-Match`.
-async fn wanted(store: &impl Users, call: &Call) -> Result<User, Failure> {
+pub(crate) async fn wanted(store: &impl Users, call: &Call) -> Result<User, Failure> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
     call.request.check_version(user.version)?;
@@ -38,7 +41,7 @@ async fn wanted(store: &impl Users, call: &Call) -> Result<User, Failure> {
 }
 
 /// The reply that shows a user and the devices that they hold.
-fn shown(prepared: &Prepared, call: &Call) -> Reply {
+pub(crate) fn shown(prepared: &Prepared, call: &Call) -> Reply {
     let mut view = views::user(&prepared.user, &prepared.devices, call.now());
     view["devices"] = views::devices_of(&prepared.user, &prepared.devices, call.now());
     Reply::thing(&view, prepared.user.version)
@@ -46,8 +49,8 @@ fn shown(prepared: &Prepared, call: &Call) -> Reply {
 
 /// Does something to the user that a call's path names, and shows them; what changes nothing
 /// commits nothing.
-async fn act(
-    store: &(impl Users + Invitations + Workspaces),
+pub(crate) async fn act(
+    store: &(impl Users + Invitations + Workspaces + Profiles),
     call: &Call,
     action: &UserAction,
     defaults: &Defaults,
@@ -59,6 +62,39 @@ async fn act(
             store.commit(commit).await?;
         }
         Ok(shown(&prepared, call))
+    })
+    .await
+}
+
+/// Offers something to the user that a call's path names, and answers 202 with what is offered; the
+/// same call again answers for the same offer.
+pub(crate) async fn offered(
+    store: &(impl Users + Invitations + Idempotency + Workspaces + Profiles),
+    call: &Call,
+    action: &UserAction,
+    defaults: &Defaults,
+    view: impl Fn(&Invitation, Time) -> Value,
+) -> Result<Reply, Failure> {
+    let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, call.now()));
+    let once = Once::of(call)?;
+    attempts(store, || async {
+        let forgotten = match once.before(store, call).await? {
+            Before::New { forgotten } => forgotten,
+            Before::Made(made) => {
+                let id = InvitationId::parse(&made).ok_or(Refusal::NotFound("invitation"))?;
+                let user = call.request.path_id("user_id", "user", UserId::parse)?;
+                let offer = store.invitation(call.workspace(), user, id).await?;
+                return Ok(shown(&offer.ok_or(Refusal::NotFound("invitation"))?));
+            }
+        };
+        let user = wanted(store, call).await?;
+        let prepared = prepare(store, &Doer::of_call(call), &user, action, defaults).await?;
+        let (Some(commit), Some(offer)) = (prepared.commit, prepared.invitation) else {
+            return Err(Failure::internal("making an offer", "nothing was made"));
+        };
+        let made = offer.invitation_id.to_string();
+        store.commit(once.remember(commit, call, &made, forgotten)).await?;
+        Ok(shown(&offer))
     })
     .await
 }

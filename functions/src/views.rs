@@ -13,7 +13,7 @@ use domain::profile::Profile;
 use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
 use domain::workspace::{DEFAULT_PIN_LIMIT, Workspace};
-use domain::{Time, UserId};
+use domain::{ProfileId, Time, UserId};
 use serde_json::{Value, json};
 
 use crate::settings::Defaults;
@@ -256,6 +256,7 @@ pub(crate) fn invitation(invitation: &Invitation, now: Time) -> Value {
         "status": invitation.status(now),
         "created_at": invitation.created_at,
         "expires_at": invitation.expires_at,
+        "sent_at": invitation.sent_at,
         "opened_at": invitation.opened_at,
         "opened": invitation.opened,
         "used_at": invitation.used_at,
@@ -268,6 +269,33 @@ pub(crate) fn invitation(invitation: &Invitation, now: Time) -> Value {
             "reason": invitation.delivery.reason,
         },
     })
+}
+
+/// A deployment: never its code.
+pub(crate) fn deployment(deployment: &Invitation, now: Time) -> Value {
+    json!({
+        "deployment_id": deployment.invitation_id,
+        "user_id": deployment.user_id,
+        "status": deployment.status(now),
+        "created_at": deployment.created_at,
+        "expires_at": deployment.expires_at,
+        "deployed_at": deployment.sent_at,
+        "used_at": deployment.used_at,
+        "expired_at": deployment.expired_at,
+        "superseded_at": deployment.superseded_at,
+        "revoked_at": deployment.revoked_at,
+        "delivery": {
+            "state": deployment.delivery.state,
+            "at": deployment.delivery.at,
+            "reason": deployment.delivery.reason,
+        },
+    })
+}
+
+/// The name of a user's profile, if it is among those that were read.
+pub(crate) fn profile_name(profiles: &[Profile], id: Option<ProfileId>) -> Option<&str> {
+    let found = profiles.iter().find(|profile| Some(profile.profile_id) == id)?;
+    Some(&found.name)
 }
 
 /// An event as the audit shows it, its private part included.

@@ -12,14 +12,14 @@ use domain::command::{
     Command, CommandKind, CommandState, DETAIL, HISTORY_LIMIT, Happened, OpenCommand, Order, Phone, Stimulus, apply,
 };
 use domain::device::{
-    self, DEVICE_LIMIT, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS,
+    self, CONFIG_VERSION, DEVICE_LIMIT, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS,
     METADATA_VALUE_LENGTH, MODEL_NAME, Metadata, NICKNAME, PUSH_TOKEN, Platform, PushToken, REASON, VERSION,
 };
 use domain::event::{Act, Actor, EventType};
 use domain::hold::Hold;
 use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, invite};
+use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite};
 use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
 use domain::life;
 use domain::network::{
@@ -186,6 +186,8 @@ fn device(user: &User, application: &Application) -> Device {
         erased: None,
         pin_failures: PIN_FAILURES_MOST,
         usage_sequence: Some(SEQUENCE_MOST),
+        config: Some("c".repeat(CONFIG_VERSION.max)),
+        served: Some("s".repeat(CONFIG_VERSION.max)),
         last_login_at: Some(now()),
         blocked: None,
         deleted: None,
@@ -336,6 +338,7 @@ fn claim(device: &Device, held: bool) -> IdentifierClaim {
 
 fn new_invitation(number: u8) -> NewInvitation {
     NewInvitation {
+        purpose: Purpose::Invite,
         invitation_id: InvitationId(id(number)),
         code_hash: Hash::of([number]),
         channel: Channel::Email,
@@ -486,7 +489,7 @@ proptest! {
             reason: Some("\u{10400}".repeat(REASON.max)),
             retention: Duration::days(30),
         };
-        let change = life::delete(&user, &claimed, Some(&invited.invitation), &wanted, &act()).unwrap().unwrap();
+        let change = life::delete(&user, &claimed, std::slice::from_ref(&invited.invitation), &wanted, &act()).unwrap().unwrap();
         // Five events, the user and the username that is free again, the phones and their claims, the
         // invitation and its code. Commands stay as they are.
         prop_assert_eq!(fits_changed(&change), 5 + 2 + 6 + 2);
@@ -629,6 +632,7 @@ fn checked_in(user: &User, phones: &[Phone]) -> Commit {
             sequence: SEQUENCE_MOST,
             counts: UsageKind::ALL.iter().map(|kind| (*kind, u64::MAX)).collect(),
         }),
+        config_version: Some("n".repeat(CONFIG_VERSION.max)),
     };
     let found = check_in::Found {
         commands: phone.open.clone(),
@@ -805,7 +809,7 @@ fn removing_what_is_kept_of_a_user_fits_into_commits() {
     assert_eq!(commit.len(), 3 * invitations.len(), "each with its code and its text");
     fits(&commit);
     let wanted = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
-    let change = life::delete(&user, &[], None, &wanted, &act()).unwrap().unwrap();
+    let change = life::delete(&user, &[], &[], &wanted, &act()).unwrap().unwrap();
     user = change.user.unwrap().after;
     let late = Act { at: now().plus(Duration::days(1)), ..act() };
     fits(&Commit::of(&life::purge(&user, &late).unwrap()).delete(&user));

@@ -5,7 +5,7 @@ use aws::{Commands, Commit, Devices, PushTokens, UsageCounts, Users, Workspaces}
 use domain::Time;
 use domain::change::Edited;
 use domain::check_in::{CheckIn, Found, Report, authenticate, check_in, needs, user_must_follow};
-use domain::device::{Device, PushToken};
+use domain::device::{Device, DeviceAccess, PushToken};
 use domain::event::Actor;
 use domain::refusal::Failure;
 use domain::secret::DeviceCredential;
@@ -138,5 +138,7 @@ fn reply(device: &Device, now: Time) -> Reply {
     let commands: Vec<_> = commands
         .map(|open| json!({"command_id": open.command_id, "kind": open.kind, "expires_at": open.expires_at}))
         .collect();
-    Reply::ok(&json!({"access": device.access(), "commands": commands, "download_config": false}))
+    Reply::ok(
+        &json!({"access": device.access(), "commands": commands, "download_config": device.access() == DeviceAccess::Allowed && device.must_download()}),
+    )
 }

@@ -5,7 +5,6 @@ use aws::{Commit, Devices, Invitations, PushTokens};
 use domain::DeviceId;
 use domain::change::Change;
 use domain::device::PushToken;
-use domain::event::Actor;
 use domain::refusal::{Failure, Refusal};
 use domain::registration::{Application, Drawn, Refused, Registration, register};
 use domain::secret::{DeviceCredential, Hash, is_code};
@@ -35,7 +34,7 @@ async fn attempt(
 ) -> Result<Reply, Failure> {
     let owner = store.code_owner(&Hash::of(&application.code)).await?.ok_or(Refusal::CodeUnknown)?;
     let found = store.registration(&owner, &application.device_identifier).await?.ok_or(Refusal::CodeUnknown)?;
-    let act = request.act(owner.workspace_id, Actor::Invitation(owner.invitation_id));
+    let act = request.act(owner.workspace_id, found.invitation.actor());
     let drawn = Drawn { device_id: DeviceId(request.moment.draw()) };
     match register(&found, application, &drawn, &act) {
         Ok(registration) => commit(store, request, &owner, registration).await,

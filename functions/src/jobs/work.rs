@@ -1,6 +1,6 @@
 //! A job at work: page by page, thing by thing.
 
-use aws::{Commands, Commit, Invitations, Jobs, Keys, Members, Position, Users, Workspaces};
+use aws::{Commands, Commit, Invitations, Jobs, Keys, Members, Position, Profiles, Users, Workspaces};
 use domain::access::{Caller, Permission};
 use domain::event::Actor;
 use domain::input::Fields;
@@ -22,9 +22,9 @@ use crate::users::list_users;
 const PAGE: usize = 50;
 
 /// What a job touches.
-pub trait Store: Users + Commands + Invitations + Workspaces + Jobs + Keys + Members {}
+pub trait Store: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Members {}
 
-impl<T: Users + Commands + Invitations + Workspaces + Jobs + Keys + Members> Store for T {}
+impl<T: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Members> Store for T {}
 
 /// Moves a job on, until it is over, its time is, or about so many things are done. Answers with
 /// the job as it then stands.
@@ -74,7 +74,7 @@ async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Fai
             let member = store.member_by_id(job.workspace_id, id).await?;
             member.map(|member| member.role.permissions()).unwrap_or_default()
         }
-        Actor::Device(_) | Actor::Invitation(_) | Actor::System => return Ok(true),
+        Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => return Ok(true),
     };
     Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
 }
@@ -192,7 +192,7 @@ impl Action {
     /// What it takes.
     pub fn permissions(&self) -> [Permission; 2] {
         match self {
-            Self::User(action) => [Permission::UsersManage, action.permission()],
+            Self::User(action) => action.permissions(),
             Self::Device(action) => [Permission::DevicesManage, action.permission()],
         }
     }

@@ -54,7 +54,8 @@ fn task(event: &Event) -> Option<Task> {
         | EventType::CommandQueued
         | EventType::UserSuspended
         | EventType::UserActivated
-        | EventType::UserLocked => Some(Task::Wake),
+        | EventType::UserLocked
+        | EventType::UserConfigForced => Some(Task::Wake),
         _ => None,
     }
 }

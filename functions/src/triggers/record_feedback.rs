@@ -64,7 +64,7 @@ impl MailReport {
         Some(Self {
             workspace: WorkspaceId::parse(tag("workspace_id")?)?,
             user: UserId::parse(tag("user_id")?)?,
-            invitation: InvitationId::parse(tag("invitation_id")?)?,
+            invitation: InvitationId::parse(tag("invitation_id").or_else(|| tag("deployment_id"))?)?,
             news: Delivery { state, at, message_id: None, reason: reason.map(str::to_owned) },
         })
     }

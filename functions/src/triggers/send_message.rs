@@ -4,7 +4,7 @@ use aws::stores::Taken;
 use aws::{Commit, Invitations, Leases, Mail, MailError, Message, Secrets, Sms, SmsError, Users, Workspaces};
 use chrono::Duration;
 use domain::event::{Event, EventType};
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, delivered};
+use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, Purpose, delivered};
 use domain::refusal::Failure;
 use domain::user::User;
 use lambda::logging::Chain;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::attempts::attempts;
 use crate::settings::App;
-use crate::triggers::{Run, again, invitation_mail, invitation_text, published};
+use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, published};
 
 /// Shorter than the queue's visibility timeout, after which a message comes again.
 const HOLD: Duration = Duration::seconds(60);
@@ -57,7 +57,7 @@ async fn one(
     record: &Value,
 ) -> Result<(), Failure> {
     let event = event_of(record)?;
-    if event.event_type != EventType::UserInvited {
+    if !matches!(event.event_type, EventType::UserInvited | EventType::DeploymentStarted) {
         return Ok(());
     }
     let take = || store.take(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
@@ -92,7 +92,7 @@ fn event_of(record: &Value) -> Result<Event, Failure> {
     }
 }
 
-/// Sends an invitation's message. `None` if it is no longer wanted: used, superseded or expired
+/// Sends an invitation's or a deployment's message. `None` if it is no longer wanted: used, superseded or expired
 /// since, or already sent.
 async fn deliver(
     store: &(impl Users + Invitations + Secrets + Workspaces),
@@ -100,13 +100,10 @@ async fn deliver(
     run: &Run,
     event: &Event,
 ) -> Result<Option<Delivery>, Failure> {
-    let (Some(user), Some(invitation)) = (event.user_id, event.invitation_id) else {
+    let Some(invitation) = offered(store, event).await? else {
         return Ok(None);
     };
-    let Some(invitation) = store.invitation(event.workspace_id, user, invitation).await? else {
-        return Ok(None);
-    };
-    let user = store.user(event.workspace_id, user).await?;
+    let user = store.user(event.workspace_id, invitation.user_id).await?;
     let code = store.invitation_code(invitation.invitation_id).await?;
     let wanted = invitation.status(run.moment.now) == InvitationStatus::Open
         && invitation.delivery.state == DeliveryState::Queued;
@@ -124,6 +121,14 @@ async fn deliver(
     }))
 }
 
+/// The invitation or deployment that an event is about.
+async fn offered(store: &impl Invitations, event: &Event) -> Result<Option<Invitation>, Failure> {
+    match (event.user_id, event.invitation_id.or(event.deployment_id)) {
+        (Some(user), Some(id)) => store.invitation(event.workspace_id, user, id).await,
+        _ => Ok(None),
+    }
+}
+
 /// What became of a message that nothing more is to be done about.
 enum Outcome {
     /// It was sent, and has this identifier.
@@ -139,7 +144,11 @@ async fn by_mail(
     code: &str,
     sender: Option<String>,
 ) -> Result<Outcome, Failure> {
-    let Some(message) = invitation_mail::compose(user, invitation, code, post.public_url, post.app)? else {
+    let compose = match invitation.purpose {
+        Purpose::Invite => invitation_mail::compose,
+        Purpose::Deploy => deployment_mail::compose,
+    };
+    let Some(message) = compose(user, invitation, code, post.public_url, post.app)? else {
         return Ok(Outcome::Failed("no_address".to_owned()));
     };
     match post.mail.send(Message { from: sender, ..message }).await {
@@ -177,10 +186,7 @@ async fn recorded(
     event: &Event,
     news: &Delivery,
 ) -> Result<Option<Recorded>, Failure> {
-    let (Some(user), Some(id)) = (event.user_id, event.invitation_id) else {
-        return Ok(None);
-    };
-    let Some(before) = store.invitation(event.workspace_id, user, id).await? else {
+    let Some(before) = offered(store, event).await? else {
         return Ok(None);
     };
     let changed = delivered(&before, news.clone(), &run.act(event.workspace_id));

@@ -1,19 +1,21 @@
 //! What is done to one user: by an operation of its own, or by a job to each of many.
 
-use aws::{Commit, Invitations, Users, Workspaces};
+use aws::{Commit, Invitations, Profiles, Users, Workspaces};
 use domain::access::Permission;
 use domain::change::Change;
 use domain::command::{CommandKind, Order, Phone};
+use domain::deployment::{self, follows_rename, has_downloaded, require_fitting};
 use domain::device::{DEVICE_LIMIT, Device, REASON};
 use domain::event::Act;
 use domain::input::Fields;
-use domain::invitation::{Channel, Invitation, NewInvitation, invite};
-use domain::life::{self, Deletion};
+use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
+use domain::life::{self, Deletion, is_renamed};
+use domain::profile::Profile;
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
-use domain::user::User;
+use domain::user::{User, UserEdit};
 use domain::workspace::Settings;
-use domain::{CommandId, InvitationId};
+use domain::{CommandId, InvitationId, ProfileId};
 use serde::{Deserialize, Serialize};
 
 use crate::doer::Doer;
@@ -29,10 +31,14 @@ pub(crate) enum UserAction {
     LockAndWipe(Order),
     ResetPin(Order),
     Invite { channel: Channel, devices: u32 },
+    Deploy { profile_id: Option<ProfileId> },
+    ForceConfig,
+    AutoDeploy,
 }
 
 /// The names of the actions, as a bulk call gives them.
-pub(crate) const NAMES: [&str; 6] = ["activate", "suspend", "delete", "lock_and_wipe", "reset_pin", "invite"];
+pub(crate) const NAMES: [&str; 8] =
+    ["activate", "suspend", "delete", "lock_and_wipe", "reset_pin", "invite", "deploy", "force_config"];
 
 impl UserAction {
     /// Reads an action by its name, with what belongs to it.
@@ -44,6 +50,8 @@ impl UserAction {
             "lock_and_wipe" => Self::LockAndWipe(Order::read(CommandKind::Wipe, fields)),
             "reset_pin" => Self::ResetPin(Order::read(CommandKind::ResetPin, fields)),
             "invite" => read_invite(fields),
+            "deploy" => read_deploy(fields),
+            "force_config" => Self::ForceConfig,
             _ => return None,
         })
     }
@@ -57,6 +65,9 @@ impl UserAction {
             Self::LockAndWipe(_) => "lock_and_wipe",
             Self::ResetPin(_) => "reset_pin",
             Self::Invite { .. } => "invite",
+            Self::Deploy { .. } => "deploy",
+            Self::ForceConfig => "force_config",
+            Self::AutoDeploy => "auto_deploy",
         }
     }
 
@@ -64,7 +75,20 @@ impl UserAction {
     pub fn permission(&self) -> Permission {
         match self {
             Self::LockAndWipe(_) => Permission::UsersWipe,
-            _ => Permission::UsersManage,
+            Self::Deploy { .. } | Self::ForceConfig | Self::AutoDeploy => Permission::DeploymentsManage,
+            Self::Activate | Self::Suspend { .. } | Self::Delete { .. } | Self::ResetPin(_) | Self::Invite { .. } => {
+                Permission::UsersManage
+            }
+        }
+    }
+}
+
+impl UserAction {
+    /// What it takes as a job, which may have been begun by an operation of its own.
+    pub fn permissions(&self) -> [Permission; 2] {
+        match self {
+            Self::AutoDeploy => [Permission::DeploymentsManage, Permission::DeploymentsManage],
+            _ => [Permission::UsersManage, self.permission()],
         }
     }
 }
@@ -87,6 +111,11 @@ pub(crate) fn read_invite(fields: &mut Fields) -> UserAction {
     UserAction::Invite { channel, devices: u32::try_from(devices).unwrap_or(1) }
 }
 
+/// Reads what is to be deployed.
+pub(crate) fn read_deploy(fields: &mut Fields) -> UserAction {
+    UserAction::Deploy { profile_id: fields.id("profile_id", ProfileId::parse) }
+}
+
 /// An action decided on.
 pub(crate) struct Prepared {
     /// What is to be written; `None` if there is nothing to do.
@@ -101,15 +130,16 @@ pub(crate) struct Prepared {
 
 /// Decides what an action does to a user, as they are now.
 pub(crate) async fn prepare(
-    store: &(impl Users + Invitations + Workspaces),
+    store: &(impl Users + Invitations + Workspaces + Profiles),
     doer: &Doer,
     user: &User,
     action: &UserAction,
     defaults: &Defaults,
 ) -> Result<Prepared, Failure> {
     let act = doer.act();
-    // An invitation has no need to know of the devices.
-    let phones = if matches!(action, UserAction::Invite { .. }) { Vec::new() } else { held(store, user).await? };
+    // What is offered has no need to know of the devices.
+    let offered = matches!(action, UserAction::Invite { .. } | UserAction::Deploy { .. });
+    let phones = if offered { Vec::new() } else { held(store, user).await? };
     let devices: Vec<Device> = phones.iter().map(|phone| phone.device.clone()).collect();
     let draw = || CommandId(doer.moment.draw());
     let change = match action {
@@ -126,10 +156,22 @@ pub(crate) async fn prepare(
             };
             delete(store, user, &devices, &wanted, &act).await?
         }
-        UserAction::Invite { channel, devices: good_for } => {
-            let life = settings(store, doer).await?.invitation_life(defaults.invitation_life);
-            let new = Wanted { channel: *channel, devices: *good_for, life };
-            return invited(store, doer, user, new, &act).await;
+        UserAction::Invite { channel, devices } => {
+            let wanted = Offer::Invitation { channel: *channel, devices: *devices };
+            return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
+        }
+        UserAction::Deploy { profile_id } => {
+            require_profile(store, doer, *profile_id).await?;
+            let wanted = Offer::Deployment { profile_id: *profile_id };
+            return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
+        }
+        UserAction::ForceConfig => deployment::force(user, &devices, &act)?,
+        // Whoever was taken out of client deployment stays out of it.
+        UserAction::AutoDeploy if user.client.removed_at.is_some() => None,
+        UserAction::AutoDeploy if has_downloaded(&devices) => deployment::force(user, &devices, &act)?,
+        UserAction::AutoDeploy => {
+            let wanted = Offer::Deployment { profile_id: None };
+            return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
         }
     };
     Ok(Prepared::of(change, &act, user, devices))
@@ -179,47 +221,161 @@ async fn delete(
     if claimed.len() < devices.len() {
         return Err(Failure::internal("deleting a user", "a device's claim is not there"));
     }
-    let invitation = newest_invitation(store, user).await?;
-    Ok(life::delete(user, &claimed, invitation.as_ref(), wanted, act)?)
+    let mut offers = Vec::new();
+    for purpose in Purpose::ALL {
+        offers.extend(newest(store, user, *purpose).await?);
+    }
+    Ok(life::delete(user, &claimed, &offers, wanted, act)?)
 }
 
-async fn newest_invitation(store: &impl Invitations, user: &User) -> Result<Option<Invitation>, Failure> {
-    match user.invitation_id {
+/// The newest of what was offered to a user for a purpose.
+pub(crate) async fn newest(
+    store: &impl Invitations,
+    user: &User,
+    purpose: Purpose,
+) -> Result<Option<Invitation>, Failure> {
+    let id = match purpose {
+        Purpose::Invite => user.invitation_id,
+        Purpose::Deploy => user.client.deployment_id,
+    };
+    match id {
         Some(id) => store.invitation(user.workspace_id, user.user_id, id).await,
         None => Ok(None),
     }
 }
 
-struct Wanted {
-    channel: Channel,
-    devices: u32,
-    life: chrono::Duration,
+/// Lets pass a profile that is there, or none.
+///
+/// # Errors
+/// A fault of `profile_id`.
+pub(crate) async fn require_profile(store: &impl Profiles, doer: &Doer, id: Option<ProfileId>) -> Result<(), Failure> {
+    if let Some(id) = id
+        && store.profile(doer.workspace_id, id).await?.is_none()
+    {
+        return Err(Refusal::field("profile_id", "unknown_value", "there is no such profile").into());
+    }
+    Ok(())
 }
 
-async fn invited(
-    store: &impl Invitations,
+/// The user's profile, or else the workspace's default.
+pub(crate) async fn profile_of(store: &(impl Workspaces + Profiles), user: &User) -> Result<Option<Profile>, Failure> {
+    if let Some(id) = user.client.profile_id
+        && let Some(profile) = store.profile(user.workspace_id, id).await?
+    {
+        return Ok(Some(profile));
+    }
+    let workspace = store.workspace(user.workspace_id).await?;
+    match workspace.and_then(|workspace| workspace.default_profile_id) {
+        Some(id) => store.profile(user.workspace_id, id).await,
+        None => Ok(None),
+    }
+}
+
+/// What is offered to a user by a code.
+enum Offer {
+    Invitation { channel: Channel, devices: u32 },
+    Deployment { profile_id: Option<ProfileId> },
+}
+
+/// What an offer changes, and the code that it is good for.
+struct Offered {
+    change: Change,
+    code: String,
+}
+
+impl Offered {
+    /// What is offered; it comes last in the change.
+    fn invitation(&self) -> Option<&Invitation> {
+        self.change.invitations.last().map(|made| &made.after)
+    }
+
+    /// The change as a commit, which keeps the code.
+    fn commit(&self, act: &Act, change: &Change) -> Commit {
+        let commit = Commit::changing(act.event_id, change);
+        match self.invitation() {
+            Some(made) => commit.keep_code(made, &self.code),
+            None => commit,
+        }
+    }
+
+    fn prepared(self, act: &Act, user: &User) -> Prepared {
+        let commit = self.commit(act, &self.change);
+        let mut after = self.change.user_after().unwrap_or(user).clone();
+        after.version += 1;
+        Prepared { commit: Some(commit), user: after, devices: Vec::new(), invitation: self.invitation().cloned() }
+    }
+}
+
+/// Offers something to a user; the code of what was offered before for the same purpose ends.
+async fn offer(
+    store: &(impl Invitations + Workspaces),
     doer: &Doer,
     user: &User,
-    wanted: Wanted,
+    wanted: Offer,
+    defaults: &Defaults,
     act: &Act,
-) -> Result<Prepared, Failure> {
-    let previous = newest_invitation(store, user).await?;
+) -> Result<Offered, Failure> {
+    let life = settings(store, doer).await?.invitation_life(defaults.invitation_life);
     let code = new_code(doer.moment.random);
+    let (purpose, channel, devices) = match wanted {
+        Offer::Invitation { channel, devices } => (Purpose::Invite, channel, devices),
+        Offer::Deployment { .. } => (Purpose::Deploy, Channel::Email, 1),
+    };
+    let previous = newest(store, user, purpose).await?;
     let new = NewInvitation {
         invitation_id: InvitationId(doer.moment.draw()),
         code_hash: Hash::of(&code),
-        channel: wanted.channel,
-        devices: wanted.devices,
-        life: wanted.life,
+        purpose,
+        channel,
+        devices,
+        life,
     };
-    let invited = invite(user, previous.as_ref(), new, act)?;
-    let mut commit = Commit::of(&invited.event)
-        .edit(user, &invited.user)
-        .put(&invited.invitation)
-        .keep_code(&invited.invitation, &code);
-    if let (Some(before), Some(after)) = (&previous, &invited.superseded) {
-        commit = commit.edit(before, after).forget_code(after);
+    let previous = previous.as_ref();
+    let change = match wanted {
+        Offer::Invitation { .. } => invite(user, previous, new, act)?.change(user, previous),
+        Offer::Deployment { profile_id } => deployment::deploy(user, previous, new, profile_id, act)?,
+    };
+    Ok(Offered { change, code })
+}
+
+/// Decides what an edit does to a user, as they are now. A rename carries through, in one commit:
+/// each of the user's phones is ordered back to the state before its first enrolment, and a new
+/// deployment brings them back, if there is anything to bring back and an address to write to.
+///
+/// # Errors
+/// `UserDeleted`, `UsernameTaken`; faults of `service_level`, `profile_id`.
+pub(crate) async fn edited(
+    store: &(impl Users + Invitations + Workspaces + Profiles),
+    doer: &Doer,
+    user: &User,
+    edit: &UserEdit,
+    defaults: &Defaults,
+) -> Result<Prepared, Failure> {
+    if let Some(Some(level)) = &edit.service_level {
+        settings(store, doer).await?.require_level(level)?;
     }
-    let after = User { version: invited.user.version + 1, ..invited.user };
-    Ok(Prepared { commit: Some(commit), user: after, devices: Vec::new(), invitation: Some(invited.invitation) })
+    require_profile(store, doer, edit.profile_id.flatten()).await?;
+    if let Some(username) = edit.username.as_ref().filter(|_| is_renamed(user, edit))
+        && store.username_taken(user.workspace_id, username).await?
+    {
+        return Err(Refusal::UsernameTaken.into());
+    }
+    let phones = held(store, user).await?;
+    let act = doer.act();
+    let change = life::update(user, &phones, edit, &|| CommandId(doer.moment.draw()), &act)?;
+    if let Some(after) = change.as_ref().and_then(Change::user_after)
+        && (edit.overrides.is_some() || edit.profile_id.is_some())
+        && let Some(profile) = profile_of(store, after).await?
+    {
+        require_fitting(after, &profile)?;
+    }
+    let devices = phones.into_iter().map(|phone| phone.device).collect();
+    let renamed = change.as_ref().filter(|_| is_renamed(user, edit)).and_then(Change::user_after);
+    let Some(renamed) = renamed.filter(|user| follows_rename(user)).cloned() else {
+        return Ok(Prepared::of(change, &act, user, devices));
+    };
+    let offered = offer(store, doer, &renamed, Offer::Deployment { profile_id: None }, defaults, &act).await?;
+    let change = change.unwrap_or_default().and(offered.change.clone());
+    let commit = offered.commit(&act, &change);
+    Ok(Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) })
 }

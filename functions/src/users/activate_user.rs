@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/activate`.
 
-use aws::{Invitations, Users, Workspaces};
+use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
@@ -13,7 +13,7 @@ use crate::users::actions::UserAction;
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces),
+    store: &(impl Users + Invitations + Workspaces + Profiles),
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {

@@ -1,6 +1,6 @@
 //! `DELETE /users/{user_id}`.
 
-use aws::{Invitations, Users, Workspaces};
+use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
@@ -14,7 +14,7 @@ use crate::users::actions::read_delete;
 /// Every fault of the input; `NotFound`, `VersionMismatch`; `WipeFirst` naming the devices that
 /// were never wiped, unless `without_wipe` is true.
 pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces),
+    store: &(impl Users + Invitations + Workspaces + Profiles),
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {

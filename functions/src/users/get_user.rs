@@ -1,6 +1,6 @@
 //! `GET /users/{user_id}`: the console's Open.
 
-use aws::{Invitations, UsageCounts, Users};
+use aws::{Invitations, Profiles, UsageCounts, Users};
 use domain::UserId;
 use domain::refusal::{Failure, Refusal};
 use domain::usage::{Of, month};
@@ -14,7 +14,7 @@ use crate::views;
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Users + Invitations + UsageCounts), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Invitations + UsageCounts + Profiles), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
     let devices = store.devices(call.workspace(), &user.device_ids).await?;
@@ -24,6 +24,11 @@ pub async fn handle(store: &(impl Users + Invitations + UsageCounts), call: Call
         None => None,
     };
     let mut view = views::user_with_usage(&user, &devices, used.first(), call.now());
+    if let Some(profile) = user.client.profile_id {
+        view["profile"] = json!(store.profile(call.workspace(), profile).await?.map(|profile| profile.name));
+    }
+    view["overrides"] = json!(user.client.overrides);
+    view["secrets"] = json!(user.client.secrets);
     view["devices"] = views::devices_of(&user, &devices, call.now());
     view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));
     Ok(Reply::thing(&view, user.version))

@@ -2,6 +2,7 @@
 
 use aws::{Invitations, Users};
 use domain::UserId;
+use domain::invitation::Purpose;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
@@ -16,6 +17,7 @@ pub async fn handle(store: &(impl Users + Invitations), call: Call) -> Result<Re
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
-    let page = store.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    let mut page = store.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    page.items.retain(|invitation| invitation.purpose == Purpose::Invite);
     Ok(paging.reply(&page, |invitation| views::invitation(invitation, call.now())))
 }

@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/lock-and-wipe`: Remote Lock & Wipe.
 
-use aws::{Invitations, Users, Workspaces};
+use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::command::CommandKind;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
@@ -15,7 +15,7 @@ use crate::users::actions::UserAction;
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces),
+    store: &(impl Users + Invitations + Workspaces + Profiles),
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {

@@ -1,8 +1,7 @@
 //! `GET /i/{code}`: the page behind an invitation's link; `POST /i/{code}`: its button.
 
 use aws::{Commit, Invitations};
-use domain::event::Actor;
-use domain::invitation::{Invitation, InvitationStatus, open};
+use domain::invitation::{Invitation, InvitationStatus, Purpose, open};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, is_code};
 use lambda::{Reply, Request};
@@ -41,7 +40,9 @@ async fn find(store: &impl Invitations, code: &str) -> Result<Option<Invitation>
     let Some(owner) = store.code_owner(&Hash::of(code)).await? else {
         return Ok(None);
     };
-    store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await
+    let found = store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
+    // A deployment's link leads elsewhere.
+    Ok(found.filter(|invitation| invitation.purpose == Purpose::Invite))
 }
 
 /// Counts the press, and sends the phone on to the app.
@@ -52,7 +53,7 @@ async fn pressed(
     code: &str,
     app: &App,
 ) -> Result<Reply, Failure> {
-    let act = request.act(invitation.workspace_id, Actor::Invitation(invitation.invitation_id));
+    let act = request.act(invitation.workspace_id, invitation.actor());
     let (opened, event) = open(invitation, &act);
     store.commit(Commit::of(&event).edit(invitation, &opened)).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));

@@ -1,48 +1,44 @@
 //! `PATCH /users/{user_id}`.
 
-use aws::{Users, Workspaces};
-use domain::CommandId;
+use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::access::Permission;
-use domain::life::{is_renamed, update};
-use domain::refusal::{Failure, Refusal};
+use domain::life::is_renamed;
+use domain::refusal::Failure;
 use domain::user::UserEdit;
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
 use crate::doer::Doer;
-use crate::users::actions::{Prepared, held, settings};
+use crate::settings::Defaults;
+use crate::users::actions::edited;
 
 /// Answers with the user and their devices. A field of `null` is taken away. Another username is
 /// another identity: each of the user's devices is ordered back to the state before its first
-/// enrolment, and comes back by a fresh code; for a user with devices that needs `users:wipe`.
+/// enrolment, and comes back by a new deployment; for a user with devices that needs `users:wipe`.
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
 /// `PermissionMissing`.
-pub async fn handle(store: &(impl Users + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(
+    store: &(impl Users + Invitations + Workspaces + Profiles),
+    call: Call,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
     let edit = UserEdit::read(call.request.body()?)?;
-    attempts(store, || attempt(store, &call, &edit)).await
+    attempts(store, || attempt(store, &call, &edit, defaults)).await
 }
 
-async fn attempt(store: &(impl Users + Workspaces), call: &Call, edit: &UserEdit) -> Result<Reply, Failure> {
-    let doer = Doer::of_call(call);
+async fn attempt(
+    store: &(impl Users + Invitations + Workspaces + Profiles),
+    call: &Call,
+    edit: &UserEdit,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
     let user = super::wanted(store, call).await?;
-    if let Some(Some(level)) = &edit.service_level {
-        settings(store, &doer).await?.require_level(level)?;
-    }
-    if let Some(username) = edit.username.as_ref().filter(|_| is_renamed(&user, edit))
-        && store.username_taken(call.workspace(), username).await?
-    {
-        return Err(Refusal::UsernameTaken.into());
-    }
-    let phones = held(store, &user).await?;
-    if is_renamed(&user, edit) && !phones.is_empty() {
+    if is_renamed(&user, edit) && !user.device_ids.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
     }
-    let act = doer.act();
-    let change = update(&user, &phones, edit, &|| CommandId(doer.moment.draw()), &act)?;
-    let devices = phones.into_iter().map(|phone| phone.device).collect();
-    let mut prepared = Prepared::of(change, &act, &user, devices);
+    let mut prepared = edited(store, &Doer::of_call(call), &user, edit, defaults).await?;
     if let Some(commit) = prepared.commit.take() {
         store.commit(commit).await?;
     }

@@ -1,6 +1,6 @@
 //! The commit: everything that a change does, in one `TransactWriteItems`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use domain::EventId;
@@ -34,6 +34,7 @@ enum Part {
     Delete { key: Item, version: Option<u64> },
     Check { key: Item, version: u64 },
     PutSecret { item: Item },
+    SetSecrets { pk: String, secrets: BTreeMap<&'static str, Option<String>> },
     DeleteSecret { pk: String },
 }
 
@@ -72,7 +73,14 @@ impl Commit {
         commit = commit.all(&change.workspace).all(&change.devices).all(&change.claims);
         commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
         commit = commit.all(&change.profile).all(&change.job);
-        change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after))
+        commit = change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after));
+        match &change.user {
+            // A user's secrets go with the last that is known of them.
+            Some(Edited { before: Some(before), after }) if after.client.secrets.is_empty() => {
+                commit.forget_secrets(before)
+            }
+            _ => commit,
+        }
     }
 
     fn all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a Edited<R>>) -> Self {
@@ -206,6 +214,13 @@ impl Commit {
         self
     }
 
+    /// Some secrets of one row set, or taken away; the others stay.
+    #[must_use]
+    pub(crate) fn set_secrets(mut self, pk: String, secrets: BTreeMap<&'static str, Option<String>>) -> Self {
+        self.parts.push(Part::SetSecrets { pk, secrets });
+        self
+    }
+
     /// A secret forgotten.
     #[must_use]
     pub(crate) fn delete_secret(mut self, pk: String) -> Self {
@@ -298,12 +313,35 @@ impl Part {
                 let put = Put::builder().table_name(&names.secrets).set_item(Some(row));
                 item.put(put.build().map_err(broken)?).build()
             }
+            Part::SetSecrets { pk, secrets } => {
+                item.update(secrets_update(names, pk, secrets).map_err(broken)?).build()
+            }
             Part::DeleteSecret { pk } => {
                 let delete = Delete::builder().table_name(&names.secrets).key("pk", AttributeValue::S(pk));
                 item.delete(delete.build().map_err(broken)?).build()
             }
         })
     }
+}
+
+fn secrets_update(
+    names: &TableNames,
+    pk: String,
+    secrets: BTreeMap<&'static str, Option<String>>,
+) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+    let mut update = Update::builder().table_name(&names.secrets).key("pk", AttributeValue::S(pk));
+    let mut clauses = Clauses::default();
+    for (at, (name, secret)) in secrets.into_iter().enumerate() {
+        update = update.expression_attribute_names(format!("#s{at}"), name);
+        match secret {
+            Some(secret) => {
+                clauses.set.push(format!("#s{at} = :s{at}"));
+                update = update.expression_attribute_values(format!(":s{at}"), AttributeValue::S(secret));
+            }
+            None => clauses.remove.push(format!("#s{at}")),
+        }
+    }
+    update.update_expression(clauses.join()).build()
 }
 
 impl UpdateParts {

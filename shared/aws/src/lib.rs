@@ -21,7 +21,7 @@ pub use clients::{Clients, Connection};
 pub use commit::Commit;
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
-pub use mail::{InlineImage, Mail, MailError, Mailer, Message};
+pub use mail::{Mail, MailError, Mailer, Message, Picture};
 pub use outside::Outside;
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};

@@ -13,11 +13,11 @@ use thiserror::Error;
 
 use crate::clients::Clients;
 
-/// A picture that stands inside an e-mail.
+/// A picture that comes with an e-mail.
 #[derive(Clone, Debug)]
-pub struct InlineImage {
-    /// What the HTML calls it: `cid:{content_id}`.
-    pub content_id: String,
+pub struct Picture {
+    /// What the HTML calls it, `cid:{content_id}`, if it stands inside; else it is attached.
+    pub content_id: Option<String>,
     /// Its file name.
     pub name: String,
     /// Its media type.
@@ -40,7 +40,7 @@ pub struct Message {
     /// Its body as HTML.
     pub html: String,
     /// Its pictures.
-    pub images: Vec<InlineImage>,
+    pub pictures: Vec<Picture>,
     /// What the mail service's reports carry along: names and values of letters, digits, `_`, `-`.
     pub tags: Vec<(String, String)>,
 }
@@ -105,15 +105,19 @@ fn simple(message: Message) -> Result<SesMessage, aws_sdk_sesv2::error::BuildErr
     let utf8 = |text: String| Content::builder().data(text).charset("UTF-8").build();
     let body = Body::builder().text(utf8(message.text)?).html(utf8(message.html)?).build();
     let mut simple = SesMessage::builder().subject(utf8(message.subject)?).body(body);
-    for image in message.images {
+    for picture in message.pictures {
+        let disposition = match picture.content_id {
+            Some(_) => AttachmentContentDisposition::Inline,
+            None => AttachmentContentDisposition::Attachment,
+        };
         simple = simple.attachments(
             Attachment::builder()
-                .file_name(image.name)
-                .content_id(image.content_id)
-                .content_type(image.content_type)
-                .content_disposition(AttachmentContentDisposition::Inline)
+                .file_name(picture.name)
+                .set_content_id(picture.content_id)
+                .content_type(picture.content_type)
+                .content_disposition(disposition)
                 .content_transfer_encoding(AttachmentContentTransferEncoding::Base64)
-                .raw_content(Blob::new(image.bytes))
+                .raw_content(Blob::new(picture.bytes))
                 .build()?,
         );
     }

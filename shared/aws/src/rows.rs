@@ -6,7 +6,7 @@
 //! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
 //! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
-//! | invitation | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
+//! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
 //! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
 //! | its metadata | the device's | `METADATA` | |
 //! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
@@ -32,9 +32,10 @@
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
 //! | text message [invitation] | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
 //! | endpoint's holder [device] | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
-//! | pointer [key, member] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
+//! | pointer [key, member, deployment] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
 //!
-//! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's code.
+//! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
+//! deployment's code, `USER#{workspace}#{user}` a user's secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,7 @@ use domain::command::Command;
 use domain::device::{Deleted, Device, IdentifierClaim, Metadata, PushToken};
 use domain::event::{Event, EventType};
 use domain::idempotency::Remembered;
-use domain::invitation::{Channel, Invitation};
+use domain::invitation::{Channel, Invitation, Purpose};
 use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
@@ -231,6 +232,12 @@ pub fn invitation_secret(id: InvitationId) -> String {
     format!("INVITATION#{id}")
 }
 
+/// The key of a user's secrets.
+#[must_use]
+pub fn user_secrets(workspace: WorkspaceId, id: UserId) -> String {
+    user(workspace, id).pk
+}
+
 impl Row for Invitation {
     fn key(&self) -> Key {
         invitation(self.workspace_id, self.user_id, self.invitation_id)
@@ -254,7 +261,10 @@ impl Row for Invitation {
         let texted = self.delivery.message_id.as_deref().filter(|_| self.channel == Channel::Sms);
         let texted = texted.map(|id| Companion { key: text_message(id), attributes: owner.clone(), unique: false });
         let code = Companion { key: code(&self.code_hash), attributes: owner, unique: true };
-        texted.into_iter().chain([code]).collect()
+        // A deployment is asked for by its identifier alone.
+        let asked = self.purpose == Purpose::Deploy;
+        let pointer = asked.then(|| pointer_companion(self.workspace_id, &self.invitation_id.to_string(), &self.key()));
+        texted.into_iter().chain([code]).chain(pointer).collect()
     }
 }
 

@@ -72,6 +72,25 @@ impl Change {
         self.events.extend(commanded.events);
     }
 
+    /// This change and the next, which was decided on the user as this one leaves them, as one.
+    #[must_use]
+    pub fn and(mut self, next: Self) -> Self {
+        let before = self.user.as_ref().map(|user| user.before.clone());
+        if let Some(user) = next.user {
+            self.user = Some(Edited { before: before.unwrap_or(user.before), after: user.after });
+        }
+        self.events.extend(next.events);
+        self.devices.extend(next.devices);
+        self.claims.extend(next.claims);
+        self.commands.extend(next.commands);
+        self.invitations.extend(next.invitations);
+        self.usage.extend(next.usage);
+        self.workspace = next.workspace.or(self.workspace);
+        self.profile = next.profile.or(self.profile);
+        self.job = next.job.or(self.job);
+        self
+    }
+
     /// The user as this change leaves them.
     #[must_use]
     pub fn user_after(&self) -> Option<&User> {

@@ -3,7 +3,7 @@
 use crate::change::{Change, Edited};
 use crate::clock::Time;
 use crate::command::{Command, Stimulus, apply_to_all};
-use crate::device::{Device, DeviceAccess, PUSH_TOKEN, Platform, VERSION};
+use crate::device::{CONFIG_VERSION, Device, DeviceAccess, PUSH_TOKEN, Platform, VERSION};
 use crate::event::{Act, EventType};
 use crate::input::Fields;
 use crate::life::lock_by_pins;
@@ -30,6 +30,8 @@ pub struct Report {
     pub pin_failures: Option<u32>,
     /// What was used since the report before.
     pub usage: Option<UsageReport>,
+    /// The version of the configuration that the app has in place.
+    pub config_version: Option<String>,
 }
 
 /// The most wrong PINs in a row that are told apart.
@@ -46,9 +48,10 @@ impl Report {
         let push_token = fields.text("push_token", PUSH_TOKEN);
         let pin_failures = fields.integer("pin_failures", 0, PIN_FAILURES_MOST);
         let usage = UsageReport::read(&mut fields);
+        let config_version = fields.text("config_version", CONFIG_VERSION);
         fields.finish().map_err(Refusal::Invalid)?;
         let pin_failures = pin_failures.and_then(|failures| u32::try_from(failures).ok());
-        Ok(Self { os_version, app_version, push_token, pin_failures, usage })
+        Ok(Self { os_version, app_version, push_token, pin_failures, usage, config_version })
     }
 }
 
@@ -73,7 +76,8 @@ pub enum CheckIn {
 pub struct Needs {
     /// The rows of its open commands: it is to be told of one.
     pub commands: bool,
-    /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered.
+    /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered, or
+    /// another configuration was put in place.
     pub user: bool,
     /// The rows in which its user's usage is counted.
     pub usage: bool,
@@ -85,13 +89,19 @@ pub fn needs(device: &Device, report: &Report, now: Time) -> Needs {
     let allowed = device.access() == DeviceAccess::Allowed;
     Needs {
         commands: device.commands.iter().any(|open| open.is_served(now) && crate::command::is_news(open.state)),
-        user: allowed && report.pin_failures.is_some_and(|failures| failures > device.pin_failures),
+        user: allowed
+            && (report.pin_failures.is_some_and(|failures| failures > device.pin_failures)
+                || new_config(device, report).is_some()),
         usage: allowed && new_usage(device, report).is_some(),
     }
 }
 
 fn new_usage<'a>(device: &Device, report: &'a Report) -> Option<&'a UsageReport> {
     report.usage.as_ref().filter(|usage| usage.sequence > device.usage_sequence.unwrap_or(0))
+}
+
+fn new_config<'a>(device: &Device, report: &'a Report) -> Option<&'a String> {
+    report.config_version.as_ref().filter(|version| device.config.as_ref() != Some(*version))
 }
 
 /// What was read for a check-in, as [`needs`] asks.
@@ -160,6 +170,7 @@ pub fn check_in(device: &Device, report: &Report, found: &Found, act: &Act) -> C
     if allowed {
         token = noted(&mut after, report, &mut change, act);
         count(&mut after, report, found, &mut change, act);
+        install(&mut after, report, found, &mut change, act);
     }
     let served = found.commands.iter().filter(|command| command.expires_at > act.at);
     let told = apply_to_all(&after, served, Stimulus::Served, act);
@@ -228,6 +239,22 @@ fn count(after: &mut Device, report: &Report, found: &Found, change: &mut Change
     after.usage_sequence = Some(usage.sequence);
 }
 
+/// Notes that another configuration was put in place, on the user's row as well.
+fn install(after: &mut Device, report: &Report, found: &Found, change: &mut Change, act: &Act) {
+    let Some(version) = new_config(after, report) else {
+        return;
+    };
+    let mut event = act.event(EventType::DeviceConfigInstalled).about_device(after.device_id, after.user_id);
+    event.change("config_version", after.config.clone(), version.as_str());
+    after.config = Some(version.clone());
+    change.events.push(event);
+    if let Some((user, ..)) = &found.user {
+        let mut downloaded = user.clone();
+        downloaded.client.downloaded_at = Some(act.at);
+        change.user = Some(Edited::from(user.clone(), downloaded));
+    }
+}
+
 /// Locks the user if more wrong PINs were entered than the workspace allows.
 fn lock(after: &mut Device, report: &Report, found: &Found, before: u32, change: &mut Change, act: &Act) {
     let (Some(failures), Some((user, others, settings))) = (report.pin_failures, &found.user) else {
@@ -236,11 +263,12 @@ fn lock(after: &mut Device, report: &Report, found: &Found, before: u32, change:
     if failures <= before || !settings.locks_at(failures) {
         return;
     }
-    let Some(locked) = lock_by_pins(user, others, failures, act) else {
+    let so_far = change.user_after().unwrap_or(user);
+    let Some(locked) = lock_by_pins(so_far, others, failures, act) else {
         return;
     };
     after.user_status = locked.user_after().map_or(after.user_status, User::status);
-    change.user = locked.user;
+    change.user = locked.user.map(|locked| Edited::from(user.clone(), locked.after));
     change.devices.extend(locked.devices);
     change.events.extend(locked.events);
 }

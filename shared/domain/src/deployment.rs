@@ -1,13 +1,28 @@
 //! Client deployment: bringing each user's configuration onto their phones.
+//!
+//! A *deployment* is an invitation whose purpose is the configuration ([`Purpose::Deploy`]): its
+//! link and QR code register one phone, or enrol it anew, which then downloads. A phone that has
+//! the app just downloads. The *configuration* is made of the profile's settings, under the user's
+//! own account data, under the user's own settings; it is given only to a registered, allowed
+//! device, by its credential.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::change::{Change, Edited};
 use crate::clock::Time;
+use crate::device::{CONFIG_VERSION, Device, DeviceAccess};
+use crate::event::{Act, Event, EventType};
 use crate::ids::{InvitationId, ProfileId};
+use crate::input::{Fault, Fields};
+use crate::invitation::{Invitation, NewInvitation, invite, revoke};
+use crate::profile::{Profile, check};
+use crate::refusal::Refusal;
+use crate::secret::Hash;
 use crate::text::{Form, TextRule};
+use crate::user::User;
 use crate::words::words;
 
 /// The name by which a phone logs in to the telephone system.
@@ -69,4 +84,282 @@ impl ClientAccount {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Starts a deployment for a user: see [`invite`]. Whoever was taken out of client deployment is in
+/// it again.
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
+pub fn deploy(
+    user: &User,
+    previous: Option<&Invitation>,
+    new: NewInvitation,
+    profile: Option<ProfileId>,
+    act: &Act,
+) -> Result<Change, Refusal> {
+    let mut wanted = user.clone();
+    wanted.client.removed_at = None;
+    wanted.client.profile_id = profile.or(user.client.profile_id);
+    let mut invited = invite(&wanted, previous, new, act)?;
+    let shown = |id: Option<ProfileId>| id.map(String::from);
+    invited.event.change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
+    Ok(invited.change(user, previous))
+}
+
+/// True if a user who becomes somebody else to the systems around is to get a new deployment: they
+/// hold a phone, or had a deployment, and it can reach them.
+#[must_use]
+pub fn follows_rename(user: &User) -> bool {
+    let known = !user.device_ids.is_empty() || user.client.deployment_id.is_some();
+    known && user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some()
+}
+
+/// Has all of a user's phones download the configuration at their next contact. `None` if there is
+/// no phone that is not told so already.
+///
+/// # Errors
+/// `UserDeleted`; `NotDeployed`.
+pub fn force(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    require_in(user)?;
+    let mut change = Change::recorded(act.event(EventType::UserConfigForced).about_user(user.user_id));
+    for device in devices.iter().filter(|device| device.erased.is_none() && !device.is_forced()) {
+        change.devices.push(Edited::from(device.clone(), device.clone().forced()));
+    }
+    if change.devices.is_empty() {
+        return Ok(None);
+    }
+    change.events[0].change("devices", Value::Null, change.devices.len());
+    change.user = Some(Edited::from(user.clone(), user.clone()));
+    Ok(Some(change))
+}
+
+/// True if one of a user's phones has a configuration in place: forcing is enough for them.
+#[must_use]
+pub fn has_downloaded(devices: &[Device]) -> bool {
+    devices.iter().any(|device| device.erased.is_none() && device.config.is_some())
+}
+
+/// Takes a user out of client deployment, until the next deployment: an open link ends, the secrets
+/// go, and no phone gets a configuration. The user and their phones stay. `None` if that is so
+/// already.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn remove(
+    user: &User,
+    devices: &[Device],
+    open: Option<&Invitation>,
+    act: &Act,
+) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    if user.client.removed_at.is_some() {
+        return Ok(None);
+    }
+    let client = ClientAccount { removed_at: Some(act.at), ..ClientAccount::default() };
+    let after = User { client, ..user.clone() };
+    let mut change = Change::recorded(act.event(EventType::UserUndeployed).about_user(user.user_id));
+    for kind in user.client.secrets.keys() {
+        change.events[0].change_of(kind.as_str());
+    }
+    change.user = Some(Edited::from(user.clone(), after));
+    for device in devices.iter().filter(|device| device.served.is_some()) {
+        let told = Device { served: None, ..device.clone() };
+        change.devices.push(Edited::from(device.clone(), told));
+    }
+    if let Some(open) = open
+        && let Ok(Some((revoked, event))) = revoke(open, act)
+    {
+        change.invitations.push(Edited::from(open.clone(), revoked));
+        change.events.push(event);
+    }
+    Ok(Some(change))
+}
+
+/// Lets pass a user who is in client deployment.
+fn require_in(user: &User) -> Result<(), Refusal> {
+    if user.client.removed_at.is_some() { Err(Refusal::NotDeployed) } else { Ok(()) }
+}
+
+/// A user's secrets as they are to be set: those that are given, or taken away.
+pub type SecretsEdit = BTreeMap<SecretKind, Option<String>>;
+
+/// Reads secrets: `null` takes one away, and what is left out stays.
+///
+/// # Errors
+/// Every fault of the fields.
+pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, Refusal> {
+    let mut edit = SecretsEdit::new();
+    for kind in SecretKind::ALL {
+        if let Some(secret) = fields.edited_text(kind.as_str(), kind.rule()) {
+            edit.insert(*kind, secret);
+        }
+    }
+    let pin = edit.get(&SecretKind::VoicemailPin).and_then(Option::as_deref);
+    if pin.is_some_and(|pin| !pin.bytes().all(|byte| byte.is_ascii_digit())) {
+        fields.fault("voicemail_pin", "invalid_format", "may hold digits only");
+    }
+    fields.refuse_others();
+    fields.finish().map_err(Refusal::Invalid)?;
+    if edit.is_empty() {
+        return Err(Refusal::field("", "missing", "give at least one secret"));
+    }
+    Ok(edit)
+}
+
+impl SecretKind {
+    fn rule(self) -> TextRule {
+        match self {
+            Self::VoicemailPin => TextRule::new(Form::Ascii, 4, 16),
+            Self::ClientPassword | Self::PbxSipPassword | Self::TeleworkerSipPassword => {
+                TextRule::new(Form::Ascii, 1, 128)
+            }
+        }
+    }
+}
+
+/// What setting secrets changes of what everybody may know: which are set, each since when.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn set_secrets(user: &User, edit: &SecretsEdit, act: &Act) -> Result<Change, Refusal> {
+    user.require_there()?;
+    let mut after = user.clone();
+    let mut event = act.event(EventType::UserSecretsSet).about_user(user.user_id);
+    for (kind, secret) in edit {
+        event.change_of(kind.as_str());
+        match secret {
+            Some(_) => after.client.secrets.insert(*kind, act.at),
+            None => after.client.secrets.remove(kind),
+        };
+    }
+    Ok(Change { user: Some(Edited::from(user.clone(), after)), ..Change::recorded(event) })
+}
+
+/// A user's secrets.
+pub type UserSecrets = BTreeMap<SecretKind, String>;
+
+/// What a phone is to be set to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// Tells one from another; it follows from all that may be known, and tells nothing of secrets.
+    pub version: String,
+    /// The settings.
+    pub settings: Value,
+}
+
+/// A user's configuration: the profile's settings; over them, as `account`, the user's own data and
+/// secrets; over both, the user's own settings. Objects are laid over each other name by name.
+#[must_use]
+pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets) -> Configuration {
+    let whole = |secrets: &UserSecrets| {
+        let mut settings = profile.map_or_else(|| json!({}), |profile| json!(profile.settings));
+        lay_over(&mut settings, &json!({"account": account(user)}));
+        lay_over(&mut settings, &json!({"account": secrets}));
+        lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
+        settings
+    };
+    // Of the secrets, when each was set: a hash of a PIN would tell the PIN.
+    let known = json!([profile.map(|profile| profile.profile_id), whole(&UserSecrets::new()), user.client.secrets]);
+    let version = Hash::of(canonical(&known)).as_str()[..CONFIG_VERSION.max].to_owned();
+    Configuration { version, settings: whole(secrets) }
+}
+
+/// Lets pass a user whose own settings, laid over the profile's, satisfy the profile's schema.
+///
+/// # Errors
+/// Every fault, of `overrides`.
+pub fn require_fitting(user: &User, profile: &Profile) -> Result<(), Refusal> {
+    let Some(schema) = profile.schema.as_ref().filter(|_| !user.client.overrides.is_empty()) else {
+        return Ok(());
+    };
+    let mut settings = json!(profile.settings);
+    lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
+    let settings = settings.as_object().cloned().unwrap_or_default();
+    let within = |fault: Fault| Fault { field: fault.field.replacen("settings", "overrides", 1), ..fault };
+    let faults: Vec<Fault> = check(&settings, schema).into_iter().map(within).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
+}
+
+/// What a user's phone is to know of its user.
+fn account(user: &User) -> Value {
+    let mut account = json!({
+        "username": user.username,
+        "name": user.name(),
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "email": user.email,
+        "number": user.number,
+        "sip_user_name": user.client.sip_user_name,
+        "service_account": user.client.service_account,
+    });
+    if let Some(fields) = account.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    account
+}
+
+/// Lays settings over others: objects name by name, anything else as a whole.
+fn lay_over(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (name, value) in over {
+                lay_over(under.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}
+
+/// JSON in which names are in order, so that what is the same reads the same.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<&String, String> =
+                fields.iter().map(|(name, value)| (name, canonical(value))).collect();
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+/// Gives a device its configuration; `None` if it was given the same before.
+///
+/// # Errors
+/// `DeviceBlocked`, `UserSuspended`, `UserLocked`, `DeviceDeleted`; `NotDeployed`.
+pub fn serve(device: &Device, user: &User, version: &str, act: &Act) -> Result<Option<Change>, Refusal> {
+    match device.access() {
+        DeviceAccess::Allowed => {}
+        DeviceAccess::DeviceBlocked => return Err(Refusal::DeviceBlocked),
+        DeviceAccess::UserSuspended => return Err(Refusal::UserSuspended),
+        DeviceAccess::UserLocked => return Err(Refusal::UserLocked),
+        DeviceAccess::Deleted => return Err(Refusal::DeviceDeleted),
+    }
+    require_in(user)?;
+    if device.served.as_deref() == Some(version) {
+        return Ok(None);
+    }
+    let mut event = act.event(EventType::DeviceConfigServed).about_device(device.device_id, device.user_id);
+    event.change("config_version", device.config.clone(), version);
+    let mut after = user.clone();
+    after.client.served_at = Some(act.at);
+    let served = Device { served: Some(version.to_owned()), ..device.clone() };
+    Ok(Some(Change {
+        user: Some(Edited::from(user.clone(), after)),
+        devices: vec![Edited::from(device.clone(), served)],
+        ..Change::recorded(event)
+    }))
+}
+
+/// The event of showing a deployment's QR code to an admin: whoever sees it can register a phone.
+///
+/// # Errors
+/// See [`Invitation::require_open`].
+pub fn qr_shown(deployment: &Invitation, act: &Act) -> Result<Event, Refusal> {
+    deployment.require_open(act.at)?;
+    let event = act.event(EventType::DeploymentQrShown).about_user(deployment.user_id);
+    Ok(deployment.named_in(event))
 }

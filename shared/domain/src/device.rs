@@ -34,7 +34,11 @@ pub const MODEL_NAME: TextRule = TextRule::in_bytes(Form::Line, 1, 64);
 /// A version of the OS or of an app.
 pub const VERSION: TextRule = TextRule::in_bytes(Form::Ascii, 1, 32);
 /// What its user or an admin calls the device.
-pub const NICKNAME: TextRule = TextRule::in_bytes(Form::Line, 1, 64);
+pub const NICKNAME: TextRule = TextRule::in_bytes(Form::Line, 1, 48);
+/// A version of a configuration, as phones are told it.
+pub const CONFIG_VERSION: TextRule = TextRule::in_bytes(Form::Ascii, 1, 8);
+/// Stands for the version of a configuration that is to be fetched anew, whatever it is.
+const FORCED: &str = "forced";
 /// A push token. Apple's and Google's are opaque; the bound is Amazon SNS's own for a token.
 pub const PUSH_TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
 /// The reason for a block.
@@ -177,6 +181,12 @@ pub struct Device {
     /// The number of the last report of usage that was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage_sequence: Option<u64>,
+    /// The version of the configuration that it has in place, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// The version that it was last given, or that it is to fetch one anew: see [`Device::forced`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<String>,
     /// Its last check-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_login_at: Option<Time>,
@@ -267,6 +277,25 @@ impl Device {
     #[must_use]
     pub fn has_pending_command(&self, now: Time) -> bool {
         self.commands.iter().any(|open| open.is_served(now))
+    }
+
+    /// True if it is to download its configuration: it was told to, or was given one that it has
+    /// not put in place.
+    #[must_use]
+    pub fn must_download(&self) -> bool {
+        self.served.is_some() && self.served != self.config
+    }
+
+    /// True if it was told to download its configuration, and has not done so.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        self.served.as_deref() == Some(FORCED)
+    }
+
+    /// The device told to download its configuration at its next contact.
+    #[must_use]
+    pub fn forced(self) -> Self {
+        Self { served: Some(FORCED.to_owned()), ..self }
     }
 
     /// Since when it has something to do, as its row says.

@@ -180,6 +180,8 @@ pub enum Actor {
     Device(DeviceId),
     /// A user, by the link in an invitation.
     Invitation(InvitationId),
+    /// A user, by the link or the QR code of a deployment.
+    Deployment(InvitationId),
     /// Handset itself: a schedule, or what a service reported.
     System,
 }
@@ -332,13 +334,6 @@ impl Event {
     #[must_use]
     pub fn about_user(mut self, user_id: UserId) -> Self {
         self.user_id = Some(user_id);
-        self
-    }
-
-    /// The event, about an invitation.
-    #[must_use]
-    pub fn about_invitation(mut self, invitation_id: InvitationId) -> Self {
-        self.invitation_id = Some(invitation_id);
         self
     }
 

@@ -1,10 +1,15 @@
 //! Invitations: a code that lets a user register devices.
+//!
+//! There are two purposes. An invitation in the narrow sense asks a user to use the app on one to
+//! three phones. A deployment offers the user's configuration, and so registers one phone. All that
+//! becomes of a code and of the message that carries it is the same for both.
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
+use crate::change::{Change, Edited};
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType};
+use crate::event::{Act, Actor, Event, EventType};
 use crate::ids::{InvitationId, UserId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::secret::Hash;
@@ -18,6 +23,26 @@ words! {
         Email = "email",
         /// By a text to the user's mobile.
         Sms = "sms",
+    }
+}
+
+words! {
+    /// What a code is for.
+    #[derive(Default)]
+    Purpose {
+        /// To use the app.
+        #[default]
+        Invite = "invite",
+        /// To have one's configuration on a phone.
+        Deploy = "deploy",
+    }
+}
+
+impl Purpose {
+    /// True for an invitation in the narrow sense, which is what is stored unless told otherwise.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_invite(&self) -> bool {
+        *self == Self::Invite
     }
 }
 
@@ -81,6 +106,9 @@ pub struct Invitation {
     pub user_id: UserId,
     /// Its identifier.
     pub invitation_id: InvitationId,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_invite")]
+    pub purpose: Purpose,
     /// How it is sent.
     pub channel: Channel,
     /// How many devices it is good for.
@@ -111,6 +139,9 @@ pub struct Invitation {
     /// When an admin took it back, or its user was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
+    /// When its message went out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Time>,
     /// What became of its message.
     pub delivery: Delivery,
     /// Goes up by one with each change.
@@ -157,8 +188,60 @@ impl Invitation {
             && self.expired_at.is_none()
     }
 
-    fn event(&self, event_type: EventType, act: &Act) -> Event {
-        act.event(event_type).about_user(self.user_id).about_invitation(self.invitation_id)
+    /// Its user, as whom the act of somebody who has its code is recorded.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self.purpose {
+            Purpose::Invite => Actor::Invitation(self.invitation_id),
+            Purpose::Deploy => Actor::Deployment(self.invitation_id),
+        }
+    }
+
+    /// An event of an act, about the invitation as well.
+    #[must_use]
+    pub fn named_in(&self, mut event: Event) -> Event {
+        match self.purpose {
+            Purpose::Invite => event.invitation_id = Some(self.invitation_id),
+            Purpose::Deploy => event.deployment_id = Some(self.invitation_id),
+        }
+        event
+    }
+
+    fn event(&self, step: Step, act: &Act) -> Event {
+        self.named_in(act.event(step.of(self.purpose)).about_user(self.user_id))
+    }
+}
+
+/// What becomes of an invitation.
+#[derive(Clone, Copy)]
+enum Step {
+    Made,
+    Sent,
+    Failed,
+    Delivered,
+    Bounced,
+    Complained,
+    Expired,
+    Revoked,
+}
+
+impl Step {
+    fn of(self, purpose: Purpose) -> EventType {
+        use EventType as E;
+        let (invitation, deployment) = match self {
+            Self::Made => (E::UserInvited, E::DeploymentStarted),
+            Self::Sent => (E::InvitationSent, E::DeploymentSent),
+            Self::Failed => (E::InvitationFailed, E::DeploymentFailed),
+            Self::Delivered => (E::InvitationDelivered, E::DeploymentDelivered),
+            Self::Bounced => (E::InvitationBounced, E::DeploymentBounced),
+            Self::Complained => (E::InvitationComplained, E::DeploymentComplained),
+            Self::Expired => (E::InvitationExpired, E::DeploymentExpired),
+            Self::Revoked => (E::InvitationRevoked, E::DeploymentRevoked),
+        };
+        match purpose {
+            Purpose::Invite => invitation,
+            Purpose::Deploy => deployment,
+        }
     }
 }
 
@@ -169,6 +252,8 @@ pub struct NewInvitation {
     pub invitation_id: InvitationId,
     /// What is kept of its code.
     pub code_hash: Hash,
+    /// What it is for.
+    pub purpose: Purpose,
     /// How it is sent.
     pub channel: Channel,
     /// How many devices it is good for.
@@ -190,7 +275,23 @@ pub struct Invited {
     pub event: Event,
 }
 
-/// Invites a user; the code of an older invitation ends with it.
+impl Invited {
+    /// The same as a change of rows that were read so.
+    #[must_use]
+    pub fn change(self, user: &User, previous: Option<&Invitation>) -> Change {
+        let superseded = previous.cloned().zip(self.superseded);
+        let superseded = superseded.map(|(before, after)| Edited::from(before, after));
+        Change {
+            user: Some(Edited::from(user.clone(), self.user)),
+            // The new one comes last.
+            invitations: superseded.into_iter().chain([Edited::new(self.invitation)]).collect(),
+            ..Change::recorded(self.event)
+        }
+    }
+}
+
+/// Invites a user, or offers their configuration; the code of an older one of the same purpose,
+/// `previous`, ends with it.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
@@ -210,6 +311,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         workspace_id: user.workspace_id,
         user_id: user.user_id,
         invitation_id: new.invitation_id,
+        purpose: new.purpose,
         channel: new.channel,
         devices: new.devices,
         used: 0,
@@ -222,12 +324,16 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         expired_at: None,
         superseded_at: None,
         revoked_at: None,
+        sent_at: None,
         delivery: Delivery { state: DeliveryState::Queued, at: act.at, message_id: None, reason: None },
         version: 1,
     };
     let mut after = user.clone();
-    after.invitation_id = Some(new.invitation_id);
-    let mut event = invitation.event(EventType::UserInvited, act);
+    match new.purpose {
+        Purpose::Invite => after.invitation_id = Some(new.invitation_id),
+        Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
+    }
+    let mut event = invitation.event(Step::Made, act);
     event.change("devices", serde_json::Value::Null, new.devices);
     event.change("channel", serde_json::Value::Null, new.channel.as_str());
     Ok(Invited { user: after, invitation, superseded, event })
@@ -239,8 +345,8 @@ pub fn open(invitation: &Invitation, act: &Act) -> (Invitation, Event) {
     let mut opened = invitation.clone();
     opened.opened += 1;
     opened.opened_at.get_or_insert(act.at);
-    let event = invitation.event(EventType::InvitationOpened, act);
-    (opened, event)
+    let event = act.event(EventType::InvitationOpened).about_user(invitation.user_id);
+    (opened, invitation.named_in(event))
 }
 
 /// The invitation taken back; `None` if it was taken back before.
@@ -255,7 +361,7 @@ pub fn revoke(invitation: &Invitation, act: &Act) -> Result<Option<(Invitation, 
     }
     let mut revoked = invitation.clone();
     revoked.revoked_at = Some(act.at);
-    let mut event = invitation.event(EventType::InvitationRevoked, act);
+    let mut event = invitation.event(Step::Revoked, act);
     event.change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
     Ok(Some((revoked, event)))
 }
@@ -269,7 +375,7 @@ pub fn expire(invitation: &Invitation, act: &Act) -> Option<(Invitation, Event)>
     }
     let mut expired = invitation.clone();
     expired.expired_at = Some(act.at);
-    let event = invitation.event(EventType::InvitationExpired, act);
+    let event = invitation.event(Step::Expired, act);
     Some((expired, event))
 }
 
@@ -281,17 +387,20 @@ pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(
     if rank(&news) <= rank(before) {
         return None;
     }
-    let event_type = match news.state {
+    let step = match news.state {
         DeliveryState::Queued => return None,
-        DeliveryState::Sent => EventType::InvitationSent,
-        DeliveryState::Delivered => EventType::InvitationDelivered,
-        DeliveryState::Bounced => EventType::InvitationBounced,
-        DeliveryState::Complained => EventType::InvitationComplained,
-        DeliveryState::Failed | DeliveryState::Rejected => EventType::InvitationFailed,
+        DeliveryState::Sent => Step::Sent,
+        DeliveryState::Delivered => Step::Delivered,
+        DeliveryState::Bounced => Step::Bounced,
+        DeliveryState::Complained => Step::Complained,
+        DeliveryState::Failed | DeliveryState::Rejected => Step::Failed,
     };
-    let mut event = invitation.event(event_type, act);
+    let mut event = invitation.event(step, act);
     event.change("delivery", before.state.as_str(), news.state.as_str());
     let mut after = invitation.clone();
+    if matches!(news.state, DeliveryState::Sent | DeliveryState::Delivered) {
+        after.sent_at.get_or_insert(news.at);
+    }
     after.delivery = Delivery { message_id: news.message_id.or_else(|| before.message_id.clone()), ..news };
     Some((after, event))
 }

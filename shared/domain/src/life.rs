@@ -227,8 +227,9 @@ pub struct Deletion {
     pub retention: Duration,
 }
 
-/// Deletes a user for good, with their devices; an open invitation is taken back. Commands that
-/// are pending are still served. `None` if the user is deleted already.
+/// Deletes a user for good, with their devices; what is open of `offers`, their invitation and
+/// their deployment, is taken back, and their secrets go. Commands that are pending are still
+/// served. `None` if the user is deleted already.
 ///
 /// `claims` are those of the devices' identifiers, in the devices' order.
 ///
@@ -237,7 +238,7 @@ pub struct Deletion {
 pub fn delete(
     user: &User,
     devices: &[(Device, IdentifierClaim)],
-    invitation: Option<&Invitation>,
+    offers: &[Invitation],
     wanted: &Deletion,
     act: &Act,
 ) -> Result<Option<Change>, Refusal> {
@@ -267,12 +268,13 @@ pub fn delete(
         }
     }
     after.deleted = Some(Deleted { at: act.at, by: act.actor, purge_after });
+    after.client.secrets.clear();
     change.user = Some(Edited::from(user.clone(), after));
-    if let Some(open) = invitation
-        && let Ok(Some((revoked, event))) = revoke(open, act)
-    {
-        change.invitations.push(Edited::from(open.clone(), revoked));
-        change.events.push(event);
+    for offer in offers {
+        if let Ok(Some((revoked, event))) = revoke(offer, act) {
+            change.invitations.push(Edited::from(offer.clone(), revoked));
+            change.events.push(event);
+        }
     }
     Ok(Some(change))
 }

@@ -54,6 +54,9 @@ pub enum Refusal {
     /// The address exists, but not with this method.
     #[error("This address does not take this method.")]
     MethodNotAllowed,
+    /// What was asked for cannot be shown in any of the ways that the caller takes.
+    #[error("This can be shown as {0} only.")]
+    NotAcceptable(String),
     /// The thing has changed since it was read.
     #[error("It has changed since it was read; read it again.")]
     VersionMismatch,
@@ -109,6 +112,9 @@ pub enum Refusal {
     /// The user is deleted.
     #[error("The user is deleted.")]
     UserDeleted,
+    /// The user was taken out of client deployment.
+    #[error("The user is not in client deployment; deploy to them first.")]
+    NotDeployed,
     /// An e-mail cannot be sent to a user without an address.
     #[error("The user has no e-mail address.")]
     EmailMissing,
@@ -173,6 +179,7 @@ impl Refusal {
             Self::NotFound(kind) => return format!("{kind}_not_found"),
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotAcceptable(_) => "not_acceptable",
             Self::VersionMismatch => "version_mismatch",
             Self::CodeUnknown => "code_unknown",
             Self::CodeExpired => "code_expired",
@@ -191,6 +198,7 @@ impl Refusal {
             Self::UserSuspended => "user_suspended",
             Self::UserLocked => "user_locked",
             Self::UserDeleted => "user_deleted",
+            Self::NotDeployed => "not_deployed",
             Self::EmailMissing => "email_missing",
             Self::MobileMissing => "mobile_missing",
             Self::UsernameTaken => "username_taken",

@@ -8,7 +8,7 @@ use crate::device::{
 use crate::event::{Act, Event, EventType};
 use crate::ids::DeviceId;
 use crate::input::Fields;
-use crate::invitation::Invitation;
+use crate::invitation::{Invitation, Purpose};
 use crate::push::Push;
 use crate::refusal::Refusal;
 use crate::secret::Hash;
@@ -223,16 +223,16 @@ fn re_enrol(
     after.erased = None;
     after.pin_failures = 0;
     after.usage_sequence = None;
+    after.config = None;
+    after.served = None;
     after.enrolment = Some(Enrolment { invitation_id: found.invitation.invitation_id });
     after.push_endpoint.clone_from(&device.push_endpoint);
     let claim_after = IdentifierClaim { epoch, ..claim.clone() };
-    let mut event = act
-        .event(EventType::DeviceReEnrolled)
-        .about_device(device.device_id, device.user_id)
-        .about_invitation(found.invitation.invitation_id);
+    let event = act.event(EventType::DeviceReEnrolled).about_device(device.device_id, device.user_id);
+    let mut event = found.invitation.named_in(event);
     event.change("epoch", device.epoch, epoch);
     Registration {
-        device: Edited { before: Some(device.clone()), after },
+        device: Edited { before: Some(device.clone()), after: with_configuration(found, after) },
         claim: Edited { before: Some(claim.clone()), after: claim_after },
         user: user_with(found, device.device_id, act),
         invitation: invitation_used(found, act),
@@ -265,6 +265,8 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
         erased: None,
         pin_failures: 0,
         usage_sequence: None,
+        config: None,
+        served: None,
         last_login_at: None,
         blocked: None,
         deleted: None,
@@ -274,7 +276,7 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
         version: 1,
     };
     let user = user_with(found, drawn.device_id, act);
-    let mut device = described(blank, application, act);
+    let mut device = with_configuration(found, described(blank, application, act));
     device.user_status = user.after.status();
     let claim = IdentifierClaim {
         workspace_id: act.workspace_id,
@@ -285,10 +287,8 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
         held: true,
         version: found.claim.as_ref().map_or(1, |claim| claim.version),
     };
-    let event = act
-        .event(EventType::DeviceRegistered)
-        .about_device(drawn.device_id, found.user.user_id)
-        .about_invitation(found.invitation.invitation_id);
+    let event = act.event(EventType::DeviceRegistered).about_device(drawn.device_id, found.user.user_id);
+    let event = found.invitation.named_in(event);
     let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Stimulus::Replaced, act)));
     let (replaced, removed, events) = match old {
         None => (None, Vec::new(), Vec::new()),
@@ -323,6 +323,14 @@ fn described(mut device: Device, application: &Application, act: &Act) -> Device
     }
     device.push_token_hash = token_hash;
     device
+}
+
+/// Whoever registers by a deployment wants the configuration.
+fn with_configuration(found: &Found, device: Device) -> Device {
+    match found.invitation.purpose {
+        Purpose::Deploy => device.forced(),
+        Purpose::Invite => device,
+    }
 }
 
 fn user_with(found: &Found, device_id: DeviceId, act: &Act) -> Edited<User> {

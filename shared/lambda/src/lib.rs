@@ -3,6 +3,7 @@
 //! Invariant: this is the only crate that knows of HTTP, of API Gateway and of Lambda, and it
 //! knows nothing of AWS's stores. What it needs to look up, it asks of a trait of `domain`.
 
+pub mod accept;
 pub mod caller;
 mod json;
 pub mod logging;

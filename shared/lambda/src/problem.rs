@@ -27,6 +27,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::UserLocked => StatusCode::FORBIDDEN,
         Refusal::NotFound(_) | Refusal::RouteNotFound => StatusCode::NOT_FOUND,
         Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
         Refusal::CodeExpired | Refusal::CodeUsed | Refusal::CodeSuperseded | Refusal::CodeRevoked => StatusCode::GONE,
         Refusal::VersionMismatch => StatusCode::PRECONDITION_FAILED,
         Refusal::DeviceLimitReached(_)
@@ -38,6 +39,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::JobOver(_)
         | Refusal::WipeFirst(_)
         | Refusal::UserDeleted
+        | Refusal::NotDeployed
         | Refusal::EmailMissing
         | Refusal::MobileMissing
         | Refusal::UsernameTaken

@@ -1,5 +1,7 @@
 //! Replies.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
@@ -10,8 +12,8 @@ pub struct Reply {
     pub status: StatusCode,
     /// Its headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Its body, which is always text.
-    pub body: String,
+    /// Its body: text, or bytes that are none.
+    pub body: Vec<u8>,
 }
 
 const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
@@ -44,8 +46,9 @@ impl Reply {
 
     /// A reply of a media type.
     #[must_use]
-    pub fn new(status: StatusCode, content_type: &'static str, body: String) -> Self {
-        Self { status, headers: vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))], body }
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
+        Self { status, headers, body: body.into() }
     }
 
     /// The reply with a version as its `ETag`.
@@ -72,11 +75,15 @@ impl Reply {
             headers.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());
         }
         headers.insert("x-request-id".to_owned(), request_id.into());
+        let (body, encoded) = match String::from_utf8(self.body) {
+            Ok(text) => (text, false),
+            Err(bytes) => (STANDARD.encode(bytes.as_bytes()), true),
+        };
         serde_json::json!({
             "statusCode": self.status.as_u16(),
             "headers": headers,
-            "body": self.body,
-            "isBase64Encoded": false,
+            "body": body,
+            "isBase64Encoded": encoded,
         })
     }
 }

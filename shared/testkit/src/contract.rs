@@ -20,7 +20,7 @@ use domain::event::{Act, Actor, Event, EventType};
 use domain::hold::Hold;
 use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
-use domain::invitation::{Channel, Invitation, NewInvitation, invite};
+use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, begin};
 use domain::key::Key;
 use domain::life;
@@ -175,6 +175,8 @@ impl<'a> Place<'a> {
             erased: None,
             pin_failures: 0,
             usage_sequence: None,
+            config: Some("version1".to_owned()),
+            served: None,
             last_login_at: None,
             blocked: None,
             deleted: None,
@@ -405,6 +407,7 @@ async fn a_commit_is_whole_or_not_at_all(store: &Store) {
 fn invited(place: &Place<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
     let code = new_code(letters);
     let new = NewInvitation {
+        purpose: Purpose::Invite,
         invitation_id: InvitationId(draw(place.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
@@ -1047,6 +1050,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         push_token: Some("token".to_owned()),
         pin_failures: Some(2),
         usage: usage(7),
+        config_version: Some("version1".to_owned()),
     };
     let counted_long_ago = Report { usage: usage(1), ..Report::default() };
     for report in [Report::default(), same, counted_long_ago] {
@@ -1561,7 +1565,7 @@ async fn a_deleted_user_is_found_and_their_name_is_free(store: &Store) {
     for name in ["xena", "bob"] {
         let user = place.user(name).await;
         let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-        let change = life::delete(&user, &[], None, &deletion, &place.act()).expect("nothing is to wipe");
+        let change = life::delete(&user, &[], &[], &deletion, &place.act()).expect("nothing is to wipe");
         let change = change.expect("they are there");
         let act = change.events[0].event_id;
         store.table.commit(Commit::changing(act, &change)).await.expect("nobody came first");

@@ -3,10 +3,12 @@
 use std::future::Future;
 
 use domain::access::{IssuerKeys, Principals};
+use domain::deployment::SecretsEdit;
 use domain::idempotency::Remembered;
 use domain::key::Key as ApiKey;
 use domain::member::Member;
 use domain::refusal::Failure;
+use domain::user::User;
 use domain::workspace::Workspace;
 use domain::{KeyId, MemberId, WorkspaceId};
 
@@ -190,5 +192,25 @@ impl Commit {
             return self;
         }
         self.delete_secret(rows::invitation_secret(invitation.invitation_id))
+    }
+
+    /// Sets secrets of a user, who is as they are after it, or takes them away. That none is left
+    /// is written down by [`Commit::changing`].
+    #[must_use]
+    pub fn keep_secrets(self, user: &User, edit: &SecretsEdit) -> Self {
+        if user.client.secrets.is_empty() {
+            return self;
+        }
+        let secrets = edit.iter().map(|(kind, secret)| (kind.as_str(), secret.clone())).collect();
+        self.set_secrets(rows::user_secrets(user.workspace_id, user.user_id), secrets)
+    }
+
+    /// Forgets a user's secrets, if there are any.
+    #[must_use]
+    pub fn forget_secrets(self, user: &User) -> Self {
+        if user.client.secrets.is_empty() {
+            return self;
+        }
+        self.delete_secret(rows::user_secrets(user.workspace_id, user.user_id))
     }
 }

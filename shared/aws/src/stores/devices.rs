@@ -304,6 +304,7 @@ impl Devices for Table {
         let reported = [
             ("os_version", ":os", report.os_version.clone()),
             ("app_version", ":app", report.app_version.clone()),
+            ("config", ":config", report.config_version.clone()),
             ("push_token_hash", ":token", report.push_token.as_ref().map(|t| Hash::of(t).as_str().to_owned())),
         ];
         for (attribute, name, value) in reported {

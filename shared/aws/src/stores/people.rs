@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::deployment::{SecretKind, UserSecrets};
 use domain::device::Device;
 use domain::invitation::Invitation;
 use domain::network::{Indicator, user_indicator};
@@ -11,12 +12,12 @@ use domain::refusal::Failure;
 use domain::search::Query;
 use domain::secret::Hash;
 use domain::user::{User, UserStatus};
-use domain::{DeviceId, InvitationId, Time, UserId, WorkspaceId};
+use domain::{DeviceId, InvitationId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::item::{Item, Key, TIME_TO_LIVE};
 use crate::list::{Page, Position, Range, Source};
-use crate::rows::{self, CodeOwner};
+use crate::rows::{self, CodeOwner, Pointer};
 use crate::stores::Commits;
 use crate::stores::devices::{DeviceFilter, Devices};
 use crate::table::Table;
@@ -34,6 +35,14 @@ pub struct UserFilter {
     pub last_seen_before: Option<Time>,
     /// Those who hold a device with something to do, or who hold none.
     pub pending_command: Option<bool>,
+    /// Those who have a deployment, or who have none; deleted users are neither.
+    pub deployed: Option<bool>,
+    /// Those of a profile; deleted users have none.
+    pub profile_id: Option<ProfileId>,
+    /// Those who come from a data set; deleted users come from none.
+    pub source_id: Option<SourceId>,
+    /// Those who hold a device that is to download its configuration, or who hold none.
+    pub force_pending: Option<bool>,
     /// Those whose name, username, number or address was typed.
     pub search: Option<Query>,
 }
@@ -44,11 +53,21 @@ impl UserFilter {
             && self.service_level.as_ref().is_none_or(|level| user.service_level.as_ref() == Some(level))
             && self.network_indicator.is_none_or(|light| light == user_indicator(user, now))
             && self.last_seen_before.is_none_or(|before| user.last_seen_at.is_some_and(|seen| seen < before))
+            && self.keeps_deployed(user)
+    }
+
+    fn keeps_deployed(&self, user: &User) -> bool {
+        let there = user.deleted.is_none();
+        self.deployed.is_none_or(|wanted| there && wanted == user.client.deployment_id.is_some())
+            && self.profile_id.is_none_or(|wanted| there && user.client.profile_id == Some(wanted))
+            && self.source_id.is_none_or(|wanted| there && user.provenance.source_id == Some(wanted))
     }
 
     fn keeps_with(&self, person: &Person, now: Time) -> bool {
         let pending = || person.devices.iter().any(|device| device.has_pending_command(now));
+        let forced = || person.devices.iter().any(Device::is_forced);
         self.pending_command.is_none_or(|wanted| wanted == pending())
+            && self.force_pending.is_none_or(|wanted| wanted == forced())
     }
 
     /// The narrowest index for what is asked, but for a search and for pending commands.
@@ -61,6 +80,17 @@ impl UserFilter {
             // The day of the bound is looked at too: the rest of it is decided row by row.
             let day = before.plus(chrono::Duration::days(1)).day();
             return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+        }
+        if let Some(id) = self.source_id {
+            return Source::newest("source", ("of_source", rows::users_of_source(workspace, id)), "created_at");
+        }
+        if let Some(id) = self.profile_id {
+            return Source::newest("profile", ("of_profile", rows::users_of_profile(workspace, id)), "created_at");
+        }
+        match self.deployed {
+            Some(true) => return Source::newest("deployed", list, "deployed"),
+            Some(false) => return Source::newest("not-deployed", list, "not_deployed"),
+            None => {}
         }
         Source::newest("created", list, "created_at")
     }
@@ -232,7 +262,20 @@ pub trait Invitations: Commits {
         id: InvitationId,
     ) -> impl Future<Output = Result<Option<Invitation>, Failure>> + Send;
 
-    /// A page of a user's invitations, the newest first.
+    /// A deployment, by its identifier alone.
+    fn deployment(
+        &self,
+        workspace: WorkspaceId,
+        id: InvitationId,
+    ) -> impl Future<Output = Result<Option<Invitation>, Failure>> + Send;
+
+    /// The newest deployments of some users; those who have none are left out.
+    fn deployments(
+        &self,
+        users: &[&User],
+    ) -> impl Future<Output = Result<BTreeMap<UserId, Invitation>, Failure>> + Send;
+
+    /// A page of a user's invitations and deployments, the newest first.
     fn list_invitations(
         &self,
         workspace: WorkspaceId,
@@ -252,6 +295,24 @@ impl Invitations for Table {
     ) -> Result<Page<Invitation>, Failure> {
         let source = Source::within(rows::user(workspace, user).pk, rows::INVITATION);
         self.rows(&source, limit, start).await
+    }
+
+    async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Failure> {
+        let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
+        match pointer.filter(|pointer| pointer.to_sk.starts_with(rows::INVITATION)) {
+            Some(pointer) => self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Failure> {
+        let key = |user: &&User| {
+            let id = user.client.deployment_id?;
+            Some((user.user_id, rows::invitation(user.workspace_id, user.user_id, id)))
+        };
+        let keys: Vec<(UserId, Key)> = users.iter().filter_map(key).collect();
+        let found = self.get_many(keys.iter().map(|(_, key)| key.clone())).await?;
+        keys.iter().filter_map(|(user, key)| Some(found.row(key).transpose()?.map(|row| (*user, row)))).collect()
     }
 
     async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Failure> {
@@ -276,12 +337,25 @@ impl Invitations for Table {
 pub trait Secrets: Sync {
     /// An invitation's code.
     fn invitation_code(&self, id: InvitationId) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
+
+    /// A user's secrets: for a configuration alone.
+    fn user_secrets(
+        &self,
+        workspace: WorkspaceId,
+        id: UserId,
+    ) -> impl Future<Output = Result<UserSecrets, Failure>> + Send;
 }
 
 impl Secrets for Table {
     async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Failure> {
         let item = self.get_secret(&rows::invitation_secret(id)).await?;
         Ok(item.and_then(|item| item.get("code")?.as_s().ok().cloned()))
+    }
+
+    async fn user_secrets(&self, workspace: WorkspaceId, id: UserId) -> Result<UserSecrets, Failure> {
+        let item = self.get_secret(&rows::user_secrets(workspace, id)).await?.unwrap_or_default();
+        let secret = |kind: &SecretKind| Some((*kind, item.get(kind.as_str())?.as_s().ok()?.clone()));
+        Ok(SecretKind::ALL.iter().filter_map(secret).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::Duration;
 use domain::event::{Act, Actor, Event};
 use domain::ids::timed_uuid;
 use domain::input::{Fault, Fields};
-use domain::invitation::{Channel, Invitation, NewInvitation, invite};
+use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::registration::{Application, Found};
 use domain::secret::Hash;
 use domain::user::{NewUser, User};
@@ -43,6 +43,7 @@ pub fn user() -> User {
 
 pub fn invitation(user: &User, devices: u32) -> Invitation {
     let new = NewInvitation {
+        purpose: Purpose::Invite,
         invitation_id: InvitationId(Uuid::from_u128(3)),
         code_hash: Hash::of("code"),
         channel: Channel::Email,

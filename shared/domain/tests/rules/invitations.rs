@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 use domain::event::EventType;
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, delivered, invite};
+use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, delivered, invite};
 use domain::refusal::Refusal;
 use domain::secret::Hash;
 use domain::user::User;
@@ -13,6 +13,7 @@ use crate::common::{act, user};
 
 fn by(channel: Channel) -> NewInvitation {
     NewInvitation {
+        purpose: Purpose::Invite,
         invitation_id: InvitationId(Uuid::from_u128(3)),
         code_hash: Hash::of("code"),
         channel,

@@ -313,7 +313,7 @@ impl World {
         let devices: Vec<_> = self.held().into_iter().map(claimed).collect();
         let reason = without_wipe.then(|| "left".to_owned());
         let wanted = Deletion { without_wipe, reason, retention: RETENTION };
-        life::delete(&self.user, &devices, Some(&self.invitation), &wanted, &act(minutes))
+        life::delete(&self.user, &devices, std::slice::from_ref(&self.invitation), &wanted, &act(minutes))
     }
 
     /// The kinds of event that a command has made, in their order.

@@ -1,0 +1,24 @@
+//! Client deployment: each user's configuration, from the link to the phone.
+
+pub mod auto_deploy;
+pub mod deploy_config;
+pub mod download_config;
+pub mod get_deployment_qr;
+pub mod list_deployments;
+pub mod redirect;
+pub mod revoke_deployment;
+pub mod set_force_config;
+pub mod set_user_secrets;
+pub mod undeploy_user;
+
+use aws::Invitations;
+use domain::InvitationId;
+use domain::invitation::Invitation;
+use domain::refusal::{Failure, Refusal};
+use lambda::Call;
+
+/// The deployment that a call's path names.
+async fn wanted(store: &impl Invitations, call: &Call) -> Result<Invitation, Failure> {
+    let id = call.request.path_id("deployment_id", "deployment", InvitationId::parse)?;
+    Ok(store.deployment(call.workspace(), id).await?.ok_or(Refusal::NotFound("deployment"))?)
+}

@@ -1,0 +1,42 @@
+//! `POST /devices/me/config`: a phone gets its configuration.
+
+use aws::{Commit, Devices, Profiles, Secrets, Users, Workspaces};
+use domain::check_in::authenticate;
+use domain::deployment::{configuration, serve};
+use domain::event::Actor;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Reply, Request, device_credential};
+use serde_json::json;
+
+use crate::attempts::attempts;
+use crate::users::actions::profile_of;
+
+/// Answers a registered, allowed device with `{config_version, profile, settings}`, secrets
+/// included, which nobody may keep. The app puts it in place and says so at its next check-in. The
+/// version changes with whatever the configuration is made of.
+///
+/// # Errors
+/// `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; see [`serve`].
+pub async fn handle(
+    store: &(impl Devices + Users + Workspaces + Profiles + Secrets),
+    request: Request,
+) -> Result<Reply, Failure> {
+    let credential = device_credential(&request)?;
+    attempts(store, || async {
+        let device = store.device(credential.workspace_id, credential.device_id).await?;
+        let device = authenticate(device, &credential)?;
+        let user = store.user(device.workspace_id, device.user_id).await?.ok_or(Refusal::DeviceDeleted)?;
+        let profile = profile_of(store, &user).await?;
+        let secrets = store.user_secrets(user.workspace_id, user.user_id).await?;
+        let config = configuration(&user, profile.as_ref(), &secrets);
+        let act = request.act(device.workspace_id, Actor::Device(device.device_id));
+        if let Some(change) = serve(&device, &user, &config.version, &act)? {
+            store.commit(Commit::changing(act.event_id, &change)).await?;
+        }
+        let profile = profile.map(
+            |profile| json!({"profile_id": profile.profile_id, "name": profile.name, "revision": profile.revision}),
+        );
+        Ok(Reply::ok(&json!({"config_version": config.version, "profile": profile, "settings": config.settings})))
+    })
+    .await
+}

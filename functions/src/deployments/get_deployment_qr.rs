@@ -1,0 +1,37 @@
+//! `GET /deployments/{deployment_id}/qr`: for a phone that is at hand.
+
+use aws::{Commit, Invitations, Secrets};
+use domain::deployment::qr_shown;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+use lambda_http::http::{HeaderName, StatusCode};
+
+use crate::attempts::attempts;
+use crate::pages::qr;
+
+/// What can be shown, the default first.
+const TYPES: [&str; 2] = ["image/svg+xml", "image/png"];
+
+/// Answers with the QR code of the deployment's link, as SVG or PNG by `Accept`, kept by nobody.
+/// Whoever sees it can register a phone, so showing it is on the record.
+///
+/// # Errors
+/// `NotFound`; `NotAcceptable`; the reason why the link does not count any more.
+pub async fn handle(store: &(impl Invitations + Secrets), call: Call, public_url: &str) -> Result<Reply, Failure> {
+    let accept = call.request.header("accept").unwrap_or("*/*");
+    let wanted = lambda::accept::best(accept, &TYPES).ok_or(Refusal::NotAcceptable(TYPES.join(" or ")))?;
+    attempts(store, || async {
+        let deployment = super::wanted(store, &call).await?;
+        let event = qr_shown(&deployment, &call.act())?;
+        let code = store.invitation_code(deployment.invitation_id).await?.ok_or(Refusal::CodeExpired)?;
+        store.commit(Commit::of(&event).guarded_by(&deployment)).await?;
+        let link = super::redirect::link(public_url, &code);
+        let picture = match wanted {
+            "image/png" => qr::png(&link)?,
+            _ => qr::svg(&link)?.into_bytes(),
+        };
+        let reply = Reply::new(StatusCode::OK, wanted, picture);
+        Ok(reply.with(HeaderName::from_static("cache-control"), "no-store"))
+    })
+    .await
+}

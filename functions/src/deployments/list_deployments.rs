@@ -1,0 +1,53 @@
+//! `GET /deployments`: who has been deployed what, and how far it has got.
+
+use aws::stores::Person;
+use aws::{Invitations, Profiles, Users};
+use domain::invitation::Invitation;
+use domain::profile::Profile;
+use domain::refusal::Failure;
+use domain::user::User;
+use lambda::{Call, Reply};
+use serde_json::{Value, json};
+
+use crate::paging::Paging;
+use crate::users::list_users;
+use crate::views;
+
+/// Answers with a page of users, the newest first, each with their profile, their newest deployment
+/// and what became of it. It takes the filters of the users' list; deleted users are not among them.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &(impl Users + Invitations + Profiles), call: Call) -> Result<Reply, Failure> {
+    let (paging, filter) = Paging::read(&call, list_users::read)?;
+    let mut page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
+    page.items.retain(|person| person.user.deleted.is_none());
+    let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
+    let deployments = store.deployments(&users).await?;
+    let profiles = list_users::profiles_of(store, &call, &page.items).await?;
+    Ok(paging.reply(&page, |person| shown(person, deployments.get(&person.user.user_id), &profiles, &call)))
+}
+
+fn shown(person: &Person, deployment: Option<&Invitation>, profiles: &[Profile], call: &Call) -> Value {
+    let user = &person.user;
+    let client = &user.client;
+    json!({
+        "user_id": user.user_id,
+        "username": user.username,
+        "profile_id": client.profile_id,
+        "profile": views::profile_name(profiles, client.profile_id),
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "number": user.number,
+        "sip_user_name": client.sip_user_name,
+        "service_account": client.service_account,
+        "email": user.email,
+        "secrets": client.secrets,
+        "deployed_at": deployment.and_then(|deployment| deployment.sent_at),
+        "served_at": client.served_at,
+        "downloaded_at": client.downloaded_at,
+        "removed_at": client.removed_at,
+        "force_pending": person.devices.iter().any(domain::device::Device::is_forced),
+        "deployment": deployment.map(|deployment| views::deployment(deployment, call.now())),
+    })
+}

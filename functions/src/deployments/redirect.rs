@@ -1,0 +1,112 @@
+//! `GET /r/{code}`: the Redirect Server. It knows the code and nothing else, looks nothing up, and
+//! so tells nobody whether a code is good: that is for the app to learn when it registers.
+
+use domain::refusal::Failure;
+use domain::secret::is_code;
+use lambda::{Reply, Request};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::pages::deployment_page;
+use crate::settings::App;
+
+/// What is said may be kept for an hour, by anyone: it holds nothing of anybody.
+const CACHE: &str = "public, max-age=3600";
+
+/// The link of a deployment.
+pub(crate) fn link(public_url: &str, code: &str) -> String {
+    format!("{public_url}/r/{code}")
+}
+
+/// What kind of machine asks, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Platform {
+    Ios,
+    Android,
+    Desktop,
+}
+
+impl Platform {
+    fn of(user_agent: &str) -> Self {
+        let says = |word: &str| user_agent.contains(word);
+        // Windows phones used to say that they are iPhones.
+        if says("Windows") {
+            Self::Desktop
+        } else if says("iPhone") || says("iPad") || says("iPod") {
+            Self::Ios
+        } else if says("Android") {
+            Self::Android
+        } else {
+            Self::Desktop
+        }
+    }
+}
+
+/// Sends a phone on. Where the app is installed, the phone opens it by this very link and never
+/// comes here. Otherwise an iPhone goes to the store, after which the link is opened again; an
+/// Android phone goes to the store with the code as referrer, which the app reads once installed;
+/// with no store set up, both go to the app's own scheme. Anything else gets a page with the QR code.
+///
+/// # Errors
+/// `Internal` if the QR code cannot be drawn.
+pub fn handle(request: &Request, public_url: &str, app: &App) -> Result<Reply, Failure> {
+    let code = request.path("code");
+    if !is_code(code) {
+        return Ok(deployment_page::unknown());
+    }
+    let agent = request.header("user-agent").unwrap_or_default();
+    let reply = match Platform::of(agent) {
+        Platform::Ios => onward(app.ios_store.clone(), code, app),
+        Platform::Android => onward(app.android_store.as_deref().map(|store| with_referrer(store, code)), code, app),
+        Platform::Desktop => deployment_page::open(&link(public_url, code), code, app)?,
+    };
+    Ok(reply.with(HeaderName::from_static("cache-control"), CACHE).with(HeaderName::from_static("vary"), "user-agent"))
+}
+
+fn onward(store: Option<String>, code: &str, app: &App) -> Reply {
+    let target = store.unwrap_or_else(|| in_app(app, code));
+    let mut reply =
+        Reply::page(StatusCode::FOUND, String::new()).with(HeaderName::from_static("referrer-policy"), "no-referrer");
+    // What an operator has set up as an address can be a header's value, and a code can.
+    if let Ok(target) = HeaderValue::from_str(&target) {
+        reply.headers.push((HeaderName::from_static("location"), target));
+    }
+    reply
+}
+
+/// The link that the app opens by its own scheme.
+pub(crate) fn in_app(app: &App, code: &str) -> String {
+    format!("{}://r/{code}", app.scheme)
+}
+
+/// The store's address with the code as referrer ("Play Install Referrer", Android Developers).
+fn with_referrer(store: &str, code: &str) -> String {
+    let separator = if store.contains('?') { '&' } else { '?' };
+    format!("{store}{separator}referrer={code}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_is_known_by_what_it_says() {
+        let cases = [
+            ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15", Platform::Ios),
+            ("Mozilla/5.0 (iPad; CPU OS 12_2 like Mac OS X)", Platform::Ios),
+            ("Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/131.0 Mobile", Platform::Android),
+            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Safari/605.1.15", Platform::Desktop),
+            ("Mozilla/5.0 (Windows Phone 10.0; Android 6.0; Microsoft; Lumia) like iPhone OS 7_0", Platform::Desktop),
+            ("curl/8.9", Platform::Desktop),
+            ("", Platform::Desktop),
+        ];
+        for (agent, platform) in cases {
+            assert_eq!(Platform::of(agent), platform, "{agent}");
+        }
+    }
+
+    #[test]
+    fn the_referrer_joins_what_the_stores_address_holds() {
+        assert_eq!(with_referrer("https://s.example/app?id=a", "c"), "https://s.example/app?id=a&referrer=c");
+        assert_eq!(with_referrer("https://s.example/app", "c"), "https://s.example/app?referrer=c");
+    }
+}

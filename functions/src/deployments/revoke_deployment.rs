@@ -1,0 +1,25 @@
+//! `DELETE /deployments/{deployment_id}`.
+
+use aws::{Commit, Invitations};
+use domain::invitation::revoke;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with the deployment: from this answer on, its link and QR code register nothing.
+///
+/// # Errors
+/// `NotFound`; `InvitationOver` if it has ended another way.
+pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failure> {
+    attempts(store, || async {
+        let before = super::wanted(store, &call).await?;
+        let Some((after, event)) = revoke(&before, &call.act())? else {
+            return Ok(Reply::thing(&views::deployment(&before, call.now()), before.version));
+        };
+        store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        Ok(Reply::thing(&views::deployment(&after, call.now()), before.version + 1))
+    })
+    .await
+}

@@ -1,0 +1,22 @@
+//! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
+
+use aws::{Invitations, Profiles, Users, Workspaces};
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::settings::Defaults;
+use crate::users;
+use crate::users::actions::UserAction;
+
+/// Answers with the user and their devices: each downloads the configuration at its next contact,
+/// and a push wakes it.
+///
+/// # Errors
+/// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.
+pub async fn handle(
+    store: &(impl Users + Invitations + Workspaces + Profiles),
+    call: Call,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    users::act(store, &call, &UserAction::ForceConfig, defaults).await
+}

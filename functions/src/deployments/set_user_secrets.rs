@@ -1,0 +1,29 @@
+//! `PUT /users/{user_id}/secrets`: written, and never read back but by a configuration.
+
+use aws::{Commit, Users};
+use domain::deployment::{read_secrets, set_secrets};
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+use serde_json::json;
+
+use crate::attempts::attempts;
+use crate::users;
+
+/// Takes `{client_password?, pbx_sip_password?, teleworker_sip_password?, voicemail_pin?}`: `null`
+/// takes one away, what is left out stays. Answers with which are set, each since when.
+///
+/// # Errors
+/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
+    let edit = read_secrets(call.request.body()?)?;
+    attempts(store, || async {
+        let user = users::wanted(store, &call).await?;
+        let act = call.act();
+        let change = set_secrets(&user, &edit, &act)?;
+        let after = change.user_after().unwrap_or(&user).clone();
+        store.commit(Commit::changing(act.event_id, &change).keep_secrets(&after, &edit)).await?;
+        let view = json!({"user_id": after.user_id, "secrets": after.client.secrets});
+        Ok(Reply::thing(&view, user.version + 1))
+    })
+    .await
+}

@@ -1,0 +1,35 @@
+//! `DELETE /deployments/users/{user_id}`: the account goes from client deployment, and from
+//! nothing else.
+
+use aws::{Invitations, Users};
+use domain::deployment::remove;
+use domain::invitation::Purpose;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::doer::Doer;
+use crate::users;
+use crate::users::actions::{Prepared, newest};
+
+/// Answers with the user and their devices, who stay: the link of an open deployment ends, the
+/// secrets and the user's own settings go, and no phone of theirs gets a configuration until the
+/// next deployment.
+///
+/// # Errors
+/// `NotFound`, `UserDeleted`, `VersionMismatch`.
+pub async fn handle(store: &(impl Users + Invitations), call: Call) -> Result<Reply, Failure> {
+    attempts(store, || async {
+        let user = users::wanted(store, &call).await?;
+        let devices = store.devices(user.workspace_id, &user.device_ids).await?;
+        let open = newest(store, &user, Purpose::Deploy).await?;
+        let act = Doer::of_call(&call).act();
+        let change = remove(&user, &devices, open.as_ref(), &act)?;
+        let mut prepared = Prepared::of(change, &act, &user, devices);
+        if let Some(commit) = prepared.commit.take() {
+            store.commit(commit).await?;
+        }
+        Ok(users::shown(&prepared, &call))
+    })
+    .await
+}

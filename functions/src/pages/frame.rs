@@ -1,0 +1,48 @@
+//! What the pages behind links have in common: they load nothing from anywhere, and leave no trace
+//! of their address.
+
+use lambda::Reply;
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::settings::App;
+
+const STYLE: &str = "
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
+body{margin:0;display:grid;place-items:center;min-height:100vh;background:Canvas;color:CanvasText}
+main{max-width:22rem;padding:2rem 1.25rem;text-align:center}
+h1{font-size:1.4rem;margin:0 0 .5rem}
+button,a.button{display:block;width:100%;box-sizing:border-box;padding:.85rem 1rem;margin:.75rem 0;border-radius:.6rem;
+border:1px solid #1f5fbf;background:#1f5fbf;color:#fff;font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
+a.button{background:transparent;color:inherit}
+figure{margin:2rem 0 0}svg{background:#fff;border-radius:.6rem;width:15rem;height:15rem}
+figcaption,p.small{font-size:.9rem;opacity:.75}";
+
+/// A page of this status, title and body, whose buttons may lead to the app. Whether it may be kept
+/// is for the caller to say.
+pub(crate) fn page(status: StatusCode, title: &str, body: &Markup, app: &App) -> Reply {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { (body) } }
+        }
+    };
+    let mut reply = Reply::page(status, page.into_string())
+        .with(HeaderName::from_static("referrer-policy"), "no-referrer")
+        .with(HeaderName::from_static("x-content-type-options"), "nosniff");
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {}:; frame-ancestors 'none'",
+        if app.scheme.is_empty() { "https" } else { &app.scheme }
+    );
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        reply.headers.push((HeaderName::from_static("content-security-policy"), policy));
+    }
+    reply
+}

@@ -1,0 +1,103 @@
+//! The e-mail of a deployment: the link, the QR code, and what to do.
+
+use aws::Message;
+use domain::invitation::Invitation;
+use domain::refusal::Failure;
+use domain::user::User;
+use maud::html;
+
+use crate::deployments::redirect;
+use crate::settings::App;
+use crate::triggers::letter::{self, Letter, SMALL};
+
+const SUBJECT: &str = "Set up the app on your phone";
+/// What the HTML calls the QR code.
+const PICTURE: &str = "deployment-qr";
+/// The name of the attached QR code.
+const FILE: &str = "set-up-code.png";
+
+/// The e-mail; `None` if the user has no address.
+pub(crate) fn compose(
+    user: &User,
+    deployment: &Invitation,
+    code: &str,
+    public_url: &str,
+    app: &App,
+) -> Result<Option<Message>, Failure> {
+    let Some(to) = user.email.clone() else {
+        return Ok(None);
+    };
+    let link = redirect::link(public_url, code);
+    let name = user.first_name.clone().unwrap_or_else(|| user.name());
+    let said =
+        Said { name: &name, link: &link, code, until: &deployment.expires_at.day(), stores: &letter::stores(app) };
+    let letter = Letter { subject: SUBJECT, text: text(&said), html: page(&said) };
+    letter::message(deployment, to, letter, &link, PICTURE, Some(FILE)).map(Some)
+}
+
+/// What the e-mail says, in either of its forms.
+struct Said<'a> {
+    name: &'a str,
+    link: &'a str,
+    code: &'a str,
+    until: &'a str,
+    stores: &'a [(&'static str, String)],
+}
+
+fn text(said: &Said<'_>) -> String {
+    let Said { name, link, code, until, stores } = said;
+    format!(
+        "Hello {name},\n\n\
+         your settings for the app are ready.\n\n\
+         1. Open this link on your phone, or scan the attached code with its camera:\n\n{link}\n\n\
+         2. Install the app if you are asked to, then open the link once more.\n\n\
+         3. The app sets itself up. There is nothing to type.\n\n\
+         {}\
+         Should the app ask for a code, it is this one:\n\n{code}\n\n\
+         It sets up one phone until {until}. Please do not pass it on: whoever has it can use your account.\n\n\
+         If you did not expect this message, please tell your administrator.\n",
+        letter::stores_as_text(stores)
+    )
+}
+
+fn page(said: &Said<'_>) -> String {
+    let Said { name, link, code, until, stores } = said;
+    let said = html! {
+        p style="margin-top:0" { "Hello " (name) "," }
+        p { "your settings for the app are ready. Open this message on your phone and press:" }
+        (letter::button(link, "Set up the app"))
+        p { "Install the app if you are asked to, then press once more. The app sets itself up; there is nothing to type." }
+        (letter::stores_as_html(stores))
+        p { "Reading this on a computer? Scan this code with your phone\u{2019}s camera. It is attached as well." }
+        (letter::picture(PICTURE, "QR code that sets up the app"))
+        p { "Should the app ask for a code, it is this one:" }
+        (letter::code(code))
+        p style=(SMALL) {
+            "It sets up one phone until " (until) ". Please do not pass it on: whoever has it can use your account."
+        }
+        p style=(SMALL) { "If you did not expect this message, please tell your administrator." }
+    };
+    letter::page(SUBJECT, &said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_text_whatever_it_holds_and_the_message_stays_small() {
+        let stores = [("iPhone", "https://apps.example/a?b=1&c=2".to_owned())];
+        let said = Said {
+            name: "<i>Bob</i> & Co",
+            link: "https://e.example/r/abc",
+            code: "abc",
+            until: "2026-12-01",
+            stores: &stores,
+        };
+        let html = page(&said);
+        assert!(html.contains("&lt;i&gt;Bob&lt;/i&gt; &amp; Co") && !html.contains("<i>Bob"));
+        assert!(html.len() < letter::SIZE_LIMIT);
+        let text = text(&said);
+        assert!(text.contains("https://e.example/r/abc") && text.contains("https://apps.example/a?b=1&c=2"));
+    }
+}

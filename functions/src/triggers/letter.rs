@@ -1,0 +1,130 @@
+//! What e-mails have in common: HTML that reads well on a phone and with pictures off, and plain
+//! text that says the same.
+
+use aws::{Message, Picture};
+use domain::invitation::{Invitation, Purpose};
+use domain::refusal::Failure;
+use maud::{DOCTYPE, Markup, html};
+
+use crate::pages::qr;
+use crate::settings::App;
+
+/// The most bytes that Gmail shows of a message without cutting it off.
+#[cfg(test)]
+pub(crate) const SIZE_LIMIT: usize = 100 * 1024;
+
+pub(crate) const SMALL: &str = "font-size:14px;color:#57606a";
+const CODE: &str = "text-align:center;font:bold 18px/1.4 Menlo,Consolas,monospace;word-break:break-all";
+
+/// Where the app is to be had, as far as the settings say: for which phones, and the address.
+pub(crate) fn stores(app: &App) -> Vec<(&'static str, String)> {
+    let stores = [("iPhone", &app.ios_store), ("Android", &app.android_store)];
+    stores.into_iter().filter_map(|(phones, store)| Some((phones, store.clone()?))).collect()
+}
+
+/// The stores as plain text; nothing if there are none.
+pub(crate) fn stores_as_text(stores: &[(&'static str, String)]) -> String {
+    let lines: String = stores.iter().map(|(phones, store)| format!("For {phones}: {store}\n")).collect();
+    if lines.is_empty() { lines } else { format!("If you do not have the app yet:\n\n{lines}\n") }
+}
+
+/// The stores as a paragraph; nothing if there are none.
+pub(crate) fn stores_as_html(stores: &[(&'static str, String)]) -> Markup {
+    html! {
+        @if !stores.is_empty() {
+            p {
+                "If you do not have the app yet, get it for "
+                @for (at, (phones, store)) in stores.iter().enumerate() {
+                    @if at > 0 { " or " }
+                    a href=(store) { (phones) }
+                }
+                "."
+            }
+        }
+    }
+}
+
+/// A button.
+pub(crate) fn button(link: &str, text: &str) -> Markup {
+    let style = "display:inline-block;padding:14px 24px;border-radius:8px;background:#1f5fbf;color:#ffffff;\
+                 font-weight:bold;text-decoration:none";
+    html! { p style="text-align:center;margin:24px 0" { a href=(link) style=(style) { (text) } } }
+}
+
+/// The QR code, which is one of the e-mail's pictures.
+pub(crate) fn picture(name: &str, alt: &str) -> Markup {
+    html! {
+        p style="text-align:center" {
+            img src=(format!("cid:{name}")) width="240" height="240" alt=(alt) style="max-width:100%;height:auto";
+        }
+    }
+}
+
+/// A code to be typed.
+pub(crate) fn code(code: &str) -> Markup {
+    html! { p style=(CODE) { (code) } }
+}
+
+/// A whole page around what is said.
+pub(crate) fn page(title: &str, said: &Markup) -> String {
+    let body = "margin:0;padding:24px 16px;background:#f4f5f7;color:#1b1f24;font:16px/1.5 Helvetica,Arial,sans-serif";
+    let card = "max-width:480px;margin:0 auto;padding:24px;background:#ffffff;border-radius:12px";
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light";
+                title { (title) }
+            }
+            body style=(body) { div style=(card) { (said) } }
+        }
+    }
+    .into_string()
+}
+
+/// An e-mail's words, in both forms.
+pub(crate) struct Letter {
+    pub subject: &'static str,
+    pub text: String,
+    pub html: String,
+}
+
+/// The e-mail of an invitation or a deployment, with its link as a picture inside; attached as well
+/// if `attached` names the file. The service's reports carry its identifiers along.
+pub(crate) fn message(
+    offer: &Invitation,
+    to: String,
+    letter: Letter,
+    link: &str,
+    inside: &str,
+    attached: Option<&str>,
+) -> Result<Message, Failure> {
+    let bytes = qr::png(link)?;
+    let picture = |content_id: Option<&str>, name: &str| Picture {
+        content_id: content_id.map(str::to_owned),
+        name: name.to_owned(),
+        content_type: "image/png".to_owned(),
+        bytes: bytes.clone(),
+    };
+    let id = match offer.purpose {
+        Purpose::Invite => "invitation_id",
+        Purpose::Deploy => "deployment_id",
+    };
+    let tags = [
+        ("workspace_id", offer.workspace_id.to_string()),
+        ("user_id", offer.user_id.to_string()),
+        (id, offer.invitation_id.to_string()),
+    ];
+    let within = picture(Some(inside), &format!("{inside}.png"));
+    Ok(Message {
+        from: None,
+        to,
+        subject: letter.subject.to_owned(),
+        text: letter.text,
+        html: letter.html,
+        pictures: [within].into_iter().chain(attached.map(|name| picture(None, name))).collect(),
+        tags: tags.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+    })
+}
