@@ -1,9 +1,8 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
 
 use aws::stores::Person;
-use aws::{Invitations, Profiles, Users};
+use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::invitation::Invitation;
-use domain::profile::Profile;
 use domain::refusal::Failure;
 use domain::user::User;
 use lambda::{Call, Reply};
@@ -13,29 +12,35 @@ use crate::paging::Paging;
 use crate::users::list_users;
 use crate::views;
 
-/// Answers with a page of users, the newest first, each with their profile, their newest deployment
+/// Answers with a page of users, the newest first, each with the profile that holds for them, their newest deployment
 /// and what became of it. It takes the filters of the users' list; deleted users are not among them.
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Invitations + Profiles), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Invitations + Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, list_users::read)?;
     let mut page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     page.items.retain(|person| person.user.deleted.is_none());
     let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
     let deployments = store.deployments(&users).await?;
-    let profiles = list_users::profiles_of(store, &call, &page.items).await?;
-    Ok(paging.reply(&page, |person| shown(person, deployments.get(&person.user.user_id), &profiles, &call)))
+    let workspace = store.workspace(call.workspace()).await?;
+    let default = workspace.and_then(|workspace| workspace.default_profile_id);
+    let own = users.iter().filter_map(|user| user.client.profile_id);
+    let profiles = store.profiles(call.workspace(), &own.chain(default).collect()).await?;
+    Ok(paging.reply(&page, |person| {
+        let profile = views::profile_name(&profiles, person.user.client.profile_id.or(default));
+        shown(person, deployments.get(&person.user.user_id), profile, &call)
+    }))
 }
 
-fn shown(person: &Person, deployment: Option<&Invitation>, profiles: &[Profile], call: &Call) -> Value {
+fn shown(person: &Person, deployment: Option<&Invitation>, profile: Option<&str>, call: &Call) -> Value {
     let user = &person.user;
     let client = &user.client;
     json!({
         "user_id": user.user_id,
         "username": user.username,
         "profile_id": client.profile_id,
-        "profile": views::profile_name(profiles, client.profile_id),
+        "profile": profile,
         "first_name": user.first_name,
         "last_name": user.last_name,
         "number": user.number,

@@ -2,15 +2,17 @@
 
 use aws::{Invitations, Profiles, UsageCounts, Users};
 use domain::UserId;
+use domain::invitation::Purpose;
 use domain::refusal::{Failure, Refusal};
 use domain::usage::{Of, month};
 use lambda::{Call, Reply};
 use serde_json::json;
 
+use crate::users::actions::newest;
 use crate::views;
 
-/// Answers with the user, the devices that they hold, their newest invitation, and what was used
-/// this month.
+/// Answers with the user, the devices that they hold, their newest invitation and deployment, their
+/// own settings, which of their secrets are set, and what was used this month.
 ///
 /// # Errors
 /// `NotFound`.
@@ -19,10 +21,7 @@ pub async fn handle(store: &(impl Users + Invitations + UsageCounts + Profiles),
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
     let devices = store.devices(call.workspace(), &user.device_ids).await?;
     let used = store.usage(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
-    let invitation = match user.invitation_id {
-        Some(invitation) => store.invitation(call.workspace(), id, invitation).await?,
-        None => None,
-    };
+    let invitation = newest(store, &user, Purpose::Invite).await?;
     let mut view = views::user_with_usage(&user, &devices, used.first(), call.now());
     if let Some(profile) = user.client.profile_id {
         view["profile"] = json!(store.profile(call.workspace(), profile).await?.map(|profile| profile.name));
@@ -30,6 +29,8 @@ pub async fn handle(store: &(impl Users + Invitations + UsageCounts + Profiles),
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
     view["devices"] = views::devices_of(&user, &devices, call.now());
+    let deployment = newest(store, &user, Purpose::Deploy).await?;
+    view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, call.now())));
     view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));
     Ok(Reply::thing(&view, user.version))
 }

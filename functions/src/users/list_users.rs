@@ -30,11 +30,7 @@ pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -
 }
 
 /// The profiles that some users have.
-pub(crate) async fn profiles_of(
-    store: &impl Profiles,
-    call: &Call,
-    people: &[Person],
-) -> Result<Vec<Profile>, Failure> {
+async fn profiles_of(store: &impl Profiles, call: &Call, people: &[Person]) -> Result<Vec<Profile>, Failure> {
     let ids = people.iter().filter_map(|person| person.user.client.profile_id).collect();
     store.profiles(call.workspace(), &ids).await
 }

@@ -41,6 +41,9 @@ const PHONES: [(&str, &str, &str); 8] = [
     ("third_party", "Desk client", "4.2"),
 ];
 
+/// Name and settings of the profiles; the first is the default.
+const PROFILES: [(&str, &str); 2] = [("Office", "opus"), ("Field", "g729")];
+
 const SERVICE_LEVELS: [&str; 3] = ["Basic", "Business", "Regulated"];
 
 /// A clock that can be set: the machine's, and so many milliseconds more or less.
@@ -248,6 +251,9 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
     .await?;
     drain(stack).await?;
 
+    clock.set_back(2 * 24);
+    deploy(stack, admin, &users, &registered).await?;
+
     for (sequence, hours) in [(3, 30), (4, 8), (5, 1)] {
         clock.set_back(hours);
         let in_use =
@@ -256,6 +262,45 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
     }
     clock.set_back(0);
     drain(stack).await
+}
+
+/// Brings configurations to some people: those who are on leave or locked get none, and one in five is left out.
+/// Most phones fetch theirs, and most of those put it in place.
+async fn deploy(
+    stack: &Stack,
+    admin: Api<'_>,
+    users: &[(usize, String)],
+    registered: &[Registered],
+) -> Result<(), String> {
+    let mut profiles = Vec::new();
+    for (name, codec) in PROFILES {
+        let profile =
+            json!({ "name": name, "settings": { "codec": codec, "account": { "domain": "pbx.example.com" } } });
+        profiles.push(text(&admin.post("/profiles", &profile).await, "profile_id")?);
+    }
+    let chosen = users.iter().filter(|(number, _)| number % 5 != 0 && person_action(*number).is_none());
+    all(chosen, async |(number, user_id)| {
+        let account = json!({ "sip_user_name": username(*number), "service_account": "main" });
+        expect(&admin.send(Method::PATCH, &format!("/users/{user_id}"), None, &account).await)?;
+        let profile = json!({ "profile_id": profiles[number % PROFILES.len()] });
+        expect(&admin.post(&format!("/users/{user_id}/deploy"), &profile).await)
+    })
+    .await?;
+    drain(stack).await?;
+    let in_use = registered.iter().filter(|registered| {
+        let (phone, person) = (registered.phone, registered.phone.person);
+        phone.state() == State::InUse && person % 5 != 0 && person_action(person).is_none() && phone.number() % 6 != 0
+    });
+    all(in_use, async |registered| {
+        let device = Api::of(stack).with(&registered.credential);
+        let version = text(&device.post("/devices/me/config", &json!({})).await, "config_version")?;
+        if registered.phone.number() % 6 == 1 {
+            return Ok(());
+        }
+        expect(&device.post("/devices/me/check-in", &json!({ "config_version": version })).await)
+    })
+    .await
+    .map(drop)
 }
 
 async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Result<Registered, String> {
