@@ -10,6 +10,7 @@ mod bodies;
 mod callers;
 pub mod devices;
 mod doer;
+pub mod exports;
 mod invoke;
 pub mod jobs;
 pub mod operations;

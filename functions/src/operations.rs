@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, devices, jobs, pages, profiles, users};
+use crate::{access, devices, exports, jobs, pages, profiles, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -251,6 +251,23 @@ pub static OPERATIONS: &[Operation] = &[
         "delete-profile",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { profiles::delete_profile::handle(w.table()?, c).await })
+        }),
+    ),
+    // exports
+    of(
+        "export-users",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { exports::export_users::handle(w.table()?, c).await })),
+    ),
+    of(
+        "export-devices",
+        Entry::Admin(P::DevicesRead, |w, c| {
+            Box::pin(async move { exports::export_devices::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "export-events",
+        Entry::Admin(P::EventsRead, |w, c| {
+            Box::pin(async move { exports::export_events::handle(w.table()?, c).await })
         }),
     ),
     // jobs
