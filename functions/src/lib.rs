@@ -11,6 +11,7 @@ mod callers;
 pub mod deployments;
 pub mod devices;
 mod doer;
+pub mod exports;
 mod invoke;
 pub mod jobs;
 pub mod operations;

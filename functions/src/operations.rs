@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, deployments, devices, jobs, pages, profiles, users};
+use crate::{access, deployments, devices, exports, jobs, pages, profiles, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -314,6 +314,23 @@ pub static OPERATIONS: &[Operation] = &[
         "redirect",
         Entry::Public(|w, r| {
             Box::pin(async move { deployments::redirect::handle(&r, w.public_url()?, &w.settings.app) })
+        }),
+    ),
+    // exports
+    of(
+        "export-users",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { exports::export_users::handle(w.table()?, c).await })),
+    ),
+    of(
+        "export-devices",
+        Entry::Admin(P::DevicesRead, |w, c| {
+            Box::pin(async move { exports::export_devices::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "export-events",
+        Entry::Admin(P::EventsRead, |w, c| {
+            Box::pin(async move { exports::export_events::handle(w.table()?, c).await })
         }),
     ),
     // jobs

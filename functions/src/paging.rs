@@ -27,8 +27,21 @@ impl Paging {
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
     pub fn read<T>(call: &Call, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), Refusal> {
+        Self::read_within(call, (1, LIMIT_MOST), LIMIT_DEFAULT, read)
+    }
+
+    /// The same, with other bounds of how many items a page has.
+    ///
+    /// # Errors
+    /// Every fault of the query; `CursorInvalid`.
+    pub fn read_within<T>(
+        call: &Call,
+        (least, most): (i64, i64),
+        default: i64,
+        read: impl FnOnce(&mut Fields) -> T,
+    ) -> Result<(Self, T), Refusal> {
         let mut fields = call.request.query()?;
-        let limit = fields.integer("limit", 1, LIMIT_MOST).unwrap_or(LIMIT_DEFAULT);
+        let limit = fields.integer("limit", least, most).unwrap_or(default);
         let cursor = fields.value("cursor");
         let filter = read(&mut fields);
         fields.finish().map_err(Refusal::Invalid)?;
@@ -56,7 +69,12 @@ impl Paging {
 
     /// The cursor of the page after this one.
     pub fn next<T>(&self, page: &Page<T>) -> Option<String> {
-        page.next.as_ref().map(|position| cursor::seal(&self.scope, &position.to_bytes()))
+        page.next.as_ref().map(|position| self.cursor(position))
+    }
+
+    /// The cursor of a position.
+    pub fn cursor(&self, position: &Position) -> String {
+        cursor::seal(&self.scope, &position.to_bytes())
     }
 }
 

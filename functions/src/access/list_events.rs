@@ -24,7 +24,8 @@ pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
     Ok(paging.reply(&page, views::event))
 }
 
-fn read(fields: &mut Fields, now: Time) -> EventFilter {
+/// Reads the filters of the list, which are also those of an export.
+pub(crate) fn read(fields: &mut Fields, now: Time) -> EventFilter {
     let since = fields.time("since");
     // What is still to come has not happened.
     let until = fields.time("until").map_or(now, |until| until.min(now));

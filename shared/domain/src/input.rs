@@ -97,6 +97,12 @@ impl Fields {
         }
     }
 
+    /// The names of the fields that were sent and read so far, in the order of their letters.
+    #[must_use]
+    pub fn used(&self) -> Vec<String> {
+        self.asked.iter().filter(|name| self.values.get(*name).is_some_and(|value| !value.is_null())).cloned().collect()
+    }
+
     /// A value as it came; `null` counts as absent.
     pub fn value(&mut self, name: &str) -> Option<Value> {
         self.asked.insert(name.to_owned());

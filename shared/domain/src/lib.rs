@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod deployment;
 pub mod device;
 pub mod event;
+pub mod export;
 pub mod hold;
 pub mod idempotency;
 pub mod ids;

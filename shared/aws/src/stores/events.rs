@@ -6,7 +6,7 @@ use chrono::Duration;
 use domain::event::{Event, EventType};
 use domain::ids::timed_uuid;
 use domain::refusal::Failure;
-use domain::{DeviceId, Time, UserId, WorkspaceId};
+use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 
 use crate::item::Key;
 use crate::list::{Page, Position, Range, Source};
@@ -68,6 +68,13 @@ pub trait Events: Commits {
         limit: usize,
         start: Option<Position>,
     ) -> impl Future<Output = Result<Page<Event>, Failure>> + Send;
+
+    /// Events by their identifiers, in their order; those that are not there are left out.
+    fn events(
+        &self,
+        workspace: WorkspaceId,
+        ids: &[EventId],
+    ) -> impl Future<Output = Result<Vec<Event>, Failure>> + Send;
 }
 
 impl Events for Table {
@@ -82,6 +89,14 @@ impl Events for Table {
             Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.keeps(event)).await,
             None => self.events_by_day(workspace, filter, limit, start).await,
         }
+    }
+
+    async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Failure> {
+        // An identifier that holds no time is no event's.
+        let key = |id: &EventId| Some(rows::event(workspace, *id, id.time()?));
+        let keys: Vec<Key> = ids.iter().filter_map(key).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 }
 

@@ -1,0 +1,240 @@
+//! Exports: what the lists show, as comma-separated values (RFC 4180), in parts that follow one
+//! another by `Link` and are one file when put together.
+//!
+//! A part holds so many rows and bytes and no more, whatever is exported, so it is done well
+//! within what API Gateway waits for and takes, and needs no more memory for a million rows than
+//! for a thousand.
+
+pub mod export_devices;
+pub mod export_events;
+pub mod export_users;
+
+use aws::stores::Commits;
+use aws::{Commit, Page, Position};
+use domain::export::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, harmless, started};
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::attempts::attempts;
+use crate::paging::Paging;
+
+/// The most bytes of a part, but for one row that has more by itself: far below the 6 MB that
+/// Lambda gives back.
+const PART_BYTES: usize = 1024 * 1024;
+/// How many rows are read at once.
+const STEP: usize = 100;
+/// The most pages that a part reads. Of a narrow filter a part may be short, or empty, and the
+/// export still goes on.
+const PAGES: usize = 10;
+
+/// What can be exported: its name, and each column with its place in what the list shows.
+struct Kind {
+    name: &'static str,
+    columns: &'static [(&'static str, &'static str)],
+}
+
+/// What a call asks for.
+struct Wanted<F> {
+    kind: &'static Kind,
+    paging: Paging,
+    choice: Choice,
+    filter: F,
+    /// The names of the filters that were given.
+    filters: Vec<String>,
+}
+
+/// The parameters that are no filters.
+const OWN: [&str; 4] = ["limit", "cursor", "columns", "ids"];
+
+impl<F> Wanted<F> {
+    /// Reads a query: `columns`, and `ids` or the filters of the list. A parameter that is not
+    /// known is a fault, since a filter that was misspelled would let everything out.
+    fn read(
+        call: &Call,
+        kind: &'static Kind,
+        is_id: impl Fn(&str) -> bool,
+        filter: impl FnOnce(&mut Fields) -> F,
+    ) -> Result<Self, Refusal> {
+        let known: Vec<&'static str> = kind.columns.iter().map(|(name, _)| *name).collect();
+        let (paging, (choice, filter, filters)) = Paging::read_within(call, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
+            let choice = Choice::read(fields, &known, is_id);
+            let filter = filter(fields);
+            let mut filters = fields.used();
+            filters.retain(|name| !OWN.contains(&name.as_str()));
+            if choice.ids.is_some() {
+                for fault in both(&filters) {
+                    fields.fault(&fault.field, fault.code, fault.detail);
+                }
+            }
+            fields.refuse_others();
+            (choice, filter, filters)
+        })?;
+        Ok(Self { kind, paging, choice, filter, filters })
+    }
+
+    /// The identifiers that were named.
+    fn ids<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+        self.choice.ids.as_ref().map(|ids| ids.iter().filter_map(|id| parse(id)).collect())
+    }
+
+    /// The cells of a row.
+    fn cells(&self, view: &Value) -> Vec<String> {
+        let place = |name: &&str| self.kind.columns.iter().find(|(column, _)| column == name).map(|(_, place)| *place);
+        let cell = |place: &str| view.pointer(place).map(text).unwrap_or_default();
+        self.choice
+            .columns
+            .iter()
+            .map(|name| harmless(&place(name).map(cell).unwrap_or_default()).into_owned())
+            .collect()
+    }
+
+    /// Answers with a part of things that were named: all of them, since they are few.
+    async fn named(&self, store: &impl Commits, call: &Call, views: &[Value]) -> Result<Reply, Failure> {
+        let mut part = Part::begin(self)?;
+        for view in views {
+            part.write(&self.cells(view))?;
+        }
+        self.reply(store, call, part.text, None).await
+    }
+
+    /// Answers with a part of what a filter finds. `fetch` gives pages of what the list shows.
+    async fn part<Fut>(
+        &self,
+        store: &impl Commits,
+        call: &Call,
+        fetch: impl Fn(usize, Option<Position>) -> Fut,
+    ) -> Result<Reply, Failure>
+    where
+        Fut: Future<Output = Result<Page<Value>, Failure>>,
+    {
+        let mut part = Part::begin(self)?;
+        let mut position = self.paging.start.clone();
+        for _ in 0..PAGES {
+            let step = STEP.min(self.paging.limit - part.rows);
+            let mut page = fetch(step, position.clone()).await?;
+            let fitting = part.fitting(self, &page.items)?;
+            if fitting < page.items.len() {
+                if fitting == 0 && part.rows > 0 {
+                    break;
+                }
+                // So many are asked for once more, which also tells where the next part begins.
+                page = fetch(fitting.max(1), position).await?;
+                position = part.take(self, page)?;
+                break;
+            }
+            position = part.take(self, page)?;
+            if position.is_none() || part.rows == self.paging.limit {
+                break;
+            }
+        }
+        self.reply(store, call, part.text, position).await
+    }
+
+    /// The reply. The first part of an export is recorded.
+    async fn reply(
+        &self,
+        store: &impl Commits,
+        call: &Call,
+        text: Vec<u8>,
+        next: Option<Position>,
+    ) -> Result<Reply, Failure> {
+        let text = String::from_utf8(text).map_err(|e| Failure::internal("writing CSV", e))?;
+        if self.paging.start.is_none() {
+            attempts(store, || {
+                store.commit(Commit::of(&started(self.kind.name, &self.choice, &self.filters, &call.act())))
+            })
+            .await?;
+        }
+        let mut reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", text)
+            .with(HeaderName::from_static("cache-control"), "no-store");
+        let file = format!("attachment; filename=\"{}.csv\"", self.kind.name);
+        header(&mut reply, "content-disposition", &file)?;
+        if let Some(position) = next {
+            header(&mut reply, "link", &format!("<{}>; rel=\"next\"", self.next(call, &position)?))?;
+        }
+        Ok(reply)
+    }
+
+    /// Where the next part is, relative to this one.
+    fn next(&self, call: &Call, position: &Position) -> Result<String, Refusal> {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let mut pairs = call.request.query_pairs()?;
+        pairs.retain(|(name, value)| name != "cursor" && !value.is_empty());
+        pairs.push(("cursor".to_owned(), self.paging.cursor(position)));
+        let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        Ok(format!("/{}/export?{}", self.kind.name, query.join("&")))
+    }
+}
+
+fn header(reply: &mut Reply, name: &'static str, value: &str) -> Result<(), Failure> {
+    let value = HeaderValue::from_str(value).map_err(|e| Failure::internal("writing a header", e))?;
+    reply.headers.push((HeaderName::from_static(name), value));
+    Ok(())
+}
+
+/// What a list shows, as the text of a cell: who did something by kind and identifier, several
+/// words with spaces between them.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => match (fields.get("type"), fields.get("id")) {
+            (Some(Value::String(kind)), Some(Value::String(id))) => format!("{kind}:{id}"),
+            (Some(Value::String(kind)), None) => kind.clone(),
+            _ => value.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// A part in the making.
+struct Part {
+    text: Vec<u8>,
+    rows: usize,
+}
+
+impl Part {
+    /// An empty part; the first one of an export begins with the line of names.
+    fn begin<F>(wanted: &Wanted<F>) -> Result<Self, Failure> {
+        let first = wanted.paging.start.is_none();
+        let text = if first { line(&wanted.choice.columns)? } else { Vec::new() };
+        Ok(Self { text, rows: 0 })
+    }
+
+    /// How many of these rows there is still room for.
+    fn fitting<F>(&self, wanted: &Wanted<F>, views: &[Value]) -> Result<usize, Failure> {
+        let mut length = self.text.len();
+        for (at, view) in views.iter().enumerate() {
+            length += line(&wanted.cells(view))?.len();
+            if length > PART_BYTES {
+                return Ok(at);
+            }
+        }
+        Ok(views.len())
+    }
+
+    /// Takes a page in, and says where it ends.
+    fn take<F>(&mut self, wanted: &Wanted<F>, page: Page<Value>) -> Result<Option<Position>, Failure> {
+        for view in &page.items {
+            self.write(&wanted.cells(view))?;
+        }
+        Ok(page.next)
+    }
+
+    fn write(&mut self, cells: &[String]) -> Result<(), Failure> {
+        self.text.extend(line(cells)?);
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+fn line<T: AsRef<[u8]>>(cells: &[T]) -> Result<Vec<u8>, Failure> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(cells).map_err(|e| Failure::internal("writing CSV", e))?;
+    writer.into_inner().map_err(|e| Failure::internal("writing CSV", e.to_string()))
+}

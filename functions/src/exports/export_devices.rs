@@ -1,0 +1,78 @@
+//! `GET /devices/export`: the administration view as comma-separated values.
+
+use std::collections::BTreeMap;
+
+use aws::{Page, Users};
+use domain::device::Device;
+use domain::refusal::Failure;
+use domain::user::User;
+use domain::{DeviceId, UserId};
+use lambda::{Call, Reply};
+use serde_json::Value;
+
+use super::{Kind, Wanted};
+use crate::devices::list_devices;
+use crate::views;
+
+static DEVICES: Kind = Kind {
+    name: "devices",
+    columns: &[
+        ("device_id", "/device_id"),
+        ("user_id", "/user_id"),
+        ("user_name", "/user_name"),
+        ("device_identifier", "/device_identifier"),
+        ("platform", "/platform"),
+        ("push_endpoint", "/push_endpoint"),
+        ("model_name", "/model_name"),
+        ("nickname", "/nickname"),
+        ("display_name", "/display_name"),
+        ("os_version", "/os_version"),
+        ("app_version", "/app_version"),
+        ("device_status", "/device_status"),
+        ("status", "/status"),
+        ("created_at", "/created_at"),
+        ("last_login_at", "/last_login_at"),
+        ("blocked_at", "/blocked/at"),
+        ("blocked_by", "/blocked/by"),
+        ("blocked_reason", "/blocked/reason"),
+        ("erased_at", "/erased_at"),
+        ("pin_failures", "/pin_failures"),
+        ("push_in_use", "/push/in_use"),
+        ("push_since", "/push/since"),
+        ("push_reason", "/push/reason"),
+        ("deleted_at", "/deleted_at"),
+        ("purge_after", "/purge_after"),
+    ],
+};
+
+/// Answers with a part of the devices: those of `ids`, in their order, as far as they are there;
+/// or what the filters of the list find, or all, the newest first.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
+    let wanted = Wanted::read(&call, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
+    if let Some(ids) = wanted.ids(DeviceId::parse) {
+        let found = store.devices(call.workspace(), &ids.iter().copied().collect()).await?;
+        let by_id = |id: &DeviceId| found.iter().find(|device| device.device_id == *id).cloned();
+        let devices: Vec<Device> = ids.iter().filter_map(by_id).collect();
+        return wanted.named(store, &call, &shown(store, &call, &devices).await?).await;
+    }
+    let page = |limit, start| {
+        let (call, filter) = (&call, &wanted.filter);
+        async move {
+            let page = store.list_devices(call.workspace(), filter, limit, start, call.now()).await?;
+            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next })
+        }
+    };
+    wanted.part(store, &call, page).await
+}
+
+/// Devices as the list shows them.
+async fn shown(store: &impl Users, call: &Call, devices: &[Device]) -> Result<Vec<Value>, Failure> {
+    let ids = devices.iter().map(|device| device.user_id).collect();
+    let users = store.users(call.workspace(), &ids).await?;
+    let names: BTreeMap<UserId, String> = users.iter().map(|user| (user.user_id, User::name(user))).collect();
+    let view = |device: &Device| views::device(device, names.get(&device.user_id).map(String::as_str), call.now());
+    Ok(devices.iter().map(view).collect())
+}

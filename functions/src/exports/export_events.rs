@@ -1,0 +1,60 @@
+//! `GET /events/export`: who did what, when, to what, as comma-separated values.
+
+use aws::{Events, Page};
+use domain::EventId;
+use domain::event::Event;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use super::{Kind, Wanted};
+use crate::access::list_events;
+
+static EVENTS: Kind = Kind {
+    name: "events",
+    columns: &[
+        ("event_id", "/event_id"),
+        ("event_type", "/event_type"),
+        ("created_at", "/created_at"),
+        ("actor_type", "/actor/type"),
+        ("actor_id", "/actor/id"),
+        ("operation", "/operation"),
+        ("request_id", "/request_id"),
+        ("device_id", "/device_id"),
+        ("user_id", "/user_id"),
+        ("invitation_id", "/invitation_id"),
+        ("command_id", "/command_id"),
+        ("command_kind", "/command_kind"),
+        ("job_id", "/job_id"),
+        ("deployment_id", "/deployment_id"),
+        ("profile_id", "/profile_id"),
+        ("source_id", "/source_id"),
+        ("key_id", "/key_id"),
+        ("member_id", "/member_id"),
+        ("changes", "/changes"),
+        ("changed_fields", "/changed_fields"),
+    ],
+};
+
+/// Answers with a part of the events, without what only the audit shows: those of `ids`, in their
+/// order, as far as they are there; or what the filters of the list find, or all of its span, the
+/// newest first.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
+    let is_id = |id: &str| EventId::parse(id).is_some();
+    let wanted = Wanted::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
+    if let Some(ids) = wanted.ids(EventId::parse) {
+        let events = store.events(call.workspace(), &ids).await?;
+        let views: Vec<_> = events.iter().map(Event::public).collect();
+        return wanted.named(store, &call, &views).await;
+    }
+    let page = |limit, start| {
+        let (call, filter) = (&call, &wanted.filter);
+        async move {
+            let page = store.list_events(call.workspace(), filter, limit, start).await?;
+            Ok(Page { items: page.items.iter().map(Event::public).collect(), next: page.next })
+        }
+    };
+    wanted.part(store, &call, page).await
+}

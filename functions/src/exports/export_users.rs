@@ -1,0 +1,125 @@
+//! `GET /users/export`: user management's list as comma-separated values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws::stores::Person;
+use aws::{Page, Profiles, UsageCounts, Users};
+use domain::refusal::Failure;
+use domain::usage::{Of, Usage, month};
+use domain::{ProfileId, UserId};
+use lambda::{Call, Reply};
+use serde_json::{Value, json};
+
+use super::{Kind, Wanted};
+use crate::users::list_users;
+use crate::views;
+
+static USERS: Kind = Kind {
+    name: "users",
+    columns: &[
+        ("user_id", "/user_id"),
+        ("username", "/username"),
+        ("first_name", "/first_name"),
+        ("last_name", "/last_name"),
+        ("name", "/name"),
+        ("email", "/email"),
+        ("mobile", "/mobile"),
+        ("number", "/number"),
+        ("status", "/status"),
+        ("service_level", "/service_level"),
+        ("profile_id", "/profile_id"),
+        ("profile", "/profile"),
+        ("sip_user_name", "/sip_user_name"),
+        ("service_account", "/service_account"),
+        ("source", "/source"),
+        ("source_id", "/source_id"),
+        ("external_id", "/external_id"),
+        ("by_hand", "/by_hand"),
+        ("vanished_at", "/vanished_at"),
+        ("created_at", "/created_at"),
+        ("registered_at", "/registered_at"),
+        ("last_seen_at", "/last_seen_at"),
+        ("app_version", "/app_version"),
+        ("network_indicator", "/network_indicator"),
+        ("suspended_at", "/suspended/at"),
+        ("suspended_by", "/suspended/by"),
+        ("suspended_reason", "/suspended/reason"),
+        ("locked_at", "/locked/at"),
+        ("locked_by", "/locked/by"),
+        ("locked_reason", "/locked/reason"),
+        ("pending_command", "/pending_command"),
+        ("device_count", "/device_count"),
+        ("messages_sent", "/usage/messages_sent"),
+        ("messages_received", "/usage/messages_received"),
+        ("messages_archived", "/usage/messages_archived"),
+        ("attachment_bytes", "/usage/attachment_bytes"),
+        ("calls", "/usage/calls"),
+        ("deleted_at", "/deleted_at"),
+        ("purge_after", "/purge_after"),
+    ],
+};
+
+/// Answers with a part of the users: those of `ids`, in their order, as far as they are there; or
+/// what the filters of the list find, or all, the newest first. Each with what was used this month.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -> Result<Reply, Failure> {
+    let wanted = Wanted::read(&call, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
+    if let Some(ids) = wanted.ids(UserId::parse) {
+        let people = named(store, &call, &ids).await?;
+        return wanted.named(store, &call, &shown(store, &call, &people).await?).await;
+    }
+    let page = |limit, start| {
+        let (call, filter) = (&call, &wanted.filter);
+        async move {
+            let page = store.list_users(call.workspace(), filter, limit, start, call.now()).await?;
+            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next })
+        }
+    };
+    wanted.part(store, &call, page).await
+}
+
+async fn named(store: &impl Users, call: &Call, ids: &[UserId]) -> Result<Vec<Person>, Failure> {
+    let users = store.users(call.workspace(), &ids.iter().copied().collect()).await?;
+    let devices = users.iter().flat_map(|user| user.device_ids.iter().copied()).collect();
+    let devices = store.devices(call.workspace(), &devices).await?;
+    let person = |id: &UserId| {
+        let user = users.iter().find(|user| user.user_id == *id)?.clone();
+        let held = devices.iter().filter(|device| device.user_id == *id).cloned().collect();
+        Some(Person { user, devices: held })
+    };
+    Ok(ids.iter().filter_map(person).collect())
+}
+
+/// People as the list shows them, each with the name of their profile.
+async fn shown(store: &(impl UsageCounts + Profiles), call: &Call, people: &[Person]) -> Result<Vec<Value>, Failure> {
+    let of: Vec<Of> = people.iter().map(|person| Of::User(person.user.user_id)).collect();
+    let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
+    let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();
+    let names = profile_names(store, call, people).await?;
+    let view = |person: &Person| {
+        let used = used.get(&person.user.user_id).copied();
+        let mut view = views::user_with_usage(&person.user, &person.devices, used, call.now());
+        view["profile"] = json!(person.user.client.profile_id.and_then(|id| names.get(&id)));
+        view
+    };
+    Ok(people.iter().map(view).collect())
+}
+
+fn user_of(row: &Usage) -> Option<UserId> {
+    match row.of {
+        Of::User(id) => Some(id),
+        Of::Shard(_) => None,
+    }
+}
+
+async fn profile_names(
+    store: &impl Profiles,
+    call: &Call,
+    people: &[Person],
+) -> Result<BTreeMap<ProfileId, String>, Failure> {
+    let ids: BTreeSet<ProfileId> = people.iter().filter_map(|person| person.user.client.profile_id).collect();
+    let profiles = store.profiles(call.workspace(), &ids).await?;
+    Ok(profiles.into_iter().map(|profile| (profile.profile_id, profile.name)).collect())
+}

@@ -1,0 +1,131 @@
+//! Exports: what is taken out as comma-separated values, and cells that do nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::event::{Act, Event, EventType};
+use crate::input::{Fault, Fields};
+use crate::text::{Form, TextRule};
+
+/// The most things that an export names.
+pub const NAMED_LIMIT: usize = 100;
+/// The fewest and the most rows of a part.
+pub const PART_ROWS: (i64, i64) = (1, 1_000);
+/// How many rows a part has if it is not said.
+pub const PART_ROWS_DEFAULT: i64 = 500;
+
+/// What is asked for by names with commas between them.
+const LIST: TextRule = TextRule::new(Form::Ascii, 0, 8_000);
+/// The fewest digits that make a telephone number of what begins with a plus.
+const NUMBER_DIGITS: usize = 3;
+
+/// A cell that a spreadsheet shows and does not run: what would begin a formula there gets an
+/// apostrophe in front. Telephone numbers stay what they are.
+#[must_use]
+pub fn harmless(cell: &str) -> Cow<'_, str> {
+    let begins = cell.trim_start_matches(is_passed_over).chars().next();
+    // A tab or a line's end begins a formula by what comes after it, so it is not passed over.
+    let runs = begins.is_some_and(begins_formula) || cell.chars().next().is_some_and(begins_formula);
+    if runs && !is_telephone_number(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+}
+
+/// What a spreadsheet passes over at the beginning of a cell, or does not show.
+fn is_passed_over(c: char) -> bool {
+    let unseen = matches!(c,
+        '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}');
+    c.is_whitespace() || c.is_control() || unseen
+}
+
+/// The signs that begin a formula, in their full-width and small forms too, which some spreadsheets
+/// read as the same.
+fn begins_formula(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n')
+        || matches!(c, '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫' | '\u{2212}')
+}
+
+/// True of a number with its country, however it is spaced: nothing in it can do anything.
+fn is_telephone_number(cell: &str) -> bool {
+    cell.strip_prefix('+').is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_digit() || c == '(')
+            && rest.chars().all(|c| c.is_ascii_digit() || " *#-()./".contains(c))
+            && rest.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS
+    })
+}
+
+/// Which columns an export has, and which things are named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The columns, in their order.
+    pub columns: Vec<&'static str>,
+    /// The identifiers of the things; `None` for all that a filter finds.
+    pub ids: Option<Vec<String>>,
+}
+
+impl Choice {
+    /// Reads `columns` (all of them if left out) and `ids`, each names with commas between them.
+    pub fn read(fields: &mut Fields, known: &[&'static str], is_id: impl Fn(&str) -> bool) -> Self {
+        Self { columns: read_columns(fields, known), ids: read_ids(fields, is_id) }
+    }
+}
+
+fn read_columns(fields: &mut Fields, known: &[&'static str]) -> Vec<&'static str> {
+    let Some(names) = names(fields, "columns") else {
+        return known.to_vec();
+    };
+    let mut columns = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        match known.iter().find(|column| *column == name) {
+            None => {
+                fields.fault(&format!("columns.{at}"), "unknown_value", format!("must be one of {}", known.join(", ")))
+            }
+            Some(column) if columns.contains(column) => {
+                fields.fault(&format!("columns.{at}"), "repeated", "must be named once only");
+            }
+            Some(column) => columns.push(*column),
+        }
+    }
+    columns
+}
+
+fn read_ids(fields: &mut Fields, is_id: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let ids = names(fields, "ids")?;
+    if ids.len() > NAMED_LIMIT {
+        fields.fault("ids", "too_many", format!("must be at most {NAMED_LIMIT}; use a filter for more"));
+    }
+    if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
+        fields.fault("ids", "repeated", "must name each thing once");
+    }
+    for (at, _) in ids.iter().enumerate().filter(|(_, id)| !is_id(id)) {
+        fields.fault(&format!("ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
+    }
+    Some(ids)
+}
+
+fn names(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
+    let text = fields.text(name, LIST)?;
+    Some(text.split(',').map(|name| name.trim().to_owned()).collect())
+}
+
+/// What is wrong with things that are both named and looked for.
+#[must_use]
+pub fn both(filters: &[String]) -> Vec<Fault> {
+    let fault = |name: &String| Fault::new(name, "too_many", "give ids or a filter, not both");
+    filters.iter().map(fault).collect()
+}
+
+/// An export was begun: of what, which columns, and how many were named or by which filters they
+/// were looked for. Nothing of what it holds.
+#[must_use]
+pub fn started(kind: &'static str, choice: &Choice, filters: &[String], act: &Act) -> Event {
+    let mut event = act.event(EventType::ExportStarted);
+    let nothing = || serde_json::Value::Null;
+    event.change("kind", nothing(), kind);
+    event.change("columns", nothing(), choice.columns.clone());
+    if let Some(ids) = &choice.ids {
+        event.change("ids", nothing(), ids.len());
+    }
+    if !filters.is_empty() {
+        event.change("filters", nothing(), filters.to_vec());
+    }
+    event
+}

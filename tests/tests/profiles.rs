@@ -1,0 +1,251 @@
+//! Profiles: settings that many users share, one of them the default as soon as there is any.
+
+use http::{HeaderValue, Method, Request};
+use serde_json::{Value, json};
+use testkit::{Answer, Bench, Tenant, rows};
+
+async fn made(bench: &Bench, tenant: &Tenant, body: Value) -> String {
+    bench.post("/profiles", &tenant.key, body).await.expect(201).get("profile_id")
+}
+
+fn named(name: &str) -> Value {
+    json!({"name": name, "settings": {"server": "pbx.example.com"}})
+}
+
+fn path(id: &str) -> String {
+    format!("/profiles/{id}")
+}
+
+async fn with_header(
+    bench: &Bench,
+    key: &str,
+    method: Method,
+    path: &str,
+    header: (&'static str, &str),
+    body: &Value,
+) -> Answer {
+    let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
+    let mut request = request.body(body.to_string().into_bytes()).unwrap();
+    request.headers_mut().insert(header.0, HeaderValue::from_str(header.1).unwrap());
+    bench.send(request).await
+}
+
+/// The names of the profiles that are the default: in every list exactly one, or none of none.
+async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
+    let profiles = bench.all(tenant, "/profiles").await;
+    let default = profiles.iter().filter(|profile| profile["default"] == true);
+    default.filter_map(|profile| profile["name"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn a_list_shows_all_but_the_settings_and_the_schema_and_one_profile_shows_everything() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    // What DynamoDB by itself would not keep: a number that large, a name that is empty, that depth.
+    let mut deep = json!(1);
+    for _ in 0..30 {
+        deep = json!({"in": deep});
+    }
+    let settings = json!({"big": 1e200, "": [null, true, {"x": 0.1}], "deep": deep, "whole": u64::MAX});
+    let schema = json!({"type": "object", "properties": {"whole": {"type": "integer"}}});
+    let body = json!({"name": "Office", "settings": settings, "schema": schema});
+    let answer = bench.post("/profiles", &tenant.key, body).await.expect(201);
+    assert_eq!((&answer.body["settings"], &answer.body["schema"]), (&settings, &schema));
+    bench.advance(chrono::Duration::minutes(1));
+    let other = made(&bench, &tenant, named("Field")).await;
+    let list = bench.get("/profiles", &tenant.key).await.expect(200);
+    let names: Vec<&Value> = list.body["items"].as_array().unwrap().iter().map(|item| &item["name"]).collect();
+    assert_eq!(names, ["Field", "Office"], "the newest first");
+    for item in list.body["items"].as_array().unwrap() {
+        assert!(item.get("settings").is_none() && item.get("schema").is_none(), "{item}");
+        assert_eq!(item["default"], item["name"] == "Office");
+    }
+    let one = bench.get(&path(&answer.get("profile_id")), &tenant.key).await.expect(200);
+    assert_eq!(one.body, answer.body);
+    assert_eq!(one.headers["etag"], "\"1\"");
+    let bare = bench.get(&path(&other), &tenant.key).await.expect(200);
+    assert_eq!((&bare.body["schema"], &bare.body["revision"]), (&Value::Null, &json!(1)));
+}
+
+#[tokio::test]
+async fn one_profile_is_the_default_as_soon_as_there_is_any() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    assert!(defaults(&bench, &tenant).await.is_empty());
+    let first = made(&bench, &tenant, named("first")).await;
+    let second = made(&bench, &tenant, named("second")).await;
+    assert_eq!(defaults(&bench, &tenant).await, ["first"]);
+    let mut third = named("third");
+    third["default"] = true.into();
+    let third = made(&bench, &tenant, third).await;
+    assert_eq!(defaults(&bench, &tenant).await, ["third"]);
+    let first_then = bench.get(&path(&first), &tenant.key).await.expect(200);
+    assert_eq!(first_then.headers["etag"], "\"2\"", "it shows differently, so it is another version");
+    let moved = bench.patch(&path(&second), &tenant.key, json!({"default": true})).await.expect(200);
+    assert_eq!((&moved.body["default"], &moved.body["revision"]), (&json!(true), &json!(1)));
+    assert_eq!(defaults(&bench, &tenant).await, ["second"]);
+    let refused = bench.patch(&path(&second), &tenant.key, json!({"default": false})).await.expect(409);
+    assert_eq!(refused.code(), "profile_is_default");
+    let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
+    assert_eq!(refused.code(), "profile_is_default");
+    for id in [&first, &third, &second] {
+        let _gone = bench.delete(&path(id), &tenant.key).await.expect(200);
+        let missing = bench.get(&path(id), &tenant.key).await.expect(404);
+        assert_eq!(missing.code(), "profile_not_found");
+    }
+    assert!(defaults(&bench, &tenant).await.is_empty());
+    let _again = made(&bench, &tenant, named("first")).await;
+    assert_eq!(defaults(&bench, &tenant).await, ["first"], "the name is free again");
+}
+
+#[tokio::test]
+async fn of_profiles_that_are_made_at_once_one_is_the_default_and_all_are_counted() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let (bench, tenant) = (&bench, &tenant);
+    let make = |at: usize| async move { bench.post("/profiles", &tenant.key, named(&format!("profile {at}"))).await };
+    let all = futures::future::join_all((0..6).map(make)).await;
+    for answer in all {
+        let _made = answer.expect(201);
+    }
+    assert_eq!(defaults(bench, tenant).await.len(), 1);
+    // The default, and the others, go and come at once: there is always one, until there is none.
+    let profiles = bench.all(tenant, "/profiles").await;
+    assert_eq!(profiles.len(), 6);
+    let remove = |profile: &Value| {
+        let path = path(profile["profile_id"].as_str().unwrap());
+        async move { bench.delete(&path, &tenant.key).await }
+    };
+    let gone = futures::future::join_all(profiles.iter().map(remove)).await;
+    let refused = gone.iter().filter(|answer| answer.status == 409).count();
+    assert!(refused <= 1 && gone.iter().all(|answer| matches!(answer.status.as_u16(), 200 | 409)));
+    assert_eq!(defaults(bench, tenant).await.len(), refused);
+}
+
+#[tokio::test]
+async fn a_profile_in_use_is_not_deleted() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let _default = made(&bench, &tenant, named("first")).await;
+    let second = made(&bench, &tenant, named("second")).await;
+    let user = bench.user(&tenant, "ada").await;
+    let user = format!("/users/{user}");
+    let _given = bench.patch(&user, &tenant.key, json!({"profile_id": second})).await.expect(200);
+    let before = rows::everything(&bench);
+    let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
+    assert_eq!(refused.code(), "profile_in_use");
+    assert!(before == rows::everything(&bench));
+    // Deleted users use nothing.
+    let _gone = bench.delete(&user, &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_name_is_taken_whatever_its_capitals() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let first = made(&bench, &tenant, named("Büro")).await;
+    let second = made(&bench, &tenant, named("Field")).await;
+    for name in ["büro", "BURO", " Büro "] {
+        let refused = bench.post("/profiles", &tenant.key, named(name)).await.expect(409);
+        assert_eq!(refused.code(), "profile_name_taken", "{name}");
+        let refused = bench.patch(&path(&second), &tenant.key, json!({"name": name})).await.expect(409);
+        assert_eq!(refused.code(), "profile_name_taken", "{name}");
+    }
+    // Its own name, written otherwise, is no other.
+    let renamed = bench.patch(&path(&first), &tenant.key, json!({"name": "BÜRO"})).await.expect(200);
+    assert_eq!(renamed.get("name"), "BÜRO");
+    let _other = bench.patch(&path(&first), &tenant.key, json!({"name": "Office"})).await.expect(200);
+    let _free = bench.patch(&path(&second), &tenant.key, json!({"name": "buro"})).await.expect(200);
+    // In another workspace it is nobody's.
+    let other = bench.tenant("Other").await;
+    let _free = bench.post("/profiles", &other.key, named("Office")).await.expect(201);
+}
+
+#[tokio::test]
+async fn the_revision_goes_up_with_the_settings_alone_and_what_changes_nothing_records_nothing() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let id = made(&bench, &tenant, named("Office")).await;
+    let revision = async |body: Value| {
+        bench.advance(chrono::Duration::minutes(1));
+        let answer = bench.patch(&path(&id), &tenant.key, body).await.expect(200);
+        (answer.body["revision"].as_u64().unwrap(), answer.headers["etag"].to_str().unwrap().to_owned())
+    };
+    assert_eq!(revision(json!({"name": "Office 2"})).await, (1, "\"2\"".to_owned()));
+    assert_eq!(revision(json!({"schema": {"type": "object"}})).await, (1, "\"3\"".to_owned()));
+    assert_eq!(revision(json!({"settings": {"server": "other"}})).await, (2, "\"4\"".to_owned()));
+    let events = bench.event_types(&tenant).await.len();
+    for same in [json!({}), json!({"settings": {"server": "other"}}), json!({"default": true, "name": "Office 2"})] {
+        assert_eq!(revision(same).await, (2, "\"4\"".to_owned()));
+    }
+    assert_eq!(bench.event_types(&tenant).await.len(), events);
+    assert_eq!(revision(json!({"schema": null})).await, (2, "\"5\"".to_owned()));
+    // The record says what changed, and nothing of what phones are set to.
+    let events = bench.get("/events?event_type=profile.updated", &tenant.key).await.expect(200);
+    let settings = &events.body["items"][1];
+    assert_eq!(settings["changed_fields"], json!(["settings"]));
+    assert_eq!(settings["changes"], json!({"revision": {"before": 1, "after": 2}}));
+    assert_eq!(settings["profile_id"], json!(id));
+    assert!(!events.text.contains("other") && !events.text.contains("pbx.example.com"));
+}
+
+#[tokio::test]
+async fn settings_that_break_the_profiles_own_schema_are_refused_with_every_fault() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "properties": {
+            "pbx": {"properties": {"host": {"type": "string", "pattern": "^[a-z.]+$"}}, "required": ["host"]},
+            "ports": {"items": {"type": "integer", "maximum": 65535}},
+        },
+        "additionalProperties": false,
+    });
+    let body = json!({"name": "Office", "settings": {"pbx": {"host": "pbx"}, "ports": [5061]}, "schema": schema});
+    let id = made(&bench, &tenant, body).await;
+    let before = rows::everything(&bench);
+    let secret = "s3cret-s3cret";
+    let bad = json!({"settings": {"pbx": {"host": secret}, "ports": [1, 70_000, secret], "else": secret}});
+    let refused = bench.patch(&path(&id), &tenant.key, bad).await.expect(422);
+    let mut places: Vec<&str> =
+        refused.body["errors"].as_array().unwrap().iter().map(|fault| fault["field"].as_str().unwrap()).collect();
+    places.sort_unstable();
+    assert_eq!(places, ["settings", "settings.pbx.host", "settings.ports.1", "settings.ports.2"], "{}", refused.text);
+    assert!(refused.body["errors"].as_array().unwrap().iter().all(|fault| fault["code"] == "schema_violation"));
+    assert!(!refused.text.contains(secret));
+    assert!(before == rows::everything(&bench));
+}
+
+#[tokio::test]
+async fn a_profile_is_made_once_however_often_its_call_is_sent() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let send = async |body: &Value| {
+        with_header(&bench, &tenant.key, Method::POST, "/profiles", ("idempotency-key", "once"), body).await
+    };
+    let first = send(&named("Office")).await.expect(201);
+    let before = rows::everything(&bench);
+    let again = send(&named("Office")).await.expect(201);
+    assert_eq!(first.body, again.body);
+    assert_eq!(send(&named("Other")).await.expect(422).code(), "idempotency_mismatch");
+    assert!(before == rows::everything(&bench));
+}
+
+#[tokio::test]
+async fn a_change_may_name_the_version_that_it_was_seen_at() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let id = made(&bench, &tenant, named("Office")).await;
+    let send = async |method: Method, tag: &str, body: Value| {
+        with_header(&bench, &tenant.key, method, &path(&id), ("if-match", tag), &body).await
+    };
+    let _changed = send(Method::PATCH, "\"1\"", json!({"name": "Office 2"})).await.expect(200);
+    let before = rows::everything(&bench);
+    for method in [Method::PATCH, Method::DELETE] {
+        let stale = send(method, "\"1\"", json!({"name": "Office 3"})).await.expect(412);
+        assert_eq!(stale.code(), "version_mismatch");
+    }
+    assert!(before == rows::everything(&bench));
+    let _gone = send(Method::DELETE, "\"2\"", json!({})).await.expect(200);
+}
