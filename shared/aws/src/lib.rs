@@ -22,12 +22,12 @@ pub use commit::Commit;
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
 pub use mail::{InlineImage, Mail, MailError, Mailer, Message};
-pub use outside::Outside;
+pub use outside::{Outside, PullFault};
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
     Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, PushTokens, Secrets,
-    UsageCounts, Users, Workspaces,
+    Sources, UsageCounts, Users, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
