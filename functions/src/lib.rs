@@ -17,6 +17,7 @@ mod pace;
 pub mod pages;
 mod paging;
 mod settings;
+pub mod sources;
 pub mod triggers;
 pub mod users;
 mod views;

@@ -31,3 +31,10 @@ pub use stores::{
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
+
+
+/// Bytes as a row keeps them.
+#[must_use]
+pub fn bytes(bytes: &[u8]) -> serde_bytes::ByteBuf {
+    serde_bytes::ByteBuf::from(bytes)
+}

@@ -61,6 +61,9 @@ impl RowFault {
 pub struct Row {
     /// Its line in the file, or its place in the array; from 1.
     pub line: u32,
+    /// By what its user is known, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyHash>,
     /// The fields that the data set has, by our names, as users keep them; `None` for an empty one.
     /// Nothing of a row with faults.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -280,7 +283,9 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
             keys.sort_unstable();
         }
     }
-    let rows = read.into_iter().map(|(mut row, _)| {
+    let rows = read.into_iter().map(|(mut row, texts)| {
+        let key = texts.get(source.key.as_str()).and_then(Value::as_str);
+        row.key = key.map(|key| key_hash(source.key, key));
         if !row.faults.is_empty() {
             row.values.clear();
         }
