@@ -256,9 +256,7 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     of(
         "list-sources",
-        Entry::Admin(P::UsersRead, |w, c| {
-            Box::pin(async move { sources::list_sources::handle(w.table()?, c).await })
-        }),
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { sources::list_sources::handle(w.table()?, c).await })),
     ),
     of(
         "get-source",

@@ -152,12 +152,7 @@ fn compressed(rows: &[Row]) -> Result<Vec<u8>, Failure> {
 }
 
 fn stage_of(job: &Job, source: &DataSource, taken: &Taken) -> Stage {
-    Stage {
-        workspace_id: source.workspace_id,
-        source_id: source.source_id,
-        job_id: job.job_id,
-        attempt: taken.attempt,
-    }
+    Stage { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt: taken.attempt }
 }
 
 /// A page of staged rows; `None` if their time is over.

@@ -63,7 +63,9 @@ impl Step {
     fn of(job: &Job) -> Result<Self, Failure> {
         match job.cursor.as_deref() {
             None | Some("") => Ok(Self::TakeIn),
-            Some(cursor) => serde_json::from_str(cursor).map_err(|e| Failure::internal("reading where a sync stands", e)),
+            Some(cursor) => {
+                serde_json::from_str(cursor).map_err(|e| Failure::internal("reading where a sync stands", e))
+            }
         }
     }
 
@@ -261,7 +263,8 @@ impl<S: Store + Sources> AtWork<'_, S> {
             return Ok(Some((Vec::new(), Step::expired())));
         };
         let chosen = self.chosen().await?;
-        let rows: Vec<Row> = rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
+        let rows: Vec<Row> =
+            rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
         let settings = settings(self.store, self.doer).await?;
         let done = self.done(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
@@ -367,7 +370,9 @@ impl<S: Store + Sources> AtWork<'_, S> {
         }
         match self.store.commit((*commit).put(&*item).guarded_by(self.job)).await {
             Err(failure @ Failure::Internal { .. }) => Ok(Decided::Told(Box::new(self.given_up(id, &failure)))),
-            outcome => outcome.map(|()| Decided::Changed(Box::new(Commit::unrecorded(self.doer().act().event_id)), item)),
+            outcome => {
+                outcome.map(|()| Decided::Changed(Box::new(Commit::unrecorded(self.doer().act().event_id)), item))
+            }
         }
     }
 
@@ -511,7 +516,8 @@ impl<S: Store + Sources> AtWork<'_, S> {
         mut vanishing: u64,
     ) -> Result<(Vec<ItemOutcome>, Step), Failure> {
         if taken.nameless > 0 {
-            let detail = format!("{} rows do not tell whose they are, so nobody is said to have vanished.", taken.nameless);
+            let detail =
+                format!("{} rows do not tell whose they are, so nobody is said to have vanished.", taken.nameless);
             let item = JobItem {
                 code: Some("keys_unreadable".to_owned()),
                 detail: Some(detail),
@@ -702,6 +708,9 @@ impl Chosen {
     /// True if a row may mean one of them.
     fn has(&self, row: &Row) -> bool {
         let username = row.value("username").map(|name| key_hash(KeyField::Username, name));
-        row.key.into_iter().chain(username.filter(|_| self.key == KeyField::ExternalId)).any(|name| self.names.contains(&name))
+        row.key
+            .into_iter()
+            .chain(username.filter(|_| self.key == KeyField::ExternalId))
+            .any(|name| self.names.contains(&name))
     }
 }

@@ -38,7 +38,8 @@ pub async fn handle(
     let bytes = call.request.bytes()?;
     let (source, job, replaced) = attempts(store, || attempt(store, &call, part, start, bytes)).await?;
     if let Some(upload) = replaced {
-        super::clear(store, call.request.moment, source.workspace_id, source.source_id, Leavings::Upload(upload)).await?;
+        super::clear(store, call.request.moment, source.workspace_id, source.source_id, Leavings::Upload(upload))
+            .await?;
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
@@ -90,7 +91,8 @@ async fn attempt(
     bytes: &[u8],
 ) -> Result<(DataSource, Option<Job>, Option<Uuid>), Failure> {
     let source = super::wanted(store, call).await?;
-    let used = source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
+    let used =
+        source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
     let mut after = source.part_come(&part, call.now())?;
     if used {
         return Ok((after, None, None));

@@ -55,7 +55,9 @@ pub async fn handle(
             let page = store.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
             for (key, row) in page.rows {
                 match row {
-                    Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => long.push((key, row)),
+                    Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
+                        long.push((key, row))
+                    }
                     Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row).await),
                     Ok(None) => {}
                     Err(failure) => tally.note(&run, &key, Err(failure)),
@@ -137,9 +139,7 @@ async fn at_length(
             let doer = Doer::of_run(run, due.workspace_id);
             match job.kind {
                 JobKind::Sync => sync(store, &doer, job, defaults, pulling, pace).await,
-                JobKind::Users | JobKind::Devices => {
-                    advance(store, &doer, job, defaults, pace, THINGS).await.map(drop)
-                }
+                JobKind::Users | JobKind::Devices => advance(store, &doer, job, defaults, pace, THINGS).await.map(drop),
             }
         }
         DueRow::Source(due) => {
@@ -198,12 +198,8 @@ async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) 
         store.commit(Commit::unrecorded(act.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
-    let wanted = SyncWanted {
-        job_id: JobId(run.moment.draw()),
-        user_ids: None,
-        dry_run: false,
-        may_wipe: source.may_wipe,
-    };
+    let wanted =
+        SyncWanted { job_id: JobId(run.moment.draw()), user_ids: None, dry_run: false, may_wipe: source.may_wipe };
     let (after, change) = source.begin_sync(wanted, false, &act)?;
     store.commit(Commit::changing(act.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))

@@ -32,7 +32,6 @@ pub use stores::{
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
 
-
 /// Bytes as a row keeps them.
 #[must_use]
 pub fn bytes(bytes: &[u8]) -> serde_bytes::ByteBuf {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, TlsContext};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector};
@@ -75,12 +75,24 @@ impl Outside {
     ///
     /// # Errors
     /// Why it cannot be had. Nothing of what it answered stands in that.
-    pub async fn pull(&self, url: &str, accept: &'static str, bearer: Option<&str>, limit: usize) -> Result<Vec<u8>, PullFault> {
+    pub async fn pull(
+        &self,
+        url: &str,
+        accept: &'static str,
+        bearer: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<u8>, PullFault> {
         let pulled = self.pulled(url, accept, bearer, limit);
         Timeout::new(Box::pin(pulled), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(PullFault::Never))
     }
 
-    async fn pulled(&self, url: &str, accept: &'static str, bearer: Option<&str>, limit: usize) -> Result<Vec<u8>, PullFault> {
+    async fn pulled(
+        &self,
+        url: &str,
+        accept: &'static str,
+        bearer: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<u8>, PullFault> {
         // A host that is an address is not looked up, so it is held to the rule here.
         let _host = read_url(url).map_err(|_| PullFault::NotPublic)?;
         let mut request = HttpRequest::get(url).map_err(|_| PullFault::Unreachable)?;

@@ -159,7 +159,10 @@ fn is_name(name: &str) -> bool {
             && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
     let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253 && name.split('.').all(label) && last.chars().any(|c| c.is_ascii_alphabetic()) && !last.starts_with("0x")
+    name.len() <= 253
+        && name.split('.').all(label)
+        && last.chars().any(|c| c.is_ascii_alphabetic())
+        && !last.starts_with("0x")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::event::{Act, Event, EventType};
 use crate::ids::{JobId, SourceId, WorkspaceId};
 use crate::input::Fields;
-use crate::job::{NewJob, JobKind, Selection, begin};
+use crate::job::{JobKind, NewJob, Selection, begin};
 use crate::outside::{Host, read_url};
 use crate::provenance::FIELDS;
 use crate::refusal::Refusal;
@@ -338,8 +338,7 @@ fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
     let mut inner = fields.object("mapping")?;
     let mut mapping = BTreeMap::new();
     for name in FIELDS.into_iter().chain([EXTERNAL_ID_FIELD]) {
-        let column =
-            if name == "username" { inner.required_text(name, COLUMN) } else { inner.text(name, COLUMN) };
+        let column = if name == "username" { inner.required_text(name, COLUMN) } else { inner.text(name, COLUMN) };
         if let Some(column) = column {
             mapping.insert(name.to_owned(), column);
         }
@@ -396,7 +395,12 @@ impl DataSource {
     ///
     /// # Errors
     /// A fault, if rows are to find their users by a field that is not in the mapping.
-    pub fn update(&self, edit: Settings, may_wipe: bool, act: &Act) -> Result<Option<(Self, Event, TokenChange)>, Refusal> {
+    pub fn update(
+        &self,
+        edit: Settings,
+        may_wipe: bool,
+        act: &Act,
+    ) -> Result<Option<(Self, Event, TokenChange)>, Refusal> {
         let mut after = self.clone();
         let mut event = self.event(EventType::SourceUpdated, act);
         after.name = edit.name.unwrap_or(after.name);
@@ -406,7 +410,11 @@ impl DataSource {
         after.vanish_limit_percent = edit.vanish_limit_percent.unwrap_or(after.vanish_limit_percent);
         after.delimiter = edit.delimiter.unwrap_or(after.delimiter);
         if after.key == KeyField::ExternalId && !after.mapping.contains_key(EXTERNAL_ID_FIELD) {
-            return Err(Refusal::field("mapping.external_id", "missing", "is required where rows find their users by it"));
+            return Err(Refusal::field(
+                "mapping.external_id",
+                "missing",
+                "is required where rows find their users by it",
+            ));
         }
         let mut token = TokenChange::Kept;
         if let Some(page) = &mut after.page {
@@ -500,7 +508,8 @@ impl DataSource {
         }
         let most = upload.parts.last().copied().unwrap_or(0).max(part.number);
         let last = if part.is_last { Some(part.number) } else { upload.last };
-        if upload.last.is_some_and(|known| part.is_last && known != part.number) || last.is_some_and(|last| most > last) {
+        if upload.last.is_some_and(|known| part.is_last && known != part.number) || last.is_some_and(|last| most > last)
+        {
             return Err(Refusal::field("last", "conflicting", "another part is the last one, or comes after this one"));
         }
         upload.last = last;
@@ -527,7 +536,9 @@ impl DataSource {
                 return Err(Refusal::NothingUploaded);
             }
             // What was only tried can still be done.
-            if !wanted.dry_run && let Some(upload) = &mut after.upload {
+            if !wanted.dry_run
+                && let Some(upload) = &mut after.upload
+            {
                 upload.job_id = Some(wanted.job_id);
             }
         }

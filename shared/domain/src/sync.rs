@@ -69,7 +69,8 @@ pub fn meant(source: &DataSource, row: &Row, found: &Found) -> Result<Meant, Ref
     if !own && (pushed || found.other_source.is_some()) {
         return Err(Refusal::HeldByOtherSource);
     }
-    let other_name = user.provenance.external_id.is_some() && user.provenance.external_id.as_deref() != row.external_id();
+    let other_name =
+        user.provenance.external_id.is_some() && user.provenance.external_id.as_deref() != row.external_id();
     if own && source.key == KeyField::ExternalId && other_name {
         return Err(Refusal::UsernameTaken);
     }
@@ -326,4 +327,3 @@ pub fn changed_fields(change: &Change) -> Vec<String> {
     };
     said(Some(after)).iter().flatten().enumerate().filter_map(differs).collect()
 }
-

@@ -179,8 +179,12 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
         let mut found = names.iter().enumerate().filter(|(_, column)| column.trim() == name.as_str());
         match (found.next(), found.next()) {
             (Some((at, _)), None) => Ok(at),
-            (None, _) => Err(Garbage::new("column_missing", "its first line does not name every column of the mapping")),
-            (Some(_), Some(_)) => Err(Garbage::new("column_repeated", "its first line names a column of the mapping twice")),
+            (None, _) => {
+                Err(Garbage::new("column_missing", "its first line does not name every column of the mapping"))
+            }
+            (Some(_), Some(_)) => {
+                Err(Garbage::new("column_repeated", "its first line names a column of the mapping twice"))
+            }
         }
     };
     let columns: Vec<(&String, usize)> =
@@ -272,7 +276,8 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
         }
         for same in seen.values().filter(|same| same.len() > 1) {
             for at in same {
-                let others = same.iter().filter(|other| *other != at).take(10).map(|other| read[*other].0.line.to_string());
+                let others =
+                    same.iter().filter(|other| *other != at).take(10).map(|other| read[*other].0.line.to_string());
                 let others = others.collect::<Vec<_>>().join(", ");
                 let detail = format!("stands in other rows as well: {others}");
                 read[*at].0.faults.push(RowFault::new(field.as_str(), "repeated", detail));
