@@ -22,7 +22,7 @@ pub use commit::Commit;
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
 pub use mail::{InlineImage, Mail, MailError, Mailer, Message};
-pub use outside::{Outside, PullFault};
+pub use outside::{Outside, PULL_WITHIN, PullFault};
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
