@@ -20,6 +20,7 @@ pub mod pages;
 mod paging;
 pub mod profiles;
 mod settings;
+pub mod sources;
 pub mod triggers;
 pub mod users;
 mod views;

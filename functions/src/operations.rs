@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, deployments, devices, exports, jobs, pages, profiles, users};
+use crate::{access, deployments, devices, exports, jobs, pages, profiles, sources, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -358,6 +358,50 @@ pub static OPERATIONS: &[Operation] = &[
         "cancel-job",
         Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { jobs::cancel_job::handle(w.table()?, c).await })),
     ),
+    // sources
+    of(
+        "create-source",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { sources::create_source::handle(w.table()?, c, &w.settings.source_hosts).await })
+        }),
+    ),
+    of(
+        "list-sources",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { sources::list_sources::handle(w.table()?, c).await })),
+    ),
+    of(
+        "get-source",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { sources::get_source::handle(w.table()?, c).await })),
+    ),
+    of(
+        "update-source",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { sources::update_source::handle(w.table()?, c, &w.settings.source_hosts).await })
+        }),
+    ),
+    of(
+        "delete-source",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { sources::delete_source::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "upload-source-part",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move {
+                sources::upload_source_part::handle(w.table()?, c, &w.settings.defaults, w.clock()).await
+            })
+        }),
+    ),
+    of(
+        "sync-users",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move {
+                let (defaults, hosts) = (&w.settings.defaults, &w.settings.source_hosts);
+                sources::sync_users::handle(w.table()?, &w.outside()?, c, defaults, hosts, w.clock()).await
+            })
+        }),
+    ),
     // access
     of(
         "get-workspace",
@@ -450,7 +494,10 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "run-due",
         Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::run_due::handle(w.table()?, w.pusher(), r, &w.settings.defaults).await })
+            Box::pin(async move {
+                let pulling = triggers::run_due::Pulling { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
+                triggers::run_due::handle(w.table()?, w.pusher(), r, &w.settings.defaults, &pulling).await
+            })
         }),
     ),
     of(

@@ -34,6 +34,8 @@ pub struct Settings {
     pub app: App,
     /// What holds where a workspace has settled nothing.
     pub defaults: Defaults,
+    /// The hosts of the pages that data sets are read from; empty for any of the public internet.
+    pub source_hosts: Vec<String>,
 }
 
 /// What holds where a workspace has settled nothing.
@@ -138,6 +140,12 @@ impl Settings {
                 invitation_life: days("INVITATION_DAYS", 7)?,
                 sender: text("SENDER"),
             },
+            source_hosts: text("SOURCE_HOSTS")
+                .unwrap_or_default()
+                .split(',')
+                .map(|host| host.trim().to_ascii_lowercase())
+                .filter(|host| !host.is_empty())
+                .collect(),
         })
     }
 }

@@ -10,6 +10,7 @@ use domain::key::Key;
 use domain::member::Member;
 use domain::network::{Network, indicator, tooltip, user_indicator};
 use domain::profile::Profile;
+use domain::source::{DataSource, SourceKind};
 use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
 use domain::workspace::{DEFAULT_PIN_LIMIT, Workspace};
@@ -221,6 +222,7 @@ pub(crate) fn job(job: &Job) -> Value {
         "created_at": job.created_at,
         "created_by": job.created_by,
         "ended_at": job.ended_at,
+        "failure": job.failure,
         "progress": tally(job.tally),
     })
 }
@@ -241,6 +243,55 @@ pub(crate) fn job_item(item: &JobItem) -> Value {
         json!({"id": item.id, "outcome": item.outcome, "code": item.code, "detail": item.detail, "at": item.at});
     if !item.devices.is_empty() {
         view["devices"] = json!(item.devices);
+    }
+    // A row of a data set.
+    if let Some(user_id) = item.user_id {
+        view["user_id"] = json!(user_id);
+    }
+    if let Some(change) = item.change {
+        view["change"] = json!(change);
+        view["fields"] = json!(item.fields);
+    }
+    if !item.faults.is_empty() {
+        view["errors"] = json!(item.faults);
+    }
+    view
+}
+
+/// A data set: never its token, only whether one is set.
+pub(crate) fn source(source: &DataSource) -> Value {
+    let upload = source.upload.as_ref().map(|upload| {
+        json!({
+            "upload_id": upload.upload_id,
+            "parts": upload.parts,
+            "complete": upload.is_whole(),
+            "started_at": upload.started_at,
+            "job_id": upload.job_id,
+        })
+    });
+    let mut view = json!({
+        "source_id": source.source_id,
+        "name": source.name,
+        "kind": source.kind,
+        "vanish_policy": source.policy,
+        "vanish_limit_percent": source.vanish_limit_percent,
+        "job_id": source.job_id,
+        "created_at": source.created_at,
+        "updated_at": source.updated_at,
+    });
+    if source.kind != SourceKind::Scim {
+        view["mapping"] = json!(source.mapping);
+        view["key_field"] = json!(source.key);
+        view["delimiter"] = json!(source.delimiter);
+        view["upload"] = json!(upload);
+    }
+    if let Some(page) = &source.page {
+        view["url"] = json!(page.url);
+        view["format"] = json!(page.format);
+        view["items"] = json!(page.items);
+        view["token_set"] = json!(page.token_set);
+        view["every_hours"] = json!(page.every_hours);
+        view["next_sync_at"] = json!(source.due_at);
     }
     view
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws::{Clients, Mailer, Pusher, Table, Texter, TopicPublisher};
+use aws::{Clients, Mailer, Outside, Pusher, Table, Texter, TopicPublisher};
 use chrono::{DateTime, Utc};
 use domain::Time;
 use domain::access::Principals as _;
@@ -58,12 +58,12 @@ pub struct World {
     mailer: Option<Mailer>,
     pusher: Pusher,
     texter: Texter,
+    clients: Clients,
 }
 
 impl World {
     /// Builds what the settings ask for.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "the clients are the world's own from here on")]
     pub fn new(settings: Settings, clients: Clients, clock: Clock) -> Self {
         let sender = settings.sender.clone().zip(settings.configuration_set.clone());
         Self {
@@ -75,6 +75,7 @@ impl World {
             texter: Texter::new(&clients),
             pusher: Pusher::new(&clients, settings.applications.ios.clone(), settings.applications.android.clone()),
             settings,
+            clients,
         }
     }
 
@@ -146,6 +147,14 @@ impl World {
     #[must_use]
     pub fn pusher(&self) -> &Pusher {
         &self.pusher
+    }
+
+    /// The way to the pages of data sets.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn outside(&self) -> Result<Outside, Failure> {
+        Outside::guarded(&self.clients)
     }
 
     /// The product's own address.

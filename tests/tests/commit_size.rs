@@ -316,6 +316,10 @@ fn outcome(number: u8) -> JobItem {
         code: Some("device_limit_reached".to_owned()),
         detail: Some("x".repeat(500)),
         devices: vec![DeviceId(id(4)); DEVICE_LIMIT],
+        user_id: None,
+        change: None,
+        fields: Vec::new(),
+        faults: Vec::new(),
         at: now(),
     }
 }

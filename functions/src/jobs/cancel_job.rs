@@ -1,13 +1,16 @@
 //! `DELETE /jobs/{job_id}`.
 
-use aws::{Commit, Jobs};
+use aws::{Commit, Jobs, Sources};
 use domain::JobId;
-use domain::job::cancel;
+use domain::job::{JobKind, cancel};
 use domain::refusal::{Failure, Refusal};
+use lambda::logging::Chain;
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::doer::Doer;
 use crate::jobs::work::{Action, outcomes};
+use crate::sources::sync::forget;
 use crate::views;
 
 /// Answers with the job: what was done stays done, and nothing more is. Takes what the job's action
@@ -15,7 +18,7 @@ use crate::views;
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `PermissionMissing`; `JobOver` if it is finished.
-pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Jobs + Sources), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     attempts(store, || async {
         let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
@@ -28,6 +31,12 @@ pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
             return Ok(Reply::thing(&views::job(&job), job.version));
         };
         store.commit(Commit::changing(act.event_id, &change)).await?;
+        if job.kind == JobKind::Sync
+            && let Err(failure) = forget(store, &Doer::of_call(&call), &job).await
+        {
+            // It is stopped; what is left behind has a time to live.
+            tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
+        }
         let after = change.job.as_ref().map_or(&job, |job| &job.after);
         Ok(Reply::thing(&views::job(after), job.version + 1))
     })

@@ -6,6 +6,7 @@ use domain::event::Actor;
 use domain::input::Fields;
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, cancel, page_done};
 use domain::refusal::{Failure, Refusal};
+use domain::source::SyncAction;
 use domain::{DeviceId, Time, UserId};
 use lambda::logging::Chain;
 
@@ -64,7 +65,7 @@ pub(crate) async fn advance(
 
 /// Whether whoever began the job may still do what it does: a key that was revoked, or a member
 /// who was removed, does nothing more.
-async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Failure> {
+pub(crate) async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Failure> {
     let permissions = match job.created_by {
         Actor::Key(id) => {
             let key = store.key_by_id(job.workspace_id, id).await?;
@@ -80,7 +81,7 @@ async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Fai
 }
 
 /// Ends a job whose beginner may not do it any more.
-async fn stopped(store: &impl Store, doer: &Doer, job: &Job) -> Result<Option<Job>, Failure> {
+pub(crate) async fn stopped(store: &impl Store, doer: &Doer, job: &Job) -> Result<Option<Job>, Failure> {
     let act = doer.act();
     let why = "whoever began it may not do this any more";
     let Some(change) = cancel(job, &outcomes(store, job).await?, Some(why), &act)? else {
@@ -173,6 +174,7 @@ fn given_up(job: &Job, id: &str, doer: &Doer, failure: &Failure) -> JobItem {
 pub(crate) enum Action {
     User(UserAction),
     Device(DeviceAction),
+    Sync(SyncAction),
 }
 
 impl Action {
@@ -186,6 +188,7 @@ impl Action {
         Ok(match job.kind {
             JobKind::Users => Self::User(serde_json::from_value(action).map_err(unreadable)?),
             JobKind::Devices => Self::Device(serde_json::from_value(action).map_err(unreadable)?),
+            JobKind::Sync => Self::Sync(serde_json::from_value(action).map_err(unreadable)?),
         })
     }
 
@@ -194,6 +197,8 @@ impl Action {
         match self {
             Self::User(action) => action.permissions(),
             Self::Device(action) => [Permission::DevicesManage, action.permission()],
+            Self::Sync(SyncAction::Sync { may_wipe: true, .. }) => [Permission::UsersManage, Permission::UsersWipe],
+            Self::Sync(SyncAction::Sync { may_wipe: false, .. }) => [Permission::UsersManage; 2],
         }
     }
 }
@@ -217,7 +222,13 @@ pub(crate) async fn decided(
             let whole = store.device_whole(job.workspace_id, id).await?.ok_or(Refusal::NotFound("device"))?;
             Ok(device_actions::prepare(store, doer, whole, &action, defaults).await?.commit)
         }
+        Action::Sync(_) => Err(not_by_things()),
     }
+}
+
+/// A sync goes by the rows of its data set: see `sources::sync`.
+fn not_by_things() -> Failure {
+    Failure::internal("working on a job", "a sync is not done thing by thing")
 }
 
 /// The page that begins at a cursor.
@@ -240,6 +251,7 @@ async fn next_page(store: &impl Store, doer: &Doer, job: &Job, cursor: &str) -> 
             let page = store.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
             (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next)
         }
+        JobKind::Sync => return Err(not_by_things()),
     };
     let cursor = next.map(|next| String::from_utf8_lossy(&next.to_bytes()).into_owned());
     Ok(NextPage { ids, cursor })

@@ -2,14 +2,16 @@
 
 use aws::rows::{DUE_SHARDS, due_shard};
 use aws::stores::{DueRow, Work};
-use aws::{Commit, Endpoints, Invitations, Key, Position, PushTokens};
+use aws::{Commit, Endpoints, Invitations, Key, Outside, Position, PushTokens, Sources};
 use chrono::Duration;
 use domain::command::{Command, Stimulus, apply};
 use domain::device::Device;
 use domain::invitation::{Invitation, expire};
+use domain::job::{Job, JobKind};
 use domain::refusal::Failure;
+use domain::source::{DataSource, SyncWanted};
 use domain::workspace::{SilentAction, SilentRule, silent_rule_applied};
-use domain::{Time, WorkspaceId};
+use domain::{JobId, Time, WorkspaceId};
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -20,6 +22,8 @@ use crate::doer::Doer;
 use crate::jobs::work::{Store, advance};
 use crate::pace::Pace;
 use crate::settings::Defaults;
+use crate::sources::is_running;
+use crate::sources::sync::{self, Syncing};
 use crate::triggers::{Run, endpoint};
 
 /// Rows that are looked up at once.
@@ -36,10 +40,11 @@ const THINGS: usize = 1_000;
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(
-    store: &(impl Work + PushTokens + Store),
+    store: &(impl Work + PushTokens + Store + Sources),
     endpoints: &impl Endpoints,
     run: Run,
     defaults: &Defaults,
+    pulling: &Pulling<'_>,
 ) -> Result<Value, Failure> {
     let pace = run.pace(RESERVE);
     let mut tally = Tally::default();
@@ -50,7 +55,9 @@ pub async fn handle(
             let page = store.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
             for (key, row) in page.rows {
                 match row {
-                    Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_)))) => long.push((key, row)),
+                    Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
+                        long.push((key, row))
+                    }
                     Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row).await),
                     Ok(None) => {}
                     Err(failure) => tally.note(&run, &key, Err(failure)),
@@ -64,7 +71,7 @@ pub async fn handle(
     }
     for (key, row) in long {
         if !pace.is_over() {
-            tally.note(&run, &key, at_length(store, &run, &row, defaults, &pace).await);
+            tally.note(&run, &key, at_length(store, &run, &row, defaults, pulling, &pace).await);
         }
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
@@ -111,16 +118,17 @@ async fn short(
         }
         DueRow::Command(due) => attempts(store, || time_out(store, run, due)).await,
         // Those below are done at length; these others are for `purge-deleted`.
-        DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Device(_) | DueRow::User(_) => Ok(()),
+        DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) | DueRow::User(_) => Ok(()),
     }
 }
 
 /// What takes its time.
 async fn at_length(
-    store: &impl Store,
+    store: &(impl Store + Sources),
     run: &Run,
     row: &DueRow,
     defaults: &Defaults,
+    pulling: &Pulling<'_>,
     pace: &Pace,
 ) -> Result<(), Failure> {
     match row {
@@ -129,11 +137,72 @@ async fn at_length(
                 return Ok(());
             };
             let doer = Doer::of_run(run, due.workspace_id);
-            advance(store, &doer, job, defaults, pace, THINGS).await.map(drop)
+            match job.kind {
+                JobKind::Sync => sync(store, &doer, job, defaults, pulling, pace).await,
+                JobKind::Users | JobKind::Devices => advance(store, &doer, job, defaults, pace, THINGS).await.map(drop),
+            }
+        }
+        DueRow::Source(due) => {
+            let begun = attempts(store, || scheduled(store, run, due)).await?;
+            let doer = Doer::of_run(run, due.workspace_id);
+            match begun {
+                Some(job) => sync(store, &doer, job, defaults, pulling, pace).await,
+                None => Ok(()),
+            }
         }
         DueRow::Workspace(due) => silent_rule(store, run, due.workspace_id, defaults, pace).await,
         _ => Ok(()),
     }
+}
+
+/// How data sets are read: what leads outside is made only once it is needed.
+pub struct Pulling<'a> {
+    /// Makes the way to their pages.
+    pub outside: &'a (dyn Fn() -> Result<Outside, Failure> + Sync),
+    /// See [`crate::settings::Settings::source_hosts`].
+    pub hosts: &'a [String],
+}
+
+impl std::fmt::Debug for Pulling<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pulling").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+/// Moves a sync on.
+async fn sync(
+    store: &(impl Store + Sources),
+    doer: &Doer,
+    job: Job,
+    defaults: &Defaults,
+    pulling: &Pulling<'_>,
+    pace: &Pace,
+) -> Result<(), Failure> {
+    let outside = (pulling.outside)()?;
+    let syncing = Syncing { outside: Some(&outside), hosts: pulling.hosts, defaults };
+    sync::advance(store, &syncing, doer, job, pace, THINGS).await.map(drop)
+}
+
+/// Begins the sync of a data set whose time has come; one that is still at work is waited for until the
+/// next time.
+async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) -> Result<Option<Job>, Failure> {
+    let Some(source) = store.source(due.workspace_id, due.source_id).await? else {
+        return Ok(None);
+    };
+    if source.due_at.is_none_or(|at| at > run.moment.now) {
+        return Ok(None);
+    }
+    let act = run.act(source.workspace_id);
+    if is_running(store, &source).await? {
+        let after = DataSource { due_at: source.due_after(run.moment.now), ..source.clone() };
+        store.commit(Commit::unrecorded(act.event_id).edit(&source, &after)).await?;
+        return Ok(None);
+    }
+    let wanted =
+        SyncWanted { job_id: JobId(run.moment.draw()), user_ids: None, dry_run: false, may_wipe: source.may_wipe };
+    let (after, change) = source.begin_sync(wanted, false, &act)?;
+    store.commit(Commit::changing(act.event_id, &change).edit(&source, &after)).await?;
+    Ok(change.job.map(|job| job.after))
 }
 
 /// Ends a command whose time is over.

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 
 use crate::roots;
 
@@ -29,6 +29,8 @@ pub struct Connection {
     pub http: SharedHttpClient,
     /// How to wait between attempts.
     pub sleep: SharedAsyncSleep,
+    /// What carries the calls to the pages of data sets; the real world if not set.
+    pub outside: Option<SharedHttpConnector>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -50,6 +52,7 @@ impl Connection {
             sesv2_endpoint: None,
             http: http_client(roots::amazon()),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),
+            outside: None,
         }
     }
 }
@@ -103,6 +106,7 @@ pub struct Clients {
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sesv2: aws_sdk_sesv2::Client,
     pub(crate) sleep: SharedAsyncSleep,
+    pub(crate) outside: Option<SharedHttpConnector>,
 }
 
 impl Clients {
@@ -118,6 +122,7 @@ impl Clients {
             sns: aws_sdk_sns::Client::from_conf(config!(aws_sdk_sns, connection, connection.sns_endpoint)),
             sesv2: aws_sdk_sesv2::Client::from_conf(config!(aws_sdk_sesv2, connection, connection.sesv2_endpoint)),
             sleep: connection.sleep.clone(),
+            outside: connection.outside.clone(),
         }
     }
 }

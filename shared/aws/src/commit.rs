@@ -9,7 +9,7 @@ use domain::event::Event;
 use domain::refusal::Failure;
 use uuid::Uuid;
 
-use crate::item::{Companion, Difference, Item, Row, to_item};
+use crate::item::{Companion, Difference, Item, Key, Row, to_item};
 use crate::table::TableNames;
 
 /// The most items that DynamoDB takes in one transaction ("Amazon DynamoDB Developer Guide",
@@ -176,6 +176,13 @@ impl Commit {
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(Part::Delete { key: row.key().attributes(), version: Some(row.version()) });
         self.edit_companions(&row.companions(), &BTreeSet::new());
+        self
+    }
+
+    /// A row removed by its key, whatever it holds.
+    #[must_use]
+    pub(crate) fn remove(mut self, key: &Key) -> Self {
+        self.parts.push(Part::Delete { key: key.attributes(), version: None });
         self
     }
 

@@ -22,12 +22,18 @@ pub use commit::Commit;
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
 pub use mail::{Mail, MailError, Mailer, Message, Picture};
-pub use outside::Outside;
+pub use outside::{Outside, PULL_WITHIN, PullFault};
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
     Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles, PushTokens,
-    Secrets, UsageCounts, Users, Workspaces,
+    Secrets, Sources, UsageCounts, Users, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
+
+/// Bytes as a row keeps them.
+#[must_use]
+pub fn bytes(bytes: &[u8]) -> serde_bytes::ByteBuf {
+    serde_bytes::ByteBuf::from(bytes)
+}

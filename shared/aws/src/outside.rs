@@ -1,20 +1,31 @@
 //! Calls to the world outside of AWS.
 
+use std::error::Error;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, TlsContext};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use domain::outside::{is_public, read_url};
 use domain::refusal::Failure;
+use thiserror::Error as ThisError;
 
+use crate::clients::Clients;
 use crate::roots;
 
 /// A client for `https` pages of the world outside.
 #[derive(Clone, Debug)]
 pub struct Outside {
     connector: SharedHttpConnector,
+    sleep: SharedAsyncSleep,
 }
 
 /// The largest answer that is read, in bytes.
@@ -26,24 +37,87 @@ impl Outside {
     /// # Errors
     /// `Internal` if the system's collection cannot be used.
     pub fn new() -> Result<Self, Failure> {
-        let context = TlsContext::builder().with_trust_store(roots::system()).build();
-        let context = context.map_err(|e| Failure::internal("setting up TLS", e))?;
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .read_timeout(Duration::from_secs(10))
-            .build();
-        let connector = Connector::builder()
-            .connector_settings(settings)
+        let builder = Connector::builder()
+            .connector_settings(settings())
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .tls_context(context)
-            .build();
-        Ok(Self { connector: SharedHttpConnector::new(connector) })
+            .tls_context(context()?);
+        Ok(Self::over(SharedHttpConnector::new(builder.build())))
+    }
+
+    /// A client for pages whose addresses somebody else has typed in: it goes to the public internet
+    /// alone, and to exactly the addresses that were looked at. Clients that were given a connector use
+    /// that.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn guarded(clients: &Clients) -> Result<Self, Failure> {
+        let connector = match &clients.outside {
+            Some(connector) => connector.clone(),
+            None => SharedHttpConnector::new(
+                Connector::builder()
+                    .connector_settings(settings())
+                    .proxy_config(ProxyConfig::disabled())
+                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+                    .tls_context(context()?)
+                    .build_with_resolver(PublicResolver),
+            ),
+        };
+        Ok(Self { connector, sleep: clients.sleep.clone() })
     }
 
     /// A client over a given connector.
     #[must_use]
     pub fn over(connector: SharedHttpConnector) -> Self {
-        Self { connector }
+        Self { connector, sleep: SharedAsyncSleep::new(TokioSleep::new()) }
+    }
+
+    /// A page that somebody else has typed in, read whole by GET, within [`PULL_WITHIN`].
+    ///
+    /// # Errors
+    /// Why it cannot be had. Nothing of what it answered stands in that.
+    pub async fn pull(
+        &self,
+        url: &str,
+        accept: &'static str,
+        bearer: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<u8>, PullFault> {
+        let pulled = self.pulled(url, accept, bearer, limit);
+        Timeout::new(Box::pin(pulled), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(PullFault::Never))
+    }
+
+    async fn pulled(
+        &self,
+        url: &str,
+        accept: &'static str,
+        bearer: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<u8>, PullFault> {
+        // A host that is an address is not looked up, so it is held to the rule here.
+        let _host = read_url(url).map_err(|_| PullFault::NotPublic)?;
+        let mut request = HttpRequest::get(url).map_err(|_| PullFault::Unreachable)?;
+        request.headers_mut().insert("accept", accept);
+        request.headers_mut().insert("user-agent", "handset");
+        if let Some(bearer) = bearer {
+            let sent = request.headers_mut().try_insert("authorization", format!("Bearer {bearer}"));
+            let _before = sent.map_err(|_| PullFault::TokenUnsendable)?;
+        }
+        let response = self.connector.call(request).await.map_err(|error| PullFault::of(&error, error.is_timeout()))?;
+        let status = response.status().as_u16();
+        match status {
+            200 => {}
+            300..=399 => return Err(PullFault::Redirected(status)),
+            other => return Err(PullFault::Status(other)),
+        }
+        let length = response.headers().get("content-length").and_then(|length| length.parse::<usize>().ok());
+        if length.is_some_and(|length| length > limit) {
+            return Err(PullFault::TooLarge(limit));
+        }
+        let bytes = read_within(response.into_body(), limit).await?;
+        if length.is_some_and(|length| length != bytes.len()) {
+            return Err(PullFault::CutOff);
+        }
+        Ok(bytes)
     }
 
     /// A page, read by GET; redirects are not followed.
@@ -62,8 +136,123 @@ impl Outside {
     }
 }
 
+/// How long a page that somebody else has typed in may take, from the first byte sent to the last one
+/// read.
+pub const PULL_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a page cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum PullFault {
+    /// Its host is, or leads to, an address that is not of the public internet.
+    #[error("the host does not lead to the public internet")]
+    NotPublic,
+    /// The connection could not be made.
+    #[error("the host cannot be reached")]
+    Unreachable,
+    /// It did not answer, or not to the end, in time.
+    #[error("it did not answer in time")]
+    Never,
+    /// It sends its readers elsewhere.
+    #[error("it answers with a redirect ({0}), which is not followed")]
+    Redirected(u16),
+    /// It answers with an error.
+    #[error("it answers with status {0}")]
+    Status(u16),
+    /// It is larger than what is read.
+    #[error("it has more than {0} bytes")]
+    TooLarge(usize),
+    /// It ended before it was whole.
+    #[error("it ended before it was whole")]
+    CutOff,
+    /// The bearer token is no header's value.
+    #[error("the bearer token cannot be sent")]
+    TokenUnsendable,
+}
+
+impl PullFault {
+    /// A stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotPublic => "not_public",
+            Self::Unreachable => "unreachable",
+            Self::Never => "no_answer",
+            Self::Redirected(_) => "redirected",
+            Self::Status(_) => "error_status",
+            Self::TooLarge(_) => "too_large",
+            Self::CutOff => "cut_off",
+            Self::TokenUnsendable => "token_unsendable",
+        }
+    }
+
+    fn of(error: &(dyn Error + 'static), timed_out: bool) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<NotPublic>() {
+                return Self::NotPublic;
+            }
+            cause = error.source();
+        }
+        if timed_out { Self::Never } else { Self::Unreachable }
+    }
+}
+
+fn settings() -> HttpConnectorSettings {
+    HttpConnectorSettings::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .read_timeout(Duration::from_secs(10))
+        .build()
+}
+
+fn context() -> Result<TlsContext, Failure> {
+    let context = TlsContext::builder().with_trust_store(roots::system()).build();
+    context.map_err(|e| Failure::internal("setting up TLS", e))
+}
+
+/// A name leads to an address that is not of the public internet.
+#[derive(Debug, ThisError)]
+#[error("the name leads to an address that is not public")]
+struct NotPublic;
+
+/// Looks names up by the system, and refuses those of which any address is not of the public internet.
+/// The connection goes to what this answers: nobody looks the name up a second time.
+#[derive(Clone, Debug)]
+struct PublicResolver;
+
+impl ResolveDns for PublicResolver {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        let name = name.to_owned();
+        DnsFuture::new(async move {
+            let look_up = move || (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|at| at.ip()).collect());
+            let found = tokio::task::spawn_blocking(look_up).await.map_err(ResolveDnsError::new)?;
+            checked(found.map_err(ResolveDnsError::new)?)
+        })
+    }
+}
+
+fn checked(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, ResolveDnsError> {
+    if addresses.iter().all(|address| is_public(*address)) {
+        Ok(addresses)
+    } else {
+        Err(ResolveDnsError::new(NotPublic))
+    }
+}
+
+async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, PullFault> {
+    let mut stream = ByteStream::new(body);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| PullFault::CutOff)?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(PullFault::TooLarge(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
 async fn read(body: SdkBody) -> Result<Vec<u8>, Failure> {
-    let bytes = aws_smithy_types::byte_stream::ByteStream::new(body).collect().await;
+    let bytes = ByteStream::new(body).collect().await;
     let bytes = bytes.map_err(|e| Failure::unavailable("the issuer", e))?.to_vec();
     if bytes.len() > ANSWER_LIMIT {
         return Err(Failure::unavailable("the issuer", "the answer is too large"));

@@ -16,6 +16,10 @@
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
 //! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
+//! | data set | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it is read by schedule |
+//! | part of its upload | the data set's | `PART#{upload}#{number}` | time to live |
+//! | its staged rows | the data set's | `STAGED#{job}#{attempt}#{number}` | time to live |
+//! | by what their users are known | the data set's | `KEYS#{job}#{attempt}#{number}` | time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
 //! | remembered call | `IDEMPOTENCY#{workspace}#{hash}` | `IDEMPOTENCY` | time to live |
@@ -27,6 +31,7 @@
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
+//! | name in a data set [user, until deleted] | `EXTERNAL#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
@@ -35,7 +40,8 @@
 //! | pointer [key, member, deployment] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
 //!
 //! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
-//! deployment's code, `USER#{workspace}#{user}` a user's secrets.
+//! deployment's code, `USER#{workspace}#{user}` a user's secrets, and `SOURCE#{source}` the bearer
+//! token of a data set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,12 +57,15 @@ use domain::member::Member;
 use domain::profile::Profile;
 use domain::search::fold;
 use domain::secret::Hash;
+use domain::source::data::KeyHash;
+use domain::source::{DataSource, UPLOAD_KEPT};
 use domain::usage::{Of, Usage};
-use domain::user::{User, unique_username};
+use domain::user::{Source as UserSource, User, unique_username};
 use domain::workspace::Workspace;
 use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use crate::item::{Companion, Key, Row};
 
@@ -190,8 +199,27 @@ impl Row for User {
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
         });
-        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain(claim).collect()
+        let external = self.deleted.is_none().then(|| claimed_external_id(self)).flatten().map(|key| Companion {
+            key,
+            attributes: BTreeMap::from([("user_id", id.clone())]),
+            unique: true,
+        });
+        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain(claim).chain(external).collect()
     }
+}
+
+/// The key of the claim that a user has to their name in a data set that Handset reads. What an
+/// identity provider calls a user is its own affair.
+fn claimed_external_id(user: &User) -> Option<Key> {
+    let read = matches!(user.source, UserSource::Csv | UserSource::Http);
+    let (source, name) = (user.provenance.source_id?, user.provenance.external_id.as_deref()?);
+    read.then(|| external_id(user.workspace_id, source, name))
+}
+
+/// The key of the claim to a name in a data set.
+#[must_use]
+pub fn external_id(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
+    Key::new(format!("EXTERNAL#{workspace}#{source}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
 /// The first part of an invitation's sort key.
@@ -468,6 +496,182 @@ impl Row for Profile {
 #[must_use]
 pub fn users_of_source(workspace: WorkspaceId, id: SourceId) -> String {
     format!("{workspace}#{id}")
+}
+
+/// The list of data sets.
+pub const SOURCES: &str = "SOURCE";
+/// The first part of the sort keys of an upload's parts.
+pub const PART: &str = "PART#";
+/// The first part of the sort keys of staged rows.
+pub const STAGED: &str = "STAGED#";
+/// The first part of the sort keys of what tells by what the users of staged rows are known.
+pub const STAGED_KEYS: &str = "KEYS#";
+
+/// The key of a data set.
+#[must_use]
+pub fn source(workspace: WorkspaceId, id: SourceId) -> Key {
+    Key::new(format!("SOURCE#{workspace}#{id}"), "SOURCE")
+}
+
+/// The key of a data set's bearer token.
+#[must_use]
+pub fn source_secret(id: SourceId) -> String {
+    format!("SOURCE#{id}")
+}
+
+impl Row for DataSource {
+    fn key(&self) -> Key {
+        source(self.workspace_id, self.source_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![("list", list(SOURCES, self.workspace_id))];
+        indexes.extend(self.due_at.iter().flat_map(|at| due(&self.key(), *at)));
+        indexes
+    }
+}
+
+/// The sort keys of the parts of an upload begin so.
+#[must_use]
+pub fn parts_of(upload: Uuid) -> String {
+    format!("{PART}{upload}#")
+}
+
+/// A part of an upload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UploadPart {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The data set.
+    pub source_id: SourceId,
+    /// The upload.
+    pub upload_id: Uuid,
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its bytes.
+    pub bytes: serde_bytes::ByteBuf,
+    /// When it came.
+    pub at: Time,
+}
+
+impl Row for UploadPart {
+    fn key(&self) -> Key {
+        let pk = source(self.workspace_id, self.source_id).pk;
+        Key::new(pk, format!("{}{:03}", parts_of(self.upload_id), self.number))
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(UPLOAD_KEPT).seconds())
+    }
+}
+
+/// Where one taking in of a data set is staged: a repeat of it has a place of its own, so that two can
+/// never be mixed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The data set.
+    pub source_id: SourceId,
+    /// The job.
+    pub job_id: JobId,
+    /// Which taking in.
+    pub attempt: Uuid,
+}
+
+impl Stage {
+    /// The sort keys of what the job has staged begin so.
+    #[must_use]
+    pub fn of_job(kind: &str, job: JobId) -> String {
+        format!("{kind}{job}#")
+    }
+
+    fn key(&self, kind: &str, number: u32) -> Key {
+        let pk = source(self.workspace_id, self.source_id).pk;
+        Key::new(pk, format!("{}{}#{number:05}", Self::of_job(kind, self.job_id), self.attempt))
+    }
+
+    /// The key of staged rows.
+    #[must_use]
+    pub fn rows(&self, number: u32) -> Key {
+        self.key(STAGED, number)
+    }
+
+    /// The key of by what their users are known.
+    #[must_use]
+    pub fn keys(&self, number: u32) -> Key {
+        self.key(STAGED_KEYS, number)
+    }
+}
+
+/// Rows of a data set, until its sync is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StagedRows {
+    /// Where.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Their number, from 0.
+    pub number: u32,
+    /// The rows as JSON, compressed (zlib).
+    pub rows: serde_bytes::ByteBuf,
+    /// When they were staged.
+    pub at: Time,
+}
+
+impl Row for StagedRows {
+    fn key(&self) -> Key {
+        self.stage.rows(self.number)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(UPLOAD_KEPT).seconds())
+    }
+}
+
+/// By what the users of a data set's rows are known, until its sync is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StagedKeys {
+    /// Where.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Their number, from 0.
+    pub number: u32,
+    /// The hashes, eight bytes each, the highest first.
+    pub keys: serde_bytes::ByteBuf,
+    /// When they were staged.
+    pub at: Time,
+}
+
+impl StagedKeys {
+    /// Hashes as they are kept.
+    #[must_use]
+    pub fn bytes_of(keys: &[KeyHash]) -> serde_bytes::ByteBuf {
+        serde_bytes::ByteBuf::from(keys.iter().flat_map(|key| key.to_be_bytes()).collect::<Vec<u8>>())
+    }
+
+    /// The hashes.
+    #[must_use]
+    pub fn hashes(&self) -> Vec<KeyHash> {
+        self.keys.chunks_exact(8).map(|bytes| bytes.iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte))).collect()
+    }
+}
+
+impl Row for StagedKeys {
+    fn key(&self) -> Key {
+        self.stage.keys(self.number)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(UPLOAD_KEPT).seconds())
+    }
 }
 
 /// The list of jobs.

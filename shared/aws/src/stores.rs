@@ -9,6 +9,7 @@ mod events;
 mod jobs;
 mod people;
 mod profiles;
+mod sources;
 mod usage;
 mod work;
 
@@ -26,6 +27,7 @@ pub use events::{EventFilter, Events};
 pub use jobs::Jobs;
 pub use people::{Invitations, Person, Secrets, UserFilter, Users};
 pub use profiles::Profiles;
+pub use sources::{Claimed, Leavings, Sources};
 pub use usage::UsageCounts;
 pub use work::{DueRow, Leases, Taken, Work};
 

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::change::{Change, Edited};
 use crate::clock::Time;
-use crate::event::{Act, Actor, EventType};
-use crate::ids::{DeviceId, JobId, WorkspaceId};
+use crate::event::{Act, Actor, Event, EventType};
+use crate::ids::{DeviceId, JobId, UserId, WorkspaceId};
 use crate::refusal::Refusal;
+use crate::source::data::RowFault;
 use crate::words::words;
 
 /// The most things that one call may name.
@@ -27,6 +28,8 @@ words! {
         Users = "users",
         /// Devices.
         Devices = "devices",
+        /// The rows of a data set that users come from.
+        Sync = "sync",
     }
 }
 
@@ -39,6 +42,8 @@ words! {
         Finished = "finished",
         /// Stopped by an admin: what was done stays done.
         Canceled = "canceled",
+        /// Stopped by what it works on: what was done stays done.
+        Failed = "failed",
     }
 }
 
@@ -126,11 +131,39 @@ pub struct Job {
     pub due_at: Option<Time>,
     /// What came of the pages that are done.
     pub tally: Tally,
+    /// Why it was stopped, if by what it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<JobFailure>,
     /// When it was over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
+}
+
+/// Why a job was stopped by what it works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFailure {
+    /// A stable code.
+    pub code: String,
+    /// A sentence for people.
+    pub detail: String,
+}
+
+words! {
+    /// What a sync did to a user.
+    ItemChange {
+        /// They were made.
+        Created = "created",
+        /// They were changed.
+        Updated = "updated",
+        /// They were made by hand, and follow the data set from now on.
+        Adopted = "adopted",
+        /// They had vanished, and are back.
+        Reappeared = "reappeared",
+        /// The data set knows them no more.
+        Vanished = "vanished",
+    }
 }
 
 /// What a job is made from.
@@ -171,6 +204,7 @@ pub fn begin(new: NewJob, act: &Act) -> Change {
         cursor,
         due_at: Some(act.at.plus(TAKEN_UP_AFTER)),
         tally: Tally::default(),
+        failure: None,
         ended_at: None,
         version: 1,
     };
@@ -220,7 +254,7 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
 pub fn cancel(job: &Job, outcomes: &[ItemOutcome], reason: Option<&str>, act: &Act) -> Result<Option<Change>, Refusal> {
     match job.state {
         JobState::Canceled => return Ok(None),
-        JobState::Finished => return Err(Refusal::JobOver(job.state)),
+        JobState::Finished | JobState::Failed => return Err(Refusal::JobOver(job.state)),
         JobState::Running => {}
     }
     let mut after = job.clone();
@@ -233,6 +267,17 @@ pub fn cancel(job: &Job, outcomes: &[ItemOutcome], reason: Option<&str>, act: &A
     event.change("state", job.state.as_str(), after.state.as_str());
     event.private.reason = reason.map(str::to_owned);
     Ok(Some(Change { job: Some(Edited::from(job.clone(), after)), ..Change::recorded(event) }))
+}
+
+/// The job stopped by what it works on, with an event that tells so.
+#[must_use]
+pub fn fail(job: &Job, failure: JobFailure, event: Event, act: &Act) -> Change {
+    let mut after = job.clone();
+    let mut event = Event { job_id: Some(job.job_id), ..event };
+    event.change("failure", Value::Null, failure.code.as_str());
+    after.failure = Some(failure);
+    after.end(JobState::Failed, act.at);
+    Change { job: Some(Edited::from(job.clone(), after)), ..Change::recorded(event) }
 }
 
 impl Job {
@@ -272,6 +317,18 @@ pub struct JobItem {
     /// The devices that the refusal names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceId>,
+    /// The user of a data set's row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// What was done to that user, or would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ItemChange>,
+    /// The fields of that user that changed, by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// Every fault of a data set's row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<RowFault>,
     /// When.
     pub at: Time,
 }
@@ -292,6 +349,10 @@ impl JobItem {
             code: refusal.map(Refusal::code),
             detail: refusal.map(Refusal::to_string),
             devices: devices.iter().map(|device| device.device_id).collect(),
+            user_id: None,
+            change: None,
+            fields: Vec::new(),
+            faults: Vec::new(),
             at,
         }
     }

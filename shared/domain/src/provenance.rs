@@ -53,6 +53,10 @@ pub struct Provenance {
     /// When the data set was first found to know the user no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished_at: Option<Time>,
+    /// When the user was suspended since they had vanished; nobody else's suspension is lifted when
+    /// they are back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<Time>,
 }
 
 impl Provenance {

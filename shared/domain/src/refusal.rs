@@ -124,6 +124,25 @@ pub enum Refusal {
     /// Another user has this username.
     #[error("Another user has this username.")]
     UsernameTaken,
+    // sources
+    /// The user follows another data set.
+    #[error("The user comes from another data set.")]
+    HeldByOtherSource,
+    /// Another user of the data set has this name in it.
+    #[error("Another user of the data set has this external id.")]
+    ExternalIdTaken,
+    /// The rows of this data set are not uploaded.
+    #[error("Nothing is uploaded to this data set.")]
+    SourceNotUploaded,
+    /// An identity provider pushes the users of this data set.
+    #[error("An identity provider pushes the users of this data set.")]
+    SourcePushed,
+    /// There is nothing to take in.
+    #[error("No upload is there that is whole and was not used; upload every part first.")]
+    NothingUploaded,
+    /// A data set is taken in by one job at a time.
+    #[error("The data set's last sync is still at work.")]
+    SyncRunning,
     /// This person is a member already.
     #[error("This person is a member already.")]
     MemberExists,
@@ -202,6 +221,12 @@ impl Refusal {
             Self::EmailMissing => "email_missing",
             Self::MobileMissing => "mobile_missing",
             Self::UsernameTaken => "username_taken",
+            Self::HeldByOtherSource => "held_by_other_source",
+            Self::ExternalIdTaken => "external_id_taken",
+            Self::SourceNotUploaded => "source_not_uploaded",
+            Self::SourcePushed => "source_pushed",
+            Self::NothingUploaded => "nothing_uploaded",
+            Self::SyncRunning => "sync_running",
             Self::MemberExists => "member_exists",
             Self::LastAdmin => "last_admin",
             // profiles

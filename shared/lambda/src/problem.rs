@@ -43,6 +43,12 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::EmailMissing
         | Refusal::MobileMissing
         | Refusal::UsernameTaken
+        | Refusal::HeldByOtherSource
+        | Refusal::ExternalIdTaken
+        | Refusal::SourceNotUploaded
+        | Refusal::SourcePushed
+        | Refusal::NothingUploaded
+        | Refusal::SyncRunning
         | Refusal::MemberExists
         | Refusal::LastAdmin
         // profiles

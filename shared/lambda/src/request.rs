@@ -173,6 +173,15 @@ impl Request {
         Ok(fields)
     }
 
+    /// The body as it came: what it holds is not JSON.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn bytes(&self) -> Result<&[u8], Refusal> {
+        self.check_size()?;
+        Ok(&self.body)
+    }
+
     /// True if there is a body.
     #[must_use]
     pub fn has_body(&self) -> bool {

@@ -1383,6 +1383,10 @@ fn item(place: &Place<'_>, job: &Job, id: &str) -> JobItem {
         code: None,
         detail: None,
         devices: Vec::new(),
+        user_id: None,
+        change: None,
+        fields: Vec::new(),
+        faults: Vec::new(),
         at: place.now,
     }
 }

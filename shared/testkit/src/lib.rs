@@ -8,6 +8,7 @@ pub mod bench;
 pub mod contract;
 pub mod faults;
 pub mod oidc;
+pub mod outside;
 pub mod rows;
 pub mod wire;
 

@@ -8,6 +8,7 @@ use domain::device::{Device, PushToken};
 use domain::invitation::Invitation;
 use domain::job::Job;
 use domain::refusal::Failure;
+use domain::source::DataSource;
 use domain::user::User;
 use domain::workspace::Workspace;
 use domain::{EventId, Time};
@@ -106,6 +107,8 @@ pub enum DueRow {
     User(Box<User>),
     /// A workspace whose rule for silent devices is to be applied.
     Workspace(Box<Workspace>),
+    /// A data set that is read by schedule.
+    Source(Box<DataSource>),
 }
 
 /// What the schedules drive.
@@ -151,6 +154,7 @@ impl Work for Table {
                 "JOB" => found.row(&key).map(|row| row.map(|job| DueRow::Job(Box::new(job)))),
                 "USER" => found.row(&key).map(|row| row.map(|user| DueRow::User(Box::new(user)))),
                 "WORKSPACE" => found.row(&key).map(|row| row.map(|workspace| DueRow::Workspace(Box::new(workspace)))),
+                "SOURCE" => found.row(&key).map(|row| row.map(|source| DueRow::Source(Box::new(source)))),
                 _ => found.row(&key).map(|row| row.map(|invitation| DueRow::Invitation(Box::new(invitation)))),
             };
             (key, row)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::event::{Event, EventType};
-use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, Selection, Tally};
+use domain::job::{ItemChange, ItemOutcome, Job, JobItem, JobKind, JobState, Selection, Tally};
 
 use super::Audit;
 
@@ -12,7 +12,10 @@ impl Audit {
         let created = self.count(EventType::JobCreated, |_| true);
         self.hold(created == self.jobs.len(), format!("{created} job.created, {} jobs", self.jobs.len()));
         for job in self.jobs.clone() {
-            self.job(&job);
+            match job.kind {
+                JobKind::Users | JobKind::Devices => self.job(&job),
+                JobKind::Sync => self.sync(&job),
+            }
         }
         let of_nothing = |item: &&JobItem| !self.jobs.iter().any(|job| job.job_id == item.job_id);
         let lost = self.items.iter().filter(of_nothing).count();
@@ -55,11 +58,54 @@ impl Audit {
         }
     }
 
+    /// A sync's outcomes are of what changed or failed only, and each has happened once.
+    fn sync(&mut self, job: &Job) {
+        let about = |event: &Event| event.job_id == Some(job.job_id);
+        let is = |state| usize::from(job.state == state);
+        let mut checks = Vec::new();
+        for (event_type, state) in [
+            (EventType::JobFinished, JobState::Finished),
+            (EventType::JobCanceled, JobState::Canceled),
+            (EventType::SourceFailed, JobState::Failed),
+        ] {
+            checks.push((
+                self.count(event_type, about) == is(state),
+                format!("{event_type} of a sync that is {}", job.state),
+            ));
+        }
+        let running = job.state == JobState::Running;
+        checks.push((job.due_at.is_some() == running, format!("a sync that is {} is due", job.state)));
+        checks.push((job.ended_at.is_some() != running, format!("a sync that is {} ended", job.state)));
+        checks.push((job.failure.is_some() == (job.state == JobState::Failed), "a sync says why it failed".to_owned()));
+        let items: Vec<JobItem> = self.items.iter().filter(|item| item.job_id == job.job_id).cloned().collect();
+        let counted = |outcome| u64::try_from(items.iter().filter(|item| item.outcome == outcome).count()).unwrap_or(0);
+        let told = (counted(ItemOutcome::Changed), counted(ItemOutcome::Failed));
+        let right = running || job.state == JobState::Canceled || (job.tally.changed, job.tally.failed) == told;
+        checks.push((right, format!("a sync counts {:?}, there are {told:?}", job.tally)));
+        checks.push((counted(ItemOutcome::Unchanged) == 0, "a sync tells of what did not change".to_owned()));
+        for item in &items {
+            let event_type = match item.change {
+                None => continue,
+                Some(ItemChange::Created) => EventType::UserCreated,
+                Some(ItemChange::Updated | ItemChange::Adopted) => EventType::UserUpdated,
+                Some(ItemChange::Reappeared) => EventType::UserReappeared,
+                Some(ItemChange::Vanished) => EventType::UserVanished,
+            };
+            let done = self.count(event_type, |event| about(event) && event.user_id == item.user_id);
+            let what = format!("{event_type} happened {done} times for one outcome of a sync");
+            checks.push((done == usize::from(!job.dry_run), what));
+        }
+        for (holds, what) in checks {
+            self.hold(holds, what);
+        }
+    }
+
     fn item(&mut self, job: &Job, item: &JobItem) {
         let about = |event: &Event| {
             let id = match job.kind {
                 JobKind::Users => event.user_id.map(|id| id.to_string()),
                 JobKind::Devices => event.device_id.map(|id| id.to_string()),
+                JobKind::Sync => None,
             };
             event.job_id == Some(job.job_id) && id.as_ref() == Some(&item.id)
         };

@@ -1,0 +1,56 @@
+//! Data sets that users come from, and syncing with them.
+
+pub mod create_source;
+pub mod delete_source;
+pub mod get_source;
+pub mod list_sources;
+pub(crate) mod stage;
+pub(crate) mod sync;
+pub mod sync_users;
+pub mod update_source;
+pub mod upload_source_part;
+
+use aws::Sources;
+use aws::stores::Leavings;
+use domain::SourceId;
+use domain::job::JobState;
+use domain::refusal::{Failure, Refusal};
+use domain::source::DataSource;
+use lambda::Call;
+
+use crate::jobs::work::Store;
+
+/// The data set that a call's path names, guarded by `If-Match`.
+async fn wanted(store: &impl Sources, call: &Call) -> Result<DataSource, Failure> {
+    let id = call.request.path_id("source_id", "source", SourceId::parse)?;
+    let source = store.source(call.workspace(), id).await?.ok_or(Refusal::NotFound("source"))?;
+    call.request.check_version(source.version)?;
+    Ok(source)
+}
+
+/// True if the data set's last sync is still at work.
+pub(crate) async fn is_running(store: &impl Store, source: &DataSource) -> Result<bool, Failure> {
+    let Some(id) = source.job_id else {
+        return Ok(false);
+    };
+    let job = store.job(source.workspace_id, id).await?;
+    Ok(job.is_some_and(|job| job.state == JobState::Running))
+}
+
+/// Removes what is not needed any more. Whoever is ended in the middle leaves the rest to whoever comes
+/// next, or to its time to live.
+pub(crate) async fn clear(
+    store: &impl Sources,
+    moment: lambda::Moment,
+    workspace: domain::WorkspaceId,
+    source: SourceId,
+    leavings: Leavings,
+) -> Result<(), Failure> {
+    loop {
+        let keys = store.leavings(workspace, source, &leavings).await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        store.commit(aws::Commit::unrecorded(moment.event_id()).clear(&keys)).await?;
+    }
+}

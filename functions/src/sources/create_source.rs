@@ -1,0 +1,58 @@
+//! `POST /sources`.
+
+use aws::{Commit, Idempotency, Sources};
+use domain::SourceId;
+use domain::access::Permission;
+use domain::refusal::{Failure, Refusal};
+use domain::source::{DataSource, Settings, SourceKind};
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+
+use crate::attempts::{Before, Once, attempts};
+use crate::views;
+
+/// Answers 201 with the data set: never its token, only whether one is set. `hosts` are those that the
+/// deployment calls.
+///
+/// # Errors
+/// Every fault of the body.
+pub async fn handle(store: &(impl Sources + Idempotency), call: Call, hosts: &[String]) -> Result<Reply, Failure> {
+    let mut fields = call.request.body()?;
+    let kind: Option<SourceKind> = fields.required_word("kind");
+    // Without a kind, what the others share is looked at, so that every fault is told.
+    let settings = Settings::of_new(&mut fields, kind.unwrap_or(SourceKind::Http), hosts);
+    fields.finish().map_err(Refusal::Invalid)?;
+    let kind = kind.ok_or(Refusal::field("kind", "missing", "is required"))?;
+    let once = Once::of(&call)?;
+    attempts(store, || attempt(store, &call, &once, kind, &settings)).await
+}
+
+async fn attempt(
+    store: &(impl Sources + Idempotency),
+    call: &Call,
+    once: &Once,
+    kind: SourceKind,
+    settings: &Settings,
+) -> Result<Reply, Failure> {
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => {
+            let id = SourceId::parse(&made).ok_or(Refusal::NotFound("source"))?;
+            let source = store.source(call.workspace(), id).await?.ok_or(Refusal::NotFound("source"))?;
+            return Ok(shown(&source));
+        }
+    };
+    let id = SourceId(call.request.moment.draw());
+    let may_wipe = call.caller.permissions.contains(&Permission::UsersWipe);
+    let (source, event) = DataSource::create(kind, id, settings.clone(), may_wipe, &call.act());
+    let mut commit = Commit::of(&event).put(&source);
+    if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
+        commit = commit.keep_source_token(id, token);
+    }
+    store.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
+    Ok(shown(&source))
+}
+
+fn shown(source: &DataSource) -> Reply {
+    Reply::json(StatusCode::CREATED, &views::source(source)).versioned(source.version)
+}

@@ -1,0 +1,18 @@
+//! `GET /sources`.
+
+use aws::Sources;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with a page of data sets, the newest first.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &impl Sources, call: Call) -> Result<Reply, Failure> {
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    let page = store.list_sources(call.workspace(), paging.limit, paging.start.clone()).await?;
+    Ok(paging.reply(&page, views::source))
+}

@@ -1,0 +1,190 @@
+//! Taking a data set in: whole or not at all, and then staged until its sync is over.
+
+use std::io::{Read as _, Write as _};
+
+use aws::rows::{Stage, StagedKeys, StagedRows};
+use aws::{Commit, Sources};
+use domain::job::{Job, JobFailure};
+use domain::refusal::Failure;
+use domain::source::data::{Garbage, KeyHash, PAGE_LIMIT, Row, Rows, read};
+use domain::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::doer::Doer;
+use crate::sources::sync::Syncing;
+
+/// Rows that are staged, and done, together: no more than one call to DynamoDB reads.
+pub(crate) const ROWS: usize = 100;
+/// Hashes in one row.
+const KEYS: usize = 20_000;
+/// Staged rows in one commit, far below the 4 MB that DynamoDB takes in one transaction.
+const STAGED_TOGETHER: usize = 8;
+
+/// What was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// Which taking in.
+    pub attempt: Uuid,
+    /// How many pages of rows there are.
+    pub pages: u32,
+    /// How many rows of hashes.
+    pub key_pages: u32,
+    /// How many rows do not tell whose they are.
+    pub nameless: usize,
+}
+
+/// Takes a data set in. What is wrong with it is the inner error, and nothing was taken.
+pub(crate) async fn take_in(
+    store: &impl Sources,
+    syncing: &Syncing<'_>,
+    doer: &Doer,
+    job: &Job,
+    source: &DataSource,
+    action: &SyncAction,
+) -> Result<Result<Taken, JobFailure>, Failure> {
+    let bytes = match source.kind {
+        SourceKind::Csv => uploaded(store, source, action).await?,
+        SourceKind::Http => pulled(store, syncing, source).await?,
+        SourceKind::Scim => Err(Garbage::new("source_pushed", "an identity provider pushes its users")),
+    };
+    match bytes.and_then(|bytes| read(source, &bytes)) {
+        Ok(rows) => staged(store, doer, job, source, &rows).await.map(Ok),
+        Err(garbage) => Ok(Err(JobFailure { code: garbage.code.to_owned(), detail: told(&garbage) })),
+    }
+}
+
+fn told(garbage: &Garbage) -> String {
+    format!("The data set cannot be used: {}.", garbage.detail)
+}
+
+/// What was uploaded, joined.
+async fn uploaded(
+    store: &impl Sources,
+    source: &DataSource,
+    action: &SyncAction,
+) -> Result<Result<Vec<u8>, Garbage>, Failure> {
+    let gone = || Garbage::new("upload_gone", "what was uploaded is not there any more; upload it again");
+    let SyncAction::Sync { upload_id: Some(upload), .. } = action else {
+        return Ok(Err(gone()));
+    };
+    let last = source.upload.as_ref().filter(|known| known.upload_id == *upload).and_then(|known| known.last);
+    let (mut bytes, mut count, mut start) = (Vec::new(), 0, None);
+    loop {
+        let page = store.upload_parts(source.workspace_id, source.source_id, *upload, start).await?;
+        for part in page.items {
+            count += 1;
+            if part.number != count {
+                return Ok(Err(gone()));
+            }
+            bytes.extend_from_slice(&part.bytes);
+        }
+        start = page.next;
+        if start.is_none() || count > PART_LIMIT {
+            break;
+        }
+    }
+    // An upload that came since has taken the place of this one, or its time is over.
+    Ok(if last == Some(count) { Ok(bytes) } else { Err(gone()) })
+}
+
+/// What its page answers.
+async fn pulled(
+    store: &impl Sources,
+    syncing: &Syncing<'_>,
+    source: &DataSource,
+) -> Result<Result<Vec<u8>, Garbage>, Failure> {
+    let (Some(page), Some(outside)) = (&source.page, syncing.outside) else {
+        return Ok(Err(Garbage::new("unreachable", "there is no page to read")));
+    };
+    // The deployment may have settled on other hosts since.
+    if let Err((code, detail)) = check_url(&page.url, syncing.hosts) {
+        return Ok(Err(Garbage::new(code, format!("its URL {detail}"))));
+    }
+    let token = if page.token_set { store.source_token(source.source_id).await? } else { None };
+    let accept = match page.format {
+        Format::Json => "application/json",
+        Format::Csv => "text/csv",
+    };
+    let pulled = outside.pull(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
+    Ok(pulled.map_err(|fault| Garbage::new(fault.code(), fault.to_string())))
+}
+
+async fn staged(
+    store: &impl Sources,
+    doer: &Doer,
+    job: &Job,
+    source: &DataSource,
+    rows: &Rows,
+) -> Result<Taken, Failure> {
+    let attempt = doer.moment.draw();
+    let stage = Stage { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt };
+    let (mut pages, mut key_pages) = (0, 0);
+    let at = doer.now();
+    let new_commit = || Commit::unrecorded(doer.moment.event_id()).guarded_by(job);
+    let mut commit = new_commit();
+    for chunk in rows.rows.chunks(ROWS) {
+        if commit.len() > STAGED_TOGETHER {
+            store.commit(std::mem::replace(&mut commit, new_commit())).await?;
+        }
+        commit = commit.replace(&StagedRows { stage, number: pages, rows: aws::bytes(&compressed(chunk)?), at });
+        pages += 1;
+    }
+    for chunk in rows.keys.chunks(KEYS) {
+        if commit.len() > STAGED_TOGETHER {
+            store.commit(std::mem::replace(&mut commit, new_commit())).await?;
+        }
+        commit = commit.replace(&StagedKeys { stage, number: key_pages, keys: StagedKeys::bytes_of(chunk), at });
+        key_pages += 1;
+    }
+    store.commit(commit).await?;
+    Ok(Taken { attempt, pages, key_pages, nameless: rows.nameless })
+}
+
+fn compressed(rows: &[Row]) -> Result<Vec<u8>, Failure> {
+    let json = serde_json::to_vec(rows).map_err(|e| Failure::internal("staging rows", e))?;
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&json).map_err(|e| Failure::internal("staging rows", e))?;
+    encoder.finish().map_err(|e| Failure::internal("staging rows", e))
+}
+
+fn stage_of(job: &Job, source: &DataSource, taken: &Taken) -> Stage {
+    Stage { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt: taken.attempt }
+}
+
+/// A page of staged rows; `None` if their time is over.
+pub(crate) async fn page_of(
+    store: &impl Sources,
+    job: &Job,
+    source: &DataSource,
+    taken: &Taken,
+    number: u32,
+) -> Result<Option<Vec<Row>>, Failure> {
+    let Some(staged) = store.staged_rows(stage_of(job, source, taken), number).await? else {
+        return Ok(None);
+    };
+    let mut json = Vec::new();
+    let read = ZlibDecoder::new(staged.rows.as_slice()).read_to_end(&mut json);
+    read.map_err(|e| Failure::internal("reading staged rows", e))?;
+    serde_json::from_slice(&json).map(Some).map_err(|e| Failure::internal("reading staged rows", e))
+}
+
+/// By what the users of all staged rows are known, sorted; `None` if their time is over.
+pub(crate) async fn keys_of(
+    store: &impl Sources,
+    job: &Job,
+    source: &DataSource,
+    taken: &Taken,
+) -> Result<Option<Vec<KeyHash>>, Failure> {
+    let mut keys = Vec::new();
+    for number in 0..taken.key_pages {
+        match store.staged_keys(stage_of(job, source, taken), number).await? {
+            Some(staged) => keys.extend(staged.hashes()),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(keys))
+}

@@ -1,0 +1,716 @@
+//! A sync at work: a data set is taken in whole, its rows are done page by page, then those without a row
+//! are dealt with, and what was staged goes.
+//!
+//! Where it stands is the job's cursor, which moves in the commit that counts a page. What changes a user
+//! makes its outcome's row in the same commit, and that can be made once only: so a sync that is ended
+//! anywhere goes on there, and does each thing once. A row that changes nothing leaves nothing behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws::stores::{Claimed, Leavings};
+use aws::{Commit, Jobs, Outside, Position, Sources};
+use domain::access::Permission;
+use domain::command::Phone;
+use domain::event::EventType;
+use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, JobState, NextPage, fail, page_done};
+use domain::refusal::{Failure, Refusal};
+use domain::source::data::{KeyHash, Row, RowFault, key_hash};
+use domain::source::{DataSource, KeyField, SyncAction, VanishPolicy};
+use domain::sync::{self as rules, Found, Meant};
+use domain::user::User;
+use domain::workspace::Settings;
+use domain::{CommandId, SourceId, UserId};
+use lambda::logging::Chain;
+use serde::{Deserialize, Serialize};
+
+use crate::attempts::attempts;
+use crate::doer::Doer;
+use crate::jobs::work::{Store, may_go_on, stopped};
+use crate::pace::Pace;
+use crate::settings::Defaults;
+use crate::sources::stage::{ROWS, Taken, keys_of, page_of, take_in};
+use crate::users::actions::{UserAction, held, prepare, settings};
+
+/// Users of a data set that are looked at together.
+const USERS: usize = 100;
+/// Outcomes that are written down in one commit.
+const REPORTS: usize = 50;
+
+/// What a sync has at hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Syncing<'a> {
+    /// The way to the pages of data sets; none where rows are uploaded.
+    pub outside: Option<&'a Outside>,
+    /// The hosts that the deployment calls; empty for any.
+    pub hosts: &'a [String],
+    /// What holds where a workspace has settled nothing.
+    pub defaults: &'a Defaults,
+}
+
+/// Where a sync stands, as its job's cursor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+enum Step {
+    TakeIn,
+    Rows { taken: Taken, at: u32 },
+    Count { taken: Taken, start: Option<String>, users: u64, vanishing: u64 },
+    Vanish { taken: Taken, start: Option<String> },
+    Chosen { taken: Taken },
+    Clear { failure: Option<JobFailure> },
+}
+
+impl Step {
+    fn of(job: &Job) -> Result<Self, Failure> {
+        match job.cursor.as_deref() {
+            None | Some("") => Ok(Self::TakeIn),
+            Some(cursor) => {
+                serde_json::from_str(cursor).map_err(|e| Failure::internal("reading where a sync stands", e))
+            }
+        }
+    }
+
+    fn next(&self) -> Result<NextPage, Failure> {
+        let cursor = serde_json::to_string(self).map_err(|e| Failure::internal("keeping where a sync stands", e))?;
+        Ok(NextPage { ids: Vec::new(), cursor: Some(cursor) })
+    }
+
+    fn failed(failure: JobFailure) -> Self {
+        Self::Clear { failure: Some(failure) }
+    }
+
+    fn expired() -> Self {
+        let detail = "What was staged is not there any more, since the sync took too long; begin it again.";
+        Self::failed(JobFailure { code: "staged_gone".to_owned(), detail: detail.to_owned() })
+    }
+}
+
+fn position(start: Option<&str>) -> Option<Position> {
+    start.and_then(|start| Position::from_bytes(start.as_bytes()))
+}
+
+fn kept(position: Option<Position>) -> Option<String> {
+    position.map(|position| String::from_utf8_lossy(&position.to_bytes()).into_owned())
+}
+
+/// A sync's action, as its job keeps it.
+pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Failure> {
+    serde_json::from_value(job.action.clone()).map_err(|e| Failure::internal("reading a job's action", e))
+}
+
+/// Moves a sync on, until it is over, its time is, or about so many rows are done. Answers with the job as
+/// it then stands.
+///
+/// # Errors
+/// `Unavailable`: the job stays where it is, and whoever takes it up next goes on there.
+pub(crate) async fn advance(
+    store: &(impl Store + Sources),
+    syncing: &Syncing<'_>,
+    doer: &Doer,
+    mut job: Job,
+    pace: &Pace,
+    rows: usize,
+) -> Result<Job, Failure> {
+    let doer = doer.for_job(&job);
+    let mut done = 0;
+    while job.state == JobState::Running && done < rows && !pace.is_over() {
+        done += ROWS;
+        let moved = if may_go_on(store, &job, doer.now()).await? {
+            step(store, syncing, &doer, &job, pace).await
+        } else {
+            forget(store, &doer, &job).await?;
+            stopped(store, &doer.at(pace.moment()).itself(), &job).await
+        };
+        match moved {
+            Ok(Some(after)) => job = after,
+            Ok(None) => return Ok(job),
+            // Another run has moved it on, or it was stopped.
+            Err(Failure::LostRace) => {
+                let now = store.job(job.workspace_id, job.job_id).await?;
+                job = now.ok_or(Refusal::NotFound("job"))?;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(job)
+}
+
+/// Removes what a sync has staged, and what it was taken from, unless that was only tried.
+pub(crate) async fn forget(store: &(impl Sources + Jobs), doer: &Doer, job: &Job) -> Result<(), Failure> {
+    let SyncAction::Sync { source_id, upload_id, .. } = action_of(job)?;
+    let uploaded = upload_id.filter(|_| !job.dry_run).map(Leavings::Upload);
+    for leavings in uploaded.into_iter().chain([Leavings::Job(job.job_id)]) {
+        super::clear(store, doer.moment, job.workspace_id, source_id, leavings).await?;
+    }
+    Ok(())
+}
+
+/// One step of a sync. `None` if its time was over before it was done.
+async fn step(
+    store: &(impl Store + Sources),
+    syncing: &Syncing<'_>,
+    doer: &Doer,
+    job: &Job,
+    pace: &Pace,
+) -> Result<Option<Job>, Failure> {
+    let doer = &doer.at(pace.moment());
+    let action = action_of(job)?;
+    let SyncAction::Sync { source_id, may_wipe, .. } = action;
+    let step = Step::of(job)?;
+    if let Step::Clear { failure } = step {
+        return over(store, doer, job, source_id, failure).await.map(Some);
+    }
+    let Some(source) = store.source(job.workspace_id, source_id).await? else {
+        let detail = "The data set was deleted.".to_owned();
+        let gone = Step::failed(JobFailure { code: "source_not_found".to_owned(), detail });
+        return moved(store, doer, job, &[], &gone).await.map(Some);
+    };
+    let at_work = AtWork { store, syncing, doer, job, source: &source, may_wipe, pace };
+    let (outcomes, next) = match step {
+        Step::TakeIn => match take_in(store, syncing, doer, job, &source, &action).await? {
+            Ok(taken) => (Vec::new(), Step::Rows { taken, at: 0 }),
+            Err(failure) => (Vec::new(), Step::failed(failure)),
+        },
+        Step::Rows { taken, at } => match at_work.rows(taken, at).await? {
+            Some(done) => done,
+            None => return Ok(None),
+        },
+        Step::Count { taken, start, users, vanishing } => at_work.count(taken, start, users, vanishing).await?,
+        Step::Vanish { taken, start } => match at_work.vanish(taken, start).await? {
+            Some(done) => done,
+            None => return Ok(None),
+        },
+        Step::Chosen { taken } => at_work.chosen_without_row(taken).await?,
+        Step::Clear { failure } => (Vec::new(), Step::Clear { failure }),
+    };
+    let doer = doer.at(pace.moment());
+    moved(store, &doer, job, &outcomes, &next).await.map(Some)
+}
+
+/// The job after a step, in one commit.
+async fn moved(
+    store: &impl Store,
+    doer: &Doer,
+    job: &Job,
+    outcomes: &[ItemOutcome],
+    next: &Step,
+) -> Result<Job, Failure> {
+    let act = doer.act();
+    let change = page_done(job, outcomes, Some(next.next()?), &act);
+    store.commit(Commit::changing(act.event_id, &change)).await?;
+    Ok(after(job, change.job.map(|job| job.after)))
+}
+
+fn after(job: &Job, after: Option<Job>) -> Job {
+    Job { version: job.version + 1, ..after.unwrap_or_else(|| job.clone()) }
+}
+
+/// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
+async fn over(
+    store: &(impl Store + Sources),
+    doer: &Doer,
+    job: &Job,
+    source_id: SourceId,
+    failure: Option<JobFailure>,
+) -> Result<Job, Failure> {
+    forget(store, doer, job).await?;
+    let act = doer.act();
+    let change = match failure {
+        None => page_done(job, &[], None, &act),
+        Some(failure) => {
+            let mut event = act.event(EventType::SourceFailed);
+            event.source_id = Some(source_id);
+            fail(job, failure, event, &act)
+        }
+    };
+    store.commit(Commit::changing(act.event_id, &change)).await?;
+    Ok(after(job, change.job.map(|job| job.after)))
+}
+
+/// Everything that a step of a sync has at hand.
+struct AtWork<'a, S> {
+    store: &'a S,
+    syncing: &'a Syncing<'a>,
+    doer: &'a Doer,
+    job: &'a Job,
+    source: &'a DataSource,
+    may_wipe: bool,
+    pace: &'a Pace,
+}
+
+/// What one thing comes to.
+enum Decided {
+    /// Nothing: it leaves nothing behind.
+    Nothing,
+    /// It is not one of those that were chosen.
+    NotChosen,
+    /// It is only told of.
+    Told(Box<JobItem>),
+    /// It is changed.
+    Changed(Box<Commit>, Box<JobItem>),
+}
+
+impl<S: Store + Sources> AtWork<'_, S> {
+    fn doer(&self) -> Doer {
+        self.doer.at(self.pace.moment())
+    }
+
+    /// Does a page of rows. `None` if the time was over before.
+    async fn rows(&self, taken: Taken, at: u32) -> Result<Option<(Vec<ItemOutcome>, Step)>, Failure> {
+        if at >= taken.pages {
+            return Ok(Some((Vec::new(), self.after_rows(taken))));
+        }
+        let Some(rows) = page_of(self.store, self.job, self.source, &taken, at).await? else {
+            return Ok(Some((Vec::new(), Step::expired())));
+        };
+        let chosen = self.chosen().await?;
+        let rows: Vec<Row> =
+            rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
+        let settings = settings(self.store, self.doer).await?;
+        let done = self.done(rows.iter().map(line)).await?;
+        let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
+        let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
+        let found = self.found(&left).await?;
+        let mut told = Vec::new();
+        for (row, found) in left.into_iter().zip(found) {
+            if self.pace.is_over() {
+                return Ok(None);
+            }
+            let decided = self.row(row, found, chosen.as_ref(), &settings).await?;
+            self.note(decided, &mut outcomes, &mut told);
+        }
+        self.tell(&told).await?;
+        let next = if at + 1 < taken.pages { Step::Rows { taken, at: at + 1 } } else { self.after_rows(taken) };
+        Ok(Some((outcomes, next)))
+    }
+
+    fn after_rows(&self, taken: Taken) -> Step {
+        match self.job.selection {
+            domain::job::Selection::Ids(_) => Step::Chosen { taken },
+            domain::job::Selection::Filter(_) => Step::Count { taken, start: None, users: 0, vanishing: 0 },
+        }
+    }
+
+    fn note(&self, decided: Decided, outcomes: &mut Vec<ItemOutcome>, told: &mut Vec<JobItem>) {
+        match decided {
+            Decided::Nothing => outcomes.push(ItemOutcome::Unchanged),
+            Decided::NotChosen => {}
+            Decided::Changed(_, item) => outcomes.push(item.outcome),
+            Decided::Told(item) => {
+                outcomes.push(item.outcome);
+                told.push(*item);
+            }
+        }
+    }
+
+    /// Does one thing, starting over from the reads if another change came first. What is only told of is
+    /// left to the page's end.
+    async fn row(
+        &self,
+        row: &Row,
+        found: Found,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<Decided, Failure> {
+        let mut found = Some(found);
+        let mut round = 0;
+        loop {
+            let found = match found.take() {
+                Some(found) => found,
+                // Another change came first.
+                None => match self.again(row).await? {
+                    Some(found) => found,
+                    None => return Err(Failure::LostRace),
+                },
+            };
+            match self.tried(row, &found, chosen, settings).await {
+                Err(Failure::LostRace) if round < ATTEMPTS => {
+                    self.store.pause(round).await;
+                    round += 1;
+                }
+                Err(Failure::LostRace) => {
+                    return Err(Failure::unavailable("the table", "others kept changing the same rows"));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Whom a row means, read once more; `None` if the job was moved on or stopped meanwhile.
+    async fn again(&self, row: &Row) -> Result<Option<Found>, Failure> {
+        let (now, item) = self.store.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
+        if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
+            return Ok(None);
+        }
+        Ok(self.found(&[row]).await?.pop())
+    }
+
+    async fn tried(
+        &self,
+        row: &Row,
+        found: &Found,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<Decided, Failure> {
+        let id = line(row);
+        let decided = match self.decided(row, found, chosen, settings).await {
+            Err(Failure::Refused(refusal)) => Decided::Told(Box::new(self.refused(&id, row, &refusal))),
+            Err(failure @ Failure::Internal { .. }) => Decided::Told(Box::new(self.given_up(&id, &failure))),
+            outcome => outcome?,
+        };
+        self.carried_out(&id, decided).await
+    }
+
+    /// Commits what was decided, with its outcome, unless nothing is to be changed.
+    async fn carried_out(&self, id: &str, decided: Decided) -> Result<Decided, Failure> {
+        let Decided::Changed(commit, item) = decided else {
+            return Ok(decided);
+        };
+        if self.job.dry_run {
+            return Ok(Decided::Told(item));
+        }
+        match self.store.commit((*commit).put(&*item).guarded_by(self.job)).await {
+            Err(failure @ Failure::Internal { .. }) => Ok(Decided::Told(Box::new(self.given_up(id, &failure)))),
+            outcome => {
+                outcome.map(|()| Decided::Changed(Box::new(Commit::unrecorded(self.doer().act().event_id)), item))
+            }
+        }
+    }
+
+    /// What a row comes to.
+    async fn decided(
+        &self,
+        row: &Row,
+        found: &Found,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<Decided, Failure> {
+        if !row.faults.is_empty() {
+            return Ok(Decided::Told(Box::new(self.faulty(&line(row), row.faults.clone()))));
+        }
+        let doer = self.doer();
+        let act = doer.act();
+        let user = match rules::meant(self.source, row, found)? {
+            Meant::New if chosen.is_some() => return Ok(Decided::NotChosen),
+            Meant::New => {
+                require_level(row, settings)?;
+                let change = rules::create(self.source, row, UserId(doer.moment.draw()), &act);
+                let Some(user) = change.user_after() else { return Ok(Decided::Nothing) };
+                let commit = change.events.iter().fold(Commit::unrecorded(act.event_id), Commit::put).put(user);
+                let item = JobItem {
+                    user_id: Some(user.user_id),
+                    change: Some(ItemChange::Created),
+                    fields: rules::changed_fields(&change),
+                    ..self.item(&line(row), ItemOutcome::Changed)
+                };
+                return Ok(Decided::Changed(Box::new(commit), Box::new(item)));
+            }
+            Meant::User(user) => user,
+        };
+        if chosen.is_some_and(|chosen| !chosen.ids.contains(&user.user_id)) {
+            return Ok(Decided::NotChosen);
+        }
+        if row.value("service_level") != user.service_level.as_deref() {
+            require_level(row, settings)?;
+        }
+        let phones: Vec<Phone> =
+            if rules::concerns_phones(self.source, &user, row) { held(self.store, &user).await? } else { Vec::new() };
+        if rules::is_renamed(self.source, &user, row) && !phones.is_empty() && !self.may_wipe {
+            return Err(Refusal::PermissionMissing(Permission::UsersWipe).into());
+        }
+        let draw = || CommandId(doer.moment.draw());
+        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &draw, &act)? else {
+            return Ok(Decided::Nothing);
+        };
+        let item = JobItem {
+            user_id: Some(user.user_id),
+            change: Some(called),
+            fields: rules::changed_fields(&change),
+            ..self.item(&line(row), ItemOutcome::Changed)
+        };
+        Ok(Decided::Changed(Box::new(Commit::changing(act.event_id, &change)), Box::new(item)))
+    }
+
+    /// The users whom rows may mean, in their order.
+    async fn found(&self, rows: &[&Row]) -> Result<Vec<Found>, Failure> {
+        let names: Vec<(String, Option<String>)> = rows
+            .iter()
+            .filter(|row| row.faults.is_empty())
+            .map(|row| (row.username().to_owned(), row.external_id().map(str::to_owned)))
+            .collect();
+        let claimed = self.store.claimed(self.job.workspace_id, self.source.source_id, &names).await?;
+        let other = |claimed: &Claimed| {
+            let user = claimed.by_username.as_ref()?;
+            user.provenance.source_id.filter(|id| *id != self.source.source_id)
+        };
+        let others: BTreeSet<SourceId> = claimed.iter().filter_map(other).collect();
+        let others: Vec<SourceId> = others.into_iter().collect();
+        let there = self.store.sources(self.job.workspace_id, &others).await?;
+        let mut claimed = claimed.into_iter();
+        let mut found = Vec::new();
+        for row in rows {
+            let claimed = if row.faults.is_empty() { claimed.next().unwrap_or_default() } else { Claimed::default() };
+            let other_source = other(&claimed).filter(|id| there.iter().any(|source| source.source_id == *id));
+            let Claimed { by_username, by_external_id } = claimed;
+            found.push(Found { by_username, by_external_id, other_source });
+        }
+        Ok(found)
+    }
+
+    /// What became of things that are done.
+    async fn done(&self, ids: impl Iterator<Item = String>) -> Result<BTreeMap<String, ItemOutcome>, Failure> {
+        let ids: Vec<String> = ids.collect();
+        let items = self.store.job_items(self.job.workspace_id, self.job.job_id, &ids).await?;
+        Ok(items.into_iter().map(|item| (item.id, item.outcome)).collect())
+    }
+
+    /// Writes down what is only told of. The same things are told the same way if this is done again.
+    async fn tell(&self, items: &[JobItem]) -> Result<(), Failure> {
+        for items in items.chunks(REPORTS) {
+            let commit = Commit::unrecorded(self.doer().act().event_id).guarded_by(self.job);
+            self.store.commit(items.iter().fold(commit, Commit::replace)).await?;
+        }
+        Ok(())
+    }
+
+    /// Those who were chosen, if some were.
+    async fn chosen(&self) -> Result<Option<Chosen>, Failure> {
+        let domain::job::Selection::Ids(ids) = &self.job.selection else {
+            return Ok(None);
+        };
+        let ids: BTreeSet<UserId> = ids.iter().filter_map(|id| UserId::parse(id)).collect();
+        let users = self.store.users(self.job.workspace_id, &ids).await?;
+        let names = users.iter().flat_map(|user| names_of(user, self.source)).collect();
+        Ok(Some(Chosen { ids, users, names, key: self.source.key }))
+    }
+
+    /// Tells of those who were chosen and have no row, or are not there.
+    async fn chosen_without_row(&self, taken: Taken) -> Result<(Vec<ItemOutcome>, Step), Failure> {
+        let Some(chosen) = self.chosen().await? else {
+            return Ok((Vec::new(), Step::Clear { failure: None }));
+        };
+        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
+            return Ok((Vec::new(), Step::expired()));
+        };
+        let mut told = Vec::new();
+        for id in &chosen.ids {
+            let user = chosen.users.iter().find(|user| user.user_id == *id && user.deleted.is_none());
+            let has_row = |user: &User| names_of(user, self.source).any(|name| keys.binary_search(&name).is_ok());
+            let refusal = match user {
+                None => Refusal::NotFound("user"),
+                Some(user) if !has_row(user) => Refusal::NotFound("row"),
+                Some(_) => continue,
+            };
+            told.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&refusal), self.doer().now()));
+        }
+        self.tell(&told).await?;
+        Ok((told.iter().map(|item| item.outcome).collect(), Step::Clear { failure: None }))
+    }
+
+    /// Counts who would vanish, as far as there is time. If they are too many, the data set is more likely
+    /// wrong than they are gone, and nobody is touched.
+    async fn count(
+        &self,
+        taken: Taken,
+        start: Option<String>,
+        mut users: u64,
+        mut vanishing: u64,
+    ) -> Result<(Vec<ItemOutcome>, Step), Failure> {
+        if taken.nameless > 0 {
+            let detail =
+                format!("{} rows do not tell whose they are, so nobody is said to have vanished.", taken.nameless);
+            let item = JobItem {
+                code: Some("keys_unreadable".to_owned()),
+                detail: Some(detail),
+                ..self.item("vanished", ItemOutcome::Failed)
+            };
+            self.tell(std::slice::from_ref(&item)).await?;
+            return Ok((vec![item.outcome], Step::Clear { failure: None }));
+        }
+        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
+            return Ok((Vec::new(), Step::expired()));
+        };
+        let mut start = position(start.as_deref());
+        loop {
+            let page = self.users(start).await?;
+            for user in page.items.iter().filter(|user| user.provenance.vanished_at.is_none()) {
+                users += 1;
+                vanishing += u64::from(rules::has_vanished(self.source, user, &keys));
+            }
+            start = page.next;
+            if start.is_none() {
+                break;
+            }
+            if self.pace.is_over() {
+                return Ok((Vec::new(), Step::Count { taken, start: kept(start), users, vanishing }));
+            }
+        }
+        if rules::too_many_vanish(self.source, vanishing, users) {
+            let limit = self.source.vanish_limit_percent;
+            let detail = format!("{vanishing} of {users} users would vanish, more than {limit} %; none was touched.");
+            let failure = JobFailure { code: "too_many_vanish".to_owned(), detail };
+            return Ok((Vec::new(), Step::failed(failure)));
+        }
+        if vanishing == 0 {
+            return Ok((Vec::new(), Step::Clear { failure: None }));
+        }
+        Ok((Vec::new(), Step::Vanish { taken, start: None }))
+    }
+
+    async fn users(&self, start: Option<Position>) -> Result<aws::Page<User>, Failure> {
+        self.store.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
+    }
+
+    /// Does what the policy says to a page of users without a row. `None` if the time was over before.
+    async fn vanish(&self, taken: Taken, start: Option<String>) -> Result<Option<(Vec<ItemOutcome>, Step)>, Failure> {
+        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
+            return Ok(Some((Vec::new(), Step::expired())));
+        };
+        let page = self.users(position(start.as_deref())).await?;
+        // Those whom this job has done already have vanished, and show by their outcomes.
+        let gone = |user: &&User| !rules::has_row(self.source, user, &keys);
+        let gone: Vec<&User> = page.items.iter().filter(gone).collect();
+        let done = self.done(gone.iter().map(|user| user.user_id.to_string())).await?;
+        let left = gone.into_iter().filter(|user| !done.contains_key(&user.user_id.to_string()));
+        let left: Vec<&User> = left.filter(|user| rules::has_vanished(self.source, user, &keys)).collect();
+        let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
+        let mut told = Vec::new();
+        for user in left {
+            if self.pace.is_over() {
+                return Ok(None);
+            }
+            let id = user.user_id;
+            let decided = attempts(self.store, || self.vanished(id, &keys)).await?;
+            self.note(decided, &mut outcomes, &mut told);
+        }
+        self.tell(&told).await?;
+        let next = match kept(page.next) {
+            None => Step::Clear { failure: None },
+            start => Step::Vanish { taken, start },
+        };
+        Ok(Some((outcomes, next)))
+    }
+
+    /// Does what the policy says to one user, once.
+    async fn vanished(&self, id: UserId, keys: &[KeyHash]) -> Result<Decided, Failure> {
+        let (job, user) = (self.job, self.store.user(self.job.workspace_id, id).await?);
+        let Some(user) = user.filter(|user| rules::has_vanished(self.source, user, keys)) else {
+            return Ok(Decided::NotChosen);
+        };
+        let text = id.to_string();
+        let decided = match self.gone(&user).await {
+            Ok(Some(commit)) => {
+                let item = JobItem {
+                    user_id: Some(id),
+                    change: Some(ItemChange::Vanished),
+                    ..self.item(&text, ItemOutcome::Changed)
+                };
+                Decided::Changed(Box::new(commit), Box::new(item))
+            }
+            Ok(None) => Decided::NotChosen,
+            Err(Failure::Refused(refusal)) => {
+                let item = JobItem::of(job, &text, ItemOutcome::Failed, Some(&refusal), self.doer().now());
+                Decided::Told(Box::new(JobItem { user_id: Some(id), ..item }))
+            }
+            Err(failure @ Failure::Internal { .. }) => Decided::Told(Box::new(self.given_up(&text, &failure))),
+            Err(failure) => return Err(failure),
+        };
+        self.carried_out(&text, decided).await
+    }
+
+    /// What the policy does to a user who vanished.
+    async fn gone(&self, user: &User) -> Result<Option<Commit>, Failure> {
+        let doer = self.doer();
+        let act = doer.act();
+        match self.source.policy {
+            VanishPolicy::Flag | VanishPolicy::Suspend => {
+                let suspends = self.source.policy == VanishPolicy::Suspend;
+                let phones = if suspends { held(self.store, user).await? } else { Vec::new() };
+                let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
+                let change = rules::vanish(self.source, user, &devices, &act)?;
+                Ok(change.map(|change| Commit::changing(act.event_id, &change)))
+            }
+            VanishPolicy::Delete => {
+                let delete = UserAction::Delete { without_wipe: true, reason: Some(rules::VANISHED.to_owned()) };
+                let prepared = prepare(self.store, &doer, user, &delete, self.syncing.defaults).await?;
+                let mut event = act.event(EventType::UserVanished).about_user(user.user_id);
+                event.source_id = Some(self.source.source_id);
+                event.change("vanish_policy", serde_json::Value::Null, self.source.policy.as_str());
+                Ok(prepared.commit.map(|commit| commit.put(&event)))
+            }
+        }
+    }
+
+    fn item(&self, id: &str, outcome: ItemOutcome) -> JobItem {
+        JobItem::of(self.job, id, outcome, None, self.doer().now())
+    }
+
+    /// What is told of a row that a rule refused.
+    fn refused(&self, id: &str, row: &Row, refusal: &Refusal) -> JobItem {
+        if let Refusal::Invalid(faults) = refusal {
+            let fault = |fault: &domain::input::Fault| RowFault {
+                field: fault.field.clone(),
+                code: fault.code.to_owned(),
+                detail: fault.detail.clone(),
+            };
+            return self.faulty(id, faults.iter().map(fault).collect());
+        }
+        let _told = row;
+        JobItem::of(self.job, id, ItemOutcome::Failed, Some(refusal), self.doer().now())
+    }
+
+    /// What is told of a row with faults.
+    fn faulty(&self, id: &str, faults: Vec<RowFault>) -> JobItem {
+        let told: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
+        JobItem {
+            code: Some("invalid_input".to_owned()),
+            detail: Some(told.join("; ")),
+            faults,
+            ..self.item(id, ItemOutcome::Failed)
+        }
+    }
+
+    /// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
+    fn given_up(&self, id: &str, failure: &Failure) -> JobItem {
+        tracing::error!(job.id = %self.job.job_id, error = %Chain(failure), "a row of a data set failed");
+        JobItem { code: Some("internal_error".to_owned()), ..self.item(id, ItemOutcome::Failed) }
+    }
+}
+
+/// How often a row is done anew when another change came first.
+const ATTEMPTS: u32 = 14;
+
+/// What a row is called in the report: its line, so written that the report is in the lines' order.
+fn line(row: &Row) -> String {
+    format!("{:06}", row.line)
+}
+
+fn require_level(row: &Row, settings: &Settings) -> Result<(), Refusal> {
+    row.value("service_level").map_or(Ok(()), |level| settings.require_level(level))
+}
+
+/// By what a user may be known in a data set.
+fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
+    let username = key_hash(KeyField::Username, &user.username);
+    let own = user.provenance.source_id == Some(source.source_id);
+    let external = user.provenance.external_id.as_deref().filter(|_| own);
+    [username].into_iter().chain(external.map(|name| key_hash(KeyField::ExternalId, name)))
+}
+
+/// Those whom a sync is for.
+struct Chosen {
+    ids: BTreeSet<UserId>,
+    users: Vec<User>,
+    names: BTreeSet<KeyHash>,
+    key: KeyField,
+}
+
+impl Chosen {
+    /// True if a row may mean one of them.
+    fn has(&self, row: &Row) -> bool {
+        let username = row.value("username").map(|name| key_hash(KeyField::Username, name));
+        row.key
+            .into_iter()
+            .chain(username.filter(|_| self.key == KeyField::ExternalId))
+            .any(|name| self.names.contains(&name))
+    }
+}

@@ -1,0 +1,37 @@
+//! `PATCH /sources/{source_id}`.
+
+use aws::{Commit, Sources};
+use domain::access::Permission;
+use domain::refusal::{Failure, Refusal};
+use domain::source::{Settings, TokenChange};
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with the data set. A `token` or `every_hours` of `null` is taken away; a page on another host
+/// forgets the token, unless it is given again. A change counts from the next sync on.
+///
+/// # Errors
+/// Every fault of the body; `NotFound`, `VersionMismatch`.
+pub async fn handle(store: &impl Sources, call: Call, hosts: &[String]) -> Result<Reply, Failure> {
+    let may_wipe = call.caller.permissions.contains(&Permission::UsersWipe);
+    attempts(store, || async {
+        let source = super::wanted(store, &call).await?;
+        let mut fields = call.request.body()?;
+        let edit = Settings::of_edit(&mut fields, source.kind, hosts);
+        fields.finish().map_err(Refusal::Invalid)?;
+        let Some((after, event, token)) = source.update(edit, may_wipe, &call.act())? else {
+            return Ok(Reply::thing(&views::source(&source), source.version));
+        };
+        let commit = Commit::of(&event).touch(&source, &after);
+        let commit = match &token {
+            TokenChange::Kept => commit,
+            TokenChange::Set(token) => commit.keep_source_token(source.source_id, token),
+            TokenChange::Forgotten => commit.forget_source_token(source.source_id),
+        };
+        store.commit(commit).await?;
+        Ok(Reply::thing(&views::source(&after), source.version + 1))
+    })
+    .await
+}

@@ -1,0 +1,122 @@
+//! `PUT /sources/{source_id}/parts/{number}`.
+
+use aws::rows::UploadPart;
+use aws::stores::Leavings;
+use aws::{Commit, Idempotency, Outside, Sources};
+use domain::access::Permission;
+use domain::change::Change;
+use domain::job::Job;
+use domain::refusal::{Failure, Refusal};
+use domain::source::{DataSource, PART_LIMIT, Part, SyncWanted};
+use domain::{JobId, SourceId};
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::attempts::attempts;
+use crate::doer::Doer;
+use crate::jobs::work::Store;
+use crate::settings::Defaults;
+use crate::sources::sync_users::go_on;
+use crate::world::Clock;
+
+/// Takes a part of a file of comma-separated values: `?upload=` a UUID that the caller draws for the whole
+/// file, `&last=true` with the last part, `&start=false` to leave the sync to `sync-users`. Parts are
+/// numbered from 1, may come in any order and more than once, and may cut the file anywhere. Answers 202
+/// with what is there and what is missing; once all is there, with the job.
+///
+/// # Errors
+/// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
+pub async fn handle(
+    store: &(impl Store + Sources + Idempotency),
+    call: Call,
+    defaults: &Defaults,
+    clock: &Clock,
+) -> Result<Reply, Failure> {
+    let (part, start) = read(&call)?;
+    let bytes = call.request.bytes()?;
+    let (source, job, replaced) = attempts(store, || attempt(store, &call, part, start, bytes)).await?;
+    if let Some(upload) = replaced {
+        super::clear(store, call.request.moment, source.workspace_id, source.source_id, Leavings::Upload(upload))
+            .await?;
+    }
+    if let Some(job) = job {
+        // Nothing is called outside: the rows are here.
+        let none: Option<&Outside> = None;
+        go_on(store, none, &Doer::of_call(&call), job, &call, defaults, &[], clock).await?;
+    }
+    let upload = source.upload.as_ref();
+    let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();
+    let last = upload.and_then(|upload| upload.last);
+    let missing: Vec<u32> = (1..=last.or(parts.last().copied()).unwrap_or(0)).filter(|n| !parts.contains(n)).collect();
+    let view = json!({
+        "source_id": source.source_id,
+        "upload_id": part.upload_id,
+        "parts": parts,
+        "missing": missing,
+        "complete": upload.is_some_and(domain::source::Upload::is_whole),
+        "job_id": upload.and_then(|upload| upload.job_id),
+    });
+    Ok(Reply::json(StatusCode::ACCEPTED, &view))
+}
+
+fn read(call: &Call) -> Result<(Part, bool), Refusal> {
+    let mut fields = call.request.query()?;
+    let upload = fields.id("upload", |text| SourceId::parse(text).map(|id| id.0));
+    if fields.value("upload").is_none() {
+        fields.fault("upload", "missing", "is required: a UUID for the whole file");
+    }
+    let is_last = fields.boolean("last").unwrap_or(false);
+    let start = fields.boolean("start").unwrap_or(true);
+    let number = call.request.path("number").parse().ok().filter(|number| (1..=PART_LIMIT).contains(number));
+    if number.is_none() {
+        fields.fault("number", "out_of_range", format!("must be from 1 to {PART_LIMIT}"));
+    }
+    if !call.request.has_body() {
+        fields.fault("", "missing", "the body must hold the part");
+    }
+    fields.finish().map_err(Refusal::Invalid)?;
+    let part = upload.zip(number).map(|(upload_id, number)| Part { upload_id, number, is_last });
+    Ok((part.ok_or(Refusal::Invalid(Vec::new()))?, start))
+}
+
+/// Keeps a part; with the one that was missing, begins the sync. Answers with the upload that this one
+/// takes the place of as well.
+async fn attempt(
+    store: &(impl Store + Sources),
+    call: &Call,
+    part: Part,
+    start: bool,
+    bytes: &[u8],
+) -> Result<(DataSource, Option<Job>, Option<Uuid>), Failure> {
+    let source = super::wanted(store, call).await?;
+    let used =
+        source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
+    let mut after = source.part_come(&part, call.now())?;
+    if used {
+        return Ok((after, None, None));
+    }
+    let act = call.act();
+    let mut change = Change::default();
+    if start && after.upload.as_ref().is_some_and(|upload| upload.is_ready(call.now())) {
+        let wanted = SyncWanted {
+            job_id: JobId(call.request.moment.draw()),
+            user_ids: None,
+            dry_run: false,
+            may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
+        };
+        (after, change) = after.begin_sync(wanted, super::is_running(store, &source).await?, &act)?;
+    }
+    let row = UploadPart {
+        workspace_id: source.workspace_id,
+        source_id: source.source_id,
+        upload_id: part.upload_id,
+        number: part.number,
+        bytes: aws::bytes(bytes),
+        at: call.now(),
+    };
+    store.commit(Commit::changing(act.event_id, &change).replace(&row).edit(&source, &after)).await?;
+    let replaced = source.upload.filter(|upload| upload.upload_id != part.upload_id && upload.job_id.is_none());
+    Ok((after, change.job.map(|job| job.after), replaced.map(|upload| upload.upload_id)))
+}

@@ -1,0 +1,310 @@
+//! The world outside of AWS: which of its addresses Handset calls.
+//!
+//! What a workspace types in is called from within: without a rule, a URL of its choice would reach
+//! whatever the functions reach. So a URL names a public host, and the connection goes to a public
+//! address.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The most bytes of a URL.
+pub const URL_LIMIT: usize = 2 * 1024;
+
+/// True for an address of the public internet: not loopback, private, link-local, shared (CGNAT),
+/// multicast, unspecified, reserved or for documentation; not where a cloud tells its machines their
+/// secrets; and no IPv6 form of such an address (mapped, 6to4, NAT64).
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+/// IANA's registry of special-purpose IPv4 addresses, as networks and the bits of their prefixes; and
+/// the address at which Azure's machines ask for their settings.
+const SPECIAL_V4: [(Ipv4Addr, u32); 17] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(192, 175, 48, 0), 24),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let within = |(network, bits): &(Ipv4Addr, u32)| {
+        let free = 32 - bits;
+        u64::from(address.to_bits()) >> free == u64::from(network.to_bits()) >> free
+    };
+    !SPECIAL_V4.iter().any(within)
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [a, b, c, d, e, f, g, h] = address.segments();
+    let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match [a, b, c, d, e, f] {
+        // ::ffff:0:0/96, mapped; 64:ff9b::/96, NAT64: both lead to the IPv4 address within.
+        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => is_public_v4(v4(g, h)),
+        // 2002::/16, 6to4: leads to the IPv4 address within.
+        [0x2002, ..] => is_public_v4(v4(b, c)),
+        // 2001::/23: protocols of the IETF, Teredo among them. 2001:db8::/32 and 3fff::/20: documentation.
+        [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
+        // 2000::/3 is all that was ever given out.
+        _ => a >> 13 == 1,
+    }
+}
+
+/// The host of a URL that may be called, in lower case, with its port if one is given; what is wrong
+/// with the URL if it is none: a stable code and a sentence.
+///
+/// # Errors
+/// `too_long`, `invalid_format`, or `not_public` for an address that is not of the public internet.
+pub fn read_url(url: &str) -> Result<Host, (&'static str, String)> {
+    let invalid = |detail: &str| Err(("invalid_format", detail.to_owned()));
+    if url.len() > URL_LIMIT {
+        return Err(("too_long", format!("must have at most {URL_LIMIT} bytes")));
+    }
+    if !url.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c)) {
+        return invalid("must be a URL, with other characters percent-encoded");
+    }
+    let Some(rest) = url.strip_prefix("https://") else {
+        return invalid("must begin with https://");
+    };
+    if rest.contains('#') {
+        return invalid("must not have a fragment");
+    }
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return invalid("must not hold a user name or a password");
+    }
+    match Host::read(authority) {
+        Some(host) if host.is_public() => Ok(host),
+        Some(_) => Err(("not_public", "must not be an address of a private network".to_owned())),
+        None => invalid("must name a host"),
+    }
+}
+
+/// A host, and the port at which it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name in lower case, or its address; an IPv6 address without its brackets.
+    pub name: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Host {
+    fn read(authority: &str) -> Option<Self> {
+        let (name, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (address, port) = rest.split_once(']')?;
+                let _valid: Ipv6Addr = address.parse().ok()?;
+                (address, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+            }
+            None => match authority.split_once(':') {
+                Some((name, port)) => (name, Some(port)),
+                None => (authority, None),
+            },
+        };
+        let port = match port {
+            None => 443,
+            Some(port) if port.bytes().all(|c| c.is_ascii_digit()) => port.parse().ok().filter(|port| *port > 0)?,
+            Some(_) => return None,
+        };
+        let host = Self { name: name.to_ascii_lowercase(), port };
+        (host.address().is_some() || is_name(&host.name)).then_some(host)
+    }
+
+    /// The address, if the host is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.name.parse().ok()
+    }
+
+    /// False for an address that is not of the public internet. What a name leads to shows only when
+    /// it is looked up.
+    fn is_public(&self) -> bool {
+        self.address().is_none_or(is_public) && self.name != "localhost" && !self.name.ends_with(".localhost")
+    }
+
+    /// True if a list of hosts allows this one: it stands there itself, or a name of which it is a
+    /// part does with `*.` before it. An empty list allows every host.
+    #[must_use]
+    pub fn is_allowed(&self, hosts: &[String]) -> bool {
+        let matches = |allowed: &String| match allowed.strip_prefix("*.") {
+            Some(parent) => self.name.strip_suffix(parent).is_some_and(|child| child.len() > 1 && child.ends_with('.')),
+            None => self.name == *allowed,
+        };
+        hosts.is_empty() || hosts.iter().any(matches)
+    }
+}
+
+/// A name of the DNS. A last label of digits alone would be read as an address by some.
+fn is_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253
+        && name.split('.').all(label)
+        && last.chars().any(|c| c.is_ascii_alphabetic())
+        && !last.starts_with("0x")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_public_internet_are_called() {
+        let public = [
+            "8.8.8.8",
+            "1.1.1.1",
+            "100.63.255.255",
+            "100.128.0.1",
+            "172.15.255.255",
+            "172.32.0.0",
+            "169.253.1.1",
+            "198.20.0.1",
+            "223.255.255.255",
+            "168.63.129.17",
+            "2606:4700::1111",
+            "2a00:1450:4001::200e",
+            "2001:4860:4860::8888",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2002:808:808::1",
+        ];
+        let others = [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.100.100.200",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.255.254",
+            "168.63.129.16",
+            "169.254.169.254",
+            "169.254.170.2",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.192",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.7",
+            "203.0.113.9",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::7f00:1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::ffff:10.1.2.3",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:2::1",
+            "2001:20::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "2002:a9fe:a9fe::1",
+            "2002:c0a8:101::1",
+            "3fff::1",
+            "5f00::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ];
+        for address in public {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in others {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_url_names_a_public_host_and_no_user() {
+        let host = |url: &str| read_url(url).map(|host| (host.name, host.port)).map_err(|(code, _)| code);
+        let good = [
+            ("https://example.com", "example.com", 443),
+            ("https://HR.Example.com:8443/people?x=1", "hr.example.com", 8443),
+            ("https://example.com?all", "example.com", 443),
+            ("https://8.8.8.8/", "8.8.8.8", 443),
+            ("https://[2606:4700::1111]:444/x", "2606:4700::1111", 444),
+        ];
+        for (url, name, port) in good {
+            assert_eq!(host(url), Ok((name.to_owned(), port)), "{url}");
+        }
+        for url in [
+            "http://example.com",
+            "HTTPS://example.com",
+            "ftp://example.com",
+            "https://",
+            "https:///x",
+            "https://a@example.com/",
+            "https://a:b@example.com/",
+            "https://example.com#x",
+            "https://example.com:0/",
+            "https://example.com:65536/",
+            "https://example.com:+1/",
+            "https://example..com/",
+            "https://-x.com/",
+            "https://exa mple.com/",
+            "https://ex\u{e4}mple.com/",
+            "https://example.com\\@10.0.0.1/",
+            "https://2130706433/",
+            "https://127.1/",
+            "https://0x7f.1/",
+            "https://0x7f000001/",
+            "https://[::1/",
+            "https://[example.com]/",
+            "https://[fe80::1%25eth0]/",
+        ] {
+            assert_eq!(host(url), Err("invalid_format"), "{url}");
+        }
+        for url in ["https://127.0.0.1/", "https://[::1]/", "https://localhost/", "https://[::ffff:10.0.0.1]/"] {
+            assert_eq!(host(url), Err("not_public"), "{url}");
+        }
+        assert_eq!(host(&format!("https://example.com/{}", "x".repeat(URL_LIMIT))), Err("too_long"));
+    }
+
+    #[test]
+    fn a_list_of_hosts_allows_names_and_what_is_beneath_them() {
+        let allowed = |url: &str, hosts: &[&str]| {
+            let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+            read_url(url).unwrap().is_allowed(&hosts)
+        };
+        assert!(allowed("https://example.com", &[]));
+        assert!(allowed("https://Example.com", &["other.org", "example.com"]));
+        assert!(allowed("https://hr.example.com", &["*.example.com"]));
+        for url in ["https://example.com", "https://badexample.com", "https://example.com.evil.org"] {
+            assert!(!allowed(url, &["*.example.com"]), "{url}");
+        }
+        assert!(!allowed("https://hr.example.com", &["example.com"]));
+    }
+}

@@ -1,0 +1,610 @@
+//! Data sets that users come from.
+
+pub mod data;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::change::Change;
+use crate::clock::Time;
+use crate::event::{Act, Event, EventType};
+use crate::ids::{JobId, SourceId, WorkspaceId};
+use crate::input::Fields;
+use crate::job::{JobKind, NewJob, Selection, begin};
+use crate::outside::{Host, read_url};
+use crate::provenance::FIELDS;
+use crate::refusal::Refusal;
+use crate::text::{Form, TextRule};
+use crate::user::Source as Origin;
+use crate::words::words;
+
+/// A data set's name.
+pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
+/// What a data set calls a field of its rows.
+pub const COLUMN: TextRule = TextRule::new(Form::Line, 1, 128);
+/// The bearer token by which a page is read.
+pub const TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
+/// Where in a JSON text the rows are: a JSON Pointer (RFC 6901), empty for the text itself.
+pub const POINTER: TextRule = TextRule::new(Form::Line, 0, 256);
+/// The fewest and the most hours between two syncs by schedule.
+pub const EVERY_HOURS: (i64, i64) = (1, 168);
+/// The most parts of an upload.
+pub const PART_LIMIT: u32 = 64;
+/// How long what was uploaded waits for its sync.
+pub const UPLOAD_KEPT: Duration = Duration::days(2);
+/// More of a data set's users than this share, in percent, do not vanish at once, unless it says so.
+pub const DEFAULT_VANISH_LIMIT: u8 = 30;
+/// What a user's own name is in a data set that has a name of its own for it.
+pub const EXTERNAL_ID_FIELD: &str = "external_id";
+
+words! {
+    /// How a data set's rows come.
+    SourceKind {
+        /// As a file of comma-separated values that is uploaded.
+        Csv = "csv",
+        /// From a page that Handset reads.
+        Http = "http",
+        /// From an identity provider, by SCIM.
+        Scim = "scim",
+    }
+}
+
+words! {
+    /// By what a row finds its user.
+    #[derive(Default)]
+    KeyField {
+        /// By the username.
+        #[default]
+        Username = "username",
+        /// By what the data set calls the user.
+        ExternalId = "external_id",
+    }
+}
+
+words! {
+    /// What becomes of users whom the data set knows no more.
+    #[derive(Default)]
+    VanishPolicy {
+        /// They are marked.
+        #[default]
+        Flag = "flag",
+        /// They are suspended until they are back.
+        Suspend = "suspend",
+        /// They are deleted, without a wipe.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// What stands between the cells of a line.
+    #[derive(Default)]
+    Delimiter {
+        /// A comma.
+        #[default]
+        Comma = "comma",
+        /// A semicolon.
+        Semicolon = "semicolon",
+    }
+}
+
+words! {
+    /// The form of a page.
+    Format {
+        /// An array of objects.
+        Json = "json",
+        /// Lines of values.
+        Csv = "csv",
+    }
+}
+
+/// The page that a data set is read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Where it is.
+    pub url: String,
+    /// Its form.
+    pub format: Format,
+    /// Where in its JSON the rows are. See [`POINTER`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub items: String,
+    /// True if a bearer token is sent, which stands elsewhere.
+    #[serde(default)]
+    pub token_set: bool,
+    /// How often it is read by schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_hours: Option<i64>,
+}
+
+/// What has come of an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Its identifier, which the caller chose.
+    pub upload_id: Uuid,
+    /// The numbers of the parts that are there.
+    pub parts: BTreeSet<u32>,
+    /// How many there are in all, once the last has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
+    /// When the first part came.
+    pub started_at: Time,
+    /// The job that has taken it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+}
+
+impl Upload {
+    /// True if all parts are there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.last.is_some_and(|last| (1..=last).all(|number| self.parts.contains(&number)))
+    }
+
+    /// True if it is whole, and neither used nor forgotten.
+    #[must_use]
+    pub fn is_ready(&self, now: Time) -> bool {
+        self.is_whole() && self.job_id.is_none() && self.started_at.plus(UPLOAD_KEPT) > now
+    }
+}
+
+/// A data set that users come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataSource {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// Its identifier.
+    pub source_id: SourceId,
+    /// Its name.
+    pub name: String,
+    /// How its rows come.
+    pub kind: SourceKind,
+    /// What it calls our fields, by our names. A field that is not here stays as it is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mapping: BTreeMap<String, String>,
+    /// By what a row finds its user.
+    #[serde(default)]
+    pub key: KeyField,
+    /// What becomes of the vanished.
+    #[serde(default)]
+    pub policy: VanishPolicy,
+    /// See [`DEFAULT_VANISH_LIMIT`].
+    pub vanish_limit_percent: u8,
+    /// What stands between the cells of a line.
+    #[serde(default)]
+    pub delimiter: Delimiter,
+    /// The page that it is read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+    /// What was uploaded last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
+    /// True if whoever set it up may wipe phones, as another username of a user does.
+    #[serde(default)]
+    pub may_wipe: bool,
+    /// When it is read next by schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Time>,
+    /// The newest sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// When it was set up.
+    pub created_at: Time,
+    /// When its settings were last changed.
+    pub updated_at: Time,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// What a data set is set up with. For a change, an outer `None` leaves what is there, an inner one
+/// takes it away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    name: Option<String>,
+    mapping: Option<BTreeMap<String, String>>,
+    key: Option<KeyField>,
+    policy: Option<VanishPolicy>,
+    vanish_limit_percent: Option<u8>,
+    delimiter: Option<Delimiter>,
+    url: Option<String>,
+    format: Option<Format>,
+    items: Option<String>,
+    /// The bearer token.
+    pub token: Option<Option<String>>,
+    every_hours: Option<Option<i64>>,
+}
+
+/// What a change of a data set's token comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenChange {
+    /// It stays as it is.
+    Kept,
+    /// It is now this.
+    Set(String),
+    /// It is gone.
+    Forgotten,
+}
+
+impl Settings {
+    /// Reads what a new data set of a kind is set up with. `allowed` are the hosts that may be called.
+    #[must_use]
+    pub fn of_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
+        let settings = Self::read(fields, kind, allowed);
+        let required: &[&str] = match kind {
+            SourceKind::Scim => &["name"],
+            SourceKind::Csv => &["name", "mapping"],
+            SourceKind::Http => &["name", "mapping", "url", "format"],
+        };
+        for name in required {
+            if fields.value(name).is_none() {
+                fields.fault(name, "missing", "is required");
+            }
+        }
+        if let Some(mapping) = &settings.mapping {
+            check_key(fields, mapping, settings.key.unwrap_or_default());
+        }
+        settings
+    }
+
+    /// Reads how a data set of a kind is to be changed.
+    #[must_use]
+    pub fn of_edit(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
+        let settings = Self::read(fields, kind, allowed);
+        for name in ["name", "mapping", "url", "format"] {
+            if fields.is_null(name) {
+                fields.fault(name, "missing", "cannot be taken away");
+            }
+        }
+        if fields.value("kind").is_some() {
+            fields.fault("kind", "not_allowed", "cannot be changed");
+        }
+        settings
+    }
+
+    fn read(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
+        let percent = fields.integer("vanish_limit_percent", 1, 100);
+        let mut settings = Self {
+            name: fields.text("name", NAME),
+            policy: fields.word("vanish_policy"),
+            vanish_limit_percent: percent.and_then(|percent| u8::try_from(percent).ok()),
+            ..Self::default()
+        };
+        match kind {
+            SourceKind::Scim => {
+                let reason = "does not belong to a data set that an identity provider pushes (kind scim)";
+                refuse(fields, &["mapping", "key_field", "delimiter"], reason);
+            }
+            SourceKind::Csv | SourceKind::Http => {
+                settings.mapping = read_mapping(fields);
+                settings.key = fields.word("key_field");
+                settings.delimiter = fields.word("delimiter");
+            }
+        }
+        match kind {
+            SourceKind::Http => settings.read_page(fields, allowed),
+            SourceKind::Csv | SourceKind::Scim => {
+                let reason = "belongs to a data set that is read from a page (kind http)";
+                refuse(fields, &["url", "format", "items", "token", "every_hours"], reason);
+            }
+        }
+        settings
+    }
+
+    fn read_page(&mut self, fields: &mut Fields, allowed: &[String]) {
+        self.url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::outside::URL_LIMIT));
+        if let Some(Err((code, detail))) = self.url.as_deref().map(|url| check_url(url, allowed)) {
+            fields.fault("url", code, detail);
+        }
+        self.format = fields.word("format");
+        self.items = fields.text("items", POINTER);
+        if self.items.as_deref().is_some_and(|at| !at.is_empty() && !at.starts_with('/')) {
+            fields.fault("items", "invalid_format", "must be a JSON Pointer such as /people, or empty");
+        }
+        self.token = fields.edited_text("token", TOKEN);
+        self.every_hours = fields.edited_integer("every_hours", EVERY_HOURS.0, EVERY_HOURS.1);
+    }
+}
+
+/// Whether a URL may be called, as it is written.
+///
+/// # Errors
+/// See [`read_url`]; `host_not_allowed` if the deployment calls others only.
+pub fn check_url(url: &str, allowed: &[String]) -> Result<Host, (&'static str, String)> {
+    let host = read_url(url)?;
+    if !host.is_allowed(allowed) {
+        return Err(("host_not_allowed", "names a host that this deployment does not call".to_owned()));
+    }
+    Ok(host)
+}
+
+fn refuse(fields: &mut Fields, names: &[&str], reason: &str) {
+    for name in names {
+        if fields.value(name).is_some() {
+            fields.fault(name, "not_allowed", reason);
+        }
+    }
+}
+
+fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyField) {
+    if key == KeyField::ExternalId && !mapping.contains_key(EXTERNAL_ID_FIELD) {
+        fields.fault("mapping.external_id", "missing", "is required where rows find their users by it");
+    }
+}
+
+/// Reads what a data set calls our fields: an object by our names.
+fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
+    let mut inner = fields.object("mapping")?;
+    let mut mapping = BTreeMap::new();
+    for name in FIELDS.into_iter().chain([EXTERNAL_ID_FIELD]) {
+        let column = if name == "username" { inner.required_text(name, COLUMN) } else { inner.text(name, COLUMN) };
+        if let Some(column) = column {
+            mapping.insert(name.to_owned(), column);
+        }
+    }
+    inner.refuse_others();
+    fields.faults_of("mapping", inner);
+    Some(mapping)
+}
+
+impl DataSource {
+    /// A data set set up; its event. The settings are those that [`Settings::require`] let pass.
+    #[must_use]
+    pub fn create(kind: SourceKind, id: SourceId, new: Settings, may_wipe: bool, act: &Act) -> (Self, Event) {
+        let page = new.url.zip(new.format).filter(|_| kind == SourceKind::Http).map(|(url, format)| Page {
+            url,
+            format,
+            items: new.items.unwrap_or_default(),
+            token_set: new.token.flatten().is_some(),
+            every_hours: new.every_hours.flatten(),
+        });
+        let due_at = page.as_ref().and_then(|page| page.every_hours).map(|_| act.at);
+        let source = Self {
+            workspace_id: act.workspace_id,
+            source_id: id,
+            name: new.name.unwrap_or_default(),
+            kind,
+            mapping: new.mapping.unwrap_or_default(),
+            key: new.key.unwrap_or_default(),
+            policy: new.policy.unwrap_or_default(),
+            vanish_limit_percent: new.vanish_limit_percent.unwrap_or(DEFAULT_VANISH_LIMIT),
+            delimiter: new.delimiter.unwrap_or_default(),
+            page,
+            upload: None,
+            may_wipe,
+            due_at,
+            job_id: None,
+            created_at: act.at,
+            updated_at: act.at,
+            version: 1,
+        };
+        let mut event = source.event(EventType::SourceCreated, act);
+        event.change("kind", Value::Null, kind.as_str());
+        (source, event)
+    }
+
+    /// An event about the data set.
+    #[must_use]
+    pub fn event(&self, event_type: EventType, act: &Act) -> Event {
+        Event { source_id: Some(self.source_id), ..act.event(event_type) }
+    }
+
+    /// The data set changed, with its event and what becomes of its token; `None` if nothing changes.
+    /// A token is for the host that it was given for: with another one it is forgotten.
+    ///
+    /// # Errors
+    /// A fault, if rows are to find their users by a field that is not in the mapping.
+    pub fn update(
+        &self,
+        edit: Settings,
+        may_wipe: bool,
+        act: &Act,
+    ) -> Result<Option<(Self, Event, TokenChange)>, Refusal> {
+        let mut after = self.clone();
+        let mut event = self.event(EventType::SourceUpdated, act);
+        after.name = edit.name.unwrap_or(after.name);
+        after.mapping = edit.mapping.unwrap_or(after.mapping);
+        after.key = edit.key.unwrap_or(after.key);
+        after.policy = edit.policy.unwrap_or(after.policy);
+        after.vanish_limit_percent = edit.vanish_limit_percent.unwrap_or(after.vanish_limit_percent);
+        after.delimiter = edit.delimiter.unwrap_or(after.delimiter);
+        if after.key == KeyField::ExternalId && !after.mapping.contains_key(EXTERNAL_ID_FIELD) {
+            return Err(Refusal::field(
+                "mapping.external_id",
+                "missing",
+                "is required where rows find their users by it",
+            ));
+        }
+        let mut token = TokenChange::Kept;
+        if let Some(page) = &mut after.page {
+            let before = page.clone();
+            page.url = edit.url.unwrap_or_else(|| before.url.clone());
+            page.format = edit.format.unwrap_or(page.format);
+            page.items = edit.items.unwrap_or_else(|| before.items.clone());
+            let moved = read_url(&page.url).ok() != read_url(&before.url).ok();
+            token = match edit.token {
+                Some(Some(token)) => TokenChange::Set(token),
+                Some(None) => TokenChange::Forgotten,
+                None if moved => TokenChange::Forgotten,
+                None => TokenChange::Kept,
+            };
+            if !before.token_set && token == TokenChange::Forgotten {
+                token = TokenChange::Kept;
+            }
+            page.token_set = match &token {
+                TokenChange::Kept => before.token_set,
+                TokenChange::Set(_) => true,
+                TokenChange::Forgotten => false,
+            };
+            page.every_hours = edit.every_hours.unwrap_or(before.every_hours);
+            if page.every_hours != before.every_hours {
+                after.due_at = page.every_hours.map(|_| act.at);
+            }
+            event.change("format", before.format.as_str(), page.format.as_str());
+            event.change("every_hours", json!(before.every_hours), json!(page.every_hours));
+            for (field, changed) in [
+                ("url", page.url != before.url),
+                ("items", page.items != before.items),
+                ("token", token != TokenChange::Kept),
+            ] {
+                if changed {
+                    event.change_of(field);
+                }
+            }
+        }
+        for (field, changed) in [("name", after.name != self.name), ("mapping", after.mapping != self.mapping)] {
+            if changed {
+                event.change_of(field);
+            }
+        }
+        event.change("key_field", self.key.as_str(), after.key.as_str());
+        event.change("vanish_policy", self.policy.as_str(), after.policy.as_str());
+        event.change("vanish_limit_percent", self.vanish_limit_percent, after.vanish_limit_percent);
+        event.change("delimiter", self.delimiter.as_str(), after.delimiter.as_str());
+        if after == *self && token == TokenChange::Kept {
+            return Ok(None);
+        }
+        after.may_wipe = may_wipe;
+        after.updated_at = act.at;
+        Ok(Some((after, event, token)))
+    }
+
+    /// What users of this data set are said to come from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match self.kind {
+            SourceKind::Csv => Origin::Csv,
+            SourceKind::Http => Origin::Http,
+            SourceKind::Scim => Origin::Scim,
+        }
+    }
+
+    /// When it is read next, if it was last read at `now`.
+    #[must_use]
+    pub fn due_after(&self, now: Time) -> Option<Time> {
+        self.page.as_ref()?.every_hours.map(|hours| now.plus(Duration::hours(hours)))
+    }
+
+    /// The data set after a part of an upload has come; a part of another upload than the one at hand
+    /// begins a new one.
+    ///
+    /// # Errors
+    /// `SourceKind` if its rows do not come so; a fault of a number beyond the last part.
+    pub fn part_come(&self, part: &Part, now: Time) -> Result<Self, Refusal> {
+        if self.kind != SourceKind::Csv {
+            return Err(Refusal::SourceNotUploaded);
+        }
+        let known = self.upload.clone().filter(|upload| upload.upload_id == part.upload_id);
+        let mut upload = known.unwrap_or_else(|| Upload {
+            upload_id: part.upload_id,
+            parts: BTreeSet::new(),
+            last: None,
+            started_at: now,
+            job_id: None,
+        });
+        if upload.job_id.is_some() {
+            return Ok(self.clone());
+        }
+        let most = upload.parts.last().copied().unwrap_or(0).max(part.number);
+        let last = if part.is_last { Some(part.number) } else { upload.last };
+        if upload.last.is_some_and(|known| part.is_last && known != part.number) || last.is_some_and(|last| most > last)
+        {
+            return Err(Refusal::field("last", "conflicting", "another part is the last one, or comes after this one"));
+        }
+        upload.last = last;
+        upload.parts.insert(part.number);
+        Ok(Self { upload: Some(upload), ..self.clone() })
+    }
+
+    /// A sync begun, of all users or of some: the job and the data set that names it. `running` tells
+    /// whether its last one is still at work.
+    ///
+    /// # Errors
+    /// `SourcePushed` if an identity provider pushes its users; `NothingUploaded`; `SyncRunning`.
+    pub fn begin_sync(&self, wanted: SyncWanted, running: bool, act: &Act) -> Result<(Self, Change), Refusal> {
+        if self.kind == SourceKind::Scim {
+            return Err(Refusal::SourcePushed);
+        }
+        if running {
+            return Err(Refusal::SyncRunning);
+        }
+        let mut after = self.clone();
+        let upload = self.upload.as_ref().filter(|upload| upload.is_ready(act.at)).map(|upload| upload.upload_id);
+        if self.kind == SourceKind::Csv {
+            if upload.is_none() {
+                return Err(Refusal::NothingUploaded);
+            }
+            // What was only tried can still be done.
+            if !wanted.dry_run
+                && let Some(upload) = &mut after.upload
+            {
+                upload.job_id = Some(wanted.job_id);
+            }
+        }
+        after.job_id = Some(wanted.job_id);
+        after.due_at = self.due_after(act.at);
+        let action = SyncAction::Sync { source_id: self.source_id, upload_id: upload, may_wipe: wanted.may_wipe };
+        let selection = match wanted.user_ids {
+            Some(ids) => Selection::Ids(ids),
+            None => Selection::Filter(serde_json::Map::new()),
+        };
+        let new = NewJob {
+            job_id: wanted.job_id,
+            kind: JobKind::Sync,
+            action: json!(action),
+            action_name: "sync",
+            selection,
+            dry_run: wanted.dry_run,
+        };
+        let mut change = begin(new, act);
+        for event in &mut change.events {
+            event.source_id = Some(self.source_id);
+        }
+        if let Some(job) = &mut change.job {
+            job.after.page.clear();
+            job.after.cursor = Some(String::new());
+        }
+        Ok((after, change))
+    }
+}
+
+/// A part of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which upload.
+    pub upload_id: Uuid,
+    /// Its number, from 1.
+    pub number: u32,
+    /// True for the last one.
+    pub is_last: bool,
+}
+
+/// Which sync is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncWanted {
+    /// The job.
+    pub job_id: JobId,
+    /// These users alone.
+    pub user_ids: Option<Vec<String>>,
+    /// True if nothing is to be changed.
+    pub dry_run: bool,
+    /// True if phones may be sent back to their first state, as another username does.
+    pub may_wipe: bool,
+}
+
+/// What a sync's job does, as the job keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum SyncAction {
+    /// Brings users in step with a data set.
+    Sync {
+        /// The data set.
+        source_id: SourceId,
+        /// The upload that it is taken from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upload_id: Option<Uuid>,
+        /// See [`SyncWanted::may_wipe`].
+        may_wipe: bool,
+    },
+}

@@ -1,0 +1,351 @@
+//! Reading a data set: its rows, each with its faults, or what is wrong with the whole.
+//!
+//! What is garbage, or only half of what it was, is refused as a whole: nothing is taken from it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::input::Fields;
+use crate::provenance::EXTERNAL_ID;
+use crate::refusal::Refusal;
+use crate::source::{DataSource, Delimiter, EXTERNAL_ID_FIELD, Format, KeyField};
+use crate::user::{NewUser, unique_username};
+
+/// The most rows of a data set.
+pub const ROW_LIMIT: usize = 50_000;
+/// The most bytes of a page that is read.
+pub const PAGE_LIMIT: usize = 8 * 1024 * 1024;
+/// The most columns of a line.
+const COLUMN_LIMIT: usize = 500;
+
+/// What is wrong with a data set as a whole, or why it cannot be had: a stable code and a sentence,
+/// neither of which holds any of the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Garbage {
+    /// Programs read this.
+    pub code: &'static str,
+    /// People read this.
+    pub detail: String,
+}
+
+impl Garbage {
+    /// What is wrong.
+    #[must_use]
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
+/// One thing that is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowFault {
+    /// The field, by our name.
+    pub field: String,
+    /// A stable code.
+    pub code: String,
+    /// A sentence, without the value.
+    pub detail: String,
+}
+
+impl RowFault {
+    fn new(field: &str, code: &str, detail: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), code: code.to_owned(), detail: detail.into() }
+    }
+}
+
+/// A row of a data set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its line in the file, or its place in the array; from 1.
+    pub line: u32,
+    /// By what its user is known, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyHash>,
+    /// The fields that the data set has, by our names, as users keep them; `None` for an empty one.
+    /// Nothing of a row with faults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Option<String>>,
+    /// What is wrong with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<RowFault>,
+}
+
+impl Row {
+    /// A field's value.
+    #[must_use]
+    pub fn value(&self, field: &str) -> Option<&str> {
+        self.values.get(field)?.as_deref()
+    }
+
+    /// The username; empty only in a row with faults.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        self.value("username").unwrap_or_default()
+    }
+
+    /// What the data set calls the user.
+    #[must_use]
+    pub fn external_id(&self) -> Option<&str> {
+        self.value(EXTERNAL_ID_FIELD)
+    }
+
+    /// What a user is made from.
+    #[must_use]
+    pub fn new_user(&self) -> NewUser {
+        let text = |field: &str| self.value(field).map(str::to_owned);
+        NewUser {
+            username: self.username().to_owned(),
+            first_name: text("first_name"),
+            last_name: text("last_name"),
+            email: text("email"),
+            mobile: text("mobile"),
+            number: text("number"),
+            service_level: text("service_level"),
+            sip_user_name: text("sip_user_name"),
+            service_account: text("service_account"),
+        }
+    }
+}
+
+/// By what a user is known in a data set: 64 bits of a hash, which say nothing of whom.
+pub type KeyHash = u64;
+
+/// The hash of what a user is known by. Two that fall together by chance (for a full data set, one
+/// time in ten thousand million) would only keep a vanished user from being noticed.
+#[must_use]
+pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
+    let key = match field {
+        KeyField::Username => unique_username(key),
+        KeyField::ExternalId => key.to_owned(),
+    };
+    let digest = Sha256::digest(format!("{}|{key}", field.as_str()));
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+/// A data set, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Its rows, those with faults too.
+    pub rows: Vec<Row>,
+    /// By what the users of all of them are known, sorted.
+    pub keys: Vec<KeyHash>,
+    /// How many rows do not tell whose they are: while there are any, nobody can be said to have
+    /// vanished.
+    pub nameless: usize,
+}
+
+/// Reads a data set from what was uploaded, or from its page.
+///
+/// # Errors
+/// What is wrong with the whole.
+pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, Garbage> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Garbage::new("invalid_encoding", format!("is not UTF-8 at byte {}", e.valid_up_to())))?;
+    let raw = match source.page.as_ref().map_or(Format::Csv, |page| page.format) {
+        Format::Csv => lines(source, text)?,
+        Format::Json => objects(source, text)?,
+    };
+    if raw.is_empty() {
+        return Err(Garbage::new("empty", "holds no rows"));
+    }
+    Ok(checked(source, raw))
+}
+
+type Raw = (u32, Map<String, Value>);
+
+fn too_many() -> Garbage {
+    Garbage::new("too_many_rows", format!("has more than {ROW_LIMIT} rows"))
+}
+
+/// The rows of lines of values, under a line of names.
+fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
+    let delimiter = match source.delimiter {
+        Delimiter::Comma => b',',
+        Delimiter::Semicolon => b';',
+    };
+    if ends_in_quotes(text.as_bytes(), delimiter) {
+        return Err(Garbage::new("cut_off", "ends within quotes"));
+    }
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    let names = reader.headers().map_err(|e| unreadable(&e))?.clone();
+    if names.len() > COLUMN_LIMIT {
+        return Err(Garbage::new("too_many_columns", format!("has more than {COLUMN_LIMIT} columns")));
+    }
+    let column = |name: &String| {
+        let mut found = names.iter().enumerate().filter(|(_, column)| column.trim() == name.as_str());
+        match (found.next(), found.next()) {
+            (Some((at, _)), None) => Ok(at),
+            (None, _) => {
+                Err(Garbage::new("column_missing", "its first line does not name every column of the mapping"))
+            }
+            (Some(_), Some(_)) => {
+                Err(Garbage::new("column_repeated", "its first line names a column of the mapping twice"))
+            }
+        }
+    };
+    let columns: Vec<(&String, usize)> =
+        source.mapping.iter().map(|(field, name)| Ok((field, column(name)?))).collect::<Result<_, Garbage>>()?;
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| unreadable(&e))?;
+        if rows.len() == ROW_LIMIT {
+            return Err(too_many());
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        let cell = |(field, at): &(&String, usize)| {
+            ((*field).clone(), Value::String(record.get(*at).unwrap_or_default().to_owned()))
+        };
+        rows.push((u32::try_from(line).unwrap_or(u32::MAX), columns.iter().map(cell).collect()));
+    }
+    Ok(rows)
+}
+
+fn unreadable(error: &csv::Error) -> Garbage {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            Garbage::new("uneven_rows", format!("line {line} has {len} cells where the first line has {expected_len}"))
+        }
+        _ => Garbage::new("not_csv", "is not a file of comma-separated values"),
+    }
+}
+
+/// True if a text ends within a quoted cell: the rest of it is missing.
+fn ends_in_quotes(text: &[u8], delimiter: u8) -> bool {
+    let (mut quoted, mut cell_begins) = (false, true);
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if quoted => {
+                // Two are one that stands for itself.
+                if bytes.next_if_eq(&b'"').is_none() {
+                    quoted = false;
+                }
+            }
+            b'"' if cell_begins => (quoted, cell_begins) = (true, false),
+            byte if !quoted => cell_begins = byte == delimiter || matches!(byte, b'\r' | b'\n'),
+            _ => {}
+        }
+    }
+    quoted
+}
+
+/// The rows of an array of objects.
+fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
+    let value: Value = serde_json::from_str(text).map_err(|e| {
+        let (code, why) = if e.is_eof() { ("cut_off", "ends too early") } else { ("not_json", "is not JSON") };
+        Garbage::new(code, format!("{why} at line {} column {}", e.line(), e.column()))
+    })?;
+    let pointer = source.page.as_ref().map_or("", |page| page.items.as_str());
+    let Some(Value::Array(items)) = value.pointer(pointer) else {
+        return Err(Garbage::new("items_missing", "there is no array where the rows should be"));
+    };
+    if items.len() > ROW_LIMIT {
+        return Err(too_many());
+    }
+    let row = |(at, item): (usize, &Value)| {
+        if !item.is_object() {
+            return Err(Garbage::new("not_objects", format!("item {} is no object", at + 1)));
+        }
+        let member = |name: &String| {
+            if name.starts_with('/') { item.pointer(name) } else { item.get(name) }.cloned().unwrap_or_default()
+        };
+        let values = source.mapping.iter().map(|(field, name)| (field.clone(), member(name)));
+        Ok((u32::try_from(at + 1).unwrap_or(u32::MAX), values.collect()))
+    };
+    items.iter().enumerate().map(row).collect()
+}
+
+/// The rows by the rules for users; of rows for the same user each is a fault.
+fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
+    let mut read: Vec<(Row, Map<String, Value>)> = raw.into_iter().map(|(line, values)| row(line, &values)).collect();
+    let mut nameless = 0;
+    let mut keys = Vec::new();
+    for field in [KeyField::Username, KeyField::ExternalId] {
+        let mut seen = HashMap::<KeyHash, Vec<usize>>::new();
+        for (at, (_, texts)) in read.iter().enumerate() {
+            match texts.get(field.as_str()).and_then(Value::as_str) {
+                Some(key) => seen.entry(key_hash(field, key)).or_default().push(at),
+                None if field == source.key => nameless += 1,
+                None => {}
+            }
+        }
+        for same in seen.values().filter(|same| same.len() > 1) {
+            for at in same {
+                let others =
+                    same.iter().filter(|other| *other != at).take(10).map(|other| read[*other].0.line.to_string());
+                let others = others.collect::<Vec<_>>().join(", ");
+                let detail = format!("stands in other rows as well: {others}");
+                read[*at].0.faults.push(RowFault::new(field.as_str(), "repeated", detail));
+            }
+        }
+        if field == source.key {
+            keys = seen.into_keys().collect();
+            keys.sort_unstable();
+        }
+    }
+    let rows = read.into_iter().map(|(mut row, texts)| {
+        let key = texts.get(source.key.as_str()).and_then(Value::as_str);
+        row.key = key.map(|key| key_hash(source.key, key));
+        if !row.faults.is_empty() {
+            row.values.clear();
+        }
+        row
+    });
+    Rows { rows: rows.collect(), keys, nameless }
+}
+
+/// A row by the rules for users, and its cells as texts without outer spaces.
+fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
+    let mut row = Row { line, ..Row::default() };
+    let mut texts = Map::new();
+    for (field, value) in values {
+        let text = match value {
+            Value::Null => None,
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                row.faults.push(RowFault::new(field, "wrong_type", "must be a text or a number"));
+                continue;
+            }
+        };
+        if let Some(text) = text {
+            texts.insert(field.clone(), Value::String(text));
+        }
+    }
+    let external = texts.get(EXTERNAL_ID_FIELD).and_then(Value::as_str).map(|text| EXTERNAL_ID.read(text));
+    let external = external.transpose().unwrap_or_else(|(code, detail)| {
+        row.faults.push(RowFault::new(EXTERNAL_ID_FIELD, code, detail));
+        None
+    });
+    match NewUser::read(Fields::of_json(texts.clone())) {
+        Ok(new) => row.values = kept(values, &new, external),
+        Err(Refusal::Invalid(faults)) => {
+            row.faults.extend(faults.into_iter().map(|fault| RowFault::new(&fault.field, fault.code, fault.detail)));
+        }
+        Err(other) => row.faults.push(RowFault::new("", &other.code(), other.to_string())),
+    }
+    (row, texts)
+}
+
+/// The fields that the data set has, as users keep them.
+fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<String>) -> BTreeMap<String, Option<String>> {
+    let fields = [
+        ("username", Some(&new.username)),
+        ("first_name", new.first_name.as_ref()),
+        ("last_name", new.last_name.as_ref()),
+        ("email", new.email.as_ref()),
+        ("mobile", new.mobile.as_ref()),
+        ("number", new.number.as_ref()),
+        ("service_level", new.service_level.as_ref()),
+        ("sip_user_name", new.sip_user_name.as_ref()),
+        ("service_account", new.service_account.as_ref()),
+        (EXTERNAL_ID_FIELD, external.as_ref()),
+    ];
+    let mapped = fields.into_iter().filter(|(field, _)| values.contains_key(*field));
+    mapped.map(|(field, value)| (field.to_owned(), value.cloned())).collect()
+}

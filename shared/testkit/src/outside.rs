@@ -1,0 +1,114 @@
+//! The world outside: pages that data sets are read from, as a test has them answer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use local::operations::Adjust;
+
+/// How a page answers.
+#[derive(Clone, Debug)]
+pub enum Answers {
+    /// With a status, headers and a body.
+    With(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Not at all.
+    Never,
+    /// By closing the connection.
+    Broken,
+}
+
+/// What was asked of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its URL.
+    pub url: String,
+    /// The header `authorization`.
+    pub authorization: Option<String>,
+}
+
+/// Every page outside.
+#[derive(Clone, Debug)]
+pub struct Pages(Arc<Mutex<(Answers, Vec<Asked>)>>);
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((Answers::Never, Vec::new()))))
+    }
+}
+
+impl Pages {
+    /// Has every page answer so from now on.
+    pub fn answer(&self, answers: Answers) {
+        self.state().0 = answers;
+    }
+
+    /// Has every page answer with 200 and a body.
+    pub fn show(&self, body: impl Into<Vec<u8>>) {
+        self.answer(Answers::With(200, Vec::new(), body.into()));
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state().1.clone()
+    }
+
+    /// Puts these pages outside of every operation, in place of the world; what is adjusted besides comes
+    /// first. Nobody waits for a page.
+    #[must_use]
+    pub fn adjust(&self, besides: Option<Adjust>) -> Adjust {
+        let pages = self.clone();
+        Arc::new(move |operation, connection| {
+            let mut connection = match &besides {
+                Some(besides) => besides(operation, connection),
+                None => connection,
+            };
+            connection.outside = Some(SharedHttpConnector::new(pages.clone()));
+            connection.sleep = SharedAsyncSleep::new(Impatient);
+            connection
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, (Answers, Vec<Asked>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpConnector for Pages {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let authorization = request.headers().get("authorization").map(str::to_owned);
+        let mut state = self.state();
+        state.1.push(Asked { url: request.uri().to_owned(), authorization });
+        match state.0.clone() {
+            Answers::Never => HttpConnectorFuture::new(std::future::pending()),
+            Answers::Broken => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
+            Answers::With(status, headers, body) => {
+                let status = StatusCode::try_from(status).expect("a status that a test has written");
+                let mut response = HttpResponse::new(status, body.into());
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value);
+                }
+                HttpConnectorFuture::ready(Ok(response))
+            }
+        }
+    }
+}
+
+/// Waits between attempts take no time, and neither does what a page is given; what AWS is given never
+/// ends, since no call here comes near it.
+#[derive(Debug)]
+struct Impatient;
+
+impl AsyncSleep for Impatient {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration < Duration::from_secs(2) || duration == aws::PULL_WITHIN {
+            Sleep::new(tokio::task::yield_now())
+        } else {
+            Sleep::new(std::future::pending())
+        }
+    }
+}
