@@ -16,6 +16,7 @@ pub mod operations;
 mod pace;
 pub mod pages;
 mod paging;
+pub mod scim;
 mod settings;
 pub mod triggers;
 pub mod users;

@@ -28,6 +28,7 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/keys/{key_id}", &["DELETE"]),
     ("/members", &["GET", "POST"]),
     ("/members/{member_id}", &["DELETE"]),
+    ("/scim/v2/{proxy+}", &["ANY"]),
     ("/usage", &["GET"]),
     ("/users", &["GET", "POST"]),
     ("/users/bulk", &["POST"]),

@@ -26,8 +26,8 @@ pub use outside::Outside;
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
-    Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, PushTokens, Secrets,
-    UsageCounts, Users, Workspaces,
+    Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, PushTokens, ScimUsers,
+    Secrets, UsageCounts, Users, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

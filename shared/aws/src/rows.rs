@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | `due` while it has a rule for silent devices |
 //! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted |
+//! | user's scim attributes | the user's | `SCIM` | |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
 //! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
@@ -27,6 +28,7 @@
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
+//! | external id [user, until deleted] | `EXTERNALID#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
@@ -48,6 +50,7 @@ use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
 use domain::profile::Profile;
+use domain::scim::document::Kept;
 use domain::search::fold;
 use domain::secret::Hash;
 use domain::usage::{Of, Usage};
@@ -150,10 +153,22 @@ pub fn user(workspace: WorkspaceId, id: UserId) -> Key {
     Key::new(format!("USER#{workspace}#{id}"), "USER")
 }
 
+/// The user whose row has a key.
+#[must_use]
+pub fn user_of(key: &Key) -> Option<UserId> {
+    UserId::parse(key.pk.rsplit_once('#').filter(|_| key.sk == "USER")?.1)
+}
+
 /// The key of a username's claim.
 #[must_use]
 pub fn username(workspace: WorkspaceId, username: &str) -> Key {
     Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
+}
+
+/// The key of the claim of what a data set, or an identity provider, calls a user.
+#[must_use]
+pub fn external_id(workspace: WorkspaceId, id: &str) -> Key {
+    Key::new(format!("EXTERNALID#{workspace}#{}", Hash::of(id).as_str()), "CLAIM")
 }
 
 impl Row for User {
@@ -189,7 +204,28 @@ impl Row for User {
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
         });
-        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain(claim).collect()
+        let external = self.provenance.external_id.as_deref().filter(|_| self.deleted.is_none());
+        let external = external.map(|external| Companion {
+            key: external_id(self.workspace_id, external),
+            attributes: BTreeMap::from([("user_id", id.clone())]),
+            unique: true,
+        });
+        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain(claim).chain(external).collect()
+    }
+}
+
+/// The key of what is kept of what an identity provider says of a user.
+#[must_use]
+pub fn scim_attributes(workspace: WorkspaceId, id: UserId) -> Key {
+    Key::new(user(workspace, id).pk, "SCIM")
+}
+
+impl Row for Kept {
+    fn key(&self) -> Key {
+        scim_attributes(self.workspace_id, self.user_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
     }
 }
 

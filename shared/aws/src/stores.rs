@@ -8,6 +8,7 @@ mod devices;
 mod events;
 mod jobs;
 mod people;
+mod scim;
 mod usage;
 mod work;
 
@@ -24,6 +25,7 @@ pub use devices::{DeviceFilter, DeviceWhole, Devices, Login, PushTokens};
 pub use events::{EventFilter, Events};
 pub use jobs::Jobs;
 pub use people::{Invitations, Person, Secrets, UserFilter, Users};
+pub use scim::ScimUsers;
 pub use usage::UsageCounts;
 pub use work::{DueRow, Leases, Taken, Work};
 

@@ -72,9 +72,39 @@ impl Change {
         self.events.extend(commanded.events);
     }
 
+    /// This change and the next, which begins with the user and the devices that this one leaves,
+    /// as one act: each row is changed once.
+    #[must_use]
+    pub fn then(mut self, next: Self) -> Self {
+        self.events.extend(next.events);
+        self.workspace = both(self.workspace, next.workspace);
+        self.user = both(self.user, next.user);
+        for device in next.devices {
+            match self.devices.iter_mut().find(|edited| edited.after.device_id == device.after.device_id) {
+                Some(edited) => edited.after = device.after,
+                None => self.devices.push(device),
+            }
+        }
+        self.claims.extend(next.claims);
+        self.commands.extend(next.commands);
+        self.invitations.extend(next.invitations);
+        self.usage.extend(next.usage);
+        self.profile = both(self.profile, next.profile);
+        self.job = both(self.job, next.job);
+        self
+    }
+
     /// The user as this change leaves them.
     #[must_use]
     pub fn user_after(&self) -> Option<&User> {
         self.user.as_ref().map(|user| &user.after)
+    }
+}
+
+/// Two changes of a row, one after the other.
+fn both<T>(first: Option<Edited<T>>, next: Option<Edited<T>>) -> Option<Edited<T>> {
+    match (first, next) {
+        (Some(first), Some(next)) => Some(Edited { before: first.before, after: next.after }),
+        (first, next) => next.or(first),
     }
 }

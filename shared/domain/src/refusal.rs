@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::input::Fault;
 use crate::invitation::InvitationStatus;
 use crate::job::JobState;
+use crate::scim::ScimType;
 
 /// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
 /// nothing personal.
@@ -133,6 +134,16 @@ pub enum Refusal {
     /// The cursor is altered, or belongs to another list.
     #[error("The cursor is not valid for this list.")]
     CursorInvalid,
+    // scim
+    /// Another user has this external ID.
+    #[error("Another user has this external ID.")]
+    ExternalIdTaken,
+    /// Something that the protocol knows and that is not offered.
+    #[error("This is not offered here.")]
+    NotOffered,
+    /// What SCIM has a word of its own for.
+    #[error("{1}")]
+    Scim(ScimType, String),
 }
 
 fn plural(count: usize, noun: &str) -> String {
@@ -189,6 +200,9 @@ impl Refusal {
             Self::AlreadyCreated(_) => "already_created",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::CursorInvalid => "cursor_invalid",
+            Self::ExternalIdTaken => "external_id_taken",
+            Self::NotOffered => "not_offered",
+            Self::Scim(scim_type, _) => scim_type.as_str(),
         };
         code.to_owned()
     }
