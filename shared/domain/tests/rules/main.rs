@@ -10,6 +10,7 @@ mod jobs;
 mod life;
 mod networks;
 mod registration;
+mod scim;
 mod search;
 mod usage;
 mod workspace;
