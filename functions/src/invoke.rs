@@ -7,7 +7,7 @@ use domain::Time;
 use domain::refusal::Failure;
 use futures::FutureExt as _;
 use lambda::logging::Chain;
-use lambda::{Reply, Request, authenticate, problem};
+use lambda::{Reply, Request, authenticate};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         Ok(request) => request,
         Err(error) => {
             tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
-            return problem::internal("").into_event("");
+            return operation.dialect.internal("").into_event("");
         }
     };
     let request_id = request.request_id.clone();
@@ -67,11 +67,11 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         Ok(Ok(reply)) => reply,
         Ok(Err(failure)) => {
             log(operation, &request_id, &failure);
-            problem::reply(&failure, &request_id)
+            operation.dialect.tell(&failure, &request_id)
         }
         Err(_) => {
             tracing::error!(operation = operation.name, request.id = request_id, "the operation panicked");
-            problem::internal(&request_id)
+            operation.dialect.internal(&request_id)
         }
     };
     served(operation, &request_id, reply.status);

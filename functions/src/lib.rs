@@ -19,6 +19,7 @@ mod pace;
 pub mod pages;
 mod paging;
 pub mod profiles;
+pub mod scim;
 mod settings;
 pub mod sources;
 pub mod triggers;

@@ -4,12 +4,12 @@
 use domain::access::{Access, Permission as P};
 use domain::refusal::Failure;
 use futures::future::BoxFuture;
-use lambda::{Call, Reply, Request};
+use lambda::{Call, Dialect, Reply, Request};
 use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, deployments, devices, exports, jobs, pages, profiles, sources, users};
+use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, sources, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -34,6 +34,8 @@ pub struct Operation {
     pub name: &'static str,
     /// How it is entered.
     pub entry: Entry,
+    /// How its failures are told.
+    pub dialect: Dialect,
 }
 
 impl Operation {
@@ -63,7 +65,11 @@ pub fn operation(name: &str) -> Option<&'static Operation> {
 }
 
 const fn of(name: &'static str, entry: Entry) -> Operation {
-    Operation { name, entry }
+    Operation { name, entry, dialect: Dialect::Problem }
+}
+
+const fn told_in(dialect: Dialect, operation: Operation) -> Operation {
+    Operation { dialect, ..operation }
 }
 
 /// Every operation.
@@ -332,6 +338,16 @@ pub static OPERATIONS: &[Operation] = &[
         Entry::Admin(P::EventsRead, |w, c| {
             Box::pin(async move { exports::export_events::handle(w.table()?, c).await })
         }),
+    ),
+    // scim
+    told_in(
+        Dialect::Scim,
+        of(
+            "scim",
+            Entry::Admin(P::UsersManage, |w, c| {
+                Box::pin(async move { scim::scim::handle(w.table()?, c, &w.settings.defaults, w.public_url()?).await })
+            }),
+        ),
     ),
     // jobs
     of(

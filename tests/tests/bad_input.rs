@@ -1967,6 +1967,62 @@ async fn any_body(house: &House, operation: &Operation, body: &[u8]) {
 }
 
 #[tokio::test]
+async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_words() {
+    let house = House::new().await;
+    let path = format!("/scim/v2/Users/{}", house.user);
+    let scim = async |sent: Request<Vec<u8>>| {
+        let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
+        let before = rows::everything(&house.bench);
+        let answer = house.bench.send(sent).await;
+        assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
+        assert_eq!(answer.headers["content-type"], "application/scim+json", "{what}");
+        if answer.status.as_u16() >= 400 {
+            assert_eq!(answer.get("status"), answer.status.as_str(), "{what}: {}", answer.text);
+            assert!(before == rows::everything(&house.bench), "{what}: something was changed");
+        }
+    };
+    let sent =
+        |method: &Method, path: &str, body: Vec<u8>| request(method.clone(), path, Some(&house.tenant.key), body);
+    let attributes = || {
+        let names = ["userName", "name", "emails", "phoneNumbers", "active", "roles", "externalId", "schemas", "title"];
+        prop::collection::btree_map(prop::sample::select(names.to_vec()), any_json(), 0..6)
+    };
+    let operation = (prop::sample::select(vec!["add", "replace", "remove", "x"]), any_name(), attributes(), any_json());
+    let operations = cases(&prop::collection::vec(operation, 0..4), 60);
+    for operations in operations {
+        let path_and_value = |(op, path, values, value): (&str, String, BTreeMap<&str, Value>, Value)| {
+            [json!({"op": op, "path": path, "value": value}), json!({"op": op, "value": values})]
+        };
+        for operations in operations.into_iter().map(path_and_value) {
+            for body in [json!({"Operations": operations}), json!({"Operations": [operations[1]]})] {
+                scim(sent(&Method::PATCH, &path, body.to_string().into_bytes())).await;
+            }
+        }
+    }
+    for fields in cases(&attributes(), 60) {
+        let mut named = json!(fields);
+        named["userName"] = json!("ada");
+        scim(sent(&Method::PUT, &path, named.to_string().into_bytes())).await;
+        scim(sent(&Method::POST, "/scim/v2/Users", json!(fields).to_string().into_bytes())).await;
+        scim(sent(&Method::POST, "/scim/v2/.search", json!(fields).to_string().into_bytes())).await;
+    }
+    for bytes in cases(&prop::collection::vec(any::<u8>(), 0..200), 20) {
+        for method in [Method::PUT, Method::PATCH] {
+            scim(sent(&method, &path, bytes.clone())).await;
+        }
+    }
+    for query in cases(&any_query(), 60) {
+        for list in ["/scim/v2/Users", path.as_str()] {
+            scim(sent(&Method::GET, &format!("{list}?{query}&filter={query}"), Vec::new())).await;
+        }
+    }
+    for id in ["x", "%00", "%ff", "0190F3C4-7B5E-7A11-8C1D-3F2A9B6C5D4E", &"x".repeat(5000)] {
+        scim(sent(&Method::GET, &format!("/scim/v2/Users/{id}"), Vec::new())).await;
+        scim(sent(&Method::GET, &format!("/scim/v2/{id}"), Vec::new())).await;
+    }
+}
+
+#[tokio::test]
 async fn no_query_whatever_makes_a_fault_of_ours() {
     let house = House::new().await;
     let queries = cases(&any_query(), 60);

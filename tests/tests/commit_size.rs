@@ -27,6 +27,8 @@ use domain::network::{
 };
 use domain::push::Push;
 use domain::registration::{Application, Drawn, Found, Registration, register};
+use domain::scim::change::{Created, New, Wanted, create, update};
+use domain::scim::document::{Document, Person};
 use domain::secret::Hash;
 use domain::text::{Form, TextRule};
 use domain::usage::{UsageKind, UsageReport};
@@ -715,6 +717,37 @@ fn the_largest_change_of_a_user_is_a_new_identity_under_which_every_word_is_anot
     // The event and the user's row, the two usernames, sixteen words that go for sixteen that come;
     // of each phone its row, an old factory reset closed and a new one queued.
     assert_eq!(fits_changed(&change), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4));
+}
+
+#[test]
+fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
+    let object = |value: Value| value.as_object().cloned().unwrap();
+    let roles =
+        |letter: &str| (0..7).map(|n| json!({"value": format!("{n}{}", letter.repeat(4000))})).collect::<Vec<_>>();
+    let body = |username: &str, first: &str, last: &str, letter: &str| {
+        Document::read(&object(json!({
+            "userName": username, "externalId": letter.repeat(256), "name": {"givenName": first, "familyName": last},
+            "roles": roles(letter), "active": letter == "a",
+        })))
+        .unwrap()
+    };
+    let new = New::read(&body("u", "a b c d e f g h", "i j k l m n o p", "a")).unwrap();
+    let Created { person, .. } = create(new, UserId(id(3)), &act()).unwrap();
+    let mut user = person.user;
+    let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
+    let phones = with_phones(&mut user, phones);
+    let before = Person { user, kept: person.kept };
+    let after = body("w", "1 2 3 4 5 6 7 8", "9 0 q r s t v x", "b");
+    let wanted = Wanted::read(&Document::of(&before), &after).unwrap();
+    let updated = update(&before, &phones, &wanted, &draw, &act()).unwrap().unwrap();
+    let commit = Commit::changing(act().event_id, &updated.change);
+    let commit = commit.keep(before.kept.as_ref(), updated.kept.as_ref());
+    // As the largest change of a user, and the event of the suspension, two external ids, and what is kept.
+    let words = before.user.search_words().len();
+    assert_eq!(words, 16);
+    assert_eq!(commit.len(), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4) + 1 + 2 + 1);
+    fits(&commit);
+    small(&updated.kept.unwrap());
 }
 
 #[test]

@@ -408,6 +408,58 @@ static PEOPLE: &[Scenario] = &[
     }),
 ];
 
+/// What identity providers do.
+static SCIM: &[Scenario] = &[
+    scenario("scim", "a new user who is not active yet", |g| {
+        Box::pin(async move {
+            let body = json!({
+                "userName": g.name("eve"), "externalId": g.name("00u"), "active": false, "title": "Guide",
+                "emails": [{"value": "eve@example.com"}],
+            });
+            // SCIM has no idempotency keys: whose answer was lost is told that the user is there.
+            http(g, Method::POST, "/scim/v2/Users".to_owned(), body, &[201, 409])
+        })
+    }),
+    scenario("scim", "another username and no access, with two phones", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            let body = json!({"Operations": [
+                {"op": "Replace", "path": "userName", "value": g.name("eve")},
+                {"op": "Add", "path": "title", "value": "Guide"},
+                {"op": "Replace", "path": "active", "value": "False"},
+            ]});
+            http(g, Method::PATCH, format!("/scim/v2/Users/{user}"), body, &[200])
+        })
+    }),
+    scenario("scim", "a user replaced", |g| {
+        Box::pin(async move {
+            let body = json!({"userName": g.name("eve"), "externalId": g.name("00u"), "title": "Guide"});
+            let user = g.post("/scim/v2/Users", body).await.expect(201).get("id");
+            g.bench.drain().await;
+            let body = json!({"userName": g.name("eve"), "externalId": g.name("00v")});
+            http(g, Method::PUT, format!("/scim/v2/Users/{user}"), body, &[200])
+        })
+    }),
+    scenario("scim", "a user deleted, with a phone and an open invitation", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(1).await;
+            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            // Who asks again for what was done finds nobody to delete.
+            http(g, Method::DELETE, format!("/scim/v2/Users/{user}"), Value::Null, &[204, 404])
+        })
+    }),
+    scenario("purge-deleted", "a user of whom a provider has said a lot", |g| {
+        Box::pin(async move {
+            let body = json!({"userName": g.name("eve"), "externalId": g.name("00u"), "title": "Guide"});
+            let user = g.post("/scim/v2/Users", body).await.expect(201).get("id");
+            let _gone = g.bench.delete(&format!("/scim/v2/Users/{user}"), &g.tenant.key).await.expect(204);
+            g.bench.drain().await;
+            g.bench.advance(Duration::days(31));
+            Go::Schedule
+        })
+    }),
+];
+
 /// What is done to users, and to many things at once.
 static LIVES: &[Scenario] = &[
     scenario("update-user", "another username, with two phones", |g| {
@@ -742,6 +794,13 @@ static READERS: &[Scenario] = &[
             http(g, Method::GET, "/users".to_owned(), Value::Null, &[200])
         })
     }),
+    scenario("scim", "a list with a filter", |g| {
+        Box::pin(async move {
+            let _user = g.user().await;
+            let path = "/scim/v2/Users?filter=title%20pr%20or%20active%20eq%20true&sortBy=userName".to_owned();
+            http(g, Method::GET, path, Value::Null, &[200])
+        })
+    }),
     scenario("list-events", "all", |g| {
         Box::pin(async move {
             let _user = g.user().await;
@@ -824,7 +883,7 @@ static READERS: &[Scenario] = &[
     }),
 ];
 
-static AREAS: &[&[Scenario]] = &[DEVICES, COMMANDS, PEOPLE, LIVES, JOBS, CONSUMERS, SCHEDULES, READERS];
+static AREAS: &[&[Scenario]] = &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, JOBS, CONSUMERS, SCHEDULES, READERS];
 
 /// What a run came to.
 struct Outcome {
@@ -1202,6 +1261,11 @@ async fn whatever_goes_wrong_with_a_command_nothing_is_lost_or_invented() {
 #[tokio::test]
 async fn whatever_goes_wrong_with_a_users_life_nothing_is_lost_or_invented() {
     enumerate(LIVES, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_an_identity_provider_nothing_is_lost_or_invented() {
+    enumerate(SCIM, Breadth::Single).await;
 }
 
 #[tokio::test]

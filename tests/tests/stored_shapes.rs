@@ -17,6 +17,7 @@ use domain::invitation::Invitation;
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
+use domain::scim::document::Kept;
 use domain::secret::{Hash, is_code};
 use domain::usage::Usage;
 use domain::user::{Source, User, UserStatus};
@@ -212,10 +213,26 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     keep("event.invitation_failed", row(&bench, "EVENT#", "invitation.failed"));
 
     bench.advance(Duration::minutes(1));
+    provided(&bench, &tenant, &mut keep).await;
     settled(&bench, &tenant, &mut keep).await;
     commanded(&bench, &tenant, &mut keep).await;
     over(&bench, &tenant, &mut keep).await;
     (bench, shapes)
+}
+
+/// A user of an identity provider's.
+async fn provided(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    let eve = json!({
+        "userName": "eve", "externalId": "00u1", "name": {"givenName": "Eve", "middleName": "X."}, "active": false,
+        "emails": [{"value": "eve@example.com", "type": "work", "primary": true}],
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "Sales", "manager": {"value": "7"}},
+    });
+    let eve = bench.post("/scim/v2/Users", &tenant.key, eve).await.expect(201).get("id");
+    let pk = format!("USER#{}#{eve}", tenant.workspace_id);
+    keep("user.of_a_provider", row(bench, &pk, "\"sk\":\"USER\""));
+    keep("users_scim_attributes", row(bench, &pk, "\"sk\":\"SCIM\""));
+    keep("external_id", row(bench, "EXTERNALID#", &eve));
+    bench.advance(Duration::minutes(1));
 }
 
 /// The workspace's settings, and the row of what was set of a user by an admin and by a carrier.
@@ -550,7 +567,8 @@ fn what_was_stored_once_is_still_read() {
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
             "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
-            "username" => assert!(row["user_id"].is_string()),
+            "username" | "external_id" => assert!(row["user_id"].is_string()),
+            "users_scim_attributes" => same::<Kept>(&name, &row),
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
             // They say all by their keys.
             "search_word" | "endpoints_holder" => assert_eq!(row.as_object().unwrap().len(), 2, "{name}"),

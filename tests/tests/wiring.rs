@@ -78,7 +78,7 @@ fn the_program_and_the_template_have_the_same_operations_under_the_same_names() 
 #[test]
 fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
     let mut files = BTreeSet::new();
-    for folder in ["access", "devices", "jobs", "pages", "triggers", "users"] {
+    for folder in ["access", "devices", "jobs", "pages", "scim", "triggers", "users"] {
         for entry in fs::read_dir(root().join("functions/src").join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let source = fs::read_to_string(&path).unwrap();
@@ -143,6 +143,8 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("invite-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
         ("revoke-invitation", vec!["SECRETS_TABLE"]),
         ("delete-user", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
+        // scim
+        ("scim", vec!["SECRETS_TABLE", "PUBLIC_URL", "RETENTION_DAYS"]),
         ("bulk-users", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("bulk-devices", vec!["RETENTION_DAYS"]),
         ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),

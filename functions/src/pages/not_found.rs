@@ -36,6 +36,7 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/sources/{source_id}", &["DELETE", "GET", "PATCH"]),
     ("/sources/{source_id}/parts/{number}", &["PUT"]),
     ("/sources/{source_id}/sync", &["POST"]),
+    ("/scim/v2/{proxy+}", &["ANY"]),
     ("/usage", &["GET"]),
     ("/users", &["GET", "POST"]),
     ("/users/bulk", &["POST"]),

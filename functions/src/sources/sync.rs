@@ -29,7 +29,7 @@ use crate::jobs::work::{Store, may_go_on, stopped};
 use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::sources::stage::{ROWS, Taken, keys_of, page_of, take_in};
-use crate::users::actions::{UserAction, held, prepare, settings};
+use crate::users::actions::{UserAction, carried_through, held, prepare, settings};
 
 /// Users of a data set that are looked at together.
 const USERS: usize = 100;
@@ -427,7 +427,8 @@ impl<S: Store + Sources> AtWork<'_, S> {
             fields: rules::changed_fields(&change),
             ..self.item(&line(row), ItemOutcome::Changed)
         };
-        Ok(Decided::Changed(Box::new(Commit::changing(act.event_id, &change)), Box::new(item)))
+        let (_, commit) = carried_through(self.store, &doer, &user, change, self.syncing.defaults, &act).await?;
+        Ok(Decided::Changed(Box::new(commit), Box::new(item)))
     }
 
     /// The users whom rows may mean, in their order.

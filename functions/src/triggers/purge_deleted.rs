@@ -2,7 +2,7 @@
 
 use aws::rows::{DUE_SHARDS, purge_shard};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Work};
-use aws::{Commands, Commit, Endpoints, Events, Invitations, Key, PushTokens, UsageCounts, Users};
+use aws::{Commands, Commit, Endpoints, Events, Invitations, Key, PushTokens, ScimUsers, UsageCounts};
 use chrono::Duration;
 use domain::device::{Device, purge};
 use domain::event::Event;
@@ -30,7 +30,7 @@ const ROWS: usize = 40;
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(
-    store: &(impl Work + Commands + PushTokens + Users + Invitations + UsageCounts + Events),
+    store: &(impl Work + Commands + PushTokens + ScimUsers + Invitations + UsageCounts + Events),
     endpoints: &impl Endpoints,
     run: Run,
 ) -> Result<Value, Failure> {
@@ -143,7 +143,7 @@ async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> R
 /// Removes a user with everything that is kept of them, and blanks what the record says of them
 /// in private. The user's own row goes last, so that a run that ends before it goes on here. False if they are not to go yet.
 async fn purge_user(
-    store: &(impl Users + Commands + Invitations + UsageCounts + Events),
+    store: &(impl ScimUsers + Commands + Invitations + UsageCounts + Events),
     run: &Run,
     due: &User,
     pace: &Pace,
@@ -163,7 +163,8 @@ async fn purge_user(
         }
         forget_invitations(store, run, &user).await?;
         forget_usage(store, run, &user).await?;
-        store.commit(Commit::of(&event).delete(&user)).await?;
+        let kept = store.scim_attributes(user.workspace_id, user.user_id).await?;
+        store.commit(Commit::of(&event).delete(&user).keep(kept.as_ref(), None)).await?;
         Ok(true)
     })
     .await

@@ -13,7 +13,7 @@ use domain::life::{self, Deletion, is_renamed};
 use domain::profile::Profile;
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
-use domain::user::{User, UserEdit};
+use domain::user::{User, UserEdit, unique_username};
 use domain::workspace::Settings;
 use domain::{CommandId, InvitationId, ProfileId};
 use serde::{Deserialize, Serialize};
@@ -370,12 +370,31 @@ pub(crate) async fn edited(
         require_fitting(after, &profile)?;
     }
     let devices = phones.into_iter().map(|phone| phone.device).collect();
-    let renamed = change.as_ref().filter(|_| is_renamed(user, edit)).and_then(Change::user_after);
-    let Some(renamed) = renamed.filter(|user| follows_rename(user)).cloned() else {
-        return Ok(Prepared::of(change, &act, user, devices));
+    let Some(change) = change else {
+        return Ok(Prepared::of(None, &act, user, devices));
     };
-    let offered = offer(store, doer, &renamed, Offer::Deployment { profile_id: None }, defaults, &act).await?;
-    let change = change.unwrap_or_default().and(offered.change.clone());
-    let commit = offered.commit(&act, &change);
+    let (change, commit) = carried_through(store, doer, user, change, defaults, &act).await?;
     Ok(Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) })
+}
+
+/// The commit of a change of a user who was `before`. If it renames them, it also starts a new
+/// deployment, if there is anything to bring back and an address to write to.
+pub(crate) async fn carried_through(
+    store: &(impl Invitations + Workspaces),
+    doer: &Doer,
+    before: &User,
+    change: Change,
+    defaults: &Defaults,
+    act: &Act,
+) -> Result<(Change, Commit), Failure> {
+    let other = |after: &&User| unique_username(&after.username) != unique_username(&before.username);
+    let renamed = change.user_after().filter(other).filter(|after| follows_rename(after)).cloned();
+    let Some(renamed) = renamed else {
+        let commit = Commit::changing(act.event_id, &change);
+        return Ok((change, commit));
+    };
+    let offered = offer(store, doer, &renamed, Offer::Deployment { profile_id: None }, defaults, act).await?;
+    let change = change.then(offered.change.clone());
+    let commit = offered.commit(act, &change);
+    Ok((change, commit))
 }

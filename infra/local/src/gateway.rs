@@ -66,7 +66,12 @@ impl Routes {
         }
         let mut paths = matchit::Router::new();
         for (path, methods) in by_path {
-            paths.insert(path, methods).map_err(|error| format!("the route {path}: {error}"))?;
+            // A parameter that takes the rest of the path, as API Gateway and as the router write it.
+            let path = path
+                .strip_suffix("+}")
+                .and_then(|path| path.rsplit_once('{'))
+                .map_or_else(|| path.to_owned(), |(start, name)| format!("{start}{{*{name}}}"));
+            paths.insert(&path, methods).map_err(|error| format!("the route {path}: {error}"))?;
         }
         Ok(Self { paths, default })
     }
@@ -75,7 +80,9 @@ impl Routes {
     #[must_use]
     pub fn find(&self, method: &str, path: &str) -> Option<Match> {
         let found = self.paths.at(path).ok();
-        let exact = found.as_ref().and_then(|found| Some((found.value.get(method)?, &found.params)));
+        let exact = found
+            .as_ref()
+            .and_then(|found| Some((found.value.get(method).or_else(|| found.value.get("ANY"))?, &found.params)));
         let (target, parameters) = match exact {
             Some((target, params)) => {
                 (target, params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect())

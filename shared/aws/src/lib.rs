@@ -27,7 +27,7 @@ pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
     Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles, PushTokens,
-    Secrets, Sources, UsageCounts, Users, Workspaces,
+    ScimUsers, Secrets, Sources, UsageCounts, Users, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | `due` while it has a rule for silent devices |
 //! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted |
+//! | user's scim attributes | the user's | `SCIM` | |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
 //! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
@@ -31,7 +32,7 @@
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
-//! | name in a data set [user, until deleted] | `EXTERNAL#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
+//! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source, or SCIM}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
@@ -55,6 +56,7 @@ use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
 use domain::profile::Profile;
+use domain::scim::document::Kept;
 use domain::search::fold;
 use domain::secret::Hash;
 use domain::source::data::KeyHash;
@@ -160,6 +162,12 @@ pub fn user(workspace: WorkspaceId, id: UserId) -> Key {
     Key::new(format!("USER#{workspace}#{id}"), "USER")
 }
 
+/// The user whose row has a key.
+#[must_use]
+pub fn user_of(key: &Key) -> Option<UserId> {
+    UserId::parse(key.pk.rsplit_once('#').filter(|_| key.sk == "USER")?.1)
+}
+
 /// The key of a username's claim.
 #[must_use]
 pub fn username(workspace: WorkspaceId, username: &str) -> Key {
@@ -208,18 +216,37 @@ impl Row for User {
     }
 }
 
-/// The key of the claim that a user has to their name in a data set that Handset reads. What an
-/// identity provider calls a user is its own affair.
-fn claimed_external_id(user: &User) -> Option<Key> {
-    let read = matches!(user.source, UserSource::Csv | UserSource::Http);
-    let (source, name) = (user.provenance.source_id?, user.provenance.external_id.as_deref()?);
-    read.then(|| external_id(user.workspace_id, source, name))
+/// The key of what is kept of what an identity provider says of a user.
+#[must_use]
+pub fn scim_attributes(workspace: WorkspaceId, id: UserId) -> Key {
+    Key::new(user(workspace, id).pk, "SCIM")
 }
 
-/// The key of the claim to a name in a data set.
+impl Row for Kept {
+    fn key(&self) -> Key {
+        scim_attributes(self.workspace_id, self.user_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The key of the claim that a user has to their name in what they come from, if they follow it.
+fn claimed_external_id(user: &User) -> Option<Key> {
+    let source = match user.source {
+        UserSource::Csv | UserSource::Http => Some(user.provenance.source_id?),
+        UserSource::Scim => None,
+        UserSource::Api | UserSource::Console => return None,
+    };
+    let name = user.provenance.external_id.as_deref()?;
+    Some(external_id(user.workspace_id, source, name))
+}
+
+/// The key of the claim to a name in a data set, or with an identity provider.
 #[must_use]
-pub fn external_id(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
-    Key::new(format!("EXTERNAL#{workspace}#{source}#{}", Hash::of(name).as_str()), "CLAIM")
+pub fn external_id(workspace: WorkspaceId, source: Option<SourceId>, name: &str) -> Key {
+    let scope = source.map_or_else(|| "SCIM".to_owned(), |id| id.to_string());
+    Key::new(format!("EXTERNALID#{workspace}#{scope}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
 /// The first part of an invitation's sort key.

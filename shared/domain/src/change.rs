@@ -72,22 +72,25 @@ impl Change {
         self.events.extend(commanded.events);
     }
 
-    /// This change and the next, which was decided on the user as this one leaves them, as one.
+    /// This change and the next, which begins with the user and the devices that this one leaves,
+    /// as one act: each row is changed once.
     #[must_use]
-    pub fn and(mut self, next: Self) -> Self {
-        let before = self.user.as_ref().map(|user| user.before.clone());
-        if let Some(user) = next.user {
-            self.user = Some(Edited { before: before.unwrap_or(user.before), after: user.after });
-        }
+    pub fn then(mut self, next: Self) -> Self {
         self.events.extend(next.events);
-        self.devices.extend(next.devices);
+        self.workspace = both(self.workspace, next.workspace);
+        self.user = both(self.user, next.user);
+        for device in next.devices {
+            match self.devices.iter_mut().find(|edited| edited.after.device_id == device.after.device_id) {
+                Some(edited) => edited.after = device.after,
+                None => self.devices.push(device),
+            }
+        }
         self.claims.extend(next.claims);
         self.commands.extend(next.commands);
         self.invitations.extend(next.invitations);
         self.usage.extend(next.usage);
-        self.workspace = next.workspace.or(self.workspace);
-        self.profile = next.profile.or(self.profile);
-        self.job = next.job.or(self.job);
+        self.profile = both(self.profile, next.profile);
+        self.job = both(self.job, next.job);
         self
     }
 
@@ -95,5 +98,13 @@ impl Change {
     #[must_use]
     pub fn user_after(&self) -> Option<&User> {
         self.user.as_ref().map(|user| &user.after)
+    }
+}
+
+/// Two changes of a row, one after the other.
+fn both<T>(first: Option<Edited<T>>, next: Option<Edited<T>>) -> Option<Edited<T>> {
+    match (first, next) {
+        (Some(first), Some(next)) => Some(Edited { before: first.before, after: next.after }),
+        (first, next) => next.or(first),
     }
 }

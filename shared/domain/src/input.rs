@@ -89,6 +89,14 @@ impl Fields {
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
+    /// The fields as they came, for what knows them by names of its own.
+    ///
+    /// # Errors
+    /// All faults that were found before.
+    pub fn into_values(self) -> Result<Map<String, Value>, Vec<Fault>> {
+        if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
+    }
+
     /// Notes a fault of each field that was sent and that nobody has read.
     pub fn refuse_others(&mut self) {
         let others: Vec<String> = self.values.keys().filter(|name| !self.asked.contains(*name)).cloned().collect();

@@ -30,6 +30,7 @@ pub mod provenance;
 pub mod push;
 pub mod refusal;
 pub mod registration;
+pub mod scim;
 pub mod search;
 pub mod secret;
 pub mod sms;

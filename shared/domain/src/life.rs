@@ -63,6 +63,21 @@ pub fn activate(user: &User, devices: &[Device], act: &Act) -> Result<Option<Cha
     Ok(Some(change))
 }
 
+/// Lifts a user's suspension alone: a lock stays. `None` if they are not suspended.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn resume(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    if user.suspended.is_none() {
+        return Ok(None);
+    }
+    let after = User { suspended: None, ..user.clone() };
+    let mut change = state_changed(user, after, devices, EventType::UserActivated, act);
+    change.events[0].change("suspended", true, false);
+    Ok(Some(change))
+}
+
 /// Locks a user whose device has reported too many wrong PINs. `None` if they are locked already,
 /// or deleted.
 #[must_use]

@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::input::Fault;
 use crate::invitation::InvitationStatus;
 use crate::job::JobState;
+use crate::scim::ScimType;
 
 /// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
 /// nothing personal.
@@ -128,8 +129,8 @@ pub enum Refusal {
     /// The user follows another data set.
     #[error("The user comes from another data set.")]
     HeldByOtherSource,
-    /// Another user of the data set has this name in it.
-    #[error("Another user of the data set has this external id.")]
+    /// Another user has this name in the data set, or with the identity provider.
+    #[error("Another user has this external id.")]
     ExternalIdTaken,
     /// The rows of this data set are not uploaded.
     #[error("Nothing is uploaded to this data set.")]
@@ -168,6 +169,13 @@ pub enum Refusal {
     /// The cursor is altered, or belongs to another list.
     #[error("The cursor is not valid for this list.")]
     CursorInvalid,
+    // scim
+    /// Something that the protocol knows and that is not offered.
+    #[error("This is not offered here.")]
+    NotOffered,
+    /// What SCIM has a word of its own for.
+    #[error("{1}")]
+    Scim(ScimType, String),
 }
 
 fn plural(count: usize, noun: &str) -> String {
@@ -236,6 +244,8 @@ impl Refusal {
             Self::AlreadyCreated(_) => "already_created",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::CursorInvalid => "cursor_invalid",
+            Self::NotOffered => "not_offered",
+            Self::Scim(scim_type, _) => scim_type.as_str(),
         };
         code.to_owned()
     }

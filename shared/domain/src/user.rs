@@ -396,6 +396,12 @@ impl User {
     }
 }
 
+/// True for what may be a username: nobody has any other.
+#[must_use]
+pub fn is_username(text: &str) -> bool {
+    USERNAME.read(text).is_ok() && unique_username(text).len() <= UNIQUE_USERNAME_LIMIT
+}
+
 /// The form of a username in which it is unique.
 #[must_use]
 pub fn unique_username(username: &str) -> String {

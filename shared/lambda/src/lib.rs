@@ -5,14 +5,17 @@
 
 pub mod accept;
 pub mod caller;
+mod dialect;
 mod json;
 pub mod logging;
 pub mod problem;
 pub mod reply;
 pub mod request;
+pub mod scim;
 mod token;
 
 pub use caller::{Call, Issuer, authenticate, device_credential};
+pub use dialect::Dialect;
 pub use reply::Reply;
 pub use request::{Moment, Request};
 pub use token::read_issuer_keys;

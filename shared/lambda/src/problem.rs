@@ -2,6 +2,7 @@
 
 use domain::device::Device;
 use domain::refusal::{Failure, Refusal};
+use domain::scim::ScimType;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -56,6 +57,18 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::ProfileInUse
         | Refusal::ProfileIsDefault
         | Refusal::AlreadyCreated(_) => StatusCode::CONFLICT,
+        // scim
+        Refusal::NotOffered => StatusCode::NOT_IMPLEMENTED,
+        Refusal::Scim(scim_type, _) => match scim_type {
+            ScimType::Uniqueness => StatusCode::CONFLICT,
+            ScimType::InvalidFilter
+            | ScimType::TooMany
+            | ScimType::Mutability
+            | ScimType::InvalidSyntax
+            | ScimType::InvalidPath
+            | ScimType::NoTarget
+            | ScimType::InvalidValue => StatusCode::BAD_REQUEST,
+        },
     }
 }
 

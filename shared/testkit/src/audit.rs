@@ -17,6 +17,7 @@ use domain::invitation::{Channel as By, DeliveryState, Invitation};
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
+use domain::scim::document::Kept;
 use domain::secret::Hash;
 use domain::usage::Usage;
 use domain::user::User;
@@ -139,6 +140,7 @@ impl Audit {
         self.workspaces();
         self.keys_and_members();
         self.users();
+        self.kept();
         self.invitations();
         self.devices();
         self.lives();
@@ -250,6 +252,13 @@ impl Audit {
             let open = self.invitations.iter().filter(|i| i.user_id == id && i.keeps_code()).count();
             self.hold(open <= 1, format!("{open} invitations of a user are open at once"));
         }
+    }
+
+    /// What identity providers say is kept of users who are there.
+    fn kept(&mut self) {
+        let kept: Vec<Kept> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
+        let nobodys = kept.iter().filter(|kept| !self.users.iter().any(|user| user.user_id == kept.user_id)).count();
+        self.hold(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
     }
 
     fn invitations(&mut self) {
@@ -419,7 +428,7 @@ impl Audit {
         expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
-        let kinds = ["USERNAME#", "WORD#", "CODE#", "MESSAGE#", "ENDPOINT#", "POINTER#"];
+        let kinds = ["USERNAME#", "EXTERNALID#", "WORD#", "CODE#", "MESSAGE#", "ENDPOINT#", "POINTER#"];
         let there: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
         let missing: Vec<_> = expected.companions.difference(&there).cloned().collect();

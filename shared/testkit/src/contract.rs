@@ -9,7 +9,7 @@ use aws::rows::{self as keys, CodeOwner, RememberedCall};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Login, Taken, UserFilter, Work};
 use aws::{
     Commands, Commit, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Page, Position,
-    PushTokens, Row, Secrets, Table, UsageCounts, Users, Workspaces,
+    PushTokens, Row, ScimUsers, Secrets, Table, UsageCounts, Users, Workspaces,
 };
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
@@ -28,6 +28,7 @@ use domain::member::Member;
 use domain::network::{Indicator, Network, NetworkStatus, VERIZON};
 use domain::push::Push;
 use domain::refusal::{Failure, Refusal};
+use domain::scim::document::{Kept, Person};
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash, new_code};
 use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport};
@@ -78,6 +79,7 @@ pub async fn run(store: &Store) {
     usage_is_told_by_months_of_a_user_and_of_the_workspace(store).await;
     a_job_comes_with_its_outcomes_and_each_is_made_once(store).await;
     user_filters_keep_what_they_say(store).await;
+    identity_providers_see_who_is_not_deleted(store).await;
     a_user_with_several_pending_phones_is_listed_once(store).await;
     a_deleted_user_is_found_and_their_name_is_free(store).await;
     each_kind_of_row_comes_when_it_is_due_and_not_before(store).await;
@@ -1510,6 +1512,56 @@ async fn user_filters_keep_what_they_say(store: &Store) {
         let what = format!("{filter:?}");
         assert_eq!(find(filter).await, set(expected), "{what}");
     }
+}
+
+async fn identity_providers_see_who_is_not_deleted(store: &Store) {
+    let mut place = Place::new(store);
+    let workspace = place.workspace;
+    let mut users = Vec::new();
+    for name in ["ada", "bob", "cleo"] {
+        let mut user = place.new_user(name);
+        user.provenance.external_id = Some(format!("00{name}"));
+        place.put(&user).await;
+        users.push(user);
+        place.later(Duration::seconds(1));
+    }
+    let [ada, bob, cleo] = [&users[0], &users[1], &users[2]];
+    let attributes = json!({"title": "Guide", "roles": [{"value": "x", "primary": true}]});
+    let kept = Kept {
+        workspace_id: workspace,
+        user_id: bob.user_id,
+        attributes: attributes.as_object().cloned().unwrap(),
+        version: 1,
+    };
+    store.table.commit(Commit::unrecorded(place.id()).keep(None, Some(&kept))).await.unwrap();
+    let ids: Vec<UserId> = users.iter().map(|user| user.user_id).collect();
+    assert_eq!(store.table.user_ids(workspace, 3).await.unwrap().as_ref(), Some(&ids), "the oldest first");
+    assert_eq!(store.table.user_ids(workspace, 2).await.unwrap(), None, "more than were asked for");
+    let with = |kept: bool| store.table.scim_users(workspace, &ids, kept);
+    let of_bob = |people: &[Person]| (people.len(), people[1].kept.clone());
+    assert_eq!(of_bob(&with(true).await.unwrap()), (3, Some(kept.clone())));
+    assert_eq!(of_bob(&with(false).await.unwrap()), (3, None));
+    assert_eq!(store.table.id_of_username(workspace, "ADA").await.unwrap(), Some(ada.user_id));
+    assert_eq!(store.table.id_of_external_id(workspace, "00bob").await.unwrap(), Some(bob.user_id));
+    assert_eq!(store.table.id_of_external_id(workspace, "00BOB").await.unwrap(), None, "in its own capitals");
+    // One external id is one user's.
+    let mut twin = place.new_user("twin");
+    twin.provenance.external_id = Some("00ada".to_owned());
+    lost(store.table.commit(Commit::unrecorded(place.id()).put(&twin)).await, "the external id is taken");
+    // Nothing is kept from then on, or something else.
+    let other = Kept { attributes: json!({"title": "Chief"}).as_object().cloned().unwrap(), ..kept.clone() };
+    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&kept), Some(&other))).await.unwrap();
+    let now = store.table.scim_attributes(workspace, bob.user_id).await.unwrap().unwrap();
+    assert_eq!((&now.attributes, now.version), (&other.attributes, 2));
+    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&now), None)).await.unwrap();
+    assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.unwrap(), None);
+    // Who is deleted is seen no more, and what they were called is free.
+    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
+    place.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;
+    assert_eq!(store.table.user_ids(workspace, 3).await.unwrap(), Some(vec![ada.user_id, bob.user_id]));
+    assert!(store.table.scim_user(workspace, cleo.user_id).await.unwrap().is_none());
+    assert_eq!(store.table.id_of_external_id(workspace, "00cleo").await.unwrap(), None);
+    assert!(store.table.scim_user(WorkspaceId(Uuid::nil()), ada.user_id).await.unwrap().is_none());
 }
 
 async fn a_user_with_several_pending_phones_is_listed_once(store: &Store) {

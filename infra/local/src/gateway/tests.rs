@@ -28,6 +28,16 @@ fn the_most_specific_route_wins() {
 }
 
 #[test]
+fn a_greedy_parameter_takes_the_rest_of_the_path_with_any_method() {
+    for method in ["GET", "PATCH", "BREW"] {
+        let found = routes().find(method, "/scim/v2/Schemas/urn%3Ax/y").unwrap();
+        assert_eq!((found.operation.as_str(), found.key.as_str()), ("scim", "ANY /scim/v2/{proxy+}"));
+        assert_eq!(found.parameters["proxy"], "Schemas/urn:x/y");
+    }
+    assert_eq!(operation("GET", "/scim/v2"), "not-found");
+}
+
+#[test]
 fn what_has_no_route_goes_to_the_default() {
     for (method, path) in [
         ("GET", "/nowhere"),

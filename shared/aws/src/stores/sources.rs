@@ -163,7 +163,7 @@ impl Sources for Table {
     ) -> Result<Vec<Claimed>, Failure> {
         let username = |name: &(String, Option<String>)| rows::username(workspace, &name.0);
         let external = |name: &(String, Option<String>)| {
-            name.1.as_deref().map(|external| rows::external_id(workspace, source, external))
+            name.1.as_deref().map(|external| rows::external_id(workspace, Some(source), external))
         };
         let keys = names.iter().flat_map(|name| external(name).into_iter().chain([username(name)]));
         let claims = self.get_many(keys).await?;

@@ -11,6 +11,7 @@ mod life;
 mod networks;
 mod profiles;
 mod registration;
+mod scim;
 mod search;
 mod usage;
 mod workspace;

@@ -1,0 +1,73 @@
+//! SCIM 2.0, by which identity providers drive the users: one operation for all of it, since its
+//! callers know one address and one credential.
+
+mod discovery;
+mod listing;
+#[expect(clippy::module_inception, reason = "an operation's file has its name")]
+pub mod scim;
+mod writing;
+
+use domain::UserId;
+use domain::refusal::{Failure, Refusal};
+use domain::scim::ScimType;
+use domain::scim::document::{Document, Person, version_tag};
+use domain::scim::list::Projection;
+use lambda::{Call, Reply};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+
+use aws::ScimUsers;
+
+/// A body, with `schema` among its `schemas` if it names any.
+fn body(call: &Call, schema: &str) -> Result<Map<String, Value>, Refusal> {
+    let syntax = |detail: &str| Refusal::Scim(ScimType::InvalidSyntax, detail.to_owned());
+    let object = || syntax("The body must be a JSON object in which no name stands twice.");
+    let fields = call.request.body().map_err(|refusal| match refusal {
+        Refusal::Invalid(_) => object(),
+        other => other,
+    })?;
+    let fields = fields.into_values().map_err(|_| object())?;
+    let named = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("schemas"));
+    let fits = |name: &Value| name.as_str().is_some_and(|name| name.eq_ignore_ascii_case(schema));
+    match named.map(|(_, schemas)| schemas.as_array().is_some_and(|names| names.iter().any(fits))) {
+        Some(false) => Err(syntax(&format!("schemas must name {schema}."))),
+        None | Some(true) => Ok(fields),
+    }
+}
+
+/// What of a user the caller wants to see.
+fn projection(call: &Call) -> Result<Projection, Refusal> {
+    Projection::read(call.request.query()?)
+}
+
+/// The user that a path names.
+async fn found(store: &impl ScimUsers, call: &Call, id: &str) -> Result<Person, Failure> {
+    let id = UserId::parse(id).ok_or(Refusal::NotFound("user"))?;
+    Ok(store.scim_user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?)
+}
+
+/// The reply that shows a user.
+fn shown(status: StatusCode, person: &Person, projection: &Projection, base: &str) -> Reply {
+    let document = Document::shown(person, base).projected(projection);
+    tagged(lambda::scim::json(status, &document), person)
+}
+
+/// A reply with the version of a user.
+fn tagged(mut reply: Reply, person: &Person) -> Reply {
+    with(&mut reply, "etag", &version_tag(person.user.version));
+    reply
+}
+
+fn with(reply: &mut Reply, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        reply.headers.push((HeaderName::from_static(name), value));
+    }
+}
+
+/// True if a header names a user's version; `None` if it is not there.
+fn names_version(call: &Call, header: &str, person: &Person) -> Option<bool> {
+    let named = call.request.headers.get(header)?.to_str().unwrap_or_default();
+    let current = format!("\"{}\"", person.user.version);
+    let is_current = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current;
+    Some(named.split(',').map(str::trim).any(is_current))
+}

@@ -1,0 +1,46 @@
+//! What the server knows of SCIM.
+
+use domain::refusal::Refusal;
+use domain::scim::schema;
+use lambda::Reply;
+use lambda_http::http::StatusCode;
+use serde_json::Value;
+
+/// What is supported.
+pub(super) fn provider_config(base: &str) -> Reply {
+    ok(&schema::provider_config(base))
+}
+
+/// The kinds of resources.
+pub(super) fn resource_types(base: &str) -> Reply {
+    all(schema::resource_types(base))
+}
+
+/// A kind of resource.
+pub(super) fn resource_type(base: &str, id: &str) -> Result<Reply, Refusal> {
+    one(schema::resource_types(base), id, "resource type")
+}
+
+/// The schemas.
+pub(super) fn schemas(base: &str) -> Reply {
+    all(schema::schemas(base))
+}
+
+/// A schema.
+pub(super) fn schema(base: &str, id: &str) -> Result<Reply, Refusal> {
+    one(schema::schemas(base), id, "schema")
+}
+
+fn all(resources: Vec<Value>) -> Reply {
+    let total = resources.len();
+    ok(&schema::list_response(resources, total, 1))
+}
+
+fn one(resources: Vec<Value>, id: &str, kind: &'static str) -> Result<Reply, Refusal> {
+    let is = |resource: &Value| resource["id"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(id));
+    resources.into_iter().find(is).map(|resource| ok(&resource)).ok_or(Refusal::NotFound(kind))
+}
+
+fn ok(body: &Value) -> Reply {
+    lambda::scim::json(StatusCode::OK, body)
+}

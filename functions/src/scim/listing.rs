@@ -1,0 +1,103 @@
+//! Users shown: one of them, or a list.
+//!
+//! A list costs this: by `userName`, `externalId` or `id` with `eq`, two or three reads, however
+//! many users there are. Without filter and order, the keys of two indexes, about 20 users to a
+//! read, and the page. With any other filter or an order, also a read of each user. Beyond
+//! [`LOOK_MOST`] users it is refused (`tooMany`).
+
+use aws::ScimUsers;
+use domain::UserId;
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use domain::scim::document::{Document, Person};
+use domain::scim::filter::{Filter, Only};
+use domain::scim::list::{LOOK_MOST, Query};
+use domain::scim::schema::{SEARCH_REQUEST, list_response};
+use domain::user::is_username;
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+
+use super::{body, found, names_version, projection, shown, tagged};
+
+/// How many users are looked at at once: two rows of each fill a batch.
+const STEP: usize = 50;
+
+/// Answers with a user; 304 if the caller has seen this version.
+pub(super) async fn get(store: &impl ScimUsers, call: &Call, base: &str, id: &str) -> Result<Reply, Failure> {
+    let projection = projection(call)?;
+    let person = found(store, call, id).await?;
+    if names_version(call, "if-none-match", &person) == Some(true) {
+        return Ok(tagged(lambda::scim::empty(StatusCode::NOT_MODIFIED), &person));
+    }
+    Ok(shown(StatusCode::OK, &person, &projection, base))
+}
+
+/// Answers with a page of users, by the query.
+pub(super) async fn list(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+    page(store, call, base, &Query::read(call.request.query()?)?).await
+}
+
+/// Answers with a page of users, by the body.
+pub(super) async fn search(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+    let fields = Fields::of_json(body(call, SEARCH_REQUEST)?);
+    page(store, call, base, &Query::read(fields)?).await
+}
+
+async fn page(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) -> Result<Reply, Failure> {
+    let ids = listed(store, call, base, query).await?;
+    let wanted: Vec<UserId> = ids.iter().skip(query.start - 1).take(query.count).copied().collect();
+    let people = store.scim_users(call.workspace(), &wanted, true).await?;
+    let shown = people.iter().map(|person| Document::shown(person, base).projected(&query.projection));
+    Ok(lambda::scim::json(StatusCode::OK, &list_response(shown.collect(), ids.len(), query.start)))
+}
+
+/// Everyone whom a list holds, in its order.
+async fn listed(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) -> Result<Vec<UserId>, Failure> {
+    let candidates = match query.filter.as_ref().and_then(Filter::only) {
+        Some(only) => the_only(store, call, &only).await?.into_iter().collect(),
+        None => store.user_ids(call.workspace(), LOOK_MOST).await?.ok_or_else(Query::too_many)?,
+    };
+    if query.filter.is_none() && query.sort.is_none() {
+        return Ok(candidates);
+    }
+    let with_kept = query.sort.is_some() || !query.filter.as_ref().is_none_or(Filter::is_plain);
+    let mut listed = Vec::new();
+    for step in candidates.chunks(STEP) {
+        let people = store.scim_users(call.workspace(), step, with_kept).await?;
+        listed.extend(people.iter().filter_map(|person| fits(person, query, base)));
+    }
+    if let Some(sort) = &query.sort {
+        listed.sort_by(|(one, _), (other, _)| one.cmp(other));
+        if sort.is_descending() {
+            listed.reverse();
+        }
+    }
+    Ok(listed.into_iter().map(|(_, id)| id).collect())
+}
+
+/// What a user is sorted by, if the list holds them.
+fn fits(person: &Person, query: &Query, base: &str) -> Option<((bool, String), UserId)> {
+    let document = Document::shown(person, base);
+    let fits = query.filter.as_ref().is_none_or(|filter| filter.fits(&document));
+    let key = || query.sort.map(|sort| sort.key(&document)).unwrap_or_default();
+    fits.then(|| (key(), person.user.user_id))
+}
+
+/// The only user whom a filter can mean.
+async fn the_only(store: &impl ScimUsers, call: &Call, only: &Only) -> Result<Option<UserId>, Failure> {
+    let workspace = call.workspace();
+    match only {
+        Only::Id(id) => Ok(UserId::parse(id)),
+        Only::Username(name) if is_username(name) => store.id_of_username(workspace, name).await,
+        Only::Username(_) => Ok(None),
+        Only::ExternalId(id) => store.id_of_external_id(workspace, id).await,
+    }
+}
+
+/// Refuses a change of a version that the caller has not seen.
+pub(super) fn require_version(call: &Call, person: &Person) -> Result<(), Refusal> {
+    match names_version(call, "if-match", person) {
+        Some(false) => Err(Refusal::VersionMismatch),
+        None | Some(true) => Ok(()),
+    }
+}

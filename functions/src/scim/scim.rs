@@ -1,0 +1,61 @@
+//! `/scim/v2/…`, with any method: SCIM 2.0 (RFC 7644).
+
+use aws::{Invitations, Profiles, ScimUsers, Workspaces};
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+use lambda_http::http::Method;
+
+use super::{discovery, listing, writing};
+use crate::settings::Defaults;
+
+/// Answers as SCIM does: users are made, shown, listed, replaced, patched and deleted, and what
+/// the server knows is told. `public_url` is the product's own address.
+///
+/// # Errors
+/// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`; those of what is asked.
+pub async fn handle(
+    store: &(impl ScimUsers + Invitations + Workspaces + Profiles),
+    call: Call,
+    defaults: &Defaults,
+    public_url: &str,
+) -> Result<Reply, Failure> {
+    let base = &format!("{public_url}/scim/v2");
+    let path = call.request.path("proxy").to_owned();
+    // Who configures a base address with a slash at its end sends two.
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let get = call.request.method == Method::GET;
+    let post = call.request.method == Method::POST;
+    match parts[..] {
+        ["ServiceProviderConfig"] if get => Ok(discovery::provider_config(base)),
+        ["ResourceTypes"] if get => Ok(discovery::resource_types(base)),
+        ["ResourceTypes", id] if get => Ok(discovery::resource_type(base, id)?),
+        ["Schemas"] if get => Ok(discovery::schemas(base)),
+        ["Schemas", id] if get => Ok(discovery::schema(base, id)?),
+        ["Users"] if get => listing::list(store, &call, base).await,
+        ["Users"] if post => writing::create(store, &call, base).await,
+        ["Users", ".search"] | [".search"] if post => listing::search(store, &call, base).await,
+        ["Users", id] if id != ".search" => one(store, &call, defaults, base, id).await,
+        ["Me", ..] | ["Bulk"] => Err(Refusal::NotOffered.into()),
+        ["ServiceProviderConfig" | "Users" | ".search"]
+        | ["ResourceTypes" | "Schemas"]
+        | ["ResourceTypes" | "Schemas" | "Users", _] => Err(Refusal::MethodNotAllowed.into()),
+        _ => Err(Refusal::RouteNotFound.into()),
+    }
+}
+
+/// What is asked of one user.
+async fn one(
+    store: &(impl ScimUsers + Invitations + Workspaces + Profiles),
+    call: &Call,
+    defaults: &Defaults,
+    base: &str,
+    id: &str,
+) -> Result<Reply, Failure> {
+    match call.request.method {
+        Method::GET => listing::get(store, call, base, id).await,
+        Method::PUT => writing::replace(store, call, base, defaults, id).await,
+        Method::PATCH => writing::patch(store, call, base, defaults, id).await,
+        Method::DELETE => writing::delete(store, call, defaults, id).await,
+        _ => Err(Refusal::MethodNotAllowed.into()),
+    }
+}

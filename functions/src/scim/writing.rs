@@ -1,0 +1,161 @@
+//! Users made, changed and deleted.
+
+use aws::{Commit, Invitations, Profiles, ScimUsers, Workspaces};
+use domain::access::Permission;
+use domain::life::is_renamed;
+use domain::refusal::{Failure, Refusal};
+use domain::scim::change::{self, DELETED, New, Wanted};
+use domain::scim::document::{Document, Person, location};
+use domain::scim::patch;
+use domain::scim::schema::{PATCH_OP, USER};
+use domain::user::User;
+use domain::{CommandId, UserId};
+use lambda::{Call, Reply};
+use lambda_http::http::StatusCode;
+
+use super::listing::require_version;
+use super::{body, found, projection, shown, with};
+use crate::attempts::attempts;
+use crate::doer::Doer;
+use crate::settings::Defaults;
+use crate::users::actions::{UserAction, carried_through, held, prepare};
+
+/// Makes a user: 201, and where they are.
+pub(super) async fn create(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+    let projection = projection(call)?;
+    let document = Document::read(&body(call, USER)?).map_err(Refusal::Invalid)?;
+    let new = New::read(&document)?;
+    let person = attempts(store, || make(store, call, &new)).await?;
+    let mut reply = shown(StatusCode::CREATED, &person, &projection, base);
+    with(&mut reply, "location", &location(person.user.user_id, base));
+    Ok(reply)
+}
+
+async fn make(store: &impl ScimUsers, call: &Call, new: &New) -> Result<Person, Failure> {
+    if store.username_taken(call.workspace(), &new.user.username).await? {
+        return Err(Refusal::UsernameTaken.into());
+    }
+    if let Some(external_id) = &new.external_id {
+        require_free(store, call, external_id, None).await?;
+    }
+    let act = call.act();
+    let created = change::create(new.clone(), UserId(call.request.moment.draw()), &act)?;
+    let mut commit = Commit::unrecorded(act.event_id);
+    if let Some((first, others)) = created.events.split_first() {
+        commit = Commit::of(first).put(&created.person.user).keep(None, created.person.kept.as_ref());
+        for (n, event) in others.iter().enumerate() {
+            commit = commit.also(act.event_id, n + 1, event);
+        }
+    }
+    store.commit(commit).await?;
+    Ok(created.person)
+}
+
+/// Lets the provider call a user so if nobody else is called so.
+async fn require_free(
+    store: &impl ScimUsers,
+    call: &Call,
+    external_id: &str,
+    user: Option<UserId>,
+) -> Result<(), Failure> {
+    let holder = store.id_of_external_id(call.workspace(), external_id).await?;
+    if holder.is_some() && holder != user { Err(Refusal::ExternalIdTaken.into()) } else { Ok(()) }
+}
+
+/// Puts what the body says in the place of what was said before.
+pub(super) async fn replace(
+    store: &(impl ScimUsers + Invitations + Workspaces),
+    call: &Call,
+    base: &str,
+    defaults: &Defaults,
+    id: &str,
+) -> Result<Reply, Failure> {
+    let given = Document::read(&body(call, USER)?).map_err(Refusal::Invalid)?;
+    changed(store, call, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
+}
+
+/// Changes a user operation by operation: all of them, or none.
+pub(super) async fn patch(
+    store: &(impl ScimUsers + Invitations + Workspaces),
+    call: &Call,
+    base: &str,
+    defaults: &Defaults,
+    id: &str,
+) -> Result<Reply, Failure> {
+    let operations = body(call, PATCH_OP)?;
+    changed(store, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
+}
+
+/// Changes a user, and shows them.
+async fn changed(
+    store: &(impl ScimUsers + Invitations + Workspaces),
+    call: &Call,
+    base: &str,
+    defaults: &Defaults,
+    id: &str,
+    to: &(dyn Fn(&Document) -> Result<Document, Refusal> + Sync),
+) -> Result<Reply, Failure> {
+    let projection = projection(call)?;
+    let person = attempts(store, || change_one(store, call, defaults, id, to)).await?;
+    Ok(shown(StatusCode::OK, &person, &projection, base))
+}
+
+async fn change_one(
+    store: &(impl ScimUsers + Invitations + Workspaces),
+    call: &Call,
+    defaults: &Defaults,
+    id: &str,
+    to: &(dyn Fn(&Document) -> Result<Document, Refusal> + Sync),
+) -> Result<Person, Failure> {
+    let person = found(store, call, id).await?;
+    require_version(call, &person)?;
+    let before = Document::of(&person);
+    let wanted = Wanted::read(&before, &to(&before)?)?;
+    require_names_free(store, call, &person.user, &wanted).await?;
+    let phones = held(store, &person.user).await?;
+    if is_renamed(&person.user, &wanted.edit) && !phones.is_empty() {
+        call.caller.require(Permission::UsersWipe)?;
+    }
+    let doer = Doer::of_call(call);
+    let act = doer.act();
+    let draw = || CommandId(call.request.moment.draw());
+    let Some(updated) = change::update(&person, &phones, &wanted, &draw, &act)? else {
+        return Ok(person);
+    };
+    let (change, commit) = carried_through(store, &doer, &person.user, updated.change, defaults, &act).await?;
+    store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
+    let user = change.user_after().unwrap_or(&person.user).clone();
+    Ok(Person { user: User { version: user.version + 1, ..user }, kept: updated.kept })
+}
+
+async fn require_names_free(store: &impl ScimUsers, call: &Call, user: &User, wanted: &Wanted) -> Result<(), Failure> {
+    if let Some(username) = wanted.edit.username.as_ref().filter(|_| is_renamed(user, &wanted.edit))
+        && store.username_taken(call.workspace(), username).await?
+    {
+        return Err(Refusal::UsernameTaken.into());
+    }
+    match &wanted.external_id {
+        Some(Some(external_id)) => require_free(store, call, external_id, Some(user.user_id)).await,
+        Some(None) | None => Ok(()),
+    }
+}
+
+/// Deletes a user with their devices, which are not wiped: that is for an admin to order.
+pub(super) async fn delete(
+    store: &(impl ScimUsers + Invitations + Workspaces + Profiles),
+    call: &Call,
+    defaults: &Defaults,
+    id: &str,
+) -> Result<Reply, Failure> {
+    let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
+    attempts(store, || async {
+        let person = found(store, call, id).await?;
+        require_version(call, &person)?;
+        let prepared = prepare(store, &Doer::of_call(call), &person.user, &action, defaults).await?;
+        if let Some(commit) = prepared.commit {
+            store.commit(commit).await?;
+        }
+        Ok(lambda::scim::empty(StatusCode::NO_CONTENT))
+    })
+    .await
+}

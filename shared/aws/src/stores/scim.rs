@@ -1,0 +1,164 @@
+//! Users as identity providers see them: those who are not deleted.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use domain::refusal::Failure;
+use domain::scim::document::{Kept, Person};
+use domain::user::User;
+use domain::{UserId, WorkspaceId};
+use serde::Deserialize;
+
+use crate::commit::Commit;
+use crate::item::Key;
+use crate::list::{Position, Range, Source};
+use crate::rows;
+use crate::stores::Users;
+use crate::table::Table;
+
+/// How many entries of an index one query reads.
+const STEP: usize = 1000;
+
+/// Where users are kept, with what identity providers say of them.
+pub trait ScimUsers: Users {
+    /// A user who is not deleted, with what is kept of them.
+    fn scim_user(
+        &self,
+        workspace: WorkspaceId,
+        id: UserId,
+    ) -> impl Future<Output = Result<Option<Person>, Failure>> + Send;
+
+    /// The user who has a username.
+    fn id_of_username(
+        &self,
+        workspace: WorkspaceId,
+        username: &str,
+    ) -> impl Future<Output = Result<Option<UserId>, Failure>> + Send;
+
+    /// The user whom a data set, or an identity provider, calls so.
+    fn id_of_external_id(
+        &self,
+        workspace: WorkspaceId,
+        external_id: &str,
+    ) -> impl Future<Output = Result<Option<UserId>, Failure>> + Send;
+
+    /// The users who are not deleted, the oldest first, by two indexes alone; `None` if there are
+    /// more than `most`, or have been within the time that deleted ones are kept.
+    fn user_ids(
+        &self,
+        workspace: WorkspaceId,
+        most: usize,
+    ) -> impl Future<Output = Result<Option<Vec<UserId>>, Failure>> + Send;
+
+    /// Some users, in their order, each with what is kept of them if that is wanted; those that are
+    /// gone by now are left out.
+    fn scim_users(
+        &self,
+        workspace: WorkspaceId,
+        ids: &[UserId],
+        with_kept: bool,
+    ) -> impl Future<Output = Result<Vec<Person>, Failure>> + Send;
+
+    /// What is kept of a user, deleted or not.
+    fn scim_attributes(
+        &self,
+        workspace: WorkspaceId,
+        id: UserId,
+    ) -> impl Future<Output = Result<Option<Kept>, Failure>> + Send;
+}
+
+#[derive(Deserialize)]
+struct Claim {
+    user_id: UserId,
+}
+
+impl ScimUsers for Table {
+    async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<Person>, Failure> {
+        Ok(self.scim_users(workspace, &[id], true).await?.pop())
+    }
+
+    async fn id_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<Option<UserId>, Failure> {
+        let claim: Option<Claim> = self.get(&rows::username(workspace, username)).await?;
+        Ok(claim.map(|claim| claim.user_id))
+    }
+
+    async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Failure> {
+        let claim: Option<Claim> = self.get(&rows::external_id(workspace, None, external_id)).await?;
+        Ok(claim.map(|claim| claim.user_id))
+    }
+
+    async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Failure> {
+        let Some(all) = self.indexed(workspace, "created", "created_at", most).await? else { return Ok(None) };
+        let Some(deleted) = self.indexed(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
+        let deleted: BTreeSet<UserId> = deleted.into_iter().collect();
+        Ok(Some(all.into_iter().filter(|id| !deleted.contains(id)).collect()))
+    }
+
+    async fn scim_users(
+        &self,
+        workspace: WorkspaceId,
+        ids: &[UserId],
+        with_kept: bool,
+    ) -> Result<Vec<Person>, Failure> {
+        let of = |id: &UserId| [rows::user(workspace, *id), rows::scim_attributes(workspace, *id)];
+        let rows_of_each = if with_kept { 2 } else { 1 };
+        let found = self.get_many(ids.iter().flat_map(|id| of(id).into_iter().take(rows_of_each))).await?;
+        let mut people = Vec::new();
+        for [user, kept] in ids.iter().map(of) {
+            let user: Option<User> = found.row(&user)?;
+            if let Some(user) = user.filter(|user| user.deleted.is_none()) {
+                people.push(Person { user, kept: found.row(&kept)? });
+            }
+        }
+        Ok(people)
+    }
+
+    async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<Kept>, Failure> {
+        self.get(&rows::scim_attributes(workspace, id)).await
+    }
+}
+
+impl Table {
+    /// The users of an index, by its keys alone; `None` if there are more than `most`.
+    async fn indexed(
+        &self,
+        workspace: WorkspaceId,
+        index: &'static str,
+        order: &'static str,
+        most: usize,
+    ) -> Result<Option<Vec<UserId>>, Failure> {
+        let source = Source {
+            index: Some(index),
+            partition: ("list", rows::list(rows::USERS, workspace)),
+            order,
+            range: Range::All,
+            descending: false,
+        };
+        let mut ids = Vec::new();
+        let mut start: Option<Position> = None;
+        loop {
+            let (items, next) = self.query(&source, STEP.min(most + 1), start.as_ref()).await?;
+            ids.extend(items.iter().filter_map(|item| rows::user_of(&Key::of(item)?)));
+            if ids.len() > most {
+                return Ok(None);
+            }
+            start = next;
+            if start.is_none() {
+                return Ok(Some(ids));
+            }
+        }
+    }
+}
+
+impl Commit {
+    /// What is kept of a user from then on.
+    #[must_use]
+    pub fn keep(self, before: Option<&Kept>, after: Option<&Kept>) -> Self {
+        match (before, after) {
+            (None, None) => self,
+            (None, Some(after)) => self.put(after),
+            (Some(before), Some(after)) => self.edit(before, after),
+            (Some(before), None) => self.delete(before),
+        }
+    }
+}

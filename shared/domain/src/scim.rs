@@ -1,0 +1,44 @@
+//! SCIM 2.0 (RFC 7643 and 7644), by which identity providers drive the users of a workspace.
+//!
+//! A user as SCIM shows it is one JSON object, a [`document::Document`]: what Handset itself knows
+//! of the user (username, names, e-mail address, numbers, whether they may use the app), and beside
+//! it whatever else of the schema the provider has said, which is kept in a row of its own. Every
+//! change is made to that object first, and then read back into what changes of the user.
+
+pub mod change;
+pub mod document;
+pub mod filter;
+pub mod list;
+pub mod patch;
+pub mod path;
+pub mod schema;
+
+use crate::refusal::Refusal;
+use crate::words::words;
+
+words! {
+    /// SCIM's own words for what is wrong with a request (RFC 7644, table 9).
+    ScimType {
+        /// The filter cannot be read, or compares what cannot be compared.
+        InvalidFilter = "invalidFilter",
+        /// More things would have to be looked at than one request may.
+        TooMany = "tooMany",
+        /// Another one has this name.
+        Uniqueness = "uniqueness",
+        /// The attribute cannot be changed so.
+        Mutability = "mutability",
+        /// The body is not built as it must be.
+        InvalidSyntax = "invalidSyntax",
+        /// The path leads to no attribute that there is.
+        InvalidPath = "invalidPath",
+        /// The path leads to no value that is there.
+        NoTarget = "noTarget",
+        /// A value is missing, or is not one of the attribute.
+        InvalidValue = "invalidValue",
+    }
+}
+
+/// A refusal in SCIM's own words. The detail may name attributes, never values.
+pub(crate) fn refuse(scim_type: ScimType, detail: impl Into<String>) -> Refusal {
+    Refusal::Scim(scim_type, detail.into())
+}

@@ -1,0 +1,240 @@
+//! What a document changes of a user.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::document::{Document, Kept, Own, Person};
+use super::schema::ENTERPRISE;
+use crate::change::{Change, Edited};
+use crate::command::Phone;
+use crate::device::Device;
+use crate::event::{Act, Event, EventType};
+use crate::ids::UserId;
+use crate::input::{Fault, Fields};
+use crate::life::{self, Draw};
+use crate::provenance::{EXTERNAL_ID, Origin};
+use crate::refusal::Refusal;
+use crate::user::{NewUser, Source, User, UserEdit};
+
+/// Why a user is suspended whom an identity provider has made inactive. By it such a suspension is
+/// known: the provider lifts this one and no other.
+pub const DEACTIVATED: &str = "made inactive by the identity provider";
+/// Why a user is deleted whom an identity provider has deleted.
+pub const DELETED: &str = "deleted by the identity provider";
+
+/// A user to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct New {
+    /// What Handset knows.
+    pub user: NewUser,
+    /// What the provider calls them.
+    pub external_id: Option<String>,
+    active: bool,
+    kept: Map<String, Value>,
+}
+
+/// What is to change of a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// What Handset knows.
+    pub edit: UserEdit,
+    /// What the provider calls them from then on, if that changes.
+    pub external_id: Option<Option<String>>,
+    active: Option<bool>,
+    kept: Map<String, Value>,
+}
+
+/// A user made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Created {
+    /// The user, and what is kept of them.
+    pub person: Person,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// A user changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Updated {
+    /// What changes of the user and their devices.
+    pub change: Change,
+    /// What is kept of them from then on.
+    pub kept: Option<Kept>,
+}
+
+impl New {
+    /// Reads what a new user is made from. Without a word about it, the user is active.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn read(document: &Document) -> Result<Self, Refusal> {
+        let own = document.own();
+        let external_id = external_id(own.external_id.as_deref());
+        let user = NewUser::read(Fields::of_json(fields_of(&own, |_| true)));
+        let (user, external_id) = both(user, external_id)?;
+        Ok(Self { user, external_id, active: own.active != Some(false), kept: document.kept() })
+    }
+}
+
+impl Wanted {
+    /// Reads what is to change of a user: that in which two documents of theirs differ.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn read(before: &Document, after: &Document) -> Result<Self, Refusal> {
+        let (old, new) = (before.own(), after.own());
+        let external_id = external_id(new.external_id.as_deref());
+        let old_fields = fields_of(&old, |_| true);
+        let new_fields = fields_of(&new, |_| true);
+        let changed = fields_of(&new, |name| old_fields.get(name) != new_fields.get(name));
+        let (edit, external_id) = both(UserEdit::read(Fields::of_json(changed)), external_id)?;
+        Ok(Self {
+            edit: UserEdit { origin: Origin::DataSet, ..edit },
+            external_id: (old.external_id != external_id).then_some(external_id),
+            active: new.active.filter(|_| new.active != old.active),
+            kept: after.kept(),
+        })
+    }
+}
+
+/// The names of the fields, as Handset and as SCIM writes them.
+const NAMES: [(&str, &str); 6] = [
+    ("username", "userName"),
+    ("first_name", "name.givenName"),
+    ("last_name", "name.familyName"),
+    ("email", "emails.value"),
+    ("mobile", "phoneNumbers.value"),
+    ("number", "phoneNumbers.value"),
+];
+
+/// What a document says in Handset's own words, as the fields of a body of Handset's own.
+fn fields_of(own: &Own, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
+    let values = [&own.username, &own.first_name, &own.last_name, &own.email, &own.mobile, &own.number];
+    let fields = NAMES.iter().zip(values).filter(|((name, _), _)| wanted(name));
+    fields.map(|((name, _), value)| ((*name).to_owned(), json!(value))).collect()
+}
+
+fn external_id(said: Option<&str>) -> Result<Option<String>, Vec<Fault>> {
+    let read = said.map(|text| EXTERNAL_ID.read(text)).transpose();
+    read.map_err(|(code, detail)| vec![Fault::new("externalId", code, detail)])
+}
+
+/// Both, or every fault of both, under SCIM's names.
+fn both<A, B>(first: Result<A, Refusal>, second: Result<B, Vec<Fault>>) -> Result<(A, B), Refusal> {
+    let (first, mut faults) = match first {
+        Ok(first) => (Some(first), Vec::new()),
+        Err(Refusal::Invalid(faults)) => (None, faults.into_iter().map(renamed).collect()),
+        Err(other) => return Err(other),
+    };
+    match (first, second) {
+        (Some(first), Ok(second)) => Ok((first, second)),
+        (_, second) => {
+            faults.extend(second.err().into_iter().flatten());
+            Err(Refusal::Invalid(faults))
+        }
+    }
+}
+
+fn renamed(fault: Fault) -> Fault {
+    let name = NAMES.iter().find(|(name, _)| *name == fault.field).map(|(_, name)| (*name).to_owned());
+    Fault { field: name.unwrap_or(fault.field), ..fault }
+}
+
+/// A new user. One who is not active is made and suspended in one act.
+///
+/// # Errors
+/// None that can be foreseen.
+pub fn create(new: New, user_id: UserId, act: &Act) -> Result<Created, Refusal> {
+    let (mut user, event) = User::create(new.user, user_id, act);
+    user.source = Source::Scim;
+    user.provenance.external_id = new.external_id;
+    let mut events = vec![event];
+    if !new.active
+        && let Some(suspended) = life::suspend(&user, &[], Some(DEACTIVATED.to_owned()), act)?
+    {
+        user = suspended.user_after().cloned().unwrap_or(user);
+        events.extend(suspended.events);
+    }
+    let kept = kept(&user, None, new.kept);
+    Ok(Created { person: Person { user, kept }, events })
+}
+
+/// A user changed; `None` if nothing changes. What was set by hand stays, and so does a suspension
+/// that the provider has not made, and every lock: `active` is about the provider's own word.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn update(
+    person: &Person,
+    phones: &[Phone],
+    wanted: &Wanted,
+    draw: Draw<'_>,
+    act: &Act,
+) -> Result<Option<Updated>, Refusal> {
+    let user = &person.user;
+    let edited = life::update(user, phones, &wanted.edit, draw, act)?;
+    let mut change = edited.unwrap_or_else(|| Change {
+        user: Some(Edited::from(user.clone(), user.clone())),
+        ..Change::recorded(act.event(EventType::UserUpdated).about_user(user.user_id))
+    });
+    let mut after = change.user_after().unwrap_or(user).clone();
+    if let Some(external_id) = &wanted.external_id {
+        after.provenance.external_id.clone_from(external_id);
+        change.events[0].change_of("external_id");
+    }
+    // A row is made once a provider says something, not for what the user's own row tells.
+    let before = Document::of(person).kept();
+    let is_new = wanted.kept != before;
+    let kept_after = if is_new { kept(user, person.kept.as_ref(), wanted.kept.clone()) } else { person.kept.clone() };
+    if is_new {
+        for name in differing(&before, &wanted.kept) {
+            change.events[0].change_of(&format!("scim.{name}"));
+        }
+    }
+    change.user = Some(Edited::from(user.clone(), after.clone()));
+    let is_edited = !change.events[0].changes.is_empty() || !change.events[0].changed_fields.is_empty();
+    let devices = devices_after(phones, &change);
+    let state = match (wanted.active, &after.suspended) {
+        (Some(false), None) => life::suspend(&after, &devices, Some(DEACTIVATED.to_owned()), act)?,
+        (Some(true), Some(hold)) if hold.reason.as_deref() == Some(DEACTIVATED) => life::resume(&after, &devices, act)?,
+        _ => None,
+    };
+    let change = match (is_edited, state) {
+        (true, Some(state)) => change.then(state),
+        (true, None) => change,
+        (false, Some(state)) => state,
+        (false, None) => return Ok(None),
+    };
+    Ok(Some(Updated { change, kept: kept_after }))
+}
+
+fn devices_after(phones: &[Phone], change: &Change) -> Vec<Device> {
+    let after = |device: &Device| {
+        let edited = change.devices.iter().find(|edited| edited.after.device_id == device.device_id);
+        edited.map_or(device, |edited| &edited.after).clone()
+    };
+    phones.iter().map(|phone| after(&phone.device)).collect()
+}
+
+fn kept(user: &User, before: Option<&Kept>, attributes: Map<String, Value>) -> Option<Kept> {
+    let version = before.map_or(1, |kept| kept.version);
+    let kept = Kept { workspace_id: user.workspace_id, user_id: user.user_id, attributes, version };
+    (!kept.attributes.is_empty()).then_some(kept)
+}
+
+/// The names of the attributes in which two differ.
+fn differing(before: &Map<String, Value>, after: &Map<String, Value>) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for name in before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name)) {
+        if name == ENTERPRISE {
+            let added = |fields: &Map<String, Value>| {
+                fields.get(ENTERPRISE).and_then(Value::as_object).cloned().unwrap_or_default()
+            };
+            names.extend(differing(&added(before), &added(after)));
+        } else {
+            names.insert(name.clone());
+        }
+    }
+    names
+}

@@ -1,0 +1,458 @@
+//! A user as SCIM shows it: one JSON object, with the schema's own names.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::filter::truth;
+use super::list::Projection;
+use super::path::{Named, Place, Target};
+use super::schema::{Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutability, USER, find};
+use crate::ids::{UserId, WorkspaceId};
+use crate::input::{FAULT_LIMIT, Fault};
+use crate::text::TextRule;
+use crate::user::{MOBILE, NUMBER, User};
+
+/// The most bytes that are kept of a user, as JSON.
+pub const KEPT_LIMIT: usize = 32 * 1024;
+/// The most values of an attribute.
+const VALUES_LIMIT: usize = 100;
+/// The most bytes of a text.
+const TEXT_LIMIT: usize = 4096;
+
+/// What is kept of what an identity provider says of a user, beside the user's own row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The user.
+    pub user_id: UserId,
+    /// The attributes, as they were said. At most [`KEPT_LIMIT`].
+    pub attributes: Map<String, Value>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// A user, with what is kept of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    /// The user.
+    pub user: User,
+    /// What is kept; nothing of a user of whom no provider has said more than Handset knows.
+    pub kept: Option<Kept>,
+}
+
+/// A user as one JSON object. Its names are those of the schema, and every value is of its
+/// attribute's kind; what has no value is not there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document(pub(super) Map<String, Value>);
+
+/// What of a document Handset knows in its own words.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Own {
+    pub username: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub email: Option<String>,
+    pub mobile: Option<String>,
+    pub number: Option<String>,
+    pub external_id: Option<String>,
+    pub active: Option<bool>,
+}
+
+/// The attributes that stand in the user's own row alone.
+const IN_USER: [&str; 3] = ["userName", "externalId", "active"];
+
+impl Document {
+    /// A user as far as they can be changed. What Handset itself knows comes before what the
+    /// provider once said: somebody may have set it by hand since.
+    #[must_use]
+    pub fn of(person: &Person) -> Self {
+        let user = &person.user;
+        let mut fields = person.kept.as_ref().map(|kept| kept.attributes.clone()).unwrap_or_default();
+        fields.insert("userName".to_owned(), json!(user.username));
+        fields.insert("active".to_owned(), json!(user.suspended.is_none()));
+        if let Some(external_id) = &user.provenance.external_id {
+            fields.insert("externalId".to_owned(), json!(external_id));
+        }
+        let mut document = Self(fields);
+        document.set_name("givenName", user.first_name.as_deref());
+        document.set_name("familyName", user.last_name.as_deref());
+        document.set_value("emails", own_email, said, user.email.as_deref(), &json!({"type": "work", "primary": true}));
+        document.set_value("phoneNumbers", own_mobile, mobile, user.mobile.as_deref(), &json!({"type": "mobile"}));
+        document.set_value("phoneNumbers", own_number, number, user.number.as_deref(), &json!({"type": "work"}));
+        document.prune();
+        document
+    }
+
+    /// A user as they are shown. `base` is where SCIM is reached.
+    #[must_use]
+    pub fn shown(person: &Person, base: &str) -> Self {
+        let user = &person.user;
+        let mut document = Self::of(person);
+        let mut schemas = vec![USER];
+        schemas.extend(document.0.contains_key(ENTERPRISE).then_some(ENTERPRISE));
+        document.0.insert("schemas".to_owned(), json!(schemas));
+        document.0.insert("id".to_owned(), json!(user.user_id));
+        document.0.insert(
+            "meta".to_owned(),
+            json!({
+                "resourceType": "User",
+                "created": user.created_at,
+                "location": location(user.user_id, base),
+                "version": version_tag(user.version),
+            }),
+        );
+        document
+    }
+
+    /// What of it was asked for.
+    #[must_use]
+    pub fn projected(self, projection: &Projection) -> Value {
+        Value::Object(projection.of(self.0))
+    }
+
+    /// Reads what a caller says of a user. What the schema does not know is left out, and so is
+    /// what only the server sets.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn read(given: &Map<String, Value>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        let mut fields = Map::new();
+        for (name, value) in given {
+            match Named::read(name) {
+                Named::Known(Target { place: Place::Core, attribute, part: None }) => {
+                    faults.read_into(&mut fields, attribute, value, attribute.name);
+                }
+                Named::Enterprise => {
+                    let mut added = Map::new();
+                    faults.read_enterprise(&mut added, value);
+                    fields.insert(ENTERPRISE.to_owned(), Value::Object(added));
+                }
+                Named::Known(_) | Named::Foreign | Named::Unknown => {}
+            }
+        }
+        let mut document = Self(fields);
+        document.prune();
+        faults.check(&document);
+        faults.finish()?;
+        Ok(document)
+    }
+
+    /// The document in the place of another: whether the user is active stays as it is if nothing
+    /// is said of it.
+    #[must_use]
+    pub fn replacing(mut self, before: &Self) -> Self {
+        if let Some(active) = before.0.get("active") {
+            self.0.entry("active").or_insert_with(|| active.clone());
+        }
+        self
+    }
+
+    /// Every fault of a document that was changed part by part.
+    pub(super) fn faults(&self) -> Result<(), Vec<Fault>> {
+        let mut faults = Faults::default();
+        faults.check(self);
+        faults.finish()
+    }
+
+    /// The values of an attribute, or of a part of it.
+    #[must_use]
+    pub fn values(&self, target: &Target) -> Vec<&Value> {
+        let home = match target.place {
+            Place::Core => Some(&self.0),
+            Place::Enterprise => self.0.get(ENTERPRISE).and_then(Value::as_object),
+        };
+        let Some(value) = home.and_then(|home| home.get(target.attribute.name)) else {
+            return Vec::new();
+        };
+        let values: Vec<&Value> = match value {
+            Value::Array(values) => values.iter().collect(),
+            one => vec![one],
+        };
+        match target.part {
+            None => values,
+            Some(part) => values.into_iter().filter_map(|value| value.get(part.name)).collect(),
+        }
+    }
+
+    /// What Handset knows in its own words.
+    pub(super) fn own(&self) -> Own {
+        let text = |name: &str| self.0.get(name).and_then(Value::as_str).map(str::to_owned);
+        let name = |part: &str| self.0.get("name").and_then(|name| name.get(part)).and_then(said_of);
+        let one = |name: &str, choose: fn(&[Value]) -> Option<usize>| {
+            let values = self.0.get(name).and_then(Value::as_array)?;
+            values.get(choose(values)?)?.get("value").and_then(Value::as_str)
+        };
+        Own {
+            username: text("userName"),
+            first_name: name("givenName"),
+            last_name: name("familyName"),
+            email: one("emails", own_email).and_then(said),
+            mobile: one("phoneNumbers", own_mobile).and_then(mobile),
+            number: one("phoneNumbers", own_number).and_then(number),
+            external_id: text("externalId"),
+            active: self.0.get("active").and_then(Value::as_bool),
+        }
+    }
+
+    /// What of it is kept beside the user's row.
+    pub(super) fn kept(&self) -> Map<String, Value> {
+        let kept = self.0.iter().filter(|(name, _)| !IN_USER.contains(&name.as_str()));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Takes out what has no value.
+    pub(super) fn prune(&mut self) {
+        if let Some(Value::Object(added)) = self.0.get_mut(ENTERPRISE) {
+            added.retain(|_, value| !is_empty(value));
+        }
+        self.0.retain(|_, value| !is_empty(value));
+    }
+
+    fn set_name(&mut self, part: &str, held: Option<&str>) {
+        let said = self.0.get("name").and_then(|name| name.get(part)).and_then(said_of);
+        if said.as_deref() == held {
+            return;
+        }
+        let name = self.0.entry("name").or_insert_with(|| json!({}));
+        if let Some(name) = name.as_object_mut() {
+            match held {
+                Some(held) => name.insert(part.to_owned(), json!(held)),
+                None => name.remove(part),
+            };
+        }
+    }
+
+    /// Lets the value that stands for something of Handset's own be that.
+    fn set_value(
+        &mut self,
+        name: &str,
+        choose: fn(&[Value]) -> Option<usize>,
+        read: fn(&str) -> Option<String>,
+        held: Option<&str>,
+        fresh: &Value,
+    ) {
+        let values = self.0.entry(name).or_insert_with(|| json!([]));
+        let Some(values) = values.as_array_mut() else { return };
+        match (choose(values), held) {
+            (Some(at), held) => {
+                if values[at].get("value").and_then(Value::as_str).and_then(read).as_deref() == held {
+                    return;
+                }
+                match held {
+                    Some(held) => values[at]["value"] = json!(held),
+                    None => drop(values.remove(at)),
+                }
+            }
+            (None, Some(held)) => {
+                let mut value = fresh.clone();
+                value["value"] = json!(held);
+                values.push(value);
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// Where a user is.
+#[must_use]
+pub fn location(user: UserId, base: &str) -> String {
+    format!("{base}/Users/{user}")
+}
+
+/// A version as SCIM writes it: a weak validator, since what is shown may be a part.
+#[must_use]
+pub fn version_tag(version: u64) -> String {
+    format!("W/\"{version}\"")
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn said(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn said_of(value: &Value) -> Option<String> {
+    value.as_str().and_then(said)
+}
+
+/// A number to which texts can go. One without its country is none.
+fn mobile(text: &str) -> Option<String> {
+    number_by(MOBILE, text)
+}
+
+/// A number as the telephone system shows it.
+fn number(text: &str) -> Option<String> {
+    number_by(NUMBER, text)
+}
+
+fn number_by(rule: TextRule, text: &str) -> Option<String> {
+    // RFC 3966, as RFC 7643 recommends.
+    let text = text.trim();
+    let text = match text.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => &text[4..],
+        _ => text,
+    };
+    rule.read(text).ok()
+}
+
+fn has_type(value: &Value, wanted: &str) -> bool {
+    value.get("type").and_then(Value::as_str).is_some_and(|held| held.eq_ignore_ascii_case(wanted))
+}
+
+fn own_email(values: &[Value]) -> Option<usize> {
+    let primary = values.iter().position(is_primary);
+    let work = || values.iter().position(|value| has_type(value, "work"));
+    primary.or_else(work).or_else(|| (!values.is_empty()).then_some(0))
+}
+
+fn own_mobile(values: &[Value]) -> Option<usize> {
+    values.iter().position(|value| has_type(value, "mobile"))
+}
+
+fn own_number(values: &[Value]) -> Option<usize> {
+    values.iter().position(|value| has_type(value, "work"))
+}
+
+/// True for the preferred one of several values.
+#[must_use]
+pub fn is_primary(value: &Value) -> bool {
+    value.get("primary") == Some(&Value::Bool(true))
+}
+
+/// The faults that reading has found.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub fn finish(self) -> Result<(), Vec<Fault>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+
+    fn note(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        if self.0.len() < FAULT_LIMIT {
+            self.0.push(Fault::new(field, code, detail));
+        }
+    }
+
+    /// What no part of a document tells alone.
+    fn check(&mut self, document: &Document) {
+        for (name, value) in &document.0 {
+            let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            if values.len() > VALUES_LIMIT {
+                self.note(name, "too_many", format!("has at most {VALUES_LIMIT} values"));
+            }
+            if values.iter().filter(|value| is_primary(value)).count() > 1 {
+                self.note(name, "repeated", "has at most one primary value");
+            }
+        }
+        if Value::Object(document.kept()).to_string().len() > KEPT_LIMIT {
+            self.note("", "too_long", format!("the attributes of a user have at most {KEPT_LIMIT} bytes as JSON"));
+        }
+    }
+
+    fn read_into(&mut self, fields: &mut Map<String, Value>, attribute: &Attribute, value: &Value, path: &str) {
+        let read = self.value(attribute, value, path);
+        if let Some(read) = read.filter(|_| attribute.mutability == Mutability::ReadWrite) {
+            fields.insert(attribute.name.to_owned(), read);
+        }
+    }
+
+    /// Reads what companies add, each attribute by its name.
+    pub fn read_enterprise(&mut self, fields: &mut Map<String, Value>, value: &Value) {
+        let Some(given) = value.as_object() else {
+            if !value.is_null() {
+                self.note(ENTERPRISE, "wrong_type", "must be an object");
+            }
+            return;
+        };
+        for (name, value) in given {
+            if let Some(attribute) = find(ENTERPRISE_ATTRIBUTES, name) {
+                self.read_into(fields, attribute, value, &format!("{ENTERPRISE}:{}", attribute.name));
+            }
+        }
+    }
+
+    /// A value of an attribute; nothing if it is none, or has a fault.
+    pub fn value(&mut self, attribute: &Attribute, value: &Value, path: &str) -> Option<Value> {
+        if attribute.mutability == Mutability::ReadOnly || value.is_null() {
+            return None;
+        }
+        if !attribute.multi {
+            return self.one(attribute, value, path);
+        }
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let read =
+            values.iter().enumerate().filter_map(|(at, value)| self.one(attribute, value, &format!("{path}.{at}")));
+        let read: Vec<Value> = read.collect();
+        (!read.is_empty()).then_some(Value::Array(read))
+    }
+
+    /// One value of an attribute.
+    pub fn one(&mut self, attribute: &Attribute, value: &Value, path: &str) -> Option<Value> {
+        match (attribute.kind, value) {
+            (_, Value::Null) => None,
+            (Kind::Text | Kind::Reference(_), Value::String(text)) => self.text(text, path),
+            (Kind::Boolean, Value::Bool(_)) => Some(value.clone()),
+            (Kind::Boolean, Value::String(text)) => {
+                let read = truth(text.trim());
+                if read.is_none() {
+                    self.note(path, "wrong_type", "must be true or false");
+                }
+                read.map(Value::Bool)
+            }
+            (Kind::Complex(parts), Value::Object(given)) => self.parts(parts, given, path),
+            // A text alone stands for the value of what is made of parts.
+            (Kind::Complex(parts), Value::String(_)) => {
+                let part = find(parts, "value")?;
+                let text = self.one(part, value, &format!("{path}.value"))?;
+                Some(json!({"value": text}))
+            }
+            (Kind::Integer | Kind::Moment, _) => None,
+            (kind, _) => {
+                let wanted = match kind {
+                    Kind::Text | Kind::Reference(_) => "must be a text",
+                    Kind::Boolean => "must be true or false",
+                    Kind::Complex(_) | Kind::Integer | Kind::Moment => "must be an object",
+                };
+                self.note(path, "wrong_type", wanted);
+                None
+            }
+        }
+    }
+
+    fn parts(&mut self, parts: &'static [Attribute], given: &Map<String, Value>, path: &str) -> Option<Value> {
+        let mut read = Map::new();
+        for (name, value) in given {
+            if let Some(part) = find(parts, name) {
+                self.read_into(&mut read, part, value, &format!("{path}.{}", part.name));
+            }
+        }
+        (!read.is_empty()).then_some(Value::Object(read))
+    }
+
+    fn text(&mut self, text: &str, path: &str) -> Option<Value> {
+        if text.len() > TEXT_LIMIT {
+            self.note(path, "too_long", format!("must have at most {TEXT_LIMIT} bytes of UTF-8"));
+            return None;
+        }
+        // An address has lines.
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            self.note(path, "control_character", "must not hold control characters");
+            return None;
+        }
+        (!text.is_empty()).then(|| json!(text))
+    }
+}

@@ -1,0 +1,650 @@
+//! SCIM: filters, paths, patches, and what they change of a user.
+
+use domain::event::EventType;
+use domain::scim::ScimType;
+use domain::scim::change::{Created, DEACTIVATED, New, Wanted, create, update};
+use domain::scim::document::{Document, KEPT_LIMIT, Person};
+use domain::scim::filter::{FILTER_LIMIT, Filter, Only};
+use domain::scim::list::{COUNT_MOST, Query};
+use domain::scim::patch::{OPERATIONS_LIMIT, apply};
+use domain::scim::path::Path;
+use domain::scim::schema::{ENTERPRISE, USER};
+use domain::user::{Source, User, UserStatus};
+use domain::{CommandId, Refusal, UserId, hold::Hold, life};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::common::{act, faults, fields, user};
+
+const BASE: &str = "https://phones.example/scim/v2";
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        other => panic!("an object, not {other}"),
+    }
+}
+
+fn document(value: Value) -> Document {
+    Document::read(&object(value)).unwrap()
+}
+
+/// A person of whom a provider says a lot.
+fn barbara() -> Value {
+    json!({
+        "schemas": [USER, ENTERPRISE],
+        "userName": "bjensen",
+        "externalId": "00u1",
+        "name": {"givenName": "Barbara", "familyName": "Jensen", "middleName": "Jane"},
+        "displayName": "Babs Jensen",
+        "active": true,
+        "emails": [
+            {"value": "babs@home.example", "type": "home"},
+            {"value": "bjensen@example.com", "type": "work", "primary": true},
+        ],
+        "phoneNumbers": [
+            {"value": "tel:+1-201-555-0123", "type": "mobile"},
+            {"value": "555-0199", "type": "work"},
+        ],
+        "addresses": [{"type": "work", "streetAddress": "100 Universal City Plaza", "locality": "Hollywood"}],
+        ENTERPRISE: {"department": "Tour Operations", "manager": {"value": "26118915"}},
+    })
+}
+
+fn made(body: Value) -> Created {
+    create(New::read(&document(body)).unwrap(), UserId(Uuid::from_u128(5)), &act(0)).unwrap()
+}
+
+fn person(body: Value) -> Person {
+    made(body).person
+}
+
+/// A person after a patch, and the types of what happened.
+fn patched(person: &Person, operations: Value) -> (Person, Vec<EventType>) {
+    let before = Document::of(person);
+    let id = person.user.user_id.to_string();
+    changed(person, &apply(&before, &id, &object(json!({"Operations": operations}))).unwrap())
+}
+
+fn changed(person: &Person, after: &Document) -> (Person, Vec<EventType>) {
+    let wanted = Wanted::read(&Document::of(person), after).unwrap();
+    match update(person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap() {
+        None => (person.clone(), Vec::new()),
+        Some(updated) => {
+            let user = updated.change.user_after().unwrap().clone();
+            let types = updated.change.events.iter().map(|event| event.event_type).collect();
+            (Person { user, kept: updated.kept }, types)
+        }
+    }
+}
+
+fn refused(person: &Person, operations: Value) -> ScimType {
+    let before = Document::of(person);
+    let id = person.user.user_id.to_string();
+    match apply(&before, &id, &object(json!({"Operations": operations}))) {
+        Err(Refusal::Scim(scim_type, _)) => scim_type,
+        Err(Refusal::Invalid(_)) => ScimType::InvalidValue,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn shown(person: &Person) -> Value {
+    let all = domain::scim::list::Projection::read(fields(json!({}))).unwrap();
+    Document::shown(person, BASE).projected(&all)
+}
+
+#[test]
+fn a_filter_finds_what_it_says() {
+    let person = person(barbara());
+    let shown = Document::shown(&person, BASE);
+    let created = shown.values(&target("meta.created"))[0].as_str().unwrap().to_owned();
+    let at_created = format!("meta.created ge \"{created}\" and meta.created le \"{created}\"");
+    let holds = [
+        r#"userName eq "BJensen""#,
+        r#"USERNAME Eq "bjensen""#,
+        r#"urn:ietf:params:scim:schemas:core:2.0:User:userName sw "bj""#,
+        r#"name.familyName co "ENS""#,
+        r#"name.familyName ew "sen" and name.givenName sw "bar""#,
+        r#"externalId eq "00u1""#,
+        "active eq true",
+        r#"active eq "True""#,
+        "not (active eq false)",
+        "NOT(active eq false)",
+        "title eq null",
+        "displayName ne null",
+        r#"title ne "x""#,
+        "name pr and not (title pr)",
+        r#"title pr or userName gt "a" and userName lt "c""#,
+        r#"(title pr or userName gt "a") and userName le "bjensen""#,
+        r#"emails eq "bjensen@example.com""#,
+        r#"emails.value sw "babs@""#,
+        r#"emails[type eq "work" and value co "@example.com"]"#,
+        r#"emails[type eq "home" and not (primary eq true)]"#,
+        r#"emails.type eq "home" and emails[primary eq true]"#,
+        r#"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq "tour operations""#,
+        r#"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq "26118915""#,
+        r#"nothingOfTheKind ne "x""#,
+        r#"displayName eq "Babs\u0020Jensen""#,
+        at_created.as_str(),
+        r#"meta.created gt "2020-01-01T00:00:00+02:00""#,
+    ];
+    for filter in holds {
+        assert!(Filter::read(filter).unwrap().fits(&shown), "{filter}");
+    }
+    let does_not = [
+        r#"userName eq "bjense""#,
+        // What is exact is so in its capitals.
+        r#"externalId eq "00U1""#,
+        "active eq false",
+        r#"emails[type eq "home" and primary eq true]"#,
+        r#"emails[type eq "work"] and title pr"#,
+        r#"title eq "x" or nothingOfTheKind pr"#,
+        r#"not (userName sw "b")"#,
+        r#"password eq "secret""#,
+        r#"meta.created lt "2020-01-01T00:00:00Z""#,
+    ];
+    for filter in does_not {
+        assert!(!Filter::read(filter).unwrap().fits(&shown), "{filter}");
+    }
+}
+
+fn target(name: &str) -> domain::scim::path::Target {
+    match Path::read(name).unwrap() {
+        Path::Of(target, None) => target,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_no_filter_is_refused() {
+    let deep = format!("{}active eq true{}", "(".repeat(17), ")".repeat(17));
+    let long = format!("userName eq \"{}\"", "x".repeat(FILTER_LIMIT));
+    let filters = [
+        "",
+        "userName",
+        "userName eq",
+        "userName is \"x\"",
+        "userName eq x",
+        "userName eq \"x",
+        "userName eq \"x\" and",
+        "userName eq \"x\" userName eq \"y\"",
+        "(userName eq \"x\"",
+        "userName eq \"x\")",
+        "not userName pr",
+        "emails[type eq \"work\"",
+        "emails[]",
+        "emails[emails[type pr]]",
+        "userName[value pr]",
+        "active gt true",
+        "active eq \"yes\"",
+        "userName gt null",
+        "userName eq 5",
+        "userName eq true",
+        "meta.created co \"2026\"",
+        "meta.created gt \"yesterday\"",
+        "name eq \"x\"",
+        "pr",
+        "eq eq eq",
+        deep.as_str(),
+        long.as_str(),
+    ];
+    for filter in filters {
+        assert!(matches!(Filter::read(filter), Err(Refusal::Scim(ScimType::InvalidFilter, _))), "{filter}");
+    }
+}
+
+#[test]
+fn a_filter_that_can_mean_one_user_alone_says_by_what_they_are_found() {
+    let only = |filter: &str| Filter::read(filter).unwrap().only();
+    assert_eq!(only(r#"userName eq "Ada""#), Some(Only::Username("Ada".to_owned())));
+    assert_eq!(only(r#"active eq true and externalId eq "1""#), Some(Only::ExternalId("1".to_owned())));
+    assert_eq!(only(r#"(id eq "1") and (active eq true)"#), Some(Only::Id("1".to_owned())));
+    for filter in [r#"userName sw "a""#, r#"userName eq "a" or active eq true"#, r#"not (userName eq "a")"#, "id pr"] {
+        assert_eq!(only(filter), None, "{filter}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
+    let Created { person, events } = made(barbara());
+    let user = &person.user;
+    assert_eq!((user.source, user.status()), (Source::Scim, UserStatus::Inactive));
+    assert_eq!(user.username, "bjensen");
+    assert_eq!((user.first_name.as_deref(), user.last_name.as_deref()), (Some("Barbara"), Some("Jensen")));
+    assert_eq!(user.email.as_deref(), Some("bjensen@example.com"));
+    assert_eq!((user.mobile.as_deref(), user.number.as_deref()), (Some("+12015550123"), Some("555-0199")));
+    assert_eq!(user.provenance.external_id.as_deref(), Some("00u1"));
+    assert_eq!(events.len(), 1);
+    let mut wanted = barbara();
+    wanted["id"] = json!(user.user_id);
+    wanted["meta"] = json!({
+        "resourceType": "User",
+        "created": user.created_at,
+        "location": format!("{BASE}/Users/{}", user.user_id),
+        "version": "W/\"1\"",
+    });
+    assert_eq!(shown(&person), wanted);
+}
+
+#[test]
+fn what_is_not_known_or_not_to_be_set_is_left_out_and_a_password_is_never_kept() {
+    let person = person(json!({
+        "schemas": [USER, "urn:example:custom:2.0:User"],
+        "id": "x", "meta": {"version": "x"}, "groups": [{"value": "g"}], "unknown": {"a": [1]},
+        "username": "ada", "PASSWORD": "s3cret", "nickName": "", "title": null, "roles": [],
+        "urn:example:custom:2.0:User": {"badge": "17"},
+        ENTERPRISE: {"badge": "17", "manager": "26118915"},
+        "roles": ["admin"], "emails": {"value": "ada@example.com"},
+    }));
+    assert_eq!(person.user.username, "ada");
+    let kept = Value::Object(person.kept.unwrap().attributes);
+    let wanted = json!({
+        ENTERPRISE: {"manager": {"value": "26118915"}},
+        "roles": [{"value": "admin"}],
+        "emails": [{"value": "ada@example.com"}],
+    });
+    assert_eq!(kept, wanted);
+}
+
+#[test]
+fn every_fault_of_a_user_is_named() {
+    let fault = |body: Value| match Document::read(&object(body)) {
+        Ok(document) => faults(New::read(&document)),
+        Err(found) => crate::common::named(&found),
+    };
+    assert_eq!(fault(json!({"active": true})), [("userName".to_owned(), "missing")]);
+    let wrong = fault(json!({
+        "userName": "a b", "externalId": "x".repeat(257), "name": {"givenName": "x".repeat(65)},
+        "emails": [{"value": "nobody"}],
+    }));
+    let names: Vec<&str> = wrong.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["userName", "name.givenName", "emails.value", "externalId"]);
+    let kinds = fault(json!({
+        "userName": 5, "active": "perhaps", "name": "Ada", "title": "a\u{0}b", "emails": [{"value": 1}, {"primary": 2}],
+        ENTERPRISE: "x",
+    }));
+    assert!(kinds.iter().all(|(_, code)| ["wrong_type", "control_character"].contains(code)), "{kinds:?}");
+    let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["active", "emails.0.value", "emails.1.primary", "title", ENTERPRISE, "userName"]);
+    let two = json!([{"value": "a@b.cd", "primary": true}, {"value": "c@b.cd", "primary": true}]);
+    assert_eq!(fault(json!({"userName": "a", "emails": two})), [("emails".to_owned(), "repeated")]);
+    let many: Vec<Value> = (0..101).map(|n| json!({"value": n.to_string()})).collect();
+    assert_eq!(fault(json!({"userName": "a", "roles": many})), [("roles".to_owned(), "too_many")]);
+    let large: Vec<Value> = (0..9).map(|n| json!({"value": n.to_string().repeat(4000)})).collect();
+    assert!(json!(large).to_string().len() > KEPT_LIMIT);
+    assert_eq!(fault(json!({"userName": "a", "roles": large})), [(String::new(), "too_long")]);
+}
+
+#[test]
+fn a_number_that_cannot_be_texted_to_is_kept_and_is_not_the_users() {
+    let phones = json!([{"value": "(201) 555-0123", "type": "mobile"}, {"value": "ext. 5", "type": "work"}]);
+    let person = person(json!({"userName": "ada", "phoneNumbers": phones}));
+    assert_eq!((&person.user.mobile, &person.user.number), (&None, &None));
+    assert_eq!(shown(&person)["phoneNumbers"], phones);
+}
+
+#[test]
+fn an_attribute_is_added_replaced_and_taken_away() {
+    let cases: &[(Value, &str, Value)] = &[
+        (json!({"op": "Replace", "path": "userName", "value": "babs"}), "/userName", json!("babs")),
+        (json!({"op": "add", "path": "TITLE", "value": "Guide"}), "/title", json!("Guide")),
+        (json!({"op": "replace", "path": "displayName", "value": null}), "/displayName", Value::Null),
+        (json!({"op": "replace", "path": "displayName", "value": ""}), "/displayName", Value::Null),
+        (json!({"op": "remove", "path": "displayName"}), "/displayName", Value::Null),
+        (json!({"op": "remove", "path": "externalId"}), "/externalId", Value::Null),
+        (json!({"op": "replace", "path": "name.givenName", "value": "Bea"}), "/name/givenName", json!("Bea")),
+        (json!({"op": "remove", "path": "name.familyName"}), "/name/familyName", Value::Null),
+        // Parts that are not named stay.
+        (
+            json!({"op": "replace", "path": "name", "value": {"familyName": "Adler"}}),
+            "/name",
+            json!({"givenName": "Barbara", "familyName": "Adler", "middleName": "Jane"}),
+        ),
+        (json!({"op": "remove", "path": "name"}), "/name", Value::Null),
+        (
+            json!({"op": "replace", "path": format!("{ENTERPRISE}:department"), "value": "Sales"}),
+            "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/department",
+            json!("Sales"),
+        ),
+        // A manager by name of their id alone takes the place of the whole.
+        (
+            json!({"op": "Add", "path": format!("{ENTERPRISE}:manager"), "value": "4711"}),
+            "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/manager",
+            json!({"value": "4711"}),
+        ),
+        (
+            json!({"op": "Remove", "path": format!("{ENTERPRISE}:manager")}),
+            "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/manager",
+            Value::Null,
+        ),
+        (
+            json!({"op": "remove", "path": ENTERPRISE}),
+            "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+            Value::Null,
+        ),
+        (
+            json!({"op": "add", "value": {"nickName": "Babs", "name.honorificPrefix": "Ms.", "schemas": [], "custom": 1}}),
+            "/nickName",
+            json!("Babs"),
+        ),
+        (
+            json!({"op": "replace", "value": {ENTERPRISE: {"division": "East"}}}),
+            "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/division",
+            json!("East"),
+        ),
+        (
+            json!({"op": "replace", "value": {"emails[type eq \"work\"].value": "b@example.com"}}),
+            "/emails/1/value",
+            json!("b@example.com"),
+        ),
+        (
+            json!({"op": "replace", "path": "emails[type eq \"work\"].value", "value": "b@example.com"}),
+            "/emails/1/value",
+            json!("b@example.com"),
+        ),
+        // What is added by a filter that nothing fits is made as the filter says.
+        (
+            json!({"op": "Add", "path": "emails[type eq \"other\"].value", "value": "o@example.com"}),
+            "/emails/2",
+            json!({"type": "other", "value": "o@example.com"}),
+        ),
+        (
+            json!({"op": "add", "path": "phoneNumbers", "value": [{"value": "1", "type": "fax"}]}),
+            "/phoneNumbers/2/value",
+            json!("1"),
+        ),
+        (json!({"op": "replace", "path": "roles", "value": [{"value": "admin"}]}), "/roles/0/value", json!("admin")),
+        (json!({"op": "remove", "path": "emails[type eq \"home\"]"}), "/emails/0/type", json!("work")),
+        (json!({"op": "remove", "path": "addresses[type eq \"work\"].locality"}), "/addresses/0/locality", Value::Null),
+        (json!({"op": "remove", "path": "addresses"}), "/addresses", Value::Null),
+        // A new preferred one takes the place of the one before.
+        (
+            json!({"op": "replace", "path": "emails[type eq \"home\"].primary", "value": "True"}),
+            "/emails/1/primary",
+            json!(false),
+        ),
+        (
+            json!({"op": "replace", "path": "addresses[type eq \"work\"]", "value": {"country": "US"}}),
+            "/addresses/0",
+            json!({"country": "US"}),
+        ),
+        // Schemas that we do not know are passed over.
+        (
+            json!({"op": "add", "path": "urn:example:custom:2.0:User:badge", "value": "1"}),
+            "/userName",
+            json!("bjensen"),
+        ),
+        (json!({"op": "add", "path": "password", "value": "s3cret"}), "/password", Value::Null),
+    ];
+    for (operation, pointer, wanted) in cases {
+        let (after, _) = patched(&person(barbara()), json!([operation]));
+        let shown = shown(&after);
+        assert_eq!(shown.pointer(pointer).unwrap_or(&Value::Null), wanted, "{operation}");
+        assert!(!shown.to_string().contains("s3cret"));
+    }
+}
+
+#[test]
+fn what_a_patch_may_not_is_refused_in_scims_words() {
+    let person = person(barbara());
+    let cases = [
+        (json!([]), ScimType::InvalidSyntax),
+        (json!(["x"]), ScimType::InvalidSyntax),
+        (json!([{"op": "move", "path": "title"}]), ScimType::InvalidSyntax),
+        (json!([{"op": "remove"}]), ScimType::NoTarget),
+        (json!([{"op": "replace", "path": "title"}]), ScimType::InvalidValue),
+        (json!([{"op": "replace", "value": "x"}]), ScimType::InvalidValue),
+        (json!([{"op": "replace", "path": "title", "value": 5}]), ScimType::InvalidValue),
+        (json!([{"op": "replace", "path": 5, "value": "x"}]), ScimType::InvalidPath),
+        (json!([{"op": "replace", "path": "titel", "value": "x"}]), ScimType::InvalidPath),
+        (json!([{"op": "replace", "path": "name.nickname", "value": "x"}]), ScimType::InvalidPath),
+        (json!([{"op": "replace", "path": "emails[type eq]", "value": "x"}]), ScimType::InvalidPath),
+        (json!([{"op": "replace", "path": "emails[type eq \"work\"]value", "value": "x"}]), ScimType::InvalidPath),
+        (json!([{"op": "replace", "path": "title[value eq \"x\"]", "value": "x"}]), ScimType::InvalidPath),
+        (json!([{"op": "replace", "path": "emails[type eq \"x\"].value", "value": "a@b.cd"}]), ScimType::NoTarget),
+        (json!([{"op": "add", "path": "emails[type sw \"x\"].value", "value": "a@b.cd"}]), ScimType::NoTarget),
+        (json!([{"op": "remove", "path": "emails[type eq \"x\"]"}]), ScimType::NoTarget),
+        (json!([{"op": "replace", "path": "id", "value": "x"}]), ScimType::Mutability),
+        (json!([{"op": "replace", "path": "meta.version", "value": "x"}]), ScimType::Mutability),
+        (json!([{"op": "replace", "value": {"id": "x"}}]), ScimType::Mutability),
+        (json!([{"op": "remove", "path": "userName"}]), ScimType::Mutability),
+        (json!([{"op": "remove", "path": "active"}]), ScimType::Mutability),
+        (json!(vec![json!({"op": "remove", "path": "title"}); OPERATIONS_LIMIT + 1]), ScimType::TooMany),
+    ];
+    for (operations, wanted) in cases {
+        assert_eq!(refused(&person, operations.clone()), wanted, "{operations}");
+    }
+    // One that cannot be done takes the others with it.
+    let both = json!([{"op": "add", "path": "title", "value": "x"}, {"op": "remove", "path": "id"}]);
+    assert_eq!(refused(&person, both), ScimType::Mutability);
+    // The id that the user has says nothing new.
+    let (_, events) = patched(&person, json!([{"op": "replace", "value": {"id": person.user.user_id}}]));
+    assert_eq!(events, []);
+}
+
+#[test]
+fn inactive_is_suspended_and_the_provider_lifts_its_own_suspension_alone() {
+    let of = |active: Value| json!([{"op": "Replace", "path": "active", "value": active}]);
+    let (away, events) = patched(&person(barbara()), of(json!("False")));
+    assert_eq!(events, [EventType::UserSuspended]);
+    assert_eq!(away.user.suspended.as_ref().unwrap().reason.as_deref(), Some(DEACTIVATED));
+    assert_eq!(patched(&away, of(json!(false))).1, [], "again is nothing new");
+    let (back, events) = patched(&away, of(json!(true)));
+    assert_eq!((events, &back.user.suspended), (vec![EventType::UserActivated], &None));
+
+    let suspended = life::suspend(&back.user, &[], Some("an audit".to_owned()), &act(2)).unwrap().unwrap();
+    let by_admin = Person { user: suspended.user_after().unwrap().clone(), ..back.clone() };
+    assert_eq!(shown(&by_admin)["active"], false);
+    let (still, events) = patched(&by_admin, of(json!(true)));
+    assert_eq!((events, still.user.suspended.is_some()), (vec![], true), "an admin's word stays");
+
+    let lock = Some(Hold::by(&act(3), None));
+    let locked = Person { user: User { locked: lock.clone(), ..away.user.clone() }, ..away };
+    let (resumed, _) = patched(&locked, of(json!(true)));
+    assert_eq!((&resumed.user.suspended, &resumed.user.locked), (&None, &lock), "a lock is not the provider's");
+    assert_eq!(patched(&resumed, of(json!(true))).1, []);
+}
+
+#[test]
+fn who_is_made_inactive_is_made_and_suspended_in_one_act() {
+    let mut body = barbara();
+    body["active"] = json!(false);
+    let Created { person, events } = made(body);
+    let types: Vec<EventType> = events.iter().map(|event| event.event_type).collect();
+    assert_eq!(types, [EventType::UserCreated, EventType::UserSuspended]);
+    assert_eq!((person.user.status(), person.user.version), (UserStatus::Suspended, 1));
+}
+
+#[test]
+fn an_edit_and_a_suspension_are_one_change_of_each_row() {
+    let person = person(barbara());
+    let operations = json!([{"op": "replace", "path": "userName", "value": "babs"}, {"op": "replace", "path": "active", "value": false}]);
+    let (after, events) = patched(&person, operations);
+    assert_eq!(events, [EventType::UserUpdated, EventType::UserSuspended]);
+    assert_eq!((after.user.username.as_str(), after.user.status()), ("babs", UserStatus::Suspended));
+}
+
+#[test]
+fn what_was_set_by_hand_stays_and_is_what_is_shown() {
+    let mut person = person(barbara());
+    person.user.email = Some("hand@example.com".to_owned());
+    person.user.mobile = None;
+    person.user.provenance.by_hand = ["email", "mobile"].map(str::to_owned).into();
+    assert_eq!(shown(&person)["emails"][1]["value"], "hand@example.com");
+    assert_eq!(shown(&person)["phoneNumbers"], json!([{"value": "555-0199", "type": "work"}]));
+    let (after, _) = changed(&person, &document(barbara()));
+    assert_eq!((after.user.email.as_deref(), &after.user.mobile), (Some("hand@example.com"), &None));
+    assert_eq!(shown(&after)["emails"][1]["value"], "hand@example.com");
+    let (after, events) = patched(&after, json!([{"op": "add", "path": "title", "value": "Guide"}]));
+    assert_eq!((after.user.email.as_deref(), events), (Some("hand@example.com"), vec![EventType::UserUpdated]));
+}
+
+#[test]
+fn a_user_of_whom_no_provider_has_spoken_is_shown_and_changed_like_any_other() {
+    let by_hand = Person { user: user(), kept: None };
+    let view = shown(&by_hand);
+    assert_eq!(view["emails"], json!([{"value": "ada@example.com", "type": "work", "primary": true}]));
+    assert_eq!(view["phoneNumbers"], json!([{"value": "+491701234567", "type": "mobile"}]));
+    assert_eq!(view["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
+    let (same, events) = changed(&by_hand, &Document::of(&by_hand));
+    assert_eq!((same.kept, events), (None, vec![]), "saying what is so changes nothing");
+    let (after, _) = patched(&by_hand, json!([{"op": "remove", "path": "phoneNumbers"}]));
+    assert_eq!(after.user.mobile, None);
+}
+
+#[test]
+fn the_record_names_personal_attributes_and_holds_none_of_their_values() {
+    let person = person(barbara());
+    let operations = json!([
+        {"op": "replace", "path": "externalId", "value": "00u2"},
+        {"op": "replace", "path": "displayName", "value": "Marker"},
+        {"op": "replace", "path": format!("{ENTERPRISE}:department"), "value": "Marker"},
+        {"op": "replace", "path": "name.givenName", "value": "Marker"},
+    ]);
+    let before = Document::of(&person);
+    let after = apply(&before, "x", &object(json!({"Operations": operations}))).unwrap();
+    let wanted = Wanted::read(&before, &after).unwrap();
+    let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap().unwrap();
+    let event = &updated.change.events[0];
+    let wanted = ["first_name", "external_id", "scim.department", "scim.displayName", "scim.name"];
+    assert_eq!(event.changed_fields, wanted);
+    let recorded = serde_json::to_string(event).unwrap();
+    assert!(!recorded.contains("Marker") && !recorded.contains("00u"), "{recorded}");
+}
+
+#[test]
+fn a_list_reads_what_is_asked_and_bounds_it() {
+    let query = Query::read(fields(json!({"startIndex": -3, "count": 100_000}))).unwrap();
+    assert_eq!((query.start, query.count), (1, COUNT_MOST));
+    assert_eq!(Query::read(fields(json!({"count": -1}))).unwrap().count, 0);
+    let wrong = json!({"startIndex": "x", "count": 1.5, "sortBy": "titel", "sortOrder": "up", "attributes": 5});
+    let names: Vec<String> = faults(Query::read(fields(wrong))).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["startIndex", "count", "attributes", "sortOrder", "sortBy"]);
+    let shown = |asked: Value| {
+        let projection = domain::scim::list::Projection::read(fields(asked)).unwrap();
+        Document::shown(&person(barbara()), BASE).projected(&projection)
+    };
+    let some = shown(json!({"attributes": ["USERNAME", "name.givenName", format!("{ENTERPRISE}:department")]}));
+    let names: Vec<&String> = some.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["id", "name", "schemas", ENTERPRISE, "userName"]);
+    assert_eq!(
+        (&some["name"], &some[ENTERPRISE]),
+        (&json!({"givenName": "Barbara"}), &json!({"department": "Tour Operations"}))
+    );
+    let others = shown(
+        json!({"excludedAttributes": "id, emails.type,name, urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"}),
+    );
+    assert!(others.get("name").is_none() && others.get(ENTERPRISE).is_none() && others.get("id").is_some());
+    assert_eq!(others["emails"][0], json!({"value": "babs@home.example"}));
+}
+
+/// Texts that look like filters and paths, and some that do not.
+fn noise() -> impl Strategy<Value = String> {
+    let words = [
+        "userName",
+        "emails",
+        "name.givenName",
+        "active",
+        "eq",
+        "ne",
+        "co",
+        "pr",
+        "and",
+        "or",
+        "not",
+        "(",
+        ")",
+        "[",
+        "]",
+        "\"",
+        "\"x\"",
+        "\\",
+        "true",
+        "null",
+        "5",
+        "-1e9",
+        ".",
+        ":",
+        ENTERPRISE,
+        USER,
+        "urn:",
+        "meta.created",
+        "\u{fdfa}",
+        " ",
+        "type",
+        "value",
+        "$ref",
+    ];
+    let word = prop_oneof![8 => proptest::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
+    proptest::collection::vec(word, 0..24).prop_map(|words| words.join(" ").replace(" [ ", "[").replace(" ] ", "]"))
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        noise().prop_map(Value::from),
+        Just(json!("ada@example.com")),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        let names =
+            ["value", "type", "primary", "givenName", "emails", "name", "userName", "id", ENTERPRISE, "manager"];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((proptest::sample::select(names.to_vec()), inner), 0..4)
+                .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_whatever_upsets_the_reading_of_filters_and_paths(text in noise()) {
+        let shown = Document::shown(&person(barbara()), BASE);
+        if let Ok(filter) = Filter::read(&text) {
+            // A filter and its opposite never both hold.
+            let opposite = Filter::Not(Box::new(filter.clone()));
+            prop_assert_ne!(filter.fits(&shown), opposite.fits(&shown));
+            let _only = filter.only();
+        }
+        let _path = Path::read(&text);
+    }
+
+    #[test]
+    fn no_patch_whatever_leaves_a_user_that_cannot_be_shown_and_read_again(
+        operations in proptest::collection::vec(
+            (proptest::sample::select(vec!["add", "replace", "remove"]), prop_oneof![noise(), Just("emails[type eq \"work\"]".to_owned()), Just("name".to_owned()), Just("roles.value".to_owned())], any_value()),
+            1..5,
+        )
+    ) {
+        let person = person(barbara());
+        let before = Document::of(&person);
+        for (op, path, value) in operations {
+            for path in [json!(path), Value::Null] {
+                let operation = json!({"op": op, "path": path, "value": value});
+                let Ok(after) = apply(&before, "x", &object(json!({"Operations": [operation]}))) else { continue };
+                let Ok(wanted) = Wanted::read(&before, &after) else { continue };
+                let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap();
+                let Some(updated) = updated else { continue };
+                let user = updated.change.user_after().unwrap().clone();
+                let now = Person { user, kept: updated.kept };
+                // What is shown says the same when it is sent back.
+                let again = document(shown(&now)).replacing(&Document::of(&now));
+                prop_assert_eq!(&again, &Document::of(&now));
+                prop_assert_eq!(changed(&now, &again).1, vec![]);
+            }
+        }
+    }
+
+    #[test]
+    fn no_body_whatever_upsets_the_reading_of_a_user(body in any_value()) {
+        if let Value::Object(body) = body
+            && let Ok(document) = Document::read(&body)
+            && let Ok(new) = New::read(&document)
+        {
+            let _made = create(new, UserId(Uuid::from_u128(5)), &act(0)).unwrap();
+        }
+    }
+}

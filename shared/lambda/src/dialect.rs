@@ -1,0 +1,35 @@
+//! How the failures of an operation are told: each kind of client has a form that it reads.
+
+use domain::refusal::Failure;
+
+use crate::reply::Reply;
+use crate::{problem, scim};
+
+/// The form in which failures are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Handset's own: RFC 9457.
+    Problem,
+    /// SCIM's: RFC 7644, 3.12.
+    Scim,
+}
+
+impl Dialect {
+    /// What a caller is told of a failure.
+    #[must_use]
+    pub fn tell(self, failure: &Failure, request_id: &str) -> Reply {
+        match self {
+            Self::Problem => problem::reply(failure, request_id),
+            Self::Scim => scim::reply(failure),
+        }
+    }
+
+    /// What a caller is told of a fault of ours.
+    #[must_use]
+    pub fn internal(self, request_id: &str) -> Reply {
+        match self {
+            Self::Problem => problem::internal(request_id),
+            Self::Scim => scim::internal(),
+        }
+    }
+}
