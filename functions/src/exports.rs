@@ -60,20 +60,19 @@ impl<F> Wanted<F> {
         filter: impl FnOnce(&mut Fields) -> F,
     ) -> Result<Self, Refusal> {
         let known: Vec<&'static str> = kind.columns.iter().map(|(name, _)| *name).collect();
-        let (paging, (choice, filter, filters)) =
-            Paging::read_within(call, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
-                let choice = Choice::read(fields, &known, is_id);
-                let filter = filter(fields);
-                let mut filters = fields.used();
-                filters.retain(|name| !OWN.contains(&name.as_str()));
-                if choice.ids.is_some() {
-                    for fault in both(&filters) {
-                        fields.fault(&fault.field, fault.code, fault.detail);
-                    }
+        let (paging, (choice, filter, filters)) = Paging::read_within(call, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
+            let choice = Choice::read(fields, &known, is_id);
+            let filter = filter(fields);
+            let mut filters = fields.used();
+            filters.retain(|name| !OWN.contains(&name.as_str()));
+            if choice.ids.is_some() {
+                for fault in both(&filters) {
+                    fields.fault(&fault.field, fault.code, fault.detail);
                 }
-                fields.refuse_others();
-                (choice, filter, filters)
-            })?;
+            }
+            fields.refuse_others();
+            (choice, filter, filters)
+        })?;
         Ok(Self { kind, paging, choice, filter, filters })
     }
 
@@ -86,7 +85,11 @@ impl<F> Wanted<F> {
     fn cells(&self, view: &Value) -> Vec<String> {
         let place = |name: &&str| self.kind.columns.iter().find(|(column, _)| column == name).map(|(_, place)| *place);
         let cell = |place: &str| view.pointer(place).map(text).unwrap_or_default();
-        self.choice.columns.iter().map(|name| harmless(&place(name).map(cell).unwrap_or_default()).into_owned()).collect()
+        self.choice
+            .columns
+            .iter()
+            .map(|name| harmless(&place(name).map(cell).unwrap_or_default()).into_owned())
+            .collect()
     }
 
     /// Answers with a part of things that were named: all of them, since they are few.

@@ -123,7 +123,8 @@ async fn peopled() -> (Bench, Tenant) {
             phones => bench.person(&tenant, &name, phones).await,
         };
         let path = format!("/users/{user}");
-        let edit = json!({"first_name": format!("Zoë \"{at}\", Ärztin"), "profile_id": office, "sip_user_name": "4711"});
+        let edit =
+            json!({"first_name": format!("Zoë \"{at}\", Ärztin"), "profile_id": office, "sip_user_name": "4711"});
         let _edited = bench.patch(&path, key, edit).await.expect(200);
         if let Some((device, credential)) = phones.first() {
             let report = json!({"usage": {"sequence": 1, "messages_sent": at, "calls": 2}});

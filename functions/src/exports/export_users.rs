@@ -93,11 +93,7 @@ async fn named(store: &impl Users, call: &Call, ids: &[UserId]) -> Result<Vec<Pe
 }
 
 /// People as the list shows them, each with the name of their profile.
-async fn shown(
-    store: &(impl UsageCounts + Profiles),
-    call: &Call,
-    people: &[Person],
-) -> Result<Vec<Value>, Failure> {
+async fn shown(store: &(impl UsageCounts + Profiles), call: &Call, people: &[Person]) -> Result<Vec<Value>, Failure> {
     let of: Vec<Of> = people.iter().map(|person| Of::User(person.user.user_id)).collect();
     let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
     let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();

@@ -202,14 +202,14 @@ impl Walk<'_> {
             ("properties", Value::Object(properties)) => {
                 let Value::Object(fields) = at else { return self.step(1) };
                 self.step(properties.len())
-                    && properties.iter().all(|(name, schema)| {
-                        fields.get(name).is_none_or(|within| self.applies(schema, within, depth))
-                    })
+                    && properties
+                        .iter()
+                        .all(|(name, schema)| fields.get(name).is_none_or(|within| self.applies(schema, within, depth)))
             }
             ("pattern", Value::String(_)) => self.step(at.as_str().map_or(1, str::len)),
-            ("patternProperties", Value::Object(schemas)) => schemas.values().all(|schema| {
-                self.step(names(at)) && self.inside(schema, at, depth)
-            }),
+            ("patternProperties", Value::Object(schemas)) => {
+                schemas.values().all(|schema| self.step(names(at)) && self.inside(schema, at, depth))
+            }
             ("const" | "enum", value) => self.step(size(value)),
             ("uniqueItems", _) => self.step(size(at)),
             ("propertyNames", schema) => {
@@ -217,14 +217,18 @@ impl Walk<'_> {
                 fields.keys().all(|name| self.applies(schema, &Value::String(name.clone()), depth))
             }
             (
-                "additionalProperties" | "unevaluatedProperties" | "items" | "prefixItems" | "additionalItems"
-                | "unevaluatedItems" | "contains",
+                "additionalProperties"
+                | "unevaluatedProperties"
+                | "items"
+                | "prefixItems"
+                | "additionalItems"
+                | "unevaluatedItems"
+                | "contains",
                 value,
             ) => self.each(value, &mut |walk, schema| walk.inside(schema, at, depth)),
-            (
-                "allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" | "extends" | "disallow" | "type",
-                value,
-            ) => self.each(value, &mut |walk, schema| walk.applies(schema, at, depth)),
+            ("allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" | "extends" | "disallow" | "type", value) => {
+                self.each(value, &mut |walk, schema| walk.applies(schema, at, depth))
+            }
             ("dependentSchemas" | "dependencies", Value::Object(schemas)) => {
                 schemas.values().all(|schema| self.applies(schema, at, depth))
             }
