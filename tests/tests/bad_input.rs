@@ -718,7 +718,10 @@ async fn every_fault_of_a_body_is_named_at_once() {
         let action = operation.good.get("action").filter(|_| operation.fields[0].name != "action");
         let mut body = action.map_or_else(|| json!({}), |action| json!({"action": action}));
         let mut faults = Vec::new();
-        // An object within has faults of its own instead.
+        // An object within has faults of its own instead, but for one that must be there.
+        for of in operation.fields.iter().filter(|of| of.kind == Object && of.required) {
+            *field(&mut body, of.name) = operation.good[of.name].clone();
+        }
         for of in operation.fields.iter().filter(|of| of.kind != Object) {
             let (value, place, code) = bad_values(of.kind).swap_remove(0);
             *field(&mut body, of.name) = value;
