@@ -93,6 +93,8 @@ struct House {
     invitation: String,
     /// A job over two users.
     job: String,
+    /// The default of two profiles.
+    profile: String,
     /// What is stored, as of the last refusal; nothing once something else was done.
     known: RefCell<Option<Stored>>,
 }
@@ -130,7 +132,27 @@ impl House {
         let job = bench.post("/users/bulk", &tenant.key, every).await.expect(202).get("job_id");
         bench.drain().await;
         let known = RefCell::default();
-        Self { bench, tenant, user, device, credential, key, member, code, other, command, invitation, job, known }
+        let office =
+            json!({"name": "Office", "settings": {"a": 1}, "schema": {"properties": {"a": {"type": "integer"}}}});
+        let profile = bench.post("/profiles", &tenant.key, office).await.expect(201).get("profile_id");
+        let field = json!({"name": "Field", "settings": {}});
+        let _second = bench.post("/profiles", &tenant.key, field).await.expect(201);
+        Self {
+            bench,
+            tenant,
+            user,
+            device,
+            credential,
+            key,
+            member,
+            code,
+            other,
+            command,
+            invitation,
+            job,
+            profile,
+            known,
+        }
     }
 
     fn operations(&self) -> Vec<Operation> {
@@ -138,7 +160,7 @@ impl House {
         let (user, device) = (&self.user, &self.device);
         let of = |name, path: String, good, fields| {
             let method = match name {
-                "update-device" | "update-user" | "update-workspace" => Method::PATCH,
+                "update-device" | "update-user" | "update-workspace" | "update-profile" => Method::PATCH,
                 "delete-user" => Method::DELETE,
                 "report-network" => Method::PUT,
                 _ => Method::POST,
@@ -313,6 +335,19 @@ impl House {
                     may("filter.last_login_before", Moment),
                     may("filter.search", Search),
                 ],
+            ),
+            // profiles
+            of(
+                "create-profile",
+                "/profiles".into(),
+                json!({"name": "Another", "settings": {}}),
+                vec![must("name", Line(64)), must("settings", Object), may("schema", Object), may("default", Boolean)],
+            ),
+            of(
+                "update-profile",
+                format!("/profiles/{}", self.profile),
+                json!({"name": "Office 2"}),
+                vec![may("name", Line(64)), may("settings", Object), may("schema", Object), may("default", Boolean)],
             ),
             of(
                 "update-workspace",
@@ -683,7 +718,10 @@ async fn every_fault_of_a_body_is_named_at_once() {
         let action = operation.good.get("action").filter(|_| operation.fields[0].name != "action");
         let mut body = action.map_or_else(|| json!({}), |action| json!({"action": action}));
         let mut faults = Vec::new();
-        // An object within has faults of its own instead.
+        // An object within has faults of its own instead, but for one that must be there.
+        for of in operation.fields.iter().filter(|of| of.kind == Object && of.required) {
+            *field(&mut body, of.name) = operation.good[of.name].clone();
+        }
         for of in operation.fields.iter().filter(|of| of.kind != Object) {
             let (value, place, code) = bad_values(of.kind).swap_remove(0);
             *field(&mut body, of.name) = value;
@@ -914,6 +952,7 @@ fn queries(house: &House) -> Vec<(String, Vec<BadParameter>)> {
         "/keys".to_owned(),
         "/members".into(),
         "/jobs".into(),
+        "/profiles".into(),
         format!("/jobs/{}", house.job),
         format!("/devices/{}/commands", house.device),
         format!("/users/{}/invitations", house.user),
@@ -970,6 +1009,66 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
+    let house = House::new().await;
+    let id = |at: usize| format!("0190f3c4-7b5e-7a11-8c1d-{at:012x}");
+    let many = (0..101).map(id).collect::<Vec<_>>().join(",");
+    for export in ["/users/export", "/devices/export", "/events/export"] {
+        let known = format!("{}_id", &export[1..export.len() - "s/export".len()]);
+        let (one, upper) = (id(1), id(0xabc).to_uppercase());
+        let cases: [(String, &[(&str, &str)]); 15] = [
+            ("columns=nothing".into(), &[("columns.0", "unknown_value")]),
+            (
+                format!("columns={known},push_token,,credential"),
+                &[("columns.1", "unknown_value"), ("columns.2", "unknown_value"), ("columns.3", "unknown_value")],
+            ),
+            (format!("columns={known},{known}"), &[("columns.1", "repeated")]),
+            ("columns=%00".into(), &[("columns", "control_character")]),
+            ("ids=x".into(), &[("ids.0", "invalid_format")]),
+            (format!("ids={one},"), &[("ids.1", "invalid_format")]),
+            (format!("ids={one},{upper}"), &[("ids.1", "invalid_format")]),
+            (format!("ids={one},{one}"), &[("ids", "repeated")]),
+            (format!("ids={many}"), &[("ids", "too_many")]),
+            // A filter that is misspelled would let everything out.
+            ("statsu=active".into(), &[("statsu", "unknown_field")]),
+            ("limit=0".into(), &[("limit", "out_of_range")]),
+            ("limit=1001".into(), &[("limit", "out_of_range")]),
+            ("limit=5&limit=5".into(), &[("limit", "repeated")]),
+            (
+                "columns=x&ids=x&other=x&limit=x".into(),
+                &[
+                    ("columns.0", "unknown_value"),
+                    ("ids.0", "invalid_format"),
+                    ("other", "unknown_field"),
+                    ("limit", "wrong_type"),
+                ],
+            ),
+            ("limit=%ff".into(), &[("", "invalid_encoding")]),
+        ];
+        for (query, faults) in cases {
+            let answer = house.refuse_get(&format!("{export}?{query}"), 422, "invalid_input").await;
+            let wanted: BTreeSet<(String, String)> =
+                faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
+            assert_eq!(told(&answer), wanted, "{export}?{query:.100}");
+        }
+        let filter = if export == "/events/export" { ("event_type", "user.created") } else { ("search", "ada") };
+        let both = format!("{export}?ids={one}&{}={}", filter.0, filter.1);
+        let answer = house.refuse_get(&both, 422, "invalid_input").await;
+        assert_eq!(told(&answer), [(filter.0.to_owned(), "too_many".to_owned())].into());
+        let _refused = house.refuse_get(&format!("{export}?cursor=x"), 400, "cursor_invalid").await;
+    }
+    // The faults of a list's filters are those of its export.
+    for (list, faults) in
+        queries(&house).into_iter().filter(|(list, _)| ["/users", "/devices", "/events"].contains(&list.as_str()))
+    {
+        for (name, value, code) in faults.iter().filter(|(name, ..)| *name != "limit") {
+            let answer = house.refuse_get(&format!("{list}/export?{name}={value}"), 422, "invalid_input").await;
+            assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
     let house = House::new().await;
     let (bench, key) = (&house.bench, &house.tenant.key);
@@ -994,6 +1093,7 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
         "/keys?".into(),
         "/members?".into(),
         "/jobs?".into(),
+        "/profiles?".into(),
         format!("/jobs/{}?", house.job),
         format!("/devices/{}/commands?", house.device),
         format!("/users/{}/invitations?", house.user),
@@ -1099,6 +1199,11 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
         (&invitations, "list-invitations", vec![]),
         (&job, "get-job", vec![]),
         ("/jobs", "list-jobs", vec![]),
+        ("/profiles", "list-profiles", vec![]),
+        ("/users/export", "export-users", vec![]),
+        ("/users/export", "export-users", vec![("pending_command", "true")]),
+        ("/devices/export", "export-devices", vec![("columns", "device_id")]),
+        ("/events/export", "export-events", vec![]),
         ("/users", "list-users", vec![("pending_command", "true")]),
         ("/users", "list-users", vec![("status", "deleted")]),
         ("/users", "list-users", vec![("last_seen_before", "2027-01-01T00:00:00Z")]),
@@ -1191,6 +1296,7 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
         ("command", commands.as_str(), &house.command, vec![(Method::DELETE, "")]),
         ("invitation", invitations.as_str(), &house.invitation, vec![(Method::DELETE, "")]),
         ("command", "devices/me/commands", &house.command, vec![(Method::POST, "")]),
+        ("profile", "profiles", &house.profile, vec![(Method::GET, ""), (Method::PATCH, ""), (Method::DELETE, "")]),
         ("key", "keys", &house.key, vec![(Method::DELETE, "")]),
         ("member", "members", &house.member, vec![(Method::DELETE, "")]),
     ];
@@ -1244,7 +1350,8 @@ async fn a_bad_idempotency_key_is_refused() {
     let house = House::new().await;
     let bad: [(&[u8], &str); 5] =
         [(b"", "too_short"), (b"  ", "too_short"), (&[b'x'; 256], "too_long"), (b"caf\xc3\xa9", ""), (b"\xff", "")];
-    let creating = ["create-user", "invite-user", "bulk-users", "bulk-devices", "create-key", "add-member"];
+    let creating =
+        ["create-user", "invite-user", "bulk-users", "bulk-devices", "create-profile", "create-key", "add-member"];
     for name in creating {
         let operations = house.operations();
         let operation = operations.iter().find(|operation| operation.name == name).unwrap();
@@ -1289,7 +1396,9 @@ async fn a_bad_idempotency_key_is_refused() {
 async fn a_version_that_is_not_the_current_one_is_refused() {
     let house = House::new().await;
     let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
+    let profile = format!("/profiles/{}", house.profile);
     let things = [
+        (profile.as_str(), vec![(Method::PATCH, ""), (Method::DELETE, "")]),
         (
             device.as_str(),
             vec![
@@ -1355,7 +1464,9 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
 async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name() {
     let house = House::new().await;
     let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
+    let profile = format!("/profiles/{}", house.profile);
     let changes = [
+        (profile.as_str(), Method::PATCH, "", json!({"name": "X", "settings": {"a": 2}})),
         (device.as_str(), Method::PATCH, "", json!({"nickname": "x"})),
         (&device, Method::POST, "/block", json!({})),
         (&user, Method::PATCH, "", json!({"first_name": "X", "username": "renamed"})),
@@ -1708,6 +1819,11 @@ async fn whatever_has_no_route_is_told_so() {
         ("/usage", "GET"),
         ("/jobs", "GET"),
         ("/jobs/x", "DELETE, GET"),
+        ("/profiles", "GET, POST"),
+        ("/profiles/x", "DELETE, GET, PATCH"),
+        ("/users/export", "GET"),
+        ("/devices/export", "GET"),
+        ("/events/export", "GET"),
         ("/workspace", "GET, PATCH"),
         ("/i/x", "GET, POST"),
     ];
@@ -2031,8 +2147,21 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
         format!("/users/{}/invitations", house.user),
         format!("/jobs/{}", house.job),
     );
-    let lists =
-        ["/devices", "/users", "/events", "/keys", "/members", "/jobs", &job, &commands, &invitations, "/usage"];
+    let exports = ["/users/export", "/devices/export", "/events/export"];
+    let lists = [
+        "/devices",
+        "/users",
+        "/events",
+        "/keys",
+        "/members",
+        "/jobs",
+        &job,
+        &commands,
+        &invitations,
+        "/usage",
+        "/profiles",
+    ];
+    let lists = lists.into_iter().chain(exports);
     for path in lists {
         for query in &queries {
             let path = format!("{path}?{query}");

@@ -243,6 +243,10 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
         "/usage".to_owned(),
         "/jobs".to_owned(),
         "/workspace".to_owned(),
+        "/users/export?limit=100".to_owned(),
+        "/users/export?limit=50&search=nor".to_owned(),
+        "/devices/export?limit=100".to_owned(),
+        "/profiles".to_owned(),
     ];
     let mut costs: Vec<_> = pages.iter().map(|page| (page.clone(), Vec::new())).collect();
     let mut from = 0;

@@ -136,6 +136,11 @@ const fn scenario(
     Scenario { operation, name, each_try: None, prepare }
 }
 
+/// An export, of which each try is recorded.
+const fn export(operation: &'static str, prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go>) -> Scenario {
+    Scenario { operation, name: "its first part", each_try: Some("export.started"), prepare }
+}
+
 fn http(ground: &Ground, method: Method, path: String, body: Value, ends: &'static [u16]) -> Go {
     Go::Http { method, path, credential: Some(ground.tenant.key.clone()), body, ends }
 }
@@ -375,6 +380,51 @@ static PEOPLE: &[Scenario] = &[
             })
         },
     },
+    // profiles
+    scenario("create-profile", "the first one, and then the default", |g| {
+        Box::pin(async move {
+            let _first = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let body = json!({"name": "Office", "settings": {"a": 1}, "schema": {"type": "object"}, "default": true});
+            // Whose answer was lost is told that the name is taken.
+            http(g, Method::POST, "/profiles".to_owned(), body, &[201, 409])
+        })
+    }),
+    scenario("update-profile", "another name, other settings, and the default", |g| {
+        Box::pin(async move {
+            let _first = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let second = g.post("/profiles", json!({"name": "Second", "settings": {}})).await.expect(201);
+            let path = format!("/profiles/{}", second.get("profile_id"));
+            let body = json!({"name": "Office", "settings": {"a": 1}, "schema": {}, "default": true});
+            http(g, Method::PATCH, path, body, &[200])
+        })
+    }),
+    scenario("delete-profile", "the last one", |g| {
+        Box::pin(async move {
+            let made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let path = format!("/profiles/{}", made.get("profile_id"));
+            // Who asks again for what was done finds nothing to delete.
+            http(g, Method::DELETE, path, Value::Null, &[200, 404])
+        })
+    }),
+    // exports
+    export("export-users", |g| {
+        Box::pin(async move {
+            let _person = g.person(1).await;
+            http(g, Method::GET, "/users/export".to_owned(), Value::Null, &[200])
+        })
+    }),
+    export("export-devices", |g| {
+        Box::pin(async move {
+            let _person = g.person(1).await;
+            http(g, Method::GET, "/devices/export?search=ada".to_owned(), Value::Null, &[200])
+        })
+    }),
+    export("export-events", |g| {
+        Box::pin(async move {
+            let _user = g.user().await;
+            http(g, Method::GET, "/events/export?event_type=user.created".to_owned(), Value::Null, &[200])
+        })
+    }),
     scenario("create-key", "a key for reading", |g| {
         Box::pin(async move {
             // Whose answer was lost is told that the key was made, and can revoke it.
@@ -846,6 +896,19 @@ static READERS: &[Scenario] = &[
         Box::pin(async move {
             let _job = g.begun(json!({"action": "suspend"}), json!({}));
             http(g, Method::GET, "/jobs".to_owned(), Value::Null, &[200])
+        })
+    }),
+    // profiles
+    scenario("list-profiles", "all", |g| {
+        Box::pin(async move {
+            let _made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            http(g, Method::GET, "/profiles".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("get-profile", "one", |g| {
+        Box::pin(async move {
+            let made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            http(g, Method::GET, format!("/profiles/{}", made.get("profile_id")), Value::Null, &[200])
         })
     }),
     scenario("get-workspace", "the caller's", |g| {

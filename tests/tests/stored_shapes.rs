@@ -17,6 +17,7 @@ use domain::invitation::Invitation;
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
+use domain::profile::Profile;
 use domain::scim::document::Kept;
 use domain::secret::{Hash, is_code};
 use domain::usage::Usage;
@@ -217,6 +218,8 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     settled(&bench, &tenant, &mut keep).await;
     commanded(&bench, &tenant, &mut keep).await;
     over(&bench, &tenant, &mut keep).await;
+    bench.advance(Duration::minutes(1));
+    profiled(&bench, &tenant, &mut keep).await;
     (bench, shapes)
 }
 
@@ -233,6 +236,30 @@ async fn provided(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     keep("users_scim_attributes", row(bench, &pk, "\"sk\":\"SCIM\""));
     keep("external_id", row(bench, "EXTERNALID#", &eve));
     bench.advance(Duration::minutes(1));
+}
+
+/// Profiles, one of which is the workspace's default, and what was exported.
+async fn profiled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    let bare = json!({"name": "Field", "settings": {}});
+    let bare = bench.post("/profiles", &tenant.key, bare).await.expect(201).get("profile_id");
+    keep("profile.bare", row(bench, "PROFILE#", "Field"));
+    keep("event.profile_created", row(bench, "EVENT#", "profile.created"));
+    let office = json!({
+        "name": "Büro", "settings": {"server": "pbx.example.com", "ports": [5060, 5061], "limit": 1e200}, "default": true,
+        "schema": {"type": "object", "required": ["server"]},
+    });
+    let office = bench.post("/profiles", &tenant.key, office).await.expect(201).get("profile_id");
+    keep("profile.with_schema", row(bench, "PROFILE#", "schema"));
+    keep("profiles_name", row(bench, "PROFILENAME#", "#buro"));
+    keep("workspace.with_profiles", row(bench, "WORKSPACE#", "Shapes"));
+    let edit = json!({"name": "Office", "settings": {"server": "pbx2.example.com"}});
+    let _edited = bench.patch(&format!("/profiles/{office}"), &tenant.key, edit).await.expect(200);
+    keep("event.profile_updated", row(bench, "EVENT#", "profile.updated"));
+    let _gone = bench.delete(&format!("/profiles/{bare}"), &tenant.key).await.expect(200);
+    keep("event.profile_deleted", row(bench, "EVENT#", "profile.deleted"));
+    let export = "/users/export?status=active&columns=username,email";
+    let _part = bench.get(export, &tenant.key).await.expect(200);
+    keep("event.export_started", row(bench, "EVENT#", "export.started"));
 }
 
 /// The workspace's settings, and the row of what was set of a user by an admin and by a carrier.
@@ -448,7 +475,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 25);
+    assert_eq!(kinds.len(), 27);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -555,6 +582,7 @@ fn what_was_stored_once_is_still_read() {
             "its_metadata" => same::<Metadata>(&name, &row),
             "its_command" => same::<Command>(&name, &row),
             "users_usage_of_a_month" | "workspaces_usage_of_a_month" => same::<Usage>(&name, &row),
+            "profile" => same::<Profile>(&name, &row),
             "job" => same::<Job>(&name, &row),
             "outcome_of_a_jobs_thing" => same::<JobItem>(&name, &row),
             "its_push_token" => same::<PushToken>(&name, &row),
@@ -569,6 +597,7 @@ fn what_was_stored_once_is_still_read() {
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
             "username" | "external_id" => assert!(row["user_id"].is_string()),
             "users_scim_attributes" => same::<Kept>(&name, &row),
+            "profiles_name" => assert!(row["profile_id"].is_string()),
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
             // They say all by their keys.
             "search_word" | "endpoints_holder" => assert_eq!(row.as_object().unwrap().len(), 2, "{name}"),

@@ -78,7 +78,19 @@ fn the_program_and_the_template_have_the_same_operations_under_the_same_names() 
 #[test]
 fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
     let mut files = BTreeSet::new();
-    for folder in ["access", "devices", "jobs", "pages", "scim", "triggers", "users"] {
+    for folder in [
+        "access",
+        "deployments",
+        "devices",
+        "exports",
+        "jobs",
+        "pages",
+        "profiles",
+        "scim",
+        "sources",
+        "triggers",
+        "users",
+    ] {
         for entry in fs::read_dir(root().join("functions/src").join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let source = fs::read_to_string(&path).unwrap();

@@ -17,6 +17,7 @@ use domain::invitation::{Channel as By, DeliveryState, Invitation};
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
+use domain::profile::Profile;
 use domain::scim::document::Kept;
 use domain::secret::Hash;
 use domain::usage::Usage;
@@ -174,12 +175,31 @@ impl Audit {
             self.settings(&workspace);
             let admins = members.iter().filter(|member| member.workspace_id == id && member.role.as_str() == "admin");
             let admins = admins.count();
+            self.profiles(&workspace);
             let counted = workspace.admin_count;
             self.hold(
                 usize::try_from(counted) == Ok(admins),
                 format!("{counted} admins are counted, {admins} are there"),
             );
         }
+    }
+
+    /// As soon as a workspace has profiles, one of them is its default; each was made by one event.
+    fn profiles(&mut self, workspace: &Workspace) {
+        let all: Vec<Profile> = read_all(&self.main, |pk, _| pk.starts_with("PROFILE#"));
+        let ids: BTreeSet<_> =
+            all.iter().filter(|of| of.workspace_id == workspace.workspace_id).map(|of| of.profile_id).collect();
+        let counted = workspace.profile_count;
+        self.hold(
+            usize::try_from(counted) == Ok(ids.len()),
+            format!("{counted} profiles are counted of {}", ids.len()),
+        );
+        let default = workspace.default_profile_id;
+        let right = default.map_or(ids.is_empty(), |id| ids.contains(&id));
+        self.hold(right, "the default profile is not there");
+        let about = |event: &Event| event.workspace_id == workspace.workspace_id;
+        let (made, gone) = (self.count(EventType::ProfileCreated, about), self.count(EventType::ProfileDeleted, about));
+        self.hold(made == ids.len() + gone, format!("{made} profiles were made, {} are there, {gone} gone", ids.len()));
     }
 
     /// What a workspace has settled is what its events say, and its rule for silent devices is due
@@ -428,7 +448,8 @@ impl Audit {
         expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
-        let kinds = ["USERNAME#", "EXTERNALID#", "WORD#", "CODE#", "MESSAGE#", "ENDPOINT#", "POINTER#"];
+        expected.add::<Profile>(&read_all(&self.main, |pk, _| pk.starts_with("PROFILE#")));
+        let kinds = ["USERNAME#", "PROFILENAME#", "EXTERNALID#", "WORD#", "CODE#", "MESSAGE#", "ENDPOINT#", "POINTER#"];
         let there: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
         let missing: Vec<_> = expected.companions.difference(&there).cloned().collect();

@@ -9,7 +9,7 @@ use aws::rows::{self as keys, CodeOwner, RememberedCall};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Login, Taken, UserFilter, Work};
 use aws::{
     Commands, Commit, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Page, Position,
-    PushTokens, Row, ScimUsers, Secrets, Table, UsageCounts, Users, Workspaces,
+    Profiles, PushTokens, Row, ScimUsers, Secrets, Table, UsageCounts, Users, Workspaces,
 };
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
@@ -26,6 +26,7 @@ use domain::key::Key;
 use domain::life;
 use domain::member::Member;
 use domain::network::{Indicator, Network, NetworkStatus, VERIZON};
+use domain::profile::Profile;
 use domain::push::Push;
 use domain::refusal::{Failure, Refusal};
 use domain::scim::document::{Kept, Person};
@@ -34,7 +35,9 @@ use domain::secret::{DeviceCredential, Hash, new_code};
 use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport};
 use domain::user::{NewUser, User, UserStatus};
 use domain::workspace::{Settings, Workspace};
-use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, Time, UserId, WorkspaceId};
+use domain::{
+    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, Time, UserId, WorkspaceId,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -78,6 +81,9 @@ pub async fn run(store: &Store) {
     commands_and_invitations_come_newest_first_and_alone(store).await;
     usage_is_told_by_months_of_a_user_and_of_the_workspace(store).await;
     a_job_comes_with_its_outcomes_and_each_is_made_once(store).await;
+    // profiles
+    a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(store).await;
+    events_come_by_their_identifiers(store).await;
     user_filters_keep_what_they_say(store).await;
     identity_providers_see_who_is_not_deleted(store).await;
     a_user_with_several_pending_phones_is_listed_once(store).await;
@@ -1443,6 +1449,77 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once(store: &Store) {
     let elsewhere = Place::new(store).workspace;
     assert_eq!(table.job(elsewhere, of.job_id).await.expect("it answers"), None);
     assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("it answers").items, []);
+}
+
+async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(store: &Store) {
+    let (mut place, other) = (Place::new(store), Place::new(store));
+    let profile = |place: &Place<'_>, name: &str| Profile {
+        workspace_id: place.workspace,
+        profile_id: ProfileId(draw(place.now)),
+        name: name.to_owned(),
+        // What DynamoDB by itself does not keep.
+        settings: json!({"": 1e200, "deep": [[[{"a": u64::MAX}]]], "none": null})
+            .as_object()
+            .cloned()
+            .unwrap_or_default(),
+        schema: Some(json!({"minimum": -1e-200})),
+        revision: 1,
+        created_at: place.now,
+        updated_at: place.now,
+        version: 1,
+    };
+    let office = profile(&place, "Büro");
+    place.put(&office).await;
+    place.later(Duration::seconds(1));
+    let field = Profile { schema: None, ..profile(&place, "Field") };
+    place.put(&field).await;
+    let (here, table) = (place.workspace, place.table);
+    assert_eq!(table.profile(here, office.profile_id).await.expect("it answers"), Some(office.clone()));
+    assert_eq!(table.profile(other.workspace, office.profile_id).await.expect("it answers"), None);
+    let ids = [office.profile_id, field.profile_id, ProfileId(draw(place.now))].into();
+    let mut both = table.profiles(here, &ids).await.expect("it answers");
+    both.sort_by_key(|profile| profile.created_at);
+    assert_eq!(both, [office.clone(), field.clone()]);
+    assert_eq!(table.profiles(other.workspace, &ids).await.expect("it answers"), []);
+    let page = table.list_profiles(here, 1, None).await.expect("it answers");
+    assert_eq!(page.items, std::slice::from_ref(&field));
+    let page = table.list_profiles(here, 1, page.next).await.expect("it answers");
+    assert_eq!((page.items, page.next), (vec![office.clone()], None));
+    // Its name is taken until it has another.
+    let taken = async |name: &str| table.profile_name_taken(here, name).await.expect("it answers");
+    assert!(taken("BURO").await && taken("field").await && !taken("Office").await);
+    assert!(!table.profile_name_taken(other.workspace, "Büro").await.expect("it answers"));
+    place.edit(&office, &Profile { name: "Office".to_owned(), ..office.clone() }).await;
+    assert!(!taken("Büro").await && taken("office").await);
+    place.remove(&field).await;
+    assert!(!taken("Field").await);
+    // It is used by those who are not deleted.
+    let used = async || table.profile_is_used(here, office.profile_id).await.expect("it answers");
+    assert!(!used().await);
+    let mut user = place.new_user("ada");
+    user.client.profile_id = Some(office.profile_id);
+    place.put(&user).await;
+    assert!(used().await);
+    assert!(!table.profile_is_used(other.workspace, office.profile_id).await.expect("it answers"));
+    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
+    place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
+    assert!(!used().await);
+}
+
+async fn events_come_by_their_identifiers(store: &Store) {
+    let (mut place, other) = (Place::new(store), Place::new(store));
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        let event = place.act().event(EventType::UserCreated);
+        place.table.commit(Commit::of(&event)).await.expect("an event is recorded");
+        events.push(event);
+        place.later(Duration::days(1));
+    }
+    let timeless = EventId(Uuid::from_u128(7));
+    let ids = [events[2].event_id, timeless, events[0].event_id, place.id()];
+    let found = place.table.events(place.workspace, &ids).await.expect("it answers");
+    assert_eq!(found, [events[2].clone(), events[0].clone()]);
+    assert_eq!(place.table.events(other.workspace, &ids).await.expect("it answers"), []);
 }
 
 async fn user_filters_keep_what_they_say(store: &Store) {

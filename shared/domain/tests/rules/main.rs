@@ -5,6 +5,7 @@
 mod commands;
 mod common;
 mod devices;
+mod exports;
 mod invitations;
 mod jobs;
 mod life;
