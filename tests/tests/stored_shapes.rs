@@ -214,12 +214,12 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     keep("event.invitation_failed", row(&bench, "EVENT#", "invitation.failed"));
 
     bench.advance(Duration::minutes(1));
-    provided(&bench, &tenant, &mut keep).await;
     settled(&bench, &tenant, &mut keep).await;
     commanded(&bench, &tenant, &mut keep).await;
     over(&bench, &tenant, &mut keep).await;
     bench.advance(Duration::minutes(1));
     profiled(&bench, &tenant, &mut keep).await;
+    provided(&bench, &tenant, &mut keep).await;
     (bench, shapes)
 }
 
@@ -235,7 +235,6 @@ async fn provided(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     keep("user.of_a_provider", row(bench, &pk, "\"sk\":\"USER\""));
     keep("users_scim_attributes", row(bench, &pk, "\"sk\":\"SCIM\""));
     keep("external_id", row(bench, "EXTERNALID#", &eve));
-    bench.advance(Duration::minutes(1));
 }
 
 /// Profiles, one of which is the workspace's default, and what was exported.

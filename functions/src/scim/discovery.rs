@@ -18,7 +18,7 @@ pub(super) fn resource_types(base: &str) -> Reply {
 
 /// A kind of resource.
 pub(super) fn resource_type(base: &str, id: &str) -> Result<Reply, Refusal> {
-    one(schema::resource_types(base), id, "resource type")
+    one(schema::resource_types(base), id, "type")
 }
 
 /// The schemas.

@@ -13,6 +13,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 
 import httpx2
 from scim2_client.engines.httpx2 import SyncSCIMClient
@@ -72,6 +73,8 @@ def run(program: str) -> bool:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
         try:
             line = json.loads(server.stdout.readline())
+            # It has a word about each request, and would wait for somebody to read it.
+            threading.Thread(target=server.stdout.read, daemon=True).start()
             headers = {"authorization": f"Bearer {line['key']}", "content-type": TYPE}
             with httpx2.Client(base_url=f"{line['url']}/scim/v2", headers=headers, timeout=30) as client:
                 results = checked(client) + relied_on(client)
