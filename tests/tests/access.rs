@@ -10,7 +10,8 @@ use testkit::oidc::{self, ISSUER, Oidc};
 use testkit::{Answer, Bench, Tenant, rows};
 
 use Permission::{
-    DevicesManage, DevicesRead, EventsRead, NetworksReport, UsersManage, UsersRead, UsersWipe, WorkspaceManage,
+    DeploymentsManage, DeploymentsRead, DevicesManage, DevicesRead, EventsRead, NetworksReport, UsersManage, UsersRead,
+    UsersWipe, WorkspaceManage,
 };
 
 /// Whom each operation takes. It stands here a second time, so that nobody changes it by accident.
@@ -42,6 +43,24 @@ const TABLE: &[(&str, Access)] = &[
     ("revoke-invitation", Access::Permission(UsersManage)),
     ("report-network", Access::Permission(NetworksReport)),
     ("get-usage", Access::Permission(UsersRead)),
+    // deployments
+    ("deploy-config", Access::Permission(DeploymentsManage)),
+    ("auto-deploy", Access::Permission(DeploymentsManage)),
+    ("set-force-config", Access::Permission(DeploymentsManage)),
+    ("list-deployments", Access::Permission(DeploymentsRead)),
+    ("revoke-deployment", Access::Permission(DeploymentsManage)),
+    ("get-deployment-qr", Access::Permission(DeploymentsManage)),
+    ("set-user-secrets", Access::Permission(DeploymentsManage)),
+    ("undeploy-user", Access::Permission(DeploymentsManage)),
+    ("download-config", Access::Device),
+    ("redirect", Access::Public),
+    // profiles
+    ("create-profile", Access::Permission(DeploymentsManage)),
+    ("list-profiles", Access::Permission(DeploymentsRead)),
+    ("get-profile", Access::Permission(DeploymentsRead)),
+    ("update-profile", Access::Permission(DeploymentsManage)),
+    ("delete-profile", Access::Permission(DeploymentsManage)),
+    // jobs
     ("bulk-users", Access::Permission(UsersManage)),
     ("bulk-devices", Access::Permission(DevicesManage)),
     ("get-job", Access::Permission(UsersRead)),
@@ -72,13 +91,37 @@ const TABLE: &[(&str, Access)] = &[
 
 /// What each role holds, written out.
 const HELD: [(&str, Role, &[Permission]); 4] = [
-    ("viewer", Role::Viewer, &[DevicesRead, UsersRead, EventsRead]),
-    ("helpdesk", Role::Helpdesk, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage]),
-    ("device-admin", Role::DeviceAdmin, &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage, UsersWipe]),
+    ("viewer", Role::Viewer, &[DevicesRead, UsersRead, DeploymentsRead, EventsRead]),
+    ("helpdesk", Role::Helpdesk, &[DevicesRead, UsersRead, DeploymentsRead, EventsRead, DevicesManage, UsersManage]),
+    (
+        "device-admin",
+        Role::DeviceAdmin,
+        &[
+            DevicesRead,
+            UsersRead,
+            DeploymentsRead,
+            EventsRead,
+            DevicesManage,
+            UsersManage,
+            UsersWipe,
+            DeploymentsManage,
+        ],
+    ),
     (
         "admin",
         Role::Admin,
-        &[DevicesRead, UsersRead, EventsRead, DevicesManage, UsersManage, UsersWipe, NetworksReport, WorkspaceManage],
+        &[
+            DevicesRead,
+            UsersRead,
+            DeploymentsRead,
+            EventsRead,
+            DevicesManage,
+            UsersManage,
+            UsersWipe,
+            DeploymentsManage,
+            NetworksReport,
+            WorkspaceManage,
+        ],
     ),
 ];
 
@@ -117,6 +160,12 @@ struct House {
     command: String,
     /// A command that the doomed device was told of.
     told: String,
+    /// An open deployment, whose QR code may be shown.
+    deployment: String,
+    /// A deployment that may end.
+    ending: String,
+    /// A profile that nobody has.
+    profile: String,
     /// A job at work.
     job: String,
     key: String,
@@ -140,8 +189,21 @@ impl House {
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
         let member = oidc::member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        let deployed = async |of: &str| {
+            let user = bench.user(&tenant, &format!("{name}-{of}")).await;
+            bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202).get("deployment_id")
+        };
+        let (deployment, ending) = (deployed("kim").await, deployed("lee").await);
+        let profile = async |of: &str| {
+            let body = json!({"name": format!("{name}-{of}"), "settings": {}});
+            bench.post("/profiles", &tenant.key, body).await.expect(201).get("profile_id")
+        };
+        let (_first, profile) = (profile("first").await, profile("spare").await);
         bench.drain().await;
         Self {
+            deployment,
+            ending,
+            profile,
             user: shown.get("user_id"),
             device,
             credential,
@@ -199,6 +261,21 @@ impl House {
                 let of_user = format!("/users/{user}/usage");
                 vec![sample(Method::GET, of_user, None), sample(Method::GET, "/usage", None)]
             }
+            "deploy-config" => post(format!("/users/{user}/deploy"), json!({})),
+            "auto-deploy" => post("/deployments/auto".into(), json!({"ids": [user]})),
+            "set-force-config" => post(format!("/users/{user}/force-config"), json!({})),
+            "list-deployments" => get("/deployments".into()),
+            "revoke-deployment" => delete(format!("/deployments/{}", self.ending)),
+            "get-deployment-qr" => get(format!("/deployments/{}/qr", self.deployment)),
+            "set-user-secrets" => put(format!("/users/{user}/secrets"), json!({"voicemail_pin": "4711"})),
+            "undeploy-user" => delete(format!("/deployments/users/{guest}")),
+            "download-config" => post("/devices/me/config".into(), json!({})),
+            "redirect" => get(format!("/r/{code}")),
+            "create-profile" => post("/profiles".into(), json!({"name": fresh, "settings": {}})),
+            "list-profiles" => get("/profiles".into()),
+            "get-profile" => get(format!("/profiles/{}", self.profile)),
+            "update-profile" => patch(format!("/profiles/{}", self.profile), json!({"name": fresh})),
+            "delete-profile" => delete(format!("/profiles/{}", self.profile)),
             "bulk-users" => post("/users/bulk".into(), json!({"action": "activate", "ids": [user]})),
             "bulk-devices" => post("/devices/bulk".into(), json!({"action": "unblock", "ids": [device]})),
             "get-job" => get(format!("/jobs/{}", self.job)),
@@ -344,7 +421,13 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             } else {
                 house.member.clone()
             };
-            for sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+            let mut samples = house.samples(operation, &format!("fresh-{at}-{operation}"), &member);
+            if operation == "delete-profile" {
+                let body = json!({"name": format!("{who} deletes me"), "settings": {}});
+                let spare = bench.post("/profiles", &house.tenant.key, body).await.expect(201).get("profile_id");
+                samples = vec![sample(Method::DELETE, format!("/profiles/{spare}"), None)];
+            }
+            for sample in samples {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
                 if operation == "add-member" && held.len() == 1 {
@@ -356,7 +439,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert_eq!((let_in, kept_out), (189, 396), "each of 15 callers made each of 39 calls");
+    assert_eq!((let_in, kept_out), (247, 533), "each of 15 callers made each of 52 calls");
 }
 
 #[tokio::test]
@@ -402,7 +485,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 39 * cases.len());
+    assert_eq!(calls, 52 * cases.len());
 }
 
 #[tokio::test]
@@ -452,11 +535,12 @@ async fn who_has_no_code_comes_in_by_no_credential() {
         for sample in house.samples("register-device", "fresh", &house.member) {
             refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
         }
-        for operation in ["open-invitation", "app-links", "not-found"] {
+        for operation in ["open-invitation", "app-links", "redirect", "not-found"] {
             for sample in house.samples(operation, "fresh", &house.member) {
                 let before = rows::everything(&bench);
                 let answer = send(&bench, &sample, credential).await;
-                let wanted = if operation == "app-links" { 200 } else { 404 };
+                // A redirect looks nothing up: every code is as good.
+                let wanted = if ["app-links", "redirect"].contains(&operation) { 200 } else { 404 };
                 let answer = answer.expect(wanted);
                 assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
                 assert!(before == rows::everything(&bench), "{operation} changed something");
@@ -490,7 +574,7 @@ async fn from_another_workspace_nothing_is_there() {
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
-                if operation.starts_with("bulk-") {
+                if operation.starts_with("bulk-") || operation == "auto-deploy" {
                     // What is named is echoed, and there is nothing more to it.
                     assert_eq!(answer.status, 207, "{what}");
                     let items = answer.body["items"].as_array().unwrap();
@@ -507,14 +591,22 @@ async fn from_another_workspace_nothing_is_there() {
                 }
                 // In their own jobs stands what they have named themselves.
                 let named = [&ours.user, &ours.device].into_iter().filter(|_| operation != "list-jobs");
-                let ours = [&ours.tenant.workspace_id, &ours.key, &ours.job, &ours.invitation].into_iter();
+                let ours = [
+                    &ours.tenant.workspace_id,
+                    &ours.key,
+                    &ours.job,
+                    &ours.invitation,
+                    &ours.deployment,
+                    &ours.profile,
+                ]
+                .into_iter();
                 for word in ours.chain(named).map(String::as_str).chain(["ours-ada"]) {
                     assert!(!answer.text.contains(word), "{word} is shown by {what}");
                 }
             }
         }
     }
-    assert_eq!((missing, lists), (2 * 25, 2 * 12));
+    assert_eq!((missing, lists), (2 * 34, 2 * 15));
     assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
 }
 
@@ -546,6 +638,12 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
         "/users?last_seen_before=2027-01-01T00:00:00Z".to_owned(),
         "/devices?pending_command=true".to_owned(),
         "/jobs".to_owned(),
+        "/deployments".to_owned(),
+        "/deployments?search=ours".to_owned(),
+        "/deployments?deployed=true".to_owned(),
+        "/deployments?deployed=false".to_owned(),
+        "/users?deployed=true".to_owned(),
+        "/profiles".to_owned(),
         format!("/events?device_id={}", ours.device),
         format!("/events?user_id={}", ours.user),
         "/events?event_type=device.blocked".to_owned(),

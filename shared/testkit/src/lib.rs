@@ -8,7 +8,9 @@ pub mod bench;
 pub mod contract;
 pub mod faults;
 pub mod oidc;
+pub mod qr;
 pub mod rows;
+pub mod tap;
 pub mod wire;
 
 pub use bench::{Answer, Bench, Tenant};
