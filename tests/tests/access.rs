@@ -45,6 +45,17 @@ const TABLE: &[(&str, Access)] = &[
     ("get-usage", Access::Permission(UsersRead)),
     // scim
     ("scim", Access::Permission(UsersManage)),
+    // deployments
+    ("deploy-config", Access::Permission(DeploymentsManage)),
+    ("auto-deploy", Access::Permission(DeploymentsManage)),
+    ("set-force-config", Access::Permission(DeploymentsManage)),
+    ("list-deployments", Access::Permission(DeploymentsRead)),
+    ("revoke-deployment", Access::Permission(DeploymentsManage)),
+    ("get-deployment-qr", Access::Permission(DeploymentsManage)),
+    ("set-user-secrets", Access::Permission(DeploymentsManage)),
+    ("undeploy-user", Access::Permission(DeploymentsManage)),
+    ("download-config", Access::Device),
+    ("redirect", Access::Public),
     ("bulk-users", Access::Permission(UsersManage)),
     ("bulk-devices", Access::Permission(DevicesManage)),
     ("get-job", Access::Permission(UsersRead)),
@@ -154,6 +165,10 @@ struct House {
     command: String,
     /// A command that the doomed device was told of.
     told: String,
+    /// An open deployment, whose QR code may be shown.
+    deployment: String,
+    /// A deployment that may end.
+    ending: String,
     /// A job at work.
     job: String,
     key: String,
@@ -186,8 +201,15 @@ impl House {
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
         let member = oidc::member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        let deployed = async |of: &str| {
+            let user = bench.user(&tenant, &format!("{name}-{of}")).await;
+            bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202).get("deployment_id")
+        };
+        let (deployment, ending) = (deployed("kim").await, deployed("lee").await);
         bench.drain().await;
         Self {
+            deployment,
+            ending,
             user: shown.get("user_id"),
             device,
             credential,
@@ -249,6 +271,16 @@ impl House {
             }
             // scim
             "scim" => get(format!("/scim/v2/Users/{user}")),
+            "deploy-config" => post(format!("/users/{user}/deploy"), json!({})),
+            "auto-deploy" => post("/deployments/auto".into(), json!({"ids": [user]})),
+            "set-force-config" => post(format!("/users/{user}/force-config"), json!({})),
+            "list-deployments" => get("/deployments".into()),
+            "revoke-deployment" => delete(format!("/deployments/{}", self.ending)),
+            "get-deployment-qr" => get(format!("/deployments/{}/qr", self.deployment)),
+            "set-user-secrets" => put(format!("/users/{user}/secrets"), json!({"voicemail_pin": "4711"})),
+            "undeploy-user" => delete(format!("/deployments/users/{guest}")),
+            "download-config" => post("/devices/me/config".into(), json!({})),
+            "redirect" => get(format!("/r/{code}")),
             "bulk-users" => post("/users/bulk".into(), json!({"action": "activate", "ids": [user]})),
             "bulk-devices" => post("/devices/bulk".into(), json!({"action": "unblock", "ids": [device]})),
             "get-job" => get(format!("/jobs/{}", self.job)),
@@ -416,7 +448,8 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             } else {
                 house.member.clone()
             };
-            for sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+            let samples = house.samples(operation, &format!("fresh-{at}-{operation}"), &member);
+            for sample in samples {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
                 if operation == "add-member" && held.len() == 1 {
@@ -428,7 +461,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert_eq!((let_in, kept_out), (231, 474), "each of 15 callers made each of 47 calls");
+    assert_eq!((let_in, kept_out), (247, 533), "each of 15 callers made each of 52 calls");
 }
 
 #[tokio::test]
@@ -474,7 +507,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 47 * cases.len());
+    assert_eq!(calls, 52 * cases.len());
 }
 
 #[tokio::test]
@@ -524,11 +557,12 @@ async fn who_has_no_code_comes_in_by_no_credential() {
         for sample in house.samples("register-device", "fresh", &house.member) {
             refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
         }
-        for operation in ["open-invitation", "app-links", "not-found"] {
+        for operation in ["open-invitation", "app-links", "redirect", "not-found"] {
             for sample in house.samples(operation, "fresh", &house.member) {
                 let before = rows::everything(&bench);
                 let answer = send(&bench, &sample, credential).await;
-                let wanted = if operation == "app-links" { 200 } else { 404 };
+                // A redirect looks nothing up: every code is as good.
+                let wanted = if ["app-links", "redirect"].contains(&operation) { 200 } else { 404 };
                 let answer = answer.expect(wanted);
                 assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
                 assert!(before == rows::everything(&bench), "{operation} changed something");
@@ -562,7 +596,7 @@ async fn from_another_workspace_nothing_is_there() {
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
-                if operation.starts_with("bulk-") {
+                if operation.starts_with("bulk-") || operation == "auto-deploy" {
                     // What is named is echoed, and there is nothing more to it.
                     assert_eq!(answer.status, 207, "{what}");
                     let items = answer.body["items"].as_array().unwrap();
@@ -580,9 +614,16 @@ async fn from_another_workspace_nothing_is_there() {
                 }
                 // In their own jobs stands what they have named themselves.
                 let named = [&ours.user, &ours.device].into_iter().filter(|_| operation != "list-jobs");
-                let secret = [&ours.tenant.workspace_id, &ours.key, &ours.job, &ours.invitation].into_iter();
-                let profiles = [&ours.profile, &ours.spare];
-                let ours = secret.chain(profiles);
+                let ours = [
+                    &ours.tenant.workspace_id,
+                    &ours.key,
+                    &ours.job,
+                    &ours.invitation,
+                    &ours.deployment,
+                    &ours.profile,
+                    &ours.spare,
+                ]
+                .into_iter();
                 for word in ours.chain(named).map(String::as_str).chain(["ours-ada"]) {
                     assert!(!answer.text.contains(word), "{word} is shown by {what}");
                 }
@@ -621,6 +662,11 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
         "/users?last_seen_before=2027-01-01T00:00:00Z".to_owned(),
         "/devices?pending_command=true".to_owned(),
         "/jobs".to_owned(),
+        "/deployments".to_owned(),
+        "/deployments?search=ours".to_owned(),
+        "/deployments?deployed=true".to_owned(),
+        "/deployments?deployed=false".to_owned(),
+        "/users?deployed=true".to_owned(),
         "/profiles".to_owned(),
         format!("/events?device_id={}", ours.device),
         format!("/events?user_id={}", ours.user),

@@ -36,11 +36,15 @@ enum Kind {
     Search,
     Metadata,
     Object,
+    /// ASCII of at least four characters.
+    Pin(usize),
+    Settings,
+    Fields,
 }
 
 use Kind::{
-    Ascii, Boolean, Email, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object, Past, Search, Url,
-    Username, Whole, Word, Words,
+    Ascii, Boolean, Email, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object, Past, Pin,
+    Search, Settings, Url, Username, Whole, Word, Words,
 };
 
 /// A field of a body, or by a name with a dot one of an object within it.
@@ -64,6 +68,22 @@ const COUNT_MOST: i64 = 1_000_000_000_000;
 /// What may be said with an order.
 fn order() -> Vec<Field> {
     vec![may("reason", Line(256)), may("expires_in_days", Whole(1, 365))]
+}
+
+/// The filters of users in a body.
+fn user_filter() -> Vec<Field> {
+    vec![
+        may("filter.status", Word),
+        may("filter.service_level", Line(40)),
+        may("filter.network_indicator", Word),
+        may("filter.last_seen_before", Moment),
+        may("filter.pending_command", Boolean),
+        may("filter.deployed", Boolean),
+        may("filter.profile_id", Id),
+        may("filter.source_id", Id),
+        may("filter.force_pending", Boolean),
+        may("filter.search", Search),
+    ]
 }
 
 /// An operation with a body.
@@ -162,7 +182,7 @@ impl House {
             let method = match name {
                 "update-device" | "update-user" | "update-workspace" | "update-profile" => Method::PATCH,
                 "delete-user" => Method::DELETE,
-                "report-network" => Method::PUT,
+                "report-network" | "set-user-secrets" => Method::PUT,
                 _ => Method::POST,
             };
             let credential = match name {
@@ -185,7 +205,7 @@ impl House {
                     must("os_version", Ascii(32)),
                     may("app_version", Ascii(32)),
                     may("push_token", Ascii(4096)),
-                    may("nickname", Line(64)),
+                    may("nickname", Line(48)),
                 ],
             ),
             of(
@@ -197,6 +217,7 @@ impl House {
                     may("app_version", Ascii(32)),
                     may("push_token", Ascii(4096)),
                     may("pin_failures", Whole(0, 1_000_000)),
+                    may("config_version", Ascii(8)),
                     may("usage", Object),
                     must("usage.sequence", Whole(1, i64::MAX)),
                     may("usage.messages_sent", Whole(0, COUNT_MOST)),
@@ -218,7 +239,7 @@ impl House {
                 "update-device",
                 format!("/devices/{device}"),
                 json!({"nickname": "mine"}),
-                vec![may("nickname", Line(64)), may("custom_metadata", Metadata)],
+                vec![may("nickname", Line(48)), may("custom_metadata", Metadata)],
             ),
             of("block-device", format!("/devices/{device}/block"), json!({}), vec![may("reason", Line(256))]),
             of("unblock-device", format!("/devices/{device}/unblock"), json!({}), vec![may("reason", Line(256))]),
@@ -234,6 +255,8 @@ impl House {
                     may("mobile", Mobile),
                     may("number", Number),
                     may("service_level", Line(40)),
+                    may("sip_user_name", Line(64)),
+                    may("service_account", Line(64)),
                 ],
             ),
             of(
@@ -248,7 +271,49 @@ impl House {
                     may("mobile", Mobile),
                     may("number", Number),
                     may("service_level", Line(40)),
+                    may("sip_user_name", Line(64)),
+                    may("service_account", Line(64)),
+                    may("profile_id", Id),
+                    may("overrides", Settings),
+                    may("release", Fields),
                 ],
+            ),
+            // deployments
+            of("deploy-config", format!("/users/{user}/deploy"), json!({}), vec![may("profile_id", Id)]),
+            of(
+                "auto-deploy",
+                "/deployments/auto".into(),
+                json!({"ids": [user]}),
+                vec![must("ids", Ids), may("dry_run", Boolean)],
+            ),
+            of(
+                "auto-deploy",
+                "/deployments/auto".into(),
+                json!({"filter": {"search": "nobody"}}),
+                [may("dry_run", Boolean), may("filter", Object)].into_iter().chain(user_filter()).collect(),
+            ),
+            of(
+                "set-user-secrets",
+                format!("/users/{user}/secrets"),
+                json!({"client_password": "correct horse"}),
+                vec![
+                    may("client_password", Ascii(128)),
+                    may("pbx_sip_password", Ascii(128)),
+                    may("teleworker_sip_password", Ascii(128)),
+                    may("voicemail_pin", Pin(16)),
+                ],
+            ),
+            of(
+                "bulk-users",
+                "/users/bulk".into(),
+                json!({"action": "deploy", "ids": [user]}),
+                vec![may("profile_id", Id), must("ids", Ids), may("dry_run", Boolean)],
+            ),
+            of(
+                "bulk-users",
+                "/users/bulk".into(),
+                json!({"action": "force_config", "ids": [user]}),
+                vec![must("ids", Ids), may("dry_run", Boolean)],
             ),
             of("suspend-user", format!("/users/{user}/suspend"), json!({}), vec![may("reason", Line(256))]),
             of(
@@ -293,17 +358,10 @@ impl House {
                 "bulk-users",
                 "/users/bulk".into(),
                 json!({"action": "suspend", "filter": {"search": "nobody"}}),
-                vec![
-                    may("reason", Line(256)),
-                    may("dry_run", Boolean),
-                    may("filter", Object),
-                    may("filter.status", Word),
-                    may("filter.service_level", Line(40)),
-                    may("filter.network_indicator", Word),
-                    may("filter.last_seen_before", Moment),
-                    may("filter.pending_command", Boolean),
-                    may("filter.search", Search),
-                ],
+                [may("reason", Line(256)), may("dry_run", Boolean), may("filter", Object)]
+                    .into_iter()
+                    .chain(user_filter())
+                    .collect(),
             ),
             of(
                 "bulk-devices",
@@ -512,7 +570,7 @@ fn not_a_time() -> [(Value, &'static str, &'static str); 5] {
 fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let controls = ["a\u{0}b", "a\nb", "a\tb", "\u{7f}ab", "ab\u{85}", "\u{1b}[31m"];
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
-    let texts = !matches!(kind, Words | Whole(..) | Boolean | Ids | Levels | Metadata | Object);
+    let texts = !matches!(kind, Words | Whole(..) | Boolean | Ids | Levels | Metadata | Object | Settings | Fields);
     if texts {
         bad.extend(
             [json!(7), json!(1.5), json!(true), json!([]), json!(["a"]), json!({}), json!({"a": 1})]
@@ -650,6 +708,25 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
         Future => {
             bad.extend(not_a_time());
             bad.extend(["2020-01-01T00:00:00Z", "0000-01-01T00:00:00Z"].map(|text| (json!(text), "", "out_of_range")));
+        }
+        Pin(most) => bad.extend([
+            (json!("1".repeat(most + 1)), "", "too_long"),
+            (json!("471"), "", "too_short"),
+            (json!(""), "", "too_short"),
+            (json!("47 11"), "", "invalid_format"),
+            (json!("\u{661}\u{662}\u{663}\u{664}"), "", "invalid_format"),
+            (json!("4711a"), "", "invalid_format"),
+            (json!("471\n1"), "", "control_character"),
+        ]),
+        Settings => {
+            let wrong = [json!(7), json!("x"), json!(true), json!([]), json!([{}])];
+            bad.extend(wrong.map(|value| (value, "", "wrong_type")));
+            let deep = (0..40).fold(json!({}), |within, _| json!({"a": within}));
+            bad.extend([(json!({"a": "x".repeat(4096)}), "", "too_long"), (deep, "", "too_deep")]);
+        }
+        Fields => {
+            let wrong = [json!(7), json!("email"), json!(true), json!({})];
+            bad.extend(wrong.map(|value| (value, "", "wrong_type")));
         }
         Metadata => {
             bad.extend([json!(7), json!("k"), json!([]), json!(true)].map(|value| (value, "", "wrong_type")));
@@ -947,6 +1024,10 @@ fn queries(house: &House) -> Vec<(String, Vec<BadParameter>)> {
         ("pending_command", "yes", "wrong_type"),
         ("pending_command", "1", "wrong_type"),
         ("pending_command", "TRUE", "wrong_type"),
+        ("deployed", "yes", "wrong_type"),
+        ("profile_id", "x", "invalid_format"),
+        ("source_id", upper, "invalid_format"),
+        ("force_pending", "1", "wrong_type"),
     ];
     let plain = [
         "/keys".to_owned(),
@@ -960,6 +1041,7 @@ fn queries(house: &House) -> Vec<(String, Vec<BadParameter>)> {
     let mut lists = vec![
         ("/devices".to_owned(), [&limits[..], &search, &devices].concat()),
         ("/users".to_owned(), [&limits[..], &search, &users].concat()),
+        ("/deployments".to_owned(), [&limits[..], &search, &users].concat()),
         ("/events".to_owned(), [&limits[..], &events].concat()),
     ];
     lists.extend(plain.map(|path| (path, limits.to_vec())));
@@ -1290,8 +1372,14 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
                 (Method::DELETE, invitation.as_str()),
                 (Method::PUT, "/networks/verizon"),
                 (Method::GET, "/usage"),
+                (Method::POST, "/deploy"),
+                (Method::POST, "/force-config"),
+                (Method::PUT, "/secrets"),
             ],
         ),
+        ("user", "deployments/users", &house.user, vec![(Method::DELETE, "")]),
+        // An invitation is no deployment, and a user's identifier none either.
+        ("deployment", "deployments", &house.invitation, vec![(Method::DELETE, ""), (Method::GET, "/qr")]),
         ("job", "jobs", &house.job, vec![(Method::GET, ""), (Method::DELETE, "")]),
         ("command", commands.as_str(), &house.command, vec![(Method::DELETE, "")]),
         ("invitation", invitations.as_str(), &house.invitation, vec![(Method::DELETE, "")]),
@@ -1330,7 +1418,11 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
             // Of a device's own commands the address takes no other method.
             let calls = calls.iter().filter(|(_, suffix)| id != "me" || !suffix.starts_with("/commands/"));
             for (method, suffix) in calls {
-                let body = json!({"channel": "email", "status": "enabled", "result": "succeeded"}).to_string();
+                let mut body = json!({"channel": "email", "status": "enabled", "result": "succeeded"});
+                if *suffix == "/secrets" {
+                    body = json!({"voicemail_pin": "4711"});
+                }
+                let body = body.to_string();
                 let path = format!("/{collection}/{id}{suffix}");
                 let code = match (kind, suffix.starts_with("/invitations/")) {
                     // An invitation is one row, whoever's it is said to be.
@@ -1350,8 +1442,17 @@ async fn a_bad_idempotency_key_is_refused() {
     let house = House::new().await;
     let bad: [(&[u8], &str); 5] =
         [(b"", "too_short"), (b"  ", "too_short"), (&[b'x'; 256], "too_long"), (b"caf\xc3\xa9", ""), (b"\xff", "")];
-    let creating =
-        ["create-user", "invite-user", "bulk-users", "bulk-devices", "create-profile", "create-key", "add-member"];
+    let creating = [
+        "create-user",
+        "invite-user",
+        "bulk-users",
+        "bulk-devices",
+        "create-profile",
+        "create-key",
+        "add-member",
+        "deploy-config",
+        "auto-deploy",
+    ];
     for name in creating {
         let operations = house.operations();
         let operation = operations.iter().find(|operation| operation.name == name).unwrap();
@@ -1420,6 +1521,8 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
                 (Method::POST, "/reset-pin"),
                 (Method::POST, "/invite"),
                 (Method::PUT, "/networks/verizon"),
+                (Method::POST, "/deploy"),
+                (Method::POST, "/force-config"),
                 (Method::DELETE, ""),
             ],
         ),
@@ -1475,6 +1578,8 @@ async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name
         (&user, Method::POST, "/activate", json!({})),
         (&user, Method::POST, "/lock-and-wipe", json!({})),
         (&user, Method::POST, "/reset-pin", json!({})),
+        (&user, Method::PUT, "/secrets", json!({"voicemail_pin": "4711"})),
+        (&user, Method::POST, "/force-config", json!({})),
         (&user, Method::DELETE, "", json!({"without_wipe": true, "reason": "gone"})),
         ("/workspace", Method::PATCH, "", json!({"name": "X"})),
     ];
@@ -1529,6 +1634,20 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
             json!({"silent_devices": {}}),
             vec![("silent_devices.after_days", "missing"), ("silent_devices.action", "missing")],
         ),
+        // deployments
+        ("deploy-config", json!({"profile_id": id}), vec![("profile_id", "unknown_value")]),
+        ("update-user", json!({"profile_id": id}), vec![("profile_id", "unknown_value")]),
+        ("set-user-secrets", json!({}), vec![("", "missing")]),
+        ("set-user-secrets", json!({"voicemail_pim": "4711"}), vec![("voicemail_pim", "unknown_field")]),
+        (
+            "set-user-secrets",
+            json!({"voicemail_pin": "x", "client_password": 7, "pin": "1"}),
+            vec![("voicemail_pin", "too_short"), ("client_password", "wrong_type"), ("pin", "unknown_field")],
+        ),
+        ("auto-deploy", json!({}), vec![("ids", "missing")]),
+        ("auto-deploy", json!({"ids": [id], "filter": {}}), vec![("filter", "too_many")]),
+        ("auto-deploy", json!({"filter": {"deploid": true}}), vec![("filter.deploid", "unknown_field")]),
+        ("bulk-users", json!({"action": "auto_deploy", "ids": [id]}), vec![("action", "unknown_value")]),
         ("bulk-users", json!({"action": "activate"}), vec![("ids", "missing")]),
         ("bulk-users", json!({}), vec![("action", "missing"), ("ids", "missing")]),
         ("bulk-users", json!({"action": "activate", "ids": [id], "filter": {}}), vec![("filter", "too_many")]),
@@ -1675,6 +1794,9 @@ async fn what_is_over_stays_as_it_is() {
         (Method::POST, "/reset-pin", json!({})),
         (Method::POST, "/invite", json!({"channel": "sms"})),
         (Method::PUT, "/networks/verizon", json!({"status": "enabled"})),
+        (Method::POST, "/deploy", json!({})),
+        (Method::POST, "/force-config", json!({})),
+        (Method::PUT, "/secrets", json!({"voicemail_pin": "4711"})),
     ];
     for (method, suffix, body) in of_user {
         let sent = request(method, &format!("{user}{suffix}"), Some(key), body.to_string().into_bytes());
@@ -1788,6 +1910,13 @@ async fn whatever_has_no_route_is_told_so() {
         "/keys/x/y",
         "/?x=%ff",
         "/nowhere?limit=0",
+        "/deployments/",
+        "/deployments/x/y",
+        "/deployments/users/x/y",
+        "/devices/me/config/",
+        "/r/",
+        "/r/a/b",
+        "/users/x/secrets/",
     ];
     for path in paths {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::from_bytes(b"BREW").unwrap()]
@@ -1826,6 +1955,15 @@ async fn whatever_has_no_route_is_told_so() {
         ("/events/export", "GET"),
         ("/workspace", "GET, PATCH"),
         ("/i/x", "GET, POST"),
+        ("/r/x", "GET"),
+        ("/deployments", "GET"),
+        ("/deployments/auto", "POST"),
+        ("/deployments/x", "DELETE"),
+        ("/deployments/users/x", "DELETE"),
+        ("/deployments/x/qr", "GET"),
+        ("/devices/me/config", "POST"),
+        ("/users/x/deploy", "POST"),
+        ("/users/x/force-config", "POST"),
     ];
     for (path, allow) in taken {
         for method in [Method::PUT, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"BREW").unwrap()]
@@ -1856,6 +1994,12 @@ async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
         &"x".repeat(5000),
         "..%2F..%2Fkeys",
     ] {
+        // A redirect knows no codes: it can tell only that something is none.
+        if !code.starts_with("22222") {
+            let answer =
+                house.bench.send(request(Method::GET, &format!("/r/{code}"), None, Vec::new())).await.expect(404);
+            assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+        }
         for method in [Method::GET, Method::POST] {
             let before = rows::everything(&house.bench);
             let answer = house.bench.send(request(method, &format!("/i/{code}"), None, Vec::new())).await.expect(404);

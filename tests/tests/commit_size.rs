@@ -11,6 +11,7 @@ use domain::check_in::{self, CheckIn, Report};
 use domain::command::{
     Command, CommandKind, CommandState, DETAIL, HISTORY_LIMIT, Happened, OpenCommand, Order, Phone, Stimulus, apply,
 };
+use domain::deployment::{self, OVERRIDES_LIMIT, SecretKind};
 use domain::device::{
     self, CONFIG_VERSION, DEVICE_LIMIT, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS,
     METADATA_VALUE_LENGTH, MODEL_NAME, Metadata, NICKNAME, PUSH_TOKEN, Platform, PushToken, REASON, VERSION,
@@ -34,7 +35,7 @@ use domain::text::{Form, TextRule};
 use domain::usage::{UsageKind, UsageReport};
 use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, USERNAME, User, UserEdit, UserStatus};
 use domain::workspace::{self, SERVICE_LEVEL, SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
-use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
+use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, ProfileId, Time, UserId, WorkspaceId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -330,6 +331,21 @@ fn order(kind: CommandKind) -> Order {
     Order { kind, reason: Some("\u{10400}".repeat(REASON.max)), expires_in_days: Some(365) }
 }
 
+fn new_deployment(number: u8) -> NewInvitation {
+    NewInvitation { purpose: Purpose::Deploy, devices: 1, ..new_invitation(number) }
+}
+
+/// A user with an open deployment, who has everything that client deployment knows of one.
+fn deployed(user: &User) -> (User, Invitation) {
+    let made = deployment::deploy(user, None, new_deployment(6), Some(ProfileId(id(30))), &act()).unwrap();
+    let mut user = made.user_after().unwrap().clone();
+    let client = &mut user.client;
+    client.overrides = json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone();
+    client.secrets = SecretKind::ALL.iter().map(|kind| (*kind, now())).collect();
+    (client.served_at, client.downloaded_at) = (Some(now()), Some(now()));
+    (user, made.invitations.last().unwrap().after.clone())
+}
+
 fn claim(device: &Device, held: bool) -> IdentifierClaim {
     IdentifierClaim {
         workspace_id: device.workspace_id,
@@ -539,6 +555,56 @@ proptest! {
     }
 
     #[test]
+    fn another_username_with_three_phones_and_the_deployment_that_follows_fit_into_one_commit(
+        old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    ) {
+        let (mut user, older) = deployed(&user(old));
+        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = with_phones(&mut user, phones);
+        let edit = UserEdit {
+            username: Some(format!("x{}", new.username)),
+            first_name: Some(new.first_name),
+            last_name: Some(new.last_name),
+            mobile: Some(None),
+            sip_user_name: Some(new.sip_user_name.map(|name| name.replace('s', "t"))),
+            overrides: Some(serde_json::Map::new()),
+            ..UserEdit::default()
+        };
+        let change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+        let renamed = change.user_after().unwrap().clone();
+        prop_assert!(deployment::follows_rename(&renamed));
+        let offered = deployment::deploy(&renamed, Some(&older), new_deployment(7), None, &act()).unwrap();
+        let made = offered.invitations.last().unwrap().after.clone();
+        let change = change.then(offered);
+        fits_changed(&change);
+        // The code is kept beside.
+        fits(&Commit::changing(act().event_id, &change).keep_code(&made, &"c".repeat(22)).put(&outcome(1)));
+    }
+
+    #[test]
+    fn deleting_a_user_with_three_phones_a_deployment_and_secrets_fits_into_one_commit_and_so_does_undeploying(
+        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    ) {
+        let (mut user, open_deployment) = deployed(&user(new));
+        let invited = invite(&user, None, new_invitation(8), &act()).unwrap();
+        user.invitation_id = invited.user.invitation_id;
+        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = with_phones(&mut user, phones);
+        let claimed: Vec<_> = devices(&phones).into_iter().map(|device| (device.clone(), claim(&device, true))).collect();
+        let wanted = life::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
+        let offers = [invited.invitation, open_deployment.clone()];
+        let change = life::delete(&user, &claimed, &offers, &wanted, &act()).unwrap().unwrap();
+        // Six events, the user and the username that is free again, the phones and their claims, what
+        // was offered with its codes, and the secrets.
+        prop_assert_eq!(fits_changed(&change), 6 + 2 + 6 + 4 + 1);
+        let change = deployment::remove(&user, &devices(&phones), Some(&open_deployment), &act()).unwrap().unwrap();
+        // Two events, the user, three phones that are to download, the deployment, its code and the secrets.
+        prop_assert_eq!(fits_changed(&change), 2 + 1 + 3 + 2 + 1);
+        let change = deployment::force(&user, &devices(&phones), &act()).unwrap().unwrap();
+        prop_assert_eq!(fits_changed(&change), 1 + 1 + 3);
+    }
+
+    #[test]
     fn a_check_in_of_which_everything_is_new_fits_into_one_commit(
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
@@ -677,9 +743,9 @@ fn a_check_in_that_delivers_everything_and_locks_the_user_has_two_dozen_items() 
     let mut user = user(plain_user());
     let phones = [CommandState::Queued; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    // Events: the device updated, usage reported, five commands delivered, the user locked. Rows:
-    // the user, three phones, five commands, two counts of usage, and the token.
-    assert_eq!(checked_in(&user, &phones).len(), 8 + 1 + 3 + 5 + 2 + 1);
+    // Events: the device updated, usage reported, a configuration installed, five commands delivered,
+    // the user locked. Rows: the user, three phones, five commands, two counts of usage, and the token.
+    assert_eq!(checked_in(&user, &phones).len(), 9 + 1 + 3 + 5 + 2 + 1);
 }
 
 #[test]

@@ -53,6 +53,45 @@ impl Ground {
         person
     }
 
+    /// A user's newest deployment, whose e-mail was sent.
+    async fn deployed(&self, user: &str) -> String {
+        let made = self.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
+        self.bench.drain().await;
+        made.get("deployment_id")
+    }
+
+    /// The code in the newest e-mail of a deployment.
+    fn code(&self) -> String {
+        self.bench.newest_deployment_code().expect("an e-mail with a code was sent")
+    }
+
+    /// Gives a phone its configuration, and answers with its version.
+    async fn download(&self, credential: &str) -> String {
+        let path = "/devices/me/config";
+        self.bench.call(Method::POST, path, Some(credential), None).await.expect(200).get("config_version")
+    }
+
+    /// A user with a phone that has its configuration in place: the user's identifier, and the
+    /// phone's credential.
+    async fn set_up(&self) -> (String, String) {
+        let user = self.user().await;
+        let _deployment = self.deployed(&user).await;
+        let phone = self.bench.register(&self.code(), &self.name("set-up")).await.expect(201);
+        let credential = phone.get("credential");
+        let version = self.download(&credential).await;
+        let body = json!({"config_version": version});
+        let path = "/devices/me/check-in";
+        let _installed = self.bench.call(Method::POST, path, Some(&credential), Some(&body)).await.expect(200);
+        self.bench.drain().await;
+        (user, credential)
+    }
+
+    /// A profile of no settings.
+    async fn profile(&self, of: &str) -> String {
+        let body = json!({"name": self.name(of), "settings": {}});
+        self.post("/profiles", body).await.expect(201).get("profile_id")
+    }
+
     async fn post(&self, path: &str, body: Value) -> Answer {
         self.bench.post(path, &self.tenant.key, body).await
     }
@@ -86,8 +125,8 @@ impl Ground {
         let new = NewJob {
             job_id: JobId(id(2)),
             kind: JobKind::Users,
+            action_name: if action["action"] == "suspend" { "suspend" } else { "auto_deploy" },
             action,
-            action_name: "suspend",
             selection: Selection::Filter(filter.as_object().cloned().unwrap()),
             dry_run: false,
         };
@@ -927,6 +966,36 @@ static READERS: &[Scenario] = &[
             http(g, Method::POST, "/users/bulk".to_owned(), body, &[200])
         })
     }),
+    scenario("list-deployments", "all", |g| {
+        Box::pin(async move {
+            let _deployment = g.deployed(&g.user().await).await;
+            http(g, Method::GET, "/deployments".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("auto-deploy", "what would become of those who are named", |g| {
+        Box::pin(async move {
+            let body = json!({"ids": [g.user().await], "dry_run": true});
+            http(g, Method::POST, "/deployments/auto".to_owned(), body, &[200])
+        })
+    }),
+    scenario("redirect", "on a computer", |_| {
+        Box::pin(async {
+            let path = "/r/2222222222222222222222".to_owned();
+            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
+        })
+    }),
+    scenario("list-profiles", "all", |g| {
+        Box::pin(async move {
+            let _profile = g.profile("first").await;
+            http(g, Method::GET, "/profiles".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("get-profile", "one", |g| {
+        Box::pin(async move {
+            let path = format!("/profiles/{}", g.profile("first").await);
+            http(g, Method::GET, path, Value::Null, &[200])
+        })
+    }),
     scenario("app-links", "Apple's", |_| {
         Box::pin(async {
             let path = "/.well-known/apple-app-site-association".to_owned();
@@ -946,7 +1015,174 @@ static READERS: &[Scenario] = &[
     }),
 ];
 
-static AREAS: &[&[Scenario]] = &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, JOBS, CONSUMERS, SCHEDULES, READERS];
+/// Client deployment.
+static DEPLOYMENTS: &[Scenario] = &[
+    scenario("deploy-config", "for the first time", |g| {
+        Box::pin(async move { http(g, Method::POST, format!("/users/{}/deploy", g.user().await), json!({}), &[202]) })
+    }),
+    scenario("deploy-config", "again, so that the link before ends", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _before = g.deployed(&user).await;
+            http(g, Method::POST, format!("/users/{user}/deploy"), json!({}), &[202])
+        })
+    }),
+    scenario("auto-deploy", "one who has downloaded, one who has not, and one without an address", |g| {
+        Box::pin(async move {
+            let _downloaded = g.set_up().await;
+            let _new = g.bench.user(&g.tenant, &g.name("bob")).await;
+            let _unreached = g.post("/users", json!({"username": g.name("eve")})).await.expect(201);
+            http(g, Method::POST, "/deployments/auto".to_owned(), json!({"filter": {}}), &[202])
+        })
+    }),
+    scenario("set-force-config", "with two phones", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            http(g, Method::POST, format!("/users/{user}/force-config"), json!({}), &[200])
+        })
+    }),
+    scenario("revoke-deployment", "an open one", |g| {
+        Box::pin(async move {
+            let deployment = g.deployed(&g.user().await).await;
+            http(g, Method::DELETE, format!("/deployments/{deployment}"), Value::Null, &[200])
+        })
+    }),
+    Scenario {
+        operation: "get-deployment-qr",
+        name: "of an open one",
+        each_try: Some("deployment.qr_shown"),
+        prepare: |g| {
+            Box::pin(async move {
+                let deployment = g.deployed(&g.user().await).await;
+                http(g, Method::GET, format!("/deployments/{deployment}/qr"), Value::Null, &[200])
+            })
+        },
+    },
+    Scenario {
+        operation: "set-user-secrets",
+        name: "one set and one taken away",
+        each_try: Some("user.secrets_set"),
+        prepare: |g| {
+            Box::pin(async move {
+                let path = format!("/users/{}/secrets", g.user().await);
+                let body = json!({"client_password": "before", "voicemail_pin": "4711"});
+                let _before = g.bench.put(&path, &g.tenant.key, body).await.expect(200);
+                let body = json!({"client_password": null, "pbx_sip_password": "after"});
+                http(g, Method::PUT, path, body, &[200])
+            })
+        },
+    },
+    Scenario {
+        operation: "set-user-secrets",
+        name: "the last one taken away",
+        each_try: Some("user.secrets_set"),
+        prepare: |g| {
+            Box::pin(async move {
+                let path = format!("/users/{}/secrets", g.user().await);
+                let body = json!({"client_password": "before"});
+                let _before = g.bench.put(&path, &g.tenant.key, body).await.expect(200);
+                http(g, Method::PUT, path, json!({"client_password": null}), &[200])
+            })
+        },
+    },
+    scenario("undeploy-user", "with an open deployment, secrets and a phone that is set up", |g| {
+        Box::pin(async move {
+            let (user, _credential) = g.set_up().await;
+            let _open = g.deployed(&user).await;
+            let path = format!("/users/{user}/secrets");
+            let body = json!({"client_password": "secret"});
+            let _secrets = g.bench.put(&path, &g.tenant.key, body).await.expect(200);
+            http(g, Method::DELETE, format!("/deployments/users/{user}"), Value::Null, &[200])
+        })
+    }),
+    scenario("download-config", "for the first time", |g| {
+        Box::pin(async move {
+            let (_device, credential) = g.phone().await;
+            let path = "/devices/me/config".to_owned();
+            Go::Http { method: Method::POST, path, credential: Some(credential), body: Value::Null, ends: &[200] }
+        })
+    }),
+    scenario("register-device", "a new phone by a deployment", |g| {
+        Box::pin(async move {
+            let _deployment = g.deployed(&g.user().await).await;
+            register(&g.code(), &g.name("phone"), &[201])
+        })
+    }),
+    scenario("check-in-device", "with a configuration in place", |g| {
+        Box::pin(async move {
+            let (_device, credential) = g.phone().await;
+            let version = g.download(&credential).await;
+            check_in(credential, json!({"config_version": version}))
+        })
+    }),
+    scenario("update-user", "another username, with a phone, an open deployment and secrets", |g| {
+        Box::pin(async move {
+            let (user, _credential) = g.set_up().await;
+            let _open = g.deployed(&user).await;
+            http(g, Method::PATCH, format!("/users/{user}"), json!({"username": g.name("eve")}), &[200])
+        })
+    }),
+    scenario("delete-user", "with an open invitation, an open deployment and secrets", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _deployment = g.deployed(&user).await;
+            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            let body = json!({"client_password": "secret"});
+            let _secrets = g.bench.put(&format!("/users/{user}/secrets"), &g.tenant.key, body).await.expect(200);
+            http(g, Method::DELETE, format!("/users/{user}"), Value::Null, &[200])
+        })
+    }),
+    scenario("send-message", "a deployment", |g| {
+        Box::pin(async move {
+            let path = format!("/users/{}/deploy", g.user().await);
+            let _deployment = g.post(&path, json!({})).await.expect(202);
+            Go::Driven
+        })
+    }),
+    scenario("record-feedback", "a deployment's e-mail that arrived", |g| {
+        Box::pin(async move {
+            let path = format!("/users/{}/deploy", g.user().await);
+            let _deployment = g.post(&path, json!({})).await.expect(202);
+            Go::Driven
+        })
+    }),
+    scenario("notify-device", "two phones that are to download", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            let _forced = g.post(&format!("/users/{user}/force-config"), json!({})).await.expect(200);
+            Go::Driven
+        })
+    }),
+    scenario("run-due", "a deployment whose time is over", |g| {
+        Box::pin(async move {
+            let _deployment = g.deployed(&g.user().await).await;
+            g.bench.advance(Duration::days(8));
+            Go::Schedule
+        })
+    }),
+    scenario("run-due", "an auto-deploy that its call has left at work", |g| {
+        Box::pin(async move {
+            let _user = g.user().await;
+            let _job = g.begun(json!({"action": "auto_deploy"}), json!({}));
+            g.bench.advance(Duration::minutes(2));
+            Go::Schedule
+        })
+    }),
+    scenario("purge-deleted", "a user with deployments", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _older = g.deployed(&user).await;
+            let _newer = g.deployed(&user).await;
+            let _gone = g.bench.delete(&format!("/users/{user}"), &g.tenant.key).await.expect(200);
+            g.bench.drain().await;
+            g.bench.advance(Duration::days(31));
+            Go::Schedule
+        })
+    }),
+];
+
+static AREAS: &[&[Scenario]] =
+    &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, JOBS, CONSUMERS, SCHEDULES, READERS, DEPLOYMENTS];
 
 /// What a run came to.
 struct Outcome {
@@ -1084,6 +1320,7 @@ fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcom
         let mut events = outline.events.clone();
         // That it was sent is told by the one who sent it, or by the mail service, whose word counts more.
         events.remove("invitation.sent");
+        events.remove("deployment.sent");
         if let Some(each_try) = scenario.each_try {
             events.remove(each_try);
         }
@@ -1329,6 +1566,11 @@ async fn whatever_goes_wrong_with_a_users_life_nothing_is_lost_or_invented() {
 #[tokio::test]
 async fn whatever_goes_wrong_with_an_identity_provider_nothing_is_lost_or_invented() {
     enumerate(SCIM, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_deployment_nothing_is_lost_or_invented() {
+    enumerate(DEPLOYMENTS, Breadth::Single).await;
 }
 
 #[tokio::test]

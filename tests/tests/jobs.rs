@@ -6,7 +6,7 @@ use chrono::Duration;
 use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
+use testkit::faults::{Call, Fault, Faults, Lasting, Strike, ends};
 use testkit::{Answer, Bench, Tenant, rows};
 
 fn text(value: &Value) -> String {
@@ -124,20 +124,6 @@ impl Action {
             Self::Invite => "user.invited",
         }
     }
-}
-
-/// Each call at which a process can end: before it, and if it writes, after it.
-fn ends(calls: &[Call]) -> Vec<Strike> {
-    let mut ends = Vec::new();
-    let mut nth = BTreeMap::<&str, usize>::new();
-    for call in calls {
-        let nth = nth.entry(&call.action).or_default();
-        *nth += 1;
-        for fault in [Fault::DropBefore, Fault::DropAfter].into_iter().filter(|fault| fault.applies_to(call)) {
-            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, lasting: Lasting::Once });
-        }
-    }
-    ends
 }
 
 /// So many runs share a system: what it remembers makes it slower.

@@ -719,7 +719,28 @@ impl Staff {
             let _queued = bench.post(&path, &key, json!({})).await.expect(202);
             bench.advance(Duration::minutes(1));
         }
+        staff.deployed().await;
         staff
+    }
+
+    /// Ian has a deployment, Max and Sue have a profile, and Max's phone is to download.
+    async fn deployed(&self) {
+        let (bench, key) = (&self.0.bench, &self.0.tenant.key);
+        let _first = bench.post("/profiles", key, json!({"name": "Office", "settings": {}})).await.expect(201);
+        let profile = json!({"name": "Field", "settings": {}});
+        let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
+        for username in ["max", "sue"] {
+            let _given = bench.patch(&self.path(username, ""), key, json!({"profile_id": profile})).await.expect(200);
+        }
+        let _deployed = bench.post(&self.path("ian", "/deploy"), key, json!({})).await.expect(202);
+        let _forced = bench.post(&self.path("max", "/force-config"), key, json!({})).await.expect(200);
+    }
+
+    /// The filter by the profile that some have.
+    async fn by_profile(&self) -> String {
+        let profiles = all(&self.0.bench, &self.0.tenant, "/profiles", 100).await;
+        let profile = profiles.iter().find(|profile| profile["name"] == "Field").expect("it is listed");
+        format!("profile_id={}", text(&profile["profile_id"]))
     }
 
     fn path(&self, username: &str, more: &str) -> String {
@@ -761,6 +782,13 @@ async fn each_filter_of_the_users_shows_what_it_is_for() {
     staff.shows("network_indicator=none", &["ian", "sue", "lou", "del"]).await;
     staff.shows("pending_command=true", &["zoe", "eva"]).await;
     staff.shows("pending_command=false", &["max", "ian", "sue", "lou", "del"]).await;
+    // deployments
+    staff.shows("deployed=true", &["ian"]).await;
+    staff.shows("deployed=false", &["zoe", "max", "eva", "sue", "lou"]).await;
+    staff.shows(&staff.by_profile().await, &["max", "sue"]).await;
+    staff.shows("force_pending=true", &["max"]).await;
+    staff.shows("force_pending=false", &["zoe", "eva", "ian", "sue", "lou", "del"]).await;
+    staff.shows("search=quist&deployed=true", &["ian"]).await;
     let items = all(&staff.0.bench, &staff.0.tenant, "/users", 100).await;
     let seen = |username: &str| {
         text(&items.iter().find(|user| user["username"] == username).expect("they are listed")["last_seen_at"])
@@ -792,6 +820,11 @@ async fn filters_of_users_together_show_what_each_of_them_shows() {
         "pending_command=false",
         "search=quist",
         "search=zoe",
+        "deployed=true",
+        "deployed=false",
+        "force_pending=true",
+        "force_pending=false",
+        &staff.by_profile().await,
     ];
     let mut alone = Vec::new();
     for filter in filters {
@@ -809,7 +842,7 @@ async fn filters_of_users_together_show_what_each_of_them_shows() {
             pairs += 1;
         }
     }
-    assert!(pairs > 60, "{pairs} pairs");
+    assert!(pairs > 120, "{pairs} pairs");
 }
 
 #[tokio::test]
@@ -818,10 +851,12 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
     let (bench, tenant) = (&staff.0.bench, &staff.0.tenant);
     let columns = [
         "app_version",
+        "by_hand",
         "created_at",
         "deleted_at",
         "device_count",
         "email",
+        "external_id",
         "first_name",
         "last_name",
         "last_seen_at",
@@ -836,20 +871,24 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
         "profile_id",
         "purge_after",
         "registered_at",
+        "service_account",
         "service_level",
+        "sip_user_name",
         "source",
+        "source_id",
         "status",
         "suspended",
         "usage",
         "user_id",
         "username",
+        "vanished_at",
     ];
     for listed in all(bench, tenant, "/users", 100).await {
         let actual: Vec<&str> = listed.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(actual, columns, "{}", listed["username"]);
         let path = format!("/users/{}", text(&listed["user_id"]));
         let mut one = bench.get(&path, &tenant.key).await.expect(200).body;
-        for more in ["devices", "invitation"] {
+        for more in ["devices", "invitation", "overrides", "secrets"] {
             assert!(one.as_object_mut().unwrap().remove(more).is_some(), "{more}");
         }
         assert_eq!(one, listed, "the list and the user show the same");
@@ -862,6 +901,82 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
     assert_eq!(eva["network_indicator"], "red");
     let del = bench.get(&staff.path("del", ""), &tenant.key).await.expect(200).body;
     assert!(del["deleted_at"].is_string() && del["purge_after"].is_string(), "{del}");
+}
+
+#[tokio::test]
+async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of_the_users() {
+    let staff = Staff::new().await;
+    let (bench, tenant) = (&staff.0.bench, &staff.0.tenant);
+    let max = json!({"sip_user_name": "sip-max", "service_account": "Max at work"});
+    let _edited = bench.patch(&staff.path("max", ""), &tenant.key, max).await.expect(200);
+    let secrets = json!({"voicemail_pin": "4711"});
+    let _secrets = bench.put(&staff.path("max", "/secrets"), &tenant.key, secrets).await.expect(200);
+    let columns = [
+        "deployed_at",
+        "deployment",
+        "downloaded_at",
+        "email",
+        "first_name",
+        "force_pending",
+        "last_name",
+        "number",
+        "profile",
+        "profile_id",
+        "removed_at",
+        "secrets",
+        "served_at",
+        "service_account",
+        "sip_user_name",
+        "user_id",
+        "username",
+    ];
+    let listed = all(bench, tenant, "/deployments", 100).await;
+    for user in &listed {
+        let actual: Vec<&str> = user.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(actual, columns, "{}", user["username"]);
+    }
+    let of = |username: &str| listed.iter().find(|user| user["username"] == username).expect("they are listed");
+    let max = of("max");
+    let told = ["profile", "sip_user_name", "service_account"].map(|name| text(&max[name]));
+    assert_eq!(told, ["Field", "sip-max", "Max at work"]);
+    assert_eq!(
+        (&max["force_pending"], &max["deployment"], &max["deployed_at"]),
+        (&json!(true), &Value::Null, &Value::Null)
+    );
+    let set: Vec<&String> = max["secrets"].as_object().unwrap().keys().collect();
+    assert_eq!(set, ["voicemail_pin"], "it is told which are set");
+    let ian = of("ian");
+    assert_eq!(
+        (&ian["deployment"]["status"], &ian["deployment"]["delivery"]["state"]),
+        (&json!("open"), &json!("queued"))
+    );
+    assert_eq!(
+        (&ian["force_pending"], &ian["profile"], &ian["deployed_at"]),
+        (&json!(false), &Value::Null, &Value::Null)
+    );
+    bench.drain().await;
+    let sent = all(bench, tenant, "/deployments?search=ian", 100).await;
+    assert!(
+        sent[0]["deployed_at"].is_string() && sent[0]["deployment"]["delivery"]["state"] == "delivered",
+        "{}",
+        sent[0]
+    );
+    // Deleted users are not among them, however they are asked for.
+    let everyone: BTreeSet<String> = ids(&listed, "username").into_iter().collect();
+    assert_eq!(everyone, ["zoe", "max", "eva", "ian", "sue", "lou"].map(str::to_owned).into());
+    for query in
+        ["", "status=active", "status=deleted", "deployed=true", "deployed=false", "force_pending=true", "search=quist"]
+    {
+        let mut wanted = staff.shown(query, 100).await;
+        wanted.retain(|username| username != "del");
+        for limit in [1, 3, 100] {
+            let shown = all(bench, tenant, &format!("/deployments?{query}"), limit).await;
+            assert_eq!(ids(&shown, "username"), wanted, "{query} by {limit}");
+        }
+    }
+    let profile = staff.by_profile().await;
+    let shown = all(bench, tenant, &format!("/deployments?{profile}"), 100).await;
+    assert_eq!(ids(&shown, "username"), ["sue", "max"]);
 }
 
 #[tokio::test]

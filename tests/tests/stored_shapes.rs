@@ -11,6 +11,7 @@ use aws::rows::{CodeOwner, Lease, Pointer, RememberedCall};
 use chrono::Duration;
 use domain::access::IssuerKeys;
 use domain::command::Command;
+use domain::deployment::SecretKind;
 use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
 use domain::event::Event;
 use domain::invitation::Invitation;
@@ -67,7 +68,9 @@ fn kinds() -> Vec<Kind> {
         })
         .collect();
     assert!(source.contains("In the secrets' table, by `pk` alone: `INVITATION#{invitation}`"));
+    assert!(source.contains("`USER#{workspace}#{user}` a user's secrets"));
     kinds.push(Kind { name: "invitation's code".into(), pk: "INVITATION#{invitation}".into(), sk: None });
+    kinds.push(Kind { name: "user's secrets".into(), pk: "USER#{workspace}#{user}".into(), sk: None });
     kinds
 }
 
@@ -220,6 +223,7 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     bench.advance(Duration::minutes(1));
     profiled(&bench, &tenant, &mut keep).await;
     provided(&bench, &tenant, &mut keep).await;
+    deployed(&bench, &tenant, &mut keep).await;
     (bench, shapes)
 }
 
@@ -259,6 +263,63 @@ async fn profiled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     let export = "/users/export?status=active&columns=username,email";
     let _part = bench.get(export, &tenant.key).await.expect(200);
     keep("event.export_started", row(bench, "EVENT#", "export.started"));
+}
+
+/// A user who is deployed a configuration, whose phone gets it, and who is taken out again.
+async fn deployed(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    bench.advance(Duration::minutes(1));
+    let key = &tenant.key;
+    let profile = json!({"name": "Café", "settings": {"theme": "dark"}, "schema": {"type": "object"}});
+    let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
+    let user = bench.user(tenant, "hanna").await;
+    let path = format!("/users/{user}");
+    let edit = json!({
+        "sip_user_name": "sip-hanna", "service_account": "Hanna at work", "overrides": {"theme": "light"},
+    });
+    let _edited = bench.patch(&path, key, edit).await.expect(200);
+    let secrets = json!({
+        "client_password": "one", "pbx_sip_password": "two", "teleworker_sip_password": "three", "voicemail_pin": "4444",
+    });
+    let _set = bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200);
+    keep("users_secrets", find(bench, SECRETS, |row| row["client_password"] == "one"));
+    keep("event.user_secrets_set", row(bench, "EVENT#", "user.secrets_set"));
+    let _deployed = bench.post(&format!("{path}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
+    let pk = format!("USER#{}#{user}", tenant.workspace_id);
+    let device_row =
+        |device: &str| row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "\"sk\":\"DEVICE\"");
+    let user_row = || row(bench, &pk, "\"sk\":\"USER\"");
+    keep("invitation.of_a_deployment", row(bench, &pk, "INVITATION#"));
+    keep("pointer.of_deployment", row(bench, "POINTER#", "INVITATION#"));
+    keep("event.deployment_started", row(bench, "EVENT#", "deployment.started"));
+    bench.drain().await;
+    keep("invitation.of_a_deployment_that_was_sent", row(bench, &pk, "INVITATION#"));
+    keep("event.deployment_sent", row(bench, "EVENT#", "deployment.sent"));
+    bench.advance(Duration::minutes(1));
+    let code = bench.newest_deployment_code().unwrap();
+    let phone = bench.register(&code, "hannas-phone").await.expect(201);
+    let device = phone.body["device"]["device_id"].as_str().unwrap();
+    let credential = phone.get("credential");
+    keep("device.to_be_set_up", device_row(device));
+    let post = async |path: &str, body: Value| {
+        bench.call(Method::POST, path, Some(&credential), Some(&body)).await.expect(200)
+    };
+    let version = post("/devices/me/config", json!({})).await.get("config_version");
+    keep("device.served", device_row(device));
+    keep("event.device_config_served", row(bench, "EVENT#", "device.config_served"));
+    bench.advance(Duration::minutes(1));
+    let _installed = post("/devices/me/check-in", json!({"config_version": version})).await;
+    keep("device.set_up", device_row(device));
+    keep("event.device_config_installed", row(bench, "EVENT#", "device.config_installed"));
+    keep("user.with_a_client_account", user_row());
+    let _forced = bench.post(&format!("{path}/force-config"), key, json!({})).await.expect(200);
+    keep("event.user_config_forced", row(bench, "EVENT#", "user.config_forced"));
+    let again = bench.post(&format!("{path}/deploy"), key, json!({})).await.expect(202).get("deployment_id");
+    let _shown = bench.get(&format!("/deployments/{again}/qr"), key).await.expect(200);
+    keep("event.deployment_qr_shown", row(bench, "EVENT#", "deployment.qr_shown"));
+    let _removed = bench.delete(&format!("/deployments{path}"), key).await.expect(200);
+    keep("user.out_of_client_deployment", user_row());
+    keep("event.user_undeployed", row(bench, "EVENT#", "user.undeployed"));
+    keep("event.deployment_revoked", row(bench, "EVENT#", "deployment.revoked"));
 }
 
 /// The workspace's settings, and the row of what was set of a user by an admin and by a carrier.
@@ -394,13 +455,18 @@ impl Names {
                 "short" => "<short>".into(),
                 // It holds the key of the row that a list goes on at.
                 "cursor" => "<cursor>".into(),
+                // It follows from the profile's identifier.
+                "config" | "served" if text != "forced" => "<version>".into(),
                 _ => self.text(text).into(),
             },
             // Which part of the workspace a user counts in is chance.
             Value::Number(_) if name == "shard" => 0.into(),
             Value::Array(items) => items.iter().map(|item| self.value("", item)).collect(),
             Value::Object(fields) => {
-                fields.iter().map(|(name, value)| (name.clone(), self.value(name, value))).collect::<Map<_, _>>().into()
+                let within =
+                    |field: &'_ str| if name == "config_version" { "config".to_owned() } else { field.to_owned() };
+                let fields = fields.iter().map(|(field, value)| (field.clone(), self.value(&within(field), value)));
+                fields.collect::<Map<_, _>>().into()
             }
             other => other.clone(),
         }
@@ -474,13 +540,13 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 27);
+    assert_eq!(kinds.len(), 29);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
     }
     for kind in &kinds {
-        let name = kind.name.split(" [").next().unwrap().replace('\'', "").replace(' ', "_");
+        let name = kind.name.split([',', '[']).next().unwrap().trim().replace('\'', "").replace(' ', "_");
         let of_kind: Vec<&String> = shapes.iter().filter(|(_, row)| kind.is(row)).map(|(name, _)| name).collect();
         assert!(!of_kind.is_empty(), "{name} is pinned");
         for shape in of_kind {
@@ -515,6 +581,7 @@ fn filled(value: &Value) -> Value {
                 text = text.replace(&format!("<hash {number}>"), Hash::of(number.to_string()).as_str());
             }
             text = text.replace("<code 1>", "2222222222222222222222");
+            text = text.replace("<version>", "abcd1234");
             text.replace("<short>", "12345678").replace("<shard>", "07").into()
         }
         Value::Array(items) => items.iter().map(filled).collect(),
@@ -597,6 +664,10 @@ fn what_was_stored_once_is_still_read() {
             "username" | "external_id" => assert!(row["user_id"].is_string()),
             "users_scim_attributes" => same::<Kept>(&name, &row),
             "profiles_name" => assert!(row["profile_id"].is_string()),
+            "users_secrets" => {
+                let kept = |kind: &SecretKind| row[kind.as_str()].is_string();
+                assert!(SecretKind::ALL.iter().all(kept), "{name}");
+            }
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
             // They say all by their keys.
             "search_word" | "endpoints_holder" => assert_eq!(row.as_object().unwrap().len(), 2, "{name}"),

@@ -163,6 +163,16 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("update-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
         ("open-invitation", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
         ("app-links", vec!["IOS_APP_ID", "ANDROID_PACKAGE", "ANDROID_CERT_FINGERPRINTS"]),
+        // deployments
+        ("update-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
+        ("deploy-config", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
+        ("auto-deploy", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        ("revoke-deployment", vec!["SECRETS_TABLE"]),
+        ("get-deployment-qr", vec!["SECRETS_TABLE", "PUBLIC_URL"]),
+        ("set-user-secrets", vec!["SECRETS_TABLE"]),
+        ("undeploy-user", vec!["SECRETS_TABLE"]),
+        ("download-config", vec!["SECRETS_TABLE"]),
+        ("redirect", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
         ("publish-events", vec!["EVENTS_TOPIC_ARN"]),
         ("republish-events", vec!["EVENTS_TOPIC_ARN"]),
         ("notify-device", vec!["IOS_PLATFORM_APPLICATION_ARN", "ANDROID_PLATFORM_APPLICATION_ARN"]),
@@ -186,7 +196,7 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
     .into();
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
-        let without_table = ["app-links", "not-found", "publish-events"].contains(&operation.name);
+        let without_table = ["app-links", "not-found", "publish-events", "redirect"].contains(&operation.name);
         let mut wanted: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
         if matches!(operation.access(), Access::Permission(_)) {
             wanted.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
@@ -322,6 +332,48 @@ async fn no_role_reaches_further_than_is_written_here() {
     // IAM knows no resource for a phone number: everything but SNS's own.
     let to_numbers = (vec!["sns:Publish".to_owned()], vec!["arn:aws:sns:*:*:*".to_owned()]);
     assert_eq!(excluding, [("send-message", &to_numbers.0, &to_numbers.1)]);
+}
+
+#[tokio::test]
+async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_those_who_must() {
+    let (_bench, functions) = template().await;
+    let is_secrets = |resource: &String| resource.contains(":table/handset-secrets");
+    let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (operation, function) in &functions {
+        for statement in function.statements.iter().filter(|statement| statement.resources.iter().any(is_secrets)) {
+            held.entry(operation).or_default().extend(statement.actions.iter().map(String::as_str));
+        }
+        let others = function.statements.iter().flat_map(|statement| &statement.resources);
+        let wide = others.filter(|resource| resource.contains(":table/") && resource.contains('*'));
+        assert!(
+            wide.into_iter().all(|resource| resource.contains("/stream/")),
+            "{operation} reaches tables by a pattern"
+        );
+    }
+    let (get, put, set, delete) =
+        ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem");
+    let expected: BTreeMap<&str, BTreeSet<&str>> = [
+        // An e-mail or a text carries a code, a QR code shows one, and a configuration holds a user's secrets.
+        ("send-message", vec![get]),
+        ("get-deployment-qr", vec![get]),
+        ("download-config", vec![get]),
+        // Codes and secrets are kept, and forgotten, by those who make them and those who end them.
+        ("set-user-secrets", vec![set, delete]),
+        ("invite-user", vec![put, delete]),
+        ("deploy-config", vec![put, delete]),
+        ("auto-deploy", vec![put, delete]),
+        ("update-user", vec![put, delete]),
+        ("bulk-users", vec![put, delete]),
+        ("run-due", vec![put, delete]),
+        ("register-device", vec![delete]),
+        ("delete-user", vec![delete]),
+        ("revoke-invitation", vec![delete]),
+        ("revoke-deployment", vec![delete]),
+        ("undeploy-user", vec![delete]),
+    ]
+    .map(|(operation, actions)| (operation, actions.into_iter().collect()))
+    .into();
+    assert_eq!(held, expected);
 }
 
 #[test]

@@ -18,8 +18,9 @@ pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failu
     let id = call.request.path_id("invitation_id", "invitation", InvitationId::parse)?;
     attempts(store, || async {
         let found = store.invitation(call.workspace(), user, id).await?;
-        let found = found.filter(|invitation| invitation.purpose == Purpose::Invite);
-        let before = found.ok_or(Refusal::NotFound("invitation"))?;
+        // A deployment ends by an operation of its own, which takes more.
+        let invitation = found.filter(|found| found.purpose == Purpose::Invite);
+        let before = invitation.ok_or(Refusal::NotFound("invitation"))?;
         call.request.check_version(before.version)?;
         let Some((after, event)) = revoke(&before, &call.act())? else {
             return Ok(Reply::thing(&views::invitation(&before, call.now()), before.version));

@@ -58,8 +58,8 @@ pub struct ClientAccount {
     /// See [`SERVICE_ACCOUNT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// The user's own settings, which come before all others.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    /// The user's own settings, which come before all others. Stored as text, as a profile's are.
+    #[serde(default, with = "crate::profile::as_text", skip_serializing_if = "Map::is_empty")]
     pub overrides: Map<String, Value>,
     /// Which secrets are set, each since when. What they are stands elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

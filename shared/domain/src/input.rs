@@ -157,6 +157,7 @@ impl Fields {
     /// A text that is to be changed: `None` if it was not sent, an inner `None` if it was sent as
     /// `null`, which takes it away.
     pub fn edited_text(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
+        self.asked.insert(name.to_owned());
         if self.is_null(name) { Some(None) } else { self.text(name, rule).map(Some) }
     }
 
@@ -344,6 +345,15 @@ mod tests {
         assert!(fields.faults.is_empty());
         fields.refuse_others();
         assert_eq!(faults(fields), [("typo".to_owned(), "unknown_field")]);
+    }
+
+    #[test]
+    fn a_field_that_is_taken_away_by_null_is_known() {
+        let Value::Object(body) = serde_json::json!({"a": null, "b": null}) else { unreachable!() };
+        let mut fields = Fields::of_json(body);
+        assert_eq!((fields.edited_text("a", NAME), fields.edited_text("c", NAME)), (Some(None), None));
+        fields.refuse_others();
+        assert_eq!(faults(fields), [("b".to_owned(), "unknown_field")]);
     }
 
     #[test]

@@ -398,7 +398,8 @@ pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(
     let mut event = invitation.event(step, act);
     event.change("delivery", before.state.as_str(), news.state.as_str());
     let mut after = invitation.clone();
-    if matches!(news.state, DeliveryState::Sent | DeliveryState::Delivered) {
+    // What came back went out before, whoever's word was the first.
+    if !matches!(news.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
         after.sent_at.get_or_insert(news.at);
     }
     after.delivery = Delivery { message_id: news.message_id.or_else(|| before.message_id.clone()), ..news };

@@ -56,7 +56,7 @@ pub struct Profile {
     pub version: u64,
 }
 
-mod as_text {
+pub(crate) mod as_text {
     use serde::de::{DeserializeOwned, Error as _};
     use serde::ser::Error as _;
     use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
@@ -210,7 +210,7 @@ fn check_size(fields: &mut Fields, name: &str, value: &Value, depth: usize) -> b
 }
 
 /// How deep a value is nested; JSON that was read is never very deep.
-fn depth_of(value: &Value) -> usize {
+pub(crate) fn depth_of(value: &Value) -> usize {
     match value {
         Value::Object(fields) => 1 + fields.values().map(depth_of).max().unwrap_or(0),
         Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),

@@ -13,6 +13,7 @@ use crate::hold::Hold;
 use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
 use crate::input::Fields;
 use crate::network::Network;
+use crate::profile::{SETTINGS_DEPTH, depth_of};
 use crate::provenance::{Origin, Provenance, read_release};
 use crate::refusal::Refusal;
 use crate::search;
@@ -272,8 +273,11 @@ fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
     }
     match fields.value("overrides")? {
         Value::Object(settings) => {
-            if Value::Object(settings.clone()).to_string().len() > OVERRIDES_LIMIT {
+            let whole = Value::Object(settings.clone());
+            if whole.to_string().len() > OVERRIDES_LIMIT {
                 fields.fault("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
+            } else if depth_of(&whole) > SETTINGS_DEPTH {
+                fields.fault("overrides", "too_deep", format!("must be nested at most {SETTINGS_DEPTH} deep"));
             }
             Some(settings)
         }

@@ -2,6 +2,7 @@
 //! nothing waits to be done any more.
 
 mod commands;
+mod deployments;
 mod jobs;
 mod life;
 
@@ -13,7 +14,7 @@ use aws::rows::Lease;
 use domain::command::Command;
 use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
 use domain::event::{Event, EventType};
-use domain::invitation::{Channel as By, DeliveryState, Invitation};
+use domain::invitation::{Channel as By, DeliveryState, Invitation, Purpose};
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
@@ -145,6 +146,7 @@ impl Audit {
         self.invitations();
         self.devices();
         self.lives();
+        self.deployments();
         self.commands();
         self.usage();
         self.jobs();
@@ -260,17 +262,32 @@ impl Audit {
             let there = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
             let there: BTreeSet<_> = there.map(|device| device.device_id).collect();
             self.hold(there == user.device_ids, format!("a user holds {:?}, and there are {there:?}", user.device_ids));
-            let of_user = self.invitations.iter().filter(|invitation| invitation.user_id == id);
-            let newest = of_user.clone().filter(|invitation| invitation.superseded_at.is_none());
-            let newest: Vec<_> = newest.map(|invitation| Some(invitation.invitation_id)).collect();
-            self.hold(
-                user.invitation_id.is_none() == self.invitations.iter().all(|invitation| invitation.user_id != id),
-                "a user's newest invitation is not there",
-            );
-            let known = user.invitation_id.is_none() || newest.contains(&user.invitation_id);
-            self.hold(known, "a user's newest invitation is superseded");
-            let open = self.invitations.iter().filter(|i| i.user_id == id && i.keeps_code()).count();
-            self.hold(open <= 1, format!("{open} invitations of a user are open at once"));
+            for purpose in Purpose::ALL {
+                self.newest(&user, *purpose);
+            }
+        }
+    }
+
+    /// Of what was offered to a user for a purpose, the newest is known, and only it may be open.
+    fn newest(&mut self, user: &User, purpose: Purpose) {
+        let offered =
+            || self.invitations.iter().filter(|offer| offer.user_id == user.user_id && offer.purpose == purpose);
+        let (known, forgotten) = match purpose {
+            Purpose::Invite => (user.invitation_id, false),
+            // Whoever was taken out of client deployment has none any more.
+            Purpose::Deploy => (user.client.deployment_id, user.client.removed_at.is_some()),
+        };
+        let newest = offered().find(|offer| Some(offer.invitation_id) == known);
+        let there = known.is_none() == (offered().count() == 0) || (forgotten && known.is_none());
+        let superseded = known.is_some() && newest.is_none_or(|newest| newest.superseded_at.is_some());
+        let open = offered().filter(|offer| offer.keeps_code()).count();
+        let checks = [
+            (there, format!("a user's newest {purpose} is not there")),
+            (!superseded, format!("a user's newest {purpose} is superseded")),
+            (open <= 1, format!("{open} of a user's {purpose} are open at once")),
+        ];
+        for (holds, what) in checks {
+            self.hold(holds, what);
         }
     }
 
@@ -282,11 +299,15 @@ impl Audit {
     }
 
     fn invitations(&mut self) {
+        for purpose in Purpose::ALL {
+            let made = made_by(*purpose);
+            let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
+            let (offered, gone) = (self.count(made, |_| true), self.count(made, of_gone));
+            let there = self.invitations.iter().filter(|offer| offer.purpose == *purpose).count();
+            self.hold(offered == there + gone, format!("{offered} {made}, {there} there, {gone} gone"));
+        }
         let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
-        let (invited, gone) =
-            (self.count(EventType::UserInvited, |_| true), self.count(EventType::UserInvited, of_gone));
-        let there = self.invitations.len();
-        self.hold(invited == there + gone, format!("{invited} user.invited, {there} invitations, {gone} gone"));
+        let gone: usize = Purpose::ALL.iter().map(|purpose| self.count(made_by(*purpose), of_gone)).sum();
         for channel in By::ALL {
             let invitations = self.invitations.iter().filter(|invitation| invitation.channel == *channel);
             let codes: BTreeSet<Hash> = invitations.map(|invitation| invitation.code_hash.clone()).collect();
@@ -298,8 +319,9 @@ impl Audit {
         for invitation in self.invitations.clone() {
             self.invitation(&invitation);
         }
+        let kept = self.secrets.keys().filter(|key| key.starts_with("INVITATION#")).count();
         self.hold(
-            self.secrets.len() == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
+            kept == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
             "a code is kept of an invitation that is not there",
         );
     }
@@ -314,7 +336,12 @@ impl Audit {
 
     fn invitation(&mut self, invitation: &Invitation) {
         let id = invitation.invitation_id;
-        let about = |event: &Event| event.invitation_id == Some(id);
+        let purpose = invitation.purpose;
+        let about = |event: &Event| match purpose {
+            Purpose::Invite => event.invitation_id == Some(id),
+            Purpose::Deploy => event.deployment_id == Some(id),
+        };
+        let [sent_event, delivered_event, expired_event, revoked_event] = told_of(purpose);
         let is =
             |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
         let registered =
@@ -328,14 +355,15 @@ impl Audit {
         let revoked = usize::from(invitation.revoked_at.is_some());
         let failed = invitation.delivery.state == DeliveryState::Failed;
         let checks = [
-            is(self.count(EventType::UserInvited, about), 1, "user.invited"),
+            is(self.count(made_by(purpose), about), 1, "made"),
             is(self.count(EventType::InvitationOpened, about), invitation.opened as usize, "invitation.opened"),
-            is(self.count(EventType::InvitationExpired, about), expired, "invitation.expired"),
-            is(self.count(EventType::InvitationRevoked, about), revoked, "invitation.revoked"),
-            is(self.count(EventType::InvitationSent, about).max(1), 1, "invitation.sent"),
-            is(self.count(EventType::InvitationDelivered, about).max(1), 1, "invitation.delivered"),
+            is(self.count(expired_event, about), expired, "expired"),
+            is(self.count(revoked_event, about), revoked, "revoked"),
+            is(self.count(sent_event, about).max(1), 1, "sent"),
+            is(self.count(delivered_event, about).max(1), 1, "delivered"),
             is(registered, invitation.used as usize, "registrations with an invitation"),
             (kept == invitation.keeps_code(), format!("kept: {kept}, to be kept: {}", invitation.keeps_code())),
+            (invitation.sent_at.is_some() || failed, "a message went out at no time".to_owned()),
             (copies > 0 || failed, "an invitation's message was never sent".to_owned()),
             (invitation.delivery.state != DeliveryState::Queued, "a sent invitation is still queued".to_owned()),
             (delivery, format!("delivery is {:?}, its events say {changes:?}", invitation.delivery.state)),
@@ -470,14 +498,15 @@ impl Audit {
         let leases: Vec<Lease> = read_all(&self.main, |pk, _| pk.starts_with("LEASE#"));
         for event in self.events.clone() {
             let consumer = match event.event_type {
-                EventType::UserInvited => "send-message",
+                EventType::UserInvited | EventType::DeploymentStarted => "send-message",
                 EventType::DeviceBlocked
                 | EventType::DeviceUnblocked
                 | EventType::DeviceDeleted
                 | EventType::CommandQueued
                 | EventType::UserSuspended
                 | EventType::UserActivated
-                | EventType::UserLocked => "notify-device",
+                | EventType::UserLocked
+                | EventType::UserConfigForced => "notify-device",
                 _ => continue,
             };
             let done = leases
@@ -509,10 +538,31 @@ const INDEXES: &[&str] = &[
     "owner",
     "due_shard",
     "due_at",
+    "deployed",
+    "not_deployed",
+    "of_profile",
+    "of_source",
     "of_device",
     "of_user",
     "of_type",
 ];
+
+/// The event by which an offer of a purpose is made.
+fn made_by(purpose: Purpose) -> EventType {
+    match purpose {
+        Purpose::Invite => EventType::UserInvited,
+        Purpose::Deploy => EventType::DeploymentStarted,
+    }
+}
+
+/// The events by which an offer is sent, delivered, found expired, and revoked.
+fn told_of(purpose: Purpose) -> [EventType; 4] {
+    use EventType as E;
+    match purpose {
+        Purpose::Invite => [E::InvitationSent, E::InvitationDelivered, E::InvitationExpired, E::InvitationRevoked],
+        Purpose::Deploy => [E::DeploymentSent, E::DeploymentDelivered, E::DeploymentExpired, E::DeploymentRevoked],
+    }
+}
 
 #[derive(Default)]
 struct Expected {
@@ -552,9 +602,9 @@ fn codes<'a>(messages: impl Iterator<Item = &'a OutboxItem>) -> Vec<String> {
     messages.map(|message| code(message.text.as_deref().unwrap_or_default())).collect()
 }
 
-/// The code in a message.
+/// The code in a message: an invitation's or a deployment's.
 fn code(text: &str) -> String {
-    let (_, rest) = text.split_once("/i/").unwrap_or_default();
+    let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/")).unwrap_or_default();
     rest.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 

@@ -182,6 +182,16 @@ impl Bench {
         Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
     }
 
+    /// The code in the newest e-mail of a deployment.
+    #[must_use]
+    pub fn newest_deployment_code(&self) -> Option<String> {
+        let outbox = self.stack.messaging().outbox();
+        let texts = outbox.into_iter().filter(|item| item.channel == local::messaging::Channel::Email);
+        let text = texts.filter_map(|item| item.text).find(|text| text.contains("/r/"))?;
+        let (_, rest) = text.split_once("/r/")?;
+        Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
+    }
+
     /// What a phone with this identifier sends to register.
     #[must_use]
     pub fn application(code: &str, identifier: &str) -> Value {

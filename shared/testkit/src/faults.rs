@@ -4,6 +4,7 @@
 //! chosen one something goes wrong: before it took effect, after, or by an answer that says so.
 //! Waits between attempts take no time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,7 +51,7 @@ impl fmt::Display for Call {
 }
 
 impl Call {
-    fn of(request: &HttpRequest) -> Self {
+    pub(crate) fn of(request: &HttpRequest) -> Self {
         let body = request.body().bytes().unwrap_or_default();
         if let Some(target) = request.headers().get("x-amz-target") {
             let action = target.rsplit('.').next().unwrap_or_default().to_owned();
@@ -203,6 +204,21 @@ pub struct Strike {
     pub fault: Fault,
     /// For how long.
     pub lasting: Lasting,
+}
+
+/// Each call at which a process can end: before it, and if it writes, after it.
+#[must_use]
+pub fn ends(calls: &[Call]) -> Vec<Strike> {
+    let mut ends = Vec::new();
+    let mut nth = BTreeMap::<&str, usize>::new();
+    for call in calls {
+        let nth = nth.entry(&call.action).or_default();
+        *nth += 1;
+        for fault in [Fault::DropBefore, Fault::DropAfter].into_iter().filter(|fault| fault.applies_to(call)) {
+            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, lasting: Lasting::Once });
+        }
+    }
+    ends
 }
 
 #[derive(Default)]

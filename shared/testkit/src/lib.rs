@@ -9,7 +9,9 @@ pub mod contract;
 pub mod faults;
 pub mod oidc;
 pub mod outside;
+pub mod qr;
 pub mod rows;
+pub mod tap;
 pub mod wire;
 
 pub use bench::{Answer, Bench, Tenant};

@@ -4,6 +4,7 @@
 
 mod commands;
 mod common;
+mod deployments;
 mod devices;
 mod exports;
 mod invitations;

@@ -31,7 +31,7 @@ impl Audit {
         items.iter().for_each(|item| tally.count(item.outcome));
         let finished = job.state == JobState::Finished;
         let over = job.state != JobState::Running;
-        let main = main_event(job);
+        let main = main_events(job);
         let done: usize = main.iter().map(|event_type| count(*event_type)).sum();
         let changed = if job.dry_run { 0 } else { items.iter().filter(|i| i.outcome == ItemOutcome::Changed).count() };
         let mut checks = vec![
@@ -41,7 +41,7 @@ impl Audit {
             (job.due_at.is_some() == (job.state == JobState::Running), format!("a job that is {} is due", job.state)),
             (job.ended_at.is_some() != (job.state == JobState::Running), format!("a job that is {} ended", job.state)),
             (!over || job.tally == tally, format!("a job counts {:?}, there are {tally:?}", job.tally)),
-            (main.is_some(), format!("nobody knows the action {}", job.action)),
+            (!main.is_empty(), format!("nobody knows the action {}", job.action)),
             (done == changed, format!("{done} events of a job, {changed} things changed")),
         ];
         if let Selection::Ids(ids) = &job.selection {
@@ -109,7 +109,7 @@ impl Audit {
             };
             event.job_id == Some(job.job_id) && id.as_ref() == Some(&item.id)
         };
-        let done: usize = main_event(job).iter().map(|event_type| self.count(*event_type, about)).sum();
+        let done: usize = main_events(job).iter().map(|event_type| self.count(*event_type, about)).sum();
         let changed = item.outcome == ItemOutcome::Changed && !job.dry_run;
         let what = format!("a thing of a job came out {}, with {done} events", item.outcome);
         self.hold(done == usize::from(changed), what);
@@ -120,19 +120,23 @@ impl Audit {
     }
 }
 
-/// The event by which a job's action names itself.
-fn main_event(job: &Job) -> Option<EventType> {
-    Some(match (job.kind, job.action["action"].as_str()?) {
+/// The events by which a job's action names itself; each thing that it changes has one of them.
+fn main_events(job: &Job) -> Vec<EventType> {
+    let one = match (job.kind, job.action["action"].as_str().unwrap_or_default()) {
         (JobKind::Users, "activate") => EventType::UserActivated,
         (JobKind::Users, "suspend") => EventType::UserSuspended,
         (JobKind::Users, "delete") => EventType::UserDeleted,
         (JobKind::Users, "lock_and_wipe") => EventType::UserLockedAndWiped,
         (JobKind::Users, "reset_pin") => EventType::UserPinReset,
         (JobKind::Users, "invite") => EventType::UserInvited,
+        (JobKind::Users, "deploy") => EventType::DeploymentStarted,
+        (JobKind::Users, "force_config") => EventType::UserConfigForced,
+        (JobKind::Users, "auto_deploy") => return vec![EventType::DeploymentStarted, EventType::UserConfigForced],
         (JobKind::Devices, "block") => EventType::DeviceBlocked,
         (JobKind::Devices, "unblock") => EventType::DeviceUnblocked,
         (JobKind::Devices, "delete") => EventType::DeviceDeleted,
         (JobKind::Devices, "wipe" | "lock") => EventType::CommandQueued,
-        _ => return None,
-    })
+        _ => return Vec::new(),
+    };
+    vec![one]
 }

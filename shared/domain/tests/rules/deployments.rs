@@ -1,0 +1,373 @@
+//! Deployments, and what a configuration is made of.
+
+use std::collections::BTreeMap;
+
+use chrono::Duration;
+use domain::deployment::{
+    ClientAccount, SecretKind, UserSecrets, configuration, deploy, follows_rename, force, has_downloaded, qr_shown,
+    read_secrets, remove, require_fitting, serve, set_secrets,
+};
+use domain::device::{CONFIG_VERSION, Device};
+use domain::event::EventType;
+use domain::hold::Hold;
+use domain::invitation::{
+    Channel, Delivery, DeliveryState, Invitation, InvitationStatus, NewInvitation, Purpose, delivered,
+};
+use domain::profile::Profile;
+use domain::refusal::Refusal;
+use domain::secret::Hash;
+use domain::user::{User, UserStatus};
+use domain::{InvitationId, ProfileId};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::common::{act, at, faults, fields, published, user};
+use crate::world::World;
+
+fn new(number: u128) -> NewInvitation {
+    NewInvitation {
+        purpose: Purpose::Deploy,
+        invitation_id: InvitationId(Uuid::from_u128(number)),
+        code_hash: Hash::of(number.to_string()),
+        channel: Channel::Email,
+        devices: 1,
+        life: Duration::days(7),
+    }
+}
+
+/// A user with an open deployment, and the deployment.
+fn deployed(user: &User) -> (User, Invitation) {
+    let change = deploy(user, None, new(5), None, &act(0)).unwrap();
+    (change.user_after().unwrap().clone(), change.invitations.last().unwrap().after.clone())
+}
+
+fn profile(settings: Value) -> Profile {
+    Profile {
+        workspace_id: act(0).workspace_id,
+        profile_id: ProfileId(Uuid::from_u128(30)),
+        name: "Office".to_owned(),
+        settings: object(settings),
+        schema: None,
+        revision: 1,
+        created_at: at(0),
+        updated_at: at(0),
+        version: 1,
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+fn with(user: &User, overrides: Value) -> User {
+    let client = ClientAccount { overrides: object(overrides), ..user.client.clone() };
+    User { client, ..user.clone() }
+}
+
+fn phones(count: u32) -> (User, Vec<Device>) {
+    let world = World::with_phones(count);
+    (world.user.clone(), world.held())
+}
+
+#[test]
+fn a_newer_deployment_ends_the_older_and_leaves_invitations_alone() {
+    let (first, older) = deployed(&user());
+    assert_eq!(first.client.deployment_id, Some(older.invitation_id));
+    assert_eq!((older.purpose, older.devices, first.invitation_id), (Purpose::Deploy, 1, None));
+    let profile = Some(ProfileId(Uuid::from_u128(30)));
+    let change = deploy(&first, Some(&older), new(6), profile, &act(1)).unwrap();
+    let [ended, made] = &change.invitations[..] else { panic!("{change:?}") };
+    assert_eq!((ended.after.invitation_id, ended.after.superseded_at), (older.invitation_id, Some(at(1))));
+    assert_eq!(made.before, None);
+    let after = change.user_after().unwrap();
+    assert_eq!((after.client.deployment_id, after.client.profile_id), (Some(made.after.invitation_id), profile));
+    let event = &change.events[0];
+    assert_eq!((event.event_type, event.deployment_id), (EventType::DeploymentStarted, Some(made.after.invitation_id)));
+    assert_eq!((event.invitation_id, change.events.len()), (None, 1));
+    // One that is over already stays as it ended.
+    let over = Invitation { revoked_at: Some(at(0)), ..older };
+    assert_eq!(deploy(&first, Some(&over), new(6), None, &act(1)).unwrap().invitations.len(), 1);
+}
+
+#[test]
+fn a_deployment_needs_an_address_and_a_user_whom_nothing_keeps_out() {
+    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    let cases = [
+        (User { email: None, ..user() }, Refusal::EmailMissing),
+        (User { suspended: hold.clone(), ..user() }, Refusal::UserSuspended),
+        (User { locked: hold, ..user() }, Refusal::UserLocked),
+    ];
+    for (user, refusal) in cases {
+        assert_eq!(deploy(&user, None, new(5), None, &act(0)), Err(refusal));
+    }
+    // Without a mobile it goes as well: it goes by e-mail.
+    assert!(deploy(&User { mobile: None, ..user() }, None, new(5), None, &act(0)).is_ok());
+}
+
+#[test]
+fn what_becomes_of_a_deployments_message_is_told_as_a_deployments() {
+    let (_user, made) = deployed(&user());
+    let news = |state| Delivery { state, at: at(1), message_id: None, reason: None };
+    for (state, event_type, went_out) in [
+        (DeliveryState::Sent, EventType::DeploymentSent, true),
+        (DeliveryState::Delivered, EventType::DeploymentDelivered, true),
+        // Whatever came back went out, even if nobody has said so before.
+        (DeliveryState::Bounced, EventType::DeploymentBounced, true),
+        (DeliveryState::Complained, EventType::DeploymentComplained, true),
+        (DeliveryState::Failed, EventType::DeploymentFailed, false),
+        (DeliveryState::Rejected, EventType::DeploymentFailed, false),
+    ] {
+        let (after, event) = delivered(&made, news(state), &act(2)).unwrap();
+        assert_eq!((event.event_type, event.deployment_id), (event_type, Some(made.invitation_id)), "{state}");
+        assert_eq!(after.sent_at, went_out.then_some(at(1)), "{state}: deployed is when it went out");
+    }
+    let (sent, _) = delivered(&made, news(DeliveryState::Sent), &act(2)).unwrap();
+    let later = Delivery { at: at(9), ..news(DeliveryState::Delivered) };
+    assert_eq!(delivered(&sent, later, &act(9)).unwrap().0.sent_at, Some(at(1)));
+}
+
+#[test]
+fn a_configuration_is_the_profile_under_ones_data_under_ones_own_settings() {
+    let profile = profile(json!({
+        "theme": "dark", "list": [1, 2], "account": {"domain": "acme", "username": "nobody"}, "deep": {"a": {"b": 1}},
+    }));
+    let own = json!({"theme": {"name": "light"}, "list": [3], "account": {"number": "0"}, "deep": {"a": {"c": null}}});
+    let user = User { number: Some("4711".to_owned()), ..with(&user(), own) };
+    let secrets = UserSecrets::from([(SecretKind::VoicemailPin, "90210".to_owned())]);
+    let made = configuration(&user, Some(&profile), &secrets);
+    let expected = json!({
+        "theme": {"name": "light"}, "list": [3], "deep": {"a": {"b": 1, "c": null}},
+        "account": {
+            "domain": "acme", "username": "ada", "name": "Ada Adler", "first_name": "Ada", "last_name": "Adler",
+            "email": "ada@example.com", "number": "0", "voicemail_pin": "90210",
+        },
+    });
+    assert_eq!(made.settings, expected);
+    assert_eq!(made.version.len(), CONFIG_VERSION.max);
+    let without = configuration(&user, None, &UserSecrets::new());
+    assert_eq!(without.settings["account"]["voicemail_pin"], Value::Null);
+    assert_eq!(without.settings["theme"], json!({"name": "light"}));
+}
+
+#[test]
+fn a_version_tells_when_a_secret_was_set_and_nothing_of_what_it_is() {
+    let set = |pin: &str, minutes: i64| {
+        let edit = BTreeMap::from([(SecretKind::VoicemailPin, Some(pin.to_owned()))]);
+        let after = set_secrets(&user(), &edit, &act(minutes)).unwrap().user_after().unwrap().clone();
+        configuration(&after, None, &UserSecrets::from([(SecretKind::VoicemailPin, pin.to_owned())])).version
+    };
+    assert_eq!(set("1111", 1), set("2222", 1), "nobody learns by the version which of two it is");
+    assert_ne!(set("1111", 1), set("1111", 2), "set anew, it is to be fetched anew");
+}
+
+#[test]
+fn which_secrets_are_set_is_recorded_by_their_names_alone() {
+    let edit = read_secrets(fields(json!({"client_password": "s3cret", "voicemail_pin": null}))).unwrap();
+    assert_eq!(edit.len(), 2);
+    let change = set_secrets(&user(), &edit, &act(1)).unwrap();
+    let event = &change.events[0];
+    assert_eq!(event.changed_fields, ["client_password", "voicemail_pin"]);
+    assert!(!format!("{change:?}").contains("s3cret") && !published(event).contains("s3cret"));
+    let known = &change.user_after().unwrap().client.secrets;
+    assert_eq!(known, &BTreeMap::from([(SecretKind::ClientPassword, at(1))]));
+    let gone = read_secrets(fields(json!({"client_password": null}))).unwrap();
+    let after = set_secrets(change.user_after().unwrap(), &gone, &act(2)).unwrap();
+    assert!(after.user_after().unwrap().client.secrets.is_empty());
+}
+
+#[test]
+fn every_fault_of_secrets_is_named_and_a_misspelt_one_is_one() {
+    let body = json!({"client_password": "", "pbx_sip_password": 7, "voicemail_pin": "47a1", "voicemial_pin": "4711"});
+    let expected = [
+        ("client_password", "too_short"),
+        ("pbx_sip_password", "wrong_type"),
+        ("voicemail_pin", "invalid_format"),
+        ("voicemial_pin", "unknown_field"),
+    ];
+    assert_eq!(faults(read_secrets(fields(body))), expected.map(|(field, code)| (field.to_owned(), code)));
+    assert_eq!(faults(read_secrets(fields(json!({})))), [(String::new(), "missing")]);
+}
+
+#[test]
+fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
+    let (user, devices) = phones(1);
+    let device = &devices[0];
+    let change = serve(device, &user, "version1", &act(1)).unwrap().unwrap();
+    let served = change.devices[0].after.clone();
+    assert!(served.must_download() && !served.is_forced());
+    assert_eq!((change.user_after().unwrap().client.served_at, change.events.len()), (Some(at(1)), 1));
+    assert_eq!(serve(&served, &user, "version1", &act(2)).unwrap(), None, "the same again is no news");
+    assert!(serve(&served, &user, "version2", &act(2)).unwrap().is_some());
+    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    let of = |status| Device { user_status: status, ..device.clone() };
+    let cases = [
+        (Device { blocked: hold, ..device.clone() }, Refusal::DeviceBlocked),
+        (of(UserStatus::Suspended), Refusal::UserSuspended),
+        (of(UserStatus::Locked), Refusal::UserLocked),
+        (of(UserStatus::Deleted), Refusal::DeviceDeleted),
+    ];
+    for (device, refusal) in cases {
+        assert_eq!(serve(&device, &user, "version1", &act(1)), Err(refusal));
+    }
+    let out = remove(&user, &devices, None, &act(1)).unwrap().unwrap();
+    assert_eq!(serve(device, out.user_after().unwrap(), "version1", &act(2)), Err(Refusal::NotDeployed));
+}
+
+#[test]
+fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place() {
+    let (user, devices) = phones(1);
+    let forced = devices[0].clone().forced();
+    assert!(forced.is_forced() && forced.must_download());
+    let in_place = Device { config: Some("version1".to_owned()), ..forced };
+    assert!(in_place.must_download(), "what it had before does not count");
+    let change = serve(&in_place, &user, "version1", &act(1)).unwrap().unwrap();
+    let served = &change.devices[0].after;
+    assert!(!served.must_download() && !served.is_forced(), "the same once more is in place already");
+    let change = serve(&in_place, &user, "version2", &act(1)).unwrap().unwrap();
+    assert!(change.devices[0].after.must_download(), "another is not");
+}
+
+#[test]
+fn forcing_reaches_each_phone_that_is_not_told_already_and_none_that_is_erased() {
+    let (user, devices) = phones(3);
+    let mut world = World::with_phones(3);
+    let ids: Vec<_> = world.held().iter().map(|device| device.device_id).collect();
+    let _command = world.erase(ids[0], 1).unwrap();
+    let held = world.held();
+    let change = force(&world.user, &held, &act(2)).unwrap().unwrap();
+    assert_eq!(change.devices.len(), 2, "what is erased has nothing to fetch");
+    assert!(change.devices.iter().all(|edited| edited.after.is_forced() && edited.after.device_id != ids[0]));
+    assert_eq!(change.events.len(), 1);
+    let told: Vec<Device> = devices.into_iter().map(Device::forced).collect();
+    assert_eq!(force(&user, &told, &act(2)).unwrap(), None);
+    assert_eq!(force(&user, &[], &act(2)).unwrap(), None);
+    let out = remove(&user, &told, None, &act(2)).unwrap().unwrap();
+    assert_eq!(force(out.user_after().unwrap(), &told, &act(3)), Err(Refusal::NotDeployed));
+}
+
+#[test]
+fn a_phone_counts_as_having_downloaded_until_it_is_erased() {
+    let (_user, mut devices) = phones(2);
+    assert!(!has_downloaded(&devices) && !has_downloaded(&[]));
+    devices[1].config = Some("version1".to_owned());
+    assert!(has_downloaded(&devices));
+    let mut world = World::with_phones(1);
+    let id = world.held()[0].device_id;
+    let _command = world.erase(id, 1).unwrap();
+    let erased = Device { config: Some("version1".to_owned()), ..world.held()[0].clone() };
+    assert!(!has_downloaded(&[erased]));
+}
+
+#[test]
+fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
+    let (base, devices) = phones(2);
+    let (user, open) = deployed(&base);
+    let edit = BTreeMap::from([(SecretKind::PbxSipPassword, Some("s3cret".to_owned()))]);
+    let user = set_secrets(&with(&user, json!({"a": 1})), &edit, &act(1)).unwrap().user_after().unwrap().clone();
+    let told = vec![devices[0].clone().forced(), devices[1].clone()];
+    let change = remove(&user, &told, Some(&open), &act(2)).unwrap().unwrap();
+    let after = change.user_after().unwrap();
+    assert_eq!(after.client, ClientAccount { removed_at: Some(at(2)), ..ClientAccount::default() });
+    assert_eq!((&after.username, &after.device_ids, after.status()), (&user.username, &user.device_ids, user.status()));
+    assert_eq!(change.invitations[0].after.status(at(2)), InvitationStatus::Revoked);
+    assert_eq!((change.devices.len(), change.devices[0].after.must_download()), (1, false));
+    let types: Vec<EventType> = change.events.iter().map(|event| event.event_type).collect();
+    assert_eq!(types, [EventType::UserUndeployed, EventType::DeploymentRevoked]);
+    assert_eq!(change.events[0].changed_fields, ["pbx_sip_password"]);
+    assert_eq!(remove(after, &told, Some(&open), &act(3)).unwrap(), None, "again is nothing");
+    // A new deployment brings them back, as somebody of whom nothing is known.
+    let back = deploy(after, None, new(6), None, &act(3)).unwrap();
+    assert_eq!(back.user_after().unwrap().client.removed_at, None);
+}
+
+#[test]
+fn another_name_is_followed_by_a_deployment_only_if_there_is_something_to_bring_back() {
+    let (with_phone, _devices) = phones(1);
+    let (without_phone, _open) = deployed(&user());
+    assert!(follows_rename(&with_phone) && follows_rename(&without_phone));
+    assert!(!follows_rename(&user()), "never deployed, and no phone");
+    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    let none = [
+        User { email: None, ..with_phone.clone() },
+        User { suspended: hold.clone(), ..with_phone.clone() },
+        User { locked: hold, ..with_phone.clone() },
+        remove(&with_phone, &[], None, &act(1)).unwrap().unwrap().user_after().unwrap().clone(),
+    ];
+    assert!(none.iter().all(|user| !follows_rename(user)));
+}
+
+#[test]
+fn a_qr_code_is_shown_only_of_an_open_deployment_and_each_time_recorded() {
+    let (_user, open) = deployed(&user());
+    let event = qr_shown(&open, &act(1)).unwrap();
+    assert_eq!((event.event_type, event.deployment_id), (EventType::DeploymentQrShown, Some(open.invitation_id)));
+    let cases = [
+        (Invitation { used: 1, ..open.clone() }, Refusal::CodeUsed),
+        (Invitation { revoked_at: Some(at(0)), ..open.clone() }, Refusal::CodeRevoked),
+        (Invitation { superseded_at: Some(at(0)), ..open.clone() }, Refusal::CodeSuperseded),
+        (Invitation { expires_at: at(1), ..open }, Refusal::CodeExpired),
+    ];
+    for (over, refusal) in cases {
+        assert_eq!(qr_shown(&over, &act(1)), Err(refusal));
+    }
+}
+
+#[test]
+fn settings_of_ones_own_must_fit_the_profiles_schema_with_the_profiles_under_them() {
+    let strict = Profile {
+        schema: Some(json!({"type": "object", "required": ["port"], "properties": {"port": {"type": "integer"}}})),
+        ..profile(json!({"port": 1}))
+    };
+    assert_eq!(require_fitting(&with(&user(), json!({"more": 1})), &strict), Ok(()), "what is required stands below");
+    assert_eq!(require_fitting(&user(), &strict), Ok(()));
+    let bad = with(&user(), json!({"port": "s3cret"}));
+    let refused = require_fitting(&bad, &strict);
+    assert!(!format!("{refused:?}").contains("s3cret"), "no value is told back");
+    assert_eq!(faults(refused), [("overrides.port".to_owned(), "schema_violation")]);
+    assert_eq!(require_fitting(&bad, &profile(json!({}))), Ok(()), "without a schema all is well");
+}
+
+/// Some JSON, of a few names so that they meet.
+fn settings() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0..3).prop_map(Value::from)];
+    let inner = leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[abc]", inner, 0..3).prop_map(|fields| json!(fields)),
+        ]
+    });
+    prop::collection::btree_map("[abc]", inner, 0..4).prop_map(|fields| json!(fields))
+}
+
+/// Every value that is no object, by the names that lead to it.
+fn leaves(value: &Value, path: &str, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            fields.iter().for_each(|(name, value)| leaves(value, &format!("{path}/{name}"), into));
+        }
+        Value::Object(_) => {}
+        other => drop(into.insert(path.to_owned(), other.clone())),
+    }
+}
+
+proptest! {
+    #[test]
+    fn of_two_settings_the_users_own_always_holds_and_the_profiles_wherever_it_is_silent(under in settings(), over in settings()) {
+        let made = configuration(&with(&user(), over.clone()), Some(&profile(under.clone())), &UserSecrets::new());
+        let again = configuration(&with(&user(), over.clone()), Some(&profile(under.clone())), &UserSecrets::new());
+        prop_assert_eq!(&made, &again);
+        let (mut own, mut below, mut all) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        leaves(&over, "", &mut own);
+        leaves(&under, "", &mut below);
+        leaves(&made.settings, "", &mut all);
+        all.retain(|path, _| !path.starts_with("/account/"));
+        for (path, value) in &own {
+            prop_assert_eq!(all.get(path), Some(value), "{} is the user's own", path);
+        }
+        // Nothing comes from nowhere.
+        for (path, value) in &all {
+            prop_assert!(own.get(path) == Some(value) || below.get(path) == Some(value), "{} is nobody's", path);
+        }
+    }
+}

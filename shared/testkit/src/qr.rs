@@ -1,0 +1,51 @@
+//! QR codes read back, by a decoder that has nothing to do with what drew them.
+
+use std::io::Cursor;
+
+/// What the one QR code in a PNG says.
+#[must_use]
+pub fn read_png(bytes: &[u8]) -> String {
+    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().expect("it is a PNG");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("it is a small picture")];
+    let frame = reader.next_frame(&mut pixels).expect("it is whole");
+    assert_eq!((frame.color_type, frame.bit_depth), (png::ColorType::Grayscale, png::BitDepth::Eight));
+    let (width, height) = (frame.width as usize, frame.height as usize);
+    decode(width, height, |x, y| pixels[y * frame.line_size + x])
+}
+
+/// What the one QR code in an SVG of black rectangles on white says. Text around it, as of a page, is
+/// passed over.
+#[must_use]
+pub fn read_svg(text: &str) -> String {
+    let (_, svg) = text.split_once("<svg").expect("there is a picture");
+    let (svg, _) = svg.split_once("</svg>").expect("it ends");
+    let number = |name: &str| {
+        let (_, rest) = svg.split_once(&format!(" {name}=\"")).expect("the picture says its size");
+        rest.split('"').next().and_then(|number| number.parse::<usize>().ok()).expect("it is a number")
+    };
+    let (width, height) = (number("width"), number("height"));
+    let (_, path) = svg.split_once(" d=\"").expect("it is drawn by a path");
+    let path = path.split('"').next().unwrap_or_default();
+    let mut pixels = vec![255_u8; width * height];
+    // Each rectangle is `M{x} {y}h{width}v{height}H{x}V{y}`.
+    for rectangle in path.split('M').filter(|part| !part.is_empty()) {
+        let parts: Vec<usize> = rectangle
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|part| !part.is_empty())
+            .map(|part| part.parse().expect("it is a number"))
+            .collect();
+        let [x, y, w, h, ..] = parts[..] else { panic!("{rectangle} is no rectangle") };
+        for row in y..y + h {
+            pixels[row * width + x..][..w].fill(0);
+        }
+    }
+    decode(width, height, |x, y| pixels[y * width + x])
+}
+
+fn decode(width: usize, height: usize, at: impl FnMut(usize, usize) -> u8) -> String {
+    let mut picture = rqrr::PreparedImage::prepare_from_greyscale(width, height, at);
+    let codes = picture.detect_grids();
+    assert_eq!(codes.len(), 1, "there is one QR code");
+    let (_, text) = codes[0].decode().expect("it can be read");
+    text
+}
