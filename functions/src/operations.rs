@@ -65,11 +65,11 @@ pub fn operation(name: &str) -> Option<&'static Operation> {
 }
 
 const fn of(name: &'static str, entry: Entry) -> Operation {
-    Operation { name, entry, dialect: Dialect::Problem }
+    of_dialect(Dialect::Problem, name, entry)
 }
 
-const fn told_in(dialect: Dialect, operation: Operation) -> Operation {
-    Operation { dialect, ..operation }
+const fn of_dialect(dialect: Dialect, name: &'static str, entry: Entry) -> Operation {
+    Operation { name, entry, dialect }
 }
 
 /// Every operation.
@@ -340,14 +340,12 @@ pub static OPERATIONS: &[Operation] = &[
         }),
     ),
     // scim
-    told_in(
+    of_dialect(
         Dialect::Scim,
-        of(
-            "scim",
-            Entry::Admin(P::UsersManage, |w, c| {
-                Box::pin(async move { scim::scim::handle(w.table()?, c, &w.settings.defaults, w.public_url()?).await })
-            }),
-        ),
+        "scim",
+        Entry::Admin(P::UsersManage, |w, c| {
+            Box::pin(async move { scim::scim::handle(w.table()?, c, &w.settings.defaults, w.public_url()?).await })
+        }),
     ),
     // jobs
     of(

@@ -1609,42 +1609,45 @@ async fn identity_providers_see_who_is_not_deleted(store: &Store) {
         place.later(Duration::seconds(1));
     }
     let [ada, bob, cleo] = [&users[0], &users[1], &users[2]];
-    let attributes = json!({"title": "Guide", "roles": [{"value": "x", "primary": true}]});
     let kept = Kept {
         workspace_id: workspace,
         user_id: bob.user_id,
-        attributes: attributes.as_object().cloned().unwrap(),
+        attributes: [("roles".to_owned(), json!([{"value": "x", "primary": true}]))].into_iter().collect(),
         version: 1,
     };
-    store.table.commit(Commit::unrecorded(place.id()).keep(None, Some(&kept))).await.unwrap();
+    store.table.commit(Commit::unrecorded(place.id()).keep(None, Some(&kept))).await.expect("it is kept");
     let ids: Vec<UserId> = users.iter().map(|user| user.user_id).collect();
-    assert_eq!(store.table.user_ids(workspace, 3).await.unwrap().as_ref(), Some(&ids), "the oldest first");
-    assert_eq!(store.table.user_ids(workspace, 2).await.unwrap(), None, "more than were asked for");
+    assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read").as_ref(), Some(&ids), "the oldest first");
+    assert_eq!(store.table.user_ids(workspace, 2).await.expect("it is read"), None, "more than were asked for");
     let with = |kept: bool| store.table.scim_users(workspace, &ids, kept);
     let of_bob = |people: &[Person]| (people.len(), people[1].kept.clone());
-    assert_eq!(of_bob(&with(true).await.unwrap()), (3, Some(kept.clone())));
-    assert_eq!(of_bob(&with(false).await.unwrap()), (3, None));
-    assert_eq!(store.table.id_of_username(workspace, "ADA").await.unwrap(), Some(ada.user_id));
-    assert_eq!(store.table.id_of_external_id(workspace, "00bob").await.unwrap(), Some(bob.user_id));
-    assert_eq!(store.table.id_of_external_id(workspace, "00BOB").await.unwrap(), None, "in its own capitals");
+    assert_eq!(of_bob(&with(true).await.expect("it is read")), (3, Some(kept.clone())));
+    assert_eq!(of_bob(&with(false).await.expect("it is read")), (3, None));
+    assert_eq!(store.table.id_of_username(workspace, "ADA").await.expect("it is read"), Some(ada.user_id));
+    assert_eq!(store.table.id_of_external_id(workspace, "00bob").await.expect("it is read"), Some(bob.user_id));
+    assert_eq!(
+        store.table.id_of_external_id(workspace, "00BOB").await.expect("it is read"),
+        None,
+        "in its own capitals"
+    );
     // One external id is one user's.
     let mut twin = place.new_user("twin");
     twin.provenance.external_id = Some("00ada".to_owned());
     lost(store.table.commit(Commit::unrecorded(place.id()).put(&twin)).await, "the external id is taken");
     // Nothing is kept from then on, or something else.
-    let other = Kept { attributes: json!({"title": "Chief"}).as_object().cloned().unwrap(), ..kept.clone() };
-    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&kept), Some(&other))).await.unwrap();
-    let now = store.table.scim_attributes(workspace, bob.user_id).await.unwrap().unwrap();
+    let other = Kept { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..kept.clone() };
+    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&kept), Some(&other))).await.expect("it is kept");
+    let now = store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read").expect("it is kept");
     assert_eq!((&now.attributes, now.version), (&other.attributes, 2));
-    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&now), None)).await.unwrap();
-    assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.unwrap(), None);
+    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&now), None)).await.expect("it is forgotten");
+    assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read"), None);
     // Who is deleted is seen no more, and what they were called is free.
     let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
     place.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;
-    assert_eq!(store.table.user_ids(workspace, 3).await.unwrap(), Some(vec![ada.user_id, bob.user_id]));
-    assert!(store.table.scim_user(workspace, cleo.user_id).await.unwrap().is_none());
-    assert_eq!(store.table.id_of_external_id(workspace, "00cleo").await.unwrap(), None);
-    assert!(store.table.scim_user(WorkspaceId(Uuid::nil()), ada.user_id).await.unwrap().is_none());
+    assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read"), Some(vec![ada.user_id, bob.user_id]));
+    assert!(store.table.scim_user(workspace, cleo.user_id).await.expect("it is read").is_none());
+    assert_eq!(store.table.id_of_external_id(workspace, "00cleo").await.expect("it is read"), None);
+    assert!(store.table.scim_user(WorkspaceId(Uuid::nil()), ada.user_id).await.expect("it is read").is_none());
 }
 
 async fn a_user_with_several_pending_phones_is_listed_once(store: &Store) {

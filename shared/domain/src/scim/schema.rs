@@ -50,7 +50,7 @@ pub enum Mutability {
 }
 
 /// An attribute.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Attribute {
     /// Its name. Capitals do not matter where it is sent.
     pub name: &'static str,

@@ -61,7 +61,7 @@ fn person(body: Value) -> Person {
 }
 
 /// A person after a patch, and the types of what happened.
-fn patched(person: &Person, operations: Value) -> (Person, Vec<EventType>) {
+fn patched(person: &Person, operations: &Value) -> (Person, Vec<EventType>) {
     let before = Document::of(person);
     let id = person.user.user_id.to_string();
     changed(person, &apply(&before, &id, &object(json!({"Operations": operations}))).unwrap())
@@ -79,7 +79,7 @@ fn changed(person: &Person, after: &Document) -> (Person, Vec<EventType>) {
     }
 }
 
-fn refused(person: &Person, operations: Value) -> ScimType {
+fn refused(person: &Person, operations: &Value) -> ScimType {
     let before = Document::of(person);
     let id = person.user.user_id.to_string();
     match apply(&before, &id, &object(json!({"Operations": operations}))) {
@@ -378,7 +378,7 @@ fn an_attribute_is_added_replaced_and_taken_away() {
         (json!({"op": "add", "path": "password", "value": "s3cret"}), "/password", Value::Null),
     ];
     for (operation, pointer, wanted) in cases {
-        let (after, _) = patched(&person(barbara()), json!([operation]));
+        let (after, _) = patched(&person(barbara()), &json!([operation]));
         let shown = shown(&after);
         assert_eq!(shown.pointer(pointer).unwrap_or(&Value::Null), wanted, "{operation}");
         assert!(!shown.to_string().contains("s3cret"));
@@ -413,37 +413,37 @@ fn what_a_patch_may_not_is_refused_in_scims_words() {
         (json!(vec![json!({"op": "remove", "path": "title"}); OPERATIONS_LIMIT + 1]), ScimType::TooMany),
     ];
     for (operations, wanted) in cases {
-        assert_eq!(refused(&person, operations.clone()), wanted, "{operations}");
+        assert_eq!(refused(&person, &operations), wanted, "{operations}");
     }
     // One that cannot be done takes the others with it.
     let both = json!([{"op": "add", "path": "title", "value": "x"}, {"op": "remove", "path": "id"}]);
-    assert_eq!(refused(&person, both), ScimType::Mutability);
+    assert_eq!(refused(&person, &both), ScimType::Mutability);
     // The id that the user has says nothing new.
-    let (_, events) = patched(&person, json!([{"op": "replace", "value": {"id": person.user.user_id}}]));
+    let (_, events) = patched(&person, &json!([{"op": "replace", "value": {"id": person.user.user_id}}]));
     assert_eq!(events, []);
 }
 
 #[test]
 fn inactive_is_suspended_and_the_provider_lifts_its_own_suspension_alone() {
     let of = |active: Value| json!([{"op": "Replace", "path": "active", "value": active}]);
-    let (away, events) = patched(&person(barbara()), of(json!("False")));
+    let (away, events) = patched(&person(barbara()), &of(json!("False")));
     assert_eq!(events, [EventType::UserSuspended]);
     assert_eq!(away.user.suspended.as_ref().unwrap().reason.as_deref(), Some(DEACTIVATED));
-    assert_eq!(patched(&away, of(json!(false))).1, [], "again is nothing new");
-    let (back, events) = patched(&away, of(json!(true)));
+    assert_eq!(patched(&away, &of(json!(false))).1, [], "again is nothing new");
+    let (back, events) = patched(&away, &of(json!(true)));
     assert_eq!((events, &back.user.suspended), (vec![EventType::UserActivated], &None));
 
     let suspended = life::suspend(&back.user, &[], Some("an audit".to_owned()), &act(2)).unwrap().unwrap();
-    let by_admin = Person { user: suspended.user_after().unwrap().clone(), ..back.clone() };
+    let by_admin = Person { user: suspended.user_after().unwrap().clone(), ..back };
     assert_eq!(shown(&by_admin)["active"], false);
-    let (still, events) = patched(&by_admin, of(json!(true)));
+    let (still, events) = patched(&by_admin, &of(json!(true)));
     assert_eq!((events, still.user.suspended.is_some()), (vec![], true), "an admin's word stays");
 
     let lock = Some(Hold::by(&act(3), None));
     let locked = Person { user: User { locked: lock.clone(), ..away.user.clone() }, ..away };
-    let (resumed, _) = patched(&locked, of(json!(true)));
+    let (resumed, _) = patched(&locked, &of(json!(true)));
     assert_eq!((&resumed.user.suspended, &resumed.user.locked), (&None, &lock), "a lock is not the provider's");
-    assert_eq!(patched(&resumed, of(json!(true))).1, []);
+    assert_eq!(patched(&resumed, &of(json!(true))).1, []);
 }
 
 #[test]
@@ -460,7 +460,7 @@ fn who_is_made_inactive_is_made_and_suspended_in_one_act() {
 fn an_edit_and_a_suspension_are_one_change_of_each_row() {
     let person = person(barbara());
     let operations = json!([{"op": "replace", "path": "userName", "value": "babs"}, {"op": "replace", "path": "active", "value": false}]);
-    let (after, events) = patched(&person, operations);
+    let (after, events) = patched(&person, &operations);
     assert_eq!(events, [EventType::UserUpdated, EventType::UserSuspended]);
     assert_eq!((after.user.username.as_str(), after.user.status()), ("babs", UserStatus::Suspended));
 }
@@ -476,7 +476,7 @@ fn what_was_set_by_hand_stays_and_is_what_is_shown() {
     let (after, _) = changed(&person, &document(barbara()));
     assert_eq!((after.user.email.as_deref(), &after.user.mobile), (Some("hand@example.com"), &None));
     assert_eq!(shown(&after)["emails"][1]["value"], "hand@example.com");
-    let (after, events) = patched(&after, json!([{"op": "add", "path": "title", "value": "Guide"}]));
+    let (after, events) = patched(&after, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
     assert_eq!((after.user.email.as_deref(), events), (Some("hand@example.com"), vec![EventType::UserUpdated]));
 }
 
@@ -489,7 +489,7 @@ fn a_user_of_whom_no_provider_has_spoken_is_shown_and_changed_like_any_other() {
     assert_eq!(view["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
     let (same, events) = changed(&by_hand, &Document::of(&by_hand));
     assert_eq!((same.kept, events), (None, vec![]), "saying what is so changes nothing");
-    let (after, _) = patched(&by_hand, json!([{"op": "remove", "path": "phoneNumbers"}]));
+    let (after, _) = patched(&by_hand, &json!([{"op": "remove", "path": "phoneNumbers"}]));
     assert_eq!(after.user.mobile, None);
 }
 
