@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws::Row;
 use chrono::Duration;
 use domain::command::{CommandKind, CommandState, OpenCommand};
-use domain::device::{Deleted, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
-use domain::event::Actor;
+use domain::deployment::deploy;
+use domain::device::{CONFIG_VERSION, Deleted, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
+use domain::event::{Act, Actor};
 use domain::hold::Hold;
+use domain::invitation::{Channel, NewInvitation, Purpose};
 use domain::network::{Network, NetworkStatus, VERIZON};
-use domain::{CommandId, DeviceId, Time, UserId, WorkspaceId, ids::timed_uuid};
+use domain::secret::Hash;
+use domain::user::User;
+use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId, ids::timed_uuid};
 use http::Method;
 use serde_json::{Value, json};
 use testkit::wire::{Consumed, Meter};
@@ -37,6 +41,12 @@ impl House {
         self.meter.read().into_iter().map(|Consumed { action, units, .. }| (action, units)).collect()
     }
 
+    /// Gives a phone its configuration, and answers with its version.
+    async fn download(&self, credential: &str) -> String {
+        let path = "/devices/me/config";
+        self.bench.call(Method::POST, path, Some(credential), None).await.expect(200).get("config_version")
+    }
+
     async fn check_in(&self, credential: &str, body: Value) -> Vec<(String, f64)> {
         self.cost(Method::POST, "/devices/me/check-in", credential, Some(body)).await
     }
@@ -56,14 +66,16 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
     let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
     let _first = house.bench.check_in(&credential).await.expect(200);
     house.bench.drain().await;
+    let version = house.download(&credential).await;
     let reported = json!({
         "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-ada-phone", "pin_failures": 2,
-        "usage": {"sequence": 9, "messages_sent": 3},
+        "usage": {"sequence": 9, "messages_sent": 3}, "config_version": version,
     });
     let more = house.check_in(&credential, reported.clone()).await;
     assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
     let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
-    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1)] {
+    let installed = json!({"config_version": version});
+    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed] {
         house.bench.advance(Duration::minutes(1));
         assert_eq!(house.check_in(&credential, body).await, one_write());
     }
@@ -96,7 +108,9 @@ async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_
     let never = json!({"pin_limit": 0});
     let _never = house.bench.patch("/workspace", &house.tenant.key, never).await.expect(200);
     let counts = json!({"sequence": i64::MAX, "messages_sent": 1});
-    let report = json!({"pin_failures": 1_000_000, "usage": counts});
+    let version = house.download(&credential).await;
+    assert_eq!(version.len(), CONFIG_VERSION.max);
+    let report = json!({"pin_failures": 1_000_000, "usage": counts, "config_version": version});
     let _first = house.check_in(&credential, report.clone()).await;
     house.bench.drain().await;
     for body in [json!({}), report] {
@@ -153,6 +167,35 @@ fn rows_of<R: Row>(thing: &R) -> Vec<Value> {
     [row].into_iter().chain(companions).collect()
 }
 
+/// The profile of those who have one.
+fn profile() -> ProfileId {
+    ProfileId(id(1_000_003))
+}
+
+/// A user's deployment: the user with it, and its rows.
+fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
+    let act = Act {
+        event_id: EventId(id(number)),
+        workspace_id: user.workspace_id,
+        at: user.created_at,
+        actor: Actor::System,
+        operation: "deploy-config",
+        request_id: "request".to_owned(),
+        address: None,
+        job_id: None,
+    };
+    let new = NewInvitation {
+        purpose: Purpose::Deploy,
+        invitation_id: InvitationId(id(1_000_000 + number)),
+        code_hash: Hash::of(number.to_string()),
+        channel: Channel::Email,
+        devices: 1,
+        life: Duration::days(7),
+    };
+    let change = deploy(user, None, new, Some(profile()), &act).unwrap();
+    (change.user_after().unwrap().clone(), rows_of(&change.invitations[0].after))
+}
+
 /// So many people with a phone each, of whom one is called Zora.
 fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
     let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
@@ -194,7 +237,13 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
                         expires_at: at.plus(Duration::days(30)),
                     }]
                 }
-                _ => user.last_seen_at = Some(at.minus(Duration::days(60))),
+                _ => {
+                    user.last_seen_at = Some(at.minus(Duration::days(60)));
+                    let (with, deployment) = deployed(&user, number);
+                    user = with;
+                    made.extend(deployment);
+                    device = device.forced();
+                }
             }
         }
         made.extend(rows_of(&user));
@@ -247,6 +296,13 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
         "/users/export?limit=50&search=nor".to_owned(),
         "/devices/export?limit=100".to_owned(),
         "/profiles".to_owned(),
+        "/deployments?limit=50".to_owned(),
+        "/deployments?limit=50&search=zora".to_owned(),
+        "/deployments?deployed=true&limit=10".to_owned(),
+        "/deployments?deployed=false&limit=50".to_owned(),
+        format!("/deployments?profile_id={}&limit=10", profile()),
+        "/deployments?force_pending=false&limit=20".to_owned(),
+        "/users?deployed=true&limit=10".to_owned(),
     ];
     let mut costs: Vec<_> = pages.iter().map(|page| (page.clone(), Vec::new())).collect();
     let mut from = 0;
@@ -273,4 +329,42 @@ async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
         assert_eq!(costs[0], costs[1], "{page}");
         assert!(units <= 200.0, "{page}: {units} units");
     }
+}
+
+/// What the first page of an auto-deploy over everyone costs: of each action, how many calls and units.
+async fn cost_of_auto_deploy(house: &House) -> BTreeMap<String, (usize, f64)> {
+    let _before = house.meter.read();
+    let body = json!({"filter": {}});
+    let begun = house.bench.post("/deployments/auto", &house.tenant.key, body).await.expect(202);
+    assert_eq!((&begun.body["state"], &begun.body["progress"]["changed"]), (&json!("running"), &json!(50)));
+    let mut costs = BTreeMap::<String, (usize, f64)>::new();
+    for Consumed { action, units, .. } in house.meter.read() {
+        let (calls, sum) = costs.entry(action).or_default();
+        *calls += 1;
+        *sum += units;
+    }
+    costs
+}
+
+#[tokio::test]
+async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
+    let house = House::start().await;
+    let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
+    let all = rows::all(&house.bench, rows::MAIN);
+    let row = |kind: &str, sk: &str| {
+        let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
+        found.map(|(_, row)| row.clone()).unwrap()
+    };
+    let (user, device) = (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"));
+    let mut costs = Vec::new();
+    let mut from = 0;
+    for to in [200, 5_000] {
+        populate(&house, from, to, (&user, &device));
+        from = to;
+        // The users whom the test has made are the newest; all others are older.
+        house.bench.advance(Duration::days(1));
+        costs.push(cost_of_auto_deploy(&house).await);
+    }
+    println!("{:?}", costs[1]);
+    assert_eq!(costs[0], costs[1]);
 }

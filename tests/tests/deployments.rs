@@ -713,11 +713,49 @@ async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_othe
 }
 
 #[tokio::test]
+async fn an_auto_deploy_goes_on_in_the_name_of_whoever_may_deploy_and_ends_when_they_may_not() {
+    let house = House::new().await;
+    for number in 0..120 {
+        let _user = house.user(&format!("user{number:03}")).await;
+    }
+    house.bench.drain().await;
+    let deployer = async |name: &str| {
+        let body = json!({"name": name, "permissions": ["deployments:manage"]});
+        let made = house.post("/keys", body).await.expect(201);
+        (made.get("key"), made.get("key_id"))
+    };
+    let (key, _key_id) = deployer("stays").await;
+    let (going, going_id) = deployer("goes").await;
+    let begin = async |key: &str| {
+        let begun = house.bench.post("/deployments/auto", key, json!({"filter": {}})).await.expect(202);
+        assert_eq!((begun.get("state"), &begun.body["progress"]["done"]), ("running".into(), &json!(50)));
+        begun.get("job_id")
+    };
+    let run_on = async || {
+        house.bench.advance(Duration::minutes(2));
+        assert_eq!(house.bench.run_due().await["failed"], 0);
+    };
+    let job = begin(&key).await;
+    run_on().await;
+    let over = house.get(&format!("/jobs/{job}")).await;
+    assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("finished".into(), &json!(120)));
+    let job = begin(&going).await;
+    let _revoked = house.bench.delete(&format!("/keys/{going_id}"), &house.tenant.key).await.expect(200);
+    run_on().await;
+    let over = house.get(&format!("/jobs/{job}")).await;
+    assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("canceled".into(), &json!(50)));
+}
+
+#[tokio::test]
 async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
     let house = House::new().await;
     let user = house.user("ada").await;
     let (revoked, code) = house.deploy(&user).await;
     let path = format!("/deployments/{revoked}");
+    let key = format!("Bearer {}", house.tenant.key);
+    let other = Request::builder().method(Method::DELETE).uri(&path).header("authorization", &key);
+    let other = house.bench.send(other.header("if-match", "\"999\"").body(Vec::new()).unwrap()).await.expect(412);
+    assert_eq!(other.code(), "version_mismatch");
     let ended = house.bench.delete(&path, &house.tenant.key).await.expect(200);
     assert_eq!(ended.get("status"), "revoked");
     assert_eq!(house.bench.delete(&path, &house.tenant.key).await.expect(200).body, ended.body, "again is the same");

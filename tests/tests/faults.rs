@@ -1330,8 +1330,9 @@ fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcom
         wrong.push(format!("events: {:?}, not {:?}", outcome.outline.events, clean.outline.events));
     }
     if let Some(each_try) = scenario.each_try {
-        let times = outcome.outline.events.get(each_try).copied().unwrap_or(0);
-        if times == 0 || times > 1 + outcome.repeats {
+        let times = |outline: &Outline| outline.events.get(each_try).copied().unwrap_or(0);
+        let (once, times) = (times(&clean.outline), times(&outcome.outline));
+        if times < once || times > once + outcome.repeats {
             wrong.push(format!("{times} {each_try} after {} repeats", outcome.repeats));
         }
     }

@@ -420,9 +420,16 @@ async fn an_action_that_takes_more_than_the_call_is_refused_to_a_key_without_it(
     let many = Many::new(1).await;
     let body = json!({"name": "helpdesk", "permissions": ["users:manage", "devices:manage"]});
     let key = many.bench.post("/keys", &many.tenant.key, body).await.expect(201).get("key");
-    for (path, action) in [("/users/bulk", "lock_and_wipe"), ("/devices/bulk", "wipe")] {
-        let body = json!({"action": action, "filter": {}});
-        assert_eq!(many.bench.post(path, &key, body).await.expect(403).code(), "permission_missing");
+    for (path, action) in [
+        ("/users/bulk", "lock_and_wipe"),
+        ("/users/bulk", "deploy"),
+        ("/users/bulk", "force_config"),
+        ("/devices/bulk", "wipe"),
+    ] {
+        for dry_run in [false, true] {
+            let body = json!({"action": action, "filter": {}, "dry_run": dry_run});
+            assert_eq!(many.bench.post(path, &key, body).await.expect(403).code(), "permission_missing");
+        }
     }
     assert!(many.jobs().await.is_empty());
 }

@@ -251,7 +251,7 @@ impl Walk {
                 self.addresses.push(qr::read_png(&BASE64_STANDARD.decode(&picture.content).unwrap()));
             }
         }
-        assert!(self.addresses.iter().any(|address| address.contains("/r/")), "{when}: addresses were found");
+        assert!(self.addresses.iter().any(|address| address.contains("://")), "{when}: addresses were found");
         for address in &self.addresses {
             holds_only(address, &[], when);
         }
@@ -304,6 +304,12 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
         let phone = walk.register(&code, number).await.expect(201);
         phones.push((phone.body["device"]["device_id"].as_str().unwrap().to_owned(), phone.get("credential")));
     }
+    let stored = json!(rows::all(&walk.bench, rows::MAIN)).to_string();
+    let missing: Vec<_> = [FIRST, LAST, EMAIL, MOBILE, NUMBER, SIP, ACCOUNT, OWN, NICKNAME, IDENTIFIER, TOKEN]
+        .into_iter()
+        .filter(|word| found(&stored, [*word]).is_none())
+        .collect();
+    assert!(missing.is_empty(), "the search finds what is there: {missing:?}");
     walk.search("registered");
 
     // They are set up.

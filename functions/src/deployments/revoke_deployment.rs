@@ -11,10 +11,11 @@ use crate::views;
 /// Answers with the deployment: from this answer on, its link and QR code register nothing.
 ///
 /// # Errors
-/// `NotFound`; `InvitationOver` if it has ended another way.
+/// `NotFound`, `VersionMismatch`; `InvitationOver` if it has ended another way.
 pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failure> {
     attempts(store, || async {
         let before = super::wanted(store, &call).await?;
+        call.request.check_version(before.version)?;
         let Some((after, event)) = revoke(&before, &call.act())? else {
             return Ok(Reply::thing(&views::deployment(&before, call.now()), before.version));
         };
