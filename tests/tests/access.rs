@@ -47,6 +47,14 @@ const TABLE: &[(&str, Access)] = &[
     ("get-job", Access::Permission(UsersRead)),
     ("list-jobs", Access::Permission(UsersRead)),
     ("cancel-job", Access::Permission(UsersManage)),
+    // sources
+    ("create-source", Access::Permission(UsersManage)),
+    ("list-sources", Access::Permission(UsersRead)),
+    ("get-source", Access::Permission(UsersRead)),
+    ("update-source", Access::Permission(UsersManage)),
+    ("delete-source", Access::Permission(UsersManage)),
+    ("upload-source-part", Access::Permission(UsersManage)),
+    ("sync-users", Access::Permission(UsersManage)),
     ("get-workspace", Access::Permission(UsersRead)),
     ("update-workspace", Access::Permission(WorkspaceManage)),
     ("open-invitation", Access::Code),
@@ -117,6 +125,8 @@ struct House {
     command: String,
     /// A command that the doomed device was told of.
     told: String,
+    /// A data set, to which a file was uploaded that waits.
+    source: String,
     /// A job at work.
     job: String,
     key: String,
@@ -140,8 +150,10 @@ impl House {
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
         let member = oidc::member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        let source = data_set(bench, &tenant, &format!("{name}-people")).await;
         bench.drain().await;
         Self {
+            source,
             user: shown.get("user_id"),
             device,
             credential,
@@ -204,6 +216,15 @@ impl House {
             "get-job" => get(format!("/jobs/{}", self.job)),
             "list-jobs" => get("/jobs".into()),
             "cancel-job" => delete(format!("/jobs/{}", self.job)),
+            "create-source" => post("/sources".into(), json!({"name": fresh, "kind": "scim"})),
+            "list-sources" => get("/sources".into()),
+            "get-source" => get(format!("/sources/{}", self.source)),
+            "update-source" => patch(format!("/sources/{}", self.source), json!({"name": fresh})),
+            "delete-source" => delete(format!("/sources/{}", self.source)),
+            "upload-source-part" => {
+                put(format!("/sources/{}/parts/1?upload={UPLOAD}&last=true&start=false", self.source), json!(fresh))
+            }
+            "sync-users" => post(format!("/sources/{}/sync", self.source), json!({"dry_run": true})),
             "get-workspace" => get("/workspace".into()),
             "update-workspace" => patch("/workspace".into(), json!({"name": fresh})),
             "invite-user" => post(format!("/users/{user}/invite"), json!({"channel": "email"})),
@@ -234,6 +255,18 @@ impl House {
             unknown => panic!("say here how {unknown} is called, so that it is called by everyone"),
         }
     }
+}
+
+/// The identifier of an upload.
+const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-000000000001";
+
+/// A data set, to which a file was uploaded that waits.
+async fn data_set(bench: &Bench, tenant: &Tenant, name: &str) -> String {
+    let body = json!({"name": name, "kind": "csv", "mapping": {"username": "login"}});
+    let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
+    let path = format!("/sources/{source}/parts/1?upload={UPLOAD}&last=true&start=false");
+    let _waits = bench.put(&path, &tenant.key, json!("login")).await.expect(202);
+    source
 }
 
 /// A job that is not over: one that is, with its row set back, since a small one ends with its call.
@@ -344,7 +377,10 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             } else {
                 house.member.clone()
             };
-            for sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+            for mut sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+                if operation == "delete-source" {
+                    sample.path = format!("/sources/{}", data_set(&bench, &house.tenant, &format!("of {who}")).await);
+                }
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
                 if operation == "add-member" && held.len() == 1 {
@@ -356,7 +392,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert_eq!((let_in, kept_out), (189, 396), "each of 15 callers made each of 39 calls");
+    assert_eq!((let_in, kept_out), (226, 464), "each of 15 callers made each of 46 calls");
 }
 
 #[tokio::test]
@@ -402,7 +438,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 39 * cases.len());
+    assert_eq!(calls, 46 * cases.len());
 }
 
 #[tokio::test]
@@ -514,7 +550,7 @@ async fn from_another_workspace_nothing_is_there() {
             }
         }
     }
-    assert_eq!((missing, lists), (2 * 25, 2 * 12));
+    assert_eq!((missing, lists), (2 * 30, 2 * 14));
     assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
 }
 

@@ -59,6 +59,7 @@ fn kinds() -> Vec<Kind> {
                 "the device's" => "DEVICE#{workspace}#{device}".to_owned(),
                 "the user's" => "USER#{workspace}#{user}".to_owned(),
                 "the job's" => "JOB#{workspace}#{job}".to_owned(),
+                "the data set's" => "SOURCE#{workspace}#{source}".to_owned(),
                 _ => text(1),
             };
             Kind { name: columns[0].to_owned(), pk, sk: Some(text(2)) }
@@ -66,6 +67,7 @@ fn kinds() -> Vec<Kind> {
         .collect();
     assert!(source.contains("In the secrets' table, by `pk` alone: `INVITATION#{invitation}`"));
     kinds.push(Kind { name: "invitation's code".into(), pk: "INVITATION#{invitation}".into(), sk: None });
+    kinds.push(Kind { name: "data set's token".into(), pk: "SOURCE#{source}".into(), sk: None });
     kinds
 }
 

@@ -4,6 +4,7 @@
 mod commands;
 mod jobs;
 mod life;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -145,6 +146,7 @@ impl Audit {
         self.commands();
         self.usage();
         self.jobs();
+        self.sources();
         self.identifiers();
         self.tokens();
         self.companions();
@@ -269,8 +271,9 @@ impl Audit {
         for invitation in self.invitations.clone() {
             self.invitation(&invitation);
         }
+        let codes = self.secrets.keys().filter(|key| key.starts_with("INVITATION#")).count();
         self.hold(
-            self.secrets.len() == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
+            codes == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
             "a code is kept of an invitation that is not there",
         );
     }
