@@ -169,7 +169,23 @@ impl House {
         let page = bench.post("/sources", &tenant.key, page()).await.expect(201).get("source_id");
         bench.drain().await;
         let known = RefCell::default();
-        Self { bench, tenant, user, device, credential, key, member, code, other, command, invitation, job, source, page, known }
+        Self {
+            bench,
+            tenant,
+            user,
+            device,
+            credential,
+            key,
+            member,
+            code,
+            other,
+            command,
+            invitation,
+            job,
+            source,
+            page,
+            known,
+        }
     }
 
     fn operations(&self) -> Vec<Operation> {
@@ -373,11 +389,16 @@ impl House {
             ),
             // sources
             of("create-source", "/sources".into(), page(), settings_of_a_page(must)),
-            of("update-source", format!("/sources/{}", self.page), json!({"name": "Other"}), {
-                let mut fields = settings_of_a_page(may);
-                fields.retain(|field| field.name != "kind");
-                fields
-            }),
+            of(
+                "update-source",
+                format!("/sources/{}", self.page),
+                json!({"name": "Other", "mapping": {"username": "login"}}),
+                {
+                    let mut fields = settings_of_a_page(may);
+                    fields.retain(|field| field.name != "kind");
+                    fields
+                },
+            ),
             of(
                 "sync-users",
                 format!("/sources/{}/sync", self.source),
@@ -2103,9 +2124,7 @@ async fn what_does_not_fit_a_data_set_is_refused_by_name() {
     for gone in ["name", "url", "format", "mapping"] {
         house.refuse_faults(update, &json!({gone: null}), &[(gone, "missing")]).await;
     }
-    let put = |path: String, body: &str| {
-        request(Method::PUT, &path, Some(&house.tenant.key), body.as_bytes().to_vec())
-    };
+    let put = |path: String, body: &str| request(Method::PUT, &path, Some(&house.tenant.key), body.as_bytes().to_vec());
     let upload = "upload=0190f3c4-7b5e-7a11-8c1d-000000000002";
     for (path, body, field, code) in [
         ("1", "x", "upload", "missing"),

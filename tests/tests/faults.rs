@@ -698,7 +698,8 @@ fn page_of(g: &Ground) -> Value {
 
 /// A data set that is uploaded.
 async fn file_of(g: &Ground) -> String {
-    let body = json!({"name": g.name("file"), "kind": "csv", "mapping": {"username": "login"}, "vanish_policy": "suspend"});
+    let body =
+        json!({"name": g.name("file"), "kind": "csv", "mapping": {"username": "login"}, "vanish_policy": "suspend"});
     g.post("/sources", body).await.expect(201).get("source_id")
 }
 

@@ -78,7 +78,7 @@ fn the_program_and_the_template_have_the_same_operations_under_the_same_names() 
 #[test]
 fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
     let mut files = BTreeSet::new();
-    for folder in ["access", "devices", "jobs", "pages", "triggers", "users"] {
+    for folder in ["access", "devices", "jobs", "pages", "sources", "triggers", "users"] {
         for entry in fs::read_dir(root().join("functions/src").join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let source = fs::read_to_string(&path).unwrap();
@@ -145,6 +145,12 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("delete-user", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
         ("bulk-users", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("bulk-devices", vec!["RETENTION_DAYS"]),
+        // sources
+        ("create-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
+        ("update-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
+        ("delete-source", vec!["SECRETS_TABLE"]),
+        ("upload-source-part", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
+        ("sync-users", vec!["SECRETS_TABLE", "SOURCE_HOSTS", "RETENTION_DAYS"]),
         ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
         ("update-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
         ("open-invitation", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
@@ -162,6 +168,7 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
                 "SECRETS_TABLE",
                 "RETENTION_DAYS",
                 "INVITATION_DAYS",
+                "SOURCE_HOSTS",
                 "IOS_PLATFORM_APPLICATION_ARN",
                 "ANDROID_PLATFORM_APPLICATION_ARN",
             ],

@@ -11,6 +11,7 @@ mod life;
 mod networks;
 mod registration;
 mod search;
+mod sources;
 mod usage;
 mod workspace;
 mod world;
