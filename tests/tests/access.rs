@@ -71,6 +71,14 @@ const TABLE: &[(&str, Access)] = &[
     ("export-users", Access::Permission(UsersRead)),
     ("export-devices", Access::Permission(DevicesRead)),
     ("export-events", Access::Permission(EventsRead)),
+    // sources
+    ("create-source", Access::Permission(UsersManage)),
+    ("list-sources", Access::Permission(UsersRead)),
+    ("get-source", Access::Permission(UsersRead)),
+    ("update-source", Access::Permission(UsersManage)),
+    ("delete-source", Access::Permission(UsersManage)),
+    ("upload-source-part", Access::Permission(UsersManage)),
+    ("sync-users", Access::Permission(UsersManage)),
     ("get-workspace", Access::Permission(UsersRead)),
     ("update-workspace", Access::Permission(WorkspaceManage)),
     ("open-invitation", Access::Code),
@@ -169,6 +177,8 @@ struct House {
     deployment: String,
     /// A deployment that may end.
     ending: String,
+    /// A data set, to which a file was uploaded that waits.
+    source: String,
     /// A job at work.
     job: String,
     key: String,
@@ -206,8 +216,10 @@ impl House {
             bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202).get("deployment_id")
         };
         let (deployment, ending) = (deployed("kim").await, deployed("lee").await);
+        let source = data_set(bench, &tenant, &format!("{name}-people")).await;
         bench.drain().await;
         Self {
+            source,
             deployment,
             ending,
             user: shown.get("user_id"),
@@ -298,6 +310,15 @@ impl House {
             "export-users" => get("/users/export".into()),
             "export-devices" => get("/devices/export".into()),
             "export-events" => get("/events/export".into()),
+            "create-source" => post("/sources".into(), json!({"name": fresh, "kind": "scim"})),
+            "list-sources" => get("/sources".into()),
+            "get-source" => get(format!("/sources/{}", self.source)),
+            "update-source" => patch(format!("/sources/{}", self.source), json!({"name": fresh})),
+            "delete-source" => delete(format!("/sources/{}", self.source)),
+            "upload-source-part" => {
+                put(format!("/sources/{}/parts/1?upload={UPLOAD}&last=true&start=false", self.source), json!(fresh))
+            }
+            "sync-users" => post(format!("/sources/{}/sync", self.source), json!({"dry_run": true})),
             "get-workspace" => get("/workspace".into()),
             "update-workspace" => patch("/workspace".into(), json!({"name": fresh})),
             "invite-user" => post(format!("/users/{user}/invite"), json!({"channel": "email"})),
@@ -328,6 +349,18 @@ impl House {
             unknown => panic!("say here how {unknown} is called, so that it is called by everyone"),
         }
     }
+}
+
+/// The identifier of an upload.
+const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-000000000001";
+
+/// A data set, to which a file was uploaded that waits.
+async fn data_set(bench: &Bench, tenant: &Tenant, name: &str) -> String {
+    let body = json!({"name": name, "kind": "csv", "mapping": {"username": "login"}});
+    let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
+    let path = format!("/sources/{source}/parts/1?upload={UPLOAD}&last=true&start=false");
+    let _waits = bench.put(&path, &tenant.key, json!("login")).await.expect(202);
+    source
 }
 
 /// A job that is not over: one that is, with its row set back, since a small one ends with its call.
@@ -448,8 +481,10 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             } else {
                 house.member.clone()
             };
-            let samples = house.samples(operation, &format!("fresh-{at}-{operation}"), &member);
-            for sample in samples {
+            for mut sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+                if operation == "delete-source" {
+                    sample.path = format!("/sources/{}", data_set(&bench, &house.tenant, &format!("of {who}")).await);
+                }
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
                 if operation == "add-member" && held.len() == 1 {

@@ -86,6 +86,36 @@ fn user_filter() -> Vec<Field> {
     ]
 }
 
+/// A part of an upload, and that it is the only one.
+const PART: &str = "/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true&start=false";
+
+/// A data set that is read from a page.
+fn page() -> Value {
+    json!({
+        "name": "Page", "kind": "http", "mapping": {"username": "login"}, "format": "json",
+        "url": "https://hr.example.com/people", "token": "a token",
+    })
+}
+
+/// What a data set that is read from a page is set up with; what it cannot be without is `needed`.
+fn settings_of_a_page(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
+    vec![
+        needed("name", Line(64)),
+        needed("kind", Word),
+        needed("mapping", Object),
+        must("mapping.username", Line(128)),
+        may("mapping.email", Line(128)),
+        may("key_field", Word),
+        may("vanish_policy", Word),
+        may("vanish_limit_percent", Whole(1, 100)),
+        may("delimiter", Word),
+        needed("url", Url(2048)),
+        needed("format", Word),
+        may("token", Ascii(4096)),
+        may("every_hours", Whole(1, 168)),
+    ]
+}
+
 /// An operation with a body.
 struct Operation {
     name: &'static str,
@@ -115,6 +145,10 @@ struct House {
     job: String,
     /// The default of two profiles.
     profile: String,
+    /// A data set, to which a file was uploaded that waits.
+    source: String,
+    /// A data set that is read from a page.
+    page: String,
     /// What is stored, as of the last refusal; nothing once something else was done.
     known: RefCell<Option<Stored>>,
 }
@@ -150,6 +184,11 @@ impl House {
         let every = json!({"action": "activate", "filter": {}});
         let _first = bench.post("/users/bulk", &tenant.key, every.clone()).await.expect(202);
         let job = bench.post("/users/bulk", &tenant.key, every).await.expect(202).get("job_id");
+        let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login"}});
+        let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
+        let part = format!("/sources/{source}{PART}");
+        let _waits = bench.upload(&tenant, &part, "login\nzoe\n").await.expect(202);
+        let page = bench.post("/sources", &tenant.key, page()).await.expect(201).get("source_id");
         bench.drain().await;
         let known = RefCell::default();
         let office =
@@ -171,6 +210,8 @@ impl House {
             invitation,
             job,
             profile,
+            source,
+            page,
             known,
         }
     }
@@ -180,7 +221,9 @@ impl House {
         let (user, device) = (&self.user, &self.device);
         let of = |name, path: String, good, fields| {
             let method = match name {
-                "update-device" | "update-user" | "update-workspace" | "update-profile" => Method::PATCH,
+                "update-device" | "update-user" | "update-workspace" | "update-profile" | "update-source" => {
+                    Method::PATCH
+                }
                 "delete-user" => Method::DELETE,
                 "report-network" | "set-user-secrets" => Method::PUT,
                 _ => Method::POST,
@@ -424,6 +467,24 @@ impl House {
                     may("service_levels", Levels),
                     may("dry_run", Boolean),
                 ],
+            ),
+            // sources
+            of("create-source", "/sources".into(), page(), settings_of_a_page(must)),
+            of(
+                "update-source",
+                format!("/sources/{}", self.page),
+                json!({"name": "Other", "mapping": {"username": "login"}}),
+                {
+                    let mut fields = settings_of_a_page(may);
+                    fields.retain(|field| field.name != "kind");
+                    fields
+                },
+            ),
+            of(
+                "sync-users",
+                format!("/sources/{}/sync", self.source),
+                json!({"dry_run": true}),
+                vec![may("user_ids", Ids), may("dry_run", Boolean)],
             ),
             of(
                 "invite-user",
@@ -1034,6 +1095,7 @@ fn queries(house: &House) -> Vec<(String, Vec<BadParameter>)> {
         "/members".into(),
         "/jobs".into(),
         "/profiles".into(),
+        "/sources".into(),
         format!("/jobs/{}", house.job),
         format!("/devices/{}/commands", house.device),
         format!("/users/{}/invitations", house.user),
@@ -1176,6 +1238,7 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
         "/members?".into(),
         "/jobs?".into(),
         "/profiles?".into(),
+        "/sources?".into(),
         format!("/jobs/{}?", house.job),
         format!("/devices/{}/commands?", house.device),
         format!("/users/{}/invitations?", house.user),
@@ -1381,6 +1444,18 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
         // An invitation is no deployment, and a user's identifier none either.
         ("deployment", "deployments", &house.invitation, vec![(Method::DELETE, ""), (Method::GET, "/qr")]),
         ("job", "jobs", &house.job, vec![(Method::GET, ""), (Method::DELETE, "")]),
+        (
+            "source",
+            "sources",
+            &house.source,
+            vec![
+                (Method::GET, ""),
+                (Method::PATCH, ""),
+                (Method::DELETE, ""),
+                (Method::POST, "/sync"),
+                (Method::PUT, PART),
+            ],
+        ),
         ("command", commands.as_str(), &house.command, vec![(Method::DELETE, "")]),
         ("invitation", invitations.as_str(), &house.invitation, vec![(Method::DELETE, "")]),
         ("command", "devices/me/commands", &house.command, vec![(Method::POST, "")]),
@@ -1452,6 +1527,8 @@ async fn a_bad_idempotency_key_is_refused() {
         "add-member",
         "deploy-config",
         "auto-deploy",
+        "create-source",
+        "sync-users",
     ];
     for name in creating {
         let operations = house.operations();
@@ -1498,8 +1575,13 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
     let house = House::new().await;
     let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
     let profile = format!("/profiles/{}", house.profile);
+    let source = format!("/sources/{}", house.source);
     let things = [
         (profile.as_str(), vec![(Method::PATCH, ""), (Method::DELETE, "")]),
+        (
+            source.as_str(),
+            vec![(Method::PATCH, ""), (Method::POST, "/sync"), (Method::PUT, PART), (Method::DELETE, "")],
+        ),
         (
             device.as_str(),
             vec![
@@ -1568,6 +1650,7 @@ async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name
     let house = House::new().await;
     let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
     let profile = format!("/profiles/{}", house.profile);
+    let page = format!("/sources/{}", house.page);
     let changes = [
         (profile.as_str(), Method::PATCH, "", json!({"name": "X", "settings": {"a": 2}})),
         (device.as_str(), Method::PATCH, "", json!({"nickname": "x"})),
@@ -1582,6 +1665,7 @@ async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name
         (&user, Method::POST, "/force-config", json!({})),
         (&user, Method::DELETE, "", json!({"without_wipe": true, "reason": "gone"})),
         ("/workspace", Method::PATCH, "", json!({"name": "X"})),
+        (&page, Method::PATCH, "", json!({"name": "X"})),
     ];
     for (path, method, suffix, body) in changes {
         let what = format!("{method} {path}{suffix}");
@@ -2315,5 +2399,70 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
                 well_told(&answer, &path);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_a_data_set_is_refused_by_name() {
+    let house = House::new().await;
+    let operations = house.operations();
+    let create = operations.iter().find(|operation| operation.name == "create-source").unwrap();
+    let file = json!({"name": "File", "kind": "csv", "mapping": {"username": "login"}});
+    let pushed = json!({"name": "Pushed", "kind": "scim"});
+    let with = |body: &Value, field: &str, value: Value| {
+        let mut body = body.clone();
+        body[field] = value;
+        body
+    };
+    for (body, field, code) in [
+        (with(&file, "url", json!("https://example.com")), "url", "not_allowed"),
+        (with(&file, "token", json!("t")), "token", "not_allowed"),
+        (with(&file, "every_hours", json!(3)), "every_hours", "not_allowed"),
+        (with(&file, "key_field", json!("external_id")), "mapping.external_id", "missing"),
+        (with(&file, "mapping", json!({"username": "a", "nick": "b"})), "mapping.nick", "unknown_field"),
+        (with(&pushed, "mapping", json!({"username": "a"})), "mapping", "not_allowed"),
+        (with(&pushed, "delimiter", json!("comma")), "delimiter", "not_allowed"),
+        (with(&page(), "items", json!("people")), "items", "invalid_format"),
+        (with(&page(), "url", json!("https://a:b@example.com/")), "url", "invalid_format"),
+        (with(&page(), "url", json!("https://169.254.169.254/latest")), "url", "not_public"),
+    ] {
+        house.refuse_faults(create, &body, &[(field, code)]).await;
+    }
+    let update = operations.iter().find(|operation| operation.name == "update-source").unwrap();
+    house.refuse_faults(update, &json!({"kind": "csv"}), &[("kind", "not_allowed")]).await;
+    house.refuse_faults(update, &json!({"key_field": "external_id"}), &[("mapping.external_id", "missing")]).await;
+    for gone in ["name", "url", "format", "mapping"] {
+        house.refuse_faults(update, &json!({gone: null}), &[(gone, "missing")]).await;
+    }
+    let put = |path: String, body: &str| request(Method::PUT, &path, Some(&house.tenant.key), body.as_bytes().to_vec());
+    let upload = "upload=0190f3c4-7b5e-7a11-8c1d-000000000002";
+    for (path, body, field, code) in [
+        ("1", "x", "upload", "missing"),
+        ("1?upload=x", "x", "upload", "invalid_format"),
+        (&format!("1?{upload}&last=yes"), "x", "last", "wrong_type"),
+        (&format!("1?{upload}&start=1"), "x", "start", "wrong_type"),
+        (&format!("0?{upload}"), "x", "number", "out_of_range"),
+        (&format!("65?{upload}"), "x", "number", "out_of_range"),
+        (&format!("one?{upload}"), "x", "number", "out_of_range"),
+        (&format!("1?{upload}"), "", "", "missing"),
+    ] {
+        let sent = put(format!("/sources/{}/parts/{path}", house.source), body);
+        let answer = house.refuse_request(sent, 422, "invalid_input").await;
+        assert_eq!(told(&answer), [(field.to_owned(), code.to_owned())].into(), "{path}");
+    }
+    let sent = put(format!("/sources/{}/parts/1?{upload}", house.page), "x");
+    let _refused = house.refuse_request(sent, 409, "source_not_uploaded").await;
+    let pushed = house.bench.post("/sources", &house.tenant.key, pushed).await.expect(201).get("source_id");
+    let _known = house.known.take();
+    let sent = request(Method::POST, &format!("/sources/{pushed}/sync"), Some(&house.tenant.key), Vec::new());
+    let _refused = house.refuse_request(sent, 409, "source_pushed").await;
+    // A part beyond the last one, and two last ones.
+    let path = |more: &str| format!("/sources/{}/parts/{more}&{upload}", house.source);
+    house.unchanged("before a part comes");
+    let _known = house.known.take();
+    let _come = house.bench.send(put(path("2?last=true"), "x")).await.expect(202);
+    for more in ["3?last=false", "3?last=true", "1?last=true"] {
+        let answer = house.refuse_request(put(path(more), "x"), 422, "invalid_input").await;
+        assert_eq!(told(&answer), [("last".to_owned(), "conflicting".to_owned())].into(), "{more}");
     }
 }

@@ -19,6 +19,7 @@ use local::queue::Retry;
 use serde_json::{Value, json};
 use testkit::audit::{Audit, Known, Outline};
 use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
+use testkit::outside::Pages;
 use testkit::{Answer, Bench, Tenant, rows};
 
 /// A system, one workspace in it, and a number that tells one run from the next.
@@ -775,6 +776,74 @@ static CONSUMERS: &[Scenario] = &[
     scenario("refresh-issuer-keys", "without an issuer", |_| Box::pin(async { Go::Schedule })),
 ];
 
+// sources
+static SOURCES: &[Scenario] = &[
+    scenario("create-source", "a page with a token", |g| {
+        Box::pin(async move { http(g, Method::POST, "/sources".to_owned(), page_of(g), &[201]) })
+    }),
+    scenario("update-source", "another page, and so no token", |g| {
+        Box::pin(async move {
+            let source = g.post("/sources", page_of(g)).await.expect(201).get("source_id");
+            let body = json!({"url": "https://other.example.com/", "every_hours": 3});
+            http(g, Method::PATCH, format!("/sources/{source}"), body, &[200])
+        })
+    }),
+    scenario("delete-source", "with a token", |g| {
+        Box::pin(async move {
+            let source = g.post("/sources", page_of(g)).await.expect(201).get("source_id");
+            http(g, Method::DELETE, format!("/sources/{source}"), Value::Null, &[200, 404])
+        })
+    }),
+    scenario("upload-source-part", "the one that was missing", |g| {
+        Box::pin(async move {
+            let _by_hand = g.user().await;
+            let source = file_of(g).await;
+            let upload = "0190f3c4-7b5e-7a11-8c1d-000000000001";
+            let path = |number: u8, last: bool| format!("/sources/{source}/parts/{number}?upload={upload}&last={last}");
+            let two = json!(format!("{}\nbad user\n{}\n", g.name("bob"), g.name("ada")));
+            let _first = g.bench.upload(&g.tenant, &path(2, true), two.as_str().unwrap()).await.expect(202);
+            http(g, Method::PUT, path(1, false), json!("login\n"), &[202])
+        })
+    }),
+    scenario("sync-users", "one is new, one was made by hand, one is faulty, one has vanished", |g| {
+        Box::pin(async move {
+            let _by_hand = g.user().await;
+            let source = file_of(g).await;
+            let path = |upload: u8, more: &str| {
+                format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-00000000000{upload}&last=true{more}")
+            };
+            let first = format!("login\n{}\n", g.name("eve"));
+            let _first = g.bench.upload(&g.tenant, &path(1, ""), &first).await.expect(202);
+            let file = format!("login\n{}\nbad user\n{}\n", g.name("bob"), g.name("ada"));
+            let _waits = g.bench.upload(&g.tenant, &path(2, "&start=false"), &file).await.expect(202);
+            http(g, Method::POST, format!("/sources/{source}/sync"), json!({}), &[202])
+        })
+    }),
+    scenario("run-due", "a page whose time has come", |g| {
+        Box::pin(async move {
+            let mut page = page_of(g);
+            page["every_hours"] = json!(24);
+            let _source = g.post("/sources", page).await.expect(201);
+            Go::Schedule
+        })
+    }),
+];
+
+/// A data set that is read from a page.
+fn page_of(g: &Ground) -> Value {
+    json!({
+        "name": g.name("page"), "kind": "http", "mapping": {"username": "login"}, "format": "json",
+        "url": "https://hr.example.com/people", "token": "a token",
+    })
+}
+
+/// A data set that is uploaded.
+async fn file_of(g: &Ground) -> String {
+    let body =
+        json!({"name": g.name("file"), "kind": "csv", "mapping": {"username": "login"}, "vanish_policy": "suspend"});
+    g.post("/sources", body).await.expect(201).get("source_id")
+}
+
 static SCHEDULES: &[Scenario] = &[
     scenario("run-due", "an invitation whose time is over", |g| {
         Box::pin(async move {
@@ -949,6 +1018,15 @@ static READERS: &[Scenario] = &[
             let made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             http(g, Method::GET, format!("/profiles/{}", made.get("profile_id")), Value::Null, &[200])
         })
+    }),
+    scenario("list-sources", "all", |g| {
+        Box::pin(async move {
+            let _source = file_of(g).await;
+            http(g, Method::GET, "/sources".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("get-source", "one", |g| {
+        Box::pin(async move { http(g, Method::GET, format!("/sources/{}", file_of(g).await), Value::Null, &[200]) })
     }),
     scenario("get-workspace", "the caller's", |g| {
         Box::pin(async move { http(g, Method::GET, "/workspace".to_owned(), Value::Null, &[200]) })
@@ -1182,7 +1260,7 @@ static DEPLOYMENTS: &[Scenario] = &[
 ];
 
 static AREAS: &[&[Scenario]] =
-    &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, JOBS, CONSUMERS, SCHEDULES, READERS, DEPLOYMENTS];
+    &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, JOBS, SOURCES, CONSUMERS, SCHEDULES, READERS, DEPLOYMENTS];
 
 /// What a run came to.
 struct Outcome {
@@ -1223,7 +1301,11 @@ impl Stage {
         self.run += 1;
         let bench = match self.ground.take() {
             Some(ground) if !self.run.is_multiple_of(RUNS_OF_A_SYSTEM) => ground.bench,
-            _ => Bench::start_with(Some(self.faults.adjust()), BTreeMap::new()).await,
+            _ => {
+                let pages = Pages::default();
+                pages.show(r#"[{"login": "from-a-page"}]"#);
+                Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), BTreeMap::new()).await
+            }
         };
         rows::clear(&bench);
         bench.stack.messaging().clear();
@@ -1286,7 +1368,12 @@ impl Stage {
                 if let Some(credential) = credential {
                     request = request.header("authorization", format!("Bearer {credential}"));
                 }
-                let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+                let body = match body {
+                    Value::Null => Vec::new(),
+                    // What is no JSON.
+                    Value::String(text) => text.clone().into_bytes(),
+                    body => body.to_string().into_bytes(),
+                };
                 let answer = ground.bench.send(request.body(body).unwrap()).await;
                 let status = answer.status.as_u16();
                 assert!(status >= 500 || ends.contains(&status), "{operation}: {status} {}", answer.text);
@@ -1577,6 +1664,11 @@ async fn whatever_goes_wrong_with_a_deployment_nothing_is_lost_or_invented() {
 #[tokio::test]
 async fn whatever_goes_wrong_with_a_job_nothing_is_lost_or_invented() {
     enumerate(JOBS, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_data_set_nothing_is_lost_or_invented() {
+    enumerate(SOURCES, Breadth::Single).await;
 }
 
 #[tokio::test]

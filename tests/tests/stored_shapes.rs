@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws::Row;
-use aws::rows::{CodeOwner, Lease, Pointer, RememberedCall};
+use aws::rows::{CodeOwner, Lease, Pointer, RememberedCall, StagedKeys, StagedRows, UploadPart};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::Duration;
 use domain::access::IssuerKeys;
 use domain::command::Command;
@@ -21,6 +23,7 @@ use domain::member::Member;
 use domain::profile::Profile;
 use domain::scim::document::Kept;
 use domain::secret::{Hash, is_code};
+use domain::source::DataSource;
 use domain::usage::Usage;
 use domain::user::{Source, User, UserStatus};
 use domain::workspace::{Settings, Workspace};
@@ -62,6 +65,7 @@ fn kinds() -> Vec<Kind> {
                 "the device's" => "DEVICE#{workspace}#{device}".to_owned(),
                 "the user's" => "USER#{workspace}#{user}".to_owned(),
                 "the job's" => "JOB#{workspace}#{job}".to_owned(),
+                "the data set's" => "SOURCE#{workspace}#{source}".to_owned(),
                 _ => text(1),
             };
             Kind { name: columns[0].to_owned(), pk, sk: Some(text(2)) }
@@ -71,6 +75,7 @@ fn kinds() -> Vec<Kind> {
     assert!(source.contains("`USER#{workspace}#{user}` a user's secrets"));
     kinds.push(Kind { name: "invitation's code".into(), pk: "INVITATION#{invitation}".into(), sk: None });
     kinds.push(Kind { name: "user's secrets".into(), pk: "USER#{workspace}#{user}".into(), sk: None });
+    kinds.push(Kind { name: "data set's token".into(), pk: "SOURCE#{source}".into(), sk: None });
     kinds
 }
 
@@ -224,6 +229,7 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     profiled(&bench, &tenant, &mut keep).await;
     provided(&bench, &tenant, &mut keep).await;
     deployed(&bench, &tenant, &mut keep).await;
+    synced(&bench, &tenant, &mut keep).await;
     (bench, shapes)
 }
 
@@ -405,6 +411,40 @@ async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, V
     bench.drain().await;
 }
 
+/// Data sets: one that is read from a page, one that was uploaded, and one whose sync is at work.
+async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    bench.advance(Duration::minutes(1));
+    let page = json!({
+        "name": "Page", "kind": "http", "mapping": {"username": "login"}, "format": "json", "items": "/people",
+        "url": "https://hr.example.com/people", "token": "a token", "every_hours": 12,
+    });
+    let _page = bench.post("/sources", &tenant.key, page).await.expect(201);
+    keep("data_set.of_a_page", row(bench, "SOURCE#", "hr.example.com"));
+    keep("data_sets_token", find(bench, SECRETS, |row| row["pk"].as_str().is_some_and(|pk| pk.starts_with("SOURCE#"))));
+    keep("event.source_created", row(bench, "EVENT#", "source.created"));
+    let file = json!({
+        "name": "File", "kind": "csv", "mapping": {"username": "login", "external_id": "id"},
+        "key_field": "external_id", "vanish_policy": "suspend", "delimiter": "semicolon",
+    });
+    let file = bench.post("/sources", &tenant.key, file).await.expect(201).get("source_id");
+    let path = |upload: u8, more: &str| {
+        format!("/sources/{file}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-00000000000{upload}&last=true{more}")
+    };
+    let job = bench.upload(tenant, &path(1, ""), "login;id\nhal;E-1\n").await.expect(202).get("job_id");
+    let job_row = |job: &str, contains: &str| row(bench, &format!("JOB#{}#{job}", tenant.workspace_id), contains);
+    keep("outcome_of_a_jobs_thing.of_a_row", job_row(&job, "\"sk\":\"ITEM#"));
+    keep("user.of_a_data_set", row(bench, "USER#", "\"username\":\"hal\""));
+    keep("name_in_a_data_set", row(bench, "EXTERNALID#", ""));
+    keep("data_set.synced", row(bench, "SOURCE#", "\"name\":\"File\""));
+    let rows: String = (0..501).map(|n| format!("h{n:03};H-{n}\n")).collect();
+    let _waits = bench.upload(tenant, &path(2, "&start=false"), &format!("login;id\n{rows}")).await.expect(202);
+    let job = bench.post(&format!("/sources/{file}/sync"), &tenant.key, json!({"dry_run": true})).await.expect(202);
+    keep("job.sync_at_work", job_row(&job.get("job_id"), "\"sk\":\"JOB\""));
+    keep("its_staged_rows", row(bench, "SOURCE#", "#00005\""));
+    keep("by_what_their_users_are_known", row(bench, "SOURCE#", "\"KEYS#"));
+    keep("part_of_its_upload", row(bench, "SOURCE#", "\"PART#"));
+}
+
 /// An invitation that was taken back, a user who is gone, and the jobs that did things.
 async fn over(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let fred = bench.user(tenant, "fred").await;
@@ -540,7 +580,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 29);
+    assert_eq!(kinds.len(), 35);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -661,19 +701,31 @@ fn what_was_stored_once_is_still_read() {
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
             "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
-            "username" | "external_id" => assert!(row["user_id"].is_string()),
+            "username" | "external_id" | "name_in_a_data_set" => assert!(row["user_id"].is_string()),
             "users_scim_attributes" => same::<Kept>(&name, &row),
             "profiles_name" => assert!(row["profile_id"].is_string()),
             "users_secrets" => {
                 let kept = |kind: &SecretKind| row[kind.as_str()].is_string();
                 assert!(SecretKind::ALL.iter().all(kept), "{name}");
             }
+            "data_set" => same::<DataSource>(&name, &row),
+            "part_of_its_upload" => same::<UploadPart>(&name, &bytes_in(row, "bytes")),
+            "its_staged_rows" => same::<StagedRows>(&name, &bytes_in(row, "rows")),
+            "by_what_their_users_are_known" => same::<StagedKeys>(&name, &bytes_in(row, "keys")),
+            "data_sets_token" => assert!(row["token"].is_string()),
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
             // They say all by their keys.
             "search_word" | "endpoints_holder" => assert_eq!(row.as_object().unwrap().len(), 2, "{name}"),
             other => panic!("say here how {other} is read"),
         }
     }
+}
+
+/// A row whose bytes stand in it as JSON has them.
+fn bytes_in(mut row: Value, field: &str) -> Value {
+    let bytes = STANDARD.decode(row[field].as_str().unwrap()).unwrap();
+    row[field] = json!(bytes);
+    row
 }
 
 /// Rows as they were stored before a field was added: `shapes/earlier` keeps those that are no

@@ -32,7 +32,7 @@
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
-//! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source, or SCIM}#{hash}` | `CLAIM` | `user_id`; unique |
+//! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |

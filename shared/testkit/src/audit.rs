@@ -5,6 +5,7 @@ mod commands;
 mod deployments;
 mod jobs;
 mod life;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -150,6 +151,7 @@ impl Audit {
         self.commands();
         self.usage();
         self.jobs();
+        self.sources();
         self.identifiers();
         self.tokens();
         self.companions();
@@ -319,9 +321,9 @@ impl Audit {
         for invitation in self.invitations.clone() {
             self.invitation(&invitation);
         }
-        let kept = self.secrets.keys().filter(|key| key.starts_with("INVITATION#")).count();
+        let codes = self.secrets.keys().filter(|key| key.starts_with("INVITATION#")).count();
         self.hold(
-            kept == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
+            codes == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
             "a code is kept of an invitation that is not there",
         );
     }

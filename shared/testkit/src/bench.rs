@@ -146,6 +146,13 @@ impl Bench {
         self.call(Method::PUT, path, Some(key), Some(&body)).await
     }
 
+    /// A PUT of a text with a key.
+    pub async fn upload(&self, tenant: &Tenant, path: &str, text: &str) -> Answer {
+        let request = Request::builder().method(Method::PUT).uri(path).header("content-type", "text/csv");
+        let request = request.header("authorization", format!("Bearer {}", tenant.key));
+        self.send(request.body(text.as_bytes().to_vec()).expect("the request is one")).await
+    }
+
     /// A DELETE with a key.
     pub async fn delete(&self, path: &str, key: &str) -> Answer {
         self.call(Method::DELETE, path, Some(key), None).await

@@ -171,7 +171,7 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
         return Err(Garbage::new("cut_off", "ends within quotes"));
     }
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let names = reader.headers().map_err(|e| unreadable(&e))?.clone();
+    let names = reader.headers().map_err(|e| unreadable(&e, text))?.clone();
     if names.len() > COLUMN_LIMIT {
         return Err(Garbage::new("too_many_columns", format!("has more than {COLUMN_LIMIT} columns")));
     }
@@ -189,25 +189,50 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     };
     let columns: Vec<(&String, usize)> =
         source.mapping.iter().map(|(field, name)| Ok((field, column(name)?))).collect::<Result<_, Garbage>>()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), Lines { text: text.as_bytes(), at: 0, line: 1 });
     for record in reader.records() {
-        let record = record.map_err(|e| unreadable(&e))?;
+        let record = record.map_err(|e| unreadable(&e, text))?;
         if rows.len() == ROW_LIMIT {
             return Err(too_many());
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.of(record.position());
         let cell = |(field, at): &(&String, usize)| {
             ((*field).clone(), Value::String(record.get(*at).unwrap_or_default().to_owned()))
         };
-        rows.push((u32::try_from(line).unwrap_or(u32::MAX), columns.iter().map(cell).collect()));
+        rows.push((line, columns.iter().map(cell).collect()));
     }
     Ok(rows)
 }
 
-fn unreadable(error: &csv::Error) -> Garbage {
+/// The lines of a text. Where a line ends by two signs, the reader finds the next row between them.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u32,
+}
+
+impl Lines<'_> {
+    /// The line of a place that comes after those asked before.
+    fn of(&mut self, place: Option<&csv::Position>) -> u32 {
+        let begins = place.and_then(|place| usize::try_from(place.byte()).ok()).unwrap_or(0).min(self.text.len());
+        let ends = self.text[begins..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        while self.at < begins + ends {
+            let ended = match self.text[self.at] {
+                b'\n' => true,
+                b'\r' => self.text.get(self.at + 1) != Some(&b'\n'),
+                _ => false,
+            };
+            self.line += u32::from(ended);
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
+fn unreadable(error: &csv::Error, text: &str) -> Garbage {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
+            let line = Lines { text: text.as_bytes(), at: 0, line: 1 }.of(pos.as_ref());
             Garbage::new("uneven_rows", format!("line {line} has {len} cells where the first line has {expected_len}"))
         }
         _ => Garbage::new("not_csv", "is not a file of comma-separated values"),

@@ -15,6 +15,7 @@ mod profiles;
 mod registration;
 mod scim;
 mod search;
+mod sources;
 mod usage;
 mod workspace;
 mod world;

@@ -1,0 +1,324 @@
+//! Data sets: what is read of them, whom a row means, and what becomes of users with and without one.
+
+use domain::event::{Event, EventType};
+use domain::job::ItemChange;
+use domain::life;
+use domain::source::data::{Row, Rows, key_hash, read};
+use domain::source::{
+    DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncWanted, TokenChange, VanishPolicy,
+};
+use domain::sync::{Found, Meant, apply, create, has_row, has_vanished, meant, too_many_vanish, vanish};
+use domain::user::{Source, User, UserEdit};
+use domain::{CommandId, JobId, Refusal, SourceId, UserId};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::common::{act, at, faults, fields, user};
+
+fn source_of(kind: SourceKind, body: Value) -> DataSource {
+    let mut fields = fields(body);
+    let settings = Settings::of_new(&mut fields, kind, &[]);
+    fields.finish().unwrap();
+    DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, true, &act(0)).0
+}
+
+fn file(mapping: Value) -> DataSource {
+    source_of(SourceKind::Csv, json!({"name": "File", "mapping": mapping}))
+}
+
+fn page(items: &str) -> DataSource {
+    let body = json!({"name": "HR", "mapping": {"username": "login", "number": "/ext/0", "external_id": "id"},
+        "url": "https://hr.example.com/", "format": "json", "items": items, "key_field": "external_id", "token": "t"});
+    source_of(SourceKind::Http, body)
+}
+
+fn people() -> DataSource {
+    file(json!({"username": "login", "first_name": "first", "email": "mail", "number": "ext"}))
+}
+
+fn rows(source: &DataSource, text: &str) -> Rows {
+    read(source, text.as_bytes()).unwrap()
+}
+
+fn garbage(source: &DataSource, bytes: &[u8]) -> &'static str {
+    read(source, bytes).unwrap_err().code
+}
+
+fn row(source: &DataSource, line: &str) -> Row {
+    let mut read = rows(source, &format!("login,first,mail,ext\n{line}\n"));
+    let row = read.rows.remove(0);
+    assert_eq!(row.faults, []);
+    row
+}
+
+#[test]
+fn a_file_is_read_whatever_its_line_ends_quotes_and_marks_and_lines_are_counted_as_editors_count() {
+    let source = people();
+    for text in [
+        "login,first,mail,ext\nada,\"Ada, \"\"A\"\"\",,1\n\nbob,Bob,,2",
+        "\u{feff}login,first,mail,ext\r\nada,\"Ada, \"\"A\"\"\",,1\r\n\r\nbob,Bob,,2\r\n",
+        "ext,mail,first,login,other\n1,,\"Ada, \"\"A\"\"\",ada,x\n\n2,,Bob,bob,x\n",
+        "login,first,mail,ext\rada,\"Ada, \"\"A\"\"\",,1\r\rbob,Bob,,2\r",
+    ] {
+        let read = rows(&source, text);
+        let lines: Vec<(u32, &str, Option<&str>)> =
+            read.rows.iter().map(|row| (row.line, row.username(), row.value("first_name"))).collect();
+        assert_eq!(lines, [(2, "ada", Some("Ada, \"A\"")), (4, "bob", Some("Bob"))], "{text:?}");
+        assert!(read.rows.iter().all(|row| row.values.contains_key("email") && row.value("email").is_none()));
+        assert_eq!((read.keys.len(), read.nameless), (2, 0));
+    }
+    let semicolons = DataSource { delimiter: Delimiter::Semicolon, ..people() };
+    assert_eq!(rows(&semicolons, "login;first;mail;ext\nada;A,B;;\n").rows[0].value("first_name"), Some("A,B"));
+    // A cell of two lines.
+    let read = rows(&people(), "login,first,mail,ext\r\nada,\"A\r\nB\",,\r\nbob,,,\r\n");
+    assert_eq!((read.rows[0].line, read.rows[1].line), (2, 4));
+    assert_eq!(
+        (read.rows[0].faults[0].field.as_str(), read.rows[0].faults[0].code.as_str()),
+        ("first_name", "control_character")
+    );
+}
+
+#[test]
+fn garbage_and_half_a_file_are_refused_as_a_whole() {
+    let (csv, json) = (people(), page("/people"));
+    let head = "login,first,mail,ext\n";
+    for (text, code) in [
+        (String::new(), "column_missing"),
+        ("<html>".into(), "column_missing"),
+        (head.into(), "empty"),
+        (format!("{head}ada,Ada,\n"), "uneven_rows"),
+        (format!("{head}ada,Ada,,1,2\n"), "uneven_rows"),
+        (format!("{head}ada,\"Ada,,1\n"), "cut_off"),
+        (format!("{head}ada,\"Ada\"\",,1\n"), "cut_off"),
+        (format!("login,{head}ada,ada,Ada,,1\n"), "column_repeated"),
+        (format!("{}\n", "x,".repeat(600)), "too_many_columns"),
+        (format!("{head}{}", "a,,,\n".repeat(50_001)), "too_many_rows"),
+    ] {
+        assert_eq!(garbage(&csv, text.as_bytes()), code, "{text:.60}");
+    }
+    for (text, code) in [
+        ("", "cut_off"),
+        ("{\"people\": [{\"login\": \"ada\"", "cut_off"),
+        ("<html>", "not_json"),
+        ("{\"people\": [1]}", "not_objects"),
+        ("{\"people\": []}", "empty"),
+        ("{\"people\": {}}", "items_missing"),
+        ("[]", "items_missing"),
+    ] {
+        assert_eq!(garbage(&json, text.as_bytes()), code, "{text}");
+    }
+    assert_eq!(garbage(&csv, b"login,first,mail,ext\n\xff,,,\n"), "invalid_encoding");
+    assert_eq!(garbage(&csv, b"\xff\xfel\0o\0g\0"), "invalid_encoding");
+    assert_eq!(garbage(&json, "[".repeat(100_000).as_bytes()), "not_json");
+}
+
+#[test]
+fn json_gives_texts_numbers_and_what_a_pointer_leads_to() {
+    let text = r#"{"people": [{"login": "ada", "id": 7, "ext": [12]}, {"login": "bob", "id": "8", "ext": null},
+        {"login": {"a": 1}, "id": true, "ext": [[]]}]}"#;
+    let read = rows(&page("/people"), text);
+    assert_eq!((read.rows[0].external_id(), read.rows[0].value("number")), (Some("7"), Some("12")));
+    assert_eq!((read.rows[1].line, read.rows[1].value("number")), (2, None));
+    let told: Vec<&str> = read.rows[2].faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!((told, read.nameless), (vec!["external_id", "number", "username", "username"], 1));
+}
+
+#[test]
+fn rows_for_the_same_user_are_faults_each_and_say_nothing_of_whom() {
+    let read = rows(&people(), "login,first,mail,ext\nAda,,,\nbob,,,\nada,,,\n \u{e4}da,,,\n");
+    let repeated: Vec<(u32, Vec<&str>)> =
+        read.rows.iter().map(|row| (row.line, row.faults.iter().map(|f| f.code.as_str()).collect())).collect();
+    let twice = vec!["repeated"];
+    assert_eq!(repeated, [(2, twice.clone()), (3, vec![]), (4, twice.clone()), (5, twice)]);
+    assert_eq!(read.rows[0].faults[0].detail, "stands in other rows as well: 4, 5");
+    assert!(read.rows[0].values.is_empty(), "what is faulty keeps nothing");
+    assert_eq!(read.keys.len(), 2, "and its user has not vanished");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_bytes_whatever_make_a_fault_of_ours(bytes in prop::collection::vec(any::<u8>(), 0..300), quotes in "[a\",;\r\n\u{e9}]{0,80}") {
+        let _read = (read(&people(), &bytes), read(&page(""), &bytes));
+        let _read = read(&people(), format!("login,first,mail,ext\n{quotes}").as_bytes());
+        let _read = read(&file(json!({"username": "login"})), format!("login\n{quotes}").as_bytes());
+    }
+}
+
+fn draw() -> CommandId {
+    CommandId(Uuid::from_u128(5))
+}
+
+fn types(events: &[Event]) -> Vec<EventType> {
+    events.iter().map(|event| event.event_type).collect()
+}
+
+fn of_source(source: &DataSource, line: &str) -> User {
+    create(source, &row(source, line), UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after
+}
+
+fn found(user: &User) -> Found {
+    Found { by_username: Some(user.clone()), ..Found::default() }
+}
+
+#[test]
+fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_data_set() {
+    let source = people();
+    let line = row(&source, "ada,Ada,,");
+    assert_eq!(meant(&source, &line, &Found::default()), Ok(Meant::New));
+    let own = of_source(&source, "ada,Ada,,");
+    assert_eq!((own.source, own.provenance.source_id), (Source::Csv, Some(source.source_id)));
+    assert_eq!(meant(&source, &line, &found(&own)), Ok(Meant::User(Box::new(own.clone()))));
+    assert_eq!(meant(&source, &line, &found(&user())), Ok(Meant::User(Box::new(user()))), "made by hand");
+    let mut foreign = own.clone();
+    foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
+    let held = Found { other_source: foreign.provenance.source_id, ..found(&foreign) };
+    assert_eq!(meant(&source, &line, &held), Err(Refusal::HeldByOtherSource));
+    assert!(matches!(meant(&source, &line, &found(&foreign)), Ok(Meant::User(_))), "the other data set is gone");
+    let mut pushed = user();
+    pushed.source = Source::Scim;
+    assert_eq!(meant(&source, &line, &found(&pushed)), Err(Refusal::HeldByOtherSource));
+    // By a name of the data set's own.
+    let source = page("");
+    let line = rows(&source, r#"[{"login": "ada", "id": "E-1"}]"#).rows.remove(0);
+    let named = create(&source, &line, UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
+    let both = Found { by_external_id: Some(named.clone()), ..Found::default() };
+    assert_eq!(meant(&source, &line, &both), Ok(Meant::User(Box::new(named.clone()))), "whatever the username is");
+    let taken = Found { by_username: Some(user()), ..both };
+    assert_eq!(meant(&source, &line, &taken), Err(Refusal::UsernameTaken));
+    let mut other_name = named;
+    other_name.provenance.external_id = Some("E-2".to_owned());
+    assert_eq!(meant(&source, &line, &found(&other_name)), Err(Refusal::UsernameTaken));
+}
+
+#[test]
+fn a_row_changes_what_it_says_but_for_what_was_set_by_hand() {
+    let source = people();
+    let before = of_source(&source, "ada,Ada,ada@example.com,1");
+    let same = row(&source, "ada,Ada,ada@example.com,1");
+    assert_eq!(apply(&source, &before, &[], &same, &draw, &act(1)), Ok(None));
+    let other = row(&source, "ada,Bea,,2");
+    let (change, called) = apply(&source, &before, &[], &other, &draw, &act(1)).unwrap().unwrap();
+    let after = change.user.unwrap().after;
+    assert_eq!((called, after.first_name.as_deref(), after.email.as_deref()), (ItemChange::Updated, Some("Bea"), None));
+    assert_eq!((after.last_name.as_deref(), after.number.as_deref()), (None, Some("2")));
+    assert_eq!(types(&change.events), [EventType::UserUpdated]);
+    assert_eq!(change.events[0].source_id, Some(source.source_id));
+    assert!(!change.events[0].public().to_string().contains("Bea"));
+    let by_hand = UserEdit { first_name: Some(Some("By Hand".to_owned())), ..UserEdit::default() };
+    let held = life::update(&before, &[], &by_hand, &draw, &act(1)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&source, &held, &[], &other, &draw, &act(2)).unwrap().unwrap();
+    assert_eq!(change.user.unwrap().after.first_name.as_deref(), Some("By Hand"));
+    let release = UserEdit { release: ["first_name".to_owned()].into(), ..UserEdit::default() };
+    let released = life::update(&held, &[], &release, &draw, &act(3)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&source, &released, &[], &other, &draw, &act(4)).unwrap().unwrap();
+    assert_eq!(change.user.unwrap().after.first_name.as_deref(), Some("Bea"));
+}
+
+#[test]
+fn a_user_made_by_hand_is_taken_in_with_what_they_have_and_gets_what_they_lack() {
+    let source = people();
+    let line = row(&source, "ada,Other,other@example.com,4711");
+    let (change, called) = apply(&source, &user(), &[], &line, &draw, &act(1)).unwrap().unwrap();
+    let after = change.user.unwrap().after;
+    assert_eq!(
+        (called, after.source, after.provenance.source_id),
+        (ItemChange::Adopted, Source::Csv, Some(source.source_id))
+    );
+    assert_eq!((after.first_name.as_deref(), after.email.as_deref()), (Some("Ada"), Some("ada@example.com")));
+    assert_eq!(after.number.as_deref(), Some("4711"));
+    assert_eq!(after.provenance.by_hand, ["email".to_owned(), "first_name".to_owned()].into());
+    assert_eq!(apply(&source, &after, &[], &line, &draw, &act(2)), Ok(None), "once");
+}
+
+#[test]
+fn whoever_has_no_row_has_vanished_once_and_is_back_as_they_were() {
+    let suspends = DataSource { policy: VanishPolicy::Suspend, ..people() };
+    let user = of_source(&suspends, "ada,Ada,,");
+    let line = row(&suspends, "ada,Ada,,");
+    let keys = [key_hash(KeyField::Username, "\u{c4}DA")];
+    assert!(has_row(&suspends, &user, &keys) && !has_vanished(&suspends, &user, &keys));
+    assert!(has_vanished(&suspends, &user, &[]));
+    let change = vanish(&suspends, &user, &[], &act(1)).unwrap().unwrap();
+    assert_eq!(types(&change.events), [EventType::UserVanished, EventType::UserSuspended]);
+    let gone = change.user.unwrap().after;
+    assert_eq!((gone.provenance.vanished_at, gone.suspended.as_ref().unwrap().at), (Some(at(1)), at(1)));
+    assert!(!has_vanished(&suspends, &gone, &[]), "once");
+    assert_eq!(vanish(&suspends, &gone, &[], &act(2)), Ok(None));
+    let (change, called) = apply(&suspends, &gone, &[], &line, &draw, &act(3)).unwrap().unwrap();
+    assert_eq!(
+        (called, types(&change.events)),
+        (ItemChange::Reappeared, vec![EventType::UserReappeared, EventType::UserActivated])
+    );
+    assert_eq!(User { version: user.version, ..change.user.unwrap().after }, user, "as they were");
+    // An admin has activated them meanwhile, and suspended them for reasons of their own.
+    let active = life::activate(&gone, &[], &act(4)).unwrap().unwrap().user.unwrap().after;
+    let held = life::suspend(&active, &[], None, &act(5)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&suspends, &held, &[], &line, &draw, &act(6)).unwrap().unwrap();
+    assert_eq!(types(&change.events), [EventType::UserReappeared]);
+    assert!(change.user.unwrap().after.suspended.is_some());
+    let flags = DataSource { policy: VanishPolicy::Flag, ..suspends };
+    let flagged = vanish(&flags, &user, &[], &act(7)).unwrap().unwrap().user.unwrap().after;
+    assert!(flagged.suspended.is_none() && flagged.provenance.suspended_at.is_none());
+}
+
+#[test]
+fn ten_or_more_and_more_than_the_share_do_not_vanish_at_once() {
+    let source = people();
+    for (vanishing, users, too_many) in
+        [(9, 9, false), (10, 10, true), (30, 100, false), (31, 100, true), (10, 34, false)]
+    {
+        assert_eq!(too_many_vanish(&source, vanishing, users), too_many, "{vanishing} of {users}");
+    }
+    assert!(!too_many_vanish(&DataSource { vanish_limit_percent: 100, ..source }, 50, 50));
+}
+
+#[test]
+fn a_token_goes_with_its_host_and_no_event_says_what_it_or_the_url_is() {
+    let source = page("");
+    let edit = |body: Value| {
+        let mut fields = fields(body);
+        let edit = Settings::of_edit(&mut fields, SourceKind::Http, &[]);
+        fields.finish().unwrap();
+        source.update(edit, true, &act(1)).unwrap()
+    };
+    assert_eq!(edit(json!({"name": "HR"})), None);
+    for (body, token, set) in [
+        (json!({"url": "https://hr.example.com/more"}), TokenChange::Kept, true),
+        (json!({"url": "https://hr.example.com:444/"}), TokenChange::Forgotten, false),
+        (json!({"url": "https://other.example.com/"}), TokenChange::Forgotten, false),
+        (json!({"url": "https://other.example.com/", "token": "new"}), TokenChange::Set("new".into()), true),
+        (json!({"token": null}), TokenChange::Forgotten, false),
+    ] {
+        let (after, event, change) = edit(body.clone()).unwrap();
+        assert_eq!((change, after.page.unwrap().token_set), (token, set), "{body}");
+        let told = json!(event).to_string();
+        assert!(!told.contains("example.com") && !told.contains("\"new\""), "{told}");
+    }
+}
+
+#[test]
+fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
+    let source = people();
+    let part = |number, is_last| Part { upload_id: Uuid::from_u128(1), number, is_last };
+    let wanted = |dry_run| SyncWanted { job_id: JobId(Uuid::from_u128(4)), user_ids: None, dry_run, may_wipe: false };
+    assert_eq!(source.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::NothingUploaded);
+    let one = source.part_come(&part(3, true), at(0)).unwrap();
+    assert_eq!(faults(one.part_come(&part(4, false), at(0))), [("last".to_owned(), "conflicting")]);
+    assert_eq!(faults(one.part_come(&part(2, true), at(0))), [("last".to_owned(), "conflicting")]);
+    let two = one.part_come(&part(1, false), at(0)).unwrap().part_come(&part(1, false), at(0)).unwrap();
+    assert!(!two.upload.as_ref().unwrap().is_whole());
+    let all = two.part_come(&part(2, false), at(0)).unwrap();
+    assert!(all.upload.as_ref().unwrap().is_ready(at(0)));
+    assert!(!all.upload.as_ref().unwrap().is_ready(at(2 * 24 * 60)), "not for ever");
+    assert_eq!(all.begin_sync(wanted(false), true, &act(0)).unwrap_err(), Refusal::SyncRunning);
+    let (tried, _) = all.begin_sync(wanted(true), false, &act(0)).unwrap();
+    let (done, change) = tried.begin_sync(wanted(false), false, &act(0)).unwrap();
+    assert_eq!(change.job.unwrap().after.cursor.as_deref(), Some(""));
+    assert_eq!(done.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::NothingUploaded);
+    let pushed = source_of(SourceKind::Scim, json!({"name": "IdP"}));
+    assert_eq!(pushed.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::SourcePushed);
+    assert_eq!(pushed.part_come(&part(1, true), at(0)).unwrap_err(), Refusal::SourceNotUploaded);
+}
