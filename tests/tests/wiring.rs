@@ -371,7 +371,14 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
         ("auto-deploy", vec![put, delete]),
         ("update-user", vec![put, delete]),
         ("bulk-users", vec![put, delete]),
-        ("run-due", vec![put, delete]),
+        ("scim", vec![put, delete]),
+        ("upload-source-part", vec![put, delete]),
+        // A data set's page is read with its token.
+        ("create-source", vec![put]),
+        ("update-source", vec![put, delete]),
+        ("delete-source", vec![delete]),
+        ("sync-users", vec![get, put, delete]),
+        ("run-due", vec![get, put, delete]),
         ("register-device", vec![delete]),
         ("delete-user", vec![delete]),
         ("revoke-invitation", vec![delete]),
@@ -381,6 +388,29 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
     .map(|(operation, actions)| (operation, actions.into_iter().collect()))
     .into();
     assert_eq!(held, expected);
+}
+
+#[test]
+fn whoever_reads_secrets_reads_those_of_one_kind_alone() {
+    let mut found = BTreeMap::new();
+    for (name, resource) in resources() {
+        let documents = resource["Properties"]["Policies"].as_array().into_iter().flatten();
+        for statement in documents.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array()).flatten() {
+            let of_secrets = statement["Resource"].to_string().contains("SecretsTable");
+            if of_secrets && statement["Action"].to_string().contains("GetItem") {
+                let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+                found.insert(name.clone(), keys.to_string());
+            }
+        }
+    }
+    let expected = [
+        ("DownloadConfigRole", r#"["USER#*"]"#),
+        ("GetDeploymentQrRole", r#"["INVITATION#*"]"#),
+        ("RunDueRole", r#"["SOURCE#*"]"#),
+        ("SendMessageRole", r#"["INVITATION#*"]"#),
+        ("SyncUsersRole", r#"["SOURCE#*"]"#),
+    ];
+    assert_eq!(found, expected.map(|(role, keys)| (role.to_owned(), keys.to_owned())).into());
 }
 
 #[test]
