@@ -252,16 +252,21 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
     rows::fill(&house.bench, rows::MAIN, &made, &["device_ids"]);
 }
 
-/// What each page and each search costs once there are so many people.
-async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
-    let house = House::start().await;
-    let (device, _credential) = house.bench.phone(&house.tenant, "template").await;
+/// The rows of a user and of their phone, after which all others are made.
+fn templates(house: &House) -> (Value, Value) {
     let all = rows::all(&house.bench, rows::MAIN);
     let row = |kind: &str, sk: &str| {
         let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
         found.map(|(_, row)| row.clone()).unwrap()
     };
-    let templates = (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"));
+    (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"))
+}
+
+/// What each page and each search costs once there are so many people.
+async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
+    let house = House::start().await;
+    let (device, _credential) = house.bench.phone(&house.tenant, "template").await;
+    let templates = templates(&house);
     let person = id(300);
     let pages = [
         "/users?limit=50".to_owned(),
@@ -292,9 +297,6 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
         "/usage".to_owned(),
         "/jobs".to_owned(),
         "/workspace".to_owned(),
-        "/users/export?limit=100".to_owned(),
-        "/users/export?limit=50&search=nor".to_owned(),
-        "/devices/export?limit=100".to_owned(),
         "/profiles".to_owned(),
         "/deployments?limit=50".to_owned(),
         "/deployments?limit=50&search=zora".to_owned(),
@@ -304,10 +306,33 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
         "/deployments?force_pending=false&limit=20".to_owned(),
         "/users?deployed=true&limit=10".to_owned(),
     ];
+    costs_of(&house, &pages, counts, (&templates.0, &templates.1)).await
+}
+
+/// What the first part of each export costs once there are so many people.
+async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
+    let house = House::start().await;
+    let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
+    let templates = templates(&house);
+    let pages = [
+        "/users/export?limit=150".to_owned(),
+        "/users/export?limit=50&search=nor&columns=username,email".to_owned(),
+        "/devices/export?limit=150".to_owned(),
+        "/devices/export?limit=50&search=nora".to_owned(),
+    ];
+    costs_of(&house, &pages, counts, (&templates.0, &templates.1)).await
+}
+
+async fn costs_of(
+    house: &House,
+    pages: &[String],
+    counts: &[usize],
+    templates: (&Value, &Value),
+) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
     let mut costs: Vec<_> = pages.iter().map(|page| (page.clone(), Vec::new())).collect();
     let mut from = 0;
     for to in counts {
-        populate(&house, from, *to, (&templates.0, &templates.1));
+        populate(house, from, *to, templates);
         from = *to;
         for (page, costs) in &mut costs {
             costs.push(house.get(page).await);
@@ -367,4 +392,14 @@ async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
     }
     println!("{:?}", costs[1]);
     assert_eq!(costs[0], costs[1]);
+}
+
+#[tokio::test]
+async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
+    for (export, costs) in costs_of_exports_with(&[200, 5_000]).await {
+        let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
+        println!("{export}: {} calls, {units} units", costs[1].len());
+        assert_eq!(costs[0], costs[1], "{export}");
+        assert!(units <= 500.0, "{export}: {units} units");
+    }
 }

@@ -76,7 +76,7 @@ fn read_columns(fields: &mut Fields, known: &[&'static str]) -> Vec<&'static str
     for (at, name) in names.iter().enumerate() {
         match known.iter().find(|column| *column == name) {
             None => {
-                fields.fault(&format!("columns.{at}"), "unknown_value", format!("must be one of {}", known.join(", ")))
+                fields.fault(&format!("columns.{at}"), "unknown_value", format!("must be one of {}", known.join(", ")));
             }
             Some(column) if columns.contains(column) => {
                 fields.fault(&format!("columns.{at}"), "repeated", "must be named once only");

@@ -43,7 +43,10 @@ fn named(name: &str) -> NewProfile {
 }
 
 fn settings(value: Value) -> Map<String, Value> {
-    value.as_object().cloned().unwrap()
+    match value {
+        Value::Object(settings) => settings,
+        other => panic!("settings are an object, not {other}"),
+    }
 }
 
 fn told(faults: Result<impl std::fmt::Debug, Refusal>) -> Vec<(String, &'static str)> {
