@@ -1,6 +1,6 @@
 //! `POST /devices/me/config`: a phone gets its configuration.
 
-use aws::{Commit, Devices, Profiles, Secrets, Users, Workspaces};
+use aws::{Commit, Profiles, Secrets, Users, Workspaces};
 use domain::check_in::authenticate;
 use domain::deployment::{configuration, serve};
 use domain::event::Actor;
@@ -18,7 +18,7 @@ use crate::users::actions::profile_of;
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; see [`serve`].
 pub async fn handle(
-    store: &(impl Devices + Users + Workspaces + Profiles + Secrets),
+    store: &(impl Users + Workspaces + Profiles + Secrets),
     request: Request,
 ) -> Result<Reply, Failure> {
     let credential = device_credential(&request)?;

@@ -57,7 +57,10 @@ fn profile(settings: Value) -> Profile {
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
+    match value {
+        Value::Object(fields) => fields,
+        other => panic!("{other} is no object"),
+    }
 }
 
 fn with(user: &User, overrides: Value) -> User {
