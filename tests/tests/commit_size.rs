@@ -20,22 +20,26 @@ use domain::event::{Act, Actor, EventType};
 use domain::hold::Hold;
 use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
+use domain::input::Fields;
 use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite};
 use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
 use domain::life;
 use domain::network::{
     NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
 };
+use domain::provenance::FIELDS;
 use domain::push::Push;
 use domain::registration::{Application, Drawn, Found, Registration, register};
 use domain::scim::change::{Created, New, Wanted, create, update};
 use domain::scim::document::{Document, Person};
 use domain::secret::Hash;
+use domain::source::{DataSource, Settings as SourceSettings, SourceKind, VanishPolicy, data};
+use domain::sync;
 use domain::text::{Form, TextRule};
 use domain::usage::{UsageKind, UsageReport};
-use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, USERNAME, User, UserEdit, UserStatus};
+use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit, UserStatus};
 use domain::workspace::{self, SERVICE_LEVEL, SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
-use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, ProfileId, Time, UserId, WorkspaceId};
+use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -814,6 +818,69 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
     assert_eq!(commit.len(), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4) + 1 + 2 + 1);
     fits(&commit);
     small(&updated.kept.unwrap());
+}
+
+#[test]
+fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
+    let mapping: serde_json::Map<String, Value> =
+        FIELDS.into_iter().chain(["external_id"]).map(|name| (name.to_owned(), json!(name))).collect();
+    let body = json!({"name": "File", "mapping": mapping, "key_field": "external_id"});
+    let mut fields = Fields::of_json(body.as_object().unwrap().clone());
+    let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
+    fields.finish().unwrap();
+    let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, true, &act()).0;
+    let new = NewUser {
+        first_name: Some("a b c d e f g h".into()),
+        last_name: Some("i j k l m n o p".into()),
+        ..plain_user()
+    };
+    let mut user = user(new);
+    let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
+    let phones = with_phones(&mut user, phones);
+    user.source = Source::Csv;
+    user.provenance.source_id = Some(source.source_id);
+    user.provenance.external_id = Some("E-1".into());
+    user.provenance.vanished_at = Some(now());
+    user.suspended = Some(Hold::by(&act(), None));
+    user.provenance.suspended_at = Some(now());
+    source.policy = VanishPolicy::Suspend;
+    let header = mapping.keys().cloned().collect::<Vec<_>>().join(",");
+    let value = |name: &String| match name.as_str() {
+        "username" => "w",
+        "first_name" => "1 2 3 4 5 6 7 8",
+        "last_name" => "9 0 q r s t v x",
+        "external_id" => "E-1",
+        _ => "",
+    };
+    let line = mapping.keys().map(value).collect::<Vec<_>>().join(",");
+    let row = data::read(&source, format!("{header}\n{line}\n").as_bytes()).unwrap().rows.remove(0);
+    assert_eq!(row.faults, []);
+    let (change, _) = sync::apply(&source, &user, &phones, &row, &draw, &act()).unwrap().unwrap();
+    // As the largest change by hand, and that the user is back, and active.
+    assert_eq!(fits_changed(&change), 2 + 2 + 2 * 16 + DEVICE_LIMIT * (1 + 4) + 2);
+    // With its outcome, and the job that it stands on.
+    assert!(fits_changed(&change) + 2 < 100);
+}
+
+#[test]
+fn a_page_of_rows_whose_texts_are_all_as_long_as_may_be_is_staged_in_one_row() {
+    let wide = |length: usize| Some("\u{10400}".repeat(length));
+    let texts = [
+        ("username", wide(64)),
+        ("first_name", wide(64)),
+        ("last_name", wide(64)),
+        ("email", Some(format!("a@{}.com", "x".repeat(248)))),
+        ("mobile", Some("+491701234567890".to_owned())),
+        ("number", Some("1".repeat(32))),
+        ("service_level", wide(40)),
+        ("sip_user_name", wide(64)),
+        ("service_account", wide(64)),
+        ("external_id", wide(64)),
+    ];
+    let values = texts.map(|(name, value)| (name.to_owned(), value)).into();
+    let row = data::Row { line: 50_000, key: Some(u64::MAX), values, faults: Vec::new() };
+    let bytes = serde_json::to_vec(&vec![row; 100]).unwrap().len();
+    assert!(bytes < 400 * 1000, "{bytes} bytes, before they are compressed");
 }
 
 #[test]

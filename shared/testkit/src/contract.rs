@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws::rows::{self as keys, CodeOwner, RememberedCall};
-use aws::stores::{DeviceFilter, DueRow, EventFilter, Login, Taken, UserFilter, Work};
+use aws::stores::{DeviceFilter, DueRow, EventFilter, Leavings, Login, Taken, UserFilter, Work};
 use aws::{
     Commands, Commit, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Page, Position,
-    Profiles, PushTokens, Row, ScimUsers, Secrets, Table, UsageCounts, Users, Workspaces,
+    Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, UsageCounts, Users, Workspaces,
 };
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
@@ -33,11 +33,12 @@ use domain::refusal::{Failure, Refusal};
 use domain::scim::document::{Kept, Person};
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash, new_code};
+use domain::source::{DataSource, Settings as SourceSettings, SourceKind};
 use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport};
 use domain::user::{NewUser, User, UserStatus};
 use domain::workspace::{Settings, Workspace};
 use domain::{
-    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, Time, UserId, WorkspaceId,
+    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, Time, UserId, WorkspaceId,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -85,6 +86,10 @@ pub async fn run(store: &Store) {
     // profiles
     a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(store).await;
     events_come_by_their_identifiers(store).await;
+    // sources
+    a_data_set_comes_with_its_users_and_what_was_uploaded(store).await;
+    what_a_data_set_calls_its_users_is_unique_in_it_alone(store).await;
+    what_a_sync_staged_is_read_and_removed_by_its_job(store).await;
     user_filters_keep_what_they_say(store).await;
     identity_providers_see_who_is_not_deleted(store).await;
     a_user_with_several_pending_phones_is_listed_once(store).await;
@@ -1965,4 +1970,124 @@ async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do(s
             assert_eq!((names, found.len()), (expected.iter().copied().collect(), expected.len()), "{filter:?}");
         }
     }
+}
+
+fn data_set(place: &Place<'_>, name: &str) -> DataSource {
+    let body = json!({"name": name, "mapping": {"username": "login", "external_id": "id"}});
+    let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
+    let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
+    DataSource::create(SourceKind::Csv, SourceId(draw(place.now)), settings, false, &place.act()).0
+}
+
+fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -> User {
+    let mut user = place.new_user(username);
+    user.source = domain::user::Source::Csv;
+    user.provenance.source_id = Some(source.source_id);
+    user.provenance.external_id = Some(name.to_owned());
+    user
+}
+
+async fn a_data_set_comes_with_its_users_and_what_was_uploaded(store: &Store) {
+    let mut place = Place::new(store);
+    let (one, two) = (data_set(&place, "one"), data_set(&place, "two"));
+    place.put(&one).await;
+    place.later(Duration::seconds(1));
+    let two = DataSource { created_at: place.now, ..two };
+    place.put(&two).await;
+    let mut users = Vec::new();
+    for n in 0..5 {
+        place.later(Duration::seconds(1));
+        let user = user_of(&place, &one, &format!("of-one-{n}"), &format!("E-{n}"));
+        place.put(&user).await;
+        users.insert(0, user);
+    }
+    place.put(&user_of(&place, &two, "of-two", "E-0")).await;
+    let place = &place;
+    assert_eq!(place.table.source(place.workspace, one.source_id).await.expect("it answers"), Some(one.clone()));
+    assert_eq!(place.table.source(WorkspaceId(draw(place.now)), one.source_id).await.expect("it answers"), None);
+    let gone = SourceId(draw(place.now));
+    let there = place.table.sources(place.workspace, &[gone, two.source_id]).await.expect("it answers");
+    assert_eq!(there, std::slice::from_ref(&two));
+    for limit in [1, 100] {
+        let page = |start| async move { place.table.list_sources(place.workspace, limit, start).await };
+        assert_eq!(walk(page, nothing).await, [two.clone(), one.clone()]);
+        let id = one.source_id;
+        let page = |start| async move { place.table.users_of_source(place.workspace, id, limit, start).await };
+        assert_eq!(walk(page, nothing).await, users);
+    }
+    // Parts come in the order of their numbers, those of another upload not at all.
+    let (upload, other) = (draw(place.now), draw(place.now));
+    for (upload_id, number) in [(upload, 10), (upload, 2), (other, 1), (upload, 1)] {
+        let bytes = aws::bytes(&vec![u8::try_from(number).unwrap_or(0); 200 * 1024]);
+        let (workspace_id, source_id) = (place.workspace, one.source_id);
+        place.put(&keys::UploadPart { workspace_id, source_id, upload_id, number, bytes, at: place.now }).await;
+    }
+    let id = one.source_id;
+    let page = |start| async move { place.table.upload_parts(place.workspace, id, upload, start).await };
+    let parts = walk(page, nothing).await;
+    assert_eq!(parts.iter().map(|part| (part.number, part.bytes[0])).collect::<Vec<_>>(), [(1, 1), (2, 2), (10, 10)]);
+    // A token is kept and forgotten.
+    let keep = Commit::unrecorded(place.id()).keep_source_token(id, "a token");
+    place.table.commit(keep).await.expect("it is kept");
+    assert_eq!(place.table.source_token(id).await.expect("it answers").as_deref(), Some("a token"));
+    place.table.commit(Commit::unrecorded(place.id()).forget_source_token(id)).await.expect("it is forgotten");
+    assert_eq!(place.table.source_token(id).await.expect("it answers"), None);
+}
+
+async fn what_a_data_set_calls_its_users_is_unique_in_it_alone(store: &Store) {
+    let place = Place::new(store);
+    let (one, two) = (data_set(&place, "one"), data_set(&place, "two"));
+    let (ada, bob) = (user_of(&place, &one, "ada", "E-1"), user_of(&place, &two, "bob", "E-1"));
+    place.put(&ada).await;
+    place.put(&bob).await;
+    let same = user_of(&place, &one, "eve", "E-1");
+    let refused = place.table.commit(Commit::unrecorded(place.id()).put(&same)).await;
+    assert!(matches!(refused, Err(Failure::LostRace)), "{refused:?}");
+    let names = [
+        ("ADA".to_owned(), None),
+        ("nobody".to_owned(), Some("E-1".to_owned())),
+        ("bob".to_owned(), Some("E-2".to_owned())),
+    ];
+    let claimed = place.table.claimed(place.workspace, one.source_id, &names).await.expect("it answers");
+    let whom = |user: &Option<User>| user.as_ref().map(|user| user.username.clone());
+    let claimed: Vec<_> = claimed.iter().map(|c| (whom(&c.by_username), whom(&c.by_external_id))).collect();
+    let ada_there = || Some("ada".to_owned());
+    assert_eq!(claimed, [(ada_there(), None), (None, ada_there()), (Some("bob".to_owned()), None)]);
+    // Another name, and what was theirs is free.
+    let mut renamed = ada.clone();
+    renamed.provenance.external_id = Some("E-3".to_owned());
+    place.table.commit(Commit::unrecorded(place.id()).edit(&ada, &renamed)).await.expect("it is free");
+    place.put(&same).await;
+}
+
+async fn what_a_sync_staged_is_read_and_removed_by_its_job(store: &Store) {
+    let place = Place::new(store);
+    let source_id = SourceId(draw(place.now));
+    let stage = |job_id| keys::Stage { workspace_id: place.workspace, source_id, job_id, attempt: draw(place.now) };
+    let (one, other) = (stage(JobId(draw(place.now))), stage(JobId(draw(place.now))));
+    for stage in [one, other] {
+        for number in 0..95 {
+            let rows = aws::bytes(&[7, 0, 255]);
+            place.put(&keys::StagedRows { stage, number, rows, at: place.now }).await;
+        }
+        let keys = keys::StagedKeys::bytes_of(&[1, u64::MAX, 7 << 40]);
+        place.put(&keys::StagedKeys { stage, number: 0, keys, at: place.now }).await;
+    }
+    let rows = place.table.staged_rows(one, 94).await.expect("it answers").map(|staged| staged.rows.into_vec());
+    assert_eq!(rows, Some(vec![7, 0, 255]));
+    assert_eq!(place.table.staged_rows(one, 95).await.expect("it answers"), None);
+    let hashes = place.table.staged_keys(one, 0).await.expect("it answers").map(|staged| staged.hashes());
+    assert_eq!(hashes, Some(vec![1, u64::MAX, 7 << 40]));
+    let leavings = Leavings::Job(one.job_id);
+    let mut removed = 0;
+    loop {
+        let keys = place.table.leavings(place.workspace, source_id, &leavings).await.expect("it answers");
+        if keys.is_empty() {
+            break;
+        }
+        removed += keys.len();
+        place.table.commit(Commit::unrecorded(place.id()).clear(&keys)).await.expect("they go");
+    }
+    assert_eq!(removed, 96);
+    assert!(place.table.staged_rows(other, 0).await.expect("it answers").is_some(), "another job's stay");
 }
