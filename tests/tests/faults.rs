@@ -76,7 +76,13 @@ impl Ground {
     /// phone's credential.
     async fn set_up(&self) -> (String, String) {
         let user = self.user().await;
-        let _deployment = self.deployed(&user).await;
+        let credential = self.set_up_for(&user).await;
+        (user, credential)
+    }
+
+    /// A user's phone that has its configuration in place: its credential.
+    async fn set_up_for(&self, user: &str) -> String {
+        let _deployment = self.deployed(user).await;
         let phone = self.bench.register(&self.code(), &self.name("set-up")).await.expect(201);
         let credential = phone.get("credential");
         let version = self.download(&credential).await;
@@ -84,7 +90,7 @@ impl Ground {
         let path = "/devices/me/check-in";
         let _installed = self.bench.call(Method::POST, path, Some(&credential), Some(&body)).await.expect(200);
         self.bench.drain().await;
-        (user, credential)
+        credential
     }
 
     /// A profile of no settings.
@@ -1537,8 +1543,9 @@ fn every_operation_has_its_scenarios() {
 }
 
 /// A workspace with something of everything: a user whose first phone has a lock to do and whose
-/// second was wiped, a network, usage, a rule, a job, and somebody who is gone for good.
-async fn something_of_everything(g: &Ground) -> String {
+/// second was wiped, a network, usage, a rule, a job, somebody whose phone is set up, and somebody who
+/// is gone for good. Answers with the first user, and whose phone is set up.
+async fn something_of_everything(g: &Ground) -> (String, String) {
     let gone = g.bench.user(&g.tenant, &g.name("bob")).await;
     let _invited = g.post(&format!("/users/{gone}/invite"), json!({"channel": "email"})).await.expect(202);
     g.bench.drain().await;
@@ -1558,8 +1565,12 @@ async fn something_of_everything(g: &Ground) -> String {
     let _ruled = g.bench.patch("/workspace", &g.tenant.key, rule).await.expect(200);
     let body = json!({"action": "suspend", "ids": [user, gone]});
     let _suspended = g.post("/users/bulk", body).await.expect(207);
+    let eve = g.bench.user(&g.tenant, &g.name("eve")).await;
+    let _credential = g.set_up_for(&eve).await;
+    let secrets = json!({"client_password": "secret"});
+    let _set = g.bench.put(&format!("/users/{eve}/secrets"), &g.tenant.key, secrets).await.expect(200);
     g.bench.drain().await;
-    user
+    (user, eve)
 }
 
 #[tokio::test]
@@ -1567,7 +1578,7 @@ async fn whatever_does_not_fit_together_is_found() {
     let mut stage = Stage::new();
     let g = stage.ground().await;
     let known = Known::of(&g.bench);
-    let user = something_of_everything(&g).await;
+    let (user, eve) = something_of_everything(&g).await;
     let faults = || Audit::read(&g.bench, &known).faults();
     assert_eq!(faults(), Vec::<String>::new());
     let lock = ("COMMAND#", "kind", json!("lock"));
@@ -1577,7 +1588,21 @@ async fn whatever_does_not_fit_together_is_found() {
     let job = ("| JOB", "state", json!("finished"));
     let workspace = ("WORKSPACE#", "sk", json!("WORKSPACE"));
     let event = |kind: &str| ("EVENT#", "event_type", json!(kind));
+    let set_up = ("| DEVICE", "device_identifier", json!(g.name("set-up")));
+    let deployment = ("| INVITATION#", "user_id", json!(eve));
+    let eve = ("| USER", "user_id", json!(eve));
     let tampers = [
+        (&set_up, "/config", json!("another")),
+        (&set_up, "/served", json!("another")),
+        (&eve, "/client/secrets", Value::Null),
+        (&eve, "/client/removed_at", json!("2026-12-24T08:00:00.000Z")),
+        (&eve, "/client/deployment_id", Value::Null),
+        (&deployment, "/superseded_at", json!("2026-12-24T08:00:00.000Z")),
+        (&deployment, "/sent_at", Value::Null),
+        (&deployment, "/purpose", json!("invite")),
+        (&event("user.secrets_set"), "/changed_fields", json!([])),
+        (&event("device.config_served"), "/event_type", json!("device.config_installed")),
+        (&event("deployment.started"), "/event_type", json!("user.invited")),
         (&lock, "/state", json!("delivered")),
         (&lock, "/history/0/state", json!("failed")),
         (&lock, "/user_id", json!("0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e")),
