@@ -161,9 +161,13 @@ pub(crate) async fn prepare(
             return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
         }
         UserAction::Deploy { profile_id } => {
-            require_profile(store, doer, *profile_id).await?;
+            let profile = named_profile(store, doer, *profile_id).await?;
             let wanted = Offer::Deployment { profile_id: *profile_id };
-            return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
+            let prepared = offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user);
+            if let Some(profile) = &profile {
+                require_fitting(&prepared.user, profile)?;
+            }
+            return Ok(prepared.while_there(profile.as_ref()));
         }
         UserAction::ForceConfig => deployment::force(user, &devices, &act)?,
         // Whoever was taken out of client deployment stays out of it.
@@ -178,6 +182,14 @@ pub(crate) async fn prepare(
 }
 
 impl Prepared {
+    /// The same, only while a profile that it names is as it was read: it may be deleted meanwhile.
+    fn while_there(mut self, profile: Option<&Profile>) -> Self {
+        if let Some(profile) = profile {
+            self.commit = self.commit.map(|commit| commit.guarded_by(profile));
+        }
+        self
+    }
+
     /// What a change comes to, for a user who held these devices.
     pub fn of(change: Option<Change>, act: &Act, user: &User, devices: Vec<Device>) -> Self {
         let Some(change) = change else {
@@ -244,17 +256,18 @@ pub(crate) async fn newest(
     }
 }
 
-/// Lets pass a profile that is there, or none.
+/// The profile that a user is to have, if one is named.
 ///
 /// # Errors
-/// A fault of `profile_id`.
-pub(crate) async fn require_profile(store: &impl Profiles, doer: &Doer, id: Option<ProfileId>) -> Result<(), Failure> {
-    if let Some(id) = id
-        && store.profile(doer.workspace_id, id).await?.is_none()
-    {
-        return Err(Refusal::field("profile_id", "unknown_value", "there is no such profile").into());
+/// A fault of `profile_id` if it is not there.
+async fn named_profile(store: &impl Profiles, doer: &Doer, id: Option<ProfileId>) -> Result<Option<Profile>, Failure> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    match store.profile(doer.workspace_id, id).await? {
+        Some(profile) => Ok(Some(profile)),
+        None => Err(Refusal::field("profile_id", "unknown_value", "there is no such profile").into()),
     }
-    Ok(())
 }
 
 /// The user's profile, or else the workspace's default.
@@ -354,7 +367,7 @@ pub(crate) async fn edited(
     if let Some(Some(level)) = &edit.service_level {
         settings(store, doer).await?.require_level(level)?;
     }
-    require_profile(store, doer, edit.profile_id.flatten()).await?;
+    let named = named_profile(store, doer, edit.profile_id.flatten()).await?;
     if let Some(username) = edit.username.as_ref().filter(|_| is_renamed(user, edit))
         && store.username_taken(user.workspace_id, username).await?
     {
@@ -374,7 +387,8 @@ pub(crate) async fn edited(
         return Ok(Prepared::of(None, &act, user, devices));
     };
     let (change, commit) = carried_through(store, doer, user, change, defaults, &act).await?;
-    Ok(Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) })
+    let prepared = Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) };
+    Ok(prepared.while_there(named.as_ref()))
 }
 
 /// The commit of a change of a user who was `before`. If it renames them, it also starts a new
