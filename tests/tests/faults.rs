@@ -958,6 +958,8 @@ impl Stage {
     async fn run(&mut self, scenario: &Scenario, strike: Option<Strike>) -> Outcome {
         let ground = self.ground().await;
         let known = Known::of(&ground.bench);
+        // What comes before goes well.
+        self.faults.watch("none", None);
         let go = (scenario.prepare)(&ground).await;
         self.faults.watch(scenario.operation, strike);
         let repeats = self.act(&ground, scenario.operation, &go).await;

@@ -56,7 +56,7 @@ pub async fn handle(
             for (key, row) in page.rows {
                 match row {
                     Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
-                        long.push((key, row))
+                        long.push((key, row));
                     }
                     Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row).await),
                     Ok(None) => {}

@@ -245,12 +245,8 @@ fn ends_in_quotes(text: &[u8], delimiter: u8) -> bool {
     let mut bytes = text.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {
-            b'"' if quoted => {
-                // Two are one that stands for itself.
-                if bytes.next_if_eq(&b'"').is_none() {
-                    quoted = false;
-                }
-            }
+            // Two are one that stands for itself.
+            b'"' if quoted => quoted = bytes.next_if_eq(&b'"').is_some(),
             b'"' if cell_begins => (quoted, cell_begins) = (true, false),
             byte if !quoted => cell_begins = byte == delimiter || matches!(byte, b'\r' | b'\n'),
             _ => {}
@@ -348,7 +344,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
         None
     });
     match NewUser::read(Fields::of_json(texts.clone())) {
-        Ok(new) => row.values = kept(values, &new, external),
+        Ok(new) => row.values = kept(values, &new, external.as_ref()),
         Err(Refusal::Invalid(faults)) => {
             row.faults.extend(faults.into_iter().map(|fault| RowFault::new(&fault.field, fault.code, fault.detail)));
         }
@@ -358,7 +354,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
 }
 
 /// The fields that the data set has, as users keep them.
-fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<String>) -> BTreeMap<String, Option<String>> {
+fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<&String>) -> BTreeMap<String, Option<String>> {
     let fields = [
         ("username", Some(&new.username)),
         ("first_name", new.first_name.as_ref()),
@@ -369,7 +365,7 @@ fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<String>) ->
         ("service_level", new.service_level.as_ref()),
         ("sip_user_name", new.sip_user_name.as_ref()),
         ("service_account", new.service_account.as_ref()),
-        (EXTERNAL_ID_FIELD, external.as_ref()),
+        (EXTERNAL_ID_FIELD, external),
     ];
     let mapped = fields.into_iter().filter(|(field, _)| values.contains_key(*field));
     mapped.map(|(field, value)| (field.to_owned(), value.cloned())).collect()

@@ -23,7 +23,7 @@ fn source_of(kind: SourceKind, body: Value) -> DataSource {
     DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, true, &act(0)).0
 }
 
-fn file(mapping: Value) -> DataSource {
+fn file(mapping: &Value) -> DataSource {
     source_of(SourceKind::Csv, json!({"name": "File", "mapping": mapping}))
 }
 
@@ -34,7 +34,7 @@ fn page(items: &str) -> DataSource {
 }
 
 fn people() -> DataSource {
-    file(json!({"username": "login", "first_name": "first", "email": "mail", "number": "ext"}))
+    file(&json!({"username": "login", "first_name": "first", "email": "mail", "number": "ext"}))
 }
 
 fn rows(source: &DataSource, text: &str) -> Rows {
@@ -143,7 +143,7 @@ proptest! {
     fn no_bytes_whatever_make_a_fault_of_ours(bytes in prop::collection::vec(any::<u8>(), 0..300), quotes in "[a\",;\r\n\u{e9}]{0,80}") {
         let _read = (read(&people(), &bytes), read(&page(""), &bytes));
         let _read = read(&people(), format!("login,first,mail,ext\n{quotes}").as_bytes());
-        let _read = read(&file(json!({"username": "login"})), format!("login\n{quotes}").as_bytes());
+        let _read = read(&file(&json!({"username": "login"})), format!("login\n{quotes}").as_bytes());
     }
 }
 
@@ -172,7 +172,7 @@ fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_data_set() {
     assert_eq!((own.source, own.provenance.source_id), (Source::Csv, Some(source.source_id)));
     assert_eq!(meant(&source, &line, &found(&own)), Ok(Meant::User(Box::new(own.clone()))));
     assert_eq!(meant(&source, &line, &found(&user())), Ok(Meant::User(Box::new(user()))), "made by hand");
-    let mut foreign = own.clone();
+    let mut foreign = own;
     foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
     let held = Found { other_source: foreign.provenance.source_id, ..found(&foreign) };
     assert_eq!(meant(&source, &line, &held), Err(Refusal::HeldByOtherSource));
