@@ -14,16 +14,32 @@ use serde_json::{Value, json};
 use crate::template::{Place, Statement};
 
 /// What a call needs: an action on a resource.
-pub type Need = (String, String);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Such as `dynamodb:PutItem`.
+    pub action: String,
+    /// An ARN, or a phone number.
+    pub resource: String,
+    /// The partition, where a call of DynamoDB's names one item.
+    pub partition: Option<String>,
+}
+
+impl Need {
+    fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
+        Self { action: action.into(), resource: resource.into(), partition: None }
+    }
+}
 
 /// Whether the statements allow everything that is needed; if not, the first that they do not.
 ///
 /// # Errors
 /// The need that no statement allows.
 pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'a Need> {
-    let allows = |statement: &Statement, (action, resource): &Need| {
-        statement.actions.iter().any(|pattern| fits(&pattern.to_lowercase(), &action.to_lowercase()))
-            && statement.covers(|pattern| fits(pattern, resource))
+    let allows = |statement: &Statement, need: &Need| {
+        let partition = need.partition.as_deref().unwrap_or_default();
+        statement.actions.iter().any(|pattern| fits(&pattern.to_lowercase(), &need.action.to_lowercase()))
+            && statement.covers(|pattern| fits(pattern, &need.resource))
+            && (statement.partitions.is_empty() || statement.partitions.iter().any(|pattern| fits(pattern, partition)))
     };
     match needs.iter().find(|need| !statements.iter().any(|statement| allows(statement, need))) {
         Some(need) => Err(need),
@@ -77,29 +93,32 @@ fn dynamodb(target: &str, body: &[u8], place: &Place) -> Result<Vec<Need>, Strin
         let table = table.as_str().unwrap_or_default();
         let arn =
             if table.starts_with("arn:") { table.to_owned() } else { place.arn("dynamodb", &format!("table/{table}")) };
-        (format!("dynamodb:{action}"), arn)
+        Need::new(format!("dynamodb:{action}"), arn)
+    };
+    let of_item = |action: &str, request: &Value| {
+        let key = ["Key", "Item"].iter().find_map(|name| request[name]["pk"]["S"].as_str());
+        Need { partition: key.map(str::to_owned), ..need(action, &request["TableName"]) }
     };
     match operation {
-        "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem" | "DescribeTable" => {
-            Ok(vec![need(operation, &body["TableName"])])
-        }
+        "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem" => Ok(vec![of_item(operation, &body)]),
+        "DescribeTable" => Ok(vec![need(operation, &body["TableName"])]),
         "Query" | "Scan" => {
-            let (action, table) = need(operation, &body["TableName"]);
+            let of_table = need(operation, &body["TableName"]);
             let index = body["IndexName"].as_str().map(|index| format!("/index/{index}"));
-            Ok(vec![(action, table + &index.unwrap_or_default())])
+            Ok(vec![Need { resource: of_table.resource + &index.unwrap_or_default(), ..of_table }])
         }
         "BatchGetItem" | "BatchWriteItem" => {
             let tables = body["RequestItems"].as_object();
             Ok(tables.into_iter().flatten().map(|(table, _)| need(operation, &json!(table))).collect())
         }
-        "TransactGetItems" => Ok(items(&body).iter().map(|item| need("GetItem", &item["Get"]["TableName"])).collect()),
+        "TransactGetItems" => Ok(items(&body).iter().map(|item| of_item("GetItem", &item["Get"])).collect()),
         "TransactWriteItems" => items(&body)
             .iter()
             .map(|item| {
                 let (part, request) = item.as_object().and_then(|item| item.iter().next()).ok_or("an empty part")?;
                 let action =
                     if part == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{part}Item") };
-                Ok(need(&action, &request["TableName"]))
+                Ok(of_item(&action, request))
             })
             .collect(),
         other => Err(format!("DynamoDB's {other} is not known here")),
@@ -129,7 +148,7 @@ fn sns(body: &[u8]) -> Result<Vec<Need>, String> {
     // A batch needs the right to publish, and has none of its own.
     let right = if action == "PublishBatch" { "Publish" } else { &action };
     let resource = resource.ok_or_else(|| format!("SNS's {action} is not known here"))?;
-    Ok(vec![(format!("sns:{right}"), resource)])
+    Ok(vec![Need::new(format!("sns:{right}"), resource)])
 }
 
 /// `…:endpoint/APNS/app/id` belongs to `…:app/APNS/app`.
@@ -152,7 +171,7 @@ fn ses(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
     let identity = place.arn("ses", &format!("identity/{address}"));
     let set = body["ConfigurationSetName"].as_str();
     let set = set.map(|set| place.arn("ses", &format!("configuration-set/{set}")));
-    Ok([Some(identity), set].into_iter().flatten().map(|arn| (action.to_owned(), arn)).collect())
+    Ok([Some(identity), set].into_iter().flatten().map(|arn| Need::new(action, arn)).collect())
 }
 
 /// The client, but only for calls that the operation's role allows.
@@ -211,7 +230,7 @@ impl Rights {
         let refusal = |what: String| Refusal { role: self.operation.clone(), what };
         let needs = needs(call, &self.place).map_err(refusal)?;
         allowed(&self.statements, &needs)
-            .map_err(|(action, resource)| refusal(format!("perform: {action} on resource: {resource}")))
+            .map_err(|Need { action, resource, .. }| refusal(format!("perform: {action} on resource: {resource}")))
     }
 }
 
@@ -263,11 +282,11 @@ mod tests {
 
     fn statement(actions: &[&str], resources: &[&str]) -> Statement {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Statement { actions: owned(actions), resources: owned(resources), but: Vec::new() }
+        Statement { actions: owned(actions), resources: owned(resources), but: Vec::new(), partitions: Vec::new() }
     }
 
     fn need(action: &str, resource: &str) -> Need {
-        (action.to_owned(), resource.to_owned())
+        Need::new(action, resource)
     }
 
     fn of_dynamodb(operation: &str, body: &Value) -> Vec<Need> {
@@ -294,6 +313,17 @@ mod tests {
     }
 
     #[test]
+    fn who_may_read_some_partitions_may_read_no_others() {
+        let some = Statement { partitions: vec!["SOURCE#*".to_owned()], ..statement(&["dynamodb:GetItem"], &[TABLE]) };
+        for (partition, allowed_to) in [("SOURCE#1", true), ("USER#1", false), ("XSOURCE#1", false)] {
+            let get = json!({ "TableName": "t", "Key": { "pk": { "S": partition } } });
+            let needs = of_dynamodb("GetItem", &get);
+            assert_eq!(allowed(std::slice::from_ref(&some), &needs).is_ok(), allowed_to, "{partition}");
+        }
+        assert!(allowed(&[some], &[need("dynamodb:GetItem", TABLE)]).is_err(), "a call that names no partition");
+    }
+
+    #[test]
     fn wildcards() {
         assert!(fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/app/x"));
         assert!(!fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/other/x"));
@@ -309,7 +339,7 @@ mod tests {
             { "ConditionCheck": { "TableName": "t" } },
         ]});
         let actions: Vec<String> =
-            of_dynamodb("TransactWriteItems", &parts).into_iter().map(|(action, _)| action).collect();
+            of_dynamodb("TransactWriteItems", &parts).into_iter().map(|need| need.action).collect();
         assert_eq!(
             actions,
             ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
@@ -343,6 +373,7 @@ mod tests {
             actions: vec!["sns:Publish".to_owned()],
             resources: Vec::new(),
             but: vec!["arn:aws:sns:*:*:*".to_owned()],
+            partitions: Vec::new(),
         };
         let to_number = of_sns("Action=Publish&PhoneNumber=%2B491701234567");
         assert_eq!(to_number, [need("sns:Publish", "+491701234567")]);

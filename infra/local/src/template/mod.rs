@@ -241,6 +241,8 @@ pub struct Statement {
     pub resources: Vec<String>,
     /// ARNs, if the statement is about every resource but these (`NotResource`).
     pub but: Vec<String>,
+    /// The partitions of a table that it is about (`dynamodb:LeadingKeys`); none if it is about all.
+    pub partitions: Vec<String>,
 }
 
 impl Statement {
@@ -616,7 +618,7 @@ fn named_by<'a>(arn: &str, kind: &str, all: &'a Map<String, Value>) -> Result<&'
 fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), TemplateError> {
     for statement in list(&document["Statement"]) {
         let entries = mapping(statement, "Statement")?;
-        known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource"])?;
+        known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource", "Condition"])?;
         if statement["Effect"] != "Allow" {
             return Err(fault("a statement that does not allow"));
         }
@@ -625,9 +627,18 @@ fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), Templa
         if resources.is_empty() == but.is_empty() {
             return Err(fault("a statement has either Resource or NotResource"));
         }
-        into.push(Statement { actions: texts(&statement["Action"])?, resources, but });
+        let partitions = entries.get("Condition").map_or_else(|| Ok(Vec::new()), leading_keys)?;
+        into.push(Statement { actions: texts(&statement["Action"])?, resources, but, partitions });
     }
     Ok(())
+}
+
+/// The one condition that is known: which partitions a call may be about.
+fn leading_keys(condition: &Value) -> Result<Vec<String>, TemplateError> {
+    known(mapping(condition, "Condition")?, &["ForAllValues:StringLike"])?;
+    let keys = &condition["ForAllValues:StringLike"];
+    known(mapping(keys, "ForAllValues:StringLike")?, &["dynamodb:LeadingKeys"])?;
+    texts(&keys["dynamodb:LeadingKeys"])
 }
 
 /// One text or a list of them.
