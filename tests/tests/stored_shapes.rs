@@ -434,7 +434,7 @@ async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     let job_row = |job: &str, contains: &str| row(bench, &format!("JOB#{}#{job}", tenant.workspace_id), contains);
     keep("outcome_of_a_jobs_thing.of_a_row", job_row(&job, "\"sk\":\"ITEM#"));
     keep("user.of_a_data_set", row(bench, "USER#", "\"username\":\"hal\""));
-    keep("name_in_a_data_set", row(bench, &format!("EXTERNALID#{}#{file}", tenant.workspace_id), ""));
+    keep("external_id.in_a_data_set", row(bench, &format!("EXTERNALID#{}#{file}", tenant.workspace_id), ""));
     keep("data_set.synced", row(bench, "SOURCE#", "\"name\":\"File\""));
     let rows: String = (0..501).map(|n| format!("h{n:03};H-{n}\n")).collect();
     let _waits = bench.upload(tenant, &path(2, "&start=false"), &format!("login;id\n{rows}")).await.expect(202);
@@ -701,7 +701,7 @@ fn what_was_stored_once_is_still_read() {
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
             "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
-            "username" | "external_id" | "name_in_a_data_set" => assert!(row["user_id"].is_string()),
+            "username" | "external_id" => assert!(row["user_id"].is_string()),
             "users_scim_attributes" => same::<Kept>(&name, &row),
             "profiles_name" => assert!(row["profile_id"].is_string()),
             "users_secrets" => {
