@@ -496,7 +496,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert_eq!((let_in, kept_out), (247, 533), "each of 15 callers made each of 52 calls");
+    assert_eq!((let_in, kept_out), (307, 638), "each of 15 callers made each of 63 calls");
 }
 
 #[tokio::test]
@@ -542,7 +542,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 52 * cases.len());
+    assert_eq!(calls, 63 * cases.len());
 }
 
 #[tokio::test]
@@ -665,7 +665,7 @@ async fn from_another_workspace_nothing_is_there() {
             }
         }
     }
-    assert_eq!((missing, lists), (2 * 28, 2 * 17));
+    assert_eq!((missing, lists), (2 * 40, 2 * 20));
     assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
 }
 

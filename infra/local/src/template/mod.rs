@@ -757,7 +757,7 @@ mod tests {
         let template = own();
         let table = template.tables.iter().find(|table| table["TableName"] == "handset").unwrap();
         assert_eq!(table["StreamSpecification"], json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}));
-        assert_eq!(table["GlobalSecondaryIndexes"].as_array().unwrap().len(), 10);
+        assert_eq!(table["GlobalSecondaryIndexes"].as_array().unwrap().len(), 14);
         assert!(table.get("SSESpecification").is_none());
     }
 
