@@ -315,9 +315,9 @@ async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String
     let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
     let templates = templates(&house);
     let pages = [
-        "/users/export?limit=150".to_owned(),
+        "/users/export?limit=90".to_owned(),
         "/users/export?limit=50&search=nor&columns=username,email".to_owned(),
-        "/devices/export?limit=150".to_owned(),
+        "/devices/export?limit=90".to_owned(),
         "/devices/export?limit=50&search=nora".to_owned(),
     ];
     costs_of(&house, &pages, counts, (&templates.0, &templates.1)).await
