@@ -888,7 +888,7 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
         assert_eq!(actual, columns, "{}", listed["username"]);
         let path = format!("/users/{}", text(&listed["user_id"]));
         let mut one = bench.get(&path, &tenant.key).await.expect(200).body;
-        for more in ["devices", "invitation", "overrides", "secrets"] {
+        for more in ["devices", "invitation", "deployment", "overrides", "secrets"] {
             assert!(one.as_object_mut().unwrap().remove(more).is_some(), "{more}");
         }
         assert_eq!(one, listed, "the list and the user show the same");
@@ -951,8 +951,9 @@ async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of
         (&json!("open"), &json!("queued"))
     );
     assert_eq!(
-        (&ian["force_pending"], &ian["profile"], &ian["deployed_at"]),
-        (&json!(false), &Value::Null, &Value::Null)
+        (&ian["force_pending"], &ian["profile"], &ian["profile_id"], &ian["deployed_at"]),
+        (&json!(false), &json!("Office"), &Value::Null, &Value::Null),
+        "the default profile holds for whoever has none"
     );
     bench.drain().await;
     let sent = all(bench, tenant, "/deployments?search=ian", 100).await;

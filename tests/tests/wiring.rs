@@ -156,15 +156,15 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("revoke-invitation", vec!["SECRETS_TABLE"]),
         ("delete-user", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
         // scim
-        ("scim", vec!["SECRETS_TABLE", "PUBLIC_URL", "RETENTION_DAYS"]),
+        ("scim", vec!["SECRETS_TABLE", "PUBLIC_URL", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("bulk-users", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("bulk-devices", vec!["RETENTION_DAYS"]),
         // sources
         ("create-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
         ("update-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
         ("delete-source", vec!["SECRETS_TABLE"]),
-        ("upload-source-part", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
-        ("sync-users", vec!["SECRETS_TABLE", "SOURCE_HOSTS", "RETENTION_DAYS"]),
+        ("upload-source-part", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        ("sync-users", vec!["SECRETS_TABLE", "SOURCE_HOSTS", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
         ("update-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
         ("open-invitation", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),

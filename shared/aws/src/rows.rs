@@ -231,12 +231,12 @@ impl Row for Kept {
     }
 }
 
-/// The key of the claim that a user has to their name in what they come from, if they follow it.
+/// The key of the claim that a user has to their name in their data set, or else with the identity
+/// provider.
 fn claimed_external_id(user: &User) -> Option<Key> {
     let source = match user.source {
         UserSource::Csv | UserSource::Http => Some(user.provenance.source_id?),
-        UserSource::Scim => None,
-        UserSource::Api | UserSource::Console => return None,
+        UserSource::Scim | UserSource::Api | UserSource::Console => None,
     };
     let name = user.provenance.external_id.as_deref()?;
     Some(external_id(user.workspace_id, source, name))
