@@ -10,15 +10,13 @@ pub mod sync_users;
 pub mod update_source;
 pub mod upload_source_part;
 
-use aws::Sources;
 use aws::stores::Leavings;
+use aws::{Jobs, Sources};
 use domain::SourceId;
 use domain::job::JobState;
 use domain::refusal::{Failure, Refusal};
 use domain::source::DataSource;
 use lambda::Call;
-
-use crate::jobs::work::Store;
 
 /// The data set that a call's path names, guarded by `If-Match`.
 async fn wanted(store: &impl Sources, call: &Call) -> Result<DataSource, Failure> {
@@ -29,7 +27,7 @@ async fn wanted(store: &impl Sources, call: &Call) -> Result<DataSource, Failure
 }
 
 /// True if the data set's last sync is still at work.
-pub(crate) async fn is_running(store: &impl Store, source: &DataSource) -> Result<bool, Failure> {
+pub(crate) async fn is_running(store: &impl Jobs, source: &DataSource) -> Result<bool, Failure> {
     let Some(id) = source.job_id else {
         return Ok(false);
     };

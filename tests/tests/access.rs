@@ -716,6 +716,21 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
 }
 
 #[tokio::test]
+async fn who_may_not_deploy_decides_on_no_configuration() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::new(&bench, "settings").await;
+    let manage = json!({"name": "manage", "permissions": ["users:manage"]});
+    let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
+    let patch = |body: Value| sample(Method::PATCH, format!("/users/{}", house.user), Some(body));
+    for body in [json!({"overrides": {"host": "elsewhere"}}), json!({"overrides": null}), json!({"profile_id": null})] {
+        refused(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
+        let _allowed = send(&bench, &patch(body), Some(&house.tenant.key)).await.expect(200);
+    }
+    let _other = send(&bench, &patch(json!({"first_name": "Kim"})), Some(&manage)).await.expect(200);
+}
+
+#[tokio::test]
 async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;

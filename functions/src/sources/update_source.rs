@@ -1,6 +1,6 @@
 //! `PATCH /sources/{source_id}`.
 
-use aws::{Commit, Sources};
+use aws::{Commit, Jobs, Sources};
 use domain::access::Permission;
 use domain::refusal::{Failure, Refusal};
 use domain::source::{Settings, TokenChange};
@@ -10,11 +10,12 @@ use crate::attempts::attempts;
 use crate::views;
 
 /// Answers with the data set. A `token` or `every_hours` of `null` is taken away; a page on another host
-/// forgets the token, unless it is given again. A change counts from the next sync on.
+/// forgets the token, unless it is given again. While a sync is at work nothing is changed: by another key
+/// or policy its rows would mean something else.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Sources, call: Call, hosts: &[String]) -> Result<Reply, Failure> {
+/// Every fault of the body; `NotFound`, `VersionMismatch`, `SyncRunning`.
+pub async fn handle(store: &(impl Sources + Jobs), call: Call, hosts: &[String]) -> Result<Reply, Failure> {
     let may_wipe = call.caller.permissions.contains(&Permission::UsersWipe);
     attempts(store, || async {
         let source = super::wanted(store, &call).await?;
@@ -24,6 +25,9 @@ pub async fn handle(store: &impl Sources, call: Call, hosts: &[String]) -> Resul
         let Some((after, event, token)) = source.update(edit, may_wipe, &call.act())? else {
             return Ok(Reply::thing(&views::source(&source), source.version));
         };
+        if super::is_running(store, &source).await? {
+            return Err(Refusal::SyncRunning.into());
+        }
         let commit = Commit::of(&event).touch(&source, &after);
         let commit = match &token {
             TokenChange::Kept => commit,

@@ -170,8 +170,8 @@ pub(crate) async fn prepare(
             return Ok(prepared.while_there(profile.as_ref()));
         }
         UserAction::ForceConfig => deployment::force(user, &devices, &act)?,
-        // Whoever was taken out of client deployment stays out of it.
-        UserAction::AutoDeploy if user.client.removed_at.is_some() => None,
+        // Whoever is gone, or was taken out of client deployment, stays out of it.
+        UserAction::AutoDeploy if user.client.removed_at.is_some() || user.deleted.is_some() => None,
         UserAction::AutoDeploy if has_downloaded(&devices) => deployment::force(user, &devices, &act)?,
         UserAction::AutoDeploy => {
             let wanted = Offer::Deployment { profile_id: None };

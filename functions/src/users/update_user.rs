@@ -15,6 +15,7 @@ use crate::users::actions::edited;
 /// Answers with the user and their devices. A field of `null` is taken away. Another username is
 /// another identity: each of the user's devices is ordered back to the state before its first
 /// enrolment, and comes back by a new deployment; for a user with devices that needs `users:wipe`.
+/// The profile and the user's own settings need `deployments:manage`.
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
@@ -37,6 +38,10 @@ async fn attempt(
     let user = super::wanted(store, call).await?;
     if is_renamed(&user, edit) && !user.device_ids.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
+    }
+    // What decides which configuration a phone gets decides where its secrets go.
+    if edit.overrides.is_some() || edit.profile_id.is_some() {
+        call.caller.require(Permission::DeploymentsManage)?;
     }
     let mut prepared = edited(store, &Doer::of_call(call), &user, edit, defaults).await?;
     if let Some(commit) = prepared.commit.take() {

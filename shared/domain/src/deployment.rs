@@ -154,15 +154,25 @@ pub fn remove(
     act: &Act,
 ) -> Result<Option<Change>, Refusal> {
     user.require_there()?;
-    if user.client.removed_at.is_some() {
+    let removed_at = user.client.removed_at.or(Some(act.at));
+    let client = ClientAccount { removed_at, ..ClientAccount::default() };
+    // What was set since an earlier removal goes as well.
+    if client == user.client {
         return Ok(None);
     }
-    let client = ClientAccount { removed_at: Some(act.at), ..ClientAccount::default() };
-    let after = User { client, ..user.clone() };
-    let mut change = Change::recorded(act.event(EventType::UserUndeployed).about_user(user.user_id));
-    for kind in user.client.secrets.keys() {
-        change.events[0].change_of(kind.as_str());
+    let mut event = act.event(EventType::UserUndeployed).about_user(user.user_id);
+    event.change("profile_id", user.client.profile_id.map(String::from), Value::Null);
+    let personal = [
+        ("sip_user_name", user.client.sip_user_name.is_some()),
+        ("service_account", user.client.service_account.is_some()),
+        ("overrides", !user.client.overrides.is_empty()),
+    ];
+    let secrets = user.client.secrets.keys().map(|kind| (kind.as_str(), true));
+    for (name, _) in personal.into_iter().chain(secrets).filter(|(_, set)| *set) {
+        event.change_of(name);
     }
+    let after = User { client, ..user.clone() };
+    let mut change = Change::recorded(event);
     change.user = Some(Edited::from(user.clone(), after));
     for device in devices.iter().filter(|device| device.served.is_some()) {
         let told = Device { served: None, ..device.clone() };

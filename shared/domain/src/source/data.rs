@@ -20,6 +20,10 @@ pub const ROW_LIMIT: usize = 50_000;
 pub const PAGE_LIMIT: usize = 8 * 1024 * 1024;
 /// The most columns of a line.
 const COLUMN_LIMIT: usize = 500;
+/// The most objects and arrays of a page, and the most values in them: what is made of a page takes many
+/// times its own room, and is to fit into a Lambda's.
+const GROUP_LIMIT: usize = 3 * ROW_LIMIT;
+const VALUE_LIMIT: usize = 20 * ROW_LIMIT;
 
 /// What is wrong with a data set as a whole, or why it cannot be had: a stable code and a sentence,
 /// neither of which holds any of the data.
@@ -161,6 +165,10 @@ fn too_many() -> Garbage {
     Garbage::new("too_many_rows", format!("has more than {ROW_LIMIT} rows"))
 }
 
+fn too_wide() -> Garbage {
+    Garbage::new("too_many_columns", format!("has more than {COLUMN_LIMIT} columns"))
+}
+
 /// The rows of lines of values, under a line of names.
 fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     let delimiter = match source.delimiter {
@@ -170,10 +178,14 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     if ends_in_quotes(text.as_bytes(), delimiter) {
         return Err(Garbage::new("cut_off", "ends within quotes"));
     }
+    let first = text.lines().next().unwrap_or_default();
+    if first.bytes().filter(|byte| *byte == delimiter).take(2 * COLUMN_LIMIT).count() == 2 * COLUMN_LIMIT {
+        return Err(too_wide());
+    }
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let names = reader.headers().map_err(|e| unreadable(&e, text))?.clone();
     if names.len() > COLUMN_LIMIT {
-        return Err(Garbage::new("too_many_columns", format!("has more than {COLUMN_LIMIT} columns")));
+        return Err(too_wide());
     }
     let column = |name: &String| {
         let mut found = names.iter().enumerate().filter(|(_, column)| column.trim() == name.as_str());
@@ -255,8 +267,41 @@ fn ends_in_quotes(text: &[u8], delimiter: u8) -> bool {
     quoted
 }
 
+/// True if a page holds more than may be made of it, whether it is JSON or not.
+fn is_too_much(text: &str) -> bool {
+    let (mut quoted, mut escaped, mut groups, mut commas) = (false, false, 0, 0);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => groups += 1,
+            b',' if !quoted => commas += 1,
+            _ => {}
+        }
+    }
+    groups > GROUP_LIMIT || groups + commas > VALUE_LIMIT
+}
+
+/// A member of a row. A group of values is none of ours, and only its kind is told.
+fn member(item: &Value, name: &str) -> Value {
+    let found = if name.starts_with('/') { item.pointer(name) } else { item.get(name) };
+    match found {
+        Some(Value::Object(_)) => Value::Object(Map::new()),
+        Some(Value::Array(_)) => Value::Array(Vec::new()),
+        Some(plain) => plain.clone(),
+        None => Value::Null,
+    }
+}
+
 /// The rows of an array of objects.
 fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
+    if is_too_much(text) {
+        return Err(Garbage::new(
+            "too_many_values",
+            format!("holds more than {GROUP_LIMIT} groups, or {VALUE_LIMIT} values"),
+        ));
+    }
     let value: Value = serde_json::from_str(text).map_err(|e| {
         let (code, why) = if e.is_eof() { ("cut_off", "ends too early") } else { ("not_json", "is not JSON") };
         Garbage::new(code, format!("{why} at line {} column {}", e.line(), e.column()))
@@ -272,10 +317,7 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
         if !item.is_object() {
             return Err(Garbage::new("not_objects", format!("item {} is no object", at + 1)));
         }
-        let member = |name: &String| {
-            if name.starts_with('/') { item.pointer(name) } else { item.get(name) }.cloned().unwrap_or_default()
-        };
-        let values = source.mapping.iter().map(|(field, name)| (field.clone(), member(name)));
+        let values = source.mapping.iter().map(|(field, name)| (field.clone(), member(item, name)));
         Ok((u32::try_from(at + 1).unwrap_or(u32::MAX), values.collect()))
     };
     items.iter().enumerate().map(row).collect()

@@ -277,8 +277,12 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     assert_eq!((change.devices.len(), change.devices[0].after.must_download()), (1, false));
     let types: Vec<EventType> = change.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::UserUndeployed, EventType::DeploymentRevoked]);
-    assert_eq!(change.events[0].changed_fields, ["pbx_sip_password"]);
+    assert_eq!(change.events[0].changed_fields, ["overrides", "pbx_sip_password"]);
     assert_eq!(remove(after, &told, Some(&open), &act(3)).unwrap(), None, "again is nothing");
+    // What was set since goes as well, and they have been out since the first time.
+    let late = set_secrets(after, &edit, &act(3)).unwrap().user_after().unwrap().clone();
+    let again = remove(&late, &[], None, &act(4)).unwrap().unwrap();
+    assert_eq!(again.user_after().unwrap().client, after.client);
     // A new deployment brings them back, as somebody of whom nothing is known.
     let back = deploy(after, None, new(6), None, &act(3)).unwrap();
     assert_eq!(back.user_after().unwrap().client.removed_at, None);

@@ -97,16 +97,20 @@ fn garbage_and_half_a_file_are_refused_as_a_whole() {
     ] {
         assert_eq!(garbage(&csv, text.as_bytes()), code, "{text:.60}");
     }
+    let many_groups = format!("{{\"people\": [{}{{}}]}}", "{\"\":0},".repeat(200_000));
+    let many_values = format!("{{\"people\": [{}0]}}", "0,".repeat(1_200_000));
     for (text, code) in [
         ("", "cut_off"),
         ("{\"people\": [{\"login\": \"ada\"", "cut_off"),
         ("<html>", "not_json"),
         ("{\"people\": [1]}", "not_objects"),
+        (many_groups.as_str(), "too_many_values"),
+        (many_values.as_str(), "too_many_values"),
         ("{\"people\": []}", "empty"),
         ("{\"people\": {}}", "items_missing"),
         ("[]", "items_missing"),
     ] {
-        assert_eq!(garbage(&json, text.as_bytes()), code, "{text}");
+        assert_eq!(garbage(&json, text.as_bytes()), code, "{text:.60}");
     }
     assert_eq!(garbage(&csv, b"login,first,mail,ext\n\xff,,,\n"), "invalid_encoding");
     assert_eq!(garbage(&csv, b"\xff\xfel\0o\0g\0"), "invalid_encoding");
