@@ -35,21 +35,41 @@ impl<T: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + M
 pub(crate) async fn advance(
     store: &impl Store,
     doer: &Doer,
-    mut job: Job,
+    job: Job,
     defaults: &Defaults,
     pace: &Pace,
     things: usize,
 ) -> Result<Job, Failure> {
-    let doer = doer.for_job(&job);
-    let mut done = 0;
-    while job.state == JobState::Running && done < things && !pace.is_over() {
-        done += job.page.len().max(1);
-        let moved = if may_go_on(store, &job, doer.now()).await? {
-            page(store, &doer, &job, defaults, pace).await
+    let doer = &doer.for_job(&job);
+    let size = |job: &Job| job.page.len().max(1);
+    moved_on(store, job, pace, things, size, |job| async move {
+        if may_go_on(store, &job, doer.now()).await? {
+            page(store, doer, &job, defaults, pace).await
         } else {
             stopped(store, &doer.at(pace.moment()).itself(), &job).await
-        };
-        match moved {
+        }
+    })
+    .await
+}
+
+/// Takes step after step of a job, until it is over, its time is, or steps of about so much size are
+/// taken. A step answers with the job after it, or `None` if its time was over before; where another run
+/// came first, the job is read again.
+///
+/// # Errors
+/// What a step answers.
+pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Failure>>>(
+    store: &impl Jobs,
+    mut job: Job,
+    pace: &Pace,
+    most: usize,
+    size: impl Fn(&Job) -> usize,
+    step: impl Fn(Job) -> F,
+) -> Result<Job, Failure> {
+    let mut done = 0;
+    while job.state == JobState::Running && done < most && !pace.is_over() {
+        done += size(&job);
+        match step(job.clone()).await {
             Ok(Some(after)) => job = after,
             Ok(None) => return Ok(job),
             // Another run has moved it on, or it was stopped.

@@ -12,7 +12,7 @@ use aws::{Commit, Jobs, Outside, Position, Sources};
 use domain::access::Permission;
 use domain::command::Phone;
 use domain::event::EventType;
-use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, JobState, NextPage, fail, page_done};
+use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, NextPage, fail, page_done};
 use domain::refusal::{Failure, Refusal};
 use domain::source::data::{KeyHash, Row, RowFault, key_hash};
 use domain::source::{DataSource, KeyField, SyncAction, VanishPolicy};
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempts::attempts;
 use crate::doer::Doer;
-use crate::jobs::work::{Store, may_go_on, stopped};
+use crate::jobs::work::{Store, may_go_on, moved_on, stopped};
 use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::sources::stage::{ROWS, Taken, keys_of, page_of, take_in};
@@ -106,32 +106,27 @@ pub(crate) async fn advance(
     store: &(impl Store + Sources),
     syncing: &Syncing<'_>,
     doer: &Doer,
-    mut job: Job,
+    job: Job,
     pace: &Pace,
     rows: usize,
 ) -> Result<Job, Failure> {
-    let doer = doer.for_job(&job);
-    let mut done = 0;
-    while job.state == JobState::Running && done < rows && !pace.is_over() {
-        done += ROWS;
-        let moved = if may_go_on(store, &job, doer.now()).await? {
-            step(store, syncing, &doer, &job, pace).await
-        } else {
-            forget(store, &doer, &job).await?;
-            stopped(store, &doer.at(pace.moment()).itself(), &job).await
-        };
-        match moved {
-            Ok(Some(after)) => job = after,
-            Ok(None) => return Ok(job),
-            // Another run has moved it on, or it was stopped.
-            Err(Failure::LostRace) => {
-                let now = store.job(job.workspace_id, job.job_id).await?;
-                job = now.ok_or(Refusal::NotFound("job"))?;
+    let doer = &doer.for_job(&job);
+    moved_on(
+        store,
+        job,
+        pace,
+        rows,
+        |_| ROWS,
+        |job| async move {
+            if may_go_on(store, &job, doer.now()).await? {
+                step(store, syncing, doer, &job, pace).await
+            } else {
+                forget(store, doer, &job).await?;
+                stopped(store, &doer.at(pace.moment()).itself(), &job).await
             }
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(job)
+        },
+    )
+    .await
 }
 
 /// Removes what a sync has staged, and what it was taken from, unless that was only tried.
