@@ -57,7 +57,7 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         Ok(request) => request,
         Err(error) => {
             tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
-            return operation.dialect.internal("").into_event("");
+            return operation.dialect.internal("").into_event(operation.dialect, "");
         }
     };
     let request_id = request.request_id.clone();
@@ -75,7 +75,7 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         }
     };
     served(operation, &request_id, reply.status);
-    reply.into_event(&request_id)
+    reply.into_event(operation.dialect, &request_id)
 }
 
 async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {

@@ -20,6 +20,7 @@ pub mod pages;
 mod paging;
 pub mod profiles;
 pub mod scim;
+pub mod seam;
 mod settings;
 pub mod sources;
 pub mod triggers;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, sources, users};
+use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -144,6 +144,24 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "report-command",
         Entry::Device(|w, r| Box::pin(async move { devices::report_command::handle(w.table()?, r).await })),
+    ),
+    of(
+        "issue-credential",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::issue_credential::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "revoke-credential",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::revoke_credential::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "report-credential-service",
+        Entry::Admin(P::DevicesManage, |w, c| {
+            Box::pin(async move { devices::report_credential_service::handle(w.table()?, c).await })
+        }),
     ),
     // users
     of(
@@ -346,6 +364,36 @@ pub static OPERATIONS: &[Operation] = &[
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { scim::scim::handle(w.table()?, c, &w.settings.defaults, w.public_url()?).await })
         }),
+    ),
+    // seam
+    of_dialect(
+        Dialect::Seam,
+        "seam-phones",
+        Entry::Admin(P::DevicesRead, |w, c| {
+            Box::pin(async move { seam::seam_phones::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of_dialect(
+        Dialect::Seam,
+        "seam-devices",
+        Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { seam::seam_devices::handle(w.table()?, c).await })),
+    ),
+    of_dialect(
+        Dialect::Seam,
+        "seam-events",
+        Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { seam::seam_events::handle(w.table()?, c).await })),
+    ),
+    of_dialect(
+        Dialect::Seam,
+        "seam-user-identities",
+        Entry::Admin(P::UsersRead, |w, c| {
+            Box::pin(async move { seam::seam_user_identities::handle(w.table()?, c, &w.settings.defaults).await })
+        }),
+    ),
+    of_dialect(
+        Dialect::Seam,
+        "seam-workspaces",
+        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { seam::seam_workspaces::handle(w.table()?, c).await })),
     ),
     // jobs
     of(

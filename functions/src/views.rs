@@ -1,8 +1,11 @@
 //! How things are shown.
 
+use aws::stores::DeviceWhole;
 use domain::command::{Command, OpenCommand};
-use domain::device::{Device, Metadata};
+use domain::credential::Service;
+use domain::device::{Belongings, Device};
 use domain::event::Event;
+use domain::health::health;
 use domain::hold::Hold;
 use domain::invitation::Invitation;
 use domain::job::{Job, JobItem, Selection, Tally};
@@ -13,8 +16,8 @@ use domain::profile::Profile;
 use domain::source::{DataSource, SourceKind};
 use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
-use domain::workspace::{DEFAULT_PIN_LIMIT, Workspace};
-use domain::{ProfileId, Time, UserId};
+use domain::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
+use domain::{CredentialId, ProfileId, Time, UserId};
 use serde_json::{Value, json};
 
 use crate::settings::Defaults;
@@ -51,16 +54,45 @@ pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Val
     })
 }
 
-/// A device with its custom metadata.
-pub(crate) fn device_with_metadata(
+/// A device with all that belongs to it.
+pub(crate) fn device_whole(whole: &DeviceWhole, now: Time) -> Value {
+    let name = whole.user.as_ref().map(User::name);
+    let settings = whole.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default();
+    device_with(&whole.device, whole.belongings.as_ref(), name.as_deref(), &settings, now)
+}
+
+/// A device with what else is known of it, in a workspace with these settings.
+pub(crate) fn device_with(
     shown: &Device,
-    metadata: Option<&Metadata>,
+    belongings: Option<&Belongings>,
     user_name: Option<&str>,
+    settings: &Settings,
     now: Time,
 ) -> Value {
     let mut view = device(shown, user_name, now);
-    view["custom_metadata"] = metadata.map_or_else(|| json!({}), |metadata| json!(metadata.values));
+    let health = health(shown, belongings, settings, now);
+    view["errors"] = json!(health.errors);
+    view["warnings"] = json!(health.warnings);
+    view["custom_metadata"] = belongings.map_or_else(|| json!({}), |known| json!(known.metadata));
+    // What was issued to a phone ends with it.
+    let issued = belongings.filter(|_| shown.deleted.is_none());
+    view["acs_credentials"] = issued.into_iter().flat_map(|issued| &issued.credentials).map(credential).collect();
+    let services = issued.into_iter().flat_map(|issued| &issued.services);
+    view["credential_services"] = services.map(|(kind, known)| (kind.to_string(), service(known))).collect();
     view
+}
+
+fn credential((id, at): (&CredentialId, &Time)) -> Value {
+    json!({"acs_credential_id": id, "issued_at": at})
+}
+
+fn service(service: &Service) -> Value {
+    let endpoint = |(id, active): (&String, &bool)| json!({"endpoint_id": id, "is_active": active});
+    json!({
+        "has_active_endpoint": service.is_active(),
+        "endpoints": service.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+        "problem": service.problem.as_ref().map(|problem| json!({"message": problem.message, "since": problem.since})),
+    })
 }
 
 /// A block, a suspension or a lock.
@@ -124,6 +156,7 @@ pub(crate) fn user(user: &User, devices: &[Device], now: Time) -> Value {
         "email": user.email,
         "mobile": user.mobile,
         "number": user.number,
+        "user_identity_key": user.user_identity_key,
         "status": user.status(),
         "source": user.source,
         "service_level": user.service_level,
@@ -197,6 +230,11 @@ pub(crate) fn workspace(workspace: &Workspace, defaults: &Defaults) -> Value {
         "silent_devices": settings.silent_devices,
         "pin_limit": settings.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT),
         "service_levels": settings.service_levels,
+        "minimum_versions": {
+            "app": settings.minimum_versions.app,
+            "ios": settings.minimum_versions.ios,
+            "android": settings.minimum_versions.android,
+        },
     })
 }
 

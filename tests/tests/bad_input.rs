@@ -33,6 +33,7 @@ enum Kind {
     Id,
     Ids,
     Levels,
+    Endpoints,
     Search,
     Metadata,
     Object,
@@ -43,8 +44,8 @@ enum Kind {
 }
 
 use Kind::{
-    Ascii, Boolean, Email, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object, Past, Pin,
-    Search, Settings, Url, Username, Whole, Word, Words,
+    Ascii, Boolean, Email, Endpoints, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object,
+    Past, Pin, Search, Settings, Url, Username, Whole, Word, Words,
 };
 
 /// A field of a body, or by a name with a dot one of an object within it.
@@ -225,7 +226,7 @@ impl House {
                     Method::PATCH
                 }
                 "delete-user" => Method::DELETE,
-                "report-network" | "set-user-secrets" => Method::PUT,
+                "report-network" | "set-user-secrets" | "report-credential-service" => Method::PUT,
                 _ => Method::POST,
             };
             let credential = match name {
@@ -297,6 +298,7 @@ impl House {
                     may("email", Email),
                     may("mobile", Mobile),
                     may("number", Number),
+                    may("user_identity_key", Line(128)),
                     may("service_level", Line(40)),
                     may("sip_user_name", Line(64)),
                     may("service_account", Line(64)),
@@ -313,6 +315,7 @@ impl House {
                     may("email", Email),
                     may("mobile", Mobile),
                     may("number", Number),
+                    may("user_identity_key", Line(128)),
                     may("service_level", Line(40)),
                     may("sip_user_name", Line(64)),
                     may("service_account", Line(64)),
@@ -367,6 +370,12 @@ impl House {
             ),
             of("lock-and-wipe-user", format!("/users/{user}/lock-and-wipe"), json!({}), order()),
             of("reset-pin", format!("/users/{user}/reset-pin"), json!({}), order()),
+            of(
+                "report-credential-service",
+                format!("/devices/{}/credential-services/assa_abloy", self.device),
+                json!({"endpoints": [{"endpoint_id": "e", "is_active": true}]}),
+                vec![must("endpoints", Endpoints), may("problem", Line(256))],
+            ),
             of(
                 "report-network",
                 format!("/users/{user}/networks/verizon"),
@@ -631,7 +640,8 @@ fn not_a_time() -> [(Value, &'static str, &'static str); 5] {
 fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let controls = ["a\u{0}b", "a\nb", "a\tb", "\u{7f}ab", "ab\u{85}", "\u{1b}[31m"];
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
-    let texts = !matches!(kind, Words | Whole(..) | Boolean | Ids | Levels | Metadata | Object | Settings | Fields);
+    let texts =
+        !matches!(kind, Words | Whole(..) | Boolean | Ids | Levels | Endpoints | Metadata | Object | Settings | Fields);
     if texts {
         bad.extend(
             [json!(7), json!(1.5), json!(true), json!([]), json!(["a"]), json!({}), json!({"a": 1})]
@@ -740,6 +750,14 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
                 (json!(["x"]), ".0", "invalid_format"),
                 (json!([id(1), ""]), ".1", "invalid_format"),
                 (json!([id(0xabc).as_str().unwrap().to_uppercase()]), ".0", "invalid_format"),
+            ]);
+        }
+        Endpoints => {
+            bad.extend([json!(7), json!("e"), json!(true), json!({})].map(|value| (value, "", "wrong_type")));
+            bad.extend([
+                (json!([7]), ".0", "wrong_type"),
+                (json!([{"endpoint_id": "e"}]), ".0.is_active", "missing"),
+                (json!([{"endpoint_id": "", "is_active": true}]), ".0.endpoint_id", "too_short"),
             ]);
         }
         Levels => {
@@ -1703,6 +1721,31 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
             vec![("pin_limit", "out_of_range"), ("retention_days", "out_of_range")],
         ),
         ("update-workspace", json!({"pin_limit": 2}), vec![("pin_limit", "out_of_range")]),
+        (
+            "update-workspace",
+            json!({"minimum_versions": {"app": "4.", "ios": "x", "android": 5, "windows": "1"}}),
+            vec![
+                ("minimum_versions.app", "invalid_format"),
+                ("minimum_versions.ios", "invalid_format"),
+                ("minimum_versions.android", "wrong_type"),
+                ("minimum_versions.windows", "unknown_field"),
+            ],
+        ),
+        (
+            "report-credential-service",
+            json!({"endpoints": [{"endpoint_id": "é", "is_active": 1}, 2, {"x": 1}], "problems": 1}),
+            vec![
+                ("endpoints.0.endpoint_id", "invalid_format"),
+                ("endpoints.0.is_active", "wrong_type"),
+                ("endpoints.1", "wrong_type"),
+                ("endpoints.2.endpoint_id", "missing"),
+                ("endpoints.2.is_active", "missing"),
+                ("endpoints.2.x", "unknown_field"),
+                ("problems", "unknown_field"),
+            ],
+        ),
+        ("report-credential-service", json!({"endpoints": {}}), vec![("endpoints", "wrong_type")]),
+        ("report-credential-service", json!({}), vec![("endpoints", "missing")]),
         ("update-workspace", json!({"sms_sender": "a b"}), vec![("sms_sender", "invalid_format")]),
         ("update-workspace", json!({"sms_sender": "abcdefghijkl"}), vec![("sms_sender", "invalid_format")]),
         ("update-workspace", json!({"sms_sender": "12345"}), vec![("sms_sender", "invalid_format")]),
@@ -2363,6 +2406,87 @@ async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_wor
     for id in ["x", "%00", "%ff", "0190F3C4-7B5E-7A11-8C1D-3F2A9B6C5D4E", &"x".repeat(5000)] {
         scim(sent(&Method::GET, &format!("/scim/v2/Users/{id}"), Vec::new())).await;
         scim(sent(&Method::GET, &format!("/scim/v2/{id}"), Vec::new())).await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them() {
+    let house = House::new().await;
+    let seam = async |sent: Request<Vec<u8>>| {
+        let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
+        let before = rows::everything(&house.bench);
+        let answer = house.bench.send(sent).await;
+        assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
+        assert_eq!(answer.headers["content-type"], "application/json", "{what}");
+        assert_eq!(answer.body["ok"], answer.status.is_success(), "{what}: {}", answer.text);
+        if answer.status.as_u16() >= 400 {
+            assert!(answer.body["error"]["type"].is_string(), "{what}: {}", answer.text);
+            assert!(answer.body["error"]["message"].is_string(), "{what}: {}", answer.text);
+            assert!(before == rows::everything(&house.bench), "{what}: something was changed");
+        }
+    };
+    let sent =
+        |method: &Method, path: &str, body: Vec<u8>| request(method.clone(), path, Some(&house.tenant.key), body);
+    let names = [
+        "device_id",
+        "owner_user_identity_id",
+        "acs_credential_id",
+        "name",
+        "custom_metadata",
+        "custom_metadata_has",
+        "since",
+        "between",
+        "device_ids",
+        "event_types",
+        "limit",
+        "page_cursor",
+        "search",
+        "user_identity_id",
+        "user_identity_key",
+        "email_address",
+        "phone_number",
+        "full_name",
+        "event_id",
+        "event_type",
+    ];
+    let parameters = prop::collection::btree_map(prop::sample::select(names.to_vec()), any_json(), 0..6);
+    let routes = [
+        "/phones/list",
+        "/phones/get",
+        "/phones/deactivate",
+        "/phones/simulate/create_sandbox_phone",
+        "/devices/get",
+        "/devices/list",
+        "/devices/update",
+        "/events/list",
+        "/events/get",
+        "/user_identities/create",
+        "/user_identities/get",
+        "/user_identities/list",
+        "/user_identities/update",
+        "/user_identities/delete",
+        "/workspaces/get",
+    ];
+    for parameters in cases(&parameters, 30) {
+        let mut named = json!(parameters);
+        for (field, id) in [("device_id", &house.other), ("user_identity_id", &house.user)] {
+            if named[field].is_boolean() || named[field].is_null() {
+                named[field] = json!(id);
+            }
+        }
+        for route in routes {
+            seam(sent(&Method::POST, route, named.to_string().into_bytes())).await;
+        }
+    }
+    for bytes in cases(&prop::collection::vec(any::<u8>(), 0..200), 5) {
+        for route in routes {
+            seam(sent(&Method::POST, route, bytes.clone())).await;
+        }
+    }
+    for query in cases(&any_query(), 20) {
+        for route in routes {
+            seam(sent(&Method::GET, &format!("{route}?{query}&device_id={query}"), Vec::new())).await;
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! The largest commit of each kind fits into one transaction, and the largest row of each kind into
 //! what DynamoDB takes of a row.
 
-use std::collections::BTreeMap;
-
 use aws::rows::{self, RememberedCall};
 use aws::{Commit, Row};
 use chrono::Duration;
@@ -13,8 +11,8 @@ use domain::command::{
 };
 use domain::deployment::{self, OVERRIDES_LIMIT, SecretKind};
 use domain::device::{
-    self, CONFIG_VERSION, DEVICE_LIMIT, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS,
-    METADATA_VALUE_LENGTH, MODEL_NAME, Metadata, NICKNAME, PUSH_TOKEN, Platform, PushToken, REASON, VERSION,
+    self, Belongings, CONFIG_VERSION, DEVICE_LIMIT, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH,
+    METADATA_KEYS, METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform, PushToken, REASON, VERSION,
 };
 use domain::event::{Act, Actor, EventType};
 use domain::hold::Hold;
@@ -147,6 +145,7 @@ fn new_user() -> impl Strategy<Value = NewUser> {
         email: Some(email.clone()),
         mobile: Some(mobile.clone()),
         number: Some(number.clone()),
+        user_identity_key: Some("k".repeat(128)),
         service_level: Some("gold".to_owned()),
         sip_user_name: Some("s".repeat(64)),
         service_account: Some("s".repeat(64)),
@@ -190,6 +189,7 @@ fn device(user: &User, application: &Application) -> Device {
         replaced: false,
         user_status: UserStatus::Inactive,
         commands: Vec::new(),
+        failed: None,
         erased: None,
         pin_failures: PIN_FAILURES_MOST,
         usage_sequence: Some(SEQUENCE_MOST),
@@ -379,11 +379,11 @@ fn remembered() -> RememberedCall {
     RememberedCall { pk, remembered }
 }
 
-fn metadata(device: &Device) -> Metadata {
+fn metadata(device: &Device) -> Belongings {
     let key = |at: usize| format!("{at:02}{}", "\u{10400}".repeat(METADATA_KEY_LENGTH - 2));
     let value = json!("\u{10400}".repeat(METADATA_VALUE_LENGTH));
     let values = (0..METADATA_KEYS).map(|at| (key(at), value.clone())).collect();
-    Metadata { workspace_id: device.workspace_id, device_id: device.device_id, values, version: 1 }
+    Belongings { metadata: values, ..Belongings::none(device) }
 }
 
 /// As the operation commits it.
@@ -471,8 +471,8 @@ proptest! {
     #[test]
     fn a_renaming_with_all_the_metadata_fits_into_one_commit(new in new_user(), application in application(), name in text(NICKNAME)) {
         let before = device(&user(new), &application);
-        let none = Metadata { values: BTreeMap::new(), ..metadata(&before) };
-        let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).values };
+        let none = Belongings::none(&before);
+        let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).metadata };
         let (after, metadata, event) = device::edit(&before, &none, &edit, &act()).unwrap().unwrap();
         fits(&Commit::of(&event).touch(&before, &after).put(&metadata));
         small(&metadata);
@@ -516,9 +516,9 @@ proptest! {
             retention: Duration::days(30),
         };
         let change = life::delete(&user, &claimed, std::slice::from_ref(&invited.invitation), &wanted, &act()).unwrap().unwrap();
-        // Five events, the user and the username that is free again, the phones and their claims, the
+        // Five events, the user, whose username and identity key are free again, the phones and their claims, the
         // invitation and its code. Commands stay as they are.
-        prop_assert_eq!(fits_changed(&change), 5 + 2 + 6 + 2);
+        prop_assert_eq!(fits_changed(&change), 5 + 3 + 6 + 2);
     }
 
     #[test]
@@ -598,9 +598,9 @@ proptest! {
         let wanted = life::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
         let offers = [invited.invitation, open_deployment.clone()];
         let change = life::delete(&user, &claimed, &offers, &wanted, &act()).unwrap().unwrap();
-        // Six events, the user and the username that is free again, the phones and their claims, what
+        // Six events, the user, whose username and identity key are free again, the phones and their claims, what
         // was offered with its codes, and the secrets.
-        prop_assert_eq!(fits_changed(&change), 6 + 2 + 6 + 4 + 1);
+        prop_assert_eq!(fits_changed(&change), 6 + 3 + 6 + 4 + 1);
         let change = deployment::remove(&user, &devices(&phones), Some(&open_deployment), &act()).unwrap().unwrap();
         // Two events, the user, three phones that are to download, the deployment, its code and the secrets.
         prop_assert_eq!(fits_changed(&change), 2 + 1 + 3 + 2 + 1);

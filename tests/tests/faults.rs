@@ -22,6 +22,10 @@ use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
 use testkit::outside::Pages;
 use testkit::{Answer, Bench, Tenant, rows};
 
+/// Access systems' credentials.
+const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
+const OTHER_ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
+
 /// A system, one workspace in it, and a number that tells one run from the next.
 struct Ground {
     bench: Bench,
@@ -45,6 +49,17 @@ impl Ground {
         let _in = self.bench.check_in(&credential).await.expect(200);
         self.bench.drain().await;
         (device, credential)
+    }
+
+    /// A phone that two credentials were issued to: its identifier.
+    async fn holder(&self) -> String {
+        let (device, _credential) = self.phone().await;
+        for id in [ACS_CREDENTIAL, OTHER_ACS_CREDENTIAL] {
+            let path = format!("/devices/{device}/credentials/{id}");
+            let _issued = self.bench.put(&path, &self.tenant.key, json!({})).await.expect(200);
+        }
+        self.bench.drain().await;
+        device
     }
 
     /// A user and so many registered phones of theirs, each as its identifier and credential.
@@ -549,6 +564,90 @@ static SCIM: &[Scenario] = &[
             let body = json!({"userName": g.name("eve"), "externalId": g.name("00u"), "title": "Guide"});
             let user = g.post("/scim/v2/Users", body).await.expect(201).get("id");
             let _gone = g.bench.delete(&format!("/scim/v2/Users/{user}"), &g.tenant.key).await.expect(204);
+            g.bench.drain().await;
+            g.bench.advance(Duration::days(31));
+            Go::Schedule
+        })
+    }),
+];
+
+/// What access systems report, and what Seam's clients do.
+static SEAM: &[Scenario] = &[
+    scenario("issue-credential", "a phone's first", |g| {
+        Box::pin(async move {
+            let (device, _credential) = g.phone().await;
+            http(g, Method::PUT, format!("/devices/{device}/credentials/{ACS_CREDENTIAL}"), json!({}), &[200])
+        })
+    }),
+    scenario("revoke-credential", "one of two", |g| {
+        Box::pin(async move {
+            let device = g.holder().await;
+            http(g, Method::DELETE, format!("/devices/{device}/credentials/{ACS_CREDENTIAL}"), Value::Null, &[200])
+        })
+    }),
+    scenario("report-credential-service", "with a problem", |g| {
+        Box::pin(async move {
+            let device = g.holder().await;
+            let body = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": "no answer"});
+            http(g, Method::PUT, format!("/devices/{device}/credential-services/assa_abloy"), body, &[200])
+        })
+    }),
+    scenario("seam-phones", "a phone that holds credentials is deactivated", |g| {
+        Box::pin(async move {
+            let device = g.holder().await;
+            let path = format!("/phones/deactivate?device_id={device}");
+            http(g, Method::DELETE, path, Value::Null, &[200])
+        })
+    }),
+    scenario("seam-phones", "the phones that hold a credential", |g| {
+        Box::pin(async move {
+            let _device = g.holder().await;
+            let path = format!("/phones/list?acs_credential_id={ACS_CREDENTIAL}");
+            http(g, Method::GET, path, Value::Null, &[200])
+        })
+    }),
+    scenario("seam-devices", "a name and metadata", |g| {
+        Box::pin(async move {
+            let device = g.holder().await;
+            let body = json!({"device_id": device, "name": "Mine", "custom_metadata": {"a": true, "b": ""}});
+            http(g, Method::PATCH, "/devices/update".to_owned(), body, &[200])
+        })
+    }),
+    scenario("seam-events", "the ends of phones", |g| {
+        Box::pin(async move {
+            let path = "/events/list?since=2026-01-01T00:00:00Z".to_owned();
+            http(g, Method::GET, path, Value::Null, &[200])
+        })
+    }),
+    scenario("seam-user-identities", "a new one", |g| {
+        Box::pin(async move {
+            let body = json!({"user_identity_key": g.name("key"), "full_name": "Ada Lovelace"});
+            // Seam has no idempotency keys: whose answer was lost is told that the key is taken.
+            http(g, Method::POST, "/user_identities/create".to_owned(), body, &[200, 400])
+        })
+    }),
+    scenario("seam-user-identities", "another key and no name", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let body = json!({"user_identity_id": user, "user_identity_key": g.name("key"), "full_name": null});
+            http(g, Method::PATCH, "/user_identities/update".to_owned(), body, &[200])
+        })
+    }),
+    scenario("seam-user-identities", "one deleted, with a phone that holds credentials", |g| {
+        Box::pin(async move {
+            let device = g.holder().await;
+            let shown = g.bench.get(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
+            let body = json!({"user_identity_id": shown.get("user_id")});
+            http(g, Method::POST, "/user_identities/delete".to_owned(), body, &[200])
+        })
+    }),
+    scenario("seam-workspaces", "one's own", |g| {
+        Box::pin(async move { http(g, Method::GET, "/workspaces/get".to_owned(), Value::Null, &[200]) })
+    }),
+    scenario("purge-deleted", "a phone that held credentials", |g| {
+        Box::pin(async move {
+            let device = g.holder().await;
+            let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
             g.bench.drain().await;
             g.bench.advance(Duration::days(31));
             Go::Schedule
@@ -1266,7 +1365,7 @@ static DEPLOYMENTS: &[Scenario] = &[
 ];
 
 static AREAS: &[&[Scenario]] =
-    &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, JOBS, SOURCES, CONSUMERS, SCHEDULES, READERS, DEPLOYMENTS];
+    &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, SEAM, JOBS, SOURCES, CONSUMERS, SCHEDULES, READERS, DEPLOYMENTS];
 
 /// What a run came to.
 struct Outcome {

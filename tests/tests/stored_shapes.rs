@@ -14,7 +14,7 @@ use chrono::Duration;
 use domain::access::IssuerKeys;
 use domain::command::Command;
 use domain::deployment::SecretKind;
-use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
+use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
 use domain::event::Event;
 use domain::invitation::Invitation;
 use domain::job::{Job, JobItem};
@@ -191,7 +191,7 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     let edit = json!({"nickname": "Ada's", "custom_metadata": {"asset": "A-17", "leased": true}});
     let _edited =
         bench.call(Method::PATCH, &format!("/devices/{device}"), Some(&tenant.key), Some(&edit)).await.expect(200);
-    keep("its_metadata", row(&bench, &pk, "METADATA"));
+    keep("its_belongings", row(&bench, &pk, "BELONGINGS"));
     keep("event.device_updated", row(&bench, "EVENT#", "device.updated"));
     let _blocked =
         bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({"reason": "lost"})).await.expect(200);
@@ -230,7 +230,40 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     provided(&bench, &tenant, &mut keep).await;
     deployed(&bench, &tenant, &mut keep).await;
     synced(&bench, &tenant, &mut keep).await;
+    issued(&bench, &tenant, &mut keep).await;
     (bench, shapes)
+}
+
+/// A phone that access systems know, of a user whom programs know.
+async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    let minimum = json!({"minimum_versions": {"app": "4.2", "ios": "17", "android": "14"}});
+    let _set = bench.patch("/workspace", &tenant.key, minimum).await.expect(200);
+    keep("workspace.with_minimum_versions", row(bench, "WORKSPACE#", "minimum_versions"));
+    let user = bench.user(tenant, "kim").await;
+    let known = json!({"user_identity_key": "crm-7"});
+    let _known = bench.patch(&format!("/users/{user}"), &tenant.key, known).await.expect(200);
+    keep("user.with_identity_key", row(bench, &format!("USER#{}#{user}", tenant.workspace_id), "\"sk\":\"USER\""));
+    keep("identity_key", row(bench, "IDENTITYKEY#", &user));
+    let code = bench.invite(tenant, &user, 1).await;
+    let made = bench.register(&code, "kims-phone").await.expect(201);
+    let device = made.body["device"]["device_id"].as_str().unwrap().to_owned();
+    let path = format!("/devices/{device}");
+    let credential = "0190f3c4-7b5e-7a11-8c1d-000000000002";
+    let put =
+        async |what: String, body: Value| bench.put(&format!("{path}/{what}"), &tenant.key, body).await.expect(200);
+    let _issued = put(format!("credentials/{credential}"), json!({})).await;
+    keep("its_belongings.bare", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
+    let report = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": "no answer"});
+    let _reported = put("credential-services/assa_abloy".to_owned(), report).await;
+    let _quiet = put("credential-services/salto_space".to_owned(), json!({"endpoints": []})).await;
+    keep("its_belongings.with_services", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
+    keep("credentials_holder", row(bench, "CREDENTIAL#", &device));
+    let locked = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
+    let own = made.get("credential");
+    let _in = bench.check_in(&own).await.expect(200);
+    let _failed = bench.report(&own, &locked, "failed").await.expect(200);
+    keep("device.with_failed_command", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "kims-phone"));
+    bench.drain().await;
 }
 
 /// A user of an identity provider's.
@@ -580,7 +613,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 35);
+    assert_eq!(kinds.len(), 37);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -685,7 +718,7 @@ fn what_was_stored_once_is_still_read() {
             "user" => same::<User>(&name, &row),
             "invitation" => same::<Invitation>(&name, &row),
             "device" => same::<Device>(&name, &row),
-            "its_metadata" => same::<Metadata>(&name, &row),
+            "its_belongings" => same::<Belongings>(&name, &row),
             "its_command" => same::<Command>(&name, &row),
             "users_usage_of_a_month" | "workspaces_usage_of_a_month" => same::<Usage>(&name, &row),
             "profile" => same::<Profile>(&name, &row),
@@ -701,7 +734,7 @@ fn what_was_stored_once_is_still_read() {
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
             "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
-            "username" | "external_id" => assert!(row["user_id"].is_string()),
+            "username" | "external_id" | "identity_key" => assert!(row["user_id"].is_string()),
             "users_scim_attributes" => same::<Kept>(&name, &row),
             "profiles_name" => assert!(row["profile_id"].is_string()),
             "users_secrets" => {
@@ -715,7 +748,9 @@ fn what_was_stored_once_is_still_read() {
             "data_sets_token" => assert!(row["token"].is_string()),
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
             // They say all by their keys.
-            "search_word" | "endpoints_holder" => assert_eq!(row.as_object().unwrap().len(), 2, "{name}"),
+            "search_word" | "endpoints_holder" | "credentials_holder" => {
+                assert_eq!(row.as_object().unwrap().len(), 2, "{name}")
+            }
             other => panic!("say here how {other} is read"),
         }
     }

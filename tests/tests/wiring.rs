@@ -87,6 +87,7 @@ fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
         "pages",
         "profiles",
         "scim",
+        "seam",
         "sources",
         "triggers",
         "users",
@@ -157,6 +158,9 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("delete-user", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
         // scim
         ("scim", vec!["SECRETS_TABLE", "PUBLIC_URL", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        // seam
+        ("seam-phones", vec!["RETENTION_DAYS"]),
+        ("seam-user-identities", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("bulk-users", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("bulk-devices", vec!["RETENTION_DAYS"]),
         // sources
@@ -372,6 +376,7 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
         ("update-user", vec![put, delete]),
         ("bulk-users", vec![put, delete]),
         ("scim", vec![put, delete]),
+        ("seam-user-identities", vec![delete]),
         ("upload-source-part", vec![put, delete]),
         // A data set's page is read with its token.
         ("create-source", vec![put]),

@@ -38,5 +38,6 @@ pub(crate) fn read(fields: &mut Fields, now: Time) -> EventFilter {
         event_type: fields.word("event_type"),
         since: since.unwrap_or(until.minus(chrono::Duration::days(DEFAULT_SPAN))),
         until,
+        oldest_first: false,
     }
 }

@@ -127,6 +127,9 @@ async fn deleted(
     let retention = workspace.settings.retention(defaults.retention);
     let change = delete(&whole.device, user, claim, retention, act).map(|mut deletion| {
         deletion.event.private.reason = reason;
+        if let Some(belongings) = &whole.belongings {
+            belongings.revoked_in(&mut deletion.event);
+        }
         Change {
             devices: vec![Edited::from(whole.device.clone(), deletion.device)],
             user: Some(Edited::from(user.clone(), deletion.user)),

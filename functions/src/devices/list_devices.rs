@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use aws::Users;
 use aws::stores::DeviceFilter;
-use domain::UserId;
+use aws::{Credentials, Users, Workspaces};
 use domain::input::Fields;
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use domain::search::Query;
+use domain::{DeviceId, UserId};
 use lambda::{Call, Reply};
 
 use crate::paging::Paging;
@@ -17,14 +17,20 @@ use crate::views;
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Credentials + Workspaces), call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
     let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
     let users = store.users(call.workspace(), &ids).await?;
-    Ok(paging
-        .reply(&page, |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now())))
+    let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
+    let belongings = store.belongings(call.workspace(), &devices).await?;
+    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    Ok(paging.reply(&page, |device| {
+        let name = views::name_of(&users, device.user_id);
+        let known = belongings.get(&device.device_id);
+        views::device_with(device, known, name.as_deref(), &workspace.settings, call.now())
+    }))
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

@@ -1,9 +1,14 @@
 //! `PATCH /devices/{device_id}`: its nickname and its custom metadata.
 
-use aws::{Commit, Devices};
-use domain::device::{Edit, Metadata, NICKNAME, edit, read_metadata};
+use std::collections::BTreeMap;
+
+use aws::Devices;
+use aws::stores::DeviceWhole;
+use domain::device::{Belongings, Edit, NICKNAME, edit, read_metadata};
+use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
+use serde_json::Value;
 
 use crate::attempts::attempts;
 
@@ -19,46 +24,43 @@ pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> 
 
 fn read(call: &Call) -> Result<Edit, Refusal> {
     let mut fields = call.request.body()?;
-    let taken_away = fields.is_null("nickname").then_some(None);
-    let nickname = fields.text("nickname", NICKNAME).map(Some).or(taken_away);
-    let metadata = fields.value("custom_metadata").map(|value| read_metadata(&value));
-    let metadata = match metadata {
-        None => std::collections::BTreeMap::new(),
+    let nickname = fields.edited_text("nickname", NICKNAME);
+    let metadata = read_metadata_of(&mut fields);
+    fields.finish().map_err(Refusal::Invalid)?;
+    Ok(Edit { nickname, metadata })
+}
+
+/// Reads what is to be changed of the custom metadata.
+pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
+    match fields.value("custom_metadata").map(|value| read_metadata(&value)) {
+        None => BTreeMap::new(),
         Some(Ok(metadata)) => metadata,
         Some(Err(faults)) => {
             for fault in faults {
                 fields.fault(&fault.field, fault.code, fault.detail);
             }
-            std::collections::BTreeMap::new()
+            BTreeMap::new()
         }
-    };
-    fields.finish().map_err(Refusal::Invalid)?;
-    Ok(Edit { nickname, metadata })
+    }
 }
 
 async fn attempt(store: &impl Devices, call: &Call, wanted: &Edit) -> Result<Reply, Failure> {
-    let mut whole = super::wanted(store, call).await?;
-    let none = Metadata {
-        workspace_id: call.workspace(),
-        device_id: whole.device.device_id,
-        values: std::collections::BTreeMap::new(),
-        version: 1,
-    };
-    let before = whole.metadata.as_ref().unwrap_or(&none);
-    let Some((mut device, mut metadata, event)) = edit(&whole.device, before, wanted, &call.act())? else {
-        return Ok(super::shown(&whole, call));
-    };
-    // The device's version stands for the whole, so it goes up with the metadata too.
-    let commit = Commit::of(&event).touch(&whole.device, &device);
-    let commit = match &whole.metadata {
-        Some(before) => commit.edit(before, &metadata),
-        None if metadata.values.is_empty() => commit,
-        None => commit.put(&metadata),
-    };
-    store.commit(commit).await?;
-    device.version += 1;
-    metadata.version += 1;
-    whole.device = device;
-    whole.metadata = Some(metadata);
+    let whole = super::wanted(store, call).await?;
+    let whole = edited(store, call, whole, wanted).await?;
     Ok(super::shown(&whole, call))
+}
+
+/// The device after an edit, which is committed; what changes nothing commits nothing.
+pub(crate) async fn edited(
+    store: &impl Devices,
+    call: &Call,
+    whole: DeviceWhole,
+    wanted: &Edit,
+) -> Result<DeviceWhole, Failure> {
+    let none = Belongings::none(&whole.device);
+    let before = whole.belongings.as_ref().unwrap_or(&none);
+    match edit(&whole.device, before, wanted, &call.act())? {
+        Some((device, after, event)) => super::committed(store, whole, device, after, &event).await,
+        None => Ok(whole),
+    }
 }

@@ -112,8 +112,8 @@ async fn purge_device(
             endpoint::release(store, endpoints, &whole.device, endpoint).await?;
         }
         let mut commit = Commit::of(&event).delete(&whole.device);
-        if let Some(metadata) = &whole.metadata {
-            commit = commit.delete(metadata);
+        if let Some(belongings) = &whole.belongings {
+            commit = commit.delete(belongings);
         }
         if let Some(token) = &whole.token {
             commit = commit.delete(token);
@@ -178,6 +178,7 @@ async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) 
         event_type: None,
         since: user.created_at,
         until: run.moment.now,
+        oldest_first: false,
     };
     let mut start = None;
     loop {

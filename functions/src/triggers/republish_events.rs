@@ -36,7 +36,7 @@ pub async fn handle(store: &impl Events, topic: &impl Topic, run: Run) -> Result
     let (Some(workspace), Some(since), Some(until)) = (workspace, since, until) else {
         return Err(Refusal::Invalid(Vec::new()).into());
     };
-    let filter = EventFilter { device_id: None, user_id: None, event_type: None, since, until };
+    let filter = EventFilter { device_id: None, user_id: None, event_type: None, since, until, oldest_first: false };
     publish(store, topic, &run, workspace, &filter).await
 }
 

@@ -6,7 +6,7 @@ use domain::change::Change;
 use domain::command::{CommandKind, Order, Phone};
 use domain::deployment::{self, follows_rename, has_downloaded, require_fitting};
 use domain::device::{DEVICE_LIMIT, Device, REASON};
-use domain::event::Act;
+use domain::event::{Act, EventType};
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::life::{self, Deletion, is_renamed};
@@ -15,7 +15,7 @@ use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
 use domain::user::{User, UserEdit, unique_username};
 use domain::workspace::Settings;
-use domain::{CommandId, InvitationId, ProfileId};
+use domain::{CommandId, InvitationId, ProfileId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::doer::Doer;
@@ -237,7 +237,15 @@ async fn delete(
     for purpose in Purpose::ALL {
         offers.extend(newest(store, user, *purpose).await?);
     }
-    Ok(life::delete(user, &claimed, &offers, wanted, act)?)
+    let mut change = life::delete(user, &claimed, &offers, wanted, act)?;
+    let belongings = store.belongings(user.workspace_id, &user.device_ids).await?;
+    let ends = change.iter_mut().flat_map(|change| &mut change.events);
+    for event in ends.filter(|event| event.event_type == EventType::DeviceDeleted) {
+        if let Some(known) = event.device_id.and_then(|id| belongings.get(&id)) {
+            known.revoked_in(event);
+        }
+    }
+    Ok(change)
 }
 
 /// The newest of what was offered to a user for a purpose.
@@ -373,6 +381,8 @@ pub(crate) async fn edited(
     {
         return Err(Refusal::UsernameTaken.into());
     }
+    require_key_free(store, user.workspace_id, edit.user_identity_key.as_ref().and_then(Option::as_deref), Some(user))
+        .await?;
     let phones = held(store, user).await?;
     let act = doer.act();
     let change = life::update(user, &phones, edit, &|| CommandId(doer.moment.draw()), &act)?;
@@ -389,6 +399,24 @@ pub(crate) async fn edited(
     let (change, commit) = carried_through(store, doer, user, change, defaults, &act).await?;
     let prepared = Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) };
     Ok(prepared.while_there(named.as_ref()))
+}
+
+/// Lets a user be known by a key if nobody else is.
+///
+/// # Errors
+/// `IdentityKeyTaken`.
+pub(crate) async fn require_key_free(
+    store: &impl Users,
+    workspace: WorkspaceId,
+    key: Option<&str>,
+    user: Option<&User>,
+) -> Result<(), Failure> {
+    let Some(key) = key else {
+        return Ok(());
+    };
+    let holder = store.id_of_identity_key(workspace, key).await?;
+    let other = holder.is_some_and(|holder| user.is_none_or(|user| user.user_id != holder));
+    if other { Err(Refusal::IdentityKeyTaken.into()) } else { Ok(()) }
 }
 
 /// The commit of a change of a user who was `before`. If it renames them, it also starts a new

@@ -9,13 +9,13 @@ use lambda_http::http::StatusCode;
 
 use crate::attempts::{Before, Once, attempts};
 use crate::doer::Doer;
-use crate::users::actions::settings;
+use crate::users::actions::{require_key_free, settings};
 use crate::views;
 
 /// Answers 201 with the user.
 ///
 /// # Errors
-/// Every fault of the body; `UsernameTaken`.
+/// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`.
 pub async fn handle(store: &(impl Users + Idempotency + Workspaces), call: Call) -> Result<Reply, Failure> {
     let new = NewUser::read(call.request.body()?)?;
     let once = Once::of(&call)?;
@@ -42,6 +42,7 @@ async fn attempt(
     if store.username_taken(call.workspace(), &new.username).await? {
         return Err(Refusal::UsernameTaken.into());
     }
+    require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
     let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &call.act());
     let commit = Commit::of(&event).put(&user);
     store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;

@@ -262,6 +262,7 @@ impl Stack {
     fn serve(&mut self, listener: TcpListener, shown: Option<Lines>) {
         let shared = Served { gateway: Arc::clone(&self.gateway), driver: Arc::clone(&self.driver), shown };
         let router = Router::new().fallback(answer).with_state(shared).merge(self.messaging.outbox_router());
+        let router = router.merge(crate::workspaces::router(Arc::clone(&self.invoke)));
         self.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 eprintln!("the API stopped: {error}");

@@ -26,8 +26,8 @@ pub use outside::{Outside, PULL_WITHIN, PullFault};
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
-    Commands, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles, PushTokens,
-    ScimUsers, Secrets, Sources, UsageCounts, Users, Workspaces,
+    Commands, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles,
+    PushTokens, ScimUsers, Secrets, Sources, UsageCounts, Users, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

@@ -9,7 +9,7 @@
 //! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
 //! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
-//! | its metadata | the device's | `METADATA` | |
+//! | its belongings | the device's | `BELONGINGS` | |
 //! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
 //! | its push token | the device's | `PUSH` | `due` until its endpoint is settled |
 //! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
@@ -32,12 +32,14 @@
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
+//! | identity key [user, until deleted] | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
 //! | text message [invitation] | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
 //! | endpoint's holder [device] | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
+//! | credential's holder [belongings, until purged] | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
 //! | pointer [key, member, deployment] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
 //!
 //! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
@@ -48,7 +50,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::access::IssuerKeys;
 use domain::command::Command;
-use domain::device::{Deleted, Device, IdentifierClaim, Metadata, PushToken};
+use domain::device::{Belongings, Deleted, Device, IdentifierClaim, PushToken};
 use domain::event::{Event, EventType};
 use domain::idempotency::Remembered;
 use domain::invitation::{Channel, Invitation, Purpose};
@@ -64,7 +66,9 @@ use domain::source::{DataSource, UPLOAD_KEPT};
 use domain::usage::{Of, Usage};
 use domain::user::{Source as UserSource, User, unique_username};
 use domain::workspace::Workspace;
-use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, UserId, WorkspaceId};
+use domain::{
+    CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, UserId, WorkspaceId,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -207,13 +211,28 @@ impl Row for User {
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
         });
+        let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| Companion {
+            key: identity_key(self.workspace_id, name),
+            attributes: BTreeMap::from([("user_id", id.clone())]),
+            unique: true,
+        });
         let external = self.deleted.is_none().then(|| claimed_external_id(self)).flatten().map(|key| Companion {
             key,
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
         });
-        word_companions(USERS, self.workspace_id, &id, self.search_words()).chain(claim).chain(external).collect()
+        word_companions(USERS, self.workspace_id, &id, self.search_words())
+            .chain(claim)
+            .chain(known)
+            .chain(external)
+            .collect()
     }
+}
+
+/// The key of the claim to the key by which programs know a user.
+#[must_use]
+pub fn identity_key(workspace: WorkspaceId, name: &str) -> Key {
+    Key::new(format!("IDENTITYKEY#{workspace}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
 /// The key of what is kept of what an identity provider says of a user.
@@ -398,18 +417,32 @@ impl Row for Device {
     }
 }
 
-/// The key of a device's metadata.
+/// The key of what belongs to a device.
 #[must_use]
-pub fn metadata(workspace: WorkspaceId, id: DeviceId) -> Key {
-    Key::new(device(workspace, id).pk, "METADATA")
+pub fn belongings(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(device(workspace, id).pk, "BELONGINGS")
 }
 
-impl Row for Metadata {
+/// The partition of the devices that hold an access credential.
+#[must_use]
+pub fn credential_holders(workspace: WorkspaceId, id: CredentialId) -> String {
+    format!("CREDENTIAL#{workspace}#{id}")
+}
+
+impl Row for Belongings {
     fn key(&self) -> Key {
-        metadata(self.workspace_id, self.device_id)
+        belongings(self.workspace_id, self.device_id)
     }
     fn version(&self) -> u64 {
         self.version
+    }
+    fn companions(&self) -> BTreeSet<Companion> {
+        let holder = |id: &CredentialId| Companion {
+            key: Key::new(credential_holders(self.workspace_id, *id), self.device_id.to_string()),
+            attributes: BTreeMap::new(),
+            unique: false,
+        };
+        self.credentials.keys().map(holder).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod commands;
+mod credentials;
 mod device_search;
 mod devices;
 mod events;
@@ -23,6 +24,7 @@ use crate::table::Table;
 
 pub use access::{Idempotency, Issuer, Keys, Members, Workspaces};
 pub use commands::Commands;
+pub use credentials::Credentials;
 pub use devices::{DeviceFilter, DeviceWhole, Devices, Login, PushTokens};
 pub use events::{EventFilter, Events};
 pub use jobs::Jobs;

@@ -147,7 +147,7 @@ impl Caller {
             (None, []) => None,
             (None, _) => {
                 let detail = "must name the workspace, since you are a member of several";
-                return Err(Refusal::field(WORKSPACE_HEADER, "missing", detail));
+                return Err(Refusal::field(WORKSPACE_HEADERS[0], "missing", detail));
             }
         };
         let member = member.ok_or(Refusal::CredentialInvalid)?;
@@ -167,8 +167,9 @@ impl Caller {
     }
 }
 
-/// The header by which a member of several workspaces names the one meant.
-pub const WORKSPACE_HEADER: &str = "x-workspace-id";
+/// The headers by which a member of several workspaces names the one meant: ours, and that of
+/// Seam's clients.
+pub const WORKSPACE_HEADERS: [&str; 2] = ["x-workspace-id", "seam-workspace"];
 
 /// A public key of an OIDC issuer (RFC 7517), of the kinds that access tokens are signed with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -533,9 +533,68 @@ impl Command {
     }
 }
 
+/// The last command that a device could not do, or would not, as its row holds it: in few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct FailedCommand {
+    /// What it was.
+    pub kind: CommandKind,
+    /// When the device said so, to the minute.
+    pub at: Time,
+}
+
+/// How [`FailedCommand`] writes each kind.
+const LETTERS: [(CommandKind, char); 5] = [
+    (CommandKind::Wipe, 'w'),
+    (CommandKind::Lock, 'l'),
+    (CommandKind::ResetPin, 'p'),
+    (CommandKind::FactoryReset, 'f'),
+    (CommandKind::RefreshConfig, 'c'),
+];
+
+impl From<FailedCommand> for String {
+    fn from(failed: FailedCommand) -> Self {
+        let letter = LETTERS.iter().find(|(kind, _)| *kind == failed.kind).map_or('?', |(_, letter)| *letter);
+        format!("{letter}{}", failed.at.seconds() / 60)
+    }
+}
+
+impl TryFrom<String> for FailedCommand {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let read = || {
+            let mut letters = text.chars();
+            let letter = letters.next()?;
+            let (kind, _) = LETTERS.iter().find(|(_, known)| *known == letter)?;
+            let minutes: i64 = letters.as_str().parse().ok()?;
+            Some(Self { kind: *kind, at: Time::from_millis(minutes.checked_mul(60_000)?)? })
+        };
+        read().ok_or("no command and minute")
+    }
+}
+
 impl Device {
-    /// Notes in the device's row where one of its commands stands.
+    /// Notes in the device's row where one of its commands stands, and the last that it could not
+    /// do; what it can do again is no failure any more.
     fn note(&mut self, command: &Command) {
+        match command.state {
+            CommandState::Failed | CommandState::Rejected | CommandState::NotSupported => {
+                let at = command.history.last().map_or(command.queued_at, |last| last.at);
+                self.failed = Some(FailedCommand { kind: command.kind, at });
+            }
+            CommandState::Succeeded if self.failed.is_some_and(|failed| failed.kind == command.kind) => {
+                self.failed = None;
+            }
+            CommandState::Succeeded
+            | CommandState::Queued
+            | CommandState::Delivered
+            | CommandState::Deferred
+            | CommandState::CancelRequested
+            | CommandState::Canceled
+            | CommandState::TimedOut
+            | CommandState::Removed => {}
+        }
         if command.state.is_open() {
             for open in self.commands.iter_mut().filter(|open| open.command_id == command.command_id) {
                 open.state = command.state;

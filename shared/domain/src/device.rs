@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Time;
-use crate::command::{CommandKind, OpenCommand, pending_for};
+use crate::command::{CommandKind, FailedCommand, OpenCommand, pending_for};
+use crate::credential::{Service, ServiceKind};
 use crate::event::{Act, Actor, Event, EventType};
 use crate::hold::Hold;
-use crate::ids::{CommandId, DeviceId, InvitationId, UserId, WorkspaceId};
+use crate::ids::{CommandId, CredentialId, DeviceId, InvitationId, UserId, WorkspaceId};
 use crate::input::Fault;
 use crate::push::Push;
 use crate::refusal::Refusal;
@@ -172,6 +173,9 @@ pub struct Device {
     /// The commands that are not over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<OpenCommand>,
+    /// The last command that it could not do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedCommand>,
     /// Set once a wipe or a factory reset has ended its enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<Erased>,
@@ -371,6 +375,22 @@ pub struct IdentifierClaim {
     pub version: u64,
 }
 
+impl IdentifierClaim {
+    /// The first claim that a device makes.
+    #[must_use]
+    pub fn of(device: &Device) -> Self {
+        Self {
+            workspace_id: device.workspace_id,
+            device_identifier: device.device_identifier.clone(),
+            device_id: device.device_id,
+            user_id: device.user_id,
+            epoch: device.epoch,
+            held: true,
+            version: 1,
+        }
+    }
+}
+
 /// Everything that a delete changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deletion {
@@ -408,6 +428,8 @@ pub fn delete(
     deletion.user.device_ids.remove(&device.device_id);
     deletion.claim.held = false;
     deletion.event.change("status", Status::Active.as_str(), Status::Deleted.as_str());
+    // What the record says of a device that is gone, for whoever cares for phones alone.
+    deletion.event.change("platform", device.platform.as_str(), Value::Null);
     Some(deletion)
 }
 
@@ -426,17 +448,39 @@ pub const METADATA_KEY_LENGTH: usize = 40;
 /// The most characters of a value of custom metadata.
 pub const METADATA_VALUE_LENGTH: usize = 500;
 
-/// A device's custom metadata: values are texts or booleans.
+/// What belongs to a device beside what its own row has room for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metadata {
+pub struct Belongings {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The device.
     pub device_id: DeviceId,
-    /// The values by their keys.
-    pub values: BTreeMap<String, Value>,
+    /// Its custom metadata, by their keys: texts or booleans.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, Value>,
+    /// The access credentials that were issued to it, each with when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<CredentialId, Time>,
+    /// What credential services say of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<ServiceKind, Service>,
     /// Goes up by one with each change.
     pub version: u64,
+}
+
+impl Belongings {
+    /// Of a device that nothing belongs to.
+    #[must_use]
+    pub fn none(device: &Device) -> Self {
+        Self {
+            workspace_id: device.workspace_id,
+            device_id: device.device_id,
+            metadata: BTreeMap::new(),
+            credentials: BTreeMap::new(),
+            services: BTreeMap::new(),
+            version: 1,
+        }
+    }
 }
 
 /// Reads a change of custom metadata: a value of `null` or `""` takes the key away.
@@ -491,19 +535,19 @@ pub struct Edit {
     pub metadata: BTreeMap<String, Value>,
 }
 
-/// The device and its metadata after an edit, with the event; `None` if nothing changes.
+/// The device and what belongs to it after an edit, with the event; `None` if nothing changes.
 ///
 /// # Errors
 /// `DeviceDeleted`; a fault of `custom_metadata` if it would have more than [`METADATA_KEYS`] keys.
 pub fn edit(
     device: &Device,
-    metadata: &Metadata,
+    belongings: &Belongings,
     edit: &Edit,
     act: &Act,
-) -> Result<Option<(Device, Metadata, Event)>, Refusal> {
+) -> Result<Option<(Device, Belongings, Event)>, Refusal> {
     device.require_there()?;
     let mut edited = device.clone();
-    let mut values = metadata.clone();
+    let mut after = belongings.clone();
     let mut event = device.event(EventType::DeviceUpdated, act);
     if let Some(nickname) = &edit.nickname
         && *nickname != device.nickname
@@ -512,25 +556,25 @@ pub fn edit(
         event.change_of("nickname");
     }
     for (key, value) in &edit.metadata {
-        let before = values.values.get(key).cloned().unwrap_or(Value::Null);
+        let before = after.metadata.get(key).cloned().unwrap_or(Value::Null);
         if before != *value {
             event.private.metadata.insert(key.clone(), value.clone());
         }
         if value.is_null() {
-            values.values.remove(key);
+            after.metadata.remove(key);
         } else {
-            values.values.insert(key.clone(), value.clone());
+            after.metadata.insert(key.clone(), value.clone());
         }
     }
-    if values.values.len() > METADATA_KEYS {
+    if after.metadata.len() > METADATA_KEYS {
         let detail = format!("must have at most {METADATA_KEYS} keys");
         return Err(Refusal::field("custom_metadata", "too_many", detail));
     }
-    if values != *metadata {
+    if after != *belongings {
         event.change_of("custom_metadata");
     }
     let changed = !event.changed_fields.is_empty();
-    Ok(changed.then_some((edited, values, event)))
+    Ok(changed.then_some((edited, after, event)))
 }
 
 /// The push token of a device, which only the functions that need it read.

@@ -89,6 +89,12 @@ words! {
         DevicePurged = "device.purged",
         /// Push notifications came into use, or fell out of use.
         DevicePushChanged = "device.push_changed",
+        /// An access credential was issued to a device.
+        DeviceCredentialIssued = "device.credential_issued",
+        /// An access credential was taken from a device.
+        DeviceCredentialRevoked = "device.credential_revoked",
+        /// A credential service said something new of a device.
+        DeviceServiceReported = "device.service_reported",
         /// A device was given something to do.
         CommandQueued = "command.queued",
         /// A device was told of a command.

@@ -71,6 +71,10 @@ id!(
     SourceId
 );
 id!(
+    /// Something that opens doors, by its identifier in the access system that issued it.
+    CredentialId
+);
+id!(
     /// Something that one device must do.
     CommandId
 );

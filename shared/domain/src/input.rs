@@ -73,6 +73,13 @@ impl Fields {
         fields
     }
 
+    /// Parameters that came in a query or in a JSON body: numbers and booleans may be texts, and an
+    /// array of one text may look like that text.
+    #[must_use]
+    pub fn of_parameters(values: Map<String, Value>) -> Self {
+        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: true }
+    }
+
     /// Notes a fault that the caller found by a rule of its own, if there are not
     /// [`FAULT_LIMIT`] already.
     pub fn fault(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
@@ -95,6 +102,13 @@ impl Fields {
     /// All faults that were found before.
     pub fn into_values(self) -> Result<Map<String, Value>, Vec<Fault>> {
         if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
+    }
+
+    /// The fields as they came, but for some.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Map<String, Value> {
+        let other = |(name, _): &(&String, &Value)| !names.contains(&name.as_str());
+        self.values.iter().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// Notes a fault of each field that was sent and that nobody has read.
@@ -170,6 +184,11 @@ impl Fields {
     /// One of some words that must be there.
     pub fn required_choice(&mut self, name: &str, words: &[&str]) -> Option<String> {
         self.required(name)?;
+        self.choice(name, words)
+    }
+
+    /// One of some words that may be there.
+    pub fn choice(&mut self, name: &str, words: &[&str]) -> Option<String> {
         let raw = self.string(name)?;
         if words.contains(&raw.as_str()) {
             return Some(raw);
@@ -250,9 +269,13 @@ impl Fields {
 
     /// An array of texts that may be there.
     pub fn texts(&mut self, name: &str, rule: TextRule) -> Option<Vec<String>> {
-        let Value::Array(items) = self.value(name)? else {
-            self.fault(name, "wrong_type", "must be an array of texts");
-            return None;
+        let items = match self.value(name)? {
+            Value::Array(items) => items,
+            only @ Value::String(_) if self.textual => vec![only],
+            _ => {
+                self.fault(name, "wrong_type", "must be an array of texts");
+                return None;
+            }
         };
         let mut texts = Vec::new();
         for (at, item) in items.iter().enumerate() {
@@ -264,6 +287,11 @@ impl Fields {
             }
         }
         Some(texts)
+    }
+
+    /// The texts of an array that may be there; none if it is not.
+    pub fn texts_if_sent(&mut self, name: &str, rule: TextRule) -> Vec<String> {
+        if self.value(name).is_none() { Vec::new() } else { self.texts(name, rule).unwrap_or_default() }
     }
 
     /// An array of words of an enumeration that must be there, without repetition.

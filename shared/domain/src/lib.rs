@@ -9,11 +9,13 @@ pub mod change;
 pub mod check_in;
 pub mod clock;
 pub mod command;
+pub mod credential;
 pub mod cursor;
 pub mod deployment;
 pub mod device;
 pub mod event;
 pub mod export;
+pub mod health;
 pub mod hold;
 pub mod idempotency;
 pub mod ids;
@@ -44,6 +46,7 @@ pub mod workspace;
 
 pub use clock::Time;
 pub use ids::{
-    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId, WorkspaceId,
+    CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId,
+    WorkspaceId,
 };
 pub use refusal::Refusal;

@@ -153,6 +153,7 @@ pub fn update(
         ("email", &edit.email, &mut after.email),
         ("mobile", &edit.mobile, &mut after.mobile),
         ("number", &edit.number, &mut after.number),
+        ("user_identity_key", &edit.user_identity_key, &mut after.user_identity_key),
         ("sip_user_name", &edit.sip_user_name, &mut after.client.sip_user_name),
         ("service_account", &edit.service_account, &mut after.client.service_account),
     ] {

@@ -19,6 +19,9 @@ pub enum Refusal {
     /// The body could not be read at all.
     #[error("The body is not valid JSON: {0}.")]
     Malformed(String),
+    /// The body is of another media type.
+    #[error("The body must be JSON, and Content-Type must say so.")]
+    ContentType,
     /// The body is larger than [`crate::access::BODY_LIMIT`].
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
@@ -55,6 +58,9 @@ pub enum Refusal {
     /// The address exists, but not with this method.
     #[error("This address does not take this method.")]
     MethodNotAllowed,
+    /// The address takes these methods only.
+    #[error("only {0} accepted")]
+    OnlyMethods(&'static str),
     /// What was asked for cannot be shown in any of the ways that the caller takes.
     #[error("This can be shown as {0} only.")]
     NotAcceptable(String),
@@ -125,6 +131,9 @@ pub enum Refusal {
     /// Another user has this username.
     #[error("Another user has this username.")]
     UsernameTaken,
+    /// Another user has this key.
+    #[error("Another user has this user_identity_key.")]
+    IdentityKeyTaken,
     // sources
     /// The user follows another data set.
     #[error("The user comes from another data set.")]
@@ -194,6 +203,7 @@ impl Refusal {
     pub fn code(&self) -> String {
         let code = match self {
             Self::Malformed(_) => "malformed_body",
+            Self::ContentType => "invalid_content_type",
             Self::TooLarge => "body_too_large",
             Self::Invalid(_) => "invalid_input",
             Self::CredentialMissing => "credential_missing",
@@ -205,7 +215,7 @@ impl Refusal {
             Self::PermissionNotHeld(_) => "permission_not_held",
             Self::NotFound(kind) => return format!("{kind}_not_found"),
             Self::RouteNotFound => "route_not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MethodNotAllowed | Self::OnlyMethods(_) => "method_not_allowed",
             Self::NotAcceptable(_) => "not_acceptable",
             Self::VersionMismatch => "version_mismatch",
             Self::CodeUnknown => "code_unknown",
@@ -229,6 +239,7 @@ impl Refusal {
             Self::EmailMissing => "email_missing",
             Self::MobileMissing => "mobile_missing",
             Self::UsernameTaken => "username_taken",
+            Self::IdentityKeyTaken => "user_identity_key_taken",
             Self::HeldByOtherSource => "held_by_other_source",
             Self::ExternalIdTaken => "external_id_taken",
             Self::SourceNotUploaded => "source_not_uploaded",

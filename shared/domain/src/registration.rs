@@ -234,7 +234,7 @@ fn re_enrol(
     Registration {
         device: Edited { before: Some(device.clone()), after: with_configuration(found, after) },
         claim: Edited { before: Some(claim.clone()), after: claim_after },
-        user: user_with(found, device.device_id, act),
+        user: user_with(&found.user, device.device_id, act),
         invitation: invitation_used(found, act),
         token: application.token().map(str::to_owned),
         replaced: None,
@@ -245,47 +245,12 @@ fn re_enrol(
 
 fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> Registration {
     let epoch = found.claim.as_ref().map_or(1, |claim| claim.epoch + 1);
-    let blank = Device {
-        workspace_id: act.workspace_id,
-        device_id: drawn.device_id,
-        user_id: found.user.user_id,
-        device_identifier: application.device_identifier.clone(),
-        platform: application.platform,
-        model_name: String::new(),
-        os_version: String::new(),
-        app_version: None,
-        nickname: None,
-        created_at: act.at,
-        epoch,
-        credential_hash: Hash::of(""),
-        enrolment: Some(Enrolment { invitation_id: found.invitation.invitation_id }),
-        replaced: false,
-        user_status: found.user.status(),
-        commands: Vec::new(),
-        erased: None,
-        pin_failures: 0,
-        usage_sequence: None,
-        config: None,
-        served: None,
-        last_login_at: None,
-        blocked: None,
-        deleted: None,
-        push: Push::of_token(false, act.at),
-        push_endpoint: None,
-        push_token_hash: None,
-        version: 1,
-    };
-    let user = user_with(found, drawn.device_id, act);
-    let mut device = with_configuration(found, described(blank, application, act));
-    device.user_status = user.after.status();
+    let user = user_with(&found.user, drawn.device_id, act);
+    let mut device = with_configuration(found, new_device(&user.after, application, drawn.device_id, epoch, act));
+    device.enrolment = Some(Enrolment { invitation_id: found.invitation.invitation_id });
     let claim = IdentifierClaim {
-        workspace_id: act.workspace_id,
-        device_identifier: application.device_identifier.clone(),
-        device_id: drawn.device_id,
-        user_id: found.user.user_id,
-        epoch,
-        held: true,
         version: found.claim.as_ref().map_or(1, |claim| claim.version),
+        ..IdentifierClaim::of(&device)
     };
     let event = act.event(EventType::DeviceRegistered).about_device(drawn.device_id, found.user.user_id);
     let event = found.invitation.named_in(event);
@@ -307,6 +272,77 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
         removed,
         events: [event].into_iter().chain(events).collect(),
     }
+}
+
+/// A device of a user, before it has a credential.
+fn new_device(user: &User, application: &Application, device_id: DeviceId, epoch: u32, act: &Act) -> Device {
+    let blank = Device {
+        workspace_id: act.workspace_id,
+        device_id,
+        user_id: user.user_id,
+        device_identifier: application.device_identifier.clone(),
+        platform: application.platform,
+        model_name: String::new(),
+        os_version: String::new(),
+        app_version: None,
+        nickname: None,
+        created_at: act.at,
+        epoch,
+        credential_hash: Hash::of(""),
+        enrolment: None,
+        replaced: false,
+        user_status: user.status(),
+        commands: Vec::new(),
+        failed: None,
+        erased: None,
+        pin_failures: 0,
+        usage_sequence: None,
+        config: None,
+        served: None,
+        last_login_at: None,
+        blocked: None,
+        deleted: None,
+        push: Push::of_token(false, act.at),
+        push_endpoint: None,
+        push_token_hash: None,
+        version: 1,
+    };
+    described(blank, application, act)
+}
+
+/// A simulated phone: it stands where a registered one would, and no app holds its credential.
+#[derive(Clone, Debug)]
+pub struct Simulated {
+    /// The phone.
+    pub device: Device,
+    /// Its identifier's claim.
+    pub claim: IdentifierClaim,
+    /// Its user, who holds it.
+    pub user: User,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Registers a phone that does not exist, for trying things out. Its identifier must be new.
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `DeviceLimitReached`, with the devices that are
+/// `held`.
+pub fn simulate(
+    user: &User,
+    held: &[Device],
+    application: &Application,
+    device_id: DeviceId,
+    act: &Act,
+) -> Result<Simulated, Refusal> {
+    user.require_usable()?;
+    if user.device_ids.len() >= DEVICE_LIMIT {
+        return Err(Refusal::DeviceLimitReached(held.to_vec()));
+    }
+    let user = user_with(user, device_id, act).after;
+    let device = new_device(&user, application, device_id, 1, act);
+    let event = act.event(EventType::DeviceRegistered).about_device(device_id, user.user_id);
+    Ok(Simulated { claim: IdentifierClaim::of(&device), device, user, event })
 }
 
 fn described(mut device: Device, application: &Application, act: &Act) -> Device {
@@ -333,11 +369,11 @@ fn with_configuration(found: &Found, device: Device) -> Device {
     }
 }
 
-fn user_with(found: &Found, device_id: DeviceId, act: &Act) -> Edited<User> {
-    let mut after = found.user.clone();
+fn user_with(user: &User, device_id: DeviceId, act: &Act) -> Edited<User> {
+    let mut after = user.clone();
     after.device_ids.insert(device_id);
     after.registered_at.get_or_insert(act.at);
-    Edited { before: Some(found.user.clone()), after }
+    Edited::from(user.clone(), after)
 }
 
 fn invitation_used(found: &Found, act: &Act) -> Edited<Invitation> {

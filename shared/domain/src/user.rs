@@ -36,6 +36,9 @@ pub const MOBILE: TextRule = TextRule::new(Form::Mobile, 8, 16);
 /// The number by which the telephone system knows the person.
 pub const NUMBER: TextRule = TextRule::new(Form::Number, 1, 32);
 
+/// By what programs know a person.
+pub const IDENTITY_KEY: TextRule = TextRule::new(Form::Line, 1, 128);
+
 words! {
     /// Where a user came from.
     #[derive(Default)]
@@ -94,6 +97,9 @@ pub struct User {
     /// As the telephone system shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
+    /// By what programs know the user, unique in its workspace: Seam's `user_identity_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_identity_key: Option<String>,
     /// When the user was made.
     pub created_at: Time,
     /// Where the user came from.
@@ -155,6 +161,8 @@ pub struct NewUser {
     pub mobile: Option<String>,
     /// See [`User::number`].
     pub number: Option<String>,
+    /// See [`User::user_identity_key`].
+    pub user_identity_key: Option<String>,
     /// See [`User::service_level`].
     pub service_level: Option<String>,
     /// See [`ClientAccount::sip_user_name`].
@@ -176,6 +184,7 @@ impl NewUser {
         let email = fields.text("email", EMAIL);
         let mobile = fields.text("mobile", MOBILE);
         let number = fields.text("number", NUMBER);
+        let user_identity_key = fields.text("user_identity_key", IDENTITY_KEY);
         let service_level = fields.text("service_level", SERVICE_LEVEL);
         let sip_user_name = fields.text("sip_user_name", SIP_USER_NAME);
         let service_account = fields.text("service_account", SERVICE_ACCOUNT);
@@ -188,6 +197,7 @@ impl NewUser {
             email,
             mobile,
             number,
+            user_identity_key,
             service_level,
             sip_user_name,
             service_account,
@@ -216,6 +226,8 @@ pub struct UserEdit {
     pub mobile: Option<Option<String>>,
     /// See [`User::number`].
     pub number: Option<Option<String>>,
+    /// See [`User::user_identity_key`].
+    pub user_identity_key: Option<Option<String>>,
     /// See [`User::service_level`].
     pub service_level: Option<Option<String>>,
     /// See [`ClientAccount::sip_user_name`].
@@ -250,6 +262,7 @@ impl UserEdit {
             email: fields.edited_text("email", EMAIL),
             mobile: fields.edited_text("mobile", MOBILE),
             number: fields.edited_text("number", NUMBER),
+            user_identity_key: fields.edited_text("user_identity_key", IDENTITY_KEY),
             service_level: fields.edited_text("service_level", SERVICE_LEVEL),
             sip_user_name: fields.edited_text("sip_user_name", SIP_USER_NAME),
             service_account: fields.edited_text("service_account", SERVICE_ACCOUNT),
@@ -313,6 +326,7 @@ impl User {
             email: new.email,
             mobile: new.mobile,
             number: new.number,
+            user_identity_key: new.user_identity_key,
             created_at: act.at,
             source: Source::of(act.actor),
             service_level: new.service_level,

@@ -128,6 +128,29 @@ pub struct Settings {
     /// The names that a user's service level may have.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub service_levels: BTreeSet<String>,
+    /// The oldest versions that do not make a warning.
+    #[serde(default, skip_serializing_if = "MinimumVersions::is_empty")]
+    pub minimum_versions: MinimumVersions,
+}
+
+/// The oldest versions that are as they should be; what is not set is any.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MinimumVersions {
+    /// Of our app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Of iOS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ios: Option<String>,
+    /// Of Android.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub android: Option<String>,
+}
+
+impl MinimumVersions {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Settings {
@@ -188,6 +211,8 @@ pub struct WorkspaceEdit {
     pub pin_limit: Option<Option<u32>>,
     /// See [`Settings::service_levels`].
     pub service_levels: Option<BTreeSet<String>>,
+    /// See [`Settings::minimum_versions`].
+    pub minimum_versions: Option<MinimumVersions>,
 }
 
 impl WorkspaceEdit {
@@ -206,6 +231,7 @@ impl WorkspaceEdit {
             silent_devices: read_silent_rule(fields),
             pin_limit: read_pin_limit(fields),
             service_levels: read_service_levels(fields),
+            minimum_versions: read_minimum_versions(fields),
         }
     }
 }
@@ -285,6 +311,34 @@ fn read_service_levels(fields: &mut Fields) -> Option<BTreeSet<String>> {
     Some(levels)
 }
 
+/// A version that begins with a number, such as `17.5`.
+const MINIMUM_VERSION: TextRule = TextRule::new(Form::Ascii, 1, 32);
+
+fn read_minimum_versions(fields: &mut Fields) -> Option<MinimumVersions> {
+    if fields.is_null("minimum_versions") {
+        return Some(MinimumVersions::default());
+    }
+    let mut inner = fields.object("minimum_versions")?;
+    let versions = MinimumVersions {
+        app: read_minimum(&mut inner, "app"),
+        ios: read_minimum(&mut inner, "ios"),
+        android: read_minimum(&mut inner, "android"),
+    };
+    inner.refuse_others();
+    fields.faults_of("minimum_versions", inner);
+    Some(versions)
+}
+
+fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
+    let version = fields.text(name, MINIMUM_VERSION)?;
+    let is_version = version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if !is_version {
+        fields.fault(name, "invalid_format", "must be numbers with dots between, such as 17.5");
+        return None;
+    }
+    Some(version)
+}
+
 /// The workspace after an edit; `None` if nothing changes.
 #[must_use]
 pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<(Workspace, Event)> {
@@ -303,6 +357,7 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
     set(&mut settings.silent_devices, edit.silent_devices.as_ref());
     set(&mut settings.pin_limit, edit.pin_limit.as_ref());
     set(&mut settings.service_levels, edit.service_levels.as_ref());
+    set(&mut settings.minimum_versions, edit.minimum_versions.as_ref());
     if after.settings.silent_devices != workspace.settings.silent_devices {
         // A rule is applied with the next run of what is due.
         after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| act.at);

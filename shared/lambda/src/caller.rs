@@ -1,6 +1,6 @@
 //! Who is calling.
 
-use domain::access::{Access, Caller, Permission, Principals, WORKSPACE_HEADER};
+use domain::access::{Access, Caller, Permission, Principals, WORKSPACE_HEADERS};
 use domain::event::Act;
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{ApiKey, DeviceCredential};
@@ -92,7 +92,7 @@ fn bearer(request: &Request) -> Result<&str, Refusal> {
 }
 
 fn wanted_workspace(request: &Request) -> Result<Option<WorkspaceId>, Refusal> {
-    let Some(text) = request.header(WORKSPACE_HEADER) else {
+    let Some(text) = WORKSPACE_HEADERS.iter().find_map(|name| request.header(name)) else {
         return Ok(None);
     };
     // A workspace that does not exist is like one that the person is no member of.

@@ -3,7 +3,7 @@
 use domain::refusal::Failure;
 
 use crate::reply::Reply;
-use crate::{problem, scim};
+use crate::{problem, scim, seam};
 
 /// The form in which failures are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Dialect {
     Problem,
     /// SCIM's: RFC 7644, 3.12.
     Scim,
+    /// Seam's.
+    Seam,
 }
 
 impl Dialect {
@@ -21,6 +23,7 @@ impl Dialect {
         match self {
             Self::Problem => problem::reply(failure, request_id),
             Self::Scim => scim::reply(failure),
+            Self::Seam => seam::reply(failure, request_id),
         }
     }
 
@@ -30,6 +33,16 @@ impl Dialect {
         match self {
             Self::Problem => problem::internal(request_id),
             Self::Scim => scim::internal(),
+            Self::Seam => seam::internal(request_id),
+        }
+    }
+
+    /// The headers, beside `x-request-id`, that name the request on each of its replies.
+    #[must_use]
+    pub fn request_id_header(self) -> Option<&'static str> {
+        match self {
+            Self::Problem | Self::Scim => None,
+            Self::Seam => Some(seam::REQUEST_ID),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod problem;
 pub mod reply;
 pub mod request;
 pub mod scim;
+pub mod seam;
 mod token;
 
 pub use caller::{Call, Issuer, authenticate, device_credential};

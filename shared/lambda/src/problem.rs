@@ -12,7 +12,7 @@ use crate::reply::Reply;
 #[must_use]
 pub fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::Malformed(_) | Refusal::CursorInvalid => StatusCode::BAD_REQUEST,
+        Refusal::Malformed(_) | Refusal::ContentType | Refusal::CursorInvalid => StatusCode::BAD_REQUEST,
         Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Invalid(_) | Refusal::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::CredentialMissing
@@ -27,7 +27,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::UserSuspended
         | Refusal::UserLocked => StatusCode::FORBIDDEN,
         Refusal::NotFound(_) | Refusal::RouteNotFound => StatusCode::NOT_FOUND,
-        Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::MethodNotAllowed | Refusal::OnlyMethods(_) => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
         Refusal::CodeExpired | Refusal::CodeUsed | Refusal::CodeSuperseded | Refusal::CodeRevoked => StatusCode::GONE,
         Refusal::VersionMismatch => StatusCode::PRECONDITION_FAILED,
@@ -44,6 +44,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::EmailMissing
         | Refusal::MobileMissing
         | Refusal::UsernameTaken
+        | Refusal::IdentityKeyTaken
         | Refusal::HeldByOtherSource
         | Refusal::ExternalIdTaken
         | Refusal::SourceNotUploaded

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
+use crate::dialect::Dialect;
+
 /// A reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -67,14 +69,17 @@ impl Reply {
         self
     }
 
-    /// The reply as API Gateway takes it (payload format 2.0). Every reply names its request.
+    /// The reply as API Gateway takes it (payload format 2.0). Every reply names its request, in
+    /// `x-request-id` and in the header of the operation's dialect.
     #[must_use]
-    pub fn into_event(self, request_id: &str) -> Value {
+    pub fn into_event(self, dialect: Dialect, request_id: &str) -> Value {
         let mut headers = serde_json::Map::new();
         for (name, value) in &self.headers {
             headers.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());
         }
-        headers.insert("x-request-id".to_owned(), request_id.into());
+        for name in [Some("x-request-id"), dialect.request_id_header()].into_iter().flatten() {
+            headers.insert(name.to_owned(), request_id.into());
+        }
         let (body, encoded) = match String::from_utf8(self.body) {
             Ok(text) => (text, false),
             Err(bytes) => (STANDARD.encode(bytes.as_bytes()), true),

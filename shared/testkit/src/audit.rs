@@ -13,7 +13,7 @@ use std::fmt::Display;
 use aws::Row;
 use aws::rows::Lease;
 use domain::command::Command;
-use domain::device::{Device, IdentifierClaim, Metadata, PushToken};
+use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
 use domain::event::{Event, EventType};
 use domain::invitation::{Channel as By, DeliveryState, Invitation, Purpose};
 use domain::job::{Job, JobItem};
@@ -453,7 +453,7 @@ impl Audit {
             self.hold(settled, "a token's endpoint is not settled");
         }
         let of_devices = |id| self.devices.iter().any(|device| device.device_id == id);
-        let metadata: Vec<Metadata> = read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "METADATA");
+        let metadata: Vec<Belongings> = read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
         let lost = tokens.iter().filter(|token| !of_devices(token.device_id)).count()
             + metadata.iter().filter(|metadata| !of_devices(metadata.device_id)).count();
         self.hold(lost == 0, format!("{lost} rows are of devices that are gone"));

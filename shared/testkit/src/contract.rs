@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws::rows::{self as keys, CodeOwner, RememberedCall};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Leavings, Login, Taken, UserFilter, Work};
 use aws::{
-    Commands, Commit, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Page, Position,
-    Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, UsageCounts, Users, Workspaces,
+    Commands, Commit, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members,
+    Page, Position, Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, UsageCounts, Users, Workspaces,
 };
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
 use domain::check_in::Report;
 use domain::command::{Command, CommandKind, CommandState, OpenCommand, Phone};
 use domain::deployment::{self, ClientAccount, SecretKind};
-use domain::device::{self, DEVICE_LIMIT, Device, Enrolment, IdentifierClaim, Metadata, Platform, PushToken};
+use domain::device::{self, Belongings, DEVICE_LIMIT, Device, Enrolment, IdentifierClaim, Platform, PushToken};
 use domain::event::{Act, Actor, Event, EventType};
 use domain::hold::Hold;
 use domain::idempotency::Remembered;
@@ -38,7 +38,8 @@ use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport};
 use domain::user::{NewUser, User, UserStatus};
 use domain::workspace::{Settings, Workspace};
 use domain::{
-    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, Time, UserId, WorkspaceId,
+    CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, Time,
+    UserId, WorkspaceId,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -191,6 +192,7 @@ impl<'a> Place<'a> {
             replaced: false,
             user_status: UserStatus::Active,
             commands: Vec::new(),
+            failed: None,
             erased: None,
             pin_failures: 0,
             usage_sequence: None,
@@ -695,7 +697,14 @@ async fn events_come_by_day_device_user_and_type(store: &Store) {
         }
         place.later(Duration::hours(21));
     }
-    let span = EventFilter { device_id: None, user_id: None, event_type: None, since: begin, until: place.now };
+    let span = EventFilter {
+        device_id: None,
+        user_id: None,
+        event_type: None,
+        since: begin,
+        until: place.now,
+        oldest_first: false,
+    };
     let place = &place;
     for limit in [1, 2, 100] {
         let table: [(EventFilter, Wanted<'_>); 6] = [
@@ -728,7 +737,14 @@ async fn a_quiet_month_does_not_end_the_list(store: &Store) {
     let event = place.act().event(EventType::KeyCreated);
     store.table.commit(Commit::of(&event)).await.expect("it is new");
     place.later(Duration::days(80));
-    let span = EventFilter { device_id: None, user_id: None, event_type: None, since: begin, until: place.now };
+    let span = EventFilter {
+        device_id: None,
+        user_id: None,
+        event_type: None,
+        since: begin,
+        until: place.now,
+        oldest_first: false,
+    };
     let (place, span) = (&place, &span);
     let first = place.table.list_events(place.workspace, span, 10, None).await.expect("it answers");
     assert!(first.items.is_empty() && first.next.is_some(), "a page looks at so many days only");
@@ -1005,15 +1021,30 @@ async fn a_device_comes_with_what_belongs_to_it(store: &Store) {
     let id = device.device_id;
     let bare = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
     assert_eq!((bare.device.clone(), bare.user), (device.clone(), Some(user.clone())));
-    assert!(bare.claim.is_none() && bare.metadata.is_none() && bare.token.is_none());
-    let values = [("desk".to_owned(), json!("4")), ("on".to_owned(), json!(true))].into();
-    let metadata = Metadata { workspace_id: place.workspace, device_id: id, values, version: 1 };
+    assert!(bare.claim.is_none() && bare.belongings.is_none() && bare.token.is_none());
+    let credential = CredentialId(draw(place.now));
+    let belongings = Belongings {
+        metadata: [("desk".to_owned(), json!("4")), ("on".to_owned(), json!(true))].into(),
+        credentials: [(credential, place.now)].into(),
+        ..Belongings::none(&device)
+    };
     let token = PushToken::given(&device, "token".to_owned(), None, place.now);
     let claim = claim(&place, &device);
-    let commit = Commit::unrecorded(place.id()).put(&metadata).put(&token).put(&claim);
+    let commit = Commit::unrecorded(place.id()).put(&belongings).put(&token).put(&claim);
     store.table.commit(commit).await.expect("they are new");
     let whole = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
-    assert_eq!((whole.metadata, whole.token, whole.claim), (Some(metadata), Some(token.clone()), Some(claim)));
+    assert_eq!(
+        (whole.belongings, whole.token, whole.claim),
+        (Some(belongings.clone()), Some(token.clone()), Some(claim))
+    );
+    let ids = [DeviceId(draw(place.now)), id].into();
+    let found = store.table.belongings(place.workspace, &ids).await.expect("it answers");
+    assert_eq!(found, [(id, belongings.clone())].into());
+    let holders = store.table.holders(place.workspace, credential).await.expect("it answers");
+    assert_eq!(holders, [id].into());
+    let after = Belongings { credentials: [].into(), ..belongings.clone() };
+    store.table.commit(Commit::unrecorded(place.id()).edit(&belongings, &after)).await.expect("it is as it was");
+    assert!(store.table.holders(place.workspace, credential).await.expect("it answers").is_empty());
     assert_eq!(store.table.push_token(place.workspace, id).await.expect("it answers"), Some(token));
     let second = place.device(&mut user, "second").await;
     let ids = [second.device_id, DeviceId(draw(place.now)), id].into();

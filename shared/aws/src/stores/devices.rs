@@ -6,12 +6,13 @@ use std::future::Future;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::check_in::Report;
 use domain::command::{Command, Phone};
-use domain::device::{Device, DeviceStatus, IdentifierClaim, Metadata, Platform, PushToken, Status};
+use domain::device::{Belongings, Device, DeviceStatus, IdentifierClaim, Platform, PushToken, Status};
 use domain::refusal::Failure;
 use domain::registration::Found;
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash};
 use domain::user::User;
+use domain::workspace::Workspace;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{Key, from_item};
@@ -101,7 +102,7 @@ pub trait Devices: Commits {
         id: DeviceId,
     ) -> impl Future<Output = Result<Option<Device>, Failure>> + Send;
 
-    /// A device with its user, its identifier's claim and its metadata, as they are now.
+    /// A device with all that belongs to it, as it is now.
     fn device_whole(
         &self,
         workspace: WorkspaceId,
@@ -176,10 +177,12 @@ pub struct DeviceWhole {
     pub user: Option<User>,
     /// Its identifier's claim.
     pub claim: Option<IdentifierClaim>,
-    /// Its metadata; empty if none was ever set.
-    pub metadata: Option<Metadata>,
+    /// What else belongs to it, if anything does.
+    pub belongings: Option<Belongings>,
     /// Its push token.
     pub token: Option<PushToken>,
+    /// Its workspace.
+    pub workspace: Option<Workspace>,
 }
 
 impl Devices for Table {
@@ -193,14 +196,16 @@ impl Devices for Table {
         };
         let user = rows::user(workspace, device.user_id);
         let claim = rows::identifier(workspace, &device.device_identifier);
-        let metadata = rows::metadata(workspace, id);
+        let belongings = rows::belongings(workspace, id);
         let token = rows::push_token(workspace, id);
-        let keys = [user.clone(), claim.clone(), metadata.clone(), token.clone()];
-        let found = self.get_many(keys).await?;
+        let settled = rows::workspace(workspace);
+        let keys = [&user, &claim, &belongings, &token, &settled];
+        let found = self.get_many(keys.map(Key::clone)).await?;
         Ok(Some(DeviceWhole {
             user: found.row(&user)?,
             claim: found.row(&claim)?,
-            metadata: found.row(&metadata)?,
+            belongings: found.row(&belongings)?,
+            workspace: found.row(&settled)?,
             token: found.row(&token)?,
             device,
         }))

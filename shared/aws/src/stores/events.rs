@@ -14,7 +14,7 @@ use crate::rows;
 use crate::stores::Commits;
 use crate::table::Table;
 
-/// Which events a list shows: those in a span of time, the newest first.
+/// Which events a list shows: those in a span of time.
 #[derive(Clone, Debug)]
 pub struct EventFilter {
     /// About a device.
@@ -27,6 +27,8 @@ pub struct EventFilter {
     pub since: Time,
     /// Up to this moment.
     pub until: Time,
+    /// True for the oldest first; only of a device, a user or a type.
+    pub oldest_first: bool,
 }
 
 impl EventFilter {
@@ -51,7 +53,7 @@ impl EventFilter {
         } else {
             return None;
         };
-        Some(Source { index: Some(index), partition, order: "sk", range: self.range(), descending: true })
+        Some(Source { index: Some(index), partition, order: "sk", range: self.range(), descending: !self.oldest_first })
     }
 }
 

@@ -19,6 +19,7 @@ use crate::item::{Item, Key, TIME_TO_LIVE};
 use crate::list::{Page, Position, Range, Source};
 use crate::rows::{self, CodeOwner, Pointer};
 use crate::stores::Commits;
+use crate::stores::credentials::Credentials;
 use crate::stores::devices::{DeviceFilter, Devices};
 use crate::table::Table;
 
@@ -106,7 +107,7 @@ pub struct Person {
 }
 
 /// Where users are kept.
-pub trait Users: Devices {
+pub trait Users: Credentials {
     /// A user, as they are now.
     fn user(&self, workspace: WorkspaceId, id: UserId) -> impl Future<Output = Result<Option<User>, Failure>> + Send;
 
@@ -116,6 +117,13 @@ pub trait Users: Devices {
         workspace: WorkspaceId,
         username: &str,
     ) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// The user whom programs know by a key.
+    fn id_of_identity_key(
+        &self,
+        workspace: WorkspaceId,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<UserId>, Failure>> + Send;
 
     /// Users by their identifiers; those that are gone are left out.
     fn users(
@@ -144,6 +152,15 @@ impl Users for Table {
         #[derive(Deserialize)]
         struct Claim {}
         Ok(self.get::<Claim>(&rows::username(workspace, username)).await?.is_some())
+    }
+
+    async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Failure> {
+        #[derive(Deserialize)]
+        struct Claim {
+            user_id: UserId,
+        }
+        let claim: Option<Claim> = self.get(&rows::identity_key(workspace, key)).await?;
+        Ok(claim.map(|claim| claim.user_id))
     }
 
     async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Failure> {

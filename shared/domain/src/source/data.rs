@@ -110,6 +110,7 @@ impl Row {
             service_level: text("service_level"),
             sip_user_name: text("sip_user_name"),
             service_account: text("service_account"),
+            ..NewUser::default()
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What happens to a device once it is there.
 
-use std::collections::BTreeMap;
-
 use crate::common::{act, at};
 use crate::world::{World, wanted};
 use chrono::Duration;
@@ -9,7 +7,7 @@ use domain::CommandId;
 use domain::check_in::{CheckIn, Found, Report, authenticate, check_in};
 use domain::command::CommandKind;
 use domain::device::{
-    Device, DeviceAccess, DeviceStatus, Edit, Erased, METADATA_KEYS, Metadata, Platform, block, delete, edit, purge,
+    Belongings, Device, DeviceAccess, DeviceStatus, Edit, Erased, METADATA_KEYS, Platform, block, delete, edit, purge,
     read_metadata, unblock,
 };
 use domain::event::EventType;
@@ -25,8 +23,8 @@ fn device() -> Device {
     World::new(1).register("phone", 0).unwrap().device.after
 }
 
-fn empty(device: &Device) -> Metadata {
-    Metadata { workspace_id: device.workspace_id, device_id: device.device_id, values: BTreeMap::new(), version: 1 }
+fn empty(device: &Device) -> Belongings {
+    Belongings::none(device)
 }
 
 #[test]
@@ -171,7 +169,7 @@ fn metadata_is_merged_key_by_key_within_its_bounds() {
     assert_eq!(edit(&device, &metadata, &set, &act(2)), Ok(None));
     let (_, metadata, _) =
         edit(&device, &metadata, &wanted(json!({"site": "", "loaner": null})), &act(3)).unwrap().unwrap();
-    assert!(metadata.values.is_empty());
+    assert!(metadata.metadata.is_empty());
 
     let many: serde_json::Map<_, _> = (0..=METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
     let too_many = edit(&device, &metadata, &wanted(Value::Object(many)), &act(4));

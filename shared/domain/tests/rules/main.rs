@@ -4,6 +4,7 @@
 
 mod commands;
 mod common;
+mod credentials;
 mod deployments;
 mod devices;
 mod exports;

@@ -6,8 +6,8 @@ use chrono::Duration;
 use domain::WorkspaceId;
 use domain::input::Fault;
 use domain::workspace::{
-    DEFAULT_PIN_LIMIT, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, Settings, SilentAction, SilentRule, Workspace,
-    WorkspaceEdit, silent_rule_applied, update,
+    DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, Settings, SilentAction, SilentRule,
+    Workspace, WorkspaceEdit, silent_rule_applied, update,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -52,6 +52,7 @@ fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
         "silent_devices": {"after_days": 30, "action": "block"},
         "pin_limit": 5,
         "service_levels": ["gold", "silver", "gold"],
+        "minimum_versions": {"app": "4.2", "ios": "17"},
     });
     let (after, _) = edited(&workspace(), body.clone(), 1);
     let settings = Settings {
@@ -62,6 +63,7 @@ fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
         silent_devices: Some(SilentRule { after_days: 30, action: SilentAction::Block }),
         pin_limit: Some(5),
         service_levels: BTreeSet::from(["gold".to_owned(), "silver".to_owned()]),
+        minimum_versions: MinimumVersions { app: Some("4.2".to_owned()), ios: Some("17".to_owned()), android: None },
     };
     assert_eq!((after.name.as_str(), &after.settings), ("Field force", &settings));
     assert_eq!(update(&after, &read(body).unwrap(), &act(2)), None, "twice is once");
@@ -77,6 +79,7 @@ fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
         "silent_devices": null,
         "pin_limit": null,
         "service_levels": null,
+        "minimum_versions": null,
     });
     let (after, _) = edited(&after, back, 3);
     assert_eq!((after.settings.clone(), after.silent_rule_at), (Settings::default(), None));

@@ -1,0 +1,19 @@
+//! `PUT /devices/{device_id}/credential-services/{service}`: what a credential service knows of the
+//! phone.
+
+use aws::Devices;
+use domain::credential::{Report, ServiceKind, report};
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+/// Takes `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the service
+/// knows, and answers with the device. A problem shows among its warnings until a report without.
+///
+/// # Errors
+/// Every fault of the body; `NotFound`, also for an unknown service; `DeviceDeleted`,
+/// `VersionMismatch`.
+pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
+    let kind = call.request.path_id("service", "credential_service", ServiceKind::parse)?;
+    let reported = Report::read(call.request.body()?)?;
+    super::belongings(store, &call, |device, known, act| report(device, known, kind, &reported, act)).await
+}

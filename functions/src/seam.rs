@@ -1,0 +1,151 @@
+//! Seam's phones API: its own published clients drive Handset by it. Each resource is one
+//! operation; what it does is done by the same rules as everywhere else, and said in Seam's words.
+
+mod paging;
+pub mod seam_devices;
+pub mod seam_events;
+pub mod seam_phones;
+pub mod seam_user_identities;
+pub mod seam_workspaces;
+mod views;
+
+use std::collections::BTreeSet;
+
+use aws::stores::DeviceWhole;
+use aws::{Credentials, Workspaces};
+use domain::DeviceId;
+use domain::device::{Device, Platform};
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use domain::workspace::Settings;
+use lambda::Call;
+use serde_json::Value;
+
+use self::views::Known;
+
+/// The verbs that current and older clients use between them, each with how a refusal names them.
+#[derive(Clone, Copy, Debug)]
+enum Verbs {
+    /// To read.
+    GetPost,
+    /// To make.
+    Post,
+    /// To change.
+    PatchPost,
+    /// To end.
+    DeletePost,
+}
+
+impl Verbs {
+    fn named(self) -> &'static str {
+        match self {
+            Self::GetPost => "GET,POST",
+            Self::Post => "POST",
+            Self::PatchPost => "PATCH,POST",
+            Self::DeletePost => "DELETE,POST",
+        }
+    }
+
+    /// The parameters of a call that uses one of them.
+    fn parameters(self, call: &Call) -> Result<Fields, Refusal> {
+        if self.named().split(',').any(|verb| call.request.method.as_str() == verb) {
+            lambda::seam::parameters(&call.request)
+        } else {
+            Err(Refusal::OnlyMethods(self.named()))
+        }
+    }
+}
+
+/// The part of the path after the resource's own name.
+fn route<'a>(call: &'a Call, resource: &str) -> &'a str {
+    let path = call.request.raw_path.trim_matches('/');
+    path.strip_prefix(resource).map(|path| path.trim_matches('/')).unwrap_or_default()
+}
+
+/// True for what Seam calls a phone, while it is there.
+fn is_phone(device: &Device) -> bool {
+    device.deleted.is_none() && device.platform != Platform::ThirdParty
+}
+
+/// An identifier that must be there, in capitals or not.
+fn required_id<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let sent = fields.value(name).is_some();
+    if !sent {
+        fields.fault(name, "missing", "is required");
+        return None;
+    }
+    fields.id(name, |text| parse(&text.to_ascii_lowercase()))
+}
+
+/// What is faulty of the parameters, or else a value that must have been read from them.
+fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, Refusal> {
+    fields.finish().map_err(Refusal::Invalid)?;
+    read.ok_or(Refusal::Invalid(Vec::new()))
+}
+
+/// The phone of an identifier, deleted ones too.
+async fn phone(store: &impl Credentials, call: &Call, id: DeviceId) -> Result<DeviceWhole, Failure> {
+    let whole = store.device_whole(call.workspace(), id).await?;
+    let whole = whole.filter(|whole| whole.device.platform != Platform::ThirdParty);
+    Ok(whole.ok_or(Refusal::NotFound("device"))?)
+}
+
+/// The phone that `device_id` names, if it is there.
+async fn phone_there(store: &impl Credentials, call: &Call, mut fields: Fields) -> Result<DeviceWhole, Failure> {
+    let id = required_id(&mut fields, "device_id", DeviceId::parse);
+    let whole = phone(store, call, whole(fields, id)?).await?;
+    if whole.device.deleted.is_some() { Err(Refusal::NotFound("device").into()) } else { Ok(whole) }
+}
+
+/// What the workspace has settled.
+async fn settings(store: &impl Workspaces, call: &Call) -> Result<Settings, Failure> {
+    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    Ok(workspace.settings)
+}
+
+/// The largest list in one reply, in bytes: Lambda gives back 6 MB.
+const LIST_BYTES: usize = 5_000_000;
+
+/// A list in one reply, since Seam's clients know no pages of it.
+#[derive(Debug, Default)]
+struct Listing {
+    items: Vec<Value>,
+    bytes: usize,
+}
+
+impl Listing {
+    /// Takes one more.
+    ///
+    /// # Errors
+    /// A fault if the reply would be larger than a reply may be.
+    fn push(&mut self, item: Value) -> Result<(), Refusal> {
+        self.bytes += item.to_string().len() + 1;
+        if self.bytes > LIST_BYTES {
+            let detail = "The list is longer than a reply may be; ask for less of it by a filter";
+            return Err(Refusal::field("", "too_many", detail));
+        }
+        self.items.push(item);
+        Ok(())
+    }
+}
+
+/// Adds those of some devices that are phones to a list, in their order.
+async fn list_phones(
+    store: &impl Credentials,
+    call: &Call,
+    settings: &Settings,
+    devices: &[Device],
+    listing: &mut Listing,
+    view: impl Fn(&Known<'_>) -> Option<Value>,
+) -> Result<(), Failure> {
+    let phones: Vec<&Device> = devices.iter().filter(|device| is_phone(device)).collect();
+    let ids: BTreeSet<DeviceId> = phones.iter().map(|device| device.device_id).collect();
+    let belongings = store.belongings(call.workspace(), &ids).await?;
+    for device in phones {
+        let known = Known { device, belongings: belongings.get(&device.device_id), settings, now: call.now() };
+        if let Some(item) = view(&known) {
+            listing.push(item)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Pages as Seam's clients ask for them: `limit`, `page_cursor`, and `pagination` in the reply.
+
+use aws::Position;
+use domain::cursor;
+use domain::input::Fields;
+use domain::refusal::Refusal;
+use domain::text::{Form, TextRule};
+use lambda::Call;
+use serde_json::{Value, json};
+
+/// A cursor.
+const CURSOR: TextRule = TextRule::new(Form::Ascii, 1, 4096);
+/// What a caller may ask for; more than a page's most is as much as that.
+const LIMIT_MOST: i64 = i64::MAX;
+
+/// Which page is asked for.
+#[derive(Debug)]
+pub(super) struct Paging {
+    /// How many items, if that was said.
+    pub limit: Option<usize>,
+    cursor: Option<String>,
+    scope: String,
+}
+
+impl Paging {
+    /// Reads `limit`, of which at most `most` counts, and `page_cursor`, which belongs to the
+    /// other parameters.
+    pub fn read(call: &Call, fields: &mut Fields, most: usize) -> Self {
+        let others = fields.without(&["limit", "page_cursor"]);
+        let limit = fields.integer("limit", 1, LIMIT_MOST);
+        Self {
+            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(most).min(most)),
+            cursor: fields.text("page_cursor", CURSOR),
+            scope: json!([call.workspace(), call.request.raw_path, others]).to_string(),
+        }
+    }
+
+    /// True if a page was asked for, rather than everything.
+    pub fn is_asked_for(&self) -> bool {
+        self.limit.is_some() || self.cursor.is_some()
+    }
+
+    /// From where on.
+    ///
+    /// # Errors
+    /// `CursorInvalid`.
+    pub fn start(&self) -> Result<Option<Position>, Refusal> {
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
+        let bytes = cursor::open(&self.scope, &ours(cursor))?;
+        Position::from_bytes(&bytes).map(Some).ok_or(Refusal::CursorInvalid)
+    }
+
+    /// What is said of the page after this one. No URL: it would hold what was searched for.
+    pub fn pagination(&self, next: Option<&Position>) -> Value {
+        let cursor = next.map(|position| theirs(&cursor::seal(&self.scope, &position.to_bytes())));
+        json!({"has_next_page": cursor.is_some(), "next_page_cursor": cursor, "next_page_url": null})
+    }
+}
+
+/// Our cursor as Seam's schema wants it: base64 in its standard alphabet, with padding.
+fn theirs(cursor: &str) -> String {
+    let mut cursor = cursor.replace('-', "+").replace('_', "/");
+    while !cursor.len().is_multiple_of(4) {
+        cursor.push('=');
+    }
+    cursor
+}
+
+fn ours(cursor: &str) -> String {
+    cursor.trim_end_matches('=').replace('+', "-").replace('/', "_")
+}

@@ -1,0 +1,101 @@
+//! `/devices/get`, `/devices/list` and `/devices/update`: phones as devices among Seam's devices.
+
+use std::collections::BTreeMap;
+
+use aws::stores::DeviceFilter;
+use aws::{Credentials, Workspaces};
+use domain::access::Permission;
+use domain::device::{Edit, NICKNAME, Status};
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use domain::text::{Form, TextRule};
+use lambda::{Call, Reply};
+use serde_json::{Map, Value, json};
+
+use super::paging::Paging;
+use super::views::{self, Known, device_type};
+use super::{Listing, Verbs, list_phones, phone_there, required_id, route, settings, whole};
+use crate::attempts::attempts;
+use crate::devices::update_device::{edited, read_metadata_of};
+
+/// How many devices are read at once.
+const PAGE: usize = 100;
+/// A kind of device, or an identifier of one.
+const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
+
+/// Answers with a device, with all of them, or that one was changed.
+///
+/// # Errors
+/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
+/// for a change without `devices:manage`.
+pub async fn handle(store: &(impl Credentials + Workspaces), call: Call) -> Result<Reply, Failure> {
+    match route(&call, "devices") {
+        "get" => get(store, &call).await,
+        "list" => list(store, &call).await,
+        "update" => update(store, &call).await,
+        _ => Err(Refusal::RouteNotFound.into()),
+    }
+}
+
+async fn get(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
+    let whole = phone_there(store, call, Verbs::GetPost.parameters(call)?).await?;
+    Ok(lambda::seam::ok(json!({"device": views::device_of(&whole, call.now())})))
+}
+
+/// All phones that fit, or a page of them, which may be short.
+async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Reply, Failure> {
+    let mut fields = Verbs::GetPost.parameters(call)?;
+    let paging = Paging::read(call, &mut fields, PAGE);
+    let kind = fields.text("device_type", KIND);
+    let ids = fields.texts_if_sent("device_ids", KIND);
+    let has = fields.object("custom_metadata_has").map(Fields::into_values);
+    fields.finish().map_err(Refusal::Invalid)?;
+    let has = has.transpose().map_err(Refusal::Invalid)?.unwrap_or_default();
+    let settings = settings(store, call).await?;
+    let wanted = |known: &Known<'_>| {
+        let of_kind = kind.as_deref().is_none_or(|kind| kind == device_type(known.device.platform));
+        let named = ids.is_empty() || ids.iter().any(|id| *id == known.device.device_id.to_string());
+        (of_kind && named && has_all(known, &has)).then(|| views::device(known))
+    };
+    let there = DeviceFilter { status: Some(Status::Active), ..DeviceFilter::default() };
+    let mut listing = Listing::default();
+    let mut start = paging.start()?;
+    loop {
+        let limit = paging.limit.unwrap_or(PAGE);
+        let page = store.list_devices(call.workspace(), &there, limit, start, call.now()).await?;
+        list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
+        start = page.next;
+        if start.is_none() || paging.is_asked_for() {
+            let pagination = paging.pagination(start.as_ref());
+            return Ok(lambda::seam::ok(json!({"devices": listing.items, "pagination": pagination})));
+        }
+    }
+}
+
+/// True if the custom metadata has all of these; in a query a boolean looks like a text.
+fn has_all(known: &Known<'_>, has: &Map<String, Value>) -> bool {
+    let none = BTreeMap::new();
+    let values = known.belongings.map_or(&none, |known| &known.metadata);
+    has.iter().all(|(key, wanted)| {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        values.get(key).is_some_and(|value| text(value) == text(wanted))
+    })
+}
+
+/// `name` is the nickname, which `null` takes away.
+async fn update(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
+    call.caller.require(Permission::DevicesManage)?;
+    let mut fields = Verbs::PatchPost.parameters(call)?;
+    let id = required_id(&mut fields, "device_id", domain::DeviceId::parse);
+    let edit = Edit { nickname: fields.edited_text("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
+    let id = whole(fields, id)?;
+    attempts(store, || async {
+        let whole = super::phone(store, call, id).await?;
+        if whole.device.deleted.is_some() {
+            return Err(Refusal::NotFound("device").into());
+        }
+        edited(store, call, whole, &edit).await?;
+        Ok(lambda::seam::ok(json!({})))
+    })
+    .await
+}

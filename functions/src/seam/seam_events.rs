@@ -1,0 +1,180 @@
+//! `/events/list` and `/events/get`: of what happened, what Seam has words for.
+
+use std::collections::BTreeSet;
+
+use aws::Events;
+use aws::stores::EventFilter;
+use domain::device::Platform;
+use domain::event::{Event, EventType};
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use domain::text::{Form, TextRule};
+use domain::{DeviceId, EventId, Time};
+use lambda::{Call, Reply};
+use serde_json::{Value, json};
+
+use super::{Listing, Verbs, required_id, route, views, whole};
+
+/// How many events a list has unless more or fewer are asked for, and at most.
+const LIMIT: (i64, i64) = (500, 10_000);
+/// How many events are read at once.
+const PAGE: usize = 100;
+/// An event's type, or a device's identifier, among several.
+const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
+
+/// Answers with events, the oldest first, or with one.
+///
+/// # Errors
+/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
+pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
+    match route(&call, "events") {
+        "list" => list(store, &call).await,
+        "get" => get(store, &call).await,
+        _ => Err(Refusal::RouteNotFound.into()),
+    }
+}
+
+struct Wanted {
+    since: Time,
+    until: Time,
+    devices: Option<BTreeSet<DeviceId>>,
+    deactivations: bool,
+    limit: usize,
+}
+
+impl Wanted {
+    fn read(mut fields: Fields, now: Time) -> Result<Self, Refusal> {
+        let (since, until) = read_span(&mut fields, now);
+        let mut devices: Vec<String> = fields.texts_if_sent("device_ids", WORD);
+        devices.extend(fields.text("device_id", WORD));
+        let mut types: Vec<String> = fields.texts_if_sent("event_types", WORD);
+        types.extend(fields.text("event_type", WORD));
+        let limit = fields.integer("limit", 1, LIMIT.1).unwrap_or(LIMIT.0);
+        fields.finish().map_err(Refusal::Invalid)?;
+        // What is no identifier of ours names nothing that anything happened to.
+        let named = !devices.is_empty();
+        let devices: BTreeSet<DeviceId> = devices.iter().filter_map(|id| DeviceId::parse(id)).collect();
+        Ok(Self {
+            since,
+            until,
+            devices: named.then_some(devices),
+            deactivations: types.is_empty() || types.iter().any(|name| name == views::DEACTIVATED),
+            limit: usize::try_from(limit).unwrap_or(1),
+        })
+    }
+}
+
+/// Exactly one of `since` and `between`, which has two moments.
+fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
+    let between = fields.value("between");
+    let since = fields.value("since").is_some();
+    match (since, between) {
+        (true, None) => {
+            let since = fields.value("since").as_ref().and_then(moment);
+            if since.is_none() {
+                fields.fault("since", "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
+            }
+            (since.unwrap_or(now), now)
+        }
+        (false, Some(Value::Array(moments))) if moments.len() == 2 => {
+            let (first, last) = (moment(&moments[0]), moment(&moments[1]));
+            match (first, last) {
+                (Some(first), Some(last)) if first <= last => return (first, last.min(now).max(first)),
+                (Some(_), Some(_)) => fields.fault("between", "out_of_range", "must be in their order"),
+                _ => fields.fault(
+                    "between",
+                    "invalid_format",
+                    "must be two dates and times such as 2026-01-31T08:00:00Z",
+                ),
+            }
+            (now, now)
+        }
+        (false, Some(_)) => {
+            fields.fault("between", "wrong_type", "must be two dates and times");
+            (now, now)
+        }
+        (true, Some(_)) | (false, None) => {
+            fields.fault("", "missing", "Must specify either since or between");
+            (now, now)
+        }
+    }
+}
+
+/// A moment, or the beginning of a day.
+fn moment(value: &Value) -> Option<Time> {
+    let text = value.as_str()?;
+    Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
+}
+
+async fn list(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
+    let wanted = Wanted::read(Verbs::GetPost.parameters(call)?, call.now())?;
+    let mut found = Vec::new();
+    if wanted.deactivations {
+        let of = |device_id| filter(device_id, wanted.since, wanted.until);
+        match &wanted.devices {
+            None => found = deactivations(store, call, &of(None), wanted.limit).await?,
+            Some(devices) => {
+                for device in devices {
+                    found.extend(deactivations(store, call, &of(Some(*device)), wanted.limit).await?);
+                }
+                found.sort_by_key(|event| event.event_id);
+                found.truncate(wanted.limit);
+            }
+        }
+    }
+    let mut listing = Listing::default();
+    for event in &found {
+        listing.push(views::deactivated(event))?;
+    }
+    Ok(lambda::seam::ok(json!({"events": listing.items})))
+}
+
+fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter {
+    let event_type = Some(EventType::DeviceDeleted);
+    EventFilter { device_id, user_id: None, event_type, since, until, oldest_first: true }
+}
+
+/// The ends of phones, the oldest first.
+async fn deactivations(
+    store: &impl Events,
+    call: &Call,
+    filter: &EventFilter,
+    limit: usize,
+) -> Result<Vec<Event>, Failure> {
+    let mut found = Vec::new();
+    let mut start = None;
+    loop {
+        let page = store.list_events(call.workspace(), filter, PAGE, start).await?;
+        found.extend(page.items.into_iter().filter(is_deactivation));
+        start = page.next;
+        if found.len() >= limit || start.is_none() {
+            found.truncate(limit);
+            return Ok(found);
+        }
+    }
+}
+
+/// True for the end of what Seam calls a phone.
+fn is_deactivation(event: &Event) -> bool {
+    let platform = event.changes.get("platform").and_then(|change| change.before.as_str());
+    event.event_type == EventType::DeviceDeleted && platform != Some(Platform::ThirdParty.as_str())
+}
+
+/// By `event_id`, or the newest by `device_id` and `event_type`.
+async fn get(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
+    let mut fields = Verbs::GetPost.parameters(call)?;
+    let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {
+        let id = required_id(&mut fields, "event_id", EventId::parse);
+        store.events(call.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
+    } else {
+        let id = required_id(&mut fields, "device_id", DeviceId::parse);
+        let event_type = fields.required_text("event_type", WORD);
+        let (id, event_type) = whole(fields, id.zip(event_type))?;
+        let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(call.now());
+        let filter = filter(Some(id), oldest, call.now());
+        let wanted = event_type == views::DEACTIVATED;
+        if wanted { deactivations(store, call, &filter, 1).await?.pop() } else { None }
+    };
+    let event = found.ok_or(Refusal::NotFound("event"))?;
+    Ok(lambda::seam::ok(json!({"event": views::deactivated(&event)})))
+}

@@ -1,0 +1,208 @@
+//! `/phones/…`: phones listed, shown, deactivated and simulated.
+
+use aws::stores::DeviceFilter;
+use aws::{Commands, Commit, Credentials, Users, Workspaces};
+use domain::access::Permission;
+use domain::credential::{Service, ServiceKind};
+use domain::device::{Belongings, Device, IDENTIFIER, MODEL_NAME, Platform, Status, VERSION};
+use domain::input::Fields;
+use domain::refusal::{Failure, Refusal};
+use domain::registration::{Application, simulate};
+use domain::{CredentialId, DeviceId, UserId};
+use lambda::{Call, Reply};
+use serde_json::json;
+
+use super::views::{self, Known};
+use super::{Listing, Verbs, list_phones, phone, phone_there, required_id, route, settings, whole};
+use crate::attempts::attempts;
+use crate::devices::actions::{DeviceAction, prepare};
+use crate::doer::Doer;
+use crate::settings::Defaults;
+
+/// How many phones are read at once.
+const PAGE: usize = 100;
+
+/// Answers with a phone, with all of them, or that one is deactivated.
+///
+/// # Errors
+/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
+/// for a change without `devices:manage`.
+pub async fn handle(
+    store: &(impl Commands + Users + Workspaces),
+    call: Call,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    match route(&call, "phones") {
+        "list" => list(store, &call).await,
+        "get" => get(store, &call).await,
+        "deactivate" => deactivate(store, &call, defaults).await,
+        "simulate/create_sandbox_phone" => create_sandbox_phone(store, &call).await,
+        _ => Err(Refusal::RouteNotFound.into()),
+    }
+}
+
+async fn get(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
+    let whole = phone_there(store, call, Verbs::GetPost.parameters(call)?).await?;
+    Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})))
+}
+
+/// All phones of the workspace, or those of a user, or those that hold a credential. An unknown
+/// user or credential has none.
+async fn list(store: &(impl Users + Workspaces), call: &Call) -> Result<Reply, Failure> {
+    let mut fields = Verbs::GetPost.parameters(call)?;
+    let owner = fields.id("owner_user_identity_id", UserId::parse);
+    let credential = fields.id("acs_credential_id", CredentialId::parse);
+    fields.finish().map_err(Refusal::Invalid)?;
+    let settings = settings(store, call).await?;
+    let mut listing = Listing::default();
+    let wanted = |known: &Known<'_>| {
+        let holds = |id| known.belongings.is_some_and(|held| held.credentials.contains_key(&id));
+        let wanted = owner.is_none_or(|owner| known.device.user_id == owner) && credential.is_none_or(holds);
+        wanted.then(|| views::phone(known))
+    };
+    let named = match (owner, credential) {
+        (None, None) => None,
+        (_, Some(credential)) => Some(store.holders(call.workspace(), credential).await?),
+        (Some(owner), None) => {
+            Some(store.user(call.workspace(), owner).await?.map(|u| u.device_ids).unwrap_or_default())
+        }
+    };
+    match named {
+        Some(ids) => {
+            let devices = store.devices(call.workspace(), &ids).await?;
+            list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
+        }
+        None => {
+            let there = DeviceFilter { status: Some(Status::Active), ..DeviceFilter::default() };
+            let mut start = None;
+            loop {
+                let page = store.list_devices(call.workspace(), &there, PAGE, start, call.now()).await?;
+                list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
+                start = page.next;
+                if start.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(lambda::seam::ok(json!({"phones": listing.items})))
+}
+
+/// Deletes a phone: it loses access at once, and what was issued to it ends. Answers so each time,
+/// as long as the phone's row is there.
+async fn deactivate(
+    store: &(impl Commands + Credentials + Workspaces),
+    call: &Call,
+    defaults: &Defaults,
+) -> Result<Reply, Failure> {
+    call.caller.require(Permission::DevicesManage)?;
+    let mut fields = Verbs::DeletePost.parameters(call)?;
+    let id = required_id(&mut fields, "device_id", DeviceId::parse);
+    let id = whole(fields, id)?;
+    attempts(store, || async {
+        let whole = phone(store, call, id).await?;
+        let action = DeviceAction::Delete { reason: None };
+        let prepared = prepare(store, &Doer::of_call(call), whole, &action, defaults).await?;
+        if let Some(commit) = prepared.commit {
+            store.commit(commit).await?;
+        }
+        Ok(lambda::seam::ok(json!({})))
+    })
+    .await
+}
+
+/// A phone that does not exist, in a workspace to try things in.
+struct Sandbox {
+    user_id: UserId,
+    application: Application,
+    assa_abloy: Option<Service>,
+}
+
+impl Sandbox {
+    fn read(call: &Call) -> Result<Self, Refusal> {
+        let mut fields = Verbs::Post.parameters(call)?;
+        let user_id = required_id(&mut fields, "user_identity_id", UserId::parse);
+        let identifier = fields.text("custom_sdk_installation_id", IDENTIFIER);
+        let (platform, model_name, os_version) = read_phone_metadata(&mut fields);
+        let (app_version, assa_abloy) = read_assa_abloy_metadata(&mut fields);
+        let application = Application {
+            code: String::new(),
+            device_identifier: identifier.unwrap_or_else(|| call.request.moment.draw().to_string()),
+            platform,
+            model_name,
+            os_version,
+            app_version,
+            push_token: None,
+            nickname: None,
+        };
+        Ok(Self { user_id: whole(fields, user_id)?, application, assa_abloy })
+    }
+}
+
+fn read_phone_metadata(fields: &mut Fields) -> (Platform, String, String) {
+    let mut given = fields.object("phone_metadata").unwrap_or_else(|| Fields::of_json(serde_json::Map::new()));
+    let platform = given.choice("operating_system", &["android", "ios"]).and_then(|name| Platform::parse(&name));
+    let model_name = given.text("device_model", MODEL_NAME);
+    let os_version = given.text("os_version", VERSION);
+    // The maker is taken and not kept: the model's name says it.
+    let _maker = given.text("device_manufacturer", MODEL_NAME);
+    fields.faults_of("phone_metadata", given);
+    (
+        platform.unwrap_or(Platform::Android),
+        model_name.unwrap_or_else(|| "Samsung Galaxy S10".to_owned()),
+        os_version.unwrap_or_else(|| "10".to_owned()),
+    )
+}
+
+/// The most that an endpoint's number may be.
+const ENDPOINT_NUMBERS: i64 = i64::MAX;
+
+fn read_assa_abloy_metadata(fields: &mut Fields) -> (Option<String>, Option<Service>) {
+    let Some(mut given) = fields.object("assa_abloy_metadata") else {
+        return (None, None);
+    };
+    let app_version = given.text("application_version", VERSION).unwrap_or_else(|| "1.0.0".to_owned());
+    let endpoint = given.integer("seos_tsm_endpoint_id", 0, ENDPOINT_NUMBERS).unwrap_or(1);
+    fields.faults_of("assa_abloy_metadata", given);
+    let service = Service { endpoints: [(endpoint.to_string(), true)].into(), problem: None };
+    (Some(app_version), Some(service))
+}
+
+async fn create_sandbox_phone(store: &(impl Users + Workspaces), call: &Call) -> Result<Reply, Failure> {
+    call.caller.require(Permission::DevicesManage)?;
+    let wanted = Sandbox::read(call)?;
+    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    if !workspace.sandbox {
+        return Err(Refusal::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
+    }
+    // However often it is tried, it is one phone.
+    let id = DeviceId(call.request.moment.draw());
+    attempts(store, || simulated(store, call, &wanted, id)).await
+}
+
+async fn simulated(
+    store: &(impl Users + Workspaces),
+    call: &Call,
+    wanted: &Sandbox,
+    id: DeviceId,
+) -> Result<Reply, Failure> {
+    let user = store.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
+    let user = user.ok_or(Refusal::NotFound("user_identity"))?;
+    let held: Vec<Device> = store.devices(call.workspace(), &user.device_ids).await?;
+    let made = simulate(&user, &held, &wanted.application, id, &call.act())?;
+    if !store.claims(std::slice::from_ref(&made.device)).await?.is_empty() {
+        return Err(Refusal::field("custom_sdk_installation_id", "taken", "is the name of another phone").into());
+    }
+    let mut commit = Commit::of(&made.event).touch(&user, &made.user).put(&made.device).put(&made.claim);
+    let belongings = wanted.assa_abloy.clone().map(|service| Belongings {
+        services: [(ServiceKind::AssaAbloy, service)].into(),
+        ..Belongings::none(&made.device)
+    });
+    if let Some(belongings) = &belongings {
+        commit = commit.put(belongings);
+    }
+    store.commit(commit).await?;
+    let settings = settings(store, call).await?;
+    let known = Known { device: &made.device, belongings: belongings.as_ref(), settings: &settings, now: call.now() };
+    Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
+}

@@ -1,0 +1,177 @@
+//! How things are shown in Seam's words.
+
+use aws::stores::DeviceWhole;
+use domain::Time;
+use domain::credential::{Service, ServiceKind};
+use domain::device::{Belongings, Device, Platform};
+use domain::event::Event;
+use domain::health::{Remark, health};
+use domain::user::User;
+use domain::workspace::{Settings, Workspace};
+use serde_json::{Map, Value, json};
+
+/// A phone, with all that is shown of it.
+pub(super) struct Known<'a> {
+    /// The phone.
+    pub device: &'a Device,
+    /// What belongs to it, if anything does.
+    pub belongings: Option<&'a Belongings>,
+    /// What its workspace asks.
+    pub settings: &'a Settings,
+    /// When.
+    pub now: Time,
+}
+
+/// A phone as `get` shows it.
+pub(super) fn phone_of(whole: &DeviceWhole, now: Time) -> Value {
+    with_known(whole, now, phone)
+}
+
+/// A phone as `devices/get` shows it.
+pub(super) fn device_of(whole: &DeviceWhole, now: Time) -> Value {
+    with_known(whole, now, device)
+}
+
+fn with_known(whole: &DeviceWhole, now: Time, view: impl Fn(&Known<'_>) -> Value) -> Value {
+    let settings = whole.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default();
+    view(&Known { device: &whole.device, belongings: whole.belongings.as_ref(), settings: &settings, now })
+}
+
+/// What Seam calls a platform's phone.
+pub(super) fn device_type(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Ios => "ios_phone",
+        // Other makers' apps are no phones, and are shown nowhere.
+        Platform::Android | Platform::ThirdParty => "android_phone",
+    }
+}
+
+/// A phone.
+pub(super) fn phone(known: &Known<'_>) -> Value {
+    let device = known.device;
+    let health = health(device, known.belongings, known.settings, known.now);
+    let mut view = json!({
+        "device_id": device.device_id,
+        "device_type": device_type(device.platform),
+        "display_name": device.display_name(),
+        "workspace_id": device.workspace_id,
+        "created_at": device.created_at,
+        "custom_metadata": known.belongings.map_or_else(|| json!({}), |known| json!(known.metadata)),
+        "errors": remarks("error_code", &health.errors),
+        "warnings": remarks("warning_code", &health.warnings),
+        "properties": properties(known),
+    });
+    if let Some(nickname) = &device.nickname {
+        view["nickname"] = nickname.as_str().into();
+    }
+    view
+}
+
+fn remarks(code: &str, remarks: &[Remark]) -> Value {
+    let view = |remark: &Remark| json!({code: remark.code, "message": remark.message, "created_at": remark.created_at});
+    remarks.iter().map(view).collect()
+}
+
+/// What credential services say of the phone; nothing of those that have said nothing.
+fn properties(known: &Known<'_>) -> Map<String, Value> {
+    let services = known.belongings.into_iter().flat_map(|known| &known.services);
+    services
+        .map(|(kind, service)| match kind {
+            ServiceKind::AssaAbloy => ("assa_abloy_credential_service_metadata".to_owned(), endpoints(service)),
+            ServiceKind::SaltoSpace => {
+                ("salto_space_credential_service_metadata".to_owned(), json!({"has_active_phone": service.is_active()}))
+            }
+        })
+        .collect()
+}
+
+fn endpoints(service: &Service) -> Value {
+    let endpoint = |(id, active): (&String, &bool)| json!({"endpoint_id": id, "is_active": active});
+    json!({
+        "endpoints": service.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+        "has_active_endpoint": service.is_active(),
+    })
+}
+
+/// A phone among the devices of all kinds that Seam knows: the phone, with what each device has.
+pub(super) fn device(known: &Known<'_>) -> Value {
+    let device = known.device;
+    let mut view = phone(known);
+    view["capabilities_supported"] = json!([]);
+    view["is_managed"] = true.into();
+    view["space_ids"] = json!([]);
+    let mut properties = properties(known);
+    properties.insert("online".to_owned(), device.last_login_at.is_some().into());
+    properties.insert("name".to_owned(), device.display_name().into());
+    properties.insert("appearance".to_owned(), json!({"name": device.model_name}));
+    let model = json!({"display_name": device.model_name, "manufacturer_display_name": maker(device.platform)});
+    properties.insert("model".to_owned(), model);
+    view["properties"] = properties.into();
+    view
+}
+
+fn maker(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Ios => "Apple",
+        Platform::Android => "Android",
+        Platform::ThirdParty => "",
+    }
+}
+
+/// The end of a phone.
+pub(super) fn deactivated(event: &Event) -> Value {
+    json!({
+        "event_id": event.event_id,
+        "event_type": DEACTIVATED,
+        "event_description": "A phone was deactivated.",
+        "workspace_id": event.workspace_id,
+        "device_id": event.device_id,
+        "created_at": event.created_at,
+        "occurred_at": event.created_at,
+    })
+}
+
+/// The one type of event that Seam has for phones.
+pub(super) const DEACTIVATED: &str = "phone.deactivated";
+
+/// A user.
+pub(super) fn user_identity(user: &User) -> Value {
+    let full_name = full_name(user);
+    let shown = [full_name.as_deref(), user.email.as_deref(), user.mobile.as_deref()];
+    json!({
+        "user_identity_id": user.user_id,
+        "user_identity_key": user.user_identity_key,
+        "email_address": user.email,
+        "phone_number": user.mobile,
+        "display_name": shown.into_iter().flatten().next().unwrap_or(&user.username),
+        "full_name": full_name,
+        "created_at": user.created_at,
+        "workspace_id": user.workspace_id,
+        "errors": [],
+        "warnings": [],
+        "acs_user_ids": [],
+        "merged_user_identity_ids": [],
+        "merged_user_identity_keys": [],
+    })
+}
+
+/// First and last name as one.
+fn full_name(user: &User) -> Option<String> {
+    let names: Vec<&str> = [&user.first_name, &user.last_name].into_iter().flatten().map(String::as_str).collect();
+    (!names.is_empty()).then(|| names.join(" "))
+}
+
+/// A workspace.
+pub(super) fn workspace(workspace: &Workspace) -> Value {
+    json!({
+        "workspace_id": workspace.workspace_id,
+        "name": workspace.name,
+        "company_name": workspace.name,
+        "is_sandbox": workspace.sandbox,
+        "is_suspended": false,
+        "connect_webview_customization": {},
+        "connect_partner_name": null,
+        "is_publishable_key_auth_enabled": false,
+        "organization_id": null,
+    })
+}

@@ -1,0 +1,420 @@
+// Calls a running server by npm's `seam` (whose calls are those of `@seamapi/http`), as it is published, or by an
+// older `@seamapi/http`, and prints a line for each fact.
+//
+//     SEAM_ENDPOINT=http://127.0.0.1:4750 node clients.mjs CURRENT|OLDER < scene.json
+//
+// The same as `clients.py`, which has the comments.
+
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { isDeepStrictEqual } from 'node:util'
+
+import * as older from '@seamapi/http-older'
+import * as current from 'seam'
+
+const isCurrent = process.argv[2] === 'CURRENT'
+const { SeamHttp, isSeamHttpApiError, isSeamHttpInvalidInputError, isSeamHttpUnauthorizedError } = isCurrent
+  ? current
+  : older
+// Verifying was always a package of its own, without generations.
+const { SeamWebhook, SeamWebhookVerificationError } = current
+let failed = 0
+
+async function same(what, expected, call) {
+  let got
+  try {
+    got = await call()
+  } catch (fault) {
+    got = `${fault}`
+  }
+  const held = isDeepStrictEqual(got, expected)
+  failed += !held
+  console.log(held ? 'ok    ' : 'FAILED', what)
+  if (!held) console.log('       expected', expected, '\n       got     ', got)
+}
+
+async function refusal(call, isKind = isSeamHttpApiError) {
+  try {
+    await call()
+  } catch (error) {
+    if (!isKind(error)) throw error
+    return [error.code, error.statusCode, error.requestId !== '']
+  }
+}
+
+const missing = (what, code, call) => same(what, [code, 404, true], () => refusal(call))
+
+const invalid = (what, parameters, call) =>
+  same(what, ['invalid_input', 400, true, parameters], async () => {
+    try {
+      await call()
+    } catch (error) {
+      if (!isSeamHttpInvalidInputError(error)) throw error
+      // The older client tells the messages of one parameter, but not of which there are any.
+      const named = isCurrent ? error.validationErrors.map((fault) => fault.parameterName) : parameters
+      return [error.code, error.statusCode, error.requestId !== '', named]
+    }
+  })
+
+const ids = (things, key = 'device_id') => things.map((thing) => thing[key]).sort()
+const nobody = () => randomUUID()
+const hours = (number) => new Date(Date.now() + number * 3_600_000).toISOString()
+
+async function workspace(seam, scene) {
+  const got = await seam.workspaces.get()
+  await same("the workspace is the key's", scene.workspace_id, () => got.workspace_id)
+  await same('the workspace has its name', scene.name, () => got.name)
+  await same('the workspace says whether it is a sandbox', scene.sandbox, () => got.is_sandbox)
+}
+
+async function phones(seam, scene) {
+  const every = ids(scene.phones)
+  const { acs_credential_id, device_id } = scene.credential
+  const list = async (parameters) => ids(await seam.phones.list(parameters))
+  await same('every phone is listed', every, () => list())
+  await same('phones are listed by owner', every, () => list({ owner_user_identity_id: scene.owner.user_identity_id }))
+  await same('an unknown owner has no phones', [], () => list({ owner_user_identity_id: nobody() }))
+  await same('phones are listed by credential', [device_id], () => list({ acs_credential_id }))
+  await same('an unknown credential has no phones', [], () => list({ acs_credential_id: nobody() }))
+  await same('a revoked credential has no phones', [], () => list({ acs_credential_id: scene.revoked_credential_id }))
+  for (const { device_id, device_type } of scene.phones) {
+    const got = await seam.phones.get({ device_id })
+    await same('a phone is got', [device_id, device_type, scene.workspace_id, false], () => [
+      got.device_id,
+      got.device_type,
+      got.workspace_id,
+      'nickname' in got,
+    ])
+    await same('and listed as it is got', [got], async () =>
+      (await seam.phones.list()).filter((listed) => listed.device_id === device_id),
+    )
+  }
+}
+
+async function credentialServices(seam, scene) {
+  const { properties, warnings } = await seam.phones.get({ device_id: scene.served_device_id })
+  await same(
+    "a credential service's endpoints show",
+    [
+      ['7', true],
+      ['8', false],
+    ],
+    () =>
+      properties.assa_abloy_credential_service_metadata.endpoints.map((one) => [one.endpoint_id, one.is_active]).sort(),
+  )
+  await same('one of them is active', true, () => properties.assa_abloy_credential_service_metadata.has_active_endpoint)
+  await same(
+    'at the other service none is',
+    false,
+    () => properties.salto_space_credential_service_metadata.has_active_phone,
+  )
+  await same('its problem is a warning', true, () =>
+    warnings.some((warning) => warning.warning_code === 'unknown_issue_with_phone'),
+  )
+}
+
+async function refusals(seam, scene) {
+  const stranger = new SeamHttp({ apiKey: 'seam_11111111_111111111111111111111111' })
+  const { devices, events, phones, userIdentities } = seam
+  await same('a wrong key is unauthorized', ['unauthorized', 401, true], () =>
+    refusal(() => stranger.phones.list(), isSeamHttpUnauthorizedError),
+  )
+  await missing('an unknown phone', 'device_not_found', () => phones.get({ device_id: nobody() }))
+  await missing('an unknown phone to deactivate', 'device_not_found', () => phones.deactivate({ device_id: nobody() }))
+  await missing('an unknown device', 'device_not_found', () => devices.get({ device_id: nobody() }))
+  await missing('an unknown device to update', 'device_not_found', () =>
+    devices.update({ device_id: nobody(), name: 'a' }),
+  )
+  await missing('an unknown event', 'event_not_found', () => events.get({ event_id: nobody() }))
+  await missing('an unknown user identity', 'user_identity_not_found', () =>
+    userIdentities.get({ user_identity_id: nobody() }),
+  )
+  await missing('an unknown key of a user identity', 'user_identity_not_found', () =>
+    userIdentities.get({ user_identity_key: 'nobody' }),
+  )
+  // The current client does not send this.
+  if (!isCurrent) {
+    await same('an id that is not given', ['device_id is required', ['Required']], async () => {
+      const error = await phones.get({}).then(null, (error) => error)
+      return [error.message, error.getValidationErrorMessages('device_id')]
+    })
+  }
+  await invalid('an id that is none', ['device_id'], () => phones.get({ device_id: 'phone' }))
+  await invalid('an owner that is none', ['owner_user_identity_id'], () =>
+    phones.list({ owner_user_identity_id: 'ada' }),
+  )
+  await invalid('an address that is none', ['email_address'], () => userIdentities.create({ email_address: 'ada' }))
+  await invalid('events of no time', [], () => events.list({ event_type: 'phone.deactivated' }))
+  await same('a parameter has its messages', true, async () => {
+    const error = await phones.get({ device_id: 'phone' }).then(null, (error) => error)
+    return error.getValidationErrorMessages('device_id').length > 0
+  })
+}
+
+async function devices(seam, scene) {
+  const [{ device_id }, { device_id: other_id }] = scene.phones
+  const ios = ids(scene.phones.filter((phone) => phone.device_type === 'ios_phone'))
+  const every = ids(await seam.phones.list())
+  const metadata = async () => (await seam.devices.get({ device_id })).custom_metadata
+  const update = (custom_metadata) => seam.devices.update({ device_id, custom_metadata })
+  const having = async (custom_metadata_has) => ids(await seam.devices.list({ custom_metadata_has }))
+
+  await same('devices are the phones', every, async () => ids(await seam.devices.list()))
+  await same('devices by pages', every, async () =>
+    ids(await seam.createPaginator(seam.devices.list()).flattenToArray()),
+  )
+  await same('devices are listed by type', ios, async () => ids(await seam.devices.list({ device_type: 'ios_phone' })))
+  await same('a device is got', device_id, async () => (await seam.devices.get({ device_id })).device_id)
+
+  await seam.devices.update({ device_id: other_id, custom_metadata: { site: 'B' } })
+  await update({ site: 'A.1', room: '12', on: true })
+  await same('metadata is kept', { site: 'A.1', room: '12', on: true }, metadata)
+  await update({ room: '13', wing: 'east' })
+  await same('metadata is merged', { site: 'A.1', room: '13', on: true, wing: 'east' }, metadata)
+  await same(
+    'a phone shows it too',
+    await metadata(),
+    async () => (await seam.phones.get({ device_id })).custom_metadata,
+  )
+  await same('a device is found by a text', [device_id], () => having({ site: 'A.1' }))
+  await same('a device is found by a boolean', [device_id], () => having({ on: true }))
+  await same('a device is found by two values', [device_id], () => having({ on: true, wing: 'east' }))
+  await same('both must be so', [], () => having({ on: true, site: 'B' }))
+  await same('nothing is found by what no device has', [], () => having({ site: 'C' }))
+  await update({ room: null, wing: '' })
+  await same('null and an empty text remove', { site: 'A.1', on: true }, metadata)
+  await same('and are not found any more', [], () => having({ room: '13' }))
+  const keys = (number) => Object.fromEntries(Array.from({ length: number }, (_, index) => [`k${index}`, 'a']))
+  const wrong = {
+    'a value of 501 characters': { a: 'x'.repeat(501) },
+    'a key of 41 characters': { ['k'.repeat(41)]: 'a' },
+    'a key with a dot': { 'a.b': 'c' },
+    'a number': { a: 1 },
+    'a record': { a: { b: 'c' } },
+    '51 keys': keys(51),
+    '49 keys beside two': keys(49),
+  }
+  for (const [what, metadata] of Object.entries(wrong)) {
+    await invalid(`metadata with ${what}`, ['custom_metadata'], () => update(metadata))
+  }
+  await same('what is refused changes nothing', { site: 'A.1', on: true }, metadata)
+
+  await seam.devices.update({ device_id, name: "Ada's phone" })
+  for (const route of [seam.phones, seam.devices]) {
+    const got = await route.get({ device_id })
+    await same('a name is the nickname, and shown', ["Ada's phone", "Ada's phone"], () => [
+      got.nickname,
+      got.display_name,
+    ])
+  }
+  await seam.devices.update({ device_id, name: null })
+  const got = await seam.phones.get({ device_id })
+  await same('without a name it is called as before', [false, false], () => [
+    'nickname' in got,
+    got.display_name === "Ada's phone",
+  ])
+}
+
+async function userIdentities(seam, scene) {
+  const { user_identity_id: owner, email_address } = scene.owner
+  const asked = {
+    user_identity_key: `key-${nobody()}`,
+    email_address: `${nobody()}@example.com`,
+    phone_number: '+14155550100',
+    full_name: 'Grace Hopper',
+  }
+  const get = (parameters) => seam.userIdentities.get(parameters)
+  const list = async (parameters) => ids(await seam.userIdentities.list(parameters), 'user_identity_id')
+  const made = await seam.userIdentities.create(asked)
+  const { user_identity_id } = made
+  await same('a user identity is made as asked', asked, () =>
+    Object.fromEntries(Object.keys(asked).map((name) => [name, made[name]])),
+  )
+  await same('create and get tell the same', made, () => get({ user_identity_id }))
+  await same('it is found by its key', made, () => get({ user_identity_key: asked.user_identity_key }))
+  await same('it has a name to show', true, () => made.display_name !== '')
+  const bare = await seam.userIdentities.create()
+  await same('one is made of nothing', [null, null], () => [bare.user_identity_key, bare.email_address])
+  await same(
+    'a user is a user identity',
+    email_address,
+    async () => (await get({ user_identity_id: owner })).email_address,
+  )
+
+  const every = [user_identity_id, bare.user_identity_id, owner].sort()
+  await same('every user identity is listed', every, () => list())
+  await same('they are searched', [user_identity_id], () => list({ search: 'hopper' }))
+  const paginator = seam.createPaginator(seam.userIdentities.list({ limit: 1 }))
+  await same('page by page they are the same', every, async () =>
+    ids(await paginator.flattenToArray(), 'user_identity_id'),
+  )
+  const [first, pagination] = await paginator.firstPage()
+  await same('a page is as long as asked', 1, () => first.length)
+  await same('it says that there are more', true, () => pagination.hasNextPage)
+  const second = await list({ limit: 1, page_cursor: pagination.nextPageCursor })
+  await same('its cursor leads on', [1, false], () => [second.length, second[0] === first[0].user_identity_id])
+  const [, last] = await seam.createPaginator(seam.userIdentities.list({ limit: 100 })).firstPage()
+  await same('the last page says so', [false, null], () => [last.hasNextPage, last.nextPageCursor])
+  await same('null as a cursor is the first page', every, () => list({ page_cursor: null }))
+
+  await seam.userIdentities.update({ user_identity_id, full_name: 'Grace Brewster Hopper' })
+  const got = await get({ user_identity_id })
+  await same('a name is changed', 'Grace Brewster Hopper', () => got.full_name)
+  await same('and nothing else', asked.email_address, () => got.email_address)
+  await seam.userIdentities.update({ user_identity_id, phone_number: null })
+  await same('null takes away', null, async () => (await get({ user_identity_id })).phone_number)
+  for (const gone of [user_identity_id, bare.user_identity_id]) {
+    await seam.userIdentities.delete({ user_identity_id: gone })
+  }
+  await missing('a deleted one', 'user_identity_not_found', () => get({ user_identity_id }))
+  await same('deleted ones are not listed', [owner], () => list())
+}
+
+async function sandboxPhones(seam, scene) {
+  const { user_identity_id } = await seam.userIdentities.create({ full_name: 'Sandy Box' })
+  const create = (parameters) => seam.phones.simulate.createSandboxPhone({ user_identity_id, ...parameters })
+  const list = async () => ids(await seam.phones.list({ owner_user_identity_id: user_identity_id }))
+  if (!scene.sandbox) {
+    await same('no sandbox phone outside a sandbox', true, async () => {
+      const [, status] = await refusal(() => create())
+      return status >= 400 && status < 500
+    })
+    return
+  }
+  const plain = await create()
+  await same('a sandbox phone runs Android', 'android_phone', () => plain.device_type)
+  const described = await create({
+    custom_sdk_installation_id: 'installation-1',
+    phone_metadata: {
+      operating_system: 'ios',
+      device_model: 'iPhone 17',
+      os_version: '26.1',
+      device_manufacturer: 'Apple',
+    },
+    assa_abloy_metadata: {
+      application_version: '1.0.0',
+      seos_applet_version: '1.0.0',
+      seos_tsm_endpoint_id: 1,
+      ble_capability: true,
+      hce_capability: false,
+      nfc_capability: false,
+    },
+  })
+  await same('or iOS, if asked', 'ios_phone', () => described.device_type)
+  await same("they are their owner's", ids([plain, described]), list)
+  for (const phone of [plain, described]) {
+    const { device_id } = phone
+    await same('one is got as it was made', phone, () => seam.phones.get({ device_id }))
+    await seam.phones.deactivate({ device_id })
+  }
+  await same('they are deactivated', [], list)
+  await missing('one of nobody', 'user_identity_not_found', () => create({ user_identity_id: nobody() }))
+  await invalid('one of an unknown system', ['phone_metadata'], () =>
+    create({ phone_metadata: { operating_system: 'symbian' } }),
+  )
+}
+
+async function isolation(seam, scene) {
+  const { device_id, user_identity_id, event_id, acs_credential_id, deactivated_device_id } = scene.other
+  const { devices, events, phones, userIdentities } = seam
+  await missing("another workspace's phone", 'device_not_found', () => phones.get({ device_id }))
+  await missing('its device', 'device_not_found', () => devices.get({ device_id }))
+  await missing('its deactivation', 'device_not_found', () => phones.deactivate({ device_id }))
+  await missing('its name', 'device_not_found', () => devices.update({ device_id, name: 'mine' }))
+  await missing('its owner', 'user_identity_not_found', () => userIdentities.get({ user_identity_id }))
+  await missing("its owner's name", 'user_identity_not_found', () =>
+    userIdentities.update({ user_identity_id, full_name: 'Mine' }),
+  )
+  await missing("its owner's end", 'user_identity_not_found', () => userIdentities.delete({ user_identity_id }))
+  await missing('its event', 'event_not_found', () => events.get({ event_id }))
+  await same('it is not listed', false, async () =>
+    ids([...(await phones.list()), ...(await devices.list())]).includes(device_id),
+  )
+  await same('nor by its owner', [], () => phones.list({ owner_user_identity_id: user_identity_id }))
+  await same('nor by its credential', [], () => phones.list({ acs_credential_id }))
+  await same('nor are its events', [], () => events.list({ since: hours(-1), device_id: deactivated_device_id }))
+}
+
+async function deactivation(seam, scene) {
+  const { device_id, acs_credential_id } = scene.credential
+  const event_type = 'phone.deactivated'
+  const kept = ids(scene.phones.filter((phone) => phone.device_id !== device_id))
+  const { devices, events, phones } = seam
+  await same('no phone was deactivated yet', [], () => events.list({ since: hours(-1), device_id, event_type }))
+  await same('a phone is deactivated', undefined, () => phones.deactivate({ device_id }))
+  await same('and again', undefined, () => phones.deactivate({ device_id }))
+  await missing('it is gone', 'device_not_found', () => phones.get({ device_id }))
+  await missing('it is gone as a device', 'device_not_found', () => devices.get({ device_id }))
+  await same('the others are still listed', kept, async () => ids(await phones.list()))
+  await same('also by owner', kept, async () =>
+    ids(await phones.list({ owner_user_identity_id: scene.owner.user_identity_id })),
+  )
+  await same('also as devices', kept, async () => ids(await devices.list()))
+  await same('its credential has no phones', [], () => phones.list({ acs_credential_id }))
+
+  const found = await events.list({ since: hours(-1), device_id, event_type })
+  await same('one event tells it', [[event_type, device_id, scene.workspace_id]], () =>
+    found.map((event) => [event.event_type, event.device_id, event.workspace_id]),
+  )
+  const [event] = found
+  await same('it is found between two times', [event], () =>
+    events.list({ between: [hours(-1), hours(1)], device_ids: [device_id], event_types: [event_type] }),
+  )
+  await same('of two phones', [event], () =>
+    events.list({ since: hours(-1), device_ids: [device_id, kept[0]], event_types: [event_type] }),
+  )
+  await same('not between other times', [], () => events.list({ between: [hours(-3), hours(-2)], device_id }))
+  await same('not of another phone', [], () => events.list({ since: hours(-1), device_id: kept[0], event_type }))
+  await same(
+    'no more than asked for',
+    1,
+    async () => (await events.list({ since: hours(-1), event_type, limit: 1 })).length,
+  )
+  await same('it is got by its id', event, () => events.get({ event_id: event.event_id }))
+  await same('and by phone and type', event, () => events.get({ device_id, event_type }))
+}
+
+async function webhooks(seam, scene) {
+  const receiver = createServer().listen(0, '127.0.0.1')
+  await once(receiver, 'listening')
+  const delivery = once(receiver, 'request', { signal: AbortSignal.timeout(60_000) })
+  const url = `http://127.0.0.1:${receiver.address().port}/seam`
+  const webhook = await seam.webhooks.create({ url, event_types: ['phone.deactivated'] })
+  await same('a webhook is made', [url, ['phone.deactivated']], () => [webhook.url, webhook.event_types])
+  await same("its secret is Svix's", 'whsec_', () => webhook.secret.slice(0, 6))
+  const { device_id } = scene.phones[1]
+  await seam.phones.deactivate({ device_id })
+  const [request, response] = await delivery
+  const body = await text(request)
+  response.end()
+  receiver.close()
+
+  const verifier = new SeamWebhook(webhook.secret)
+  const event = verifier.verify(body, request.headers)
+  await same("the client's verifier takes the delivery", device_id, () => event.device_id)
+  await same('it is the event', event, () => seam.events.get({ device_id, event_type: 'phone.deactivated' }))
+  await same('and refuses one that was changed', true, () => {
+    try {
+      verifier.verify(body.replace(device_id, nobody()), request.headers)
+    } catch (error) {
+      return error instanceof SeamWebhookVerificationError
+    }
+  })
+}
+
+const scene = JSON.parse(await text(process.stdin))
+const seam = new SeamHttp({ apiKey: scene.key })
+const sections = [workspace, phones, credentialServices, refusals]
+sections.push(devices, userIdentities, sandboxPhones, isolation, deactivation)
+if (scene.webhooks) sections.push(webhooks)
+for (const section of sections) {
+  try {
+    await section(seam, scene)
+  } catch (fault) {
+    // The rest of the section could not be looked at.
+    await same(`${section.name} is gone through`, 'to the end', () => `${fault}`)
+  }
+}
+process.exitCode = failed > 0 ? 1 : 0

@@ -1,0 +1,23 @@
+//! `POST /_local/workspaces`: what IAM lets an operator do by running `create-workspace`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::Invoke;
+
+/// The route: `{name, sandbox?}` makes a workspace, and answers 201 with its identifier and its
+/// first key.
+pub fn router(invoke: Invoke) -> Router {
+    Router::new().route("/_local/workspaces", post(create)).with_state(invoke)
+}
+
+async fn create(State(invoke): State<Invoke>, Json(wanted): Json<Value>) -> Response {
+    match invoke("create-workspace", wanted).await {
+        Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"detail": error}))).into_response(),
+    }
+}

@@ -1,0 +1,59 @@
+//! What belongs to devices beside their rows, and who holds a credential.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+use domain::device::Belongings;
+use domain::refusal::Failure;
+use domain::{CredentialId, DeviceId, WorkspaceId};
+
+use crate::item::Key;
+use crate::list::{Range, Source};
+use crate::rows;
+use crate::stores::Devices;
+use crate::table::Table;
+
+/// The most devices that one credential is looked up on.
+const HOLDER_LIMIT: usize = 1000;
+
+/// Where it is kept what is issued to devices.
+pub trait Credentials: Devices {
+    /// What belongs to some devices; those to which nothing does are left out.
+    fn belongings(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> impl Future<Output = Result<BTreeMap<DeviceId, Belongings>, Failure>> + Send;
+
+    /// The devices that a credential was issued to; some of them may be deleted since.
+    fn holders(
+        &self,
+        workspace: WorkspaceId,
+        id: CredentialId,
+    ) -> impl Future<Output = Result<BTreeSet<DeviceId>, Failure>> + Send;
+}
+
+impl Credentials for Table {
+    async fn belongings(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
+        let found = self.get_many(ids.iter().map(|id| rows::belongings(workspace, *id))).await?;
+        let known =
+            |id: &DeviceId| Some(found.row(&rows::belongings(workspace, *id)).transpose()?.map(|row| (*id, row)));
+        ids.iter().filter_map(known).collect()
+    }
+
+    async fn holders(&self, workspace: WorkspaceId, id: CredentialId) -> Result<BTreeSet<DeviceId>, Failure> {
+        let source = Source {
+            index: None,
+            partition: ("pk", rows::credential_holders(workspace, id)),
+            order: "sk",
+            range: Range::All,
+            descending: false,
+        };
+        let (items, _) = self.query(&source, HOLDER_LIMIT, None).await?;
+        Ok(items.iter().filter_map(Key::of).filter_map(|key| DeviceId::parse(&key.sk)).collect())
+    }
+}

@@ -1,0 +1,210 @@
+//! What opens doors from a phone: the access credentials issued to it, and the credential services
+//! that it is known to.
+//!
+//! Integrations with access systems report both. A phone that is deleted keeps neither: what was
+//! issued to it counts as revoked from that commit on, whatever its row still says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::device::{Belongings, Device};
+use crate::event::{Act, Event, EventType};
+use crate::ids::CredentialId;
+use crate::input::Fields;
+use crate::refusal::Refusal;
+use crate::text::{Form, TextRule};
+use crate::words::words;
+
+/// The most access credentials that are issued to one phone.
+pub const CREDENTIAL_LIMIT: usize = 40;
+/// The most endpoints of a credential service on one phone.
+pub const ENDPOINT_LIMIT: usize = 20;
+/// How a service names an endpoint.
+pub const ENDPOINT: TextRule = TextRule::new(Form::Ascii, 1, 128);
+/// What a service says is wrong with a phone.
+pub const PROBLEM: TextRule = TextRule::new(Form::Line, 1, 256);
+
+words! {
+    /// A service that puts access credentials on phones.
+    ServiceKind {
+        /// ASSA ABLOY Credential Services.
+        AssaAbloy = "assa_abloy",
+        /// Salto Space.
+        SaltoSpace = "salto_space",
+    }
+}
+
+/// What a service says of a phone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its endpoints on the phone, by their identifiers, each with whether it is active.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<String, bool>,
+    /// What is wrong, as far as the service can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+impl Service {
+    /// True if the phone can be used with the service.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.endpoints.values().any(|active| *active)
+    }
+}
+
+/// What a service cannot do for a phone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// In the service's words.
+    pub message: String,
+    /// Since when.
+    pub since: Time,
+}
+
+impl Belongings {
+    /// Says in the event of the phone's end what ends with it.
+    pub fn revoked_in(&self, event: &mut Event) {
+        let ids: Vec<String> = self.credentials.keys().map(ToString::to_string).collect();
+        if !ids.is_empty() {
+            event.change("acs_credential_ids", ids, Vec::<String>::new());
+        }
+    }
+}
+
+/// A credential issued to a phone, with the event; `None` if it was before.
+///
+/// # Errors
+/// `DeviceDeleted`; a fault of `acs_credential_id` if the phone holds as many as it may.
+pub fn issue(
+    device: &Device,
+    belongings: &Belongings,
+    id: CredentialId,
+    act: &Act,
+) -> Result<Option<(Belongings, Event)>, Refusal> {
+    device.require_there()?;
+    if belongings.credentials.contains_key(&id) {
+        return Ok(None);
+    }
+    if belongings.credentials.len() >= CREDENTIAL_LIMIT {
+        let detail = format!("the device holds {CREDENTIAL_LIMIT} credentials, which is the most");
+        return Err(Refusal::field("acs_credential_id", "too_many", detail));
+    }
+    let mut after = belongings.clone();
+    after.credentials.insert(id, act.at);
+    Ok(Some((after, told(device, EventType::DeviceCredentialIssued, id, act))))
+}
+
+/// A credential taken from a phone, with the event; `None` if it does not hold it.
+///
+/// # Errors
+/// `DeviceDeleted`.
+pub fn revoke(
+    device: &Device,
+    belongings: &Belongings,
+    id: CredentialId,
+    act: &Act,
+) -> Result<Option<(Belongings, Event)>, Refusal> {
+    device.require_there()?;
+    let mut after = belongings.clone();
+    let held = after.credentials.remove(&id).is_some();
+    Ok(held.then(|| (after, told(device, EventType::DeviceCredentialRevoked, id, act))))
+}
+
+fn told(device: &Device, event_type: EventType, id: CredentialId, act: &Act) -> Event {
+    let mut event = device.event(event_type, act);
+    let id = id.to_string();
+    match event_type {
+        EventType::DeviceCredentialIssued => event.change("acs_credential_id", None::<String>, id),
+        _ => event.change("acs_credential_id", id, None::<String>),
+    }
+    event
+}
+
+/// What a service reports of a phone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// See [`Service::endpoints`].
+    pub endpoints: BTreeMap<String, bool>,
+    /// What is wrong; `None` if nothing is.
+    pub problem: Option<String>,
+}
+
+impl Report {
+    /// Reads `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the
+    /// service knows.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+        let problem = fields.text("problem", PROBLEM);
+        let mut endpoints = BTreeMap::new();
+        match fields.value("endpoints") {
+            None => fields.fault("endpoints", "missing", "is required"),
+            Some(serde_json::Value::Array(items)) => {
+                if items.len() > ENDPOINT_LIMIT {
+                    fields.fault("endpoints", "too_many", format!("must be at most {ENDPOINT_LIMIT}"));
+                }
+                for (at, item) in items.into_iter().take(ENDPOINT_LIMIT).enumerate() {
+                    read_endpoint(&mut fields, &format!("endpoints.{at}"), item, &mut endpoints);
+                }
+            }
+            Some(_) => fields.fault("endpoints", "wrong_type", "must be an array of endpoints"),
+        }
+        fields.refuse_others();
+        fields.finish().map_err(Refusal::Invalid)?;
+        Ok(Self { endpoints, problem })
+    }
+}
+
+fn read_endpoint(fields: &mut Fields, name: &str, item: serde_json::Value, endpoints: &mut BTreeMap<String, bool>) {
+    let serde_json::Value::Object(item) = item else {
+        return fields.fault(name, "wrong_type", "must be an object");
+    };
+    let mut inner = Fields::of_json(item);
+    let id = inner.required_text("endpoint_id", ENDPOINT);
+    let is_active = inner.boolean("is_active");
+    if inner.value("is_active").is_none() {
+        inner.fault("is_active", "missing", "is required");
+    }
+    inner.refuse_others();
+    if let (Some(id), Some(is_active)) = (id, is_active)
+        && endpoints.insert(id, is_active).is_some()
+    {
+        inner.fault("endpoint_id", "repeated", "must be given once only");
+    }
+    fields.faults_of(name, inner);
+}
+
+/// A phone with what a service reports of it, and the event; `None` if it is known already.
+///
+/// # Errors
+/// `DeviceDeleted`.
+pub fn report(
+    device: &Device,
+    belongings: &Belongings,
+    kind: ServiceKind,
+    report: &Report,
+    act: &Act,
+) -> Result<Option<(Belongings, Event)>, Refusal> {
+    device.require_there()?;
+    let before = belongings.services.get(&kind).cloned().unwrap_or_default();
+    let same = |problem: &&Problem| Some(&problem.message) == report.problem.as_ref();
+    let problem = match before.problem.as_ref().filter(same) {
+        Some(known) => Some(known.clone()),
+        None => report.problem.clone().map(|message| Problem { message, since: act.at }),
+    };
+    let service = Service { endpoints: report.endpoints.clone(), problem };
+    if belongings.services.get(&kind) == Some(&service) {
+        return Ok(None);
+    }
+    let mut event = device.event(EventType::DeviceServiceReported, act);
+    event.change("service", serde_json::Value::Null, kind.as_str());
+    event.change("has_active_endpoint", before.is_active(), service.is_active());
+    event.change("problem", before.problem.is_some(), service.problem.is_some());
+    let mut after = belongings.clone();
+    after.services.insert(kind, service);
+    Ok(Some((after, event)))
+}

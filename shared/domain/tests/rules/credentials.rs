@@ -1,0 +1,145 @@
+//! What is issued to a phone, what services say of it, and what is wrong with it.
+
+use chrono::Duration;
+use domain::CredentialId;
+use domain::command::{CommandKind, FailedCommand};
+use domain::credential::{CREDENTIAL_LIMIT, Report, ServiceKind, issue, report, revoke};
+use domain::device::{Belongings, Deleted, Device, Platform};
+use domain::event::EventType;
+use domain::health::health;
+use domain::push::PushReason;
+use domain::refusal::Refusal;
+use domain::workspace::{MinimumVersions, Settings, SilentAction, SilentRule};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::common::{act, at, fields};
+use crate::world::World;
+
+fn device() -> Device {
+    World::new(1).register("phone", 0).unwrap().device.after
+}
+
+fn gone(device: &Device) -> Device {
+    let end = Deleted { at: at(1), by: act(1).actor, purge_after: at(2) };
+    Device { deleted: Some(end), ..device.clone() }
+}
+
+fn credential(n: u128) -> CredentialId {
+    CredentialId(Uuid::from_u128(n))
+}
+
+#[test]
+fn a_credential_is_issued_once_and_taken_once() {
+    let device = device();
+    let none = Belongings::none(&device);
+    let (one, event) = issue(&device, &none, credential(1), &act(1)).unwrap().unwrap();
+    assert_eq!((event.event_type, event.device_id), (EventType::DeviceCredentialIssued, Some(device.device_id)));
+    assert_eq!(issue(&device, &one, credential(1), &act(2)), Ok(None));
+    let (two, _) = issue(&device, &one, credential(2), &act(2)).unwrap().unwrap();
+    let (after, event) = revoke(&device, &two, credential(1), &act(3)).unwrap().unwrap();
+    assert_eq!(event.event_type, EventType::DeviceCredentialRevoked);
+    assert_eq!(after.credentials.into_keys().collect::<Vec<_>>(), [credential(2)]);
+    assert_eq!(revoke(&device, &one, credential(2), &act(3)), Ok(None));
+}
+
+#[test]
+fn a_phone_holds_so_many_credentials_and_no_more() {
+    let device = device();
+    let mut held = Belongings::none(&device);
+    for n in 0..CREDENTIAL_LIMIT {
+        held = issue(&device, &held, credential(n as u128), &act(1)).unwrap().unwrap().0;
+    }
+    assert_eq!(issue(&device, &held, credential(0), &act(2)), Ok(None), "what it holds it may be given again");
+    let refused = issue(&device, &held, credential(99), &act(2)).unwrap_err();
+    assert!(matches!(refused, Refusal::Invalid(faults) if faults[0].code == "too_many"));
+}
+
+#[test]
+fn nothing_is_issued_to_a_phone_that_is_gone() {
+    let device = device();
+    let gone = gone(&device);
+    let none = Belongings::none(&device);
+    let services = Report::default();
+    assert_eq!(issue(&gone, &none, credential(1), &act(2)), Err(Refusal::DeviceDeleted));
+    assert_eq!(revoke(&gone, &none, credential(1), &act(2)), Err(Refusal::DeviceDeleted));
+    assert_eq!(report(&gone, &none, ServiceKind::AssaAbloy, &services, &act(2)), Err(Refusal::DeviceDeleted));
+}
+
+#[test]
+fn a_report_stands_for_all_that_the_service_knows_and_a_problem_keeps_its_beginning() {
+    let device = device();
+    let read = |body| Report::read(fields(body)).unwrap();
+    let broken = read(json!({"endpoints": [{"endpoint_id": "a", "is_active": true}], "problem": "no answer"}));
+    let none = Belongings::none(&device);
+    let (first, event) = report(&device, &none, ServiceKind::AssaAbloy, &broken, &act(1)).unwrap().unwrap();
+    assert_eq!(event.changes["has_active_endpoint"].after, true);
+    assert!(!serde_json::to_string(&event.public()).unwrap().contains("no answer"));
+    assert_eq!(report(&device, &first, ServiceKind::AssaAbloy, &broken, &act(2)), Ok(None));
+    let other = read(json!({"endpoints": [], "problem": "no answer"}));
+    let (second, _) = report(&device, &first, ServiceKind::AssaAbloy, &other, &act(3)).unwrap().unwrap();
+    let service = &second.services[&ServiceKind::AssaAbloy];
+    assert!(service.endpoints.is_empty() && !service.is_active());
+    assert_eq!(service.problem.as_ref().map(|problem| problem.since), Some(at(1)));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_since_when() {
+    let mut device = device();
+    device.push.reason = PushReason::EndpointReady;
+    device.app_version = Some("4.1.9".to_owned());
+    device.os_version = "16.7".to_owned();
+    device.platform = Platform::Ios;
+    device.last_login_at = Some(at(10));
+    let settings = Settings {
+        minimum_versions: MinimumVersions {
+            app: Some("4.2".into()),
+            ios: Some("17".into()),
+            android: Some("14".into()),
+        },
+        silent_devices: Some(SilentRule { after_days: 7, action: SilentAction::Block }),
+        ..Settings::default()
+    };
+    let codes = |device: &Device, settings: &Settings, days: i64| {
+        let health = health(device, None, settings, at(10).plus(Duration::days(days)));
+        let codes =
+            |remarks: Vec<domain::health::Remark>| remarks.into_iter().map(|remark| remark.code).collect::<Vec<_>>();
+        (codes(health.errors), codes(health.warnings))
+    };
+    assert_eq!(codes(&device, &Settings::default(), 0), (vec![], vec![]));
+    let old = vec!["app_version_too_old", "os_version_too_old"];
+    assert_eq!(codes(&device, &settings, 7), (vec![], old.clone()));
+    assert_eq!(codes(&device, &settings, 8), (vec![], [old.clone(), vec!["silent"]].concat()));
+    let ill = Device {
+        failed: Some(FailedCommand { kind: CommandKind::Lock, at: at(3) }),
+        push: domain::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
+        ..device.clone().forced()
+    };
+    let warnings = [vec!["push_not_in_use"], old, vec!["configuration_not_downloaded"]].concat();
+    assert_eq!(codes(&ill, &settings, 0), (vec!["command_failed"], warnings));
+    let told = health(&ill, None, &settings, at(10));
+    assert_eq!((told.errors[0].created_at, told.warnings[0].created_at), (at(3), at(5)));
+    assert_eq!(codes(&gone(&ill), &settings, 100), (vec![], vec![]));
+    let other = Device {
+        platform: Platform::ThirdParty,
+        last_login_at: None,
+        app_version: None,
+        served: None,
+        failed: None,
+        ..ill
+    };
+    assert_eq!(codes(&other, &settings, 100), (vec![], vec![]), "another maker's app");
+}
+
+#[test]
+fn a_failed_command_is_kept_in_few_bytes_and_read_again() {
+    for kind in CommandKind::ALL {
+        let failed = FailedCommand { kind: *kind, at: at(7) };
+        let text = String::from(failed);
+        assert!(text.len() <= 9, "{text}");
+        assert_eq!(FailedCommand::try_from(text), Ok(failed));
+    }
+    for bad in ["", "w", "x1", "w1x", "w99999999999999999999"] {
+        assert!(FailedCommand::try_from(bad.to_owned()).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,213 @@
+//! Seam's words: how its clients send their parameters, and how replies and errors look to them.
+
+use std::collections::BTreeMap;
+
+use domain::input::{Fault, Fields};
+use domain::refusal::{Failure, Refusal};
+use lambda_http::http::{HeaderName, Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use crate::problem;
+use crate::reply::Reply;
+use crate::request::Request;
+
+/// The header that names the request on each of Seam's replies.
+pub const REQUEST_ID: &str = "seam-request-id";
+
+/// A reply with 200: the fields of `body`, and `ok`.
+#[must_use]
+pub fn ok(mut body: Value) -> Reply {
+    body["ok"] = true.into();
+    Reply::ok(&body)
+}
+
+/// The parameters of a request: of its query and of its JSON body, which wins. `_strict` is for
+/// Seam's own gateway.
+///
+/// # Errors
+/// `ContentType` for a body that is something else than JSON; `Malformed`, `TooLarge`; a fault of
+/// a body that is no object.
+pub fn parameters(request: &Request) -> Result<Fields, Refusal> {
+    let mut values = nested(request.query_pairs()?)?;
+    values.remove("_strict");
+    if request.has_body() {
+        require_json(request)?;
+        values.extend(request.body()?.into_values().map_err(Refusal::Invalid)?);
+    }
+    Ok(Fields::of_parameters(values))
+}
+
+fn require_json(request: &Request) -> Result<(), Refusal> {
+    let essence = |kind: &str| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // Whoever says nothing of it sends JSON, or is told that it is none.
+    match request.header("content-type").map(essence) {
+        Some(kind) if request.method != Method::GET && kind != "application/json" => Err(Refusal::ContentType),
+        _ => Ok(()),
+    }
+}
+
+/// The parameters of a query: a name that comes again makes an array, a dot leads into a record,
+/// and an empty value is `null`.
+fn nested(pairs: Vec<(String, String)>) -> Result<Map<String, Value>, Refusal> {
+    let mut named: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (name, value) in pairs {
+        let value = if value.is_empty() { Value::Null } else { Value::String(value) };
+        named.entry(name).or_default().push(value);
+    }
+    let mut values = Map::new();
+    for (name, mut found) in named {
+        let value = if found.len() == 1 { found.remove(0) } else { Value::Array(found) };
+        match name.split_once('.') {
+            None => {
+                values.insert(name, value);
+            }
+            Some((record, key)) => match values.entry(record).or_insert_with(|| json!({})) {
+                Value::Object(fields) => {
+                    fields.insert(key.to_owned(), value);
+                }
+                _ => return Err(Refusal::field(record, "wrong_type", "must be a record")),
+            },
+        }
+    }
+    Ok(values)
+}
+
+/// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
+/// again: causes are for the log.
+#[must_use]
+pub(crate) fn reply(failure: &Failure, request_id: &str) -> Reply {
+    match failure {
+        Failure::Refused(refusal) => refused(refusal, request_id),
+        Failure::LostRace | Failure::Unavailable { .. } => {
+            let message = "The service is busy; nothing is known to have changed. Try again.";
+            let reply = error(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message, request_id, &json!({}));
+            reply.with(HeaderName::from_static("retry-after"), "1")
+        }
+        Failure::Internal { .. } => internal(request_id),
+    }
+}
+
+/// What a caller is told of a fault of ours.
+#[must_use]
+pub(crate) fn internal(request_id: &str) -> Reply {
+    let message = "Something went wrong on our side.";
+    error(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", message, request_id, &json!({}))
+}
+
+fn refused(refusal: &Refusal, request_id: &str) -> Reply {
+    match refusal {
+        Refusal::Invalid(faults) => invalid(faults, request_id),
+        Refusal::Malformed(_) | Refusal::CursorInvalid | Refusal::IdempotencyMismatch => {
+            invalid(&[Fault::new("", "invalid", refusal.to_string())], request_id)
+        }
+        // The cap, and names that others have: Seam knows them as input that cannot be taken.
+        Refusal::DeviceLimitReached(_)
+        | Refusal::UsernameTaken
+        | Refusal::IdentityKeyTaken
+        | Refusal::IdentifierHeld
+        | Refusal::UserDeleted
+        | Refusal::DeviceDeleted => invalid(&[Fault::new("", "invalid", refusal.to_string())], request_id),
+        Refusal::NotFound(kind) => {
+            let message = format!("{} not found", spoken(kind));
+            error(StatusCode::NOT_FOUND, &refusal.code(), &message, request_id, &json!({}))
+        }
+        other => {
+            let status = problem::status(other);
+            error(status, &error_type(status, other), &other.to_string(), request_id, &json!({}))
+        }
+    }
+}
+
+/// The name of a kind of thing as a sentence begins: `user_identity` is `User identity`.
+fn spoken(kind: &str) -> String {
+    let mut letters = kind.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).map(|letter| if letter == '_' { ' ' } else { letter }).collect()
+}
+
+fn error_type(status: StatusCode, refusal: &Refusal) -> String {
+    match status {
+        StatusCode::UNAUTHORIZED => "unauthorized".to_owned(),
+        _ => refusal.code(),
+    }
+}
+
+/// Every fault, each under its field; those of no field, or of several, under the top.
+fn invalid(faults: &[Fault], request_id: &str) -> Reply {
+    let mut tree = json!({"_errors": []});
+    for fault in faults {
+        let mut node = &mut tree;
+        for part in fault.field.split('.').filter(|part| !part.is_empty()) {
+            if node.get(part).is_none() {
+                node[part] = json!({"_errors": []});
+            }
+            node = &mut node[part];
+        }
+        let said = if fault.code == "missing" && !fault.field.is_empty() { "Required" } else { &fault.detail };
+        if let Some(errors) = node["_errors"].as_array_mut() {
+            errors.push(said.into());
+        }
+    }
+    let message = match faults {
+        [] => "Invalid input".to_owned(),
+        [first, ..] if first.field.is_empty() => first.detail.clone(),
+        [first, ..] => format!("{} {}", first.field, first.detail),
+    };
+    let more = json!({"validation_errors": tree});
+    error(StatusCode::BAD_REQUEST, "invalid_input", &message, request_id, &more)
+}
+
+fn error(status: StatusCode, error_type: &str, message: &str, request_id: &str, more: &Value) -> Reply {
+    let mut error = json!({"type": error_type, "message": message, "request_id": request_id});
+    if let (Some(error), Some(more)) = (error.as_object_mut(), more.as_object()) {
+        error.extend(more.clone());
+    }
+    Reply::json(status, &json!({"error": error, "ok": false}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &[(&str, &str)]) -> Value {
+        let pairs = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        nested(pairs).map(Value::Object).unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
+    #[test]
+    fn a_query_is_read_as_seams_clients_write_it() {
+        assert_eq!(
+            read(&[("a", "1"), ("a", "2"), ("b", "x"), ("c", "")]),
+            json!({"a": ["1", "2"], "b": "x", "c": null})
+        );
+        let has = read(&[("custom_metadata_has.site", "A.1"), ("custom_metadata_has.on", "true")]);
+        assert_eq!(has, json!({"custom_metadata_has": {"site": "A.1", "on": "true"}}));
+    }
+
+    #[test]
+    fn a_name_cannot_be_a_value_and_a_record() {
+        let pairs = vec![("a".to_owned(), "1".to_owned()), ("a.b".to_owned(), "2".to_owned())];
+        assert!(nested(pairs).is_err());
+    }
+
+    #[test]
+    fn every_fault_stands_under_its_field() {
+        let faults = [
+            Fault::new("device_id", "missing", "is required"),
+            Fault::new("custom_metadata.a", "too_long", "a value has at most 500 characters"),
+            Fault::new("", "missing", "Must specify either since or between"),
+        ];
+        let reply = invalid(&faults, "r1");
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["error"]["message"], "device_id is required");
+        assert_eq!(
+            body["error"]["validation_errors"],
+            json!({
+                "_errors": ["Must specify either since or between"],
+                "device_id": {"_errors": ["Required"]},
+                "custom_metadata": {"_errors": [], "a": {"_errors": ["a value has at most 500 characters"]}},
+            })
+        );
+        assert_eq!((body["ok"].clone(), body["error"]["request_id"].clone()), (json!(false), json!("r1")));
+    }
+}
