@@ -546,9 +546,17 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     let config = house.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["username"], "eve");
     // The code is good for one phone; the other gets one of its own.
-    let _told = house.bench.check_in(&second_credential).await.expect(200);
     assert_eq!(house.bench.register(&code, "second").await.expect(410).code(), "code_used");
     let (_another, code) = house.deploy(&user).await;
+    // A phone that opens the link first is told to go back to where it began, and loses nothing by it.
+    let before = rows::everything(&house.bench);
+    let refused = house.bench.register(&code, "second").await.expect(409);
+    assert_eq!(refused.code(), "erasure_pending");
+    assert!(before == rows::everything(&house.bench), "nothing has changed");
+    let told = house.bench.check_in(&second_credential).await.expect(200);
+    let command = &told.body["commands"][0];
+    assert_eq!(command["kind"], "factory_reset");
+    let _done = house.bench.report(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
     let back = house.bench.register(&code, "second").await.expect(201);
     assert_eq!(back.body["device"]["device_id"], *second);
     assert_eq!(house.get(&path).await["devices"].as_array().map(Vec::len), Some(2));

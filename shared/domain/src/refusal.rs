@@ -94,6 +94,9 @@ pub enum Refusal {
     /// There is no app any more that could do it.
     #[error("This device has been wiped; it must be registered again with a fresh code.")]
     DeviceErased,
+    /// An installation that is told to erase itself does so before it is registered.
+    #[error("This device is told to erase itself; let the app check in and do so first, then use the code again.")]
+    ErasurePending,
     /// A command that is over stays as it is.
     #[error("The command is {0}.")]
     CommandOver(CommandState),
@@ -219,6 +222,7 @@ impl Refusal {
             Self::DeviceBlocked => "device_blocked",
             Self::DeviceDeleted => "device_deleted",
             Self::DeviceErased => "device_erased",
+            Self::ErasurePending => "erasure_pending",
             Self::CommandOver(_) => "command_over",
             Self::WipeFirst(_) => "wipe_first",
             Self::JobOver(_) => "job_over",

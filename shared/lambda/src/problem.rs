@@ -35,6 +35,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::IdentifierHeld
         | Refusal::DeviceDeleted
         | Refusal::DeviceErased
+        | Refusal::ErasurePending
         | Refusal::CommandOver(_)
         | Refusal::InvitationOver(_)
         | Refusal::JobOver(_)
