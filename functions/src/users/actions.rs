@@ -10,7 +10,7 @@ use domain::event::Act;
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::life::{self, Deletion, is_renamed};
-use domain::profile::Profile;
+use domain::profile::{Profile, given};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
 use domain::user::{User, UserEdit, unique_username};
@@ -167,7 +167,7 @@ pub(crate) async fn prepare(
             if let Some(profile) = &profile {
                 require_fitting(&prepared.user, profile)?;
             }
-            return Ok(prepared.while_there(profile.as_ref()));
+            return Ok(prepared.giving(profile.as_ref(), &act));
         }
         UserAction::ForceConfig => deployment::force(user, &devices, &act)?,
         // Whoever is gone, or was taken out of client deployment, stays out of it.
@@ -182,10 +182,14 @@ pub(crate) async fn prepare(
 }
 
 impl Prepared {
-    /// The same, only while a profile that it names is as it was read: it may be deleted meanwhile.
-    fn while_there(mut self, profile: Option<&Profile>) -> Self {
+    /// The same, only while a profile that it gives is as it was read: it may be deleted meanwhile. It
+    /// is noted there that it was given, so that it is not deleted before the index of its users knows.
+    fn giving(mut self, profile: Option<&Profile>, act: &Act) -> Self {
         if let Some(profile) = profile {
-            self.commit = self.commit.map(|commit| commit.guarded_by(profile));
+            self.commit = self.commit.map(|commit| match given(profile, act.at) {
+                Some(noted) => commit.edit(profile, &noted),
+                None => commit.guarded_by(profile),
+            });
         }
         self
     }
@@ -388,7 +392,7 @@ pub(crate) async fn edited(
     };
     let (change, commit) = carried_through(store, doer, user, change, defaults, &act).await?;
     let prepared = Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) };
-    Ok(prepared.while_there(named.as_ref()))
+    Ok(prepared.giving(named.as_ref(), &act))
 }
 
 /// The commit of a change of a user who was `before`. If it renames them, it also starts a new

@@ -160,6 +160,9 @@ pub enum Refusal {
     /// Users have this profile.
     #[error("Users have this profile; give them another one first.")]
     ProfileInUse,
+    /// Whether users have this profile is known for certain only after a while.
+    #[error("This profile was given to a user within the last two minutes; try again when they are over.")]
+    ProfileJustGiven,
     /// A workspace with profiles has a default.
     #[error("This profile is the workspace's default; make another one the default first.")]
     ProfileIsDefault,
@@ -244,6 +247,7 @@ impl Refusal {
             // profiles
             Self::ProfileNameTaken => "profile_name_taken",
             Self::ProfileInUse => "profile_in_use",
+            Self::ProfileJustGiven => "profile_just_given",
             Self::ProfileIsDefault => "profile_is_default",
             Self::AlreadyCreated(_) => "already_created",
             Self::IdempotencyMismatch => "idempotency_mismatch",

@@ -56,6 +56,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         // profiles
         | Refusal::ProfileNameTaken
         | Refusal::ProfileInUse
+        | Refusal::ProfileJustGiven
         | Refusal::ProfileIsDefault
         | Refusal::AlreadyCreated(_) => StatusCode::CONFLICT,
         // scim

@@ -1477,6 +1477,7 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(sto
         revision: 1,
         created_at: place.now,
         updated_at: place.now,
+        given_at: None,
         version: 1,
     };
     let office = profile(&place, "Büro");
