@@ -83,16 +83,6 @@ impl UserAction {
     }
 }
 
-impl UserAction {
-    /// What it takes as a job, which may have been begun by an operation of its own.
-    pub fn permissions(&self) -> [Permission; 2] {
-        match self {
-            Self::AutoDeploy => [Permission::DeploymentsManage, Permission::DeploymentsManage],
-            _ => [Permission::UsersManage, self.permission()],
-        }
-    }
-}
-
 /// Reads how a user is to be deleted.
 pub(crate) fn read_delete(fields: &mut Fields) -> UserAction {
     let without_wipe = fields.boolean("without_wipe").unwrap_or(false);

@@ -43,6 +43,9 @@ pub enum Refusal {
     /// The caller lacks a permission.
     #[error("This operation needs the permission {0}.")]
     PermissionMissing(Permission),
+    /// The caller lacks each of several permissions, of which one is enough.
+    #[error("This operation needs one of the permissions {}.", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    PermissionsMissing(&'static [Permission]),
     /// A key may only be given what its maker holds.
     #[error("A key can only be given permissions that its maker holds; {0} is not.")]
     PermissionNotHeld(Permission),
@@ -207,7 +210,7 @@ impl Refusal {
             Self::CredentialExpired => "credential_expired",
             Self::CredentialRevoked => "credential_revoked",
             Self::ReEnrol => "re_enrol",
-            Self::PermissionMissing(_) => "permission_missing",
+            Self::PermissionMissing(_) | Self::PermissionsMissing(_) => "permission_missing",
             Self::PermissionNotHeld(_) => "permission_not_held",
             Self::NotFound(kind) => return format!("{kind}_not_found"),
             Self::RouteNotFound => "route_not_found",

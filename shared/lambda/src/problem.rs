@@ -22,6 +22,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::ReEnrol
         | Refusal::CodeUnknown => StatusCode::UNAUTHORIZED,
         Refusal::PermissionMissing(_)
+        | Refusal::PermissionsMissing(_)
         | Refusal::PermissionNotHeld(_)
         | Refusal::DeviceBlocked
         | Refusal::UserSuspended
@@ -109,6 +110,7 @@ fn refused(refusal: &Refusal, request_id: &str) -> Reply {
         Refusal::PermissionMissing(permission) | Refusal::PermissionNotHeld(permission) => {
             json!({"permission": permission.as_str()})
         }
+        Refusal::PermissionsMissing(permissions) => json!({"permissions": permissions}),
         _ => json!({}),
     };
     let status = status(refusal);
