@@ -81,7 +81,9 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
 
 async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {
     match &operation.entry {
-        Entry::Admin(permission, run) => run(world, call(world, request, std::slice::from_ref(permission)).await?).await,
+        Entry::Admin(permission, run) => {
+            run(world, call(world, request, std::slice::from_ref(permission)).await?).await
+        }
         Entry::AnyAdmin(permissions, run) => run(world, call(world, request, permissions).await?).await,
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
             request.check_size()?;

@@ -169,7 +169,7 @@ fn a_phone_whose_order_was_taken_back_or_is_over_registers() {
     ];
     for end in ends {
         let mut world = World::with_phones(1);
-            let ids: Vec<DeviceId> = world.devices.keys().copied().collect();
+        let ids: Vec<DeviceId> = world.devices.keys().copied().collect();
         let wipe = world.order(ids[0], &wanted(CommandKind::Wipe), 2).unwrap();
         let now = end(&mut world, wipe);
         world.invite(1, now);
