@@ -75,10 +75,20 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
     assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
     let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
     let installed = json!({"config_version": version});
-    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed] {
+    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed.clone()] {
         house.bench.advance(Duration::minutes(1));
         assert_eq!(house.check_in(&credential, body).await, one_write());
     }
+    // One that was told to fetch its configuration says once that it has put it in place.
+    let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+    let _forced =
+        house.bench.post(&format!("/users/{user}/force-config"), &house.tenant.key, json!({})).await.expect(200);
+    assert_eq!(house.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
+    let _same = house.download(&credential).await;
+    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+    let news = house.check_in(&credential, installed.clone()).await;
+    assert!(news.iter().any(|(action, _)| action == "TransactWriteItems"), "{news:?}");
+    assert_eq!(house.check_in(&credential, installed).await, one_write());
     // With the next quarter of an hour the user's own "last seen" follows.
     house.bench.advance(Duration::minutes(15));
     let follows = house.check_in(&credential, json!({})).await;

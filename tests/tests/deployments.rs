@@ -597,9 +597,9 @@ async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_b
 #[tokio::test]
 async fn a_phone_is_told_once_to_download_and_woken_once() {
     let house = House::new().await;
-    let (user, _device, credential) = house.enrolled("ada").await;
+    let (user, device, credential) = house.enrolled("ada").await;
     let invitation = house.bench.invite(&house.tenant, &user, 1).await;
-    let _second = house.bench.register(&invitation, "second").await.expect(201);
+    let second = house.bench.register(&invitation, "second").await.expect(201);
     let version = house.set_up(&credential).await;
     house.bench.drain().await;
     house.bench.stack.messaging().clear();
@@ -626,12 +626,24 @@ async fn a_phone_is_told_once_to_download_and_woken_once() {
     assert_eq!(told.body["download_config"], true);
     let config = house.download(&credential).await.expect(200);
     assert_eq!(config.get("config_version"), version);
+    let told = house.bench.check_in(&credential).await.expect(200);
+    assert_eq!(told.body["download_config"], true, "it has fetched it, and not put it in place");
+    let downloaded = async || text(&house.shown(&user).await["downloaded_at"]);
+    let before = downloaded().await;
+    house.bench.advance(Duration::minutes(1));
     let told = house.installed(&credential, &version).await;
     assert_eq!(told.body["download_config"], false);
+    assert!(downloaded().await > before, "the same once more is a download as well");
     assert_eq!(house.shown(&user).await["force_pending"], true, "the other phone has not come");
-    // One that it has fetched can be asked of it once more.
+    let _set_up = house.set_up(&second.get("credential")).await;
+    assert_eq!(house.shown(&user).await["force_pending"], false);
+    // One that it has fetched can be asked of it once more; that it has the version of before says nothing.
     let _forced = house.post(&path, json!({})).await.expect(200);
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["download_config"], true);
+    let told = house.installed(&credential, &version).await;
+    assert_eq!(told.body["download_config"], true);
+    let forced = house.bench.all(&house.tenant, "/users?force_pending=true").await;
+    assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
+    assert_eq!(house.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
 }
 
 #[tokio::test]

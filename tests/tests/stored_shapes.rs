@@ -496,6 +496,7 @@ impl Names {
                 // It holds the key of the row that a list goes on at.
                 "cursor" => "<cursor>".into(),
                 // It follows from the profile's identifier.
+                "served" if text.starts_with('!') => "!<version>".into(),
                 "config" | "served" if text != "forced" => "<version>".into(),
                 _ => self.text(text).into(),
             },

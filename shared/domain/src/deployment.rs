@@ -115,8 +115,8 @@ pub fn follows_rename(user: &User) -> bool {
     known && user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some()
 }
 
-/// Has all of a user's phones download the configuration at their next contact. `None` if there is
-/// no phone that is not told so already.
+/// Has all of a user's phones download the configuration at their next contact, and put it in place,
+/// be it the same as before. `None` if there is no phone that has fetched one since it was told so.
 ///
 /// # Errors
 /// `UserDeleted`; `NotDeployed`.
@@ -124,7 +124,7 @@ pub fn force(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change
     user.require_there()?;
     require_in(user)?;
     let mut change = Change::recorded(act.event(EventType::UserConfigForced).about_user(user.user_id));
-    for device in devices.iter().filter(|device| device.erased.is_none() && !device.is_forced()) {
+    for device in devices.iter().filter(|device| device.erased.is_none() && !device.must_fetch()) {
         change.devices.push(Edited::from(device.clone(), device.clone().forced()));
     }
     if change.devices.is_empty() {
@@ -349,14 +349,14 @@ pub fn serve(device: &Device, user: &User, version: &str, act: &Act) -> Result<O
         DeviceAccess::Deleted => return Err(Refusal::DeviceDeleted),
     }
     require_in(user)?;
-    if device.served.as_deref() == Some(version) {
+    if device.given() == Some(version) {
         return Ok(None);
     }
     let mut event = act.event(EventType::DeviceConfigServed).about_device(device.device_id, device.user_id);
     event.change("config_version", device.config.clone(), version);
     let mut after = user.clone();
     after.client.served_at = Some(act.at);
-    let served = Device { served: Some(version.to_owned()), ..device.clone() };
+    let served = device.clone().served_with(version);
     Ok(Some(Change {
         user: Some(Edited::from(user.clone(), after)),
         devices: vec![Edited::from(device.clone(), served)],

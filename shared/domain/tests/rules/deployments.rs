@@ -219,17 +219,26 @@ fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
 }
 
 #[test]
-fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place() {
+fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place_be_it_the_same_as_before() {
     let (user, devices) = phones(1);
-    let forced = devices[0].clone().forced();
-    assert!(forced.is_forced() && forced.must_download());
-    let in_place = Device { config: Some("version1".to_owned()), ..forced };
-    assert!(in_place.must_download(), "what it had before does not count");
-    let change = serve(&in_place, &user, "version1", &act(1)).unwrap().unwrap();
-    let served = &change.devices[0].after;
-    assert!(!served.must_download() && !served.is_forced(), "the same once more is in place already");
-    let change = serve(&in_place, &user, "version2", &act(1)).unwrap().unwrap();
-    assert!(change.devices[0].after.must_download(), "another is not");
+    let in_place = Device { config: Some("version1".to_owned()), ..devices[0].clone().forced() };
+    assert!(in_place.is_forced() && in_place.must_download(), "what it had before does not count");
+    assert!(!in_place.is_newly_in_place("version1"), "what it had before is no news");
+    for version in ["version1", "version2"] {
+        let change = serve(&in_place, &user, version, &act(1)).unwrap().unwrap();
+        let served = change.devices[0].after.clone();
+        assert!(served.must_download() && served.is_forced() && !served.must_fetch(), "it is not in place");
+        assert_eq!(served.given(), Some(version));
+        assert_eq!(serve(&served, &user, version, &act(1)).unwrap(), None, "the same once more");
+        let another = serve(&served, &user, "version3", &act(1)).unwrap().unwrap().devices[0].after.clone();
+        assert!(another.is_forced() && !another.is_newly_in_place("version1"));
+        assert!(served.is_newly_in_place(version));
+        let done = served.with_in_place(version);
+        assert!(!done.must_download() && !done.is_forced() && !done.is_newly_in_place(version));
+    }
+    // One that it has fetched can be asked of it once more, before it is in place.
+    let fetched = in_place.served_with("version1");
+    assert!(force(&user, &[fetched], &act(2)).unwrap().is_some());
 }
 
 #[test]
