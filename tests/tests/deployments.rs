@@ -299,6 +299,36 @@ async fn a_configuration_is_another_once_anything_that_it_is_made_of_is_and_no_s
 }
 
 #[tokio::test]
+async fn what_versions_are_salted_with_stands_with_the_user_and_goes_with_them() {
+    let house = House::new().await;
+    let (user, device, credential) = house.enrolled("ada").await;
+    let (_other, _device, others) = house.enrolled("bea").await;
+    let version = house.set_up(&credential).await;
+    assert_eq!(house.set_up(&credential).await, version, "what is the same reads the same");
+    let _others = house.set_up(&others).await;
+    let salt = |user: &str| {
+        let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
+        let row = rows::all(&house.bench, rows::MAIN).values().find(is).cloned();
+        row.map(|row| text(&row["client"]["config_salt"])).unwrap_or_default()
+    };
+    let of_ada = salt(&user);
+    assert_eq!(of_ada.len(), 22, "it is drawn");
+    let holding =
+        || rows::everything(&house.bench).into_values().filter(|row| row.to_string().contains(&of_ada)).count();
+    assert_eq!(holding(), 1, "it stands in the user's own row alone");
+    assert!(!house.get(&format!("/users/{user}")).await.to_string().contains(&of_ada));
+    let delete = json!({"without_wipe": true, "reason": "left"});
+    let path = format!("/users/{user}");
+    let _deleted = house.bench.call(Method::DELETE, &path, Some(&house.tenant.key), Some(&delete)).await.expect(200);
+    house.bench.advance(Duration::days(100));
+    let _purged = house.bench.purge().await;
+    assert_eq!((salt(&user), holding()), (String::new(), 0));
+    house.bench.drain().await;
+    let told = rows::all(&house.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
+    assert!(told.into_iter().any(|row| row.to_string().contains(&version)), "the record stays");
+}
+
+#[tokio::test]
 async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_gets_the_configuration() {
     let house = House::new().await;
     for round in 0..10 {
