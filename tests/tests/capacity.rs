@@ -413,3 +413,27 @@ async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
         assert!(units <= 500.0, "{export}: {units} units");
     }
 }
+
+#[tokio::test]
+async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
+    let house = House::start().await;
+    let mut costs = Vec::new();
+    for (name, size) in [("small", 1), ("large", 60_000)] {
+        let body = json!({"name": name, "settings": {"text": "x".repeat(size)}, "default": true});
+        let made = house.bench.post("/profiles", &house.tenant.key, body).await.expect(201).get("profile_id");
+        if costs.is_empty() {
+            let _user = house.bench.user(&house.tenant, "ada").await;
+            let _other = house.bench.user(&house.tenant, "bea").await;
+        }
+        let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+        let given = json!({"profile_id": made});
+        let _given = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, given).await.expect(200);
+        let mut units = Vec::new();
+        for list in ["/users", "/deployments", "/users/export"] {
+            let reads = house.get(list).await.into_iter().filter(|(action, _)| action != "TransactWriteItems");
+            units.push(reads.map(|(_, units)| units).sum::<f64>());
+        }
+        costs.push(units);
+    }
+    assert_eq!(costs[0], costs[1], "small, and sixty kilobytes");
+}

@@ -280,3 +280,36 @@ async fn a_change_may_name_the_version_that_it_was_seen_at() {
     assert!(before == rows::everything(&bench));
     let _gone = send(Method::DELETE, "\"2\"", json!({})).await.expect(200);
 }
+
+#[tokio::test]
+async fn whoever_is_shown_is_shown_with_what_their_profile_is_called_whatever_shows_them() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let _default = made(&bench, &tenant, named("first")).await;
+    let own = made(&bench, &tenant, named("second")).await;
+    let key = &tenant.key;
+    let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
+    let user = format!("/users/{ada}");
+    let given = bench.patch(&user, key, json!({"profile_id": own})).await.expect(200);
+    assert_eq!(given.body["profile"], "second");
+    let renamed = bench.patch(&path(&own), key, json!({"name": "Other"})).await.expect(200);
+    assert_eq!(renamed.body["name"], "Other");
+    for action in ["suspend", "activate", "reset-pin", "force-config", "lock-and-wipe"] {
+        let done = bench.post(&format!("{user}/{action}"), key, json!({})).await.expect(200);
+        assert_eq!(done.body["profile"], "Other", "{action}");
+    }
+    assert_eq!(bench.get(&user, key).await.expect(200).body["profile"], "Other");
+    let shown = async |list: &str, id: &str| {
+        let all = bench.all(&tenant, list).await;
+        all.into_iter().find(|shown| shown["user_id"] == *id).unwrap()["profile"].clone()
+    };
+    assert_eq!((shown("/users", &ada).await, shown("/users", &bea).await), (json!("Other"), Value::Null));
+    assert_eq!(
+        (shown("/deployments", &ada).await, shown("/deployments", &bea).await),
+        (json!("Other"), json!("first"))
+    );
+    let export = bench.get("/users/export?columns=user_id,profile", key).await.expect(200);
+    assert!(export.text.contains(&format!("{ada},Other\r\n")), "{}", export.text);
+    let left = bench.delete(&format!("/deployments{user}"), key).await.expect(200);
+    assert_eq!((&left.body["profile"], &left.body["profile_id"]), (&Value::Null, &Value::Null));
+}

@@ -15,7 +15,7 @@ use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
 use domain::user::{User, UserEdit, unique_username};
 use domain::workspace::Settings;
-use domain::{CommandId, InvitationId, ProfileId};
+use domain::{CommandId, InvitationId, ProfileId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::doer::Doer;
@@ -264,18 +264,21 @@ async fn named_profile(store: &impl Profiles, doer: &Doer, id: Option<ProfileId>
     }
 }
 
-/// The user's profile, or else the workspace's default.
+/// The profile that holds for a user.
 pub(crate) async fn profile_of(store: &(impl Workspaces + Profiles), user: &User) -> Result<Option<Profile>, Failure> {
-    if let Some(id) = user.client.profile_id
-        && let Some(profile) = store.profile(user.workspace_id, id).await?
-    {
-        return Ok(Some(profile));
-    }
-    let workspace = store.workspace(user.workspace_id).await?;
-    match workspace.and_then(|workspace| workspace.default_profile_id) {
+    let default = match user.client.profile_id {
+        Some(_) => None,
+        None => default_profile(store, user.workspace_id).await?,
+    };
+    match user.client.profile(default) {
         Some(id) => store.profile(user.workspace_id, id).await,
         None => Ok(None),
     }
+}
+
+/// The workspace's default profile.
+pub(crate) async fn default_profile(store: &impl Workspaces, id: WorkspaceId) -> Result<Option<ProfileId>, Failure> {
+    Ok(store.workspace(id).await?.and_then(|workspace| workspace.default_profile_id))
 }
 
 /// What is offered to a user by a code.

@@ -83,6 +83,12 @@ pub struct ClientAccount {
 }
 
 impl ClientAccount {
+    /// The profile that holds for the user: their own, or else the workspace's default.
+    #[must_use]
+    pub fn profile(&self, default: Option<ProfileId>) -> Option<ProfileId> {
+        self.profile_id.or(default)
+    }
+
     /// True if there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
