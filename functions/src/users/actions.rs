@@ -36,39 +36,26 @@ pub(crate) enum UserAction {
     AutoDeploy,
 }
 
-/// The names of the actions, as a bulk call gives them.
-pub(crate) const NAMES: [&str; 8] =
-    ["activate", "suspend", "delete", "lock_and_wipe", "reset_pin", "invite", "deploy", "force_config"];
+/// Reads what belongs to an action.
+type Read = fn(&mut Fields) -> UserAction;
+
+/// The actions that a bulk call gives, by the names under which they are also kept.
+static NAMED: &[(&str, Read)] = &[
+    ("activate", |_| UserAction::Activate),
+    ("suspend", |fields| UserAction::Suspend { reason: fields.text("reason", REASON) }),
+    ("delete", read_delete),
+    ("lock_and_wipe", |fields| UserAction::LockAndWipe(Order::read(CommandKind::Wipe, fields))),
+    ("reset_pin", |fields| UserAction::ResetPin(Order::read(CommandKind::ResetPin, fields))),
+    ("invite", read_invite),
+    ("deploy", read_deploy),
+    ("force_config", |_| UserAction::ForceConfig),
+];
 
 impl UserAction {
-    /// Reads an action by its name, with what belongs to it.
-    pub fn read(name: &str, fields: &mut Fields) -> Option<Self> {
-        Some(match name {
-            "activate" => Self::Activate,
-            "suspend" => Self::Suspend { reason: fields.text("reason", REASON) },
-            "delete" => read_delete(fields),
-            "lock_and_wipe" => Self::LockAndWipe(Order::read(CommandKind::Wipe, fields)),
-            "reset_pin" => Self::ResetPin(Order::read(CommandKind::ResetPin, fields)),
-            "invite" => read_invite(fields),
-            "deploy" => read_deploy(fields),
-            "force_config" => Self::ForceConfig,
-            _ => return None,
-        })
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Activate => "activate",
-            Self::Suspend { .. } => "suspend",
-            Self::Delete { .. } => "delete",
-            Self::LockAndWipe(_) => "lock_and_wipe",
-            Self::ResetPin(_) => "reset_pin",
-            Self::Invite { .. } => "invite",
-            Self::Deploy { .. } => "deploy",
-            Self::ForceConfig => "force_config",
-            Self::AutoDeploy => "auto_deploy",
-        }
+    /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
+    pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
+        let (name, read) = fields.required_of("action", NAMED)?;
+        Some((name, read(fields)))
     }
 
     /// What it takes, by whatever operation it is done.
@@ -408,4 +395,18 @@ pub(crate) async fn carried_through(
     let change = change.then(offered.change.clone());
     let commit = offered.commit(act, &change);
     Ok((change, commit))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    #[test]
+    fn an_action_is_kept_under_the_name_that_it_was_given_by() {
+        for (name, read) in NAMED {
+            assert_eq!(json!(read(&mut Fields::of_json(Map::new())))["action"], *name);
+        }
+    }
 }
