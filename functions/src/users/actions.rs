@@ -114,10 +114,20 @@ pub(crate) async fn prepare(
     defaults: &Defaults,
 ) -> Result<Prepared, Failure> {
     let act = doer.act();
-    // What is offered has no need to know of the devices.
-    let offered = matches!(action, UserAction::Invite { .. } | UserAction::Deploy { .. });
-    let phones = if offered { Vec::new() } else { held(store, user).await? };
-    let devices: Vec<Device> = phones.iter().map(|phone| phone.device.clone()).collect();
+    let (phones, devices) = match action {
+        UserAction::LockAndWipe(_) | UserAction::ResetPin(_) => {
+            let phones = held(store, user).await?;
+            let devices = phones.iter().map(|phone| phone.device.clone()).collect();
+            (phones, devices)
+        }
+        // What is offered has no need to know of the devices.
+        UserAction::Invite { .. } | UserAction::Deploy { .. } => (Vec::new(), Vec::new()),
+        UserAction::Activate
+        | UserAction::Suspend { .. }
+        | UserAction::Delete { .. }
+        | UserAction::ForceConfig
+        | UserAction::AutoDeploy => (Vec::new(), store.devices(user.workspace_id, &user.device_ids).await?),
+    };
     let draw = || CommandId(doer.moment.draw());
     let change = match action {
         UserAction::Activate => life::activate(user, &devices, &act)?,
