@@ -274,6 +274,20 @@ async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
 }
 
 #[tokio::test]
+async fn an_export_of_events_goes_as_far_back_as_the_list_and_further_if_it_is_told() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Old").await;
+    let _user = bench.user(&tenant, "ada").await;
+    bench.advance(Duration::days(91));
+    let alone = bench.get("/events/export", &tenant.key).await.expect(200).text;
+    assert!(!alone.contains("user.created"), "{alone}");
+    assert!(bench.all(&tenant, "/events?event_type=user.created").await.is_empty());
+    let since = "since=2026-11-01T00:00:00Z";
+    let all = parts(&bench, &tenant, &format!("/events/export?{since}")).await.concat();
+    assert!(all.contains("user.created"), "{all}");
+}
+
+#[tokio::test]
 async fn an_export_holds_no_secret() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Secrets").await;
