@@ -11,7 +11,7 @@ pub mod export_users;
 
 use aws::stores::Commits;
 use aws::{Commit, Page, Position};
-use domain::export::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, harmless, started};
+use domain::export::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, given_out, harmless};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
@@ -134,7 +134,7 @@ impl<F> Wanted<F> {
         self.reply(store, call, part.text, position).await
     }
 
-    /// The reply. The first part of an export is recorded.
+    /// The reply, once it is recorded.
     async fn reply(
         &self,
         store: &impl Commits,
@@ -143,12 +143,9 @@ impl<F> Wanted<F> {
         next: Option<Position>,
     ) -> Result<Reply, Failure> {
         let text = String::from_utf8(text).map_err(|e| Failure::internal("writing CSV", e))?;
-        if self.paging.start.is_none() {
-            attempts(store, || {
-                store.commit(Commit::of(&started(self.kind.name, &self.choice, &self.filters, &call.act())))
-            })
-            .await?;
-        }
+        let first = self.paging.start.is_none();
+        let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &call.act());
+        attempts(store, || store.commit(Commit::of(&event()))).await?;
         let mut reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", text)
             .with(HeaderName::from_static("cache-control"), "no-store");
         let file = format!("attachment; filename=\"{}.csv\"", self.kind.name);

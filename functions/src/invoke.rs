@@ -4,10 +4,11 @@ use std::panic::AssertUnwindSafe;
 
 use chrono::{DateTime, Utc};
 use domain::Time;
+use domain::access::Permission;
 use domain::refusal::Failure;
 use futures::FutureExt as _;
 use lambda::logging::Chain;
-use lambda::{Reply, Request, authenticate};
+use lambda::{Call, Reply, Request, authenticate};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
@@ -79,19 +80,23 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
 }
 
 async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {
-    match operation.entry {
+    match &operation.entry {
         Entry::Admin(permission, run) => {
-            let issuer = world.settings.issuer.as_ref();
-            let callers = world.callers(request.moment.now)?;
-            let call = authenticate(request, permission, issuer, &callers).await?;
-            run(world, call).await
+            run(world, call(world, request, std::slice::from_ref(permission)).await?).await
         }
+        Entry::AnyAdmin(permissions, run) => run(world, call(world, request, permissions).await?).await,
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
             request.check_size()?;
             run(world, request).await
         }
         Entry::Internal(_) => Err(Failure::internal("routing", "this operation has no route")),
     }
+}
+
+/// The request of a key or a member with one of these permissions.
+async fn call(world: &World, request: Request, permissions: &'static [Permission]) -> Result<Call, Failure> {
+    let callers = world.callers(request.moment.now)?;
+    authenticate(request, permissions, world.settings.issuer.as_ref(), &callers).await
 }
 
 fn log(operation: &Operation, request_id: &str, failure: &Failure) {

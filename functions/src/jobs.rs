@@ -9,6 +9,7 @@ pub mod cancel_job;
 pub mod get_job;
 pub mod list_jobs;
 mod ordered;
+pub(crate) mod rights;
 pub mod work;
 
 pub(crate) use ordered::{Task, bulk};

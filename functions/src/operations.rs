@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use lambda::{Call, Dialect, Reply, Request};
 use serde_json::Value;
 
+use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
 use crate::triggers::{self, Run};
 use crate::world::World;
 use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users};
@@ -18,6 +19,8 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 pub enum Entry {
     /// By a key or a member with a permission.
     Admin(P, for<'a> fn(&'a World, Call) -> Answer<'a, Reply>),
+    /// By a key or a member with any of these permissions, which the operation looks at more closely.
+    AnyAdmin(&'static [P], for<'a> fn(&'a World, Call) -> Answer<'a, Reply>),
     /// By a device, with its own credential.
     Device(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
     /// By whoever has a code.
@@ -44,6 +47,7 @@ impl Operation {
     pub fn access(&self) -> Access {
         match self.entry {
             Entry::Admin(permission, _) => Access::Permission(permission),
+            Entry::AnyAdmin(permissions, _) => Access::AnyOf(permissions),
             Entry::Device(_) => Access::Device,
             Entry::Code(_) => Access::Code,
             Entry::Public(_) => Access::Public,
@@ -410,15 +414,15 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     of(
         "get-job",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { jobs::get_job::handle(w.table()?, c).await })),
+        Entry::AnyAdmin(SEEN_WITH, |w, c| Box::pin(async move { jobs::get_job::handle(w.table()?, c).await })),
     ),
     of(
         "list-jobs",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { jobs::list_jobs::handle(w.table()?, c).await })),
+        Entry::AnyAdmin(SEEN_WITH, |w, c| Box::pin(async move { jobs::list_jobs::handle(w.table()?, c).await })),
     ),
     of(
         "cancel-job",
-        Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { jobs::cancel_job::handle(w.table()?, c).await })),
+        Entry::AnyAdmin(BEGUN_WITH, |w, c| Box::pin(async move { jobs::cancel_job::handle(w.table()?, c).await })),
     ),
     // sources
     of(

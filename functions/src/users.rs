@@ -40,11 +40,19 @@ pub(crate) async fn wanted(store: &impl Users, call: &Call) -> Result<User, Fail
     Ok(user)
 }
 
+/// What the profile is called that a user has of their own.
+pub(crate) async fn profile_name(store: &impl Profiles, user: &User) -> Result<Option<String>, Failure> {
+    let ids = user.client.profile_id.into_iter().collect();
+    Ok(store.profile_names(user.workspace_id, &ids).await?.into_values().next())
+}
+
 /// The reply that shows a user and the devices that they hold.
-pub(crate) fn shown(prepared: &Prepared, call: &Call) -> Reply {
-    let mut view = views::user(&prepared.user, &prepared.devices, call.now());
-    view["devices"] = views::devices_of(&prepared.user, &prepared.devices, call.now());
-    Reply::thing(&view, prepared.user.version)
+pub(crate) async fn shown(store: &impl Profiles, prepared: &Prepared, call: &Call) -> Result<Reply, Failure> {
+    let Prepared { user, devices, .. } = prepared;
+    let profile = profile_name(store, user).await?;
+    let mut view = views::user(user, devices, profile.as_deref(), call.now());
+    view["devices"] = views::devices_of(user, devices, call.now());
+    Ok(Reply::thing(&view, user.version))
 }
 
 /// Does something to the user that a call's path names, and shows them; what changes nothing
@@ -61,7 +69,7 @@ pub(crate) async fn act(
         if let Some(commit) = prepared.commit.take() {
             store.commit(commit).await?;
         }
-        Ok(shown(&prepared, call))
+        shown(store, &prepared, call).await
     })
     .await
 }

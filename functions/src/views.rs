@@ -17,7 +17,7 @@ use domain::source::{DataSource, SourceKind};
 use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
 use domain::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
-use domain::{CredentialId, ProfileId, Time, UserId};
+use domain::{CredentialId, Time, UserId};
 use serde_json::{Value, json};
 
 use crate::settings::Defaults;
@@ -141,8 +141,8 @@ pub(crate) fn own_command(command: &Command) -> Value {
     })
 }
 
-/// A user, who holds these devices.
-pub(crate) fn user(user: &User, devices: &[Device], now: Time) -> Value {
+/// A user, who holds these devices, and whose own profile is called so.
+pub(crate) fn user(user: &User, devices: &[Device], profile: Option<&str>, now: Time) -> Value {
     // The devices know of their logins at once; the user's own row follows.
     let seen = devices.iter().filter_map(|device| device.last_login_at).chain(user.last_seen_at).max();
     let newest = devices.iter().filter(|device| device.app_version.is_some()).max_by_key(|d| d.last_login_at);
@@ -160,7 +160,7 @@ pub(crate) fn user(user: &User, devices: &[Device], now: Time) -> Value {
         "status": user.status(),
         "source": user.source,
         "service_level": user.service_level,
-        "profile": null,
+        "profile": profile,
         "profile_id": user.client.profile_id,
         "sip_user_name": user.client.sip_user_name,
         "service_account": user.client.service_account,
@@ -183,9 +183,15 @@ pub(crate) fn user(user: &User, devices: &[Device], now: Time) -> Value {
     })
 }
 
-/// A user, with what was used this month.
-pub(crate) fn user_with_usage(shown: &User, devices: &[Device], used: Option<&Usage>, now: Time) -> Value {
-    let mut view = user(shown, devices, now);
+/// The same, with what was used this month.
+pub(crate) fn user_with_usage(
+    shown: &User,
+    devices: &[Device],
+    profile: Option<&str>,
+    used: Option<&Usage>,
+    now: Time,
+) -> Value {
+    let mut view = user(shown, devices, profile, now);
     view["usage"] = used.map_or_else(|| counts(&Counts::new()), |used| counts(&used.counts));
     view
 }
@@ -379,12 +385,6 @@ pub(crate) fn deployment(deployment: &Invitation, now: Time) -> Value {
             "reason": deployment.delivery.reason,
         },
     })
-}
-
-/// The name of a user's profile, if it is among those that were read.
-pub(crate) fn profile_name(profiles: &[Profile], id: Option<ProfileId>) -> Option<&str> {
-    let found = profiles.iter().find(|profile| Some(profile.profile_id) == id)?;
-    Some(&found.name)
 }
 
 /// An event as the audit shows it, its private part included.

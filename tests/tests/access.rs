@@ -14,6 +14,10 @@ use Permission::{
     UsersWipe, WorkspaceManage,
 };
 
+/// Who may see any jobs.
+const SEE_JOBS: &[Permission] =
+    &[UsersRead, DevicesRead, DeploymentsRead, UsersManage, DevicesManage, DeploymentsManage];
+
 /// Whom each operation takes. It stands here a second time, so that nobody changes it by accident.
 const TABLE: &[(&str, Access)] = &[
     ("register-device", Access::Code),
@@ -58,9 +62,9 @@ const TABLE: &[(&str, Access)] = &[
     ("redirect", Access::Public),
     ("bulk-users", Access::Permission(UsersManage)),
     ("bulk-devices", Access::Permission(DevicesManage)),
-    ("get-job", Access::Permission(UsersRead)),
-    ("list-jobs", Access::Permission(UsersRead)),
-    ("cancel-job", Access::Permission(UsersManage)),
+    ("get-job", Access::AnyOf(SEE_JOBS)),
+    ("list-jobs", Access::AnyOf(SEE_JOBS)),
+    ("cancel-job", Access::AnyOf(&[UsersManage, DevicesManage, DeploymentsManage])),
     // profiles
     ("create-profile", Access::Permission(DeploymentsManage)),
     ("list-profiles", Access::Permission(DeploymentsRead)),
@@ -190,8 +194,10 @@ struct House {
     ending: String,
     /// A data set, to which a file was uploaded that waits.
     source: String,
-    /// A job at work.
+    /// A job over users at work, one over devices, and an auto-deploy.
     job: String,
+    device_job: String,
+    auto_deploy: String,
     key: String,
     member: String,
     /// The default profile, and one that may go.
@@ -246,12 +252,24 @@ impl House {
             leaver,
             command,
             told: locked,
-            job: job_at_work(bench, &tenant).await,
+            job: job_at_work(bench, &tenant, "/users/bulk", "activate").await,
+            device_job: job_at_work(bench, &tenant, "/devices/bulk", "unblock").await,
+            auto_deploy: job_at_work(bench, &tenant, "/deployments/auto", "").await,
             profile: profile(bench, &tenant, &format!("{name}-office")).await,
             spare: profile(bench, &tenant, &format!("{name}-spare")).await,
             key: key.expect(201).get("key_id"),
             member,
             tenant,
+        }
+    }
+
+    /// A job that whoever holds these may see, and cancel if it is one of them that begins it.
+    fn job_for(&self, held: &[Permission]) -> &str {
+        let holds = |any: [Permission; 2]| any.iter().any(|permission| held.contains(permission));
+        match (holds([UsersRead, UsersManage]), holds([DevicesRead, DevicesManage])) {
+            (true, _) => &self.job,
+            (false, true) => &self.device_job,
+            (false, false) => &self.auto_deploy,
         }
     }
 
@@ -403,9 +421,12 @@ async fn data_set(bench: &Bench, tenant: &Tenant, name: &str) -> String {
 }
 
 /// A job that is not over: one that is, with its row set back, since a small one ends with its call.
-async fn job_at_work(bench: &Bench, tenant: &Tenant) -> String {
-    let body = json!({"action": "activate", "filter": {"search": "nobody"}});
-    let job = bench.post("/users/bulk", &tenant.key, body).await.expect(202).get("job_id");
+async fn job_at_work(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) -> String {
+    let mut body = json!({"filter": {"search": "nobody"}});
+    if !action.is_empty() {
+        body["action"] = action.into();
+    }
+    let job = bench.post(begin, &tenant.key, body).await.expect(202).get("job_id");
     let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
     let mut row = rows::all(bench, rows::MAIN).values().find(is).cloned().unwrap();
     row["state"] = "running".into();
@@ -522,6 +543,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
         let of = |may: bool| {
             TABLE.iter().filter_map(move |(operation, access)| match access {
                 Access::Permission(permission) if held.contains(permission) == may => Some(*operation),
+                Access::AnyOf(any) if any.iter().any(|permission| held.contains(permission)) == may => Some(*operation),
                 _ => None,
             })
         };
@@ -542,6 +564,9 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                 house.member.clone()
             };
             for mut sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+                if ["get-job", "cancel-job"].contains(&operation) {
+                    sample.path = format!("/jobs/{}", house.job_for(held));
+                }
                 if operation == "delete-source" {
                     sample.path = format!("/sources/{}", data_set(&bench, &house.tenant, &format!("of {who}")).await);
                 }
@@ -558,7 +583,48 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert_eq!((let_in, kept_out), (370, 740), "each of 15 callers made each of 74 calls");
+    assert_eq!((let_in, kept_out), (382, 728), "each of 15 callers made each of 74 calls");
+}
+
+#[tokio::test]
+async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("jobs").await;
+    let begun = [
+        ("/users/bulk", "activate", vec![UsersManage], UsersRead),
+        ("/users/bulk", "force_config", vec![UsersManage, DeploymentsManage], UsersRead),
+        ("/devices/bulk", "unblock", vec![DevicesManage], DevicesRead),
+        ("/devices/bulk", "wipe", vec![DevicesManage, UsersWipe], DevicesRead),
+        ("/deployments/auto", "", vec![DeploymentsManage], DeploymentsRead),
+    ];
+    let mut jobs = Vec::new();
+    for (begin, action, ..) in &begun {
+        jobs.push(job_at_work(&bench, &tenant, begin, action).await);
+    }
+    let mut combinations: Vec<Vec<Permission>> = SEE_JOBS.iter().map(|permission| vec![*permission]).collect();
+    combinations.extend(begun.iter().map(|(_, _, needed, _)| needed.clone()).filter(|needed| needed.len() > 1));
+    for held in combinations {
+        let words: Vec<&str> = held.iter().map(|permission| permission.as_str()).collect();
+        let body = json!({"name": words.join(" "), "permissions": words});
+        let key = bench.post("/keys", &tenant.key, body).await.expect(201).get("key");
+        let listed = bench.get("/jobs", &key).await.expect(200);
+        let listed: BTreeSet<&str> =
+            listed.body["items"].as_array().unwrap().iter().filter_map(|job| job["job_id"].as_str()).collect();
+        for ((begin, action, needed, about), job) in begun.iter().zip(&jobs) {
+            let may_begin = needed.iter().all(|permission| held.contains(permission));
+            let may_see = may_begin || held.contains(about);
+            let what = format!("{begin} {action} by {words:?}");
+            assert_eq!(listed.contains(job.as_str()), may_see, "{what}");
+            let seen = bench.get(&format!("/jobs/{job}"), &key).await;
+            assert_eq!(seen.status, if may_see { 200 } else { 403 }, "{what}: {}", seen.text);
+            let canceled = bench.delete(&format!("/jobs/{job}"), &key).await;
+            assert_eq!(canceled.status, if may_begin { 200 } else { 403 }, "{what}: {}", canceled.text);
+            let body = json!({"action": action, "ids": ["0190f3c4-7b5e-7a11-8c1d-000000000009"]});
+            let body = if action.is_empty() { json!({"ids": body["ids"]}) } else { body };
+            let tried = bench.post(begin, &key, body).await;
+            assert_eq!(tried.status, if may_begin { 207 } else { 403 }, "{what}: {}", tried.text);
+        }
+    }
 }
 
 #[tokio::test]
@@ -594,7 +660,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     ];
     let mut calls = 0;
     for (operation, access) in TABLE.iter().copied() {
-        let Access::Permission(_) = access else { continue };
+        let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
         for sample in house.samples(operation, "fresh", &house.member) {
             let before = rows::everything(&bench);
             for (credential, code, who) in &cases {
@@ -689,7 +755,7 @@ async fn from_another_workspace_nothing_is_there() {
     let (mut missing, mut lists) = (0, 0);
     for (at, credential) in [&theirs.tenant.key, &token].into_iter().enumerate() {
         for (operation, access) in TABLE.iter().copied() {
-            let Access::Permission(_) = access else { continue };
+            let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 let what = format!("{} {}: {}", sample.method, sample.path, answer.text);

@@ -75,10 +75,20 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
     assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
     let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
     let installed = json!({"config_version": version});
-    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed] {
+    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed.clone()] {
         house.bench.advance(Duration::minutes(1));
         assert_eq!(house.check_in(&credential, body).await, one_write());
     }
+    // One that was told to fetch its configuration says once that it has put it in place.
+    let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+    let _forced =
+        house.bench.post(&format!("/users/{user}/force-config"), &house.tenant.key, json!({})).await.expect(200);
+    assert_eq!(house.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
+    let _same = house.download(&credential).await;
+    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+    let news = house.check_in(&credential, installed.clone()).await;
+    assert!(news.iter().any(|(action, _)| action == "TransactWriteItems"), "{news:?}");
+    assert_eq!(house.check_in(&credential, installed).await, one_write());
     // With the next quarter of an hour the user's own "last seen" follows.
     house.bench.advance(Duration::minutes(15));
     let follows = house.check_in(&credential, json!({})).await;
@@ -402,4 +412,28 @@ async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
         assert_eq!(costs[0], costs[1], "{export}");
         assert!(units <= 500.0, "{export}: {units} units");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
+    let house = House::start().await;
+    let mut costs = Vec::new();
+    for (name, size) in [("small", 1), ("large", 60_000)] {
+        let body = json!({"name": name, "settings": {"text": "x".repeat(size)}, "default": true});
+        let made = house.bench.post("/profiles", &house.tenant.key, body).await.expect(201).get("profile_id");
+        if costs.is_empty() {
+            let _user = house.bench.user(&house.tenant, "ada").await;
+            let _other = house.bench.user(&house.tenant, "bea").await;
+        }
+        let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+        let given = json!({"profile_id": made});
+        let _given = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, given).await.expect(200);
+        let mut units = Vec::new();
+        for list in ["/users", "/deployments", "/users/export"] {
+            let reads = house.get(list).await.into_iter().filter(|(action, _)| action != "TransactWriteItems");
+            units.push(reads.map(|(_, units)| units).sum::<f64>());
+        }
+        costs.push(units);
+    }
+    assert_eq!(costs[0], costs[1], "small, and sixty kilobytes");
 }

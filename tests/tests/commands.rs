@@ -169,6 +169,10 @@ impl Device {
         Ok(self.commands.len() - 1)
     }
 
+    fn is_to_be_erased(&self, now: DateTime<Utc>) -> bool {
+        self.commands.iter().any(|known| is_destructive(known.kind) && known.is_served(now))
+    }
+
     fn served(&self, now: DateTime<Utc>) -> BTreeSet<String> {
         let served = self.commands.iter().filter(|known| known.is_served(now));
         served.map(|known| known.id.clone().expect("the list has shown it")).collect()
@@ -488,6 +492,12 @@ impl<'a> Walk<'a> {
         let code = self.bench.newest_code().unwrap();
         let answer = self.bench.register(&code, &format!("{}-phone{phone}", self.user)).await;
         let newest = self.phones[phone].devices.last().copied();
+        let now = self.bench.now();
+        let is_blocked = newest.is_some_and(|at| !self.devices[at].deleted && self.devices[at].blocked);
+        if !is_blocked && newest.is_some_and(|at| self.devices[at].is_to_be_erased(now)) {
+            assert_eq!(answer.expect(409).code(), "erasure_pending");
+            return;
+        }
         let device = match newest.filter(|at| !self.devices[*at].deleted) {
             Some(held) => {
                 if self.devices[held].blocked {
@@ -543,7 +553,7 @@ impl<'a> Walk<'a> {
 
     fn status(&self, at: usize) -> &'static str {
         let (device, now) = (&self.devices[at], self.bench.now());
-        let wiping = device.commands.iter().any(|known| is_destructive(known.kind) && known.is_served(now));
+        let wiping = device.is_to_be_erased(now);
         match device.last_login {
             _ if device.deleted => "deleted",
             _ if device.erased && self.access(at) == "allowed" => "needs_enrolment",

@@ -448,7 +448,7 @@ proptest! {
     fn a_registration_fits_into_one_commit(new in new_user(), application in application(), again in application()) {
         let user = user(new);
         let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
-        let old = phone(device(&user, &again), CommandState::Queued);
+        let old = phone(device(&user, &again), CommandState::CancelRequested);
         let drawn = Drawn { device_id: DeviceId(id(9)) };
         // A device that was deleted comes back, and one that is there is enrolled anew as something else.
         for held in [false, true] {
@@ -675,7 +675,7 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
     };
     let user = user(new);
     let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
-    let old = phone(device(&user, &of("a b c e f g h i j k l m n o p", "q")), CommandState::Queued);
+    let old = phone(device(&user, &of("a b c e f g h i j k l m n o p", "q")), CommandState::CancelRequested);
     let found = Found {
         invitation: invited.invitation,
         user: invited.user,

@@ -299,6 +299,36 @@ async fn a_configuration_is_another_once_anything_that_it_is_made_of_is_and_no_s
 }
 
 #[tokio::test]
+async fn what_versions_are_salted_with_stands_with_the_user_and_goes_with_them() {
+    let house = House::new().await;
+    let (user, device, credential) = house.enrolled("ada").await;
+    let (_other, _device, others) = house.enrolled("bea").await;
+    let version = house.set_up(&credential).await;
+    assert_eq!(house.set_up(&credential).await, version, "what is the same reads the same");
+    let _others = house.set_up(&others).await;
+    let salt = |user: &str| {
+        let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
+        let row = rows::all(&house.bench, rows::MAIN).values().find(is).cloned();
+        row.map(|row| text(&row["client"]["config_salt"])).unwrap_or_default()
+    };
+    let of_ada = salt(&user);
+    assert_eq!(of_ada.len(), 22, "it is drawn");
+    let holding =
+        || rows::everything(&house.bench).into_values().filter(|row| row.to_string().contains(&of_ada)).count();
+    assert_eq!(holding(), 1, "it stands in the user's own row alone");
+    assert!(!house.get(&format!("/users/{user}")).await.to_string().contains(&of_ada));
+    let delete = json!({"without_wipe": true, "reason": "left"});
+    let path = format!("/users/{user}");
+    let _deleted = house.bench.call(Method::DELETE, &path, Some(&house.tenant.key), Some(&delete)).await.expect(200);
+    house.bench.advance(Duration::days(100));
+    let _purged = house.bench.purge().await;
+    assert_eq!((salt(&user), holding()), (String::new(), 0));
+    house.bench.drain().await;
+    let told = rows::all(&house.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
+    assert!(told.into_iter().any(|row| row.to_string().contains(&version)), "the record stays");
+}
+
+#[tokio::test]
 async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_gets_the_configuration() {
     let house = House::new().await;
     for round in 0..10 {
@@ -546,9 +576,17 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     let config = house.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["username"], "eve");
     // The code is good for one phone; the other gets one of its own.
-    let _told = house.bench.check_in(&second_credential).await.expect(200);
     assert_eq!(house.bench.register(&code, "second").await.expect(410).code(), "code_used");
     let (_another, code) = house.deploy(&user).await;
+    // A phone that opens the link first is told to go back to where it began, and loses nothing by it.
+    let before = rows::everything(&house.bench);
+    let refused = house.bench.register(&code, "second").await.expect(409);
+    assert_eq!(refused.code(), "erasure_pending");
+    assert!(before == rows::everything(&house.bench), "nothing has changed");
+    let told = house.bench.check_in(&second_credential).await.expect(200);
+    let command = &told.body["commands"][0];
+    assert_eq!(command["kind"], "factory_reset");
+    let _done = house.bench.report(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
     let back = house.bench.register(&code, "second").await.expect(201);
     assert_eq!(back.body["device"]["device_id"], *second);
     assert_eq!(house.get(&path).await["devices"].as_array().map(Vec::len), Some(2));
@@ -589,9 +627,9 @@ async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_b
 #[tokio::test]
 async fn a_phone_is_told_once_to_download_and_woken_once() {
     let house = House::new().await;
-    let (user, _device, credential) = house.enrolled("ada").await;
+    let (user, device, credential) = house.enrolled("ada").await;
     let invitation = house.bench.invite(&house.tenant, &user, 1).await;
-    let _second = house.bench.register(&invitation, "second").await.expect(201);
+    let second = house.bench.register(&invitation, "second").await.expect(201);
     let version = house.set_up(&credential).await;
     house.bench.drain().await;
     house.bench.stack.messaging().clear();
@@ -618,12 +656,24 @@ async fn a_phone_is_told_once_to_download_and_woken_once() {
     assert_eq!(told.body["download_config"], true);
     let config = house.download(&credential).await.expect(200);
     assert_eq!(config.get("config_version"), version);
+    let told = house.bench.check_in(&credential).await.expect(200);
+    assert_eq!(told.body["download_config"], true, "it has fetched it, and not put it in place");
+    let downloaded = async || text(&house.shown(&user).await["downloaded_at"]);
+    let before = downloaded().await;
+    house.bench.advance(Duration::minutes(1));
     let told = house.installed(&credential, &version).await;
     assert_eq!(told.body["download_config"], false);
+    assert!(downloaded().await > before, "the same once more is a download as well");
     assert_eq!(house.shown(&user).await["force_pending"], true, "the other phone has not come");
-    // One that it has fetched can be asked of it once more.
+    let _set_up = house.set_up(&second.get("credential")).await;
+    assert_eq!(house.shown(&user).await["force_pending"], false);
+    // One that it has fetched can be asked of it once more; that it has the version of before says nothing.
     let _forced = house.post(&path, json!({})).await.expect(200);
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["download_config"], true);
+    let told = house.installed(&credential, &version).await;
+    assert_eq!(told.body["download_config"], true);
+    let forced = house.bench.all(&house.tenant, "/users?force_pending=true").await;
+    assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
+    assert_eq!(house.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
 }
 
 #[tokio::test]

@@ -239,25 +239,52 @@ async fn no_cell_runs_as_a_formula_and_numbers_stay_what_they_are() {
 }
 
 #[tokio::test]
-async fn the_first_part_is_recorded_without_anything_personal_and_the_others_are_not() {
+async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
     let (bench, tenant) = peopled().await;
     let key = &tenant.key;
-    let _parts = parts(&bench, &tenant, "/users/export?limit=2&search=person&columns=email").await;
+    let export = "/users/export?limit=2&search=person&columns=email";
+    let others = parts(&bench, &tenant, export).await.len() - 1;
+    let recorded = async |event_type: &str| bench.all(&tenant, &format!("/events?event_type={event_type}")).await;
+    assert_eq!((recorded("export.started").await.len(), recorded("export.continued").await.len()), (1, others));
+    // One who knows where the second part begins gets it by itself, and is on the record with it.
+    let body = json!({"name": "other", "permissions": ["users:read"]});
+    let other = bench.post("/keys", key, body).await.expect(201);
+    let second = next(&bench.get(export, key).await.expect(200)).unwrap();
+    bench.advance(Duration::minutes(1));
+    let _second = bench.get(&second, &other.get("key")).await.expect(200);
+    let continued = recorded("export.continued").await;
+    assert_eq!((continued.len(), &continued[0]["actor"]["id"]), (others + 1, &other.body["key_id"]));
+    assert_eq!(continued[0]["changes"]["columns"]["after"], json!(["email"]));
+    assert!(!json!(continued).to_string().contains("person"));
     let device = bench.all(&tenant, "/devices").await[0]["device_id"].as_str().unwrap().to_owned();
     bench.advance(Duration::minutes(1));
     let _named = bench.get(&format!("/devices/export?ids={device}"), key).await.expect(200);
     let events = bench.get("/events?event_type=export.started", key).await.expect(200);
     let items = events.body["items"].as_array().unwrap();
-    assert_eq!(items.len(), 2, "one of each export: {}", events.text);
+    assert_eq!(items.len(), 3, "one of each export: {}", events.text);
     let after = |event: &Value| {
         let changes = event["changes"].as_object().unwrap();
         changes.iter().map(|(name, change)| (name.clone(), change["after"].clone())).collect::<BTreeMap<_, _>>()
     };
-    let users = after(&items[1]);
+    let users = after(&items[2]);
     assert_eq!(json!(users), json!({"kind": "users", "columns": ["email"], "filters": ["search"]}));
     let devices = after(&items[0]);
     assert_eq!((&devices["kind"], &devices["ids"]), (&json!("devices"), &json!(1)));
     assert!(!events.text.contains("person") && !events.text.contains(&device));
+}
+
+#[tokio::test]
+async fn an_export_of_events_goes_as_far_back_as_the_list_and_further_if_it_is_told() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Old").await;
+    let _user = bench.user(&tenant, "ada").await;
+    bench.advance(Duration::days(91));
+    let alone = bench.get("/events/export", &tenant.key).await.expect(200).text;
+    assert!(!alone.contains("user.created"), "{alone}");
+    assert!(bench.all(&tenant, "/events?event_type=user.created").await.is_empty());
+    let since = "since=2026-11-01T00:00:00Z";
+    let all = parts(&bench, &tenant, &format!("/events/export?{since}")).await.concat();
+    assert!(all.contains("user.created"), "{all}");
 }
 
 #[tokio::test]

@@ -225,14 +225,14 @@ static DEVICES: &[Scenario] = &[
     }),
     scenario(
         "register-device",
-        "an installation whose device was deleted before it was wiped, by the last use of a code",
+        "an installation whose device was deleted before it was locked, by the last use of a code",
         |g| {
             Box::pin(async move {
                 let user = g.user().await;
                 let code = g.bench.invite(&g.tenant, &user, 2).await;
                 let old = g.bench.register(&code, &g.name("phone")).await.expect(201);
                 let device = old.body["device"]["device_id"].as_str().unwrap();
-                let _pending = g.order(device, "wipe", json!({})).await;
+                let _pending = g.order(device, "lock", json!({})).await;
                 let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
                 g.bench.drain().await;
                 register(&code, &g.name("phone"), &[201])

@@ -2,7 +2,7 @@
 //! that can be done is done; then everything that was stored elsewhere, or has left the system, is
 //! searched for these words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -31,10 +31,12 @@ const IDENTIFIER: &str = "qzinstallation";
 const REASON: &str = "qzreason";
 const METADATA: &str = "qzmetadata";
 const TOKEN: &str = "qzpushtoken";
+/// What is typed to look for people, and what they are called.
+const TYPED: &str = "qztyped";
 const SECRETS: [&str; 4] = ["qzsecretone", "qzsecrettwo", "qzsecretthree", "40493832271828"];
 
 /// Every word that tells of the person, secrets aside.
-const PERSONAL: [&str; 16] = [
+const PERSONAL: [&str; 17] = [
     FIRST,
     LAST,
     USERNAMES[0],
@@ -50,7 +52,29 @@ const PERSONAL: [&str; 16] = [
     REASON,
     METADATA,
     TOKEN,
+    TYPED,
     "203.0.113.77",
+];
+
+/// The personal columns of the exports, each with the words that may stand there. The others, and all
+/// of events, hold none.
+const COLUMNS: &[(&str, &str, &[&str])] = &[
+    ("users", "username", &USERNAMES),
+    ("users", "first_name", &[FIRST]),
+    ("users", "last_name", &[LAST, TYPED]),
+    ("users", "name", &[FIRST, LAST, TYPED]),
+    ("users", "email", &[EMAIL]),
+    ("users", "mobile", &[MOBILE]),
+    ("users", "number", &[NUMBER]),
+    ("users", "sip_user_name", &[SIP]),
+    ("users", "service_account", &[ACCOUNT]),
+    ("users", "suspended_reason", &[REASON]),
+    ("users", "locked_reason", &[REASON]),
+    ("devices", "user_name", &[FIRST, LAST]),
+    ("devices", "device_identifier", &[IDENTIFIER]),
+    ("devices", "nickname", &[NICKNAME]),
+    ("devices", "display_name", &[NICKNAME]),
+    ("devices", "blocked_reason", &[REASON]),
 ];
 
 /// The first of some words that a text holds, whatever its capitals.
@@ -152,6 +176,55 @@ impl Walk {
         self.admin(Method::POST, path, body).await
     }
 
+    /// Exports everything, and searches it column by column; answers with the personal columns in
+    /// which something stood.
+    async fn export(&mut self) -> BTreeSet<&'static str> {
+        let mut filled = BTreeSet::new();
+        for list in ["users", "devices", "events"] {
+            let part = self.admin(Method::GET, &format!("/{list}/export?limit=1000"), Value::Null).await.expect(200);
+            assert_eq!(found(&part.text, self.codes.iter().map(String::as_str)), None, "a code in {list}");
+            let mut reader = csv::Reader::from_reader(part.text.as_bytes());
+            let names = reader.headers().unwrap().clone();
+            for row in reader.records() {
+                let row = row.unwrap();
+                for (name, cell) in names.iter().zip(row.iter()) {
+                    let personal = COLUMNS.iter().find(|(of, column, _)| (*of, *column) == (list, name));
+                    holds_only(cell, personal.map_or(&[], |(_, _, words)| words), &format!("{name} of {list}"));
+                    filled.extend(
+                        personal
+                            .filter(|(_, _, words)| found(cell, words.iter().copied()).is_some())
+                            .map(|(_, column, _)| *column),
+                    );
+                }
+            }
+        }
+        filled
+    }
+
+    /// Does something to many people who are looked for by a word, which stands in the job's own row
+    /// as long as it is at work, and in no other row.
+    async fn many(&mut self, action: Value) {
+        let mut body = json!({"filter": {"search": TYPED}});
+        body.as_object_mut().unwrap().extend(action.as_object().cloned().unwrap());
+        let job = self.post("/users/bulk", body).await.expect(202);
+        assert_eq!(job.get("state"), "running", "there is more to do than one call does");
+        let path = format!("/jobs/{}", job.get("job_id"));
+        let holding = |bench: &Bench| {
+            let of_jobs = rows::all(bench, rows::MAIN).into_iter().filter(|(key, _)| key.starts_with("JOB#"));
+            of_jobs.filter(|(_, row)| found(&row.to_string(), [TYPED, REASON]).is_some()).count()
+        };
+        assert_eq!(holding(&self.bench), 1, "the job knows what it looks for");
+        self.bench.drain().await;
+        self.search("a job at work");
+        while self.admin(Method::GET, &path, Value::Null).await.expect(200).get("state") == "running" {
+            self.bench.advance(Duration::minutes(2));
+            let _done = self.bench.run_due().await;
+        }
+        assert_eq!(holding(&self.bench), 0, "and forgets it");
+        self.bench.drain().await;
+        self.search("a job that is over");
+    }
+
     /// The newest code of a message, once it has gone out.
     async fn code(&mut self) -> String {
         self.bench.drain().await;
@@ -195,11 +268,12 @@ impl Walk {
                     holds_only(&private.to_string(), &[REASON, METADATA, "203.0.113.77"], &what);
                     holds_only(&row.to_string(), &[], &what);
                 }
+                "JOB" if row["state"] == "running" => holds_only(&text, &[TYPED, REASON], &what),
                 "USERNAME" => holds_only(&text, &USERNAMES, &what),
                 "IDENTIFIER" => holds_only(&text, &[IDENTIFIER], &what),
                 "WORD" if word_of("USER") => {
                     let [one, two] = USERNAMES;
-                    holds_only(&text, &[FIRST, LAST, one, two, EMAIL, MOBILE, NUMBER], &what);
+                    holds_only(&text, &[FIRST, LAST, one, two, EMAIL, MOBILE, NUMBER, TYPED], &what);
                 }
                 "WORD" if word_of("DEVICE") => holds_only(&text, &[IDENTIFIER, NICKNAME], &what),
                 _ => holds_only(&text, &[], &what),
@@ -344,6 +418,11 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     for list in ["/users", "/devices", "/deployments", "/events", "/jobs", &path] {
         let _shown = walk.admin(Method::GET, list, Value::Null).await.expect(200);
     }
+    let filled = walk.export().await;
+    let names = ["username", "first_name", "last_name", "name", "email", "mobile", "number", "sip_user_name"];
+    let names =
+        names.into_iter().chain(["service_account", "user_name", "device_identifier", "nickname", "display_name"]);
+    assert_eq!(filled, names.collect(), "the search finds what is exported");
     // What was typed is for the list alone, and what was mistyped for whoever typed it.
     for word in [FIRST, EMAIL, IDENTIFIER, NUMBER] {
         let _found = walk.admin(Method::GET, &format!("/users?search={word}"), Value::Null).await.expect(200);
@@ -362,6 +441,13 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let request = request.header("authorization", format!("Bearer {key}"));
     let _refused = walk.bench.send(request.body(bad.to_string().into_bytes()).unwrap()).await.expect(422);
     walk.search("set up");
+    for number in 0..60 {
+        let body = json!({"username": format!("one-of-many-{number}"), "last_name": TYPED});
+        let _made = walk.post("/users", body).await.expect(201);
+    }
+    walk.many(json!({"action": "suspend", "reason": REASON})).await;
+    assert!(walk.export().await.contains("suspended_reason"));
+    walk.many(json!({"action": "delete", "reason": REASON})).await;
 
     // Another tries their phone's identifier; things are blocked, renamed, reset, enrolled anew.
     let other = walk.bench.user(&walk.tenant, "other").await;
@@ -390,6 +476,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     for action in ["suspend", "activate", "reset-pin", "lock-and-wipe"] {
         let _done = walk.post(&format!("{path}/{action}"), reason.clone()).await.expect(200);
     }
+    assert!(walk.export().await.contains("locked_reason"));
     let bulk = json!({"action": "suspend", "ids": [user], "dry_run": true});
     let _tried = walk.post("/users/bulk", bulk).await.expect(200);
     walk.bench.drain().await;

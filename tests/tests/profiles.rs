@@ -1,5 +1,6 @@
 //! Profiles: settings that many users share, one of them the default as soon as there is any.
 
+use chrono::Duration;
 use http::{HeaderValue, Method, Request};
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
@@ -51,7 +52,7 @@ async fn a_list_shows_all_but_the_settings_and_the_schema_and_one_profile_shows_
     let body = json!({"name": "Office", "settings": settings, "schema": schema});
     let answer = bench.post("/profiles", &tenant.key, body).await.expect(201);
     assert_eq!((&answer.body["settings"], &answer.body["schema"]), (&settings, &schema));
-    bench.advance(chrono::Duration::minutes(1));
+    bench.advance(Duration::minutes(1));
     let other = made(&bench, &tenant, named("Field")).await;
     let list = bench.get("/profiles", &tenant.key).await.expect(200);
     let names: Vec<&Value> = list.body["items"].as_array().unwrap().iter().map(|item| &item["name"]).collect();
@@ -137,6 +138,36 @@ async fn a_profile_in_use_is_not_deleted() {
     assert!(before == rows::everything(&bench));
     // Deleted users use nothing.
     let _gone = bench.delete(&user, &tenant.key).await.expect(200);
+    bench.advance(Duration::minutes(2));
+    let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_profile_that_is_given_is_not_deleted_while_the_index_of_its_users_is_behind() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let _default = made(&bench, &tenant, named("first")).await;
+    let second = made(&bench, &tenant, named("second")).await;
+    let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
+    let unknown_to_the_index = |user: &str| {
+        let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
+        let mut row = rows::all(&bench, rows::MAIN).values().find(is).cloned().unwrap();
+        let _indexed = row.as_object_mut().unwrap().remove("of_profile").expect("the index is told");
+        rows::put(&bench, rows::MAIN, &row, &[]);
+    };
+    // By an edit, and half a minute later by a deployment, of which no more is noted.
+    let given = json!({"profile_id": second});
+    let _given = bench.patch(&format!("/users/{ada}"), &tenant.key, given.clone()).await.expect(200);
+    bench.advance(Duration::seconds(59));
+    let _given = bench.post(&format!("/users/{bea}/deploy"), &tenant.key, given).await.expect(202);
+    unknown_to_the_index(&ada);
+    unknown_to_the_index(&bea);
+    bench.advance(Duration::seconds(60));
+    let before = rows::everything(&bench);
+    let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
+    assert_eq!(refused.code(), "profile_just_given");
+    assert!(before == rows::everything(&bench));
+    bench.advance(Duration::seconds(1));
     let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
 }
 
@@ -248,4 +279,37 @@ async fn a_change_may_name_the_version_that_it_was_seen_at() {
     }
     assert!(before == rows::everything(&bench));
     let _gone = send(Method::DELETE, "\"2\"", json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn whoever_is_shown_is_shown_with_what_their_profile_is_called_whatever_shows_them() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let _default = made(&bench, &tenant, named("first")).await;
+    let own = made(&bench, &tenant, named("second")).await;
+    let key = &tenant.key;
+    let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
+    let user = format!("/users/{ada}");
+    let given = bench.patch(&user, key, json!({"profile_id": own})).await.expect(200);
+    assert_eq!(given.body["profile"], "second");
+    let renamed = bench.patch(&path(&own), key, json!({"name": "Other"})).await.expect(200);
+    assert_eq!(renamed.body["name"], "Other");
+    for action in ["suspend", "activate", "reset-pin", "force-config", "lock-and-wipe"] {
+        let done = bench.post(&format!("{user}/{action}"), key, json!({})).await.expect(200);
+        assert_eq!(done.body["profile"], "Other", "{action}");
+    }
+    assert_eq!(bench.get(&user, key).await.expect(200).body["profile"], "Other");
+    let shown = async |list: &str, id: &str| {
+        let all = bench.all(&tenant, list).await;
+        all.into_iter().find(|shown| shown["user_id"] == *id).unwrap()["profile"].clone()
+    };
+    assert_eq!((shown("/users", &ada).await, shown("/users", &bea).await), (json!("Other"), Value::Null));
+    assert_eq!(
+        (shown("/deployments", &ada).await, shown("/deployments", &bea).await),
+        (json!("Other"), json!("first"))
+    );
+    let export = bench.get("/users/export?columns=user_id,profile", key).await.expect(200);
+    assert!(export.text.contains(&format!("{ada},Other\r\n")), "{}", export.text);
+    let left = bench.delete(&format!("/deployments{user}"), key).await.expect(200);
+    assert_eq!((&left.body["profile"], &left.body["profile_id"]), (&Value::Null, &Value::Null));
 }

@@ -293,6 +293,7 @@ async fn profiled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     let office = bench.post("/profiles", &tenant.key, office).await.expect(201).get("profile_id");
     keep("profile.with_schema", row(bench, "PROFILE#", "schema"));
     keep("profiles_name", row(bench, "PROFILENAME#", "#buro"));
+    keep("what_a_profile_is_called", row(bench, "CALLED#", ""));
     keep("workspace.with_profiles", row(bench, "WORKSPACE#", "Shapes"));
     let edit = json!({"name": "Office", "settings": {"server": "pbx2.example.com"}});
     let _edited = bench.patch(&format!("/profiles/{office}"), &tenant.key, edit).await.expect(200);
@@ -323,6 +324,7 @@ async fn deployed(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     keep("users_secrets", find(bench, SECRETS, |row| row["client_password"] == "one"));
     keep("event.user_secrets_set", row(bench, "EVENT#", "user.secrets_set"));
     let _deployed = bench.post(&format!("{path}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
+    keep("profile.given", row(bench, "PROFILE#", "Café"));
     let pk = format!("USER#{}#{user}", tenant.workspace_id);
     let device_row =
         |device: &str| row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "\"sk\":\"DEVICE\"");
@@ -529,6 +531,7 @@ impl Names {
                 // It holds the key of the row that a list goes on at.
                 "cursor" => "<cursor>".into(),
                 // It follows from the profile's identifier.
+                "served" if text.starts_with('!') => "!<version>".into(),
                 "config" | "served" if text != "forced" => "<version>".into(),
                 _ => self.text(text).into(),
             },
@@ -613,7 +616,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 37);
+    assert_eq!(kinds.len(), 38);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -736,6 +739,7 @@ fn what_was_stored_once_is_still_read() {
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
             "username" | "external_id" | "identity_key" => assert!(row["user_id"].is_string()),
             "users_scim_attributes" => same::<Kept>(&name, &row),
+            "what_a_profile_is_called" => assert!(row["name"].is_string()),
             "profiles_name" => assert!(row["profile_id"].is_string()),
             "users_secrets" => {
                 let kept = |kind: &SecretKind| row[kind.as_str()].is_string();

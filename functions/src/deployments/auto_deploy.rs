@@ -27,8 +27,8 @@ pub async fn handle(
 ) -> Result<Reply, Failure> {
     let action = UserAction::AutoDeploy;
     let task = |_: &mut _| {
-        let (name, permission) = (action.name(), action.permission());
-        Some(Task { kind: JobKind::Users, name, permission, action: json!(action) })
+        let permission = action.permission();
+        Some(Task { kind: JobKind::Users, name: "auto_deploy", permission, action: json!(action) })
     };
     bulk(store, call, defaults, clock, task, |filter| drop(list_users::read(filter))).await
 }

@@ -5,6 +5,7 @@ use domain::check_in::authenticate;
 use domain::deployment::{configuration, serve};
 use domain::event::Actor;
 use domain::refusal::{Failure, Refusal};
+use domain::secret::new_code;
 use lambda::{Reply, Request, device_credential};
 use serde_json::json;
 
@@ -28,9 +29,9 @@ pub async fn handle(
         let user = store.user(device.workspace_id, device.user_id).await?.ok_or(Refusal::DeviceDeleted)?;
         let profile = profile_of(store, &user).await?;
         let secrets = store.user_secrets(user.workspace_id, user.user_id).await?;
-        let config = configuration(&user, profile.as_ref(), &secrets);
+        let config = configuration(&user, profile.as_ref(), &secrets, new_code(request.moment.random));
         let act = request.act(device.workspace_id, Actor::Device(device.device_id));
-        if let Some(change) = serve(&device, &user, &config.version, &act)? {
+        if let Some(change) = serve(&device, &user, &config, &act)? {
             store.commit(Commit::changing(act.event_id, &change)).await?;
         }
         let profile = profile.map(

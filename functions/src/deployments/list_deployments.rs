@@ -9,6 +9,7 @@ use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
 use crate::paging::Paging;
+use crate::users::actions::default_profile;
 use crate::users::list_users;
 use crate::views;
 
@@ -23,12 +24,12 @@ pub async fn handle(store: &(impl Users + Invitations + Profiles + Workspaces), 
     page.items.retain(|person| person.user.deleted.is_none());
     let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
     let deployments = store.deployments(&users).await?;
-    let workspace = store.workspace(call.workspace()).await?;
-    let default = workspace.and_then(|workspace| workspace.default_profile_id);
-    let own = users.iter().filter_map(|user| user.client.profile_id);
-    let profiles = store.profiles(call.workspace(), &own.chain(default).collect()).await?;
+    let default = default_profile(store, call.workspace()).await?;
+    let holding = |user: &User| user.client.profile(default);
+    let ids = users.iter().filter_map(|user| holding(user)).collect();
+    let names = store.profile_names(call.workspace(), &ids).await?;
     Ok(paging.reply(&page, |person| {
-        let profile = views::profile_name(&profiles, person.user.client.profile_id.or(default));
+        let profile = holding(&person.user).and_then(|id| names.get(&id)).map(String::as_str);
         shown(person, deployments.get(&person.user.user_id), profile, &call)
     }))
 }

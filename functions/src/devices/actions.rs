@@ -26,31 +26,23 @@ pub(crate) enum DeviceAction {
     Lock(Order),
 }
 
-/// The names of the actions, as a bulk call gives them.
-pub(crate) const NAMES: [&str; 5] = ["block", "unblock", "delete", "wipe", "lock"];
+/// Reads what belongs to an action.
+type Read = fn(&mut Fields) -> DeviceAction;
+
+/// The actions that a bulk call gives, by the names under which they are also kept.
+static NAMED: &[(&str, Read)] = &[
+    ("block", |fields| DeviceAction::Block { reason: fields.text("reason", REASON) }),
+    ("unblock", |fields| DeviceAction::Unblock { reason: fields.text("reason", REASON) }),
+    ("delete", |fields| DeviceAction::Delete { reason: fields.text("reason", REASON) }),
+    ("wipe", |fields| DeviceAction::Wipe(Order::read(CommandKind::Wipe, fields))),
+    ("lock", |fields| DeviceAction::Lock(Order::read(CommandKind::Lock, fields))),
+];
 
 impl DeviceAction {
-    /// Reads an action by its name, with what belongs to it.
-    pub fn read(name: &str, fields: &mut Fields) -> Option<Self> {
-        Some(match name {
-            "block" => Self::Block { reason: fields.text("reason", REASON) },
-            "unblock" => Self::Unblock { reason: fields.text("reason", REASON) },
-            "delete" => Self::Delete { reason: fields.text("reason", REASON) },
-            "wipe" => Self::Wipe(Order::read(CommandKind::Wipe, fields)),
-            "lock" => Self::Lock(Order::read(CommandKind::Lock, fields)),
-            _ => return None,
-        })
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Block { .. } => "block",
-            Self::Unblock { .. } => "unblock",
-            Self::Delete { .. } => "delete",
-            Self::Wipe(_) => "wipe",
-            Self::Lock(_) => "lock",
-        }
+    /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
+    pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
+        let (name, read) = fields.required_of("action", NAMED)?;
+        Some((name, read(fields)))
     }
 
     /// What it takes, by whatever operation it is done.
@@ -158,6 +150,20 @@ async fn ordered(
             let mut change = Change::default();
             change.add(&phone.device, *commanded);
             Ok(Prepared::of(Some(change), act, whole, command))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    #[test]
+    fn an_action_is_kept_under_the_name_that_it_was_given_by() {
+        for (name, read) in NAMED {
+            assert_eq!(json!(read(&mut Fields::of_json(Map::new())))["action"], *name);
         }
     }
 }

@@ -36,8 +36,8 @@ static EVENTS: Kind = Kind {
 };
 
 /// Answers with a part of the events, without what only the audit shows: those of `ids`, in their
-/// order, as far as they are there; or what the filters of the list find, or all of its span, the
-/// newest first.
+/// order, as far as they are there; or what the filters of the list find, the newest first, in a span
+/// from `since` (90 days ago) to `until` (now), as the list has it.
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.

@@ -1,18 +1,17 @@
 //! `GET /users/export`: user management's list as comma-separated values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws::stores::Person;
 use aws::{Page, Profiles, UsageCounts, Users};
+use domain::UserId;
 use domain::refusal::Failure;
 use domain::usage::{Of, Usage, month};
-use domain::{ProfileId, UserId};
 use lambda::{Call, Reply};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Kind, Wanted};
 use crate::users::list_users;
-use crate::views;
 
 static USERS: Kind = Kind {
     name: "users",
@@ -97,13 +96,8 @@ async fn shown(store: &(impl UsageCounts + Profiles), call: &Call, people: &[Per
     let of: Vec<Of> = people.iter().map(|person| Of::User(person.user.user_id)).collect();
     let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
     let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();
-    let names = profile_names(store, call, people).await?;
-    let view = |person: &Person| {
-        let used = used.get(&person.user.user_id).copied();
-        let mut view = views::user_with_usage(&person.user, &person.devices, used, call.now());
-        view["profile"] = json!(person.user.client.profile_id.and_then(|id| names.get(&id)));
-        view
-    };
+    let names = list_users::profile_names(store, call, people).await?;
+    let view = |person: &Person| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, call);
     Ok(people.iter().map(view).collect())
 }
 
@@ -112,14 +106,4 @@ fn user_of(row: &Usage) -> Option<UserId> {
         Of::User(id) => Some(id),
         Of::Shard(_) => None,
     }
-}
-
-async fn profile_names(
-    store: &impl Profiles,
-    call: &Call,
-    people: &[Person],
-) -> Result<BTreeMap<ProfileId, String>, Failure> {
-    let ids: BTreeSet<ProfileId> = people.iter().filter_map(|person| person.user.client.profile_id).collect();
-    let profiles = store.profiles(call.workspace(), &ids).await?;
-    Ok(profiles.into_iter().map(|profile| (profile.profile_id, profile.name)).collect())
 }

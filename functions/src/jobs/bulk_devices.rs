@@ -7,7 +7,7 @@ use domain::refusal::Failure;
 use lambda::{Call, Reply};
 use serde_json::json;
 
-use crate::devices::actions::{DeviceAction, NAMES};
+use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
 use crate::jobs::work::Store;
 use crate::jobs::{Task, bulk};
@@ -29,7 +29,6 @@ pub async fn handle(
 }
 
 fn read_action(fields: &mut Fields) -> Option<Task> {
-    let name = fields.required_choice("action", &NAMES)?;
-    let action = DeviceAction::read(&name, fields)?;
-    Some(Task { kind: JobKind::Devices, name: action.name(), permission: action.permission(), action: json!(action) })
+    let (name, action) = DeviceAction::read(fields)?;
+    Some(Task { kind: JobKind::Devices, name, permission: action.permission(), action: json!(action) })
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::jobs::work::Store;
 use crate::jobs::{Task, bulk};
 use crate::settings::Defaults;
-use crate::users::actions::{NAMES, UserAction};
+use crate::users::actions::UserAction;
 use crate::users::list_users;
 use crate::world::Clock;
 
@@ -29,7 +29,6 @@ pub async fn handle(
 }
 
 fn read_action(fields: &mut Fields) -> Option<Task> {
-    let name = fields.required_choice("action", &NAMES)?;
-    let action = UserAction::read(&name, fields)?;
-    Some(Task { kind: JobKind::Users, name: action.name(), permission: action.permission(), action: json!(action) })
+    let (name, action) = UserAction::read(fields)?;
+    Some(Task { kind: JobKind::Users, name, permission: action.permission(), action: json!(action) })
 }

@@ -13,8 +13,8 @@ use crate::jobs::work::{Action, outcomes};
 use crate::sources::sync::forget;
 use crate::views;
 
-/// Answers with the job: what was done stays done, and nothing more is. Takes what the job's action
-/// takes.
+/// Answers with the job: what was done stays done, and nothing more is. Takes what
+/// beginning it takes.
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `PermissionMissing`; `JobOver` if it is finished.
@@ -23,9 +23,7 @@ pub async fn handle(store: &(impl Jobs + Sources), call: Call) -> Result<Reply, 
     attempts(store, || async {
         let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
         call.request.check_version(job.version)?;
-        for permission in Action::of(&job)?.permissions() {
-            call.caller.require(permission)?;
-        }
+        Action::of(&job)?.require_begun_by(&call.caller)?;
         let act = call.act();
         let Some(change) = cancel(&job, &outcomes(store, &job).await?, None, &act)? else {
             return Ok(Reply::thing(&views::job(&job), job.version));

@@ -7,6 +7,7 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 
+use crate::jobs::work::Action;
 use crate::paging::Paging;
 use crate::views;
 
@@ -15,11 +16,12 @@ use crate::views;
 /// `Link` header, and only the first has the line of names.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`, `CursorInvalid`.
+/// Every fault of the query; `NotFound`, `PermissionMissing`, `CursorInvalid`.
 pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
+    Action::of(&job)?.require_seen_by(&call.caller)?;
     if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
         let page = store.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
         return csv_part(&paging, &page, id);

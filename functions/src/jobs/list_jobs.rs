@@ -4,15 +4,17 @@ use aws::Jobs;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::jobs::work::Action;
 use crate::paging::Paging;
 use crate::views;
 
-/// Answers with a page of jobs, the newest first.
+/// Answers with a page of jobs, the newest first: of those on it, the ones that the caller may see.
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
 pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let mut page = store.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
+    page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));
     Ok(paging.reply(&page, views::job))
 }

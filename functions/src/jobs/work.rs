@@ -1,7 +1,7 @@
 //! A job at work: page by page, thing by thing.
 
 use aws::{Commands, Commit, Invitations, Jobs, Keys, Members, Position, Profiles, Users, Workspaces};
-use domain::access::{Caller, Permission};
+use domain::access::Caller;
 use domain::event::Actor;
 use domain::input::Fields;
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, cancel, page_done};
@@ -210,16 +210,6 @@ impl Action {
             JobKind::Devices => Self::Device(serde_json::from_value(action).map_err(unreadable)?),
             JobKind::Sync => Self::Sync(serde_json::from_value(action).map_err(unreadable)?),
         })
-    }
-
-    /// What it takes.
-    pub fn permissions(&self) -> [Permission; 2] {
-        match self {
-            Self::User(action) => action.permissions(),
-            Self::Device(action) => [Permission::DevicesManage, action.permission()],
-            Self::Sync(SyncAction::Sync { may_wipe: true, .. }) => [Permission::UsersManage, Permission::UsersWipe],
-            Self::Sync(SyncAction::Sync { may_wipe: false, .. }) => [Permission::UsersManage; 2],
-        }
     }
 }
 

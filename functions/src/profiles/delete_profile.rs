@@ -9,10 +9,11 @@ use super::{wanted, workspace};
 use crate::attempts::attempts;
 use crate::views;
 
-/// Answers with the profile as it was; it is gone. The default goes only as the last one.
+/// Answers with the profile as it was; it is gone. The default goes only as the last one. The commit
+/// stands on the profile as it was read, and whoever gives it to a user changes or checks it.
 ///
 /// # Errors
-/// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileIsDefault`.
+/// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileJustGiven`, `ProfileIsDefault`.
 pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
     attempts(store, || attempt(store, &call)).await
 }

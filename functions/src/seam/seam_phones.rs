@@ -139,9 +139,12 @@ impl Sandbox {
     }
 }
 
+/// What Seam calls the operating systems of phones.
+static SYSTEMS: [(&str, Platform); 2] = [("android", Platform::Android), ("ios", Platform::Ios)];
+
 fn read_phone_metadata(fields: &mut Fields) -> (Platform, String, String) {
     let mut given = fields.object("phone_metadata").unwrap_or_else(|| Fields::of_json(serde_json::Map::new()));
-    let platform = given.choice("operating_system", &["android", "ios"]).and_then(|name| Platform::parse(&name));
+    let platform = given.one_of("operating_system", &SYSTEMS).map(|(_, platform)| platform);
     let model_name = given.text("device_model", MODEL_NAME);
     let os_version = given.text("os_version", VERSION);
     // The maker is taken and not kept: the model's name says it.

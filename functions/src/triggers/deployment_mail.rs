@@ -8,7 +8,7 @@ use maud::html;
 
 use crate::deployments::redirect;
 use crate::settings::App;
-use crate::triggers::letter::{self, Letter, SMALL};
+use crate::triggers::letter::{self, Addressee, Letter, SMALL};
 
 const SUBJECT: &str = "Set up the app on your phone";
 /// What the HTML calls the QR code.
@@ -24,11 +24,10 @@ pub(crate) fn compose(
     public_url: &str,
     app: &App,
 ) -> Result<Option<Message>, Failure> {
-    let Some(to) = user.email.clone() else {
+    let Some(Addressee { to, name }) = Addressee::of(user) else {
         return Ok(None);
     };
     let link = redirect::link(public_url, code);
-    let name = user.first_name.clone().unwrap_or_else(|| user.name());
     let said =
         Said { name: &name, link: &link, code, until: &deployment.expires_at.day(), stores: &letter::stores(app) };
     let letter = Letter { subject: SUBJECT, text: text(&said), html: page(&said) };
@@ -47,8 +46,7 @@ struct Said<'a> {
 fn text(said: &Said<'_>) -> String {
     let Said { name, link, code, until, stores } = said;
     format!(
-        "Hello {name},\n\n\
-         your settings for the app are ready.\n\n\
+        "{}your settings for the app are ready.\n\n\
          1. Open this link on your phone, or scan the attached code with its camera:\n\n{link}\n\n\
          2. Install the app if you are asked to, then open the link once more.\n\n\
          3. The app sets itself up. There is nothing to type.\n\n\
@@ -56,6 +54,7 @@ fn text(said: &Said<'_>) -> String {
          Should the app ask for a code, it is this one:\n\n{code}\n\n\
          It sets up one phone until {until}. Please do not pass it on: whoever has it can use your account.\n\n\
          If you did not expect this message, please tell your administrator.\n",
+        letter::greeting_as_text(name),
         letter::stores_as_text(stores)
     )
 }
@@ -63,7 +62,7 @@ fn text(said: &Said<'_>) -> String {
 fn page(said: &Said<'_>) -> String {
     let Said { name, link, code, until, stores } = said;
     let said = html! {
-        p style="margin-top:0" { "Hello " (name) "," }
+        (letter::greeting_as_html(name))
         p { "your settings for the app are ready. Open this message on your phone and press:" }
         (letter::button(link, "Set up the app"))
         p { "Install the app if you are asked to, then press once more. The app sets itself up; there is nothing to type." }

@@ -7,7 +7,7 @@ use domain::user::User;
 use maud::html;
 
 use crate::settings::App;
-use crate::triggers::letter::{self, Letter, SMALL};
+use crate::triggers::letter::{self, Addressee, Letter, SMALL};
 
 const SUBJECT: &str = "Your invitation to the app";
 /// What the HTML calls the QR code.
@@ -21,11 +21,10 @@ pub(crate) fn compose(
     public_url: &str,
     app: &App,
 ) -> Result<Option<Message>, Failure> {
-    let Some(to) = user.email.clone() else {
+    let Some(Addressee { to, name }) = Addressee::of(user) else {
         return Ok(None);
     };
     let link = format!("{public_url}/i/{code}");
-    let name = user.first_name.clone().unwrap_or_else(|| user.name());
     let said = Said {
         name: &name,
         link: &link,
@@ -58,12 +57,12 @@ fn good_for(devices: u32) -> String {
 fn text(said: &Said<'_>) -> String {
     let Said { name, link, code, devices, until, stores } = said;
     format!(
-        "Hello {name},\n\n\
-         you are invited to use the app. Open this link on your phone:\n\n{link}\n\n\
+        "{}you are invited to use the app. Open this link on your phone:\n\n{link}\n\n\
          {}\
          Or enter this code in the app:\n\n{code}\n\n\
          It is good for {} until {until}. Please do not pass it on.\n\n\
          If you did not expect this message, you can ignore it.\n",
+        letter::greeting_as_text(name),
         letter::stores_as_text(stores),
         good_for(*devices)
     )
@@ -72,7 +71,7 @@ fn text(said: &Said<'_>) -> String {
 fn page(said: &Said<'_>) -> String {
     let Said { name, link, code, devices, until, stores } = said;
     let said = html! {
-        p style="margin-top:0" { "Hello " (name) "," }
+        (letter::greeting_as_html(name))
         p { "you are invited to use the app. Open this message on your phone and press:" }
         (letter::button(link, "Use the app"))
         (letter::stores_as_html(stores))

@@ -4,6 +4,7 @@
 use aws::{Message, Picture};
 use domain::invitation::{Invitation, Purpose};
 use domain::refusal::Failure;
+use domain::user::User;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::pages::qr;
@@ -82,6 +83,30 @@ pub(crate) fn page(title: &str, said: &Markup) -> String {
         }
     }
     .into_string()
+}
+
+/// To whom an e-mail goes, and what they are called in it.
+pub(crate) struct Addressee {
+    pub to: String,
+    pub name: String,
+}
+
+impl Addressee {
+    /// A user with an address.
+    pub(crate) fn of(user: &User) -> Option<Self> {
+        let name = user.first_name.clone().unwrap_or_else(|| user.name());
+        Some(Self { to: user.email.clone()?, name })
+    }
+}
+
+/// How an e-mail begins, as plain text.
+pub(crate) fn greeting_as_text(name: &str) -> String {
+    format!("Hello {name},\n\n")
+}
+
+/// How an e-mail begins.
+pub(crate) fn greeting_as_html(name: &str) -> Markup {
+    html! { p style="margin-top:0" { "Hello " (name) "," } }
 }
 
 /// An e-mail's words, in both forms.

@@ -10,7 +10,7 @@ use domain::event::{Act, EventType};
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::life::{self, Deletion, is_renamed};
-use domain::profile::Profile;
+use domain::profile::{Profile, given};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
 use domain::user::{User, UserEdit, unique_username};
@@ -36,39 +36,26 @@ pub(crate) enum UserAction {
     AutoDeploy,
 }
 
-/// The names of the actions, as a bulk call gives them.
-pub(crate) const NAMES: [&str; 8] =
-    ["activate", "suspend", "delete", "lock_and_wipe", "reset_pin", "invite", "deploy", "force_config"];
+/// Reads what belongs to an action.
+type Read = fn(&mut Fields) -> UserAction;
+
+/// The actions that a bulk call gives, by the names under which they are also kept.
+static NAMED: &[(&str, Read)] = &[
+    ("activate", |_| UserAction::Activate),
+    ("suspend", |fields| UserAction::Suspend { reason: fields.text("reason", REASON) }),
+    ("delete", read_delete),
+    ("lock_and_wipe", |fields| UserAction::LockAndWipe(Order::read(CommandKind::Wipe, fields))),
+    ("reset_pin", |fields| UserAction::ResetPin(Order::read(CommandKind::ResetPin, fields))),
+    ("invite", read_invite),
+    ("deploy", read_deploy),
+    ("force_config", |_| UserAction::ForceConfig),
+];
 
 impl UserAction {
-    /// Reads an action by its name, with what belongs to it.
-    pub fn read(name: &str, fields: &mut Fields) -> Option<Self> {
-        Some(match name {
-            "activate" => Self::Activate,
-            "suspend" => Self::Suspend { reason: fields.text("reason", REASON) },
-            "delete" => read_delete(fields),
-            "lock_and_wipe" => Self::LockAndWipe(Order::read(CommandKind::Wipe, fields)),
-            "reset_pin" => Self::ResetPin(Order::read(CommandKind::ResetPin, fields)),
-            "invite" => read_invite(fields),
-            "deploy" => read_deploy(fields),
-            "force_config" => Self::ForceConfig,
-            _ => return None,
-        })
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Activate => "activate",
-            Self::Suspend { .. } => "suspend",
-            Self::Delete { .. } => "delete",
-            Self::LockAndWipe(_) => "lock_and_wipe",
-            Self::ResetPin(_) => "reset_pin",
-            Self::Invite { .. } => "invite",
-            Self::Deploy { .. } => "deploy",
-            Self::ForceConfig => "force_config",
-            Self::AutoDeploy => "auto_deploy",
-        }
+    /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
+    pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
+        let (name, read) = fields.required_of("action", NAMED)?;
+        Some((name, read(fields)))
     }
 
     /// What it takes, by whatever operation it is done.
@@ -79,16 +66,6 @@ impl UserAction {
             Self::Activate | Self::Suspend { .. } | Self::Delete { .. } | Self::ResetPin(_) | Self::Invite { .. } => {
                 Permission::UsersManage
             }
-        }
-    }
-}
-
-impl UserAction {
-    /// What it takes as a job, which may have been begun by an operation of its own.
-    pub fn permissions(&self) -> [Permission; 2] {
-        match self {
-            Self::AutoDeploy => [Permission::DeploymentsManage, Permission::DeploymentsManage],
-            _ => [Permission::UsersManage, self.permission()],
         }
     }
 }
@@ -137,10 +114,20 @@ pub(crate) async fn prepare(
     defaults: &Defaults,
 ) -> Result<Prepared, Failure> {
     let act = doer.act();
-    // What is offered has no need to know of the devices.
-    let offered = matches!(action, UserAction::Invite { .. } | UserAction::Deploy { .. });
-    let phones = if offered { Vec::new() } else { held(store, user).await? };
-    let devices: Vec<Device> = phones.iter().map(|phone| phone.device.clone()).collect();
+    let (phones, devices) = match action {
+        UserAction::LockAndWipe(_) | UserAction::ResetPin(_) => {
+            let phones = held(store, user).await?;
+            let devices = phones.iter().map(|phone| phone.device.clone()).collect();
+            (phones, devices)
+        }
+        // What is offered has no need to know of the devices.
+        UserAction::Invite { .. } | UserAction::Deploy { .. } => (Vec::new(), Vec::new()),
+        UserAction::Activate
+        | UserAction::Suspend { .. }
+        | UserAction::Delete { .. }
+        | UserAction::ForceConfig
+        | UserAction::AutoDeploy => (Vec::new(), store.devices(user.workspace_id, &user.device_ids).await?),
+    };
     let draw = || CommandId(doer.moment.draw());
     let change = match action {
         UserAction::Activate => life::activate(user, &devices, &act)?,
@@ -167,7 +154,7 @@ pub(crate) async fn prepare(
             if let Some(profile) = &profile {
                 require_fitting(&prepared.user, profile)?;
             }
-            return Ok(prepared.while_there(profile.as_ref()));
+            return Ok(prepared.giving(profile.as_ref(), &act));
         }
         UserAction::ForceConfig => deployment::force(user, &devices, &act)?,
         // Whoever is gone, or was taken out of client deployment, stays out of it.
@@ -182,10 +169,14 @@ pub(crate) async fn prepare(
 }
 
 impl Prepared {
-    /// The same, only while a profile that it names is as it was read: it may be deleted meanwhile.
-    fn while_there(mut self, profile: Option<&Profile>) -> Self {
+    /// The same, only while a profile that it gives is as it was read: it may be deleted meanwhile. It
+    /// is noted there that it was given, so that it is not deleted before the index of its users knows.
+    fn giving(mut self, profile: Option<&Profile>, act: &Act) -> Self {
         if let Some(profile) = profile {
-            self.commit = self.commit.map(|commit| commit.guarded_by(profile));
+            self.commit = self.commit.map(|commit| match given(profile, act.at) {
+                Some(noted) => commit.edit(profile, &noted),
+                None => commit.guarded_by(profile),
+            });
         }
         self
     }
@@ -278,18 +269,21 @@ async fn named_profile(store: &impl Profiles, doer: &Doer, id: Option<ProfileId>
     }
 }
 
-/// The user's profile, or else the workspace's default.
+/// The profile that holds for a user.
 pub(crate) async fn profile_of(store: &(impl Workspaces + Profiles), user: &User) -> Result<Option<Profile>, Failure> {
-    if let Some(id) = user.client.profile_id
-        && let Some(profile) = store.profile(user.workspace_id, id).await?
-    {
-        return Ok(Some(profile));
-    }
-    let workspace = store.workspace(user.workspace_id).await?;
-    match workspace.and_then(|workspace| workspace.default_profile_id) {
+    let default = match user.client.profile_id {
+        Some(_) => None,
+        None => default_profile(store, user.workspace_id).await?,
+    };
+    match user.client.profile(default) {
         Some(id) => store.profile(user.workspace_id, id).await,
         None => Ok(None),
     }
+}
+
+/// The workspace's default profile.
+pub(crate) async fn default_profile(store: &impl Workspaces, id: WorkspaceId) -> Result<Option<ProfileId>, Failure> {
+    Ok(store.workspace(id).await?.and_then(|workspace| workspace.default_profile_id))
 }
 
 /// What is offered to a user by a code.
@@ -398,7 +392,7 @@ pub(crate) async fn edited(
     };
     let (change, commit) = carried_through(store, doer, user, change, defaults, &act).await?;
     let prepared = Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) };
-    Ok(prepared.while_there(named.as_ref()))
+    Ok(prepared.giving(named.as_ref(), &act))
 }
 
 /// Lets a user be known by a key if nobody else is.
@@ -439,4 +433,18 @@ pub(crate) async fn carried_through(
     let change = change.then(offered.change.clone());
     let commit = offered.commit(act, &change);
     Ok((change, commit))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    #[test]
+    fn an_action_is_kept_under_the_name_that_it_was_given_by() {
+        for (name, read) in NAMED {
+            assert_eq!(json!(read(&mut Fields::of_json(Map::new())))["action"], *name);
+        }
+    }
 }

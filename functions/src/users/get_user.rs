@@ -9,6 +9,7 @@ use lambda::{Call, Reply};
 use serde_json::json;
 
 use crate::users::actions::newest;
+use crate::users::profile_name;
 use crate::views;
 
 /// Answers with the user, the devices that they hold, their newest invitation and deployment, their
@@ -22,10 +23,8 @@ pub async fn handle(store: &(impl Users + Invitations + UsageCounts + Profiles),
     let devices = store.devices(call.workspace(), &user.device_ids).await?;
     let used = store.usage(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
     let invitation = newest(store, &user, Purpose::Invite).await?;
-    let mut view = views::user_with_usage(&user, &devices, used.first(), call.now());
-    if let Some(profile) = user.client.profile_id {
-        view["profile"] = json!(store.profile(call.workspace(), profile).await?.map(|profile| profile.name));
-    }
+    let profile = profile_name(store, &user).await?;
+    let mut view = views::user_with_usage(&user, &devices, profile.as_deref(), used.first(), call.now());
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
     view["devices"] = views::devices_of(&user, &devices, call.now());

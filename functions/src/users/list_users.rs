@@ -1,16 +1,16 @@
 //! `GET /users`: user management's list.
 
+use std::collections::BTreeMap;
+
 use aws::stores::{Person, UserFilter};
 use aws::{Profiles, UsageCounts, Users};
 use domain::input::Fields;
-use domain::profile::Profile;
 use domain::refusal::Failure;
 use domain::search::Query;
 use domain::usage::{Of, Usage, month};
 use domain::workspace::SERVICE_LEVEL;
 use domain::{ProfileId, SourceId};
 use lambda::{Call, Reply};
-use serde_json::json;
 
 use crate::paging::Paging;
 use crate::views;
@@ -25,21 +25,32 @@ pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -
     let page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     let of: Vec<Of> = page.items.iter().map(|person| Of::User(person.user.user_id)).collect();
     let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
-    let profiles = profiles_of(store, &call, &page.items).await?;
-    Ok(paging.reply(&page, |person| shown(person, &used, &profiles, &call)))
+    let names = profile_names(store, &call, &page.items).await?;
+    Ok(paging.reply(&page, |person| {
+        let used = used.iter().find(|row| row.of == Of::User(person.user.user_id));
+        shown(person, used, &names, &call)
+    }))
 }
 
-/// The profiles that some users have.
-async fn profiles_of(store: &impl Profiles, call: &Call, people: &[Person]) -> Result<Vec<Profile>, Failure> {
+/// What the profiles are called that some users have.
+pub(crate) async fn profile_names(
+    store: &impl Profiles,
+    call: &Call,
+    people: &[Person],
+) -> Result<BTreeMap<ProfileId, String>, Failure> {
     let ids = people.iter().filter_map(|person| person.user.client.profile_id).collect();
-    store.profiles(call.workspace(), &ids).await
+    store.profile_names(call.workspace(), &ids).await
 }
 
-fn shown(person: &Person, used: &[Usage], profiles: &[Profile], call: &Call) -> serde_json::Value {
-    let used = used.iter().find(|row| row.of == Of::User(person.user.user_id));
-    let mut view = views::user_with_usage(&person.user, &person.devices, used, call.now());
-    view["profile"] = json!(views::profile_name(profiles, person.user.client.profile_id));
-    view
+/// A person as the list shows them.
+pub(crate) fn shown(
+    person: &Person,
+    used: Option<&Usage>,
+    names: &BTreeMap<ProfileId, String>,
+    call: &Call,
+) -> serde_json::Value {
+    let profile = person.user.client.profile_id.and_then(|id| names.get(&id)).map(String::as_str);
+    views::user_with_usage(&person.user, &person.devices, profile, used, call.now())
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

@@ -47,5 +47,5 @@ async fn attempt(
     if let Some(commit) = prepared.commit.take() {
         store.commit(commit).await?;
     }
-    Ok(super::shown(&prepared, call))
+    super::shown(store, &prepared, call).await
 }

@@ -324,6 +324,22 @@ mod tests {
     }
 
     #[test]
+    fn who_may_write_some_partitions_writes_no_others_alone_or_in_a_transaction() {
+        let actions = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
+        let some = Statement { partitions: vec!["USER#*".to_owned()], ..statement(&actions, &[TABLE]) };
+        for (part, names) in [("Put", "Item"), ("Update", "Key"), ("Delete", "Key")] {
+            for (partition, allowed_to) in [("USER#1", true), ("SOURCE#1", false)] {
+                let request = json!({ "TableName": "t", names: { "pk": { "S": partition } } });
+                let alone = of_dynamodb(&format!("{part}Item"), &request);
+                let within = of_dynamodb("TransactWriteItems", &json!({ "TransactItems": [{ part: request }] }));
+                for needs in [alone, within] {
+                    assert_eq!(allowed(std::slice::from_ref(&some), &needs).is_ok(), allowed_to, "{part} {partition}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn wildcards() {
         assert!(fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/app/x"));
         assert!(!fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/other/x"));

@@ -262,7 +262,9 @@ impl Commit {
     }
 
     fn edit_companions(&mut self, before: &BTreeSet<Companion>, after: &BTreeSet<Companion>) {
-        for gone in before.difference(after) {
+        // One that holds something else is put in its own place.
+        let stays = |gone: &Companion| after.iter().any(|companion| companion.key == gone.key);
+        for gone in before.difference(after).filter(|gone| !stays(gone)) {
             self.parts.push(Part::Delete { key: gone.key.attributes(), version: None });
         }
         for new in after.difference(before) {

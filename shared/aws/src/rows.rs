@@ -35,6 +35,7 @@
 //! | identity key [user, until deleted] | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
+//! | what a profile is called [profile] | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
 //! | text message [invitation] | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
@@ -527,6 +528,12 @@ pub fn profile_name(workspace: WorkspaceId, name: &str) -> Key {
     Key::new(format!("PROFILENAME#{workspace}#{}", fold(name)), "CLAIM")
 }
 
+/// The key of what a profile is called.
+#[must_use]
+pub fn profile_called(workspace: WorkspaceId, id: ProfileId) -> Key {
+    Key::new(format!("CALLED#{workspace}#{id}"), "CALLED")
+}
+
 /// The partition of the users of a profile in the index `profile`.
 #[must_use]
 pub fn users_of_profile(workspace: WorkspaceId, id: ProfileId) -> String {
@@ -544,11 +551,17 @@ impl Row for Profile {
         vec![("list", list(PROFILES, self.workspace_id))]
     }
     fn companions(&self) -> BTreeSet<Companion> {
-        BTreeSet::from([Companion {
+        let claim = Companion {
             key: profile_name(self.workspace_id, &self.name),
             attributes: BTreeMap::from([("profile_id", self.profile_id.to_string())]),
             unique: true,
-        }])
+        };
+        let called = Companion {
+            key: profile_called(self.workspace_id, self.profile_id),
+            attributes: BTreeMap::from([("name", self.name.clone())]),
+            unique: false,
+        };
+        BTreeSet::from([claim, called])
     }
 }
 

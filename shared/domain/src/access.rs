@@ -89,6 +89,8 @@ impl Role {
 pub enum Access {
     /// A key or a member with this permission.
     Permission(Permission),
+    /// A key or a member with any of these: which of them, the thing itself decides.
+    AnyOf(&'static [Permission]),
     /// The device's own credential, checked in the operation's own read or write.
     Device,
     /// A code in the body or the path is the proof.
@@ -164,6 +166,18 @@ impl Caller {
     /// `PermissionMissing`.
     pub fn require(&self, permission: Permission) -> Result<(), Refusal> {
         if self.permissions.contains(&permission) { Ok(()) } else { Err(Refusal::PermissionMissing(permission)) }
+    }
+
+    /// Lets the caller pass if they hold one of the permissions.
+    ///
+    /// # Errors
+    /// `PermissionMissing`, `PermissionsMissing` of several.
+    pub fn require_any(&self, permissions: &'static [Permission]) -> Result<(), Refusal> {
+        match permissions {
+            [only] => self.require(*only),
+            any if any.iter().any(|permission| self.permissions.contains(permission)) => Ok(()),
+            any => Err(Refusal::PermissionsMissing(any)),
+        }
     }
 }
 

@@ -76,8 +76,8 @@ pub enum CheckIn {
 pub struct Needs {
     /// The rows of its open commands: it is to be told of one.
     pub commands: bool,
-    /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered, or
-    /// another configuration was put in place.
+    /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered, or a
+    /// configuration was put in place.
     pub user: bool,
     /// The rows in which its user's usage is counted.
     pub usage: bool,
@@ -101,7 +101,7 @@ fn new_usage<'a>(device: &Device, report: &'a Report) -> Option<&'a UsageReport>
 }
 
 fn new_config<'a>(device: &Device, report: &'a Report) -> Option<&'a String> {
-    report.config_version.as_ref().filter(|version| device.config.as_ref() != Some(*version))
+    report.config_version.as_ref().filter(|version| device.is_newly_in_place(version))
 }
 
 /// What was read for a check-in, as [`needs`] asks.
@@ -239,14 +239,14 @@ fn count(after: &mut Device, report: &Report, found: &Found, change: &mut Change
     after.usage_sequence = Some(usage.sequence);
 }
 
-/// Notes that another configuration was put in place, on the user's row as well.
+/// Notes that a configuration was put in place, another or the same anew, on the user's row as well.
 fn install(after: &mut Device, report: &Report, found: &Found, change: &mut Change, act: &Act) {
     let Some(version) = new_config(after, report) else {
         return;
     };
     let mut event = act.event(EventType::DeviceConfigInstalled).about_device(after.device_id, after.user_id);
     event.change("config_version", after.config.clone(), version.as_str());
-    after.config = Some(version.clone());
+    *after = after.clone().with_in_place(version);
     change.events.push(event);
     if let Some((user, ..)) = &found.user {
         let mut downloaded = user.clone();

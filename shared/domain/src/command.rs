@@ -10,7 +10,8 @@
 //! | `succeeded`, `failed`, `rejected`, `not_supported` | not served | refused; the same again is the same answer | refused | refused | same | same |
 //! | `removed` | not served | `succeeded` of a wipe, late; else refused | refused | refused | same | same |
 //!
-//! [`step`] is this table, and nothing else changes a command's state.
+//! [`step`] is this table, and nothing else changes a command's state. A device is not replaced while a
+//! wipe or a factory reset is served to it: see [`register`](crate::registration::register).
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};

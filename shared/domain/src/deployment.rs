@@ -64,6 +64,10 @@ pub struct ClientAccount {
     /// Which secrets are set, each since when. What they are stands elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<SecretKind, Time>,
+    /// What the versions of the user's configurations are salted with, from the first one on: whoever
+    /// has only the versions, in what was published or once the user is purged, learns nothing by trying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_salt: Option<String>,
     /// The newest deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<InvitationId>,
@@ -79,6 +83,12 @@ pub struct ClientAccount {
 }
 
 impl ClientAccount {
+    /// The profile that holds for the user: their own, or else the workspace's default.
+    #[must_use]
+    pub fn profile(&self, default: Option<ProfileId>) -> Option<ProfileId> {
+        self.profile_id.or(default)
+    }
+
     /// True if there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -115,8 +125,8 @@ pub fn follows_rename(user: &User) -> bool {
     known && user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some()
 }
 
-/// Has all of a user's phones download the configuration at their next contact. `None` if there is
-/// no phone that is not told so already.
+/// Has all of a user's phones download the configuration at their next contact, and put it in place,
+/// be it the same as before. `None` if there is no phone that has fetched one since it was told so.
 ///
 /// # Errors
 /// `UserDeleted`; `NotDeployed`.
@@ -124,7 +134,7 @@ pub fn force(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change
     user.require_there()?;
     require_in(user)?;
     let mut change = Change::recorded(act.event(EventType::UserConfigForced).about_user(user.user_id));
-    for device in devices.iter().filter(|device| device.erased.is_none() && !device.is_forced()) {
+    for device in devices.iter().filter(|device| device.erased.is_none() && !device.must_fetch()) {
         change.devices.push(Edited::from(device.clone(), device.clone().forced()));
     }
     if change.devices.is_empty() {
@@ -253,16 +263,21 @@ pub type UserSecrets = BTreeMap<SecretKind, String>;
 /// What a phone is to be set to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
-    /// Tells one from another; it follows from all that may be known, and tells nothing of secrets.
+    /// Tells one from another; it follows from all that may be known and the user's salt, and tells
+    /// nothing of secrets.
     pub version: String,
+    /// The salt, which is kept with the user: see [`ClientAccount::config_salt`].
+    pub salt: String,
     /// The settings.
     pub settings: Value,
 }
 
 /// A user's configuration: the profile's settings; over them, as `account`, the user's own data and
 /// secrets; over both, the user's own settings. Objects are laid over each other name by name.
+/// `drawn` becomes the user's salt if they have none.
 #[must_use]
-pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets) -> Configuration {
+pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, drawn: String) -> Configuration {
+    let salt = user.client.config_salt.clone().unwrap_or(drawn);
     let whole = |secrets: &UserSecrets| {
         let mut settings = profile.map_or_else(|| json!({}), |profile| json!(profile.settings));
         lay_over(&mut settings, &json!({"account": account(user)}));
@@ -271,9 +286,10 @@ pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecre
         settings
     };
     // Of the secrets, when each was set: a hash of a PIN would tell the PIN.
-    let known = json!([profile.map(|profile| profile.profile_id), whole(&UserSecrets::new()), user.client.secrets]);
+    let profile_id = profile.map(|profile| profile.profile_id);
+    let known = json!([salt, profile_id, whole(&UserSecrets::new()), user.client.secrets]);
     let version = Hash::of(canonical(&known)).as_str()[..CONFIG_VERSION.max].to_owned();
-    Configuration { version, settings: whole(secrets) }
+    Configuration { version, salt, settings: whole(secrets) }
 }
 
 /// Lets pass a user whose own settings, laid over the profile's, satisfy the profile's schema.
@@ -340,7 +356,7 @@ fn canonical(value: &Value) -> String {
 ///
 /// # Errors
 /// `DeviceBlocked`, `UserSuspended`, `UserLocked`, `DeviceDeleted`; `NotDeployed`.
-pub fn serve(device: &Device, user: &User, version: &str, act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn serve(device: &Device, user: &User, config: &Configuration, act: &Act) -> Result<Option<Change>, Refusal> {
     match device.access() {
         DeviceAccess::Allowed => {}
         DeviceAccess::DeviceBlocked => return Err(Refusal::DeviceBlocked),
@@ -349,14 +365,16 @@ pub fn serve(device: &Device, user: &User, version: &str, act: &Act) -> Result<O
         DeviceAccess::Deleted => return Err(Refusal::DeviceDeleted),
     }
     require_in(user)?;
-    if device.served.as_deref() == Some(version) {
+    let version = config.version.as_str();
+    if device.given() == Some(version) {
         return Ok(None);
     }
     let mut event = act.event(EventType::DeviceConfigServed).about_device(device.device_id, device.user_id);
     event.change("config_version", device.config.clone(), version);
     let mut after = user.clone();
     after.client.served_at = Some(act.at);
-    let served = Device { served: Some(version.to_owned()), ..device.clone() };
+    after.client.config_salt = Some(config.salt.clone());
+    let served = device.clone().served_with(version);
     Ok(Some(Change {
         user: Some(Edited::from(user.clone(), after)),
         devices: vec![Edited::from(device.clone(), served)],

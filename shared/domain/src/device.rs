@@ -40,6 +40,8 @@ pub const NICKNAME: TextRule = TextRule::in_bytes(Form::Line, 1, 48);
 pub const CONFIG_VERSION: TextRule = TextRule::in_bytes(Form::Ascii, 1, 8);
 /// Stands for the version of a configuration that is to be fetched anew, whatever it is.
 const FORCED: &str = "forced";
+/// Stands before the version that was then fetched, until it is in place.
+const FETCHED: char = '!';
 /// A push token. Apple's and Google's are opaque; the bound is Amazon SNS's own for a token.
 pub const PUSH_TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
 /// The reason for a block.
@@ -188,7 +190,8 @@ pub struct Device {
     /// The version of the configuration that it has in place, by its own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// The version that it was last given, or that it is to fetch one anew: see [`Device::forced`].
+    /// The version that it was last given, or that it is to fetch one anew: see [`Device::forced`],
+    /// [`Device::given`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
     /// Its last check-in.
@@ -283,16 +286,22 @@ impl Device {
         self.commands.iter().any(|open| open.is_served(now))
     }
 
-    /// True if it is to download its configuration: it was told to, or was given one that it has
-    /// not put in place.
+    /// True if it is to download its configuration: it was told to, or was given one, and has not
+    /// put it in place.
     #[must_use]
     pub fn must_download(&self) -> bool {
-        self.served.is_some() && self.served != self.config
+        self.is_forced() || (self.served.is_some() && self.served != self.config)
     }
 
-    /// True if it was told to download its configuration, and has not done so.
+    /// True if it was told to download its configuration, and has not put it in place since.
     #[must_use]
     pub fn is_forced(&self) -> bool {
+        self.must_fetch() || self.served.as_deref().is_some_and(|served| served.starts_with(FETCHED))
+    }
+
+    /// True if it was told to download its configuration, and has not fetched it since.
+    #[must_use]
+    pub fn must_fetch(&self) -> bool {
         self.served.as_deref() == Some(FORCED)
     }
 
@@ -300,6 +309,34 @@ impl Device {
     #[must_use]
     pub fn forced(self) -> Self {
         Self { served: Some(FORCED.to_owned()), ..self }
+    }
+
+    /// The version that it was last given since it was told to fetch one, if it was.
+    #[must_use]
+    pub fn given(&self) -> Option<&str> {
+        let served = self.served.as_deref().filter(|_| !self.must_fetch())?;
+        Some(served.strip_prefix(FETCHED).unwrap_or(served))
+    }
+
+    /// The device once it was given a version of its configuration.
+    #[must_use]
+    pub fn served_with(self, version: &str) -> Self {
+        let served = if self.is_forced() { fetched(version) } else { version.to_owned() };
+        Self { served: Some(served), ..self }
+    }
+
+    /// True if that it has a version in place, by its own word, is news: it had another, or was told
+    /// to fetch one, and this is the one that it fetched.
+    #[must_use]
+    pub fn is_newly_in_place(&self, version: &str) -> bool {
+        self.config.as_deref() != Some(version) || self.served == Some(fetched(version))
+    }
+
+    /// The device once it has put a version of its configuration in place.
+    #[must_use]
+    pub fn with_in_place(self, version: &str) -> Self {
+        let served = if self.served == Some(fetched(version)) { Some(version.to_owned()) } else { self.served };
+        Self { config: Some(version.to_owned()), served, ..self }
     }
 
     /// Since when it has something to do, as its row says.
@@ -320,6 +357,13 @@ impl Device {
     pub(crate) fn event(&self, event_type: EventType, act: &Act) -> Event {
         act.event(event_type).about_device(self.device_id, self.user_id)
     }
+}
+
+/// What [`Device::served`] holds of a device that was told to fetch its configuration, was given this
+/// version, and has not said that it is in place.
+#[must_use]
+pub fn fetched(version: &str) -> String {
+    format!("{FETCHED}{version}")
 }
 
 /// The device blocked, with the event; `None` if it is blocked already, whatever the reason.

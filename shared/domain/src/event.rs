@@ -163,8 +163,10 @@ words! {
         SourceDeleted = "source.deleted",
         /// A data set could not be read, or held garbage.
         SourceFailed = "source.failed",
-        /// Things were exported.
+        /// The first part of an export was given out.
         ExportStarted = "export.started",
+        /// Another part of an export was given out.
+        ExportContinued = "export.continued",
         /// Work over many things was begun.
         JobCreated = "job.created",
         /// Work over many things is done.

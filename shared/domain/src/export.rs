@@ -113,11 +113,12 @@ pub fn both(filters: &[String]) -> Vec<Fault> {
     filters.iter().map(fault).collect()
 }
 
-/// An export was begun: of what, which columns, and how many were named or by which filters they
-/// were looked for. Nothing of what it holds.
+/// A part of an export is given out, the first or another: of what, which columns, and how many were
+/// named or by which filters they were looked for. Nothing of what it holds. Each part is recorded by
+/// itself, since whoever knows a cursor may begin there.
 #[must_use]
-pub fn started(kind: &'static str, choice: &Choice, filters: &[String], act: &Act) -> Event {
-    let mut event = act.event(EventType::ExportStarted);
+pub fn given_out(kind: &'static str, choice: &Choice, filters: &[String], first: bool, act: &Act) -> Event {
+    let mut event = act.event(if first { EventType::ExportStarted } else { EventType::ExportContinued });
     let nothing = || serde_json::Value::Null;
     event.change("kind", nothing(), kind);
     event.change("columns", nothing(), choice.columns.clone());

@@ -181,20 +181,25 @@ impl Fields {
         self.word(name)
     }
 
-    /// One of some words that must be there.
-    pub fn required_choice(&mut self, name: &str, words: &[&str]) -> Option<String> {
+    /// One of several things by its name, which must be there.
+    pub fn required_of<T: Copy>(
+        &mut self,
+        name: &str,
+        known: &'static [(&'static str, T)],
+    ) -> Option<(&'static str, T)> {
         self.required(name)?;
-        self.choice(name, words)
+        self.one_of(name, known)
     }
 
-    /// One of some words that may be there.
-    pub fn choice(&mut self, name: &str, words: &[&str]) -> Option<String> {
+    /// One of several things by its name, which may be there.
+    pub fn one_of<T: Copy>(&mut self, name: &str, known: &'static [(&'static str, T)]) -> Option<(&'static str, T)> {
         let raw = self.string(name)?;
-        if words.contains(&raw.as_str()) {
-            return Some(raw);
+        let found = known.iter().find(|(word, _)| *word == raw).copied();
+        if found.is_none() {
+            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+            self.fault(name, "unknown_value", format!("must be one of {}", words.join(", ")));
         }
-        self.fault(name, "unknown_value", format!("must be one of {}", words.join(", ")));
-        None
+        found
     }
 
     /// A word of an enumeration that may be there.

@@ -6,6 +6,7 @@
 
 mod schema;
 
+use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -27,6 +28,12 @@ pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
 const UNIQUE_NAME_LIMIT: usize = 1024;
 /// The most bytes of a profile's settings, or of its schema, as JSON.
 pub const SETTINGS_LIMIT: usize = 64 * 1024;
+/// A profile that is given to many users notes so only once in this time.
+const GIVEN_NOTED_EVERY: Duration = Duration::minutes(1);
+/// How long after it was noted that a profile was given nobody relies on the index of its users: the
+/// time in which it is not noted again, and a minute for the index to follow, which takes well below
+/// a second as a rule.
+const GIVEN_FOLLOWED_AFTER: Duration = Duration::minutes(2);
 /// How deep a profile's settings may be nested.
 pub const SETTINGS_DEPTH: usize = 32;
 
@@ -52,6 +59,9 @@ pub struct Profile {
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
+    /// When it was last noted that it was given to a user; at most a minute behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_at: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
 }
@@ -254,6 +264,7 @@ pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, act
         revision: 1,
         created_at: act.at,
         updated_at: act.at,
+        given_at: None,
         version: 1,
     };
     let mut event = about(act, EventType::ProfileCreated, profile_id);
@@ -329,10 +340,19 @@ fn faults_of(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<Fault
     faults
 }
 
-/// The workspace and the event once a profile is gone, which no user has (`is_used`).
+/// The profile once it is noted that it is given to a user; `None` if that was noted of late. Whoever
+/// gives it commits this, or stands on the profile as it is.
+#[must_use]
+pub fn given(profile: &Profile, at: Time) -> Option<Profile> {
+    let of_late = profile.given_at.is_some_and(|given| given.plus(GIVEN_NOTED_EVERY) > at);
+    (!of_late).then(|| Profile { given_at: Some(at), ..profile.clone() })
+}
+
+/// The workspace and the event once a profile is gone, which no user has (`is_used`). Who has it is
+/// told by an index that lags, so it stays for a while after it was given.
 ///
 /// # Errors
-/// `ProfileInUse`; `ProfileIsDefault` if it is the default of several.
+/// `ProfileInUse`, `ProfileJustGiven`; `ProfileIsDefault` if it is the default of several.
 pub fn delete(
     workspace: &Workspace,
     profile: &Profile,
@@ -345,6 +365,9 @@ pub fn delete(
     }
     if is_used {
         return Err(Refusal::ProfileInUse);
+    }
+    if profile.given_at.is_some_and(|given| given.plus(GIVEN_FOLLOWED_AFTER) > act.at) {
+        return Err(Refusal::ProfileJustGiven);
     }
     let mut event = about(act, EventType::ProfileDeleted, profile.profile_id);
     event.change("name", profile.name.as_str(), Value::Null);

@@ -46,6 +46,9 @@ pub enum Refusal {
     /// The caller lacks a permission.
     #[error("This operation needs the permission {0}.")]
     PermissionMissing(Permission),
+    /// The caller lacks each of several permissions, of which one is enough.
+    #[error("This operation needs one of the permissions {}.", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    PermissionsMissing(&'static [Permission]),
     /// A key may only be given what its maker holds.
     #[error("A key can only be given permissions that its maker holds; {0} is not.")]
     PermissionNotHeld(Permission),
@@ -100,6 +103,9 @@ pub enum Refusal {
     /// There is no app any more that could do it.
     #[error("This device has been wiped; it must be registered again with a fresh code.")]
     DeviceErased,
+    /// An installation that is told to erase itself does so before it is registered.
+    #[error("This device is told to erase itself; let the app check in and do so first, then use the code again.")]
+    ErasurePending,
     /// A command that is over stays as it is.
     #[error("The command is {0}.")]
     CommandOver(CommandState),
@@ -166,6 +172,9 @@ pub enum Refusal {
     /// Users have this profile.
     #[error("Users have this profile; give them another one first.")]
     ProfileInUse,
+    /// Whether users have this profile is known for certain only after a while.
+    #[error("This profile was given to a user within the last two minutes; try again when they are over.")]
+    ProfileJustGiven,
     /// A workspace with profiles has a default.
     #[error("This profile is the workspace's default; make another one the default first.")]
     ProfileIsDefault,
@@ -211,7 +220,7 @@ impl Refusal {
             Self::CredentialExpired => "credential_expired",
             Self::CredentialRevoked => "credential_revoked",
             Self::ReEnrol => "re_enrol",
-            Self::PermissionMissing(_) => "permission_missing",
+            Self::PermissionMissing(_) | Self::PermissionsMissing(_) => "permission_missing",
             Self::PermissionNotHeld(_) => "permission_not_held",
             Self::NotFound(kind) => return format!("{kind}_not_found"),
             Self::RouteNotFound => "route_not_found",
@@ -229,6 +238,7 @@ impl Refusal {
             Self::DeviceBlocked => "device_blocked",
             Self::DeviceDeleted => "device_deleted",
             Self::DeviceErased => "device_erased",
+            Self::ErasurePending => "erasure_pending",
             Self::CommandOver(_) => "command_over",
             Self::WipeFirst(_) => "wipe_first",
             Self::JobOver(_) => "job_over",
@@ -251,6 +261,7 @@ impl Refusal {
             // profiles
             Self::ProfileNameTaken => "profile_name_taken",
             Self::ProfileInUse => "profile_in_use",
+            Self::ProfileJustGiven => "profile_just_given",
             Self::ProfileIsDefault => "profile_is_default",
             Self::AlreadyCreated(_) => "already_created",
             Self::IdempotencyMismatch => "idempotency_mismatch",

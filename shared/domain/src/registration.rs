@@ -1,7 +1,8 @@
 //! Registering a device with a code.
 
 use crate::change::Edited;
-use crate::command::{Command, Stimulus, apply_to_all};
+use crate::clock::Time;
+use crate::command::{Command, CommandKind, Stimulus, apply_to_all, pending_for};
 use crate::device::{
     DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform, VERSION,
 };
@@ -151,9 +152,13 @@ impl From<Refusal> for Refused {
 /// - An identifier whose device was deleted comes back as a new device with the next epoch.
 /// - Else it is a new device, if the user holds fewer than [`DEVICE_LIMIT`].
 ///
+/// No phone registers its way around an order to erase itself: it does that first, or an admin takes
+/// the order back. Its code stays good meanwhile.
+///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`;
-/// `IdentifierHeld`, with an event; `DeviceBlocked`; `DeviceLimitReached`, with the devices.
+/// `IdentifierHeld`, with an event; `DeviceBlocked`; `ErasurePending`; `DeviceLimitReached`, with
+/// the devices.
 pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> Result<Registration, Refused> {
     found.user.require_usable()?;
     let holder = found.claim.as_ref().filter(|claim| claim.held);
@@ -167,6 +172,7 @@ pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &A
                 return Ok(repeat(found, claim, device));
             }
             found.invitation.require_open(act.at)?;
+            require_not_to_be_erased(Some(device), act.at)?;
             Ok(re_enrol(found, claim, device, application, act))
         }
         (Some(_), _) => {
@@ -182,9 +188,16 @@ pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &A
                 return Err(Refusal::DeviceLimitReached(found.held.clone()).into());
             }
             usable?;
+            require_not_to_be_erased(device, act.at)?;
             Ok(enrol(found, application, drawn, act))
         }
     }
+}
+
+/// Lets pass an installation that is not told to erase itself, deleted or not.
+fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), Refusal> {
+    let pending = known.is_some_and(|device| pending_for(device, CommandKind::Wipe, now).is_some());
+    if pending { Err(Refusal::ErasurePending) } else { Ok(()) }
 }
 
 fn is_repeat(found: &Found, device: &Device) -> bool {

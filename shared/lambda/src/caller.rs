@@ -47,15 +47,15 @@ impl Call {
     }
 }
 
-/// Lets a request in if its key or token is valid now and its holder has the permission: by one
-/// read of the key or of the memberships.
+/// Lets a request in if its key or token is valid now and its holder has one of the permissions: by
+/// one read of the key or of the memberships.
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `CredentialRevoked`, `CredentialExpired`,
-/// `PermissionMissing`.
+/// `PermissionMissing`, `PermissionsMissing`.
 pub async fn authenticate(
     request: Request,
-    permission: Permission,
+    permissions: &'static [Permission],
     issuer: Option<&Issuer>,
     principals: &impl Principals,
 ) -> Result<Call, Failure> {
@@ -70,7 +70,7 @@ pub async fn authenticate(
         let memberships = principals.memberships(&issuer.url, &subject).await?;
         Caller::of_member(&memberships, wanted_workspace(&request)?)?
     };
-    caller.require(permission)?;
+    caller.require_any(permissions)?;
     request.check_size()?;
     Ok(Call { request, caller })
 }
@@ -104,6 +104,7 @@ fn wanted_workspace(request: &Request) -> Result<Option<WorkspaceId>, Refusal> {
 pub fn access_name(access: Access) -> &'static str {
     match access {
         Access::Permission(permission) => permission.as_str(),
+        Access::AnyOf(_) => "any of several permissions",
         Access::Device => "device",
         Access::Code => "code",
         Access::Public => "public",

@@ -22,6 +22,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::ReEnrol
         | Refusal::CodeUnknown => StatusCode::UNAUTHORIZED,
         Refusal::PermissionMissing(_)
+        | Refusal::PermissionsMissing(_)
         | Refusal::PermissionNotHeld(_)
         | Refusal::DeviceBlocked
         | Refusal::UserSuspended
@@ -35,6 +36,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::IdentifierHeld
         | Refusal::DeviceDeleted
         | Refusal::DeviceErased
+        | Refusal::ErasurePending
         | Refusal::CommandOver(_)
         | Refusal::InvitationOver(_)
         | Refusal::JobOver(_)
@@ -56,6 +58,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         // profiles
         | Refusal::ProfileNameTaken
         | Refusal::ProfileInUse
+        | Refusal::ProfileJustGiven
         | Refusal::ProfileIsDefault
         | Refusal::AlreadyCreated(_) => StatusCode::CONFLICT,
         // scim
@@ -108,6 +111,7 @@ fn refused(refusal: &Refusal, request_id: &str) -> Reply {
         Refusal::PermissionMissing(permission) | Refusal::PermissionNotHeld(permission) => {
             json!({"permission": permission.as_str()})
         }
+        Refusal::PermissionsMissing(permissions) => json!({"permissions": permissions}),
         _ => json!({}),
     };
     let status = status(refusal);

@@ -6,7 +6,7 @@ use std::future::Future;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::check_in::Report;
 use domain::command::{Command, Phone};
-use domain::device::{Belongings, Device, DeviceStatus, IdentifierClaim, Platform, PushToken, Status};
+use domain::device::{Belongings, Device, DeviceStatus, IdentifierClaim, Platform, PushToken, Status, fetched};
 use domain::refusal::Failure;
 use domain::registration::Found;
 use domain::search::Query;
@@ -317,6 +317,11 @@ impl Devices for Table {
                 conditions.push(format!("{attribute} = {name}"));
                 values.insert(name, value);
             }
+        }
+        if let Some(version) = &report.config_version {
+            // One that it was told to fetch and has put in place is news, be it the same as before.
+            conditions.push("(attribute_not_exists(served) OR served <> :fetched)".to_owned());
+            values.insert(":fetched", fetched(version));
         }
         let mut numbers = vec![(":epoch", u64::from(credential.epoch))];
         match report.pin_failures {

@@ -1,6 +1,6 @@
 //! Profiles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use domain::profile::Profile;
@@ -23,12 +23,13 @@ pub trait Profiles: Commits {
         id: ProfileId,
     ) -> impl Future<Output = Result<Option<Profile>, Failure>> + Send;
 
-    /// Profiles by their identifiers; those that are gone are left out.
-    fn profiles(
+    /// What profiles are called; those that are gone are left out. It costs a read unit for each,
+    /// whatever they hold.
+    fn profile_names(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<ProfileId>,
-    ) -> impl Future<Output = Result<Vec<Profile>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<ProfileId, String>, Failure>> + Send;
 
     /// A page of profiles, the newest first.
     fn list_profiles(
@@ -58,10 +59,19 @@ impl Profiles for Table {
         self.get(&rows::profile(workspace, id)).await
     }
 
-    async fn profiles(&self, workspace: WorkspaceId, ids: &BTreeSet<ProfileId>) -> Result<Vec<Profile>, Failure> {
-        let keys: Vec<Key> = ids.iter().map(|id| rows::profile(workspace, *id)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    async fn profile_names(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<ProfileId>,
+    ) -> Result<BTreeMap<ProfileId, String>, Failure> {
+        #[derive(Deserialize)]
+        struct Called {
+            name: String,
+        }
+        let key = |id: &ProfileId| rows::profile_called(workspace, *id);
+        let found = self.get_many(ids.iter().map(key)).await?;
+        let named = |id: &ProfileId| Some(found.row::<Called>(&key(id)).transpose()?.map(|called| (*id, called.name)));
+        ids.iter().filter_map(named).collect()
     }
 
     async fn list_profiles(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::check_in::{CheckIn, Report, authenticate_report};
 use domain::command::{
-    Command, CommandKind, CommandState, HISTORY_LIMIT, Order, Outcome, Step as To, Stimulus, Word, step,
+    Command, CommandKind, CommandState, HISTORY_LIMIT, Order, Outcome, Step as To, Stimulus, Word, pending_for, step,
 };
 use domain::device::{Device, DeviceStatus, block, purge, unblock};
 use domain::event::EventType;
@@ -216,6 +216,8 @@ fn a_made_up_credential_says_nothing_of_a_command() {
     assert_eq!(told(&world, &of_another_epoch), Err(Refusal::CredentialInvalid));
     assert_eq!(authenticate_report(None, world.commands.get(&wipe), &own), Err(Refusal::CredentialInvalid));
 
+    checked_in(&mut world, id, 3).unwrap();
+    world.befall(wipe, Stimulus::Cancel, 3).unwrap();
     world.invite(1, 3);
     world.register("phone-0", 3).unwrap();
     assert_eq!(world.commands[&wipe].state, CommandState::Removed);
@@ -451,6 +453,11 @@ impl Course {
                 assert!(self.world.authenticated(id).is_ok() && self.world.open_commands(id).is_empty());
                 let replaced = registered.replaced.map(|old| old.after.device_id);
                 assert!(replaced.is_none_or(|old| self.world.open_commands(old).is_empty()), "nobody is left to do it");
+            }
+            Err(refused) if refused.refusal == Refusal::ErasurePending => {
+                let known = self.world.found(&format!("phone-{n}")).claimed.unwrap();
+                let pending = pending_for(&known, CommandKind::Wipe, at(self.now));
+                assert!(pending.is_some(), "it is told to erase itself");
             }
             Err(refused) => assert_eq!(refused.refusal, Refusal::DeviceBlocked),
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::Duration;
 use domain::deployment::{
-    ClientAccount, SecretKind, UserSecrets, configuration, deploy, follows_rename, force, has_downloaded, qr_shown,
-    read_secrets, remove, require_fitting, serve, set_secrets,
+    ClientAccount, Configuration, SecretKind, UserSecrets, configuration, deploy, follows_rename, force,
+    has_downloaded, qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
 };
 use domain::device::{CONFIG_VERSION, Device};
 use domain::event::EventType;
@@ -52,6 +52,7 @@ fn profile(settings: Value) -> Profile {
         revision: 1,
         created_at: at(0),
         updated_at: at(0),
+        given_at: None,
         version: 1,
     }
 }
@@ -130,6 +131,30 @@ fn what_becomes_of_a_deployments_message_is_told_as_a_deployments() {
     assert_eq!(delivered(&sent, later, &act(9)).unwrap().0.sent_at, Some(at(1)));
 }
 
+/// A configuration of a user with a salt.
+fn configured(user: &User, profile: Option<&Profile>, secrets: &UserSecrets) -> Configuration {
+    configuration(user, profile, secrets, "salt".to_owned())
+}
+
+/// A configuration of this version.
+fn version(version: &str) -> Configuration {
+    Configuration { version: version.to_owned(), salt: "salt".to_owned(), settings: json!({}) }
+}
+
+#[test]
+fn versions_follow_from_a_salt_that_the_user_keeps_and_are_nobodys_to_find_by_trying() {
+    let (user, devices) = phones(1);
+    let drawn = |user: &User, salt: &str| configuration(user, None, &UserSecrets::new(), salt.to_owned());
+    let first = drawn(&user, "one");
+    assert_ne!(first.version, drawn(&user, "another").version);
+    let change = serve(&devices[0], &user, &first, &act(1)).unwrap().unwrap();
+    let served = change.user_after().unwrap();
+    assert_eq!(drawn(served, "another"), first, "the salt stays");
+    assert!(!published(&change.events[0]).contains("one\""), "it is not told");
+    let out = remove(served, &[], None, &act(2)).unwrap().unwrap();
+    assert_eq!(out.user_after().unwrap().client.config_salt, None);
+}
+
 #[test]
 fn a_configuration_is_the_profile_under_ones_data_under_ones_own_settings() {
     let profile = profile(json!({
@@ -138,7 +163,7 @@ fn a_configuration_is_the_profile_under_ones_data_under_ones_own_settings() {
     let own = json!({"theme": {"name": "light"}, "list": [3], "account": {"number": "0"}, "deep": {"a": {"c": null}}});
     let user = User { number: Some("4711".to_owned()), ..with(&user(), own) };
     let secrets = UserSecrets::from([(SecretKind::VoicemailPin, "90210".to_owned())]);
-    let made = configuration(&user, Some(&profile), &secrets);
+    let made = configured(&user, Some(&profile), &secrets);
     let expected = json!({
         "theme": {"name": "light"}, "list": [3], "deep": {"a": {"b": 1, "c": null}},
         "account": {
@@ -148,7 +173,7 @@ fn a_configuration_is_the_profile_under_ones_data_under_ones_own_settings() {
     });
     assert_eq!(made.settings, expected);
     assert_eq!(made.version.len(), CONFIG_VERSION.max);
-    let without = configuration(&user, None, &UserSecrets::new());
+    let without = configured(&user, None, &UserSecrets::new());
     assert_eq!(without.settings["account"]["voicemail_pin"], Value::Null);
     assert_eq!(without.settings["theme"], json!({"name": "light"}));
 }
@@ -158,7 +183,7 @@ fn a_version_tells_when_a_secret_was_set_and_nothing_of_what_it_is() {
     let set = |pin: &str, minutes: i64| {
         let edit = BTreeMap::from([(SecretKind::VoicemailPin, Some(pin.to_owned()))]);
         let after = set_secrets(&user(), &edit, &act(minutes)).unwrap().user_after().unwrap().clone();
-        configuration(&after, None, &UserSecrets::from([(SecretKind::VoicemailPin, pin.to_owned())])).version
+        configured(&after, None, &UserSecrets::from([(SecretKind::VoicemailPin, pin.to_owned())])).version
     };
     assert_eq!(set("1111", 1), set("2222", 1), "nobody learns by the version which of two it is");
     assert_ne!(set("1111", 1), set("1111", 2), "set anew, it is to be fetched anew");
@@ -196,12 +221,12 @@ fn every_fault_of_secrets_is_named_and_a_misspelt_one_is_one() {
 fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
     let (user, devices) = phones(1);
     let device = &devices[0];
-    let change = serve(device, &user, "version1", &act(1)).unwrap().unwrap();
+    let change = serve(device, &user, &version("version1"), &act(1)).unwrap().unwrap();
     let served = change.devices[0].after.clone();
     assert!(served.must_download() && !served.is_forced());
     assert_eq!((change.user_after().unwrap().client.served_at, change.events.len()), (Some(at(1)), 1));
-    assert_eq!(serve(&served, &user, "version1", &act(2)).unwrap(), None, "the same again is no news");
-    assert!(serve(&served, &user, "version2", &act(2)).unwrap().is_some());
+    assert_eq!(serve(&served, &user, &version("version1"), &act(2)).unwrap(), None, "the same again is no news");
+    assert!(serve(&served, &user, &version("version2"), &act(2)).unwrap().is_some());
     let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
     let of = |status| Device { user_status: status, ..device.clone() };
     let cases = [
@@ -211,24 +236,34 @@ fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
         (of(UserStatus::Deleted), Refusal::DeviceDeleted),
     ];
     for (device, refusal) in cases {
-        assert_eq!(serve(&device, &user, "version1", &act(1)), Err(refusal));
+        assert_eq!(serve(&device, &user, &version("version1"), &act(1)), Err(refusal));
     }
     let out = remove(&user, &devices, None, &act(1)).unwrap().unwrap();
-    assert_eq!(serve(device, out.user_after().unwrap(), "version1", &act(2)), Err(Refusal::NotDeployed));
+    assert_eq!(serve(device, out.user_after().unwrap(), &version("version1"), &act(2)), Err(Refusal::NotDeployed));
 }
 
 #[test]
-fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place() {
+fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place_be_it_the_same_as_before() {
     let (user, devices) = phones(1);
-    let forced = devices[0].clone().forced();
-    assert!(forced.is_forced() && forced.must_download());
-    let in_place = Device { config: Some("version1".to_owned()), ..forced };
-    assert!(in_place.must_download(), "what it had before does not count");
-    let change = serve(&in_place, &user, "version1", &act(1)).unwrap().unwrap();
-    let served = &change.devices[0].after;
-    assert!(!served.must_download() && !served.is_forced(), "the same once more is in place already");
-    let change = serve(&in_place, &user, "version2", &act(1)).unwrap().unwrap();
-    assert!(change.devices[0].after.must_download(), "another is not");
+    let in_place = Device { config: Some("version1".to_owned()), ..devices[0].clone().forced() };
+    assert!(in_place.is_forced() && in_place.must_download(), "what it had before does not count");
+    assert!(!in_place.is_newly_in_place("version1"), "what it had before is no news");
+    for name in ["version1", "version2"] {
+        let config = version(name);
+        let change = serve(&in_place, &user, &config, &act(1)).unwrap().unwrap();
+        let served = change.devices[0].after.clone();
+        assert!(served.must_download() && served.is_forced() && !served.must_fetch(), "it is not in place");
+        assert_eq!(served.given(), Some(name));
+        assert_eq!(serve(&served, &user, &config, &act(1)).unwrap(), None, "the same once more");
+        let another = serve(&served, &user, &version("version3"), &act(1)).unwrap().unwrap().devices[0].after.clone();
+        assert!(another.is_forced() && !another.is_newly_in_place("version1"));
+        assert!(served.is_newly_in_place(name));
+        let done = served.with_in_place(name);
+        assert!(!done.must_download() && !done.is_forced() && !done.is_newly_in_place(name));
+    }
+    // One that it has fetched can be asked of it once more, before it is in place.
+    let fetched = in_place.served_with("version1");
+    assert!(force(&user, &[fetched], &act(2)).unwrap().is_some());
 }
 
 #[test]
@@ -361,8 +396,8 @@ fn leaves(value: &Value, path: &str, into: &mut BTreeMap<String, Value>) {
 proptest! {
     #[test]
     fn of_two_settings_the_users_own_always_holds_and_the_profiles_wherever_it_is_silent(under in settings(), over in settings()) {
-        let made = configuration(&with(&user(), over.clone()), Some(&profile(under.clone())), &UserSecrets::new());
-        let again = configuration(&with(&user(), over.clone()), Some(&profile(under.clone())), &UserSecrets::new());
+        let made = configured(&with(&user(), over.clone()), Some(&profile(under.clone())), &UserSecrets::new());
+        let again = configured(&with(&user(), over.clone()), Some(&profile(under.clone())), &UserSecrets::new());
         prop_assert_eq!(&made, &again);
         let (mut own, mut below, mut all) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         leaves(&over, "", &mut own);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::export::{Choice, NAMED_LIMIT, harmless, started};
+use domain::export::{Choice, NAMED_LIMIT, given_out, harmless};
 use domain::input::Fields;
 use proptest::prelude::*;
 use serde_json::json;
@@ -133,10 +133,10 @@ fn columns_are_all_or_those_that_were_chosen_in_their_order() {
 #[test]
 fn the_record_of_an_export_says_what_and_how_many_and_names_nobody() {
     let chosen = choice(&[("columns", "email"), ("ids", "id1,id2")]).unwrap();
-    let event = started("users", &chosen, &[], &act(1));
+    let event = given_out("users", &chosen, &[], true, &act(1));
     let after: Vec<_> = event.changes.iter().map(|(name, change)| (name.as_str(), change.after.clone())).collect();
     assert_eq!(after, [("columns", json!(["email"])), ("ids", json!(2)), ("kind", json!("users"))]);
-    let all = started("events", &choice(&[]).unwrap(), &["since".to_owned()], &act(1));
+    let all = given_out("events", &choice(&[]).unwrap(), &["since".to_owned()], true, &act(1));
     assert_eq!(all.changes["filters"].after, json!(["since"]));
     assert!(!all.changes.contains_key("ids"));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::input::{FAULT_LIMIT, Fault};
 use domain::profile::{
     Changed, NewProfile, ProfileEdit, SCHEMA_DEPTH, SETTINGS_DEPTH, SETTINGS_LIMIT, check, check_schema, create,
-    delete, update,
+    delete, given, update,
 };
 use domain::workspace::{Settings, Workspace};
 use domain::{ProfileId, Refusal, WorkspaceId};
@@ -95,6 +95,23 @@ fn the_default_goes_only_as_the_last_one_and_what_is_used_not_at_all() {
     let (none, event) = delete(&one, &first, false, &act(4)).unwrap();
     assert_eq!((none.default_profile_id, none.profile_count, event.profile_id), (None, 0, Some(id(1))));
     assert_eq!(event.changes["default_profile_id"].after, Value::Null);
+}
+
+#[test]
+fn a_profile_that_was_given_of_late_stays_until_its_users_are_known_and_notes_it_once_a_minute() {
+    let first = create(&workspace(), named("first"), id(1), &act(1));
+    let second = create(&first.workspace, named("second"), id(2), &act(1));
+    let (workspace, profile) = (second.workspace, second.profile);
+    let noted = given(&profile, at(10)).unwrap();
+    assert_eq!((noted.given_at, noted.updated_at), (Some(at(10)), at(1)));
+    assert_eq!(given(&noted, at(10).plus(chrono::Duration::seconds(59))), None);
+    assert_eq!(given(&noted, at(11)).unwrap().given_at, Some(at(11)));
+    for minutes in [10, 11] {
+        assert_eq!(delete(&workspace, &noted, false, &act(minutes)), Err(Refusal::ProfileJustGiven));
+        assert_eq!(delete(&workspace, &noted, true, &act(minutes)), Err(Refusal::ProfileInUse));
+    }
+    assert!(delete(&workspace, &noted, false, &act(12)).is_ok());
+    assert!(delete(&workspace, &profile, false, &act(10)).is_ok(), "it was never given");
 }
 
 #[test]

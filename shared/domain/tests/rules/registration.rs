@@ -1,14 +1,15 @@
 //! Who may register, and as what.
 
 use crate::common::{act, application, at, found};
-use crate::world::World;
+use crate::world::{World, wanted};
 use domain::check_in::Report;
+use domain::command::{CommandKind, Outcome, Stimulus, Word};
 use domain::device::{self, DEVICE_LIMIT, Deleted};
 use domain::event::EventType;
 use domain::hold::Hold;
 use domain::refusal::Refusal;
 use domain::registration::{Drawn, Registration, register};
-use domain::{DeviceId, UserId};
+use domain::{CommandId, DeviceId, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -132,6 +133,48 @@ fn a_deleted_phone_comes_back_as_a_new_device_and_its_old_credential_ends() {
     assert_ne!(back.device.after.device_id, old);
     assert_eq!(back.device.after.epoch, 2);
     assert!(world.devices[&old].replaced && world.devices[&old].deleted.is_some());
+}
+
+#[test]
+fn a_phone_that_is_told_to_erase_itself_does_so_before_it_registers_and_its_code_stays_good() {
+    for kind in [CommandKind::Wipe, CommandKind::FactoryReset] {
+        for deleted in [false, true] {
+            let mut world = World::with_phones(1);
+            let ids: Vec<DeviceId> = world.devices.keys().copied().collect();
+            let reset = world.order(ids[0], &wanted(kind), 2).unwrap();
+            if deleted {
+                world.delete(ids[0], 3);
+            }
+            world.invite(1, 4);
+            let refused = world.register("phone-0", 4).unwrap_err();
+            assert_eq!((refused.refusal, refused.event), (Refusal::ErasurePending, None));
+            assert!(world.commands[&reset].state.is_pending(), "it still stands");
+            world.register("another", 4).unwrap();
+            world.invite(1, 5);
+            let succeeded = Word { outcome: Some(Outcome::Succeeded), detail: None };
+            world.say(reset, &succeeded, 1, 5).unwrap();
+            world.register("phone-0", 6).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_phone_whose_order_was_taken_back_or_is_over_registers() {
+    let ends: [fn(&mut World, CommandId) -> i64; 2] = [
+        |world, wipe| {
+            world.befall(wipe, Stimulus::Cancel, 3).unwrap();
+            3
+        },
+        |_, _| 91 * 24 * 60,
+    ];
+    for end in ends {
+        let mut world = World::with_phones(1);
+        let ids: Vec<DeviceId> = world.devices.keys().copied().collect();
+        let wipe = world.order(ids[0], &wanted(CommandKind::Wipe), 2).unwrap();
+        let now = end(&mut world, wipe);
+        world.invite(1, now);
+        world.register("phone-0", now).unwrap();
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -82,8 +82,9 @@ impl Audit {
                 };
                 self.events.iter().any(forced)
             }
-            Some(version) => told(EventType::DeviceConfigServed, version),
+            Some(_) => true,
         };
+        let served = served && device.given().is_none_or(|version| told(EventType::DeviceConfigServed, version));
         let installed = device.config.as_deref().is_none_or(|version| told(EventType::DeviceConfigInstalled, version));
         self.hold(served, format!("a phone was served {:?} without its event", device.served));
         self.hold(installed, format!("a phone has {:?} in place without its event", device.config));
