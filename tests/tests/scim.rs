@@ -542,6 +542,30 @@ async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
 }
 
 #[tokio::test]
+async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
+    let house = House::new().await;
+    let wide = |n: usize| {
+        json!({"schemas": [USER], "userName": format!("u{n:03}"),
+        "roles": (0..8).map(|n| json!({"value": format!("{n}{}", "\"".repeat(1900))})).collect::<Vec<_>>()})
+    };
+    for n in 0..110 {
+        let _made = house.post("/Users", wide(n)).await.expect(201);
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 110 {
+        let page = house.get(&format!("/Users?count=200&startIndex={}", seen.len() + 1)).await.expect(200);
+        // As Lambda sends it: as a text within a JSON text.
+        assert!(json!(page.text).to_string().len() < 6_000_000);
+        let found = names(&page);
+        assert_eq!((&page.body["itemsPerPage"], &page.body["totalResults"]), (&json!(found.len()), &json!(110)));
+        assert!(!found.is_empty());
+        seen.extend(found);
+    }
+    seen.sort();
+    assert!(seen.iter().enumerate().all(|(n, name)| *name == format!("u{n:03}")), "{seen:?}");
+}
+
+#[tokio::test]
 async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
     let house = House::new().await;
     let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;
