@@ -258,7 +258,7 @@ pub(crate) fn job_item(item: &JobItem) -> Value {
     view
 }
 
-/// A data set: never its token, only whether one is set.
+/// A data set: never its token, only whether one is set, and never its URL's query.
 pub(crate) fn source(source: &DataSource) -> Value {
     let upload = source.upload.as_ref().map(|upload| {
         json!({
@@ -286,11 +286,12 @@ pub(crate) fn source(source: &DataSource) -> Value {
         view["upload"] = json!(upload);
     }
     if let Some(page) = &source.page {
-        view["url"] = json!(page.url);
+        view["url"] = json!(page.shown_url());
         view["format"] = json!(page.format);
         view["items"] = json!(page.items);
         view["token_set"] = json!(page.token_set);
         view["every_hours"] = json!(page.every_hours);
+        view["renames_may_wipe"] = json!(source.renames_may_wipe);
         view["next_sync_at"] = json!(source.due_at);
     }
     view

@@ -828,7 +828,7 @@ fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
     let mut fields = Fields::of_json(body.as_object().unwrap().clone());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
     fields.finish().unwrap();
-    let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, true, &act()).0;
+    let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, &act()).0;
     let new = NewUser {
         first_name: Some("a b c d e f g h".into()),
         last_name: Some("i j k l m n o p".into()),

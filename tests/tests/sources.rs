@@ -467,6 +467,61 @@ async fn another_username_resets_the_users_phones_only_by_one_who_may_wipe() {
 }
 
 #[tokio::test]
+async fn a_schedule_wipes_no_phone_unless_somebody_who_may_has_said_so() {
+    let house = House::new().await;
+    let key = json!({"name": "helper", "permissions": ["users:manage", "users:read"]});
+    let helper = house.post("/keys", key).await.expect(201).get("key");
+    house.pages.show(people(1..=1).to_string());
+    let source = house.http(json!({"every_hours": 6})).await;
+    let path = format!("/sources/{source}");
+    assert_eq!(house.get(&path).await["renames_may_wipe"], false);
+    assert_eq!(house.bench.run_due().await["failed"], 0);
+    let id = text(&house.user("user0001").await["user_id"]);
+    let code = house.bench.invite(&house.tenant, &id, 1).await;
+    let phone = house.bench.register(&code, "phone").await.expect(201);
+    let mut row = people(1..=1);
+    row[0]["login"] = json!("else");
+    house.pages.show(row.to_string());
+    let scheduled = async || {
+        house.bench.advance(Duration::hours(6));
+        assert_eq!(house.bench.run_due().await["failed"], 0);
+        let jobs = house.bench.all(&house.tenant, "/jobs").await;
+        outcomes(&house.job(&text(&jobs[0]["job_id"])).await)
+    };
+    assert_eq!(scheduled().await, [told("000001", "failed", "", "permission_missing")]);
+    let edit = async |key: &str, body: Value| house.bench.patch(&path, key, body).await;
+    let may = json!({"renames_may_wipe": true});
+    assert_eq!(edit(&helper, may.clone()).await.expect(403).code(), "permission_missing");
+    assert_eq!(edit(&house.tenant.key, may).await.expect(200).body["renames_may_wipe"], true);
+    // Another edit does not change it, and nobody leads it to other rows who may not wipe.
+    assert_eq!(edit(&helper, json!({"name": "Other"})).await.expect(200).body["renames_may_wipe"], true);
+    let elsewhere = json!({"url": "https://hr.example.com/mine"});
+    assert_eq!(edit(&helper, elsewhere).await.expect(403).code(), "permission_missing");
+    assert_eq!(scheduled().await, [told("000001", "changed", "updated", "")]);
+    let answer = house.bench.check_in(&phone.get("credential")).await.expect(200);
+    assert_eq!(answer.body["commands"][0]["kind"], "factory_reset");
+    assert_eq!(edit(&helper, json!({"renames_may_wipe": false})).await.expect(200).body["renames_may_wipe"], false);
+}
+
+#[tokio::test]
+async fn a_urls_query_is_shown_to_nobody_and_is_not_lost() {
+    let house = House::new().await;
+    let url = "https://hr.example.com/people?token=marker";
+    let source = house.http(json!({"url": url})).await;
+    let path = format!("/sources/{source}");
+    let shown = house.get(&path).await;
+    assert_eq!(shown["url"], "https://hr.example.com/people?\u{2026}");
+    assert!(!house.get("/sources").await.to_string().contains("marker"));
+    let edit = json!({"url": shown["url"], "name": "Other"});
+    let edited = house.bench.patch(&path, &house.tenant.key, edit).await.expect(200);
+    assert_eq!((edited.get("name"), &edited.body["url"]), ("Other".to_owned(), &shown["url"]));
+    house.pages.show("[]");
+    let _job = house.synced(&source, json!({})).await;
+    assert_eq!(house.pages.asked()[0].url, url);
+    assert!(!json!(house.bench.all(&house.tenant, "/events").await).to_string().contains("marker"));
+}
+
+#[tokio::test]
 async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_admin_has_suspended() {
     let house = House::new().await;
     let source = house.http(json!({"vanish_policy": "suspend"})).await;

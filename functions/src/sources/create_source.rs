@@ -12,7 +12,7 @@ use crate::attempts::{Before, Once, attempts};
 use crate::views;
 
 /// Answers 201 with the data set: never its token, only whether one is set. `hosts` are those that the
-/// deployment calls.
+/// deployment calls. That a schedule may wipe phones takes the right to do so.
 ///
 /// # Errors
 /// Every fault of the body.
@@ -42,9 +42,11 @@ async fn attempt(
             return Ok(shown(&source));
         }
     };
+    if settings.renames_may_wipe == Some(true) {
+        call.caller.require(Permission::UsersWipe)?;
+    }
     let id = SourceId(call.request.moment.draw());
-    let may_wipe = call.caller.permissions.contains(&Permission::UsersWipe);
-    let (source, event) = DataSource::create(kind, id, settings.clone(), may_wipe, &call.act());
+    let (source, event) = DataSource::create(kind, id, settings.clone(), &call.act());
     let mut commit = Commit::of(&event).put(&source);
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
         commit = commit.keep_source_token(id, token);

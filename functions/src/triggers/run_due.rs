@@ -198,8 +198,12 @@ async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) 
         store.commit(Commit::unrecorded(act.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
-    let wanted =
-        SyncWanted { job_id: JobId(run.moment.draw()), user_ids: None, dry_run: false, may_wipe: source.may_wipe };
+    let wanted = SyncWanted {
+        job_id: JobId(run.moment.draw()),
+        user_ids: None,
+        dry_run: false,
+        may_wipe: source.renames_may_wipe,
+    };
     let (after, change) = source.begin_sync(wanted, false, &act)?;
     store.commit(Commit::changing(act.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))

@@ -1976,7 +1976,7 @@ fn data_set(place: &Place<'_>, name: &str) -> DataSource {
     let body = json!({"name": name, "mapping": {"username": "login", "external_id": "id"}});
     let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
-    DataSource::create(SourceKind::Csv, SourceId(draw(place.now)), settings, false, &place.act()).0
+    DataSource::create(SourceKind::Csv, SourceId(draw(place.now)), settings, &place.act()).0
 }
 
 fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -> User {

@@ -20,7 +20,7 @@ fn source_of(kind: SourceKind, body: Value) -> DataSource {
     let mut fields = fields(body);
     let settings = Settings::of_new(&mut fields, kind, &[]);
     fields.finish().unwrap();
-    DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, true, &act(0)).0
+    DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &act(0)).0
 }
 
 fn file(mapping: &Value) -> DataSource {
@@ -284,9 +284,9 @@ fn a_token_goes_with_its_host_and_no_event_says_what_it_or_the_url_is() {
     let source = page("");
     let edit = |body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::of_edit(&mut fields, SourceKind::Http, &[]);
+        let edit = Settings::of_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
-        source.update(edit, true, &act(1)).unwrap()
+        source.update(edit, &act(1)).unwrap()
     };
     assert_eq!(edit(json!({"name": "HR"})), None);
     for (body, token, set) in [
@@ -325,4 +325,45 @@ fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
     let pushed = source_of(SourceKind::Scim, json!({"name": "IdP"}));
     assert_eq!(pushed.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::SourcePushed);
     assert_eq!(pushed.part_come(&part(1, true), at(0)).unwrap_err(), Refusal::SourceNotUploaded);
+}
+
+#[test]
+fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_query() {
+    let source = page("");
+    assert!(!source.renames_may_wipe);
+    let edited = |source: &DataSource, body: Value| {
+        let mut fields = fields(body);
+        let edit = Settings::of_edit(&mut fields, source, &[]);
+        fields.finish().unwrap();
+        source.update(edit, &act(1)).unwrap()
+    };
+    let anew = |source: &DataSource, body: Value| {
+        let (after, _, token) = edited(source, body).unwrap();
+        (source.erases_anew(&after, &token), after)
+    };
+    assert!(!anew(&source, json!({"url": "https://hr.example.com/other"})).0);
+    let (erases, may) = anew(&source, json!({"renames_may_wipe": true}));
+    assert!(erases && may.renames_may_wipe);
+    for (body, erases) in [
+        (json!({"name": "Other"}), false),
+        (json!({"every_hours": 6}), false),
+        (json!({"url": "https://hr.example.com/other"}), true),
+        (json!({"items": "/people"}), true),
+        (json!({"mapping": {"username": "x", "external_id": "id"}}), true),
+        (json!({"token": "other"}), true),
+        (json!({"url": "https://hr.example.com/other", "renames_may_wipe": false}), false),
+    ] {
+        let (anew, after) = anew(&may, body.clone());
+        let kept = after.renames_may_wipe == body.get("renames_may_wipe").is_none();
+        assert_eq!((anew, kept), (erases, true), "{body}");
+    }
+    let (_, hidden) = anew(&source, json!({"url": "https://hr.example.com/people?key=marker"}));
+    let shown = hidden.page.as_ref().unwrap().shown_url();
+    assert_eq!(shown, "https://hr.example.com/people?\u{2026}");
+    assert_eq!(edited(&hidden, json!({"url": shown})), None);
+    let (_, named) = anew(&hidden, json!({"url": shown, "name": "Other"}));
+    assert_eq!(named.page, hidden.page);
+    let mut other = fields(json!({"url": "https://hr.example.com/other?\u{2026}"}));
+    let _edit = Settings::of_edit(&mut other, &hidden, &[]);
+    assert!(other.finish().is_err());
 }
