@@ -522,6 +522,19 @@ async fn a_urls_query_is_shown_to_nobody_and_is_not_lost() {
 }
 
 #[tokio::test]
+async fn a_workspace_has_at_most_twenty_data_sets() {
+    let house = House::new().await;
+    for n in 0..20 {
+        let _source = house.csv(json!({"name": format!("{n}")})).await;
+    }
+    let one_more = json!({"name": "One more", "kind": "scim"});
+    assert_eq!(house.post("/sources", one_more.clone()).await.expect(409).code(), "too_many_sources");
+    let first = text(&house.get("/sources").await["items"][0]["source_id"]);
+    let _deleted = house.bench.delete(&format!("/sources/{first}"), &house.tenant.key).await.expect(200);
+    let _made = house.post("/sources", one_more).await.expect(201);
+}
+
+#[tokio::test]
 async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_admin_has_suspended() {
     let house = House::new().await;
     let source = house.http(json!({"vanish_policy": "suspend"})).await;

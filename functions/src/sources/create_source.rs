@@ -4,7 +4,7 @@ use aws::{Commit, Idempotency, Sources};
 use domain::SourceId;
 use domain::access::Permission;
 use domain::refusal::{Failure, Refusal};
-use domain::source::{DataSource, Settings, SourceKind};
+use domain::source::{DataSource, SOURCE_LIMIT, Settings, SourceKind};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
@@ -15,7 +15,7 @@ use crate::views;
 /// deployment calls. That a schedule may wipe phones takes the right to do so.
 ///
 /// # Errors
-/// Every fault of the body.
+/// Every fault of the body; `PermissionMissing`, `TooManySources`.
 pub async fn handle(store: &(impl Sources + Idempotency), call: Call, hosts: &[String]) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
     let kind: Option<SourceKind> = fields.required_word("kind");
@@ -44,6 +44,10 @@ async fn attempt(
     };
     if settings.renames_may_wipe == Some(true) {
         call.caller.require(Permission::UsersWipe)?;
+    }
+    // Two at once may make one more than there may be; that does no harm.
+    if store.list_sources(call.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
+        return Err(Refusal::TooManySources.into());
     }
     let id = SourceId(call.request.moment.draw());
     let (source, event) = DataSource::create(kind, id, settings.clone(), &call.act());

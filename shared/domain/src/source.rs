@@ -36,6 +36,8 @@ pub const EVERY_HOURS: (i64, i64) = (1, 168);
 pub const PART_LIMIT: u32 = 64;
 /// How long what was uploaded waits for its sync.
 pub const UPLOAD_KEPT: Duration = Duration::days(2);
+/// The most data sets of a workspace.
+pub const SOURCE_LIMIT: usize = 20;
 /// More of a data set's users than this share, in percent, do not vanish at once, unless it says so.
 pub const DEFAULT_VANISH_LIMIT: u8 = 30;
 /// What a user's own name is in a data set that has a name of its own for it.
