@@ -535,6 +535,51 @@ async fn a_workspace_has_at_most_twenty_data_sets() {
 }
 
 #[tokio::test]
+async fn a_sync_that_is_ended_at_the_same_step_again_and_again_is_given_up() {
+    let house = House::new().await;
+    let source = house.http(json!({})).await;
+    house.pages.answer(Answers::Ends);
+    let path = format!("/sources/{source}/sync");
+    assert!(house.post(&path, json!({})).await.status.is_server_error());
+    for _ in 0..2 {
+        house.bench.advance(Duration::minutes(1));
+        let _ended = house.bench.stack.run_schedule("run-due").await;
+        assert_eq!(house.bench.all(&house.tenant, "/jobs").await[0]["state"], "running");
+    }
+    house.bench.advance(Duration::minutes(1));
+    assert_eq!(house.bench.run_due().await["failed"], 0);
+    let job = house.bench.all(&house.tenant, "/jobs").await[0].clone();
+    assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("given_up")), "{job}");
+    assert_eq!((house.pages.asked().len(), house.events("source.failed").await.len()), (3, 1));
+    house.pages.show(people(1..=1).to_string());
+    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_page_is_not_begun_to_be_read_without_the_time_for_it_and_whoever_waits_longest_is_first() {
+    let house = House::new().await;
+    house.pages.show(people(1..=1).to_string());
+    let mut urls = Vec::new();
+    for n in 0..5 {
+        house.bench.advance(Duration::seconds(1));
+        urls.push(format!("https://hr.example.com/{n}"));
+        let _source = house.http(json!({"name": format!("{n}"), "url": urls[n], "every_hours": 6})).await;
+    }
+    // Each takes nearly as long as it may.
+    house.pages.meanwhile(house.bench.mover(Duration::seconds(14)));
+    let mut asked = Vec::new();
+    for read in [3, 5] {
+        assert_eq!(house.bench.run_due().await["failed"], 0);
+        asked = house.pages.asked().into_iter().map(|asked| asked.url).collect();
+        assert_eq!(asked.len(), read);
+        house.bench.advance(Duration::minutes(1));
+    }
+    assert_eq!(asked, urls);
+    let jobs = house.bench.all(&house.tenant, "/jobs").await;
+    assert!(jobs.len() == 5 && jobs.iter().all(|job| job["state"] == "finished"), "{jobs:?}");
+}
+
+#[tokio::test]
 async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_admin_has_suspended() {
     let house = House::new().await;
     let source = house.http(json!({"vanish_policy": "suspend"})).await;
