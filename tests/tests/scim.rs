@@ -566,6 +566,22 @@ async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
 }
 
 #[tokio::test]
+async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once_they_are_active() {
+    let house = House::new().await;
+    let house = House { key: house.tenant.key.clone(), ..house };
+    let (user, _) = house.bench.person(&house.tenant, "ada", 1).await;
+    let active = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
+    let _away = house.patch(&user, active(false)).await.expect(200);
+    let rename = json!([{"op": "replace", "path": "userName", "value": "eve"}]);
+    assert_eq!(house.patch(&user, rename).await.expect(200).get("userName"), "eve");
+    house.bench.drain().await;
+    assert_eq!(house.bench.newest_deployment_code(), None);
+    let _back = house.patch(&user, active(true)).await.expect(200);
+    house.bench.drain().await;
+    assert!(house.bench.newest_deployment_code().is_some());
+}
+
+#[tokio::test]
 async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
     let house = House::new().await;
     let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;

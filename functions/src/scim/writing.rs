@@ -122,7 +122,7 @@ async fn change_one(
     let Some(updated) = change::update(&person, &phones, &wanted, &draw, &act)? else {
         return Ok(person);
     };
-    let (change, commit) = carried_through(store, &doer, &person.user, updated.change, defaults, &act).await?;
+    let (change, commit) = carried_through(store, &doer, updated.change, defaults, &act).await?;
     store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = change.user_after().unwrap_or(&person.user).clone();
     Ok(Person { user: User { version: user.version + 1, ..user }, kept: updated.kept })

@@ -527,7 +527,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
             fields: rules::changed_fields(&change),
             ..self.item(&line(row), ItemOutcome::Changed)
         };
-        let (_, commit) = carried_through(self.store, &doer, &user, change, self.syncing.defaults, &act).await?;
+        let (_, commit) = carried_through(self.store, &doer, change, self.syncing.defaults, &act).await?;
         Ok(Decided::Changed(Box::new(commit), Box::new(item)))
     }
 

@@ -128,7 +128,7 @@ pub fn reset_pin(
 
 /// A user after an edit; `None` if nothing changes. Another username, not only the same in other
 /// capitals, is another identity to the systems around: each of the user's devices is ordered to go
-/// back to the state before its first enrolment.
+/// back to the state before its first enrolment, and a new deployment is due.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -184,6 +184,7 @@ pub fn update(
     }
     let mut change = Change::recorded(event);
     if is_renamed(user, edit) {
+        after.deployment_due = true;
         let reset = Order { kind: CommandKind::FactoryReset, reason: None, expires_in_days: None };
         give(&mut change, &after, phones, &reset, draw, act);
     }

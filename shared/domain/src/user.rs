@@ -136,8 +136,16 @@ pub struct User {
     /// Where the user's data come from.
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     pub provenance: Provenance,
+    /// True from a rename until the user may use the app: then a new deployment is due.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deployment_due: bool,
     /// Goes up by one with each change.
     pub version: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(truth: &bool) -> bool {
+    !truth
 }
 
 /// What a new user is made from.
@@ -331,6 +339,7 @@ impl User {
                 ..ClientAccount::default()
             },
             provenance: Provenance::default(),
+            deployment_due: false,
             version: 1,
         };
         let event = act.event(EventType::UserCreated).about_user(user_id);
