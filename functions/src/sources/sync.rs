@@ -369,13 +369,13 @@ impl<S: Store + Sources> AtWork<'_, S> {
         let done = self.done(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
-        let found = self.found(&left).await?;
+        let found = self.found(&left, &taken).await?;
         let mut told = Vec::new();
         for (row, found) in left.into_iter().zip(found) {
             if self.pace.is_over() {
                 return Ok(None);
             }
-            let decided = self.row(row, found, chosen.as_ref(), &settings).await?;
+            let decided = self.row(row, found, &taken, chosen.as_ref(), &settings).await?;
             self.note(decided, &mut outcomes, &mut told);
         }
         self.tell(&told).await?;
@@ -408,6 +408,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
         &self,
         row: &Row,
         found: Found,
+        taken: &Taken,
         chosen: Option<&Chosen>,
         settings: &Settings,
     ) -> Result<Decided, Failure> {
@@ -417,7 +418,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
             let found = match found.take() {
                 Some(found) => found,
                 // Another change came first.
-                None => match self.again(row).await? {
+                None => match self.again(row, taken).await? {
                     Some(found) => found,
                     None => return Err(Failure::LostRace),
                 },
@@ -436,12 +437,12 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// Whom a row means, read once more; `None` if the job was moved on or stopped meanwhile.
-    async fn again(&self, row: &Row) -> Result<Option<Found>, Failure> {
+    async fn again(&self, row: &Row, taken: &Taken) -> Result<Option<Found>, Failure> {
         let (now, item) = self.store.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
         if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
             return Ok(None);
         }
-        Ok(self.found(&[row]).await?.pop())
+        Ok(self.found(&[row], taken).await?.pop())
     }
 
     async fn tried(
@@ -532,7 +533,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// The users whom rows may mean, in their order.
-    async fn found(&self, rows: &[&Row]) -> Result<Vec<Found>, Failure> {
+    async fn found(&self, rows: &[&Row], taken: &Taken) -> Result<Vec<Found>, Failure> {
         let names: Vec<(String, Option<String>)> = rows
             .iter()
             .filter(|row| row.faults.is_empty())
@@ -546,15 +547,27 @@ impl<S: Store + Sources> AtWork<'_, S> {
         let others: BTreeSet<SourceId> = claimed.iter().filter_map(other).collect();
         let others: Vec<SourceId> = others.into_iter().collect();
         let there = self.store.sources(self.job.workspace_id, &others).await?;
+        // Those who were renamed by hand, and whose own name stands in a row, are few.
+        let keys = match claimed.iter().any(|claimed| self.known_otherwise(claimed).is_some()) {
+            true => keys_of(self.store, self.job, self.source, taken).await?.unwrap_or_default(),
+            false => Vec::new(),
+        };
         let mut claimed = claimed.into_iter();
         let mut found = Vec::new();
         for row in rows {
             let claimed = if row.faults.is_empty() { claimed.next().unwrap_or_default() } else { Claimed::default() };
             let other_source = other(&claimed).filter(|id| there.iter().any(|source| source.source_id == *id));
-            let Claimed { by_username, by_external_id } = claimed;
-            found.push(Found { by_username, by_external_id, other_source });
+            let has_other_row = self.known_otherwise(&claimed).is_some_and(|name| rules::has_row_of(name, &keys));
+            let Claimed { by_username, by_source_username, by_external_id } = claimed;
+            found.push(Found { by_username, by_source_username, by_external_id, other_source, has_other_row });
         }
         Ok(found)
+    }
+
+    /// The name by which the data set knows the user of a username, if it is another one.
+    fn known_otherwise<'c>(&self, claimed: &'c Claimed) -> Option<&'c str> {
+        let known = &claimed.by_username.as_ref()?.provenance;
+        known.source_username.as_deref().filter(|_| known.source_id == Some(self.source.source_id))
     }
 
     /// What became of things that are done.
@@ -791,10 +804,12 @@ fn require_level(row: &Row, settings: &Settings) -> Result<(), Refusal> {
 
 /// By what a user may be known in a data set.
 fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
-    let username = key_hash(KeyField::Username, &user.username);
     let own = user.provenance.source_id == Some(source.source_id);
+    let known = user.provenance.source_username.as_deref().filter(|_| own);
     let external = user.provenance.external_id.as_deref().filter(|_| own);
-    [username].into_iter().chain(external.map(|name| key_hash(KeyField::ExternalId, name)))
+    let usernames = [user.username.as_str()].into_iter().chain(known);
+    let usernames: Vec<KeyHash> = usernames.map(|name| key_hash(KeyField::Username, name)).collect();
+    usernames.into_iter().chain(external.map(|name| key_hash(KeyField::ExternalId, name)))
 }
 
 /// Those whom a sync is for.

@@ -127,8 +127,8 @@ pub enum Refusal {
     #[error("Another user has this username.")]
     UsernameTaken,
     // sources
-    /// The user follows another data set.
-    #[error("The user comes from another data set.")]
+    /// The user follows another data set, or an identity provider.
+    #[error("The user comes from another data set, or from an identity provider.")]
     HeldByOtherSource,
     /// Another user has this name in the data set, or with the identity provider.
     #[error("Another user has this external id.")]

@@ -16,7 +16,7 @@ use crate::ids::{JobId, SourceId, WorkspaceId};
 use crate::input::Fields;
 use crate::job::{JobKind, NewJob, Selection, begin};
 use crate::outside::{Host, read_url};
-use crate::provenance::FIELDS;
+use crate::provenance::Field;
 use crate::refusal::Refusal;
 use crate::text::{Form, TextRule};
 use crate::user::Source as Origin;
@@ -355,7 +355,7 @@ fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyFi
 fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
     let mut inner = fields.object("mapping")?;
     let mut mapping = BTreeMap::new();
-    for name in FIELDS.into_iter().chain([EXTERNAL_ID_FIELD]) {
+    for name in Field::ALL.iter().map(|field| field.as_str()).chain([EXTERNAL_ID_FIELD]) {
         let column = if name == "username" { inner.required_text(name, COLUMN) } else { inner.text(name, COLUMN) };
         if let Some(column) = column {
             mapping.insert(name.to_owned(), column);

@@ -479,7 +479,17 @@ impl Audit {
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
         expected.add::<Profile>(&read_all(&self.main, |pk, _| pk.starts_with("PROFILE#")));
-        let kinds = ["USERNAME#", "PROFILENAME#", "EXTERNALID#", "WORD#", "CODE#", "MESSAGE#", "ENDPOINT#", "POINTER#"];
+        let kinds = [
+            "USERNAME#",
+            "PROFILENAME#",
+            "EXTERNALID#",
+            "SOURCENAME#",
+            "WORD#",
+            "CODE#",
+            "MESSAGE#",
+            "ENDPOINT#",
+            "POINTER#",
+        ];
         let there: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
         let missing: Vec<_> = expected.companions.difference(&there).cloned().collect();
