@@ -463,8 +463,8 @@ pub static OPERATIONS: &[Operation] = &[
         "sync-users",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move {
-                let (defaults, hosts) = (&w.settings.defaults, &w.settings.source_hosts);
-                sources::sync_users::handle(w.table()?, &w.outside()?, c, defaults, hosts, w.clock()).await
+                let pulling = sources::Pulling { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
+                sources::sync_users::handle(w.table()?, &pulling, c, &w.settings.defaults, w.clock()).await
             })
         }),
     ),
@@ -561,7 +561,7 @@ pub static OPERATIONS: &[Operation] = &[
         "run-due",
         Entry::Internal(|w, r| {
             Box::pin(async move {
-                let pulling = triggers::run_due::Pulling { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
+                let pulling = sources::Pulling { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
                 triggers::run_due::handle(w.table()?, w.pusher(), r, &w.settings.defaults, &pulling).await
             })
         }),

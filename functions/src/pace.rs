@@ -1,6 +1,7 @@
 //! How long work may take: it looks at the clock before each thing, and stops shortly before its
 //! run would be ended. What is left is taken up by the next one.
 
+use chrono::Duration;
 use domain::Time;
 use domain::secret::Random;
 use lambda::Moment;
@@ -26,6 +27,12 @@ impl Pace {
     #[must_use]
     pub fn moment(&self) -> Moment {
         Moment::new(self.clock.now(), self.random)
+    }
+
+    /// True if there is time left for something that may take so long.
+    #[must_use]
+    pub fn has(&self, needed: Duration) -> bool {
+        self.moment().now.plus(needed) <= self.until
     }
 
     /// True if there is no time left to begin anything.

@@ -11,12 +11,27 @@ pub mod update_source;
 pub mod upload_source_part;
 
 use aws::stores::Leavings;
-use aws::{Jobs, Sources};
+use aws::{Jobs, Outside, Sources};
 use domain::SourceId;
 use domain::job::JobState;
 use domain::refusal::{Failure, Refusal};
 use domain::source::DataSource;
 use lambda::Call;
+
+/// How data sets are read: what leads outside is made only once it is needed, since it reads the system's
+/// collection of authorities.
+pub struct Pulling<'a> {
+    /// Makes the way to their pages.
+    pub outside: &'a (dyn Fn() -> Result<Outside, Failure> + Sync),
+    /// See [`crate::settings::Settings::source_hosts`].
+    pub hosts: &'a [String],
+}
+
+impl std::fmt::Debug for Pulling<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pulling").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
 
 /// The data set that a call's path names, guarded by `If-Match`.
 async fn wanted(store: &impl Sources, call: &Call) -> Result<DataSource, Failure> {

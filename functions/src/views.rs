@@ -166,6 +166,7 @@ pub(crate) fn user(user: &User, devices: &[Device], profile: Option<&str>, now: 
         "service_account": user.client.service_account,
         "source_id": user.provenance.source_id,
         "external_id": user.provenance.external_id,
+        "source_username": user.provenance.source_username,
         "by_hand": user.provenance.by_hand,
         "vanished_at": user.provenance.vanished_at,
         "created_at": user.created_at,
@@ -174,7 +175,8 @@ pub(crate) fn user(user: &User, devices: &[Device], profile: Option<&str>, now: 
         "app_version": newest.and_then(|device| device.app_version.as_deref()),
         "networks": networks.collect::<Vec<_>>(),
         "network_indicator": user_indicator(user, now),
-        "suspended": user.suspended.as_ref().map(hold),
+        "suspended": user.suspension().map(hold),
+        "suspended_by_source": user.suspended_by_source.as_ref().map(hold),
         "locked": user.locked.as_ref().map(hold),
         "pending_command": devices.iter().any(|device| device.has_pending_command(now)),
         "device_count": user.device_ids.len(),
@@ -302,7 +304,7 @@ pub(crate) fn job_item(item: &JobItem) -> Value {
     view
 }
 
-/// A data set: never its token, only whether one is set.
+/// A data set: never its token, only whether one is set, and never its URL's query.
 pub(crate) fn source(source: &DataSource) -> Value {
     let upload = source.upload.as_ref().map(|upload| {
         json!({
@@ -330,11 +332,12 @@ pub(crate) fn source(source: &DataSource) -> Value {
         view["upload"] = json!(upload);
     }
     if let Some(page) = &source.page {
-        view["url"] = json!(page.url);
+        view["url"] = json!(page.shown_url());
         view["format"] = json!(page.format);
         view["items"] = json!(page.items);
         view["token_set"] = json!(page.token_set);
         view["every_hours"] = json!(page.every_hours);
+        view["renames_may_wipe"] = json!(source.renames_may_wipe);
         view["next_sync_at"] = json!(source.due_at);
     }
     view

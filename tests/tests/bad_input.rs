@@ -114,6 +114,7 @@ fn settings_of_a_page(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
         needed("format", Word),
         may("token", Ascii(4096)),
         may("every_hours", Whole(1, 168)),
+        may("renames_may_wipe", Boolean),
     ]
 }
 
@@ -2542,6 +2543,7 @@ async fn what_does_not_fit_a_data_set_is_refused_by_name() {
         (with(&file, "url", json!("https://example.com")), "url", "not_allowed"),
         (with(&file, "token", json!("t")), "token", "not_allowed"),
         (with(&file, "every_hours", json!(3)), "every_hours", "not_allowed"),
+        (with(&file, "renames_may_wipe", json!(true)), "renames_may_wipe", "not_allowed"),
         (with(&file, "key_field", json!("external_id")), "mapping.external_id", "missing"),
         (with(&file, "mapping", json!({"username": "a", "nick": "b"})), "mapping.nick", "unknown_field"),
         (with(&pushed, "mapping", json!({"username": "a"})), "mapping", "not_allowed"),

@@ -25,7 +25,7 @@ use domain::life;
 use domain::network::{
     NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
 };
-use domain::provenance::FIELDS;
+use domain::provenance::Field;
 use domain::push::Push;
 use domain::registration::{Application, Drawn, Found, Registration, register};
 use domain::scim::change::{Created, New, Wanted, create, update};
@@ -822,13 +822,17 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
 
 #[test]
 fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
-    let mapping: serde_json::Map<String, Value> =
-        FIELDS.into_iter().chain(["external_id"]).map(|name| (name.to_owned(), json!(name))).collect();
+    let mapping: serde_json::Map<String, Value> = Field::ALL
+        .iter()
+        .map(|field| field.as_str())
+        .chain(["external_id"])
+        .map(|name| (name.to_owned(), json!(name)))
+        .collect();
     let body = json!({"name": "File", "mapping": mapping, "key_field": "external_id"});
     let mut fields = Fields::of_json(body.as_object().unwrap().clone());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
     fields.finish().unwrap();
-    let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, true, &act()).0;
+    let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, &act()).0;
     let new = NewUser {
         first_name: Some("a b c d e f g h".into()),
         last_name: Some("i j k l m n o p".into()),
@@ -841,8 +845,8 @@ fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = Some("E-1".into());
     user.provenance.vanished_at = Some(now());
-    user.suspended = Some(Hold::by(&act(), None));
-    user.provenance.suspended_at = Some(now());
+    user.suspended_by_source = Some(Hold::by(&act(), None));
+    user.provenance.source_username = Some("known".into());
     source.policy = VanishPolicy::Suspend;
     let header = mapping.keys().cloned().collect::<Vec<_>>().join(",");
     let value = |name: &String| match name.as_str() {
@@ -856,8 +860,8 @@ fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
     let row = data::read(&source, format!("{header}\n{line}\n").as_bytes()).unwrap().rows.remove(0);
     assert_eq!(row.faults, []);
     let (change, _) = sync::apply(&source, &user, &phones, &row, &draw, &act()).unwrap().unwrap();
-    // As the largest change by hand, and that the user is back, and active.
-    assert_eq!(fits_changed(&change), 2 + 2 + 2 * 16 + DEVICE_LIMIT * (1 + 4) + 2);
+    // As the largest change by hand, that the user is back, and active, and known by their own name.
+    assert_eq!(fits_changed(&change), 2 + 2 + 2 * 16 + DEVICE_LIMIT * (1 + 4) + 2 + 1);
     // With its outcome, and the job that it stands on.
     assert!(fits_changed(&change) + 2 < 100);
 }
@@ -928,6 +932,7 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
     }
     let reason = Some("\u{10400}".repeat(REASON.max));
     user.suspended = Some(Hold::by(&act(), reason.clone()));
+    user.suspended_by_source = Some(Hold::by(&act(), reason.clone()));
     user.locked = Some(Hold::by(&act(), reason));
     small(&user);
     assert_eq!(user.networks.len(), NETWORK_LIMIT);

@@ -378,6 +378,29 @@ async fn a_wiped_user_is_deleted_without_a_reason_and_purged_when_the_retention_
 }
 
 #[tokio::test]
+async fn whoever_is_renamed_while_they_are_kept_out_gets_the_new_deployment_once_they_are_let_in() {
+    let three = Three::new().await;
+    for (out, back) in [("suspend-user", "activate-user"), ("lock-and-wipe-user", "reset-pin")] {
+        let (_out, _) = three.act(out, json!({})).await;
+        three.bench.stack.messaging().clear();
+        let _renamed = three.update(json!({"username": format!("before-{back}")})).await.expect(200);
+        three.bench.drain().await;
+        assert_eq!(three.bench.newest_deployment_code(), None, "nobody is written to who is kept out");
+        let (_back, commits) = three.act(back, json!({})).await;
+        assert_eq!(commits, 1, "{back}");
+        three.bench.drain().await;
+        assert!(three.bench.newest_deployment_code().is_some(), "{back}");
+        // Once.
+        three.bench.stack.messaging().clear();
+        let (_out, _) = three.act("suspend-user", json!({})).await;
+        let (_back, _) = three.act("activate-user", json!({})).await;
+        three.bench.drain().await;
+        assert_eq!(three.bench.newest_deployment_code(), None);
+        three.bench.advance(Duration::minutes(1));
+    }
+}
+
+#[tokio::test]
 async fn another_username_sends_every_phone_back_to_its_beginning_in_one_commit() {
     let three = Three::new().await;
     three.faults.watch("update-user", None);

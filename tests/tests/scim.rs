@@ -539,12 +539,111 @@ async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
     let _suspended = house.bench.post(&format!("/users/{user}/suspend"), &house.tenant.key, audit).await.expect(200);
     assert_eq!(house.patch(&user, active(true)).await.expect(200).body["active"], false);
     assert_eq!(access().await, ["user_suspended", "user_suspended"]);
+    // What the provider says meanwhile is not lost, nor does it give back whom the admin keeps out.
+    let _away = house.patch(&user, active(false)).await.expect(200);
+    let both = house.own(&user).await;
+    assert_eq!((&both["suspended"]["reason"], both["suspended_by_source"].is_object()), (&json!("an audit"), true));
+    assert_eq!(house.patch(&user, active(true)).await.expect(200).body["active"], false);
+    assert_eq!(access().await, ["user_suspended", "user_suspended"]);
+    let _away = house.patch(&user, active(false)).await.expect(200);
+    let _active = house.bench.post(&format!("/users/{user}/activate"), &house.tenant.key, json!({})).await.expect(200);
+    assert_eq!(access().await, ["allowed", "allowed"], "an admin lifts both");
+    assert_eq!(house.get(&format!("/Users/{user}")).await.expect(200).body["active"], true);
+}
+
+#[tokio::test]
+async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once_they_are_active() {
+    let house = House::new().await;
+    let house = House { key: house.tenant.key.clone(), ..house };
+    let (user, _) = house.bench.person(&house.tenant, "ada", 1).await;
+    let active = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
+    let _away = house.patch(&user, active(false)).await.expect(200);
+    let rename = json!([{"op": "replace", "path": "userName", "value": "eve"}]);
+    assert_eq!(house.patch(&user, rename).await.expect(200).get("userName"), "eve");
+    house.bench.drain().await;
+    assert_eq!(house.bench.newest_deployment_code(), None);
+    let _back = house.patch(&user, active(true)).await.expect(200);
+    house.bench.drain().await;
+    assert!(house.bench.newest_deployment_code().is_some());
+}
+
+#[tokio::test]
+async fn a_user_of_a_data_set_is_changed_by_that_alone_while_it_is_there() {
+    let house = House::new().await;
+    let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "external_id": "id"}, "key_field": "external_id"});
+    let source = house.bench.post("/sources", &house.tenant.key, body).await.expect(201).get("source_id");
+    let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true");
+    let _synced = house.bench.upload(&house.tenant, &path, "login,id\nada,E-1\n").await.expect(202);
+    let id = house.get("/Users").await.expect(200).body["Resources"][0].clone();
+    assert_eq!(id.get("externalId"), None, "that is the data set's own");
+    let user = id["id"].as_str().unwrap();
+    let before = rows::everything(&house.bench);
+    let put = house.put(&format!("/Users/{user}"), json!({"userName": "eve", "externalId": "00u1"})).await;
+    let patch = house.patch(user, json!([{"op": "replace", "path": "active", "value": false}])).await;
+    let deleted = house.call(Method::DELETE, &format!("/Users/{user}"), &[], None).await;
+    for answer in [put, patch, deleted] {
+        told(&answer, 409, None);
+        assert!(answer.body["detail"].as_str().unwrap().contains("data set"));
+    }
+    assert!(before == rows::everything(&house.bench));
+    // Once it is gone they are taken over.
+    let _gone = house.bench.delete(&format!("/sources/{source}"), &house.tenant.key).await.expect(200);
+    let put = house.put(&format!("/Users/{user}"), json!({"userName": "ada", "externalId": "00u1"})).await;
+    assert_eq!(put.expect(200).get("externalId"), "00u1");
+    let own = house.own(user).await;
+    assert_eq!((&own["source"], &own["source_id"]), (&json!("scim"), &Value::Null));
+    assert_eq!(house.filtered("externalId eq \"00u1\"").await, ["ada"]);
+}
+
+#[tokio::test]
+async fn a_user_who_was_made_by_hand_is_taken_over_and_keeps_what_was_typed() {
+    let house = House::new().await;
+    let user = house.bench.user(&house.tenant, "ada").await;
+    let says = json!({"userName": "ada", "externalId": "00u1", "title": "Guide",
+        "name": {"givenName": "Eva", "familyName": "Adler"}, "active": true});
+    let put = house.put(&format!("/Users/{user}"), says.clone()).await.expect(200);
+    assert_eq!((put.get("title"), &put.body["name"]["givenName"]), ("Guide".to_owned(), &json!("Ada")));
+    let own = house.own(&user).await;
+    assert_eq!(
+        (&own["source"], &own["by_hand"]),
+        (&json!("scim"), &json!(["first_name", "email", "mobile", "number"]))
+    );
+    let release = json!({"release": ["first_name"]});
+    let _released = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, release).await.expect(200);
+    let put = house.put(&format!("/Users/{user}"), says).await.expect(200);
+    assert_eq!(put.body["name"]["givenName"], "Eva");
+}
+
+#[tokio::test]
+async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
+    let house = House::new().await;
+    let wide = |n: usize| {
+        json!({"schemas": [USER], "userName": format!("u{n:03}"),
+        "roles": (0..8).map(|n| json!({"value": format!("{n}{}", "\"".repeat(1900))})).collect::<Vec<_>>()})
+    };
+    for n in 0..110 {
+        let _made = house.post("/Users", wide(n)).await.expect(201);
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 110 {
+        let page = house.get(&format!("/Users?count=200&startIndex={}", seen.len() + 1)).await.expect(200);
+        // As Lambda sends it: as a text within a JSON text.
+        assert!(json!(page.text).to_string().len() < 6_000_000);
+        let found = names(&page);
+        assert_eq!((&page.body["itemsPerPage"], &page.body["totalResults"]), (&json!(found.len()), &json!(110)));
+        assert!(!found.is_empty());
+        seen.extend(found);
+    }
+    seen.sort();
+    assert!(seen.iter().enumerate().all(|(n, name)| *name == format!("u{n:03}")), "{seen:?}");
 }
 
 #[tokio::test]
 async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
     let house = House::new().await;
     let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;
+    // Whom it takes over keeps the name that they have; from then on it is the provider's.
+    let _taken = house.patch(&user, json!([{"op": "add", "path": "title", "value": "Guide"}])).await.expect(200);
     let rename = json!([{"op": "replace", "path": "userName", "value": "eve"}, {"op": "replace", "path": "active", "value": false}]);
     let before = rows::everything(&house.bench);
     told(&house.patch(&user, rename.clone()).await, 403, None);

@@ -467,6 +467,177 @@ async fn another_username_resets_the_users_phones_only_by_one_who_may_wipe() {
 }
 
 #[tokio::test]
+async fn a_user_who_is_renamed_by_hand_stays_the_data_sets_own_and_nobody_is_made_twice() {
+    let house = House::new().await;
+    let source = house.csv(json!({"vanish_policy": "delete"})).await;
+    let file = "login,mail,first\nada,ada@example.com,Ada\n";
+    assert_eq!(house.uploaded(&source, 1, file).await["progress"], progress(1, 0, 0));
+    let path = format!("/users/{}", text(&house.user("ada").await["user_id"]));
+    let renamed = house.bench.patch(&path, &house.tenant.key, json!({"username": "bea"})).await.expect(200);
+    assert_eq!((renamed.get("source_username"), &renamed.body["by_hand"]), ("ada".into(), &json!(["username"])));
+    assert_eq!(house.uploaded(&source, 2, file).await["progress"], progress(0, 1, 0));
+    assert_eq!(house.statuses().await.into_keys().collect::<Vec<_>>(), ["bea"]);
+    // What else the row says is theirs, and the name that they had is free for somebody else.
+    let other = house.bench.user(&house.tenant, "ada").await;
+    let job = house.uploaded(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
+    assert_eq!((&job["progress"], &job["items"][0]["fields"]), (&progress(1, 0, 0), &json!(["first_name"])), "{job}");
+    assert_eq!(house.get(&path).await["first_name"], "Adele");
+    // The data set follows: the row of the new name is theirs as well, once the old one is gone.
+    let both = "login,mail,first\nada,ada@example.com,Adele\nbea,,Bea\n";
+    assert_eq!(outcomes(&house.uploaded(&source, 4, both).await), [told("000003", "failed", "", "username_taken")]);
+    let job = house.uploaded(&source, 5, "login,mail,first\nbea,ada@example.com,Adele\n").await;
+    assert_eq!(outcomes(&job), [told("000002", "changed", "updated", "")]);
+    assert_eq!(house.get(&path).await["source_username"], Value::Null);
+    assert_eq!(house.get(&format!("/users/{other}")).await["source"], "api");
+    assert_eq!((house.statuses().await.len(), house.events("user.vanished").await.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn whose_row_has_faults_when_the_key_has_changed_has_not_vanished() {
+    let house = House::new().await;
+    let mapping = json!({"username": "login", "email": "mail", "external_id": "id"});
+    let source = house.csv(json!({"mapping": {"username": "login", "email": "mail"}, "vanish_policy": "delete"})).await;
+    let first = house.uploaded(&source, 1, "login,mail\nada,\nbob,\n").await;
+    assert_eq!(first["progress"], progress(2, 0, 0));
+    let edit = json!({"mapping": mapping, "key_field": "external_id"});
+    let _key = house.bench.patch(&format!("/sources/{source}"), &house.tenant.key, edit).await.expect(200);
+    let job = house.uploaded(&source, 2, "login,mail,id\nada,nonsense,E-1\nbob,,E-2\n").await;
+    assert_eq!(
+        outcomes(&job),
+        [told("000002", "failed", "", "invalid_input"), told("000003", "changed", "updated", ""),]
+    );
+    assert!(house.events("user.vanished").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_user_whom_an_identity_provider_has_named_is_left_alone() {
+    let house = House::new().await;
+    let id = house.bench.user(&house.tenant, "user0001").await;
+    let name = json!({"Operations": [{"op": "add", "path": "externalId", "value": "00u1"}]});
+    let path = format!("/scim/v2/Users/{id}");
+    let _named = house.bench.patch(&path, &house.tenant.key, name).await.expect(200);
+    let source = house.http(json!({})).await;
+    house.pages.show(people(1..=1).to_string());
+    let job = house.synced(&source, json!({})).await;
+    assert_eq!(outcomes(&job), [told("000001", "failed", "", "held_by_other_source")]);
+    let user = house.get(&format!("/users/{id}")).await;
+    assert_eq!((&user["external_id"], &user["source"]), (&json!("00u1"), &json!("scim")));
+}
+
+#[tokio::test]
+async fn a_sync_that_is_ended_at_the_same_step_again_and_again_is_given_up() {
+    let house = House::new().await;
+    let source = house.http(json!({})).await;
+    house.pages.answer(Answers::Ends);
+    let path = format!("/sources/{source}/sync");
+    assert!(house.post(&path, json!({})).await.status.is_server_error());
+    for _ in 0..2 {
+        house.bench.advance(Duration::minutes(1));
+        let _ended = house.bench.stack.run_schedule("run-due").await;
+        assert_eq!(house.bench.all(&house.tenant, "/jobs").await[0]["state"], "running");
+    }
+    house.bench.advance(Duration::minutes(1));
+    assert_eq!(house.bench.run_due().await["failed"], 0);
+    let job = house.bench.all(&house.tenant, "/jobs").await[0].clone();
+    assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("given_up")), "{job}");
+    assert_eq!((house.pages.asked().len(), house.events("source.failed").await.len()), (3, 1));
+    house.pages.show(people(1..=1).to_string());
+    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_page_is_not_begun_to_be_read_without_the_time_for_it_and_whoever_waits_longest_is_first() {
+    let house = House::new().await;
+    house.pages.show(people(1..=1).to_string());
+    let mut urls = Vec::new();
+    for n in 0..5 {
+        house.bench.advance(Duration::seconds(1));
+        urls.push(format!("https://hr.example.com/{n}"));
+        let _source = house.http(json!({"name": format!("{n}"), "url": urls[n], "every_hours": 6})).await;
+    }
+    // Each takes nearly as long as it may.
+    house.pages.meanwhile(house.bench.mover(Duration::seconds(14)));
+    let mut asked = Vec::new();
+    for read in [3, 5] {
+        assert_eq!(house.bench.run_due().await["failed"], 0);
+        asked = house.pages.asked().into_iter().map(|asked| asked.url).collect();
+        assert_eq!(asked.len(), read);
+        house.bench.advance(Duration::minutes(1));
+    }
+    assert_eq!(asked, urls);
+    let jobs = house.bench.all(&house.tenant, "/jobs").await;
+    assert!(jobs.len() == 5 && jobs.iter().all(|job| job["state"] == "finished"), "{jobs:?}");
+}
+
+#[tokio::test]
+async fn a_workspace_has_at_most_twenty_data_sets() {
+    let house = House::new().await;
+    for n in 0..20 {
+        let _source = house.csv(json!({"name": format!("{n}")})).await;
+    }
+    let one_more = json!({"name": "One more", "kind": "scim"});
+    assert_eq!(house.post("/sources", one_more.clone()).await.expect(409).code(), "too_many_sources");
+    let first = text(&house.get("/sources").await["items"][0]["source_id"]);
+    let _deleted = house.bench.delete(&format!("/sources/{first}"), &house.tenant.key).await.expect(200);
+    let _made = house.post("/sources", one_more).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_schedule_wipes_no_phone_unless_somebody_who_may_has_said_so() {
+    let house = House::new().await;
+    let key = json!({"name": "helper", "permissions": ["users:manage", "users:read"]});
+    let helper = house.post("/keys", key).await.expect(201).get("key");
+    house.pages.show(people(1..=1).to_string());
+    let source = house.http(json!({"every_hours": 6})).await;
+    let path = format!("/sources/{source}");
+    assert_eq!(house.get(&path).await["renames_may_wipe"], false);
+    assert_eq!(house.bench.run_due().await["failed"], 0);
+    let id = text(&house.user("user0001").await["user_id"]);
+    let code = house.bench.invite(&house.tenant, &id, 1).await;
+    let phone = house.bench.register(&code, "phone").await.expect(201);
+    let mut row = people(1..=1);
+    row[0]["login"] = json!("else");
+    house.pages.show(row.to_string());
+    let scheduled = async || {
+        house.bench.advance(Duration::hours(6));
+        assert_eq!(house.bench.run_due().await["failed"], 0);
+        let jobs = house.bench.all(&house.tenant, "/jobs").await;
+        outcomes(&house.job(&text(&jobs[0]["job_id"])).await)
+    };
+    assert_eq!(scheduled().await, [told("000001", "failed", "", "permission_missing")]);
+    let edit = async |key: &str, body: Value| house.bench.patch(&path, key, body).await;
+    let may = json!({"renames_may_wipe": true});
+    assert_eq!(edit(&helper, may.clone()).await.expect(403).code(), "permission_missing");
+    assert_eq!(edit(&house.tenant.key, may).await.expect(200).body["renames_may_wipe"], true);
+    // Another edit does not change it, and nobody leads it to other rows who may not wipe.
+    assert_eq!(edit(&helper, json!({"name": "Other"})).await.expect(200).body["renames_may_wipe"], true);
+    let elsewhere = json!({"url": "https://hr.example.com/mine"});
+    assert_eq!(edit(&helper, elsewhere).await.expect(403).code(), "permission_missing");
+    assert_eq!(scheduled().await, [told("000001", "changed", "updated", "")]);
+    let answer = house.bench.check_in(&phone.get("credential")).await.expect(200);
+    assert_eq!(answer.body["commands"][0]["kind"], "factory_reset");
+    assert_eq!(edit(&helper, json!({"renames_may_wipe": false})).await.expect(200).body["renames_may_wipe"], false);
+}
+
+#[tokio::test]
+async fn a_urls_query_is_shown_to_nobody_and_is_not_lost() {
+    let house = House::new().await;
+    let url = "https://hr.example.com/people?token=marker";
+    let source = house.http(json!({"url": url})).await;
+    let path = format!("/sources/{source}");
+    let shown = house.get(&path).await;
+    assert_eq!(shown["url"], "https://hr.example.com/people?\u{2026}");
+    assert!(!house.get("/sources").await.to_string().contains("marker"));
+    let edit = json!({"url": shown["url"], "name": "Other"});
+    let edited = house.bench.patch(&path, &house.tenant.key, edit).await.expect(200);
+    assert_eq!((edited.get("name"), &edited.body["url"]), ("Other".to_owned(), &shown["url"]));
+    house.pages.show("[]");
+    let _job = house.synced(&source, json!({})).await;
+    assert_eq!(house.pages.asked()[0].url, url);
+    assert!(!json!(house.bench.all(&house.tenant, "/events").await).to_string().contains("marker"));
+}
+
+#[tokio::test]
 async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_admin_has_suspended() {
     let house = House::new().await;
     let source = house.http(json!({"vanish_policy": "suspend"})).await;
@@ -482,6 +653,8 @@ async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_ad
     assert_eq!(job["progress"], progress(2, 1, 0), "{job}");
     assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
     assert_eq!(house.events("user.suspended").await.len(), 2);
+    let both = house.get(&format!("/users/{by_hand}")).await;
+    assert_eq!((&both["suspended"]["reason"], both["suspended_by_source"].is_object()), (&Value::Null, true));
     assert_eq!(house.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
     house.pages.show(people(1..=3).to_string());
     let job = house.synced(&source, json!({})).await;
@@ -489,6 +662,17 @@ async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_ad
     assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
     let suspended = house.statuses().await;
     assert_eq!((suspended["user0002"].as_str(), suspended["user0003"].as_str()), ("active", "suspended"));
+    // Whom an admin suspends as well while they are gone stays so when they are back.
+    house.pages.show(people(1..=1).to_string());
+    let _gone = house.synced(&source, json!({})).await;
+    let _held = house.post(&format!("/users/{id}/suspend"), json!({"reason": "an audit"})).await.expect(200);
+    house.pages.show(people(1..=3).to_string());
+    let _back = house.synced(&source, json!({})).await;
+    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
+    let user = house.get(&format!("/users/{id}")).await;
+    assert_eq!((&user["suspended"]["reason"], &user["suspended_by_source"]), (&json!("an audit"), &Value::Null));
+    let _active = house.post(&format!("/users/{id}/activate"), json!({})).await.expect(200);
+    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
 }
 
 #[tokio::test]

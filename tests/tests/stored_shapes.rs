@@ -470,6 +470,11 @@ async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     keep("outcome_of_a_jobs_thing.of_a_row", job_row(&job, "\"sk\":\"ITEM#"));
     keep("user.of_a_data_set", row(bench, "USER#", "\"username\":\"hal\""));
     keep("external_id.in_a_data_set", row(bench, &format!("EXTERNALID#{}#{file}", tenant.workspace_id), ""));
+    let hal = row(bench, "USER#", "\"username\":\"hal\"")["user_id"].as_str().unwrap().to_owned();
+    let other = json!({"username": "hal-9000"});
+    let _renamed = bench.patch(&format!("/users/{hal}"), &tenant.key, other).await.expect(200);
+    keep("user.of_a_data_set_renamed_by_hand", row(bench, "USER#", "\"username\":\"hal-9000\""));
+    keep("data_sets_username", row(bench, "SOURCENAME#", &hal));
     keep("data_set.synced", row(bench, "SOURCE#", "\"name\":\"File\""));
     let rows: String = (0..501).map(|n| format!("h{n:03};H-{n}\n")).collect();
     let _waits = bench.upload(tenant, &path(2, "&start=false"), &format!("login;id\n{rows}")).await.expect(202);
@@ -616,7 +621,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 38);
+    assert_eq!(kinds.len(), 39);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -737,7 +742,9 @@ fn what_was_stored_once_is_still_read() {
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
             "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
-            "username" | "external_id" | "identity_key" => assert!(row["user_id"].is_string()),
+            "username" | "external_id" | "identity_key" | "data_sets_username" => {
+                assert!(row["user_id"].is_string());
+            }
             "users_scim_attributes" => same::<Kept>(&name, &row),
             "what_a_profile_is_called" => assert!(row["name"].is_string()),
             "profiles_name" => assert!(row["profile_id"].is_string()),

@@ -3,7 +3,8 @@
 //! A list costs this: by `userName`, `externalId` or `id` with `eq`, two or three reads, however
 //! many users there are. Without filter and order, the keys of two indexes, about 20 users to a
 //! read, and the page. With any other filter or an order, also a read of each user. Beyond
-//! [`LOOK_MOST`] users it is refused (`tooMany`).
+//! [`LOOK_MOST`] users it is refused (`tooMany`). A page that would be too large is shorter than was asked
+//! for.
 
 use aws::ScimUsers;
 use domain::UserId;
@@ -16,8 +17,13 @@ use domain::scim::schema::{SEARCH_REQUEST, list_response};
 use domain::user::is_username;
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
+use serde_json::Value;
 
 use super::{body, found, names_version, projection, shown, tagged};
+
+/// The most bytes of the users of a page. Lambda answers with 6 MB at most ("Lambda quotas"), in which the
+/// body is a JSON text of its own: each quotation mark and backslash takes two bytes.
+const PAGE_BYTES: usize = 2_900_000;
 
 /// How many users are looked at at once: two rows of each fill a batch.
 const STEP: usize = 50;
@@ -48,7 +54,21 @@ async fn page(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) ->
     let wanted: Vec<UserId> = ids.iter().skip(query.start - 1).take(query.count).copied().collect();
     let people = store.scim_users(call.workspace(), &wanted, true).await?;
     let shown = people.iter().map(|person| Document::shown(person, base).projected(&query.projection));
-    Ok(lambda::scim::json(StatusCode::OK, &list_response(shown.collect(), ids.len(), query.start)))
+    Ok(lambda::scim::json(StatusCode::OK, &list_response(page_of(shown), ids.len(), query.start)))
+}
+
+/// As many users as one answer has room for; at least one.
+fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut bytes = 0;
+    let mut page = Vec::new();
+    for user in users {
+        bytes += user.to_string().len() + 1;
+        if bytes > PAGE_BYTES && !page.is_empty() {
+            break;
+        }
+        page.push(user);
+    }
+    page
 }
 
 /// Everyone whom a list holds, in its order.

@@ -1,6 +1,6 @@
 //! `/scim/v2/…`, with any method: SCIM 2.0 (RFC 7644).
 
-use aws::{Invitations, Profiles, ScimUsers, Workspaces};
+use aws::{Invitations, Profiles, ScimUsers, Sources, Workspaces};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::Method;
@@ -14,7 +14,7 @@ use crate::settings::Defaults;
 /// # Errors
 /// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`; those of what is asked.
 pub async fn handle(
-    store: &(impl ScimUsers + Invitations + Workspaces + Profiles),
+    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
     call: Call,
     defaults: &Defaults,
     public_url: &str,
@@ -45,7 +45,7 @@ pub async fn handle(
 
 /// What is asked of one user.
 async fn one(
-    store: &(impl ScimUsers + Invitations + Workspaces + Profiles),
+    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
     call: &Call,
     defaults: &Defaults,
     base: &str,

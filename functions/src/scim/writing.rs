@@ -1,10 +1,10 @@
 //! Users made, changed and deleted.
 
-use aws::{Commit, Invitations, Profiles, ScimUsers, Workspaces};
+use aws::{Commit, Invitations, Profiles, ScimUsers, Sources, Workspaces};
 use domain::access::Permission;
-use domain::life::is_renamed;
+use domain::provenance::require_no_data_set;
 use domain::refusal::{Failure, Refusal};
-use domain::scim::change::{self, DELETED, New, Wanted};
+use domain::scim::change::{self, DELETED, New, Wanted, is_renamed};
 use domain::scim::document::{Document, Person, location};
 use domain::scim::patch;
 use domain::scim::schema::{PATCH_OP, USER};
@@ -64,7 +64,7 @@ async fn require_free(
 
 /// Puts what the body says in the place of what was said before.
 pub(super) async fn replace(
-    store: &(impl ScimUsers + Invitations + Workspaces),
+    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
     call: &Call,
     base: &str,
     defaults: &Defaults,
@@ -76,7 +76,7 @@ pub(super) async fn replace(
 
 /// Changes a user operation by operation: all of them, or none.
 pub(super) async fn patch(
-    store: &(impl ScimUsers + Invitations + Workspaces),
+    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
     call: &Call,
     base: &str,
     defaults: &Defaults,
@@ -86,9 +86,21 @@ pub(super) async fn patch(
     changed(store, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
 }
 
+/// The user that a path names, as the caller has seen them, if no data set holds them.
+async fn to_be_changed(store: &(impl ScimUsers + Sources), call: &Call, id: &str) -> Result<Person, Failure> {
+    let person = found(store, call, id).await?;
+    require_version(call, &person)?;
+    let is_there = match person.user.provenance.source_id {
+        Some(id) => store.source(call.workspace(), id).await?.is_some(),
+        None => false,
+    };
+    require_no_data_set(&person.user, is_there)?;
+    Ok(person)
+}
+
 /// Changes a user, and shows them.
 async fn changed(
-    store: &(impl ScimUsers + Invitations + Workspaces),
+    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
     call: &Call,
     base: &str,
     defaults: &Defaults,
@@ -101,19 +113,18 @@ async fn changed(
 }
 
 async fn change_one(
-    store: &(impl ScimUsers + Invitations + Workspaces),
+    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
     call: &Call,
     defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, Refusal> + Sync),
 ) -> Result<Person, Failure> {
-    let person = found(store, call, id).await?;
-    require_version(call, &person)?;
+    let person = to_be_changed(store, call, id).await?;
     let before = Document::of(&person);
     let wanted = Wanted::read(&before, &to(&before)?)?;
     require_names_free(store, call, &person.user, &wanted).await?;
     let phones = held(store, &person.user).await?;
-    if is_renamed(&person.user, &wanted.edit) && !phones.is_empty() {
+    if is_renamed(&person.user, &wanted) && !phones.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
     }
     let doer = Doer::of_call(call);
@@ -122,14 +133,14 @@ async fn change_one(
     let Some(updated) = change::update(&person, &phones, &wanted, &draw, &act)? else {
         return Ok(person);
     };
-    let (change, commit) = carried_through(store, &doer, &person.user, updated.change, defaults, &act).await?;
+    let (change, commit) = carried_through(store, &doer, updated.change, defaults, &act).await?;
     store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = change.user_after().unwrap_or(&person.user).clone();
     Ok(Person { user: User { version: user.version + 1, ..user }, kept: updated.kept })
 }
 
 async fn require_names_free(store: &impl ScimUsers, call: &Call, user: &User, wanted: &Wanted) -> Result<(), Failure> {
-    if let Some(username) = wanted.edit.username.as_ref().filter(|_| is_renamed(user, &wanted.edit))
+    if let Some(username) = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted))
         && store.username_taken(call.workspace(), username).await?
     {
         return Err(Refusal::UsernameTaken.into());
@@ -142,15 +153,14 @@ async fn require_names_free(store: &impl ScimUsers, call: &Call, user: &User, wa
 
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.
 pub(super) async fn delete(
-    store: &(impl ScimUsers + Invitations + Workspaces + Profiles),
+    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
     call: &Call,
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Failure> {
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     attempts(store, || async {
-        let person = found(store, call, id).await?;
-        require_version(call, &person)?;
+        let person = to_be_changed(store, call, id).await?;
         let prepared = prepare(store, &Doer::of_call(call), &person.user, &action, defaults).await?;
         if let Some(commit) = prepared.commit {
             store.commit(commit).await?;

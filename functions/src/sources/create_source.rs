@@ -4,7 +4,7 @@ use aws::{Commit, Idempotency, Sources};
 use domain::SourceId;
 use domain::access::Permission;
 use domain::refusal::{Failure, Refusal};
-use domain::source::{DataSource, Settings, SourceKind};
+use domain::source::{DataSource, SOURCE_LIMIT, Settings, SourceKind};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
@@ -12,10 +12,10 @@ use crate::attempts::{Before, Once, attempts};
 use crate::views;
 
 /// Answers 201 with the data set: never its token, only whether one is set. `hosts` are those that the
-/// deployment calls.
+/// deployment calls. That a schedule may wipe phones takes the right to do so.
 ///
 /// # Errors
-/// Every fault of the body.
+/// Every fault of the body; `PermissionMissing`, `TooManySources`.
 pub async fn handle(store: &(impl Sources + Idempotency), call: Call, hosts: &[String]) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
     let kind: Option<SourceKind> = fields.required_word("kind");
@@ -42,9 +42,15 @@ async fn attempt(
             return Ok(shown(&source));
         }
     };
+    if settings.renames_may_wipe == Some(true) {
+        call.caller.require(Permission::UsersWipe)?;
+    }
+    // Two at once may make one more than there may be; that does no harm.
+    if store.list_sources(call.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
+        return Err(Refusal::TooManySources.into());
+    }
     let id = SourceId(call.request.moment.draw());
-    let may_wipe = call.caller.permissions.contains(&Permission::UsersWipe);
-    let (source, event) = DataSource::create(kind, id, settings.clone(), may_wipe, &call.act());
+    let (source, event) = DataSource::create(kind, id, settings.clone(), &call.act());
     let mut commit = Commit::of(&event).put(&source);
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
         commit = commit.keep_source_token(id, token);

@@ -97,11 +97,11 @@ async fn pulled(
     syncing: &Syncing<'_>,
     source: &DataSource,
 ) -> Result<Result<Vec<u8>, Garbage>, Failure> {
-    let (Some(page), Some(outside)) = (&source.page, syncing.outside) else {
+    let (Some(page), Some(pulling)) = (&source.page, syncing.pulling) else {
         return Ok(Err(Garbage::new("unreachable", "there is no page to read")));
     };
     // The deployment may have settled on other hosts since.
-    if let Err((code, detail)) = check_url(&page.url, syncing.hosts) {
+    if let Err((code, detail)) = check_url(&page.url, pulling.hosts) {
         return Ok(Err(Garbage::new(code, format!("its URL {detail}"))));
     }
     let token = if page.token_set { store.source_token(source.source_id).await? } else { None };
@@ -109,7 +109,7 @@ async fn pulled(
         Format::Json => "application/json",
         Format::Csv => "text/csv",
     };
-    let pulled = outside.pull(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
+    let pulled = (pulling.outside)()?.pull(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
     Ok(pulled.map_err(|fault| Garbage::new(fault.code(), fault.to_string())))
 }
 

@@ -4,18 +4,22 @@
 //! Where it stands is the job's cursor, which moves in the commit that counts a page. What changes a user
 //! makes its outcome's row in the same commit, and that can be made once only: so a sync that is ended
 //! anywhere goes on there, and does each thing once. A row that changes nothing leaves nothing behind.
+//!
+//! A step at which run after run is ended is not tried for ever: each run notes in the cursor that it
+//! begins where it finds the sync, and after [`TRIES`] of them the sync has failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws::stores::{Claimed, Leavings};
-use aws::{Commit, Jobs, Outside, Position, Sources};
+use aws::{Commit, Jobs, PULL_WITHIN, Position, Sources};
+use chrono::Duration;
 use domain::access::Permission;
 use domain::command::Phone;
 use domain::event::EventType;
-use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, NextPage, fail, page_done};
+use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, JobState, NextPage, fail, page_done};
 use domain::refusal::{Failure, Refusal};
 use domain::source::data::{KeyHash, Row, RowFault, key_hash};
-use domain::source::{DataSource, KeyField, SyncAction, VanishPolicy};
+use domain::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
 use domain::sync::{self as rules, Found, Meant};
 use domain::user::User;
 use domain::workspace::Settings;
@@ -28,6 +32,7 @@ use crate::doer::Doer;
 use crate::jobs::work::{Store, may_go_on, moved_on, stopped};
 use crate::pace::Pace;
 use crate::settings::Defaults;
+use crate::sources::Pulling;
 use crate::sources::stage::{ROWS, Taken, keys_of, page_of, take_in};
 use crate::users::actions::{UserAction, carried_through, held, prepare, settings};
 
@@ -35,14 +40,16 @@ use crate::users::actions::{UserAction, carried_through, held, prepare, settings
 const USERS: usize = 100;
 /// Outcomes that are written down in one commit.
 const REPORTS: usize = 50;
+/// What reading a page may take.
+const PULLING: Duration = Duration::milliseconds(PULL_WITHIN.as_millis() as i64);
+/// How many runs may begin at the same step and be ended there.
+const TRIES: u8 = 3;
 
 /// What a sync has at hand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Syncing<'a> {
-    /// The way to the pages of data sets; none where rows are uploaded.
-    pub outside: Option<&'a Outside>,
-    /// The hosts that the deployment calls; empty for any.
-    pub hosts: &'a [String],
+    /// How pages are read; none where rows are uploaded.
+    pub pulling: Option<&'a Pulling<'a>>,
     /// What holds where a workspace has settled nothing.
     pub defaults: &'a Defaults,
 }
@@ -59,10 +66,20 @@ enum Step {
     Clear { failure: Option<JobFailure> },
 }
 
-impl Step {
+/// A sync's cursor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Stand {
+    #[serde(flatten)]
+    step: Step,
+    /// How many runs have begun here. One that has its time and stops in good order does not count.
+    #[serde(default)]
+    tries: u8,
+}
+
+impl Stand {
     fn of(job: &Job) -> Result<Self, Failure> {
         match job.cursor.as_deref() {
-            None | Some("") => Ok(Self::TakeIn),
+            None | Some("") => Ok(Self { step: Step::TakeIn, tries: 0 }),
             Some(cursor) => {
                 serde_json::from_str(cursor).map_err(|e| Failure::internal("reading where a sync stands", e))
             }
@@ -72,6 +89,24 @@ impl Step {
     fn next(&self) -> Result<NextPage, Failure> {
         let cursor = serde_json::to_string(self).map_err(|e| Failure::internal("keeping where a sync stands", e))?;
         Ok(NextPage { ids: Vec::new(), cursor: Some(cursor) })
+    }
+}
+
+impl Step {
+    fn what(&self) -> &'static str {
+        match self {
+            Self::TakeIn => "taking the data set in",
+            Self::Rows { .. } => "a page of its rows",
+            Self::Count { .. } => "counting who has vanished",
+            Self::Vanish { .. } => "a page of those who have vanished",
+            Self::Chosen { .. } => "those who were chosen",
+            Self::Clear { .. } => "clearing up",
+        }
+    }
+
+    fn given_up(&self) -> JobFailure {
+        let detail = format!("{TRIES} runs were ended at the same step ({}), so the sync was given up.", self.what());
+        JobFailure { code: "given_up".to_owned(), detail }
     }
 
     fn failed(failure: JobFailure) -> Self {
@@ -98,7 +133,7 @@ pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Failure> {
 }
 
 /// Moves a sync on, until it is over, its time is, or about so many rows are done. Answers with the job as
-/// it then stands.
+/// it then stands. A page is not begun to be read in less time than it may take.
 ///
 /// # Errors
 /// `Unavailable`: the job stays where it is, and whoever takes it up next goes on there.
@@ -111,7 +146,17 @@ pub(crate) async fn advance(
     rows: usize,
 ) -> Result<Job, Failure> {
     let doer = &doer.for_job(&job);
-    moved_on(
+    let job = match begun(store, doer, &job, pace).await {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return Ok(job),
+        // Another run is at it, or it was stopped.
+        Err(Failure::LostRace) => {
+            let now = store.job(job.workspace_id, job.job_id).await?;
+            return Ok(now.ok_or(Refusal::NotFound("job"))?);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let job = moved_on(
         store,
         job,
         pace,
@@ -126,7 +171,46 @@ pub(crate) async fn advance(
             }
         },
     )
-    .await
+    .await?;
+    rested(store, &doer.at(pace.moment()), job).await
+}
+
+/// The job, with a note that a run begins where it stands; it is failed if too many have. `None` if there
+/// is nothing to begin, or no time for it.
+async fn begun(store: &(impl Store + Sources), doer: &Doer, job: &Job, pace: &Pace) -> Result<Option<Job>, Failure> {
+    if job.state != JobState::Running || pace.is_over() {
+        return Ok(None);
+    }
+    let Stand { step, tries } = Stand::of(job)?;
+    let SyncAction::Sync { source_id, .. } = action_of(job)?;
+    if step == Step::TakeIn && !pace.has(PULLING) {
+        let source = store.source(job.workspace_id, source_id).await?;
+        if source.is_some_and(|source| source.kind == SourceKind::Http) {
+            return Ok(None);
+        }
+    }
+    if tries < TRIES {
+        return stood(store, doer, job, &[], &Stand { step, tries: tries + 1 }).await.map(Some);
+    }
+    tracing::error!(job.id = %job.job_id, step = step.what(), "a sync is given up");
+    match step {
+        // What was staged has a time to live.
+        Step::Clear { failure } => ended(store, doer, job, source_id, failure).await.map(Some),
+        step => moved(store, doer, job, &[], &Step::failed(step.given_up())).await.map(Some),
+    }
+}
+
+/// The job, which a run leaves in good order: that it began there does not count.
+async fn rested(store: &impl Store, doer: &Doer, job: Job) -> Result<Job, Failure> {
+    let Stand { step, tries } = Stand::of(&job)?;
+    if job.state != JobState::Running || tries == 0 {
+        return Ok(job);
+    }
+    match stood(store, doer, &job, &[], &Stand { step, tries: 0 }).await {
+        // Another run came first.
+        Err(Failure::LostRace) => Ok(job),
+        outcome => outcome,
+    }
 }
 
 /// Removes what a sync has staged, and what it was taken from, unless that was only tried.
@@ -150,7 +234,7 @@ async fn step(
     let doer = &doer.at(pace.moment());
     let action = action_of(job)?;
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
-    let step = Step::of(job)?;
+    let Stand { step, .. } = Stand::of(job)?;
     if let Step::Clear { failure } = step {
         return over(store, doer, job, source_id, failure).await.map(Some);
     }
@@ -189,8 +273,19 @@ async fn moved(
     outcomes: &[ItemOutcome],
     next: &Step,
 ) -> Result<Job, Failure> {
+    stood(store, doer, job, outcomes, &Stand { step: next.clone(), tries: 0 }).await
+}
+
+/// The job where it then stands, in one commit.
+async fn stood(
+    store: &impl Store,
+    doer: &Doer,
+    job: &Job,
+    outcomes: &[ItemOutcome],
+    stand: &Stand,
+) -> Result<Job, Failure> {
     let act = doer.act();
-    let change = page_done(job, outcomes, Some(next.next()?), &act);
+    let change = page_done(job, outcomes, Some(stand.next()?), &act);
     store.commit(Commit::changing(act.event_id, &change)).await?;
     Ok(after(job, change.job.map(|job| job.after)))
 }
@@ -208,6 +303,16 @@ async fn over(
     failure: Option<JobFailure>,
 ) -> Result<Job, Failure> {
     forget(store, doer, job).await?;
+    ended(store, doer, job, source_id, failure).await
+}
+
+async fn ended(
+    store: &impl Store,
+    doer: &Doer,
+    job: &Job,
+    source_id: SourceId,
+    failure: Option<JobFailure>,
+) -> Result<Job, Failure> {
     let act = doer.act();
     let change = match failure {
         None => page_done(job, &[], None, &act),
@@ -264,13 +369,13 @@ impl<S: Store + Sources> AtWork<'_, S> {
         let done = self.done(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
-        let found = self.found(&left).await?;
+        let found = self.found(&left, &taken).await?;
         let mut told = Vec::new();
         for (row, found) in left.into_iter().zip(found) {
             if self.pace.is_over() {
                 return Ok(None);
             }
-            let decided = self.row(row, found, chosen.as_ref(), &settings).await?;
+            let decided = self.row(row, found, &taken, chosen.as_ref(), &settings).await?;
             self.note(decided, &mut outcomes, &mut told);
         }
         self.tell(&told).await?;
@@ -303,6 +408,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
         &self,
         row: &Row,
         found: Found,
+        taken: &Taken,
         chosen: Option<&Chosen>,
         settings: &Settings,
     ) -> Result<Decided, Failure> {
@@ -312,7 +418,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
             let found = match found.take() {
                 Some(found) => found,
                 // Another change came first.
-                None => match self.again(row).await? {
+                None => match self.again(row, taken).await? {
                     Some(found) => found,
                     None => return Err(Failure::LostRace),
                 },
@@ -331,12 +437,12 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// Whom a row means, read once more; `None` if the job was moved on or stopped meanwhile.
-    async fn again(&self, row: &Row) -> Result<Option<Found>, Failure> {
+    async fn again(&self, row: &Row, taken: &Taken) -> Result<Option<Found>, Failure> {
         let (now, item) = self.store.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
         if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
             return Ok(None);
         }
-        Ok(self.found(&[row]).await?.pop())
+        Ok(self.found(&[row], taken).await?.pop())
     }
 
     async fn tried(
@@ -422,12 +528,12 @@ impl<S: Store + Sources> AtWork<'_, S> {
             fields: rules::changed_fields(&change),
             ..self.item(&line(row), ItemOutcome::Changed)
         };
-        let (_, commit) = carried_through(self.store, &doer, &user, change, self.syncing.defaults, &act).await?;
+        let (_, commit) = carried_through(self.store, &doer, change, self.syncing.defaults, &act).await?;
         Ok(Decided::Changed(Box::new(commit), Box::new(item)))
     }
 
     /// The users whom rows may mean, in their order.
-    async fn found(&self, rows: &[&Row]) -> Result<Vec<Found>, Failure> {
+    async fn found(&self, rows: &[&Row], taken: &Taken) -> Result<Vec<Found>, Failure> {
         let names: Vec<(String, Option<String>)> = rows
             .iter()
             .filter(|row| row.faults.is_empty())
@@ -441,15 +547,27 @@ impl<S: Store + Sources> AtWork<'_, S> {
         let others: BTreeSet<SourceId> = claimed.iter().filter_map(other).collect();
         let others: Vec<SourceId> = others.into_iter().collect();
         let there = self.store.sources(self.job.workspace_id, &others).await?;
+        // Those who were renamed by hand, and whose own name stands in a row, are few.
+        let keys = match claimed.iter().any(|claimed| self.known_otherwise(claimed).is_some()) {
+            true => keys_of(self.store, self.job, self.source, taken).await?.unwrap_or_default(),
+            false => Vec::new(),
+        };
         let mut claimed = claimed.into_iter();
         let mut found = Vec::new();
         for row in rows {
             let claimed = if row.faults.is_empty() { claimed.next().unwrap_or_default() } else { Claimed::default() };
             let other_source = other(&claimed).filter(|id| there.iter().any(|source| source.source_id == *id));
-            let Claimed { by_username, by_external_id } = claimed;
-            found.push(Found { by_username, by_external_id, other_source });
+            let has_other_row = self.known_otherwise(&claimed).is_some_and(|name| rules::has_row_of(name, &keys));
+            let Claimed { by_username, by_source_username, by_external_id } = claimed;
+            found.push(Found { by_username, by_source_username, by_external_id, other_source, has_other_row });
         }
         Ok(found)
+    }
+
+    /// The name by which the data set knows the user of a username, if it is another one.
+    fn known_otherwise<'c>(&self, claimed: &'c Claimed) -> Option<&'c str> {
+        let known = &claimed.by_username.as_ref()?.provenance;
+        known.source_username.as_deref().filter(|_| known.source_id == Some(self.source.source_id))
     }
 
     /// What became of things that are done.
@@ -686,10 +804,12 @@ fn require_level(row: &Row, settings: &Settings) -> Result<(), Refusal> {
 
 /// By what a user may be known in a data set.
 fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
-    let username = key_hash(KeyField::Username, &user.username);
     let own = user.provenance.source_id == Some(source.source_id);
+    let known = user.provenance.source_username.as_deref().filter(|_| own);
     let external = user.provenance.external_id.as_deref().filter(|_| own);
-    [username].into_iter().chain(external.map(|name| key_hash(KeyField::ExternalId, name)))
+    let usernames = [user.username.as_str()].into_iter().chain(known);
+    let usernames: Vec<KeyHash> = usernames.map(|name| key_hash(KeyField::Username, name)).collect();
+    usernames.into_iter().chain(external.map(|name| key_hash(KeyField::ExternalId, name)))
 }
 
 /// Those whom a sync is for.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws::{Commit, Idempotency, Outside, Sources};
+use aws::{Commit, Idempotency, Sources};
 use chrono::Duration;
 use domain::access::Permission;
 use domain::input::Fields;
@@ -19,6 +19,7 @@ use crate::doer::Doer;
 use crate::jobs::work::Store;
 use crate::pace::Pace;
 use crate::settings::Defaults;
+use crate::sources::Pulling;
 use crate::sources::sync::{Syncing, advance};
 use crate::views;
 use crate::world::Clock;
@@ -36,10 +37,9 @@ const AT_ONCE: usize = 500;
 /// `IdempotencyMismatch`.
 pub async fn handle(
     store: &(impl Store + Sources + Idempotency),
-    outside: &Outside,
+    pulling: &Pulling<'_>,
     call: Call,
     defaults: &Defaults,
-    hosts: &[String],
     clock: &Clock,
 ) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
@@ -54,24 +54,22 @@ pub async fn handle(
     };
     let once = Once::of(&call)?;
     let job = attempts(store, || begun(store, &call, &once, &wanted)).await?;
-    let job = go_on(store, Some(outside), &Doer::of_call(&call), job, &call, defaults, hosts, clock).await?;
+    let job = go_on(store, Some(pulling), &Doer::of_call(&call), job, &call, defaults, clock).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
 }
 
 /// Moves a job that a call has begun on, as far as there is time; the schedule does the rest.
-#[expect(clippy::too_many_arguments, reason = "what a call has at hand")]
 pub(crate) async fn go_on(
     store: &(impl Store + Sources),
-    outside: Option<&Outside>,
+    pulling: Option<&Pulling<'_>>,
     doer: &Doer,
     job: Job,
     call: &Call,
     defaults: &Defaults,
-    hosts: &[String],
     clock: &Clock,
 ) -> Result<Job, Failure> {
     let pace = Pace::new(clock.clone(), call.request.moment.random, call.now().plus(ANSWER_WITHIN));
-    let syncing = Syncing { outside, hosts, defaults };
+    let syncing = Syncing { pulling, defaults };
     match advance(store, &syncing, doer, job.clone(), &pace, AT_ONCE).await {
         // The job is there, and the schedule goes on with it: that is the news.
         Err(failure @ Failure::Unavailable { .. }) => {

@@ -11,20 +11,23 @@ use crate::views;
 
 /// Answers with the data set. A `token` or `every_hours` of `null` is taken away; a page on another host
 /// forgets the token, unless it is given again. While a sync is at work nothing is changed: by another key
-/// or policy its rows would mean something else.
+/// or policy its rows would mean something else. Who changes what a schedule may erase needs the right to
+/// erase it.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `VersionMismatch`, `SyncRunning`.
+/// Every fault of the body; `NotFound`, `VersionMismatch`, `PermissionMissing`, `SyncRunning`.
 pub async fn handle(store: &(impl Sources + Jobs), call: Call, hosts: &[String]) -> Result<Reply, Failure> {
-    let may_wipe = call.caller.permissions.contains(&Permission::UsersWipe);
     attempts(store, || async {
         let source = super::wanted(store, &call).await?;
         let mut fields = call.request.body()?;
-        let edit = Settings::of_edit(&mut fields, source.kind, hosts);
+        let edit = Settings::of_edit(&mut fields, &source, hosts);
         fields.finish().map_err(Refusal::Invalid)?;
-        let Some((after, event, token)) = source.update(edit, may_wipe, &call.act())? else {
+        let Some((after, event, token)) = source.update(edit, &call.act())? else {
             return Ok(Reply::thing(&views::source(&source), source.version));
         };
+        if source.erases_anew(&after, &token) {
+            call.caller.require(Permission::UsersWipe)?;
+        }
         if super::is_running(store, &source).await? {
             return Err(Refusal::SyncRunning.into());
         }

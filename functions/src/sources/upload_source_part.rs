@@ -2,7 +2,7 @@
 
 use aws::rows::UploadPart;
 use aws::stores::Leavings;
-use aws::{Commit, Idempotency, Outside, Sources};
+use aws::{Commit, Idempotency, Sources};
 use domain::access::Permission;
 use domain::change::Change;
 use domain::job::Job;
@@ -43,8 +43,7 @@ pub async fn handle(
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
-        let none: Option<&Outside> = None;
-        go_on(store, none, &Doer::of_call(&call), job, &call, defaults, &[], clock).await?;
+        go_on(store, None, &Doer::of_call(&call), job, &call, defaults, clock).await?;
     }
     let upload = source.upload.as_ref();
     let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();

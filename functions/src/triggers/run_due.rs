@@ -2,7 +2,7 @@
 
 use aws::rows::{DUE_SHARDS, due_shard};
 use aws::stores::{DueRow, Work};
-use aws::{Commit, Endpoints, Invitations, Key, Outside, Position, PushTokens, Sources};
+use aws::{Commit, Endpoints, Invitations, Key, Position, PushTokens, Sources};
 use chrono::Duration;
 use domain::command::{Command, Stimulus, apply};
 use domain::device::Device;
@@ -22,8 +22,8 @@ use crate::doer::Doer;
 use crate::jobs::work::{Store, advance};
 use crate::pace::Pace;
 use crate::settings::Defaults;
-use crate::sources::is_running;
 use crate::sources::sync::{self, Syncing};
+use crate::sources::{Pulling, is_running};
 use crate::triggers::{Run, endpoint};
 
 /// Rows that are looked up at once.
@@ -34,8 +34,9 @@ const RESERVE: Duration = Duration::seconds(10);
 const THINGS: usize = 1_000;
 
 /// Answers with how many rows were done and how many failed. What fails stays due, and never
-/// stops the rest. What is short comes first, then jobs and rules, as far as the time goes; each
-/// run begins at another shard, so that none waits behind the others for good.
+/// stops the rest. What is short comes first, then jobs and rules, as far as the time goes, the one that
+/// has waited longest first; each run begins at another shard, so that none waits behind the others for
+/// good.
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
@@ -69,12 +70,23 @@ pub async fn handle(
             }
         }
     }
+    long.sort_by_key(|(_, row)| waits_since(row));
     for (key, row) in long {
         if !pace.is_over() {
             tally.note(&run, &key, at_length(store, &run, &row, defaults, pulling, &pace).await);
         }
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
+}
+
+/// Since when what takes its time waits for its turn; a job, since it had one.
+fn waits_since(row: &DueRow) -> Option<Time> {
+    match row {
+        DueRow::Job(job) => job.due_at,
+        DueRow::Source(source) => source.due_at,
+        DueRow::Workspace(workspace) => workspace.silent_rule_at,
+        DueRow::Invitation(_) | DueRow::PushToken(_) | DueRow::Command(_) | DueRow::Device(_) | DueRow::User(_) => None,
+    }
 }
 
 /// All shards, from another one on each minute.
@@ -155,20 +167,6 @@ async fn at_length(
     }
 }
 
-/// How data sets are read: what leads outside is made only once it is needed.
-pub struct Pulling<'a> {
-    /// Makes the way to their pages.
-    pub outside: &'a (dyn Fn() -> Result<Outside, Failure> + Sync),
-    /// See [`crate::settings::Settings::source_hosts`].
-    pub hosts: &'a [String],
-}
-
-impl std::fmt::Debug for Pulling<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pulling").field("hosts", &self.hosts).finish_non_exhaustive()
-    }
-}
-
 /// Moves a sync on.
 async fn sync(
     store: &(impl Store + Sources),
@@ -178,8 +176,7 @@ async fn sync(
     pulling: &Pulling<'_>,
     pace: &Pace,
 ) -> Result<(), Failure> {
-    let outside = (pulling.outside)()?;
-    let syncing = Syncing { outside: Some(&outside), hosts: pulling.hosts, defaults };
+    let syncing = Syncing { pulling: Some(pulling), defaults };
     sync::advance(store, &syncing, doer, job, pace, THINGS).await.map(drop)
 }
 
@@ -198,8 +195,12 @@ async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) 
         store.commit(Commit::unrecorded(act.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
-    let wanted =
-        SyncWanted { job_id: JobId(run.moment.draw()), user_ids: None, dry_run: false, may_wipe: source.may_wipe };
+    let wanted = SyncWanted {
+        job_id: JobId(run.moment.draw()),
+        user_ids: None,
+        dry_run: false,
+        may_wipe: source.renames_may_wipe,
+    };
     let (after, change) = source.begin_sync(wanted, false, &act)?;
     store.commit(Commit::changing(act.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))

@@ -13,7 +13,7 @@ use domain::life::{self, Deletion, is_renamed};
 use domain::profile::{Profile, given};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
-use domain::user::{User, UserEdit, unique_username};
+use domain::user::{User, UserEdit};
 use domain::workspace::Settings;
 use domain::{CommandId, InvitationId, ProfileId, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -165,7 +165,11 @@ pub(crate) async fn prepare(
             return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
         }
     };
-    Ok(Prepared::of(change, &act, user, devices))
+    let Some(change) = change else {
+        return Ok(Prepared::of(None, &act, user, devices));
+    };
+    let (change, commit) = carried_through(store, doer, change, defaults, &act).await?;
+    Ok(Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) })
 }
 
 impl Prepared {
@@ -390,7 +394,7 @@ pub(crate) async fn edited(
     let Some(change) = change else {
         return Ok(Prepared::of(None, &act, user, devices));
     };
-    let (change, commit) = carried_through(store, doer, user, change, defaults, &act).await?;
+    let (change, commit) = carried_through(store, doer, change, defaults, &act).await?;
     let prepared = Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) };
     Ok(prepared.giving(named.as_ref(), &act))
 }
@@ -413,23 +417,34 @@ pub(crate) async fn require_key_free(
     if other { Err(Refusal::IdentityKeyTaken.into()) } else { Ok(()) }
 }
 
-/// The commit of a change of a user who was `before`. If it renames them, it also starts a new
-/// deployment, if there is anything to bring back and an address to write to.
+/// The commit of a change of a user. To one whom a rename has made due for a new deployment, and who may
+/// use the app, it also offers that, if there is anything to bring back and an address to write to: with
+/// the rename itself, or with what lets them in again.
 pub(crate) async fn carried_through(
     store: &(impl Invitations + Workspaces),
     doer: &Doer,
-    before: &User,
-    change: Change,
+    mut change: Change,
     defaults: &Defaults,
     act: &Act,
 ) -> Result<(Change, Commit), Failure> {
-    let other = |after: &&User| unique_username(&after.username) != unique_username(&before.username);
-    let renamed = change.user_after().filter(other).filter(|after| follows_rename(after)).cloned();
-    let Some(renamed) = renamed else {
+    let due = change.user.as_mut().map(|user| &mut user.after);
+    let due = due.filter(|after| after.deployment_due && after.require_usable().is_ok());
+    let offered = match due {
+        Some(due) => {
+            due.deployment_due = false;
+            let wanted = Offer::Deployment { profile_id: None };
+            if follows_rename(due) {
+                Some(offer(store, doer, &due.clone(), wanted, defaults, act).await?)
+            } else {
+                None
+            }
+        }
+        None => None,
+    };
+    let Some(offered) = offered else {
         let commit = Commit::changing(act.event_id, &change);
         return Ok((change, commit));
     };
-    let offered = offer(store, doer, &renamed, Offer::Deployment { profile_id: None }, defaults, act).await?;
     let change = change.then(offered.change.clone());
     let commit = offered.commit(act, &change);
     Ok((change, commit))

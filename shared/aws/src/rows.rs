@@ -34,6 +34,7 @@
 //! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
 //! | identity key [user, until deleted] | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
+//! | data set's username [user renamed by hand, until deleted] | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
 //! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | what a profile is called [profile] | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
 //! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
@@ -222,11 +223,14 @@ impl Row for User {
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
         });
-        word_companions(USERS, self.workspace_id, &id, self.search_words())
-            .chain(claim)
-            .chain(known)
-            .chain(external)
-            .collect()
+        // Not unique: whoever is renamed by hand must not be in a data set's way. It is checked by the user.
+        let followed = self.deleted.is_none().then(|| known_to_source(self)).flatten().map(|key| Companion {
+            key,
+            attributes: BTreeMap::from([("user_id", id.clone())]),
+            unique: false,
+        });
+        let words = word_companions(USERS, self.workspace_id, &id, self.search_words());
+        words.chain(claim).chain(known).chain(external).chain(followed).collect()
     }
 }
 
@@ -267,6 +271,18 @@ fn claimed_external_id(user: &User) -> Option<Key> {
 pub fn external_id(workspace: WorkspaceId, source: Option<SourceId>, name: &str) -> Key {
     let scope = source.map_or_else(|| "SCIM".to_owned(), |id| id.to_string());
     Key::new(format!("EXTERNALID#{workspace}#{scope}#{}", Hash::of(name).as_str()), "CLAIM")
+}
+
+/// The key by which a user is found by the username that their data set knows them by.
+fn known_to_source(user: &User) -> Option<Key> {
+    let name = user.provenance.source_username.as_deref()?;
+    Some(source_username(user.workspace_id, user.provenance.source_id?, name))
+}
+
+/// The key of a username that a data set knows a user by who is called otherwise.
+#[must_use]
+pub fn source_username(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
+    Key::new(format!("SOURCENAME#{workspace}#{source}#{}", Hash::of(unique_username(name)).as_str()), "CLAIM")
 }
 
 /// The first part of an invitation's sort key.

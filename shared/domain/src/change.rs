@@ -1,7 +1,7 @@
 //! Everything that one act changes: the rows, as they were read and as they are to be, and what
 //! happened. It is committed whole or not at all.
 
-use crate::command::{Command, Commanded};
+use crate::command::{Command, Commanded, Phone};
 use crate::device::{Device, IdentifierClaim};
 use crate::event::Event;
 use crate::invitation::Invitation;
@@ -92,6 +92,16 @@ impl Change {
         self.profile = both(self.profile, next.profile);
         self.job = both(self.job, next.job);
         self
+    }
+
+    /// A user's phones as this change leaves them.
+    #[must_use]
+    pub fn devices_after(&self, phones: &[Phone]) -> Vec<Device> {
+        let after = |device: &Device| {
+            let edited = self.devices.iter().find(|edited| edited.after.device_id == device.device_id);
+            edited.map_or(device, |edited| &edited.after).clone()
+        };
+        phones.iter().map(|phone| after(&phone.device)).collect()
     }
 
     /// The user as this change leaves them.

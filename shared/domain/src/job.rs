@@ -126,7 +126,7 @@ pub struct Job {
     /// Where the page after it begins: empty for the list's own beginning, absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// When the schedule takes it up, while it is at work.
+    /// Since when it waits for the schedule to take it up, while it is at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Time>,
     /// What came of the pages that are done.
@@ -240,6 +240,10 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
         event.job_id = Some(job.job_id);
         event.change("state", job.state.as_str(), after.state.as_str());
         change.events.push(event);
+    }
+    if next.is_some() {
+        // The others have their turn first.
+        after.due_at = Some(act.at);
     }
     let NextPage { ids, cursor } = next.unwrap_or_default();
     (after.page, after.cursor) = (ids, cursor);

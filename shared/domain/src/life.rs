@@ -1,6 +1,8 @@
 //! A user's life: active, suspended, locked, deleted, and what each step means for their devices.
 //!
-//! `inactive` → `active` ⇄ `suspended`; `locked` beside it; any → `deleted`, for good. A user's
+//! `inactive` → `active` ⇄ `suspended`; `locked` beside it; any → `deleted`, for good. Two may suspend
+//! a user, side by side: an admin, and what the user comes from. Each lifts its own alone, but that an
+//! admin who activates a user lifts whatever keeps them out. A user's
 //! state stands on each of their devices' rows too, and changes there in the same commit; a
 //! device's own block is never touched, so lifting a state restores exactly what was.
 
@@ -17,15 +19,15 @@ use crate::event::{Act, Event, EventType};
 use crate::hold::Hold;
 use crate::ids::{CommandId, ProfileId};
 use crate::invitation::{Invitation, revoke};
-use crate::provenance::{FIELDS, Origin};
+use crate::provenance::{Field, Holder, Origin, holder};
 use crate::refusal::Refusal;
 use crate::user::{User, UserEdit, UserStatus, unique_username};
 
 /// Draws the identifier of a command.
 pub type Draw<'a> = &'a (dyn Fn() -> CommandId + Sync);
 
-/// Suspends a user: from the commit on, none of their devices may do anything. `None` if they are
-/// suspended already.
+/// Suspends a user: from the commit on, none of their devices may do anything. `None` if an admin has
+/// suspended them already.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -41,7 +43,7 @@ pub fn suspend(user: &User, devices: &[Device], reason: Option<String>, act: &Ac
     Ok(Some(change))
 }
 
-/// Lifts a user's suspension and lock, which leaves them as they were before: inactive, if they have
+/// Lifts a user's suspensions, whoever made them, and lock, which leaves them as they were before: inactive, if they have
 /// never been active. A user whom nothing keeps out and who has never been active becomes active.
 /// `None` if there is nothing to do.
 ///
@@ -49,33 +51,57 @@ pub fn suspend(user: &User, devices: &[Device], reason: Option<String>, act: &Ac
 /// `UserDeleted`.
 pub fn activate(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
     user.require_there()?;
-    let held = user.suspended.is_some() || user.locked.is_some();
+    let held = user.is_suspended() || user.locked.is_some();
     if !held && user.status() != UserStatus::Inactive {
         return Ok(None);
     }
-    let mut after = User { suspended: None, locked: None, ..user.clone() };
+    let mut after = User { suspended: None, suspended_by_source: None, locked: None, ..user.clone() };
     if !held {
         after.activated_at = Some(act.at);
     }
     let mut change = state_changed(user, after, devices, EventType::UserActivated, act);
     change.events[0].change("suspended", user.suspended.is_some(), false);
+    change.events[0].change("suspended_by_source", user.suspended_by_source.is_some(), false);
     change.events[0].change("locked", user.locked.is_some(), false);
     Ok(Some(change))
 }
 
-/// Lifts a user's suspension alone: a lock stays. `None` if they are not suspended.
+/// Suspends a user by the word of what they come from, whether or not an admin has as well. `None` if
+/// that is so already.
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn resume(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn suspend_by_source(user: &User, devices: &[Device], reason: &str, act: &Act) -> Result<Option<Change>, Refusal> {
     user.require_there()?;
-    if user.suspended.is_none() {
+    if user.suspended_by_source.is_some() {
         return Ok(None);
     }
-    let after = User { suspended: None, ..user.clone() };
-    let mut change = state_changed(user, after, devices, EventType::UserActivated, act);
-    change.events[0].change("suspended", true, false);
+    let after = User { suspended_by_source: Some(Hold::by(act, Some(reason.to_owned()))), ..user.clone() };
+    let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserSuspended), act);
+    change.events[0].change("suspended_by_source", false, true);
+    change.events[0].private.reason = Some(reason.to_owned());
     Ok(Some(change))
+}
+
+/// Lifts the suspension by what a user comes from: an admin's stays, and so does a lock. `None` if
+/// there is none.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn resume_by_source(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    if user.suspended_by_source.is_none() {
+        return Ok(None);
+    }
+    let after = User { suspended_by_source: None, ..user.clone() };
+    let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserActivated), act);
+    change.events[0].change("suspended_by_source", true, false);
+    Ok(Some(change))
+}
+
+/// What happened to a user: while an admin's suspension holds, another one beside it changes no state.
+fn beside_an_admins(user: &User, alone: EventType) -> EventType {
+    if user.suspended.is_some() { EventType::UserUpdated } else { alone }
 }
 
 /// Locks a user whose device has reported too many wrong PINs. `None` if they are locked already,
@@ -128,7 +154,8 @@ pub fn reset_pin(
 
 /// A user after an edit; `None` if nothing changes. Another username, not only the same in other
 /// capitals, is another identity to the systems around: each of the user's devices is ordered to go
-/// back to the state before its first enrolment.
+/// back to the state before its first enrolment, and a new deployment is due. A user who is called
+/// otherwise than their data set calls them is still known to it by its own name.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -185,6 +212,11 @@ pub fn update(
     }
     let mut change = Change::recorded(event);
     if is_renamed(user, edit) {
+        after.deployment_due = true;
+        if let Holder::DataSet(_) = holder(user) {
+            let known = user.provenance.source_username.as_ref().unwrap_or(&user.username);
+            after.provenance.source_username = known_otherwise(known, &after);
+        }
         let reset = Order { kind: CommandKind::FactoryReset, reason: None, expires_in_days: None };
         give(&mut change, &after, phones, &reset, draw, act);
     }
@@ -192,36 +224,33 @@ pub fn update(
     Ok(Some(change))
 }
 
+/// The username by which a data set knows a user, if it is not the user's own.
+pub(crate) fn known_otherwise(known: &str, user: &User) -> Option<String> {
+    (unique_username(known) != unique_username(&user.username)).then(|| known.to_owned())
+}
+
 /// The edit without what a data set may not change: the fields that were set by hand.
 fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
     let mut edit = edit.clone();
-    let by_hand = |name: &str| edit.origin == Origin::DataSet && user.provenance.by_hand.contains(name);
-    let held: Vec<&str> = FIELDS.into_iter().filter(|name| by_hand(name)).collect();
-    for name in held {
-        match name {
-            "username" => edit.username = None,
-            "first_name" => edit.first_name = None,
-            "last_name" => edit.last_name = None,
-            "email" => edit.email = None,
-            "mobile" => edit.mobile = None,
-            "number" => edit.number = None,
-            "service_level" => edit.service_level = None,
-            "sip_user_name" => edit.sip_user_name = None,
-            _ => edit.service_account = None,
+    if edit.origin == Origin::DataSet {
+        for field in &user.provenance.by_hand {
+            edit.leave(*field);
         }
     }
     edit
 }
 
 /// The fields that are set by hand once an edit is made, of a user who follows a data set.
-fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<String> {
+fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> {
     let mut held = user.provenance.by_hand.clone();
     if edit.origin == Origin::Hand && user.source.is_followed() {
-        let changed =
-            |name: &&str| event.changed_fields.iter().any(|field| field == *name) || event.changes.contains_key(*name);
-        held.extend(FIELDS.into_iter().filter(changed).map(str::to_owned));
+        let changed = |field: &Field| {
+            let name = field.as_str();
+            event.changed_fields.iter().any(|changed| changed == name) || event.changes.contains_key(name)
+        };
+        held.extend(Field::ALL.iter().copied().filter(changed));
     }
-    held.retain(|name| !edit.release.contains(name));
+    held.retain(|field| !edit.release.contains(field));
     held
 }
 

@@ -11,6 +11,7 @@ use crate::input::Fault;
 use crate::invitation::InvitationStatus;
 use crate::job::JobState;
 use crate::scim::ScimType;
+use crate::source::SOURCE_LIMIT;
 
 /// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
 /// nothing personal.
@@ -141,8 +142,8 @@ pub enum Refusal {
     #[error("Another user has this user_identity_key.")]
     IdentityKeyTaken,
     // sources
-    /// The user follows another data set.
-    #[error("The user comes from another data set.")]
+    /// The user follows another data set, or an identity provider.
+    #[error("The user comes from another data set, or from an identity provider.")]
     HeldByOtherSource,
     /// Another user has this name in the data set, or with the identity provider.
     #[error("Another user has this external id.")]
@@ -156,6 +157,9 @@ pub enum Refusal {
     /// There is nothing to take in.
     #[error("No upload is there that is whole and was not used; upload every part first.")]
     NothingUploaded,
+    /// The workspace has as many data sets as it may.
+    #[error("A workspace has at most {SOURCE_LIMIT} data sets.")]
+    TooManySources,
     /// A data set is taken in by one job at a time.
     #[error("The data set's last sync is still at work.")]
     SyncRunning,
@@ -255,6 +259,7 @@ impl Refusal {
             Self::SourceNotUploaded => "source_not_uploaded",
             Self::SourcePushed => "source_pushed",
             Self::NothingUploaded => "nothing_uploaded",
+            Self::TooManySources => "too_many_sources",
             Self::SyncRunning => "sync_running",
             Self::MemberExists => "member_exists",
             Self::LastAdmin => "last_admin",

@@ -16,7 +16,7 @@ use crate::ids::{JobId, SourceId, WorkspaceId};
 use crate::input::Fields;
 use crate::job::{JobKind, NewJob, Selection, begin};
 use crate::outside::{Host, read_url};
-use crate::provenance::FIELDS;
+use crate::provenance::Field;
 use crate::refusal::Refusal;
 use crate::text::{Form, TextRule};
 use crate::user::Source as Origin;
@@ -36,6 +36,8 @@ pub const EVERY_HOURS: (i64, i64) = (1, 168);
 pub const PART_LIMIT: u32 = 64;
 /// How long what was uploaded waits for its sync.
 pub const UPLOAD_KEPT: Duration = Duration::days(2);
+/// The most data sets of a workspace.
+pub const SOURCE_LIMIT: usize = 20;
 /// More of a data set's users than this share, in percent, do not vanish at once, unless it says so.
 pub const DEFAULT_VANISH_LIMIT: u8 = 30;
 /// What a user's own name is in a data set that has a name of its own for it.
@@ -119,6 +121,17 @@ pub struct Page {
     pub every_hours: Option<i64>,
 }
 
+/// What stands for a URL's query where the URL is shown: it may hold what only its page is to know.
+const HIDDEN: &str = "?\u{2026}";
+
+impl Page {
+    /// Where it is, without the query.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        self.url.split_once('?').map_or_else(|| self.url.clone(), |(url, _)| format!("{url}{HIDDEN}"))
+    }
+}
+
 /// What has come of an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
@@ -181,9 +194,10 @@ pub struct DataSource {
     /// What was uploaded last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,
-    /// True if whoever set it up may wipe phones, as another username of a user does.
+    /// True if a sync by schedule may send phones back to their first state, as another username of a user
+    /// does. Only who may wipe phones says so.
     #[serde(default)]
-    pub may_wipe: bool,
+    pub renames_may_wipe: bool,
     /// When it is read next by schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Time>,
@@ -214,6 +228,8 @@ pub struct Settings {
     /// The bearer token.
     pub token: Option<Option<String>>,
     every_hours: Option<Option<i64>>,
+    /// See [`DataSource::renames_may_wipe`].
+    pub renames_may_wipe: Option<bool>,
 }
 
 /// What a change of a data set's token comes to.
@@ -231,7 +247,7 @@ impl Settings {
     /// Reads what a new data set of a kind is set up with. `allowed` are the hosts that may be called.
     #[must_use]
     pub fn of_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
-        let settings = Self::read(fields, kind, allowed);
+        let settings = Self::read(fields, kind, None, allowed);
         let required: &[&str] = match kind {
             SourceKind::Scim => &["name"],
             SourceKind::Csv => &["name", "mapping"],
@@ -248,10 +264,10 @@ impl Settings {
         settings
     }
 
-    /// Reads how a data set of a kind is to be changed.
+    /// Reads how a data set is to be changed. A URL as it is shown, without its query, leaves it as it is.
     #[must_use]
-    pub fn of_edit(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
-        let settings = Self::read(fields, kind, allowed);
+    pub fn of_edit(fields: &mut Fields, source: &DataSource, allowed: &[String]) -> Self {
+        let settings = Self::read(fields, source.kind, source.page.as_ref(), allowed);
         for name in ["name", "mapping", "url", "format"] {
             if fields.is_null(name) {
                 fields.fault(name, "missing", "cannot be taken away");
@@ -263,7 +279,7 @@ impl Settings {
         settings
     }
 
-    fn read(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
+    fn read(fields: &mut Fields, kind: SourceKind, page: Option<&Page>, allowed: &[String]) -> Self {
         let percent = fields.integer("vanish_limit_percent", 1, 100);
         let mut settings = Self {
             name: fields.text("name", NAME),
@@ -283,17 +299,19 @@ impl Settings {
             }
         }
         match kind {
-            SourceKind::Http => settings.read_page(fields, allowed),
+            SourceKind::Http => settings.read_page(fields, page, allowed),
             SourceKind::Csv | SourceKind::Scim => {
                 let reason = "belongs to a data set that is read from a page (kind http)";
-                refuse(fields, &["url", "format", "items", "token", "every_hours"], reason);
+                refuse(fields, &["url", "format", "items", "token", "every_hours", "renames_may_wipe"], reason);
             }
         }
         settings
     }
 
-    fn read_page(&mut self, fields: &mut Fields, allowed: &[String]) {
-        self.url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::outside::URL_LIMIT));
+    fn read_page(&mut self, fields: &mut Fields, page: Option<&Page>, allowed: &[String]) {
+        let url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::outside::URL_LIMIT));
+        self.url = url.filter(|url| page.is_none_or(|page| *url != page.shown_url()));
+        self.renames_may_wipe = fields.boolean("renames_may_wipe");
         if let Some(Err((code, detail))) = self.url.as_deref().map(|url| check_url(url, allowed)) {
             fields.fault("url", code, detail);
         }
@@ -337,7 +355,7 @@ fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyFi
 fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
     let mut inner = fields.object("mapping")?;
     let mut mapping = BTreeMap::new();
-    for name in FIELDS.into_iter().chain([EXTERNAL_ID_FIELD]) {
+    for name in Field::ALL.iter().map(|field| field.as_str()).chain([EXTERNAL_ID_FIELD]) {
         let column = if name == "username" { inner.required_text(name, COLUMN) } else { inner.text(name, COLUMN) };
         if let Some(column) = column {
             mapping.insert(name.to_owned(), column);
@@ -351,7 +369,7 @@ fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
 impl DataSource {
     /// A data set set up; its event. The settings are those that [`Settings::require`] let pass.
     #[must_use]
-    pub fn create(kind: SourceKind, id: SourceId, new: Settings, may_wipe: bool, act: &Act) -> (Self, Event) {
+    pub fn create(kind: SourceKind, id: SourceId, new: Settings, act: &Act) -> (Self, Event) {
         let page = new.url.zip(new.format).filter(|_| kind == SourceKind::Http).map(|(url, format)| Page {
             url,
             format,
@@ -372,7 +390,7 @@ impl DataSource {
             delimiter: new.delimiter.unwrap_or_default(),
             page,
             upload: None,
-            may_wipe,
+            renames_may_wipe: new.renames_may_wipe.unwrap_or_default(),
             due_at,
             job_id: None,
             created_at: act.at,
@@ -381,6 +399,7 @@ impl DataSource {
         };
         let mut event = source.event(EventType::SourceCreated, act);
         event.change("kind", Value::Null, kind.as_str());
+        event.change("renames_may_wipe", false, source.renames_may_wipe);
         (source, event)
     }
 
@@ -395,12 +414,7 @@ impl DataSource {
     ///
     /// # Errors
     /// A fault, if rows are to find their users by a field that is not in the mapping.
-    pub fn update(
-        &self,
-        edit: Settings,
-        may_wipe: bool,
-        act: &Act,
-    ) -> Result<Option<(Self, Event, TokenChange)>, Refusal> {
+    pub fn update(&self, edit: Settings, act: &Act) -> Result<Option<(Self, Event, TokenChange)>, Refusal> {
         let mut after = self.clone();
         let mut event = self.event(EventType::SourceUpdated, act);
         after.name = edit.name.unwrap_or(after.name);
@@ -409,6 +423,7 @@ impl DataSource {
         after.policy = edit.policy.unwrap_or(after.policy);
         after.vanish_limit_percent = edit.vanish_limit_percent.unwrap_or(after.vanish_limit_percent);
         after.delimiter = edit.delimiter.unwrap_or(after.delimiter);
+        after.renames_may_wipe = edit.renames_may_wipe.unwrap_or(after.renames_may_wipe);
         if after.key == KeyField::ExternalId && !after.mapping.contains_key(EXTERNAL_ID_FIELD) {
             return Err(Refusal::field(
                 "mapping.external_id",
@@ -461,13 +476,26 @@ impl DataSource {
         event.change("key_field", self.key.as_str(), after.key.as_str());
         event.change("vanish_policy", self.policy.as_str(), after.policy.as_str());
         event.change("vanish_limit_percent", self.vanish_limit_percent, after.vanish_limit_percent);
+        event.change("renames_may_wipe", self.renames_may_wipe, after.renames_may_wipe);
         event.change("delimiter", self.delimiter.as_str(), after.delimiter.as_str());
         if after == *self && token == TokenChange::Kept {
             return Ok(None);
         }
-        after.may_wipe = may_wipe;
         after.updated_at = act.at;
         Ok(Some((after, event, token)))
+    }
+
+    /// True if a change lets a schedule erase what it could not before: it may from then on, or it may, and
+    /// goes by other rows.
+    #[must_use]
+    pub fn erases_anew(&self, after: &Self, token: &TokenChange) -> bool {
+        let read = |source: &Self| {
+            let page = source.page.as_ref();
+            let page = page.map(|page| (page.url.clone(), page.format, page.items.clone()));
+            (source.mapping.clone(), source.key, source.delimiter, page)
+        };
+        let others = read(self) != read(after) || matches!(token, TokenChange::Set(_));
+        after.renames_may_wipe && (!self.renames_may_wipe || others)
     }
 
     /// What users of this data set are said to come from.

@@ -4,9 +4,8 @@
 //! A row finds its user by the data set's key. What an admin set by hand stays until it is released. A
 //! user who was made by hand is taken into the data set by the first row with their username: what they
 //! have already, and the data set says otherwise, counts as set by hand, so nothing that somebody typed
-//! is overwritten. A user of another data set is left alone.
-
-use serde_json::json;
+//! is overwritten. A user of another data set, or of an identity provider, is left alone. One whom
+//! somebody has renamed by hand is still known by the name that the data set has for them.
 
 use crate::change::{Change, Edited};
 use crate::command::Phone;
@@ -15,11 +14,11 @@ use crate::event::{Act, EventType};
 use crate::ids::SourceId;
 use crate::job::ItemChange;
 use crate::life::{self, Draw};
-use crate::provenance::Origin;
+use crate::provenance::{Field, Holder, Origin, holder, taken_over, tell_taken_over};
 use crate::refusal::Refusal;
-use crate::source::data::{KeyHash, Row, key_hash};
-use crate::source::{DataSource, KeyField, VanishPolicy};
-use crate::user::{User, UserEdit};
+use crate::source::data::{KeyHash, Row, key_hash, unnamed_hash};
+use crate::source::{DataSource, EXTERNAL_ID_FIELD, KeyField, VanishPolicy};
+use crate::user::{User, UserEdit, unique_username};
 
 /// Fewer users than these may vanish at once, whatever their share.
 pub const VANISH_FREELY: u64 = 10;
@@ -29,10 +28,14 @@ pub const VANISH_FREELY: u64 = 10;
 pub struct Found {
     /// Who has its username.
     pub by_username: Option<User>,
+    /// Whom the data set knows by that username, while somebody has given them another one.
+    pub by_source_username: Option<User>,
     /// Whom the data set calls so.
     pub by_external_id: Option<User>,
     /// The data set that holds the user of that username, if it is another one that is still there.
     pub other_source: Option<SourceId>,
+    /// True if the data set has a row by the name that it knows the user of that username by, too.
+    pub has_other_row: bool,
 }
 
 /// Whom a row means.
@@ -44,19 +47,26 @@ pub enum Meant {
     User(Box<User>),
 }
 
-/// Whom a row means.
+/// Whom a row means. A user whom somebody has renamed by hand is the one of the row by the name that the
+/// data set knows them by; if there is no such row any more, of that by their own.
 ///
 /// # Errors
 /// `HeldByOtherSource`, `UsernameTaken` or `ExternalIdTaken` if its username, or its name in the data
 /// set, is somebody else's.
 pub fn meant(source: &DataSource, row: &Row, found: &Found) -> Result<Meant, Refusal> {
-    let by_external_id = found.by_external_id.as_ref().filter(|user| user.deleted.is_none());
-    let by_username = found.by_username.as_ref().filter(|user| user.deleted.is_none());
+    let there = |user: &&User| user.deleted.is_none();
+    let by_external_id = found.by_external_id.as_ref().filter(there);
+    let by_username = found.by_username.as_ref().filter(there);
+    let by_source_username = found.by_source_username.as_ref().filter(there);
     if let (KeyField::ExternalId, Some(user)) = (source.key, by_external_id) {
-        if by_username.is_some_and(|other| other.user_id != user.user_id) {
-            return Err(Refusal::UsernameTaken);
+        return its_own(user, by_username);
+    }
+    if let Some(user) = by_source_username {
+        let other_name = named_otherwise(source, user, row);
+        if other_name || by_external_id.is_some_and(|other| other.user_id != user.user_id) {
+            return Err(if other_name { Refusal::UsernameTaken } else { Refusal::ExternalIdTaken });
         }
-        return Ok(Meant::User(Box::new(user.clone())));
+        return its_own(user, by_username);
     }
     let Some(user) = by_username else {
         return if by_external_id.is_some() { Err(Refusal::ExternalIdTaken) } else { Ok(Meant::New) };
@@ -64,36 +74,44 @@ pub fn meant(source: &DataSource, row: &Row, found: &Found) -> Result<Meant, Ref
     if by_external_id.is_some_and(|other| other.user_id != user.user_id) {
         return Err(Refusal::ExternalIdTaken);
     }
-    let own = user.provenance.source_id == Some(source.source_id);
-    let pushed = user.provenance.source_id.is_none() && user.source.is_followed();
-    if !own && (pushed || found.other_source.is_some()) {
-        return Err(Refusal::HeldByOtherSource);
+    match holder(user) {
+        Holder::DataSet(id) if id == source.source_id => {
+            if found.has_other_row || named_otherwise(source, user, row) {
+                return Err(Refusal::UsernameTaken);
+            }
+        }
+        Holder::DataSet(_) if found.other_source.is_none() => {}
+        Holder::DataSet(_) | Holder::Provider => return Err(Refusal::HeldByOtherSource),
+        Holder::Nobody => {}
     }
-    let other_name =
-        user.provenance.external_id.is_some() && user.provenance.external_id.as_deref() != row.external_id();
-    if own && source.key == KeyField::ExternalId && other_name {
+    Ok(Meant::User(Box::new(user.clone())))
+}
+
+/// A user of the data set, unless the row gives them a username that is somebody else's.
+fn its_own(user: &User, by_username: Option<&User>) -> Result<Meant, Refusal> {
+    let takes_name = !user.provenance.by_hand.contains(&Field::Username);
+    if takes_name && by_username.is_some_and(|other| other.user_id != user.user_id) {
         return Err(Refusal::UsernameTaken);
     }
     Ok(Meant::User(Box::new(user.clone())))
 }
 
+/// True if rows find their users by what the data set calls them, and it calls this one otherwise.
+fn named_otherwise(source: &DataSource, user: &User, row: &Row) -> bool {
+    let name = user.provenance.external_id.as_deref();
+    source.key == KeyField::ExternalId && name.is_some() && name != row.external_id()
+}
+
 /// What a row says of its user.
 #[must_use]
 pub fn edit_of(row: &Row) -> UserEdit {
-    let field = |name: &str| row.values.get(name).cloned();
-    UserEdit {
-        username: field("username").flatten(),
-        first_name: field("first_name"),
-        last_name: field("last_name"),
-        email: field("email"),
-        mobile: field("mobile"),
-        number: field("number"),
-        service_level: field("service_level"),
-        sip_user_name: field("sip_user_name"),
-        service_account: field("service_account"),
-        origin: Origin::DataSet,
-        ..UserEdit::default()
+    let mut edit = UserEdit { origin: Origin::DataSet, ..UserEdit::default() };
+    for field in Field::ALL {
+        if let Some(value) = row.values.get(field.as_str()) {
+            edit.say(*field, value.clone());
+        }
     }
+    edit
 }
 
 /// A row's new user.
@@ -113,48 +131,16 @@ pub fn is_adopted(source: &DataSource, user: &User) -> bool {
     user.provenance.source_id != Some(source.source_id)
 }
 
-/// A user as the data set takes them over: what they have, and the row says otherwise, counts as set by
-/// hand.
-fn adopted(source: &DataSource, user: &User, row: &Row) -> User {
-    let mut after = user.clone();
-    after.source = source.origin();
-    after.provenance.source_id = Some(source.source_id);
-    after.provenance.external_id = None;
-    after.provenance.vanished_at = None;
-    for (name, has) in [
-        ("username", Some(&user.username)),
-        ("first_name", user.first_name.as_ref()),
-        ("last_name", user.last_name.as_ref()),
-        ("email", user.email.as_ref()),
-        ("mobile", user.mobile.as_ref()),
-        ("number", user.number.as_ref()),
-        ("service_level", user.service_level.as_ref()),
-        ("sip_user_name", user.client.sip_user_name.as_ref()),
-        ("service_account", user.client.service_account.as_ref()),
-    ] {
-        let says = row.values.get(name);
-        if has.is_some() && says.is_some_and(|says| says.as_ref() != has) {
-            after.provenance.by_hand.insert(name.to_owned());
-        }
-    }
-    after
-}
-
 /// True if the row makes the user somebody else to the systems around.
 #[must_use]
 pub fn is_renamed(source: &DataSource, user: &User, row: &Row) -> bool {
     !is_adopted(source, user) && life::is_renamed(user, &edit_of(row))
 }
 
-/// True if the user was suspended since they had vanished, and by nobody since.
-fn suspended_as_vanished(user: &User) -> bool {
-    user.suspended.as_ref().is_some_and(|hold| user.provenance.suspended_at == Some(hold.at))
-}
-
 /// True if a row changes what a user's phones may do, or what they are to do.
 #[must_use]
 pub fn concerns_phones(source: &DataSource, user: &User, row: &Row) -> bool {
-    is_renamed(source, user, row) || suspended_as_vanished(user)
+    is_renamed(source, user, row) || user.suspended_by_source.is_some()
 }
 
 /// What a row changes of its user, and what that is called; `None` if nothing. A user who had vanished
@@ -171,48 +157,46 @@ pub fn apply(
     act: &Act,
 ) -> Result<Option<(Change, ItemChange)>, Refusal> {
     user.require_there()?;
-    let base = if is_adopted(source, user) { adopted(source, user, row) } else { user.clone() };
-    let updated = life::update(&base, phones, &edit_of(row), draw, act)?;
-    let mut change = updated.unwrap_or_default();
-    let mut after = change.user.take().map_or_else(|| base.clone(), |edited| edited.after);
-    if row.values.contains_key(crate::source::EXTERNAL_ID_FIELD) {
+    let edit = edit_of(row);
+    let adopted = is_adopted(source, user);
+    let base = if adopted { taken_over(user, source.origin(), Some(source.source_id), &edit) } else { user.clone() };
+    let mut change = life::update(&base, phones, &edit, draw, act)?.unwrap_or_default();
+    let mut after = change.user.take().map_or(base, |edited| edited.after);
+    if row.values.contains_key(EXTERNAL_ID_FIELD) {
         after.provenance.external_id = row.external_id().map(str::to_owned);
+    }
+    let known = life::known_otherwise(row.username(), &after);
+    if known.as_deref().map(unique_username) != after.provenance.source_username.as_deref().map(unique_username) {
+        after.provenance.source_username = known;
     }
     let back = user.provenance.vanished_at.is_some();
     after.provenance.vanished_at = None;
-    after.provenance.suspended_at = None;
-    let lifted = suspended_as_vanished(user);
-    if lifted {
-        after.suspended = None;
-    }
-    if after == *user {
+    if after == *user && user.suspended_by_source.is_none() {
         return Ok(None);
     }
     let other_name = after.provenance.external_id != user.provenance.external_id;
-    let adopted = is_adopted(source, user);
-    if change.events.is_empty() && (adopted || other_name) {
+    let other_username = after.provenance.source_username != user.provenance.source_username;
+    if change.events.is_empty() && (adopted || other_name || other_username) {
         change.events.push(act.event(EventType::UserUpdated).about_user(user.user_id));
     }
     if let Some(event) = change.events.first_mut() {
-        if other_name {
-            event.change_of(crate::source::EXTERNAL_ID_FIELD);
+        for (field, changed) in [(EXTERNAL_ID_FIELD, other_name), ("source_username", other_username)] {
+            if changed {
+                event.change_of(field);
+            }
         }
         if adopted {
-            event.change("source", user.source.as_str(), after.source.as_str());
-            let shown = |id: Option<SourceId>| id.map(String::from);
-            event.change("source_id", shown(user.provenance.source_id), shown(after.provenance.source_id));
-            event.change("by_hand", json!(user.provenance.by_hand), json!(after.provenance.by_hand));
+            tell_taken_over(event, user, &after);
         }
     }
     if back {
         change.events.push(act.event(EventType::UserReappeared).about_user(user.user_id));
     }
-    if lifted {
-        let mut event = act.event(EventType::UserActivated).about_user(user.user_id);
-        event.change("status", user.status().as_str(), after.status().as_str());
-        event.change("suspended", true, false);
-        change.events.push(event);
-        tell_phones(&mut change, phones, &after);
+    let devices = change.devices_after(phones);
+    let lifted = life::resume_by_source(&after, &devices, act)?;
+    change.user = Some(Edited::from(user.clone(), after));
+    if let Some(lifted) = lifted {
+        change = change.then(lifted);
     }
     for event in &mut change.events {
         event.source_id = Some(source.source_id);
@@ -222,25 +206,7 @@ pub fn apply(
         (false, true) => ItemChange::Reappeared,
         (false, false) => ItemChange::Updated,
     };
-    // What only forgets a mark that counts no more has nothing to tell.
-    if change.events.is_empty() {
-        return Ok(None);
-    }
-    change.user = Some(Edited::from(user.clone(), after));
     Ok(Some((change, called)))
-}
-
-/// Sets the user's state on each of their devices.
-fn tell_phones(change: &mut Change, phones: &[Phone], user: &User) {
-    for edited in &mut change.devices {
-        edited.after.user_status = user.status();
-    }
-    for Phone { device, .. } in phones {
-        if !change.devices.iter().any(|edited| edited.after.device_id == device.device_id) {
-            let after = Device { user_status: user.status(), ..device.clone() };
-            change.devices.push(Edited::from(device.clone(), after));
-        }
-    }
 }
 
 /// True if a user of the data set has no row in it, and that is news. `keys` are sorted.
@@ -250,14 +216,32 @@ pub fn has_vanished(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool 
     of_it && user.provenance.vanished_at.is_none() && !has_row(source, user, keys)
 }
 
-/// True if a user of the data set has a row in it. `keys` are sorted.
+/// True if a user of the data set has a row in it, even one that cannot be used. `keys` are sorted.
 #[must_use]
 pub fn has_row(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
-    let key = match source.key {
-        KeyField::Username => Some(user.username.as_str()),
-        KeyField::ExternalId => user.provenance.external_id.as_deref(),
-    };
-    key.is_some_and(|key| keys.binary_search(&key_hash(source.key, key)).is_ok())
+    names_in(source, user).into_iter().any(|name| keys.binary_search(&name).is_ok())
+}
+
+/// True if a data set has a row of a username. `keys` are sorted.
+#[must_use]
+pub fn has_row_of(username: &str, keys: &[KeyHash]) -> bool {
+    let names = [key_hash(KeyField::Username, username), unnamed_hash(username)];
+    names.iter().any(|name| keys.binary_search(name).is_ok())
+}
+
+/// By what a user may be known to the rows of their data set: by the username, their own or that which
+/// the data set knows them by, and by what the data set calls them; if that is not known yet, by the
+/// username of any row.
+fn names_in(source: &DataSource, user: &User) -> Vec<KeyHash> {
+    let usernames = [Some(&user.username), user.provenance.source_username.as_ref()];
+    let usernames = || usernames.into_iter().flatten();
+    let external_id = user.provenance.external_id.as_deref();
+    let mut names: Vec<KeyHash> = usernames().map(|name| key_hash(KeyField::Username, name)).collect();
+    names.extend(external_id.map(|name| key_hash(KeyField::ExternalId, name)));
+    if source.key == KeyField::ExternalId && external_id.is_none() {
+        names.extend(usernames().map(|name| unnamed_hash(name)));
+    }
+    names
 }
 
 /// True if so many of a data set's users would vanish that the data set is more likely wrong than they
@@ -281,14 +265,12 @@ pub fn vanish(source: &DataSource, user: &User, devices: &[Device], act: &Act) -
         return Ok(None);
     }
     let suspended = match source.policy {
-        VanishPolicy::Suspend => life::suspend(user, devices, Some(VANISHED.to_owned()), act)?,
+        VanishPolicy::Suspend => life::suspend_by_source(user, devices, VANISHED, act)?,
         VanishPolicy::Flag | VanishPolicy::Delete => None,
     };
-    let by_policy = suspended.is_some();
     let mut change = suspended.unwrap_or_default();
     let mut after = change.user.take().map_or_else(|| user.clone(), |edited| edited.after);
     after.provenance.vanished_at = Some(act.at);
-    after.provenance.suspended_at = by_policy.then_some(act.at);
     let mut event = act.event(EventType::UserVanished).about_user(user.user_id);
     event.change("vanish_policy", serde_json::Value::Null, source.policy.as_str());
     change.events.insert(0, event);
@@ -303,27 +285,10 @@ pub fn vanish(source: &DataSource, user: &User, devices: &[Device], act: &Act) -
 #[must_use]
 pub fn changed_fields(change: &Change) -> Vec<String> {
     let Some(Edited { before, after }) = &change.user else { return Vec::new() };
-    let said = |user: Option<&User>| {
-        let text = |text: &Option<String>| text.clone();
-        user.map(|user| {
-            [
-                ("username", Some(user.username.clone())),
-                ("first_name", text(&user.first_name)),
-                ("last_name", text(&user.last_name)),
-                ("email", text(&user.email)),
-                ("mobile", text(&user.mobile)),
-                ("number", text(&user.number)),
-                ("service_level", text(&user.service_level)),
-                ("sip_user_name", text(&user.client.sip_user_name)),
-                ("service_account", text(&user.client.service_account)),
-                ("external_id", text(&user.provenance.external_id)),
-            ]
-        })
-    };
-    let before = said(before.as_ref());
-    let differs = |(at, (name, value)): (usize, &(&str, Option<String>))| {
-        let was = before.as_ref().and_then(|before| before[at].1.clone());
-        (was != *value).then(|| (*name).to_owned())
-    };
-    said(Some(after)).iter().flatten().enumerate().filter_map(differs).collect()
+    let before = before.as_ref();
+    let changed = |field: &Field| before.and_then(|before| before.field(*field)) != after.field(*field);
+    let fields = Field::ALL.iter().copied().filter(changed).map(|field| field.as_str().to_owned());
+    let named = before.and_then(|before| before.provenance.external_id.as_ref());
+    let other_name = named != after.provenance.external_id.as_ref();
+    fields.chain(other_name.then(|| EXTERNAL_ID_FIELD.to_owned())).collect()
 }

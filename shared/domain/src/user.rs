@@ -14,7 +14,7 @@ use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
 use crate::input::Fields;
 use crate::network::Network;
 use crate::profile::{SETTINGS_DEPTH, depth_of};
-use crate::provenance::{Origin, Provenance, read_release};
+use crate::provenance::{Field, Origin, Provenance, read_release};
 use crate::refusal::Refusal;
 use crate::search;
 use crate::text::{Form, TextRule};
@@ -64,7 +64,7 @@ words! {
         Inactive = "inactive",
         /// Uses the app.
         Active = "active",
-        /// An admin has stopped all of the user's devices.
+        /// An admin, or what the user comes from, has stopped all of the user's devices.
         Suspended = "suspended",
         /// Too many wrong PINs, or locked from afar.
         Locked = "locked",
@@ -117,6 +117,11 @@ pub struct User {
     /// Set while an admin has stopped the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Hold>,
+    /// Set while what the user comes from has stopped them: a data set that knows them no more, or an
+    /// identity provider. It stands beside what an admin says, and neither lifts the other's, but that
+    /// an admin who activates the user lifts both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_by_source: Option<Hold>,
     /// Set while the user is locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<Hold>,
@@ -142,8 +147,16 @@ pub struct User {
     /// Where the user's data come from.
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     pub provenance: Provenance,
+    /// True from a rename until the user may use the app: then a new deployment is due.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deployment_due: bool,
     /// Goes up by one with each change.
     pub version: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(truth: &bool) -> bool {
+    !truth
 }
 
 /// What a new user is made from.
@@ -205,6 +218,23 @@ impl NewUser {
     }
 }
 
+impl NewUser {
+    /// What the user is to have of a field that a data set can set.
+    pub(crate) fn field(&self, field: Field) -> Option<&String> {
+        match field {
+            Field::Username => Some(&self.username),
+            Field::FirstName => self.first_name.as_ref(),
+            Field::LastName => self.last_name.as_ref(),
+            Field::Email => self.email.as_ref(),
+            Field::Mobile => self.mobile.as_ref(),
+            Field::Number => self.number.as_ref(),
+            Field::ServiceLevel => self.service_level.as_ref(),
+            Field::SipUserName => self.sip_user_name.as_ref(),
+            Field::ServiceAccount => self.service_account.as_ref(),
+        }
+    }
+}
+
 fn check_username(fields: &mut Fields, username: Option<&str>) {
     if username.is_some_and(|username| unique_username(username).len() > UNIQUE_USERNAME_LIMIT) {
         fields.fault("username", "too_long", "holds signs that stand for too many letters");
@@ -239,7 +269,7 @@ pub struct UserEdit {
     /// See [`ClientAccount::overrides`].
     pub overrides: Option<Map<String, Value>>,
     /// The fields that follow the user's data set again.
-    pub release: BTreeSet<String>,
+    pub release: BTreeSet<Field>,
     /// Who makes it.
     pub origin: Origin,
 }
@@ -276,6 +306,55 @@ impl UserEdit {
         };
         fields.finish().map_err(Refusal::Invalid)?;
         Ok(edit)
+    }
+
+    /// What it says of a field: an outer `None` leaves it, an inner one takes it away.
+    #[must_use]
+    pub fn of(&self, field: Field) -> Option<Option<&str>> {
+        fn text(said: Option<&Option<String>>) -> Option<Option<&str>> {
+            said.map(Option::as_deref)
+        }
+        match field {
+            Field::Username => self.username.as_deref().map(Some),
+            Field::FirstName => text(self.first_name.as_ref()),
+            Field::LastName => text(self.last_name.as_ref()),
+            Field::Email => text(self.email.as_ref()),
+            Field::Mobile => text(self.mobile.as_ref()),
+            Field::Number => text(self.number.as_ref()),
+            Field::ServiceLevel => text(self.service_level.as_ref()),
+            Field::SipUserName => text(self.sip_user_name.as_ref()),
+            Field::ServiceAccount => text(self.service_account.as_ref()),
+        }
+    }
+
+    /// Says what a field is to be; `None` takes it away. A username cannot be taken away.
+    pub fn say(&mut self, field: Field, value: Option<String>) {
+        match field {
+            Field::Username => self.username = value,
+            Field::FirstName => self.first_name = Some(value),
+            Field::LastName => self.last_name = Some(value),
+            Field::Email => self.email = Some(value),
+            Field::Mobile => self.mobile = Some(value),
+            Field::Number => self.number = Some(value),
+            Field::ServiceLevel => self.service_level = Some(value),
+            Field::SipUserName => self.sip_user_name = Some(value),
+            Field::ServiceAccount => self.service_account = Some(value),
+        }
+    }
+
+    /// Leaves a field as it is.
+    pub fn leave(&mut self, field: Field) {
+        match field {
+            Field::Username => self.username = None,
+            Field::FirstName => self.first_name = None,
+            Field::LastName => self.last_name = None,
+            Field::Email => self.email = None,
+            Field::Mobile => self.mobile = None,
+            Field::Number => self.number = None,
+            Field::ServiceLevel => self.service_level = None,
+            Field::SipUserName => self.sip_user_name = None,
+            Field::ServiceAccount => self.service_account = None,
+        }
     }
 }
 
@@ -333,6 +412,7 @@ impl User {
             activated_at: None,
             registered_at: None,
             suspended: None,
+            suspended_by_source: None,
             locked: None,
             deleted: None,
             networks: BTreeMap::new(),
@@ -345,6 +425,7 @@ impl User {
                 ..ClientAccount::default()
             },
             provenance: Provenance::default(),
+            deployment_due: false,
             version: 1,
         };
         let event = act.event(EventType::UserCreated).about_user(user_id);
@@ -358,12 +439,40 @@ impl User {
             UserStatus::Deleted
         } else if self.locked.is_some() {
             UserStatus::Locked
-        } else if self.suspended.is_some() {
+        } else if self.is_suspended() {
             UserStatus::Suspended
         } else if self.registered_at.or(self.activated_at).is_some() {
             UserStatus::Active
         } else {
             UserStatus::Inactive
+        }
+    }
+
+    /// True while anything has stopped the user: an admin, or what they come from.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.suspension().is_some()
+    }
+
+    /// What has stopped the user; of both that may have, an admin.
+    #[must_use]
+    pub fn suspension(&self) -> Option<&Hold> {
+        self.suspended.as_ref().or(self.suspended_by_source.as_ref())
+    }
+
+    /// What the user has of a field that a data set can set.
+    #[must_use]
+    pub fn field(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::Username => Some(&self.username),
+            Field::FirstName => self.first_name.as_deref(),
+            Field::LastName => self.last_name.as_deref(),
+            Field::Email => self.email.as_deref(),
+            Field::Mobile => self.mobile.as_deref(),
+            Field::Number => self.number.as_deref(),
+            Field::ServiceLevel => self.service_level.as_deref(),
+            Field::SipUserName => self.client.sip_user_name.as_deref(),
+            Field::ServiceAccount => self.client.service_account.as_deref(),
         }
     }
 

@@ -52,6 +52,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::SourceNotUploaded
         | Refusal::SourcePushed
         | Refusal::NothingUploaded
+        | Refusal::TooManySources
         | Refusal::SyncRunning
         | Refusal::MemberExists
         | Refusal::LastAdmin

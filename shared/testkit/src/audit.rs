@@ -478,12 +478,16 @@ impl Audit {
         expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
+        expected.add::<Belongings>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS"));
         expected.add::<Profile>(&read_all(&self.main, |pk, _| pk.starts_with("PROFILE#")));
         let kinds = [
             "USERNAME#",
             "PROFILENAME#",
             "CALLED#",
             "EXTERNALID#",
+            "SOURCENAME#",
+            "IDENTITYKEY#",
+            "CREDENTIAL#",
             "WORD#",
             "CODE#",
             "MESSAGE#",

@@ -90,6 +90,12 @@ impl Bench {
         *self.clock.lock().expect("nobody panics holding the clock") += by;
     }
 
+    /// What moves the clock on, for what happens meanwhile.
+    pub fn mover(&self, by: Duration) -> impl Fn() + Send + 'static {
+        let clock = Arc::clone(&self.clock);
+        move || *clock.lock().expect("nobody panics holding the clock") += by
+    }
+
     /// Sets the clock.
     pub fn set_clock(&self, to: DateTime<Utc>) {
         *self.clock.lock().expect("nobody panics holding the clock") = to;

@@ -90,6 +90,7 @@ pub async fn run(store: &Store) {
     // sources
     a_data_set_comes_with_its_users_and_what_was_uploaded(store).await;
     what_a_data_set_calls_its_users_is_unique_in_it_alone(store).await;
+    whom_a_data_set_knows_by_another_username_is_found_by_it_there_alone(store).await;
     what_a_sync_staged_is_read_and_removed_by_its_job(store).await;
     user_filters_keep_what_they_say(store).await;
     identity_providers_see_who_is_not_deleted(store).await;
@@ -2009,7 +2010,7 @@ fn data_set(place: &Place<'_>, name: &str) -> DataSource {
     let body = json!({"name": name, "mapping": {"username": "login", "external_id": "id"}});
     let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
-    DataSource::create(SourceKind::Csv, SourceId(draw(place.now)), settings, false, &place.act()).0
+    DataSource::create(SourceKind::Csv, SourceId(draw(place.now)), settings, &place.act()).0
 }
 
 fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -> User {
@@ -2091,6 +2092,31 @@ async fn what_a_data_set_calls_its_users_is_unique_in_it_alone(store: &Store) {
     renamed.provenance.external_id = Some("E-3".to_owned());
     place.table.commit(Commit::unrecorded(place.id()).edit(&ada, &renamed)).await.expect("it is free");
     place.put(&same).await;
+}
+
+async fn whom_a_data_set_knows_by_another_username_is_found_by_it_there_alone(store: &Store) {
+    let place = Place::new(store);
+    let (one, two) = (data_set(&place, "one"), data_set(&place, "two"));
+    let mut ada = user_of(&place, &one, "by-hand", "E-1");
+    ada.provenance.source_username = Some("Ada".to_owned());
+    place.put(&ada).await;
+    let known = async |source: &DataSource, name: &str| {
+        let names = [(name.to_owned(), None)];
+        let claimed = place.table.claimed(place.workspace, source.source_id, &names).await.expect("it answers");
+        claimed[0].by_source_username.as_ref().map(|user| user.username.clone())
+    };
+    let there = Some("by-hand".to_owned());
+    assert_eq!((known(&one, "ADA").await, known(&two, "ada").await), (there.clone(), None));
+    assert_eq!(known(&one, "by-hand").await, None, "by their own name they are found by that");
+    // Another one who is known so comes in nobody's way, and whoever is called so again is not known so.
+    let mut eve = user_of(&place, &one, "eve", "E-2");
+    eve.provenance.source_username = Some("ada".to_owned());
+    place.put(&eve).await;
+    assert_eq!(known(&one, "ada").await, Some("eve".to_owned()));
+    let mut again = eve.clone();
+    again.provenance.source_username = None;
+    place.table.commit(Commit::unrecorded(place.id()).edit(&eve, &again)).await.expect("it is written");
+    assert_eq!(known(&one, "ada").await, None);
 }
 
 async fn what_a_sync_staged_is_read_and_removed_by_its_job(store: &Store) {

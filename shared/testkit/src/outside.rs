@@ -1,5 +1,7 @@
 //! The world outside: pages that data sets are read from, as a test has them answer.
 
+use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ pub enum Answers {
     Never,
     /// By closing the connection.
     Broken,
+    /// Too late: the process ends while it is read.
+    Ends,
 }
 
 /// What was asked of a page.
@@ -31,19 +35,32 @@ pub struct Asked {
 }
 
 /// Every page outside.
-#[derive(Clone, Debug)]
-pub struct Pages(Arc<Mutex<(Answers, Vec<Asked>)>>);
+#[derive(Clone)]
+pub struct Pages(Arc<Mutex<State>>);
+
+struct State {
+    answers: Answers,
+    asked: Vec<Asked>,
+    meanwhile: Box<dyn Fn() + Send>,
+}
 
 impl Default for Pages {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new((Answers::Never, Vec::new()))))
+        let nothing = Box::new(|| ());
+        Self(Arc::new(Mutex::new(State { answers: Answers::Never, asked: Vec::new(), meanwhile: nothing })))
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pages")
     }
 }
 
 impl Pages {
     /// Has every page answer so from now on.
     pub fn answer(&self, answers: Answers) {
-        self.state().0 = answers;
+        self.state().answers = answers;
     }
 
     /// Has every page answer with 200 and a body.
@@ -51,10 +68,15 @@ impl Pages {
         self.answer(Answers::With(200, Vec::new(), body.into()));
     }
 
+    /// What happens while a page is read.
+    pub fn meanwhile(&self, happens: impl Fn() + Send + 'static) {
+        self.state().meanwhile = Box::new(happens);
+    }
+
     /// What was asked so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
-        self.state().1.clone()
+        self.state().asked.clone()
     }
 
     /// Puts these pages outside of every operation, in place of the world; what is adjusted besides comes
@@ -73,7 +95,7 @@ impl Pages {
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, (Answers, Vec<Asked>)> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,9 +104,11 @@ impl HttpConnector for Pages {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let authorization = request.headers().get("authorization").map(str::to_owned);
         let mut state = self.state();
-        state.1.push(Asked { url: request.uri().to_owned(), authorization });
-        match state.0.clone() {
+        state.asked.push(Asked { url: request.uri().to_owned(), authorization });
+        (state.meanwhile)();
+        match state.answers.clone() {
             Answers::Never => HttpConnectorFuture::new(std::future::pending()),
+            Answers::Ends => resume_unwind(Box::new("the process ended")),
             Answers::Broken => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
             Answers::With(status, headers, body) => {
                 let status = StatusCode::try_from(status).expect("a status that a test has written");

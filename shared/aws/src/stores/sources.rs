@@ -6,7 +6,7 @@ use std::future::Future;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::refusal::Failure;
 use domain::source::DataSource;
-use domain::user::User;
+use domain::user::{User, unique_username};
 use domain::{JobId, SourceId, UserId, WorkspaceId};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ use crate::table::Table;
 pub struct Claimed {
     /// The user of the username.
     pub by_username: Option<User>,
+    /// The user whom the data set knows by the username, and who is called otherwise.
+    pub by_source_username: Option<User>,
     /// The user of the name in the data set.
     pub by_external_id: Option<User>,
 }
@@ -60,7 +62,8 @@ pub trait Sources: Users {
         start: Option<Position>,
     ) -> impl Future<Output = Result<Page<User>, Failure>> + Send;
 
-    /// Whom usernames, and names in a data set, belong to, in the order asked.
+    /// Whom usernames, and names in a data set, belong to, in the order asked; and whom the data set knows
+    /// by those usernames.
     fn claimed(
         &self,
         workspace: WorkspaceId,
@@ -166,22 +169,32 @@ impl Sources for Table {
             name.1.as_deref().map(|external| rows::external_id(workspace, Some(source), external))
         };
         let keys = names.iter().flat_map(|name| external(name).into_iter().chain([username(name)]));
-        let claims = self.get_many(keys).await?;
+        let known = |name: &(String, Option<String>)| rows::source_username(workspace, source, &name.0);
+        let claims = self.get_many(keys.chain(names.iter().map(known))).await?;
         let holder = |key: &Key| claims.row::<Claim>(key).map(|claim| claim.map(|claim| claim.user_id));
         let mut ids = Vec::new();
         for name in names {
             let by_external_id = external(name).map(|key| holder(&key)).transpose()?.flatten();
-            ids.push((holder(&username(name))?, by_external_id));
+            ids.push([holder(&username(name))?, holder(&known(name))?, by_external_id]);
         }
         let mut keys = Vec::new();
-        for (one, other) in &ids {
-            keys.extend([one, other].into_iter().flatten().map(|id: &UserId| rows::user(workspace, *id)));
+        for id in ids.iter().flatten().flatten() {
+            keys.push(rows::user(workspace, *id));
         }
         let users = self.get_many(keys).await?;
         let user = |id: Option<UserId>| id.map_or(Ok(None), |id| users.row(&rows::user(workspace, id)));
         let mut claimed = Vec::new();
-        for (one, other) in ids {
-            claimed.push(Claimed { by_username: user(one)?, by_external_id: user(other)? });
+        for (name, [by_username, known, by_external_id]) in names.iter().zip(ids) {
+            // The user's own row tells whether they are still known so.
+            let is_known = |user: &User| {
+                let told = user.provenance.source_username.as_deref().map(unique_username);
+                user.provenance.source_id == Some(source) && told == Some(unique_username(&name.0))
+            };
+            claimed.push(Claimed {
+                by_username: user(by_username)?,
+                by_source_username: user(known)?.filter(is_known),
+                by_external_id: user(by_external_id)?,
+            });
         }
         Ok(claimed)
     }

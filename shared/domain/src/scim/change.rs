@@ -8,17 +8,15 @@ use super::document::{Document, Kept, Own, Person};
 use super::schema::ENTERPRISE;
 use crate::change::{Change, Edited};
 use crate::command::Phone;
-use crate::device::Device;
 use crate::event::{Act, Event, EventType};
 use crate::ids::UserId;
 use crate::input::{Fault, Fields};
 use crate::life::{self, Draw};
-use crate::provenance::{EXTERNAL_ID, Origin};
+use crate::provenance::{EXTERNAL_ID, Holder, Origin, holder, taken_over, tell_taken_over};
 use crate::refusal::Refusal;
 use crate::user::{NewUser, Source, User, UserEdit};
 
-/// Why a user is suspended whom an identity provider has made inactive. By it such a suspension is
-/// known: the provider lifts this one and no other.
+/// Why a user is suspended whom an identity provider has made inactive.
 pub const DEACTIVATED: &str = "made inactive by the identity provider";
 /// Why a user is deleted whom an identity provider has deleted.
 pub const DELETED: &str = "deleted by the identity provider";
@@ -151,7 +149,7 @@ pub fn create(new: New, user_id: UserId, act: &Act) -> Result<Created, Refusal> 
     user.provenance.external_id = new.external_id;
     let mut events = vec![event];
     if !new.active
-        && let Some(suspended) = life::suspend(&user, &[], Some(DEACTIVATED.to_owned()), act)?
+        && let Some(suspended) = life::suspend_by_source(&user, &[], DEACTIVATED, act)?
     {
         user = suspended.user_after().cloned().unwrap_or(user);
         events.extend(suspended.events);
@@ -160,8 +158,23 @@ pub fn create(new: New, user_id: UserId, act: &Act) -> Result<Created, Refusal> 
     Ok(Created { person: Person { user, kept }, events })
 }
 
-/// A user changed; `None` if nothing changes. What was set by hand stays, and so does a suspension
-/// that the provider has not made, and every lock: `active` is about the provider's own word.
+/// A user as the provider's word meets them: one whom it does not hold is taken over.
+fn met(user: &User, wanted: &Wanted) -> User {
+    match holder(user) {
+        Holder::Provider if user.source == Source::Scim => user.clone(),
+        Holder::Provider | Holder::Nobody | Holder::DataSet(_) => taken_over(user, Source::Scim, None, &wanted.edit),
+    }
+}
+
+/// True if the provider makes a user somebody else to the systems around.
+#[must_use]
+pub fn is_renamed(user: &User, wanted: &Wanted) -> bool {
+    life::is_renamed(&met(user, wanted), &wanted.edit)
+}
+
+/// A user changed; `None` if nothing changes. A user who was made by hand is taken over, and what they
+/// have, and the provider says otherwise, counts as set by hand. What was set by hand stays, and so does
+/// an admin's suspension, and every lock: `active` is about the provider's own word.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -173,12 +186,12 @@ pub fn update(
     act: &Act,
 ) -> Result<Option<Updated>, Refusal> {
     let user = &person.user;
-    let edited = life::update(user, phones, &wanted.edit, draw, act)?;
-    let mut change = edited.unwrap_or_else(|| Change {
-        user: Some(Edited::from(user.clone(), user.clone())),
-        ..Change::recorded(act.event(EventType::UserUpdated).about_user(user.user_id))
-    });
-    let mut after = change.user_after().unwrap_or(user).clone();
+    let base = met(user, wanted);
+    let edited = life::update(&base, phones, &wanted.edit, draw, act)?;
+    let mut change =
+        edited.unwrap_or_else(|| Change::recorded(act.event(EventType::UserUpdated).about_user(user.user_id)));
+    let mut after = change.user_after().unwrap_or(&base).clone();
+    tell_taken_over(&mut change.events[0], user, &after);
     if let Some(external_id) = &wanted.external_id {
         after.provenance.external_id.clone_from(external_id);
         change.events[0].change_of("external_id");
@@ -194,11 +207,11 @@ pub fn update(
     }
     change.user = Some(Edited::from(user.clone(), after.clone()));
     let is_edited = !change.events[0].changes.is_empty() || !change.events[0].changed_fields.is_empty();
-    let devices = devices_after(phones, &change);
-    let state = match (wanted.active, &after.suspended) {
-        (Some(false), None) => life::suspend(&after, &devices, Some(DEACTIVATED.to_owned()), act)?,
-        (Some(true), Some(hold)) if hold.reason.as_deref() == Some(DEACTIVATED) => life::resume(&after, &devices, act)?,
-        _ => None,
+    let devices = change.devices_after(phones);
+    let state = match wanted.active {
+        Some(false) => life::suspend_by_source(&after, &devices, DEACTIVATED, act)?,
+        Some(true) => life::resume_by_source(&after, &devices, act)?,
+        None => None,
     };
     let change = match (is_edited, state) {
         (true, Some(state)) => change.then(state),
@@ -207,14 +220,6 @@ pub fn update(
         (false, None) => return Ok(None),
     };
     Ok(Some(Updated { change, kept: kept_after }))
-}
-
-fn devices_after(phones: &[Phone], change: &Change) -> Vec<Device> {
-    let after = |device: &Device| {
-        let edited = change.devices.iter().find(|edited| edited.after.device_id == device.device_id);
-        edited.map_or(device, |edited| &edited.after).clone()
-    };
-    phones.iter().map(|phone| after(&phone.device)).collect()
 }
 
 fn kept(user: &User, before: Option<&Kept>, attributes: Map<String, Value>) -> Option<Kept> {

@@ -64,14 +64,15 @@ const IN_USER: [&str; 3] = ["userName", "externalId", "active"];
 
 impl Document {
     /// A user as far as they can be changed. What Handset itself knows comes before what the
-    /// provider once said: somebody may have set it by hand since.
+    /// provider once said: somebody may have set it by hand since. `active` is the provider's own word,
+    /// whatever else holds, and a name that a data set has given is none of the provider's.
     #[must_use]
     pub fn of(person: &Person) -> Self {
         let user = &person.user;
         let mut fields = person.kept.as_ref().map(|kept| kept.attributes.clone()).unwrap_or_default();
         fields.insert("userName".to_owned(), json!(user.username));
-        fields.insert("active".to_owned(), json!(user.suspended.is_none()));
-        if let Some(external_id) = &user.provenance.external_id {
+        fields.insert("active".to_owned(), json!(user.suspended_by_source.is_none()));
+        if let (Some(external_id), None) = (&user.provenance.external_id, user.provenance.source_id) {
             fields.insert("externalId".to_owned(), json!(external_id));
         }
         let mut document = Self(fields);
@@ -84,11 +85,13 @@ impl Document {
         document
     }
 
-    /// A user as they are shown. `base` is where SCIM is reached.
+    /// A user as they are shown: `active` if nothing has suspended them, the provider or an admin.
+    /// `base` is where SCIM is reached.
     #[must_use]
     pub fn shown(person: &Person, base: &str) -> Self {
         let user = &person.user;
         let mut document = Self::of(person);
+        document.0.insert("active".to_owned(), json!(!user.is_suspended()));
         let mut schemas = vec![USER];
         schemas.extend(document.0.contains_key(ENTERPRISE).then_some(ENTERPRISE));
         document.0.insert("schemas".to_owned(), json!(schemas));

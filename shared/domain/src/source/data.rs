@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::input::Fields;
-use crate::provenance::EXTERNAL_ID;
+use crate::provenance::{EXTERNAL_ID, Field};
 use crate::refusal::Refusal;
 use crate::source::{DataSource, Delimiter, EXTERNAL_ID_FIELD, Format, KeyField};
 use crate::user::{NewUser, unique_username};
@@ -126,7 +126,18 @@ pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
         KeyField::Username => unique_username(key),
         KeyField::ExternalId => key.to_owned(),
     };
-    let digest = Sha256::digest(format!("{}|{key}", field.as_str()));
+    hash(field.as_str(), &key)
+}
+
+/// The hash by which a row is found to be that of a user of whom it is not known yet what the data set
+/// calls them.
+#[must_use]
+pub fn unnamed_hash(username: &str) -> KeyHash {
+    hash("unnamed", &unique_username(username))
+}
+
+fn hash(kind: &str, name: &str) -> KeyHash {
+    let digest = Sha256::digest(format!("{kind}|{name}"));
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
@@ -135,7 +146,8 @@ pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
 pub struct Rows {
     /// Its rows, those with faults too.
     pub rows: Vec<Row>,
-    /// By what the users of all of them are known, sorted.
+    /// By what the users of all of them are known, sorted: by the data set's key; of a row with faults,
+    /// by any name that it holds; and where that is not the username, by [`unnamed_hash`] too.
     pub keys: Vec<KeyHash>,
     /// How many rows do not tell whose they are: while there are any, nobody can be said to have
     /// vanished.
@@ -328,8 +340,7 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
 fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
     let mut read: Vec<(Row, Map<String, Value>)> = raw.into_iter().map(|(line, values)| row(line, &values)).collect();
     let mut nameless = 0;
-    let mut keys = Vec::new();
-    for field in [KeyField::Username, KeyField::ExternalId] {
+    for field in KeyField::ALL.iter().copied() {
         let mut seen = HashMap::<KeyHash, Vec<usize>>::new();
         for (at, (_, texts)) in read.iter().enumerate() {
             match texts.get(field.as_str()).and_then(Value::as_str) {
@@ -347,11 +358,10 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
                 read[*at].0.faults.push(RowFault::new(field.as_str(), "repeated", detail));
             }
         }
-        if field == source.key {
-            keys = seen.into_keys().collect();
-            keys.sort_unstable();
-        }
     }
+    let mut keys: Vec<KeyHash> = read.iter().flat_map(|(row, texts)| names_of(source, row, texts)).collect();
+    keys.sort_unstable();
+    keys.dedup();
     let rows = read.into_iter().map(|(mut row, texts)| {
         let key = texts.get(source.key.as_str()).and_then(Value::as_str);
         row.key = key.map(|key| key_hash(source.key, key));
@@ -361,6 +371,18 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
         row
     });
     Rows { rows: rows.collect(), keys, nameless }
+}
+
+/// By what a row's user may be known. See [`Rows::keys`].
+fn names_of(source: &DataSource, row: &Row, texts: &Map<String, Value>) -> Vec<KeyHash> {
+    let text = |field: KeyField| texts.get(field.as_str()).and_then(Value::as_str);
+    let counts = |field: &KeyField| *field == source.key || !row.faults.is_empty();
+    let fields = KeyField::ALL.iter().copied().filter(counts);
+    let mut names: Vec<KeyHash> = fields.filter_map(|field| Some(key_hash(field, text(field)?))).collect();
+    if source.key != KeyField::Username {
+        names.extend(text(KeyField::Username).map(unnamed_hash));
+    }
+    names
 }
 
 /// A row by the rules for users, and its cells as texts without outer spaces.
@@ -398,18 +420,8 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
 
 /// The fields that the data set has, as users keep them.
 fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<&String>) -> BTreeMap<String, Option<String>> {
-    let fields = [
-        ("username", Some(&new.username)),
-        ("first_name", new.first_name.as_ref()),
-        ("last_name", new.last_name.as_ref()),
-        ("email", new.email.as_ref()),
-        ("mobile", new.mobile.as_ref()),
-        ("number", new.number.as_ref()),
-        ("service_level", new.service_level.as_ref()),
-        ("sip_user_name", new.sip_user_name.as_ref()),
-        ("service_account", new.service_account.as_ref()),
-        (EXTERNAL_ID_FIELD, external),
-    ];
-    let mapped = fields.into_iter().filter(|(field, _)| values.contains_key(*field));
+    let fields = Field::ALL.iter().map(|field| (field.as_str(), new.field(*field)));
+    let fields = fields.chain([(EXTERNAL_ID_FIELD, external)]);
+    let mapped = fields.filter(|(field, _)| values.contains_key(*field));
     mapped.map(|(field, value)| (field.to_owned(), value.cloned())).collect()
 }

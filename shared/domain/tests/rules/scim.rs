@@ -1,6 +1,7 @@
 //! SCIM: filters, paths, patches, and what they change of a user.
 
 use domain::event::EventType;
+use domain::provenance::{Field, require_no_data_set};
 use domain::scim::ScimType;
 use domain::scim::change::{Created, DEACTIVATED, New, Wanted, create, update};
 use domain::scim::document::{Document, KEPT_LIMIT, Person};
@@ -428,22 +429,43 @@ fn inactive_is_suspended_and_the_provider_lifts_its_own_suspension_alone() {
     let of = |active: Value| json!([{"op": "Replace", "path": "active", "value": active}]);
     let (away, events) = patched(&person(barbara()), &of(json!("False")));
     assert_eq!(events, [EventType::UserSuspended]);
-    assert_eq!(away.user.suspended.as_ref().unwrap().reason.as_deref(), Some(DEACTIVATED));
+    assert_eq!(away.user.suspension().unwrap().reason.as_deref(), Some(DEACTIVATED));
     assert_eq!(patched(&away, &of(json!(false))).1, [], "again is nothing new");
     let (back, events) = patched(&away, &of(json!(true)));
-    assert_eq!((events, &back.user.suspended), (vec![EventType::UserActivated], &None));
-
-    let suspended = life::suspend(&back.user, &[], Some("an audit".to_owned()), &act(2)).unwrap().unwrap();
-    let by_admin = Person { user: suspended.user_after().unwrap().clone(), ..back };
-    assert_eq!(shown(&by_admin)["active"], false);
-    let (still, events) = patched(&by_admin, &of(json!(true)));
-    assert_eq!((events, still.user.suspended.is_some()), (vec![], true), "an admin's word stays");
+    assert_eq!((events, back.user.is_suspended()), (vec![EventType::UserActivated], false));
 
     let lock = Some(Hold::by(&act(3), None));
     let locked = Person { user: User { locked: lock.clone(), ..away.user.clone() }, ..away };
     let (resumed, _) = patched(&locked, &of(json!(true)));
-    assert_eq!((&resumed.user.suspended, &resumed.user.locked), (&None, &lock), "a lock is not the provider's");
+    assert_eq!((resumed.user.is_suspended(), &resumed.user.locked), (false, &lock), "a lock is not the provider's");
     assert_eq!(patched(&resumed, &of(json!(true))).1, []);
+}
+
+#[test]
+fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
+    let of = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
+    let by_admin = |person: &Person| {
+        let change = life::suspend(&person.user, &[], Some("an audit".to_owned()), &act(2)).unwrap().unwrap();
+        Person { user: change.user_after().unwrap().clone(), kept: person.kept.clone() }
+    };
+    let active = person(barbara());
+    // The provider first: that it lifts its own gives nobody back whom an admin has suspended since.
+    let both = by_admin(&patched(&active, &of(false)).0);
+    let (held, events) = patched(&both, &of(true));
+    assert_eq!((events, held.user.status()), (vec![EventType::UserUpdated], UserStatus::Suspended));
+    assert_eq!(held.user.suspension().unwrap().reason.as_deref(), Some("an audit"));
+    // The admin first: what the provider says is not lost.
+    let held = by_admin(&active);
+    assert_eq!((&shown(&held)["active"], patched(&held, &of(true)).1), (&json!(false), vec![]));
+    let (both, events) = patched(&held, &of(false));
+    assert_eq!((events, both.user.suspended_by_source.is_some()), (vec![EventType::UserUpdated], true));
+    assert_eq!(shown(&patched(&both, &of(true)).0)["active"], false, "while an admin's holds");
+    // An admin is the stronger.
+    let lifted = life::activate(&both.user, &[], &act(4)).unwrap().unwrap().user.unwrap().after;
+    assert!(!lifted.is_suspended());
+    let lifted = Person { user: lifted, ..both };
+    assert_eq!(shown(&lifted)["active"], true);
+    assert_eq!(patched(&lifted, &of(false)).1, [EventType::UserSuspended], "and what is said anew counts");
 }
 
 #[test]
@@ -470,7 +492,7 @@ fn what_was_set_by_hand_stays_and_is_what_is_shown() {
     let mut person = person(barbara());
     person.user.email = Some("hand@example.com".to_owned());
     person.user.mobile = None;
-    person.user.provenance.by_hand = ["email", "mobile"].map(str::to_owned).into();
+    person.user.provenance.by_hand = [Field::Email, Field::Mobile].into();
     assert_eq!(shown(&person)["emails"][1]["value"], "hand@example.com");
     assert_eq!(shown(&person)["phoneNumbers"], json!([{"value": "555-0199", "type": "work"}]));
     let (after, _) = changed(&person, &document(barbara()));
@@ -481,16 +503,42 @@ fn what_was_set_by_hand_stays_and_is_what_is_shown() {
 }
 
 #[test]
-fn a_user_of_whom_no_provider_has_spoken_is_shown_and_changed_like_any_other() {
+fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_have() {
     let by_hand = Person { user: user(), kept: None };
     let view = shown(&by_hand);
     assert_eq!(view["emails"], json!([{"value": "ada@example.com", "type": "work", "primary": true}]));
     assert_eq!(view["phoneNumbers"], json!([{"value": "+491701234567", "type": "mobile"}]));
     assert_eq!(view["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
     let (same, events) = changed(&by_hand, &Document::of(&by_hand));
-    assert_eq!((same.kept, events), (None, vec![]), "saying what is so changes nothing");
-    let (after, _) = patched(&by_hand, &json!([{"op": "remove", "path": "phoneNumbers"}]));
-    assert_eq!(after.user.mobile, None);
+    assert_eq!((same.kept.as_ref(), events), (None, vec![EventType::UserUpdated]), "they are the provider's now");
+    assert_eq!((same.user.source, same.user.provenance.by_hand.len()), (Source::Scim, 0));
+    assert_eq!(changed(&same, &Document::of(&same)).1, [], "saying what is so changes nothing");
+    // As with a data set: what somebody typed stays, and what is lacking comes.
+    let says = json!({"userName": "other", "name": {"givenName": "Eva", "familyName": "Adler"},
+        "phoneNumbers": [{"value": "4711", "type": "work"}]});
+    let (taken, _) = changed(&by_hand, &document(says));
+    assert_eq!((taken.user.username.as_str(), taken.user.first_name.as_deref()), ("ada", Some("Ada")));
+    assert_eq!((taken.user.mobile.is_some(), taken.user.number.as_deref()), (true, Some("4711")));
+    let by_hand = [Field::Username, Field::FirstName, Field::Email, Field::Mobile];
+    assert_eq!(taken.user.provenance.by_hand, by_hand.into());
+    let (after, _) = patched(&taken, &json!([{"op": "remove", "path": "phoneNumbers"}]));
+    assert_eq!((after.user.mobile.is_some(), after.user.number), (true, None));
+}
+
+#[test]
+fn a_user_of_a_data_set_is_not_the_providers_while_the_data_set_is_there() {
+    let mut person = Person { user: user(), kept: None };
+    person.user.source = Source::Csv;
+    person.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
+    person.user.provenance.external_id = Some("E-1".to_owned());
+    person.user.provenance.source_username = Some("adele".to_owned());
+    assert_eq!(require_no_data_set(&person.user, true), Err(Refusal::HeldByOtherSource));
+    assert_eq!(require_no_data_set(&person.user, false), Ok(()));
+    assert_eq!(shown(&person).get("externalId"), None, "it is none of the provider's");
+    let (taken, _) = patched(&person, &json!([{"op": "add", "path": "externalId", "value": "E-1"}]));
+    let provenance = &taken.user.provenance;
+    assert_eq!((taken.user.source, provenance.source_id), (Source::Scim, None));
+    assert_eq!((provenance.external_id.as_deref(), provenance.source_username.as_deref()), (Some("E-1"), None));
 }
 
 #[test]

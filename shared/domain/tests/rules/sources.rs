@@ -3,6 +3,7 @@
 use domain::event::{Event, EventType};
 use domain::job::ItemChange;
 use domain::life;
+use domain::provenance::Field;
 use domain::source::data::{Row, Rows, key_hash, read};
 use domain::source::{
     DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncWanted, TokenChange, VanishPolicy,
@@ -20,7 +21,7 @@ fn source_of(kind: SourceKind, body: Value) -> DataSource {
     let mut fields = fields(body);
     let settings = Settings::of_new(&mut fields, kind, &[]);
     fields.finish().unwrap();
-    DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, true, &act(0)).0
+    DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &act(0)).0
 }
 
 fn file(mapping: &Value) -> DataSource {
@@ -184,6 +185,9 @@ fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_data_set() {
     let mut pushed = user();
     pushed.source = Source::Scim;
     assert_eq!(meant(&source, &line, &found(&pushed)), Err(Refusal::HeldByOtherSource));
+    let mut named = user();
+    named.provenance.external_id = Some("00u1".to_owned());
+    assert_eq!(meant(&source, &line, &found(&named)), Err(Refusal::HeldByOtherSource), "a provider has named them");
     // By a name of the data set's own.
     let source = page("");
     let line = rows(&source, r#"[{"login": "ada", "id": "E-1"}]"#).rows.remove(0);
@@ -215,7 +219,7 @@ fn a_row_changes_what_it_says_but_for_what_was_set_by_hand() {
     let held = life::update(&before, &[], &by_hand, &draw, &act(1)).unwrap().unwrap().user.unwrap().after;
     let (change, _) = apply(&source, &held, &[], &other, &draw, &act(2)).unwrap().unwrap();
     assert_eq!(change.user.unwrap().after.first_name.as_deref(), Some("By Hand"));
-    let release = UserEdit { release: ["first_name".to_owned()].into(), ..UserEdit::default() };
+    let release = UserEdit { release: [Field::FirstName].into(), ..UserEdit::default() };
     let released = life::update(&held, &[], &release, &draw, &act(3)).unwrap().unwrap().user.unwrap().after;
     let (change, _) = apply(&source, &released, &[], &other, &draw, &act(4)).unwrap().unwrap();
     assert_eq!(change.user.unwrap().after.first_name.as_deref(), Some("Bea"));
@@ -233,7 +237,7 @@ fn a_user_made_by_hand_is_taken_in_with_what_they_have_and_gets_what_they_lack()
     );
     assert_eq!((after.first_name.as_deref(), after.email.as_deref()), (Some("Ada"), Some("ada@example.com")));
     assert_eq!(after.number.as_deref(), Some("4711"));
-    assert_eq!(after.provenance.by_hand, ["email".to_owned(), "first_name".to_owned()].into());
+    assert_eq!(after.provenance.by_hand, [Field::Email, Field::FirstName].into());
     assert_eq!(apply(&source, &after, &[], &line, &draw, &act(2)), Ok(None), "once");
 }
 
@@ -248,7 +252,7 @@ fn whoever_has_no_row_has_vanished_once_and_is_back_as_they_were() {
     let change = vanish(&suspends, &user, &[], &act(1)).unwrap().unwrap();
     assert_eq!(types(&change.events), [EventType::UserVanished, EventType::UserSuspended]);
     let gone = change.user.unwrap().after;
-    assert_eq!((gone.provenance.vanished_at, gone.suspended.as_ref().unwrap().at), (Some(at(1)), at(1)));
+    assert_eq!((gone.provenance.vanished_at, gone.suspended_by_source.as_ref().unwrap().at), (Some(at(1)), at(1)));
     assert!(!has_vanished(&suspends, &gone, &[]), "once");
     assert_eq!(vanish(&suspends, &gone, &[], &act(2)), Ok(None));
     let (change, called) = apply(&suspends, &gone, &[], &line, &draw, &act(3)).unwrap().unwrap();
@@ -257,15 +261,22 @@ fn whoever_has_no_row_has_vanished_once_and_is_back_as_they_were() {
         (ItemChange::Reappeared, vec![EventType::UserReappeared, EventType::UserActivated])
     );
     assert_eq!(User { version: user.version, ..change.user.unwrap().after }, user, "as they were");
-    // An admin has activated them meanwhile, and suspended them for reasons of their own.
-    let active = life::activate(&gone, &[], &act(4)).unwrap().unwrap().user.unwrap().after;
-    let held = life::suspend(&active, &[], None, &act(5)).unwrap().unwrap().user.unwrap().after;
+    // An admin has suspended them as well, before or after: that stays.
+    let held = life::suspend(&gone, &[], None, &act(5)).unwrap().unwrap().user.unwrap().after;
     let (change, _) = apply(&suspends, &held, &[], &line, &draw, &act(6)).unwrap().unwrap();
-    assert_eq!(types(&change.events), [EventType::UserReappeared]);
-    assert!(change.user.unwrap().after.suspended.is_some());
+    assert_eq!(types(&change.events), [EventType::UserReappeared, EventType::UserUpdated]);
+    let back = change.user.unwrap().after;
+    assert!(back.suspended.is_some() && back.suspended_by_source.is_none());
+    let held = life::suspend(&user, &[], None, &act(5)).unwrap().unwrap().user.unwrap().after;
+    let change = vanish(&suspends, &held, &[], &act(6)).unwrap().unwrap();
+    assert_eq!(types(&change.events), [EventType::UserVanished, EventType::UserUpdated]);
+    let both = change.user.unwrap().after;
+    assert!(both.suspended.is_some() && both.suspended_by_source.is_some());
+    let active = life::activate(&both, &[], &act(7)).unwrap().unwrap().user.unwrap().after;
+    assert!(!active.is_suspended(), "an admin lifts both");
     let flags = DataSource { policy: VanishPolicy::Flag, ..suspends };
     let flagged = vanish(&flags, &user, &[], &act(7)).unwrap().unwrap().user.unwrap().after;
-    assert!(flagged.suspended.is_none() && flagged.provenance.suspended_at.is_none());
+    assert!(!flagged.is_suspended());
 }
 
 #[test]
@@ -284,9 +295,9 @@ fn a_token_goes_with_its_host_and_no_event_says_what_it_or_the_url_is() {
     let source = page("");
     let edit = |body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::of_edit(&mut fields, SourceKind::Http, &[]);
+        let edit = Settings::of_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
-        source.update(edit, true, &act(1)).unwrap()
+        source.update(edit, &act(1)).unwrap()
     };
     assert_eq!(edit(json!({"name": "HR"})), None);
     for (body, token, set) in [
@@ -325,4 +336,112 @@ fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
     let pushed = source_of(SourceKind::Scim, json!({"name": "IdP"}));
     assert_eq!(pushed.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::SourcePushed);
     assert_eq!(pushed.part_come(&part(1, true), at(0)).unwrap_err(), Refusal::SourceNotUploaded);
+}
+
+fn by_hand(user: &User, username: &str) -> User {
+    let edit = UserEdit { username: Some(username.to_owned()), ..UserEdit::default() };
+    life::update(user, &[], &edit, &draw, &act(1)).unwrap().unwrap().user.unwrap().after
+}
+
+#[test]
+fn a_user_who_is_renamed_by_hand_is_still_known_by_the_data_sets_own_name() {
+    let source = people();
+    let line = row(&source, "ada,Ada,,");
+    let renamed = by_hand(&by_hand(&of_source(&source, "ada,Ada,,"), "bea"), "cleo");
+    assert_eq!(renamed.provenance.source_username.as_deref(), Some("ada"));
+    let known = Found { by_source_username: Some(renamed.clone()), ..Found::default() };
+    assert_eq!(meant(&source, &line, &known), Ok(Meant::User(Box::new(renamed.clone()))));
+    assert_eq!(apply(&source, &renamed, &[], &line, &draw, &act(2)), Ok(None), "what was set by hand stays");
+    assert!(has_row(&source, &renamed, &rows(&source, "login,first,mail,ext\nada,,,\n").keys));
+    // Somebody else may have the name by now, unless it is to be the user's again.
+    let taken = Found { by_username: Some(user()), ..known };
+    assert_eq!(meant(&source, &line, &taken), Ok(Meant::User(Box::new(renamed.clone()))));
+    let release = UserEdit { release: [Field::Username].into(), ..UserEdit::default() };
+    let released = life::update(&renamed, &[], &release, &draw, &act(3)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&source, &released, &[], &line, &draw, &act(4)).unwrap().unwrap();
+    let back = change.user.unwrap().after;
+    assert_eq!((back.username.as_str(), back.provenance.source_username), ("ada", None));
+    let taken = Found { by_source_username: Some(released), ..taken };
+    assert_eq!(meant(&source, &line, &taken), Err(Refusal::UsernameTaken));
+    // A row of the name that was given by hand is theirs once there is none of the other.
+    let line = row(&source, "cleo,Cleo,,");
+    let both = Found { has_other_row: true, ..found(&renamed) };
+    assert_eq!(meant(&source, &line, &both), Err(Refusal::UsernameTaken));
+    assert_eq!(meant(&source, &line, &found(&renamed)), Ok(Meant::User(Box::new(renamed.clone()))));
+    assert!(has_row(&source, &renamed, &rows(&source, "login,first,mail,ext\ncleo,,,\n").keys));
+    let (change, _) = apply(&source, &renamed, &[], &line, &draw, &act(5)).unwrap().unwrap();
+    assert_eq!(change.user.unwrap().after.provenance.source_username, None);
+    assert_eq!(change.events[0].changed_fields, ["first_name", "source_username"]);
+    // Back by hand, or only with other capitals, is nothing to note.
+    assert_eq!(by_hand(&renamed, "ADA").provenance.source_username, None);
+    assert_eq!(by_hand(&user(), "bea").provenance.source_username, None, "nobody's but their own");
+}
+
+#[test]
+fn whoever_has_any_row_has_not_vanished_by_whatever_name_they_are_known() {
+    let by_name = people();
+    let old = of_source(&by_name, "ada,Ada,,");
+    // The data set goes by names of its own from now on, and knows none of its users yet.
+    let source = DataSource { source_id: by_name.source_id, ..page("") };
+    for (text, knows) in [
+        (r#"[{"login": "ada", "id": "E-1"}]"#, true),
+        (r#"[{"login": "ada", "id": "E-1", "ext": [[]]}]"#, true),
+        (r#"[{"login": "bob", "id": "E-1"}]"#, false),
+    ] {
+        assert_eq!(has_row(&source, &old, &rows(&source, text).keys), knows, "{text}");
+    }
+    let mut named = old;
+    named.provenance.external_id = Some("E-1".to_owned());
+    for (text, knows) in [
+        (r#"[{"login": "bob", "id": "E-1"}]"#, true),
+        (r#"[{"login": "ada", "id": "E-2", "ext": [[]]}]"#, true),
+        (r#"[{"login": "ada", "id": "E-2"}]"#, false),
+    ] {
+        assert_eq!(has_row(&source, &named, &rows(&source, text).keys), knows, "{text}");
+    }
+    // By the username, a row that cannot be used is known by the other name too.
+    let source = DataSource { key: KeyField::Username, ..source };
+    assert!(has_row(&source, &named, &rows(&source, r#"[{"login": "bob", "id": "E-1", "ext": [[]]}]"#).keys));
+    assert!(!has_row(&source, &named, &rows(&source, r#"[{"login": "bob", "id": "E-1"}]"#).keys));
+}
+
+#[test]
+fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_query() {
+    let source = page("");
+    assert!(!source.renames_may_wipe);
+    let edited = |source: &DataSource, body: Value| {
+        let mut fields = fields(body);
+        let edit = Settings::of_edit(&mut fields, source, &[]);
+        fields.finish().unwrap();
+        source.update(edit, &act(1)).unwrap()
+    };
+    let anew = |source: &DataSource, body: Value| {
+        let (after, _, token) = edited(source, body).unwrap();
+        (source.erases_anew(&after, &token), after)
+    };
+    assert!(!anew(&source, json!({"url": "https://hr.example.com/other"})).0);
+    let (erases, may) = anew(&source, json!({"renames_may_wipe": true}));
+    assert!(erases && may.renames_may_wipe);
+    for (body, erases) in [
+        (json!({"name": "Other"}), false),
+        (json!({"every_hours": 6}), false),
+        (json!({"url": "https://hr.example.com/other"}), true),
+        (json!({"items": "/people"}), true),
+        (json!({"mapping": {"username": "x", "external_id": "id"}}), true),
+        (json!({"token": "other"}), true),
+        (json!({"url": "https://hr.example.com/other", "renames_may_wipe": false}), false),
+    ] {
+        let (anew, after) = anew(&may, body.clone());
+        let kept = after.renames_may_wipe == body.get("renames_may_wipe").is_none();
+        assert_eq!((anew, kept), (erases, true), "{body}");
+    }
+    let (_, hidden) = anew(&source, json!({"url": "https://hr.example.com/people?key=marker"}));
+    let shown = hidden.page.as_ref().unwrap().shown_url();
+    assert_eq!(shown, "https://hr.example.com/people?\u{2026}");
+    assert_eq!(edited(&hidden, json!({"url": shown})), None);
+    let (_, named) = anew(&hidden, json!({"url": shown, "name": "Other"}));
+    assert_eq!(named.page, hidden.page);
+    let mut other = fields(json!({"url": "https://hr.example.com/other?\u{2026}"}));
+    let _edit = Settings::of_edit(&mut other, &hidden, &[]);
+    assert!(other.finish().is_err());
 }

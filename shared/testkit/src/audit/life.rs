@@ -28,6 +28,7 @@ impl Audit {
         let about = |event: &Event| event.user_id == Some(id);
         let count = |event_type| self.count(event_type, about);
         let (suspended, locked) = (self.changes("suspended", about), self.changes("locked", about));
+        let by_source = self.changes("suspended_by_source", about);
         let registered = count(EventType::DeviceRegistered) > 0;
         let made_active = count(EventType::UserActivated) > 0;
         let deleted = count(EventType::UserDeleted);
@@ -38,6 +39,10 @@ impl Audit {
         let is = |what: &str, changes: &[(Value, Value)]| format!("{what}: {changes:?}, {:?}", user.status());
         let checks = [
             (follows(&json!(false), &suspended, &json!(user.suspended.is_some())), is("suspended", &suspended)),
+            (
+                follows(&json!(false), &by_source, &json!(user.suspended_by_source.is_some())),
+                is("suspended_by_source", &by_source),
+            ),
             (follows(&json!(false), &locked, &json!(user.locked.is_some())), is("locked", &locked)),
             (deleted == usize::from(user.deleted.is_some()), format!("{deleted} user.deleted")),
             (user.registered_at.is_some() == registered, "registered without its event".to_owned()),
