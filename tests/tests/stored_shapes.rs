@@ -481,7 +481,10 @@ async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     let job = bench.post(&format!("/sources/{file}/sync"), &tenant.key, json!({"dry_run": true})).await.expect(202);
     keep("job.sync_at_work", job_row(&job.get("job_id"), "\"sk\":\"JOB\""));
     keep("its_staged_rows", row(bench, "SOURCE#", "#00005\""));
-    keep("by_what_their_users_are_known", row(bench, "SOURCE#", "\"KEYS#"));
+    // The first of many hashes, lest one of them looks like a code.
+    let mut known = row(bench, "SOURCE#", "\"KEYS#");
+    known["keys"] = json!(known["keys"].as_str().unwrap()[..64]);
+    keep("by_what_their_users_are_known", known);
     keep("part_of_its_upload", row(bench, "SOURCE#", "\"PART#"));
 }
 

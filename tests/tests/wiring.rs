@@ -175,6 +175,8 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("app-links", vec!["IOS_APP_ID", "ANDROID_PACKAGE", "ANDROID_CERT_FINGERPRINTS"]),
         // deployments
         ("update-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
+        ("activate-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
+        ("reset-pin", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
         ("deploy-config", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
         ("auto-deploy", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("revoke-deployment", vec!["SECRETS_TABLE"]),
@@ -374,6 +376,9 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
         ("deploy-config", vec![put, delete]),
         ("auto-deploy", vec![put, delete]),
         ("update-user", vec![put, delete]),
+        // Who was renamed while they were kept out gets a deployment, and with it a code.
+        ("activate-user", vec![put, delete]),
+        ("reset-pin", vec![put, delete]),
         ("bulk-users", vec![put, delete]),
         ("scim", vec![put, delete]),
         ("seam-user-identities", vec![delete]),

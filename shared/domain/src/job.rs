@@ -242,8 +242,8 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
         change.events.push(event);
     }
     if next.is_some() {
-        // The others have their turn first.
-        after.due_at = Some(act.at);
+        // The others have their turn first; a call that has begun it has its time for itself.
+        after.due_at = job.due_at.map(|due| due.max(act.at));
     }
     let NextPage { ids, cursor } = next.unwrap_or_default();
     (after.page, after.cursor) = (ids, cursor);
