@@ -11,15 +11,15 @@ mod views;
 
 use std::collections::BTreeSet;
 
-use aws::stores::DeviceWhole;
-use aws::{Credentials, Workspaces};
+use aws::stores::{Commits, DeviceFilter, DeviceWhole};
+use aws::{Commit, Credentials, Workspaces};
 use domain::DeviceId;
-use domain::device::{Device, Platform};
+use domain::device::{Device, Platform, Status};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::workspace::Settings;
-use lambda::Call;
-use serde_json::Value;
+use lambda::{Call, Reply};
+use serde_json::{Value, json};
 
 use self::views::Known;
 
@@ -148,4 +148,39 @@ async fn list_phones(
         }
     }
     Ok(())
+}
+
+/// Adds all phones of the workspace to a list, the newest first.
+async fn list_all_phones(
+    store: &impl Credentials,
+    call: &Call,
+    settings: &Settings,
+    listing: &mut Listing,
+    view: impl Fn(&Known<'_>) -> Option<Value>,
+) -> Result<(), Failure> {
+    let mut start = None;
+    loop {
+        let page = store.list_devices(call.workspace(), &there(), PAGE, start, call.now()).await?;
+        list_phones(store, call, settings, &page.items, listing, &view).await?;
+        start = page.next;
+        if start.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// How many phones are read at once.
+const PAGE: usize = 100;
+
+/// Which devices are there.
+fn there() -> DeviceFilter {
+    DeviceFilter { status: Some(Status::Active), ..DeviceFilter::default() }
+}
+
+/// The reply of a change, once it is made.
+async fn done(store: &impl Commits, commit: Option<Commit>) -> Result<Reply, Failure> {
+    if let Some(commit) = commit {
+        store.commit(commit).await?;
+    }
+    Ok(lambda::seam::ok(json!({})))
 }

@@ -18,6 +18,7 @@ pub mod suspend_user;
 pub mod update_user;
 
 use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
+use domain::device::Device;
 use domain::invitation::Invitation;
 use domain::refusal::{Failure, Refusal};
 use domain::user::User;
@@ -46,12 +47,34 @@ pub(crate) async fn profile_name(store: &impl Profiles, user: &User) -> Result<O
     Ok(store.profile_names(user.workspace_id, &ids).await?.into_values().next())
 }
 
+/// The devices of a user, each with what belongs to it.
+pub(crate) async fn devices_shown(
+    store: &(impl Users + Workspaces),
+    call: &Call,
+    user: &User,
+    devices: &[Device],
+) -> Result<Value, Failure> {
+    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let ids = devices.iter().map(|device| device.device_id).collect();
+    let belongings = store.belongings(call.workspace(), &ids).await?;
+    let name = user.name();
+    let view = |device: &Device| {
+        let known = belongings.get(&device.device_id);
+        views::device_with(device, known, Some(&name), &workspace.settings, call.now())
+    };
+    Ok(devices.iter().map(view).collect())
+}
+
 /// The reply that shows a user and the devices that they hold.
-pub(crate) async fn shown(store: &impl Profiles, prepared: &Prepared, call: &Call) -> Result<Reply, Failure> {
+pub(crate) async fn shown(
+    store: &(impl Users + Workspaces + Profiles),
+    prepared: &Prepared,
+    call: &Call,
+) -> Result<Reply, Failure> {
     let Prepared { user, devices, .. } = prepared;
     let profile = profile_name(store, user).await?;
     let mut view = views::user(user, devices, profile.as_deref(), call.now());
-    view["devices"] = views::devices_of(user, devices, call.now());
+    view["devices"] = devices_shown(store, call, user, devices).await?;
     Ok(Reply::thing(&view, user.version))
 }
 

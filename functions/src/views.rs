@@ -198,12 +198,6 @@ pub(crate) fn user_with_usage(
     view
 }
 
-/// The devices of a user.
-pub(crate) fn devices_of(user: &User, devices: &[Device], now: Time) -> Value {
-    let name = user.name();
-    devices.iter().map(|shown| device(shown, Some(&name), now)).collect()
-}
-
 /// A network, with its light.
 pub(crate) fn network(user: &User, provider: &str, network: &Network, now: Time) -> Value {
     json!({

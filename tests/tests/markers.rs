@@ -23,6 +23,8 @@ const USERNAMES: [&str; 2] = ["qzloginone", "qzlogintwo"];
 const EMAIL: &str = "qzmailbox";
 const MOBILE: &str = "17555123459";
 const NUMBER: &str = "86753098675";
+const KEY: &str = "qzidentitykey";
+const PROBLEM: &str = "qzproblem";
 const SIP: &str = "qzsipname";
 const ACCOUNT: &str = "qzaccount";
 const OWN: &str = "qzownsetting";
@@ -36,7 +38,7 @@ const TYPED: &str = "qztyped";
 const SECRETS: [&str; 4] = ["qzsecretone", "qzsecrettwo", "qzsecretthree", "40493832271828"];
 
 /// Every word that tells of the person, secrets aside.
-const PERSONAL: [&str; 17] = [
+const PERSONAL: [&str; 19] = [
     FIRST,
     LAST,
     USERNAMES[0],
@@ -44,6 +46,8 @@ const PERSONAL: [&str; 17] = [
     EMAIL,
     MOBILE,
     NUMBER,
+    KEY,
+    PROBLEM,
     SIP,
     ACCOUNT,
     OWN,
@@ -66,6 +70,7 @@ const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("users", "email", &[EMAIL]),
     ("users", "mobile", &[MOBILE]),
     ("users", "number", &[NUMBER]),
+    ("users", "user_identity_key", &[KEY]),
     ("users", "sip_user_name", &[SIP]),
     ("users", "service_account", &[ACCOUNT]),
     ("users", "suspended_reason", &[REASON]),
@@ -358,7 +363,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let _profile = walk.post("/profiles", profile).await.expect(201);
     let body = json!({
         "username": USERNAMES[0], "first_name": FIRST, "last_name": LAST, "email": format!("{EMAIL}@example.com"),
-        "mobile": format!("+49{MOBILE}"), "number": NUMBER,
+        "mobile": format!("+49{MOBILE}"), "number": NUMBER, "user_identity_key": KEY,
     });
     let user = walk.post("/users", body).await.expect(201).get("user_id");
     let path = format!("/users/{user}");
@@ -378,11 +383,15 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
         let phone = walk.register(&code, number).await.expect(201);
         phones.push((phone.body["device"]["device_id"].as_str().unwrap().to_owned(), phone.get("credential")));
     }
+    let service = format!("/devices/{}/credential-services/assa_abloy", phones[0].0);
+    let report = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": PROBLEM});
+    let _reported = walk.admin(Method::PUT, &service, report).await.expect(200);
     let stored = json!(rows::all(&walk.bench, rows::MAIN)).to_string();
-    let missing: Vec<_> = [FIRST, LAST, EMAIL, MOBILE, NUMBER, SIP, ACCOUNT, OWN, NICKNAME, IDENTIFIER, TOKEN]
-        .into_iter()
-        .filter(|word| found(&stored, [*word]).is_none())
-        .collect();
+    let missing: Vec<_> =
+        [FIRST, LAST, EMAIL, MOBILE, NUMBER, KEY, PROBLEM, SIP, ACCOUNT, OWN, NICKNAME, IDENTIFIER, TOKEN]
+            .into_iter()
+            .filter(|word| found(&stored, [*word]).is_none())
+            .collect();
     assert!(missing.is_empty(), "the search finds what is there: {missing:?}");
     walk.search("registered");
 
@@ -419,7 +428,17 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
         let _shown = walk.admin(Method::GET, list, Value::Null).await.expect(200);
     }
     let filled = walk.export().await;
-    let names = ["username", "first_name", "last_name", "name", "email", "mobile", "number", "sip_user_name"];
+    let names = [
+        "username",
+        "first_name",
+        "last_name",
+        "name",
+        "email",
+        "mobile",
+        "number",
+        "user_identity_key",
+        "sip_user_name",
+    ];
     let names =
         names.into_iter().chain(["service_account", "user_name", "device_identifier", "nickname", "display_name"]);
     assert_eq!(filled, names.collect(), "the search finds what is exported");

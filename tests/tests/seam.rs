@@ -526,3 +526,24 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
         error(&answer, 401, "unauthorized");
     }
 }
+
+#[tokio::test]
+async fn whoever_may_only_read_changes_nothing() {
+    let house = House::sandbox().await;
+    let user = house.identity(json!({})).await;
+    let phone = house.phone(&user).await["device_id"].clone();
+    let body = json!({"name": "reader", "permissions": ["devices:read", "users:read", "events:read"]});
+    let reader = house.bench.post("/keys", &house.tenant.key, body).await.expect(201).get("key");
+    let before = rows::everything(&house.bench);
+    for (path, body) in [
+        ("/phones/deactivate", json!({"device_id": phone})),
+        ("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": user})),
+        ("/devices/update", json!({"device_id": phone, "name": "x"})),
+        ("/user_identities/create", json!({})),
+        ("/user_identities/update", json!({"user_identity_id": user, "full_name": "x"})),
+        ("/user_identities/delete", json!({"user_identity_id": user})),
+    ] {
+        error(&house.bench.post(path, &reader, body).await, 403, "permission_missing");
+    }
+    assert!(before == rows::everything(&house.bench), "something was changed");
+}

@@ -1,7 +1,7 @@
 //! `DELETE /deployments/users/{user_id}`: the account goes from client deployment, and from
 //! nothing else.
 
-use aws::{Invitations, Profiles, Users};
+use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::deployment::remove;
 use domain::invitation::Purpose;
 use domain::refusal::Failure;
@@ -18,7 +18,7 @@ use crate::users::actions::{Prepared, newest};
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(store: &(impl Users + Invitations + Profiles), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Invitations + Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
     attempts(store, || async {
         let user = users::wanted(store, &call).await?;
         let devices = store.devices(user.workspace_id, &user.device_ids).await?;

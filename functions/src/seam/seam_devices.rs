@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::DeviceFilter;
 use aws::{Credentials, Workspaces};
 use domain::access::Permission;
-use domain::device::{Edit, NICKNAME, Status};
+use domain::device::{Edit, NICKNAME};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::text::{Form, TextRule};
@@ -14,12 +13,12 @@ use serde_json::{Map, Value, json};
 
 use super::paging::Paging;
 use super::views::{self, Known, device_type};
-use super::{Listing, Verbs, list_phones, phone_there, required_id, route, settings, whole};
+use super::{
+    Listing, PAGE, Verbs, list_all_phones, list_phones, phone_there, required_id, route, settings, there, whole,
+};
 use crate::attempts::attempts;
 use crate::devices::update_device::{edited, read_metadata_of};
 
-/// How many devices are read at once.
-const PAGE: usize = 100;
 /// A kind of device, or an identifier of one.
 const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
 
@@ -57,19 +56,18 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
         let named = ids.is_empty() || ids.iter().any(|id| *id == known.device.device_id.to_string());
         (of_kind && named && has_all(known, &has)).then(|| views::device(known))
     };
-    let there = DeviceFilter { status: Some(Status::Active), ..DeviceFilter::default() };
     let mut listing = Listing::default();
-    let mut start = paging.start()?;
-    loop {
-        let limit = paging.limit.unwrap_or(PAGE);
-        let page = store.list_devices(call.workspace(), &there, limit, start, call.now()).await?;
+    let next = if paging.is_asked_for() {
+        let (limit, start) = (paging.limit.unwrap_or(PAGE), paging.start()?);
+        let page = store.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
         list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
-        start = page.next;
-        if start.is_none() || paging.is_asked_for() {
-            let pagination = paging.pagination(start.as_ref());
-            return Ok(lambda::seam::ok(json!({"devices": listing.items, "pagination": pagination})));
-        }
-    }
+        page.next
+    } else {
+        list_all_phones(store, call, &settings, &mut listing, wanted).await?;
+        None
+    };
+    let pagination = paging.pagination(next.as_ref());
+    Ok(lambda::seam::ok(json!({"devices": listing.items, "pagination": pagination})))
 }
 
 /// True if the custom metadata has all of these; in a query a boolean looks like a text.
@@ -94,7 +92,7 @@ async fn update(store: &impl Credentials, call: &Call) -> Result<Reply, Failure>
         if whole.device.deleted.is_some() {
             return Err(Refusal::NotFound("device").into());
         }
-        edited(store, call, whole, &edit).await?;
+        let _edited = edited(store, call, whole, &edit).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await

@@ -1,10 +1,9 @@
 //! `/phones/…`: phones listed, shown, deactivated and simulated.
 
-use aws::stores::DeviceFilter;
 use aws::{Commands, Commit, Credentials, Users, Workspaces};
 use domain::access::Permission;
 use domain::credential::{Service, ServiceKind};
-use domain::device::{Belongings, Device, IDENTIFIER, MODEL_NAME, Platform, Status, VERSION};
+use domain::device::{Belongings, Device, IDENTIFIER, MODEL_NAME, Platform, VERSION};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::registration::{Application, simulate};
@@ -13,14 +12,13 @@ use lambda::{Call, Reply};
 use serde_json::json;
 
 use super::views::{self, Known};
-use super::{Listing, Verbs, list_phones, phone, phone_there, required_id, route, settings, whole};
+use super::{
+    Listing, Verbs, done, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
+};
 use crate::attempts::attempts;
 use crate::devices::actions::{DeviceAction, prepare};
 use crate::doer::Doer;
 use crate::settings::Defaults;
-
-/// How many phones are read at once.
-const PAGE: usize = 100;
 
 /// Answers with a phone, with all of them, or that one is deactivated.
 ///
@@ -72,18 +70,7 @@ async fn list(store: &(impl Users + Workspaces), call: &Call) -> Result<Reply, F
             let devices = store.devices(call.workspace(), &ids).await?;
             list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
         }
-        None => {
-            let there = DeviceFilter { status: Some(Status::Active), ..DeviceFilter::default() };
-            let mut start = None;
-            loop {
-                let page = store.list_devices(call.workspace(), &there, PAGE, start, call.now()).await?;
-                list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
-                start = page.next;
-                if start.is_none() {
-                    break;
-                }
-            }
-        }
+        None => list_all_phones(store, call, &settings, &mut listing, wanted).await?,
     }
     Ok(lambda::seam::ok(json!({"phones": listing.items})))
 }
@@ -103,10 +90,7 @@ async fn deactivate(
         let whole = phone(store, call, id).await?;
         let action = DeviceAction::Delete { reason: None };
         let prepared = prepare(store, &Doer::of_call(call), whole, &action, defaults).await?;
-        if let Some(commit) = prepared.commit {
-            store.commit(commit).await?;
-        }
-        Ok(lambda::seam::ok(json!({})))
+        done(store, prepared.commit).await
     })
     .await
 }

@@ -14,7 +14,7 @@ use lambda::{Call, Reply};
 use serde_json::json;
 
 use super::paging::Paging;
-use super::{Listing, Verbs, required_id, route, views, whole};
+use super::{Listing, Verbs, done, required_id, route, views, whole};
 use crate::attempts::attempts;
 use crate::doer::Doer;
 use crate::settings::Defaults;
@@ -137,10 +137,7 @@ async fn update(
     attempts(store, || async {
         let user = there(store, call, Some(id)).await?;
         let prepared = edited(store, &Doer::of_call(call), &user, &edit, defaults).await?;
-        if let Some(commit) = prepared.commit {
-            store.commit(commit).await?;
-        }
-        Ok(lambda::seam::ok(json!({})))
+        done(store, prepared.commit).await
     })
     .await
 }
@@ -176,10 +173,7 @@ async fn delete(
     attempts(store, || async {
         let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user_identity"))?;
         let prepared = prepare(store, &Doer::of_call(call), &user, &action, defaults).await?;
-        if let Some(commit) = prepared.commit {
-            store.commit(commit).await?;
-        }
-        Ok(lambda::seam::ok(json!({})))
+        done(store, prepared.commit).await
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! `GET /users/{user_id}`: the console's Open.
 
-use aws::{Invitations, Profiles, UsageCounts, Users};
+use aws::{Invitations, Profiles, UsageCounts, Users, Workspaces};
 use domain::UserId;
 use domain::invitation::Purpose;
 use domain::refusal::{Failure, Refusal};
@@ -9,7 +9,7 @@ use lambda::{Call, Reply};
 use serde_json::json;
 
 use crate::users::actions::newest;
-use crate::users::profile_name;
+use crate::users::{devices_shown, profile_name};
 use crate::views;
 
 /// Answers with the user, the devices that they hold, their newest invitation and deployment, their
@@ -17,7 +17,10 @@ use crate::views;
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Users + Invitations + UsageCounts + Profiles), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(
+    store: &(impl Users + Invitations + UsageCounts + Profiles + Workspaces),
+    call: Call,
+) -> Result<Reply, Failure> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
     let devices = store.devices(call.workspace(), &user.device_ids).await?;
@@ -27,7 +30,7 @@ pub async fn handle(store: &(impl Users + Invitations + UsageCounts + Profiles),
     let mut view = views::user_with_usage(&user, &devices, profile.as_deref(), used.first(), call.now());
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
-    view["devices"] = views::devices_of(&user, &devices, call.now());
+    view["devices"] = devices_shown(store, &call, &user, &devices).await?;
     let deployment = newest(store, &user, Purpose::Deploy).await?;
     view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, call.now())));
     view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));
