@@ -62,14 +62,15 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         }
     };
     let request_id = request.request_id.clone();
-    // A panic is a fault of ours like any other: this request fails, the next one is served.
-    let answer = AssertUnwindSafe(answer(operation, world, request)).catch_unwind().await;
-    let reply = match answer {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(failure)) => {
+    let told = async {
+        answer(operation, world, request).await.unwrap_or_else(|failure| {
             log(operation, &request_id, &failure);
             operation.dialect.tell(&failure, &request_id)
-        }
+        })
+    };
+    // A panic is a fault of ours like any other: this request fails, the next one is served.
+    let reply = match AssertUnwindSafe(told).catch_unwind().await {
+        Ok(reply) => reply,
         Err(_) => {
             tracing::error!(operation = operation.name, request.id = request_id, "the operation panicked");
             operation.dialect.internal(&request_id)

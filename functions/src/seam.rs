@@ -18,6 +18,7 @@ use domain::device::{Device, Platform, Status};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::workspace::Settings;
+use lambda::reply::{LIST_MOST, wire_size};
 use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
@@ -103,9 +104,6 @@ async fn settings(store: &impl Workspaces, call: &Call) -> Result<Settings, Fail
     Ok(workspace.settings)
 }
 
-/// The largest list in one reply, in bytes: Lambda gives back 6 MB.
-const LIST_BYTES: usize = 5_000_000;
-
 /// A list in one reply, since Seam's clients know no pages of it.
 #[derive(Debug, Default)]
 struct Listing {
@@ -119,14 +117,17 @@ impl Listing {
     /// # Errors
     /// A fault if the reply would be larger than a reply may be.
     fn push(&mut self, item: Value) -> Result<(), Refusal> {
-        self.bytes += item.to_string().len() + 1;
-        if self.bytes > LIST_BYTES {
-            let detail = "The list is longer than a reply may be; ask for less of it by a filter";
-            return Err(Refusal::field("", "too_many", detail));
+        self.bytes += wire_size(&item.to_string()) + 1;
+        if self.bytes > LIST_MOST {
+            return Err(too_many());
         }
         self.items.push(item);
         Ok(())
     }
+}
+
+fn too_many() -> Refusal {
+    Refusal::field("", "too_many", "The list is longer than a reply may be; ask for less of it by a filter")
 }
 
 /// Adds those of some devices that are phones to a list, in their order.
@@ -150,7 +151,13 @@ async fn list_phones(
     Ok(())
 }
 
+/// The most devices that one call looks at.
+const LOOK_MOST: usize = 20_000;
+
 /// Adds all phones of the workspace to a list, the newest first.
+///
+/// # Errors
+/// A fault if there are more than [`LOOK_MOST`].
 async fn list_all_phones(
     store: &impl Credentials,
     call: &Call,
@@ -158,15 +165,17 @@ async fn list_all_phones(
     listing: &mut Listing,
     view: impl Fn(&Known<'_>) -> Option<Value>,
 ) -> Result<(), Failure> {
-    let mut start = None;
-    loop {
+    let (mut start, mut looked_at) = (None, 0);
+    while looked_at < LOOK_MOST {
         let page = store.list_devices(call.workspace(), &there(), PAGE, start, call.now()).await?;
         list_phones(store, call, settings, &page.items, listing, &view).await?;
+        looked_at += PAGE;
         start = page.next;
         if start.is_none() {
             return Ok(());
         }
     }
+    Err(too_many().into())
 }
 
 /// How many phones are read at once.

@@ -17,12 +17,15 @@ pub mod revoke_invitation;
 pub mod suspend_user;
 pub mod update_user;
 
+use std::collections::BTreeMap;
+
 use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
-use domain::device::Device;
+use domain::device::{Belongings, Device};
 use domain::invitation::Invitation;
 use domain::refusal::{Failure, Refusal};
 use domain::user::User;
-use domain::{InvitationId, Time, UserId};
+use domain::workspace::Settings;
+use domain::{DeviceId, InvitationId, Time, UserId};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
@@ -47,34 +50,59 @@ pub(crate) async fn profile_name(store: &impl Profiles, user: &User) -> Result<O
     Ok(store.profile_names(user.workspace_id, &ids).await?.into_values().next())
 }
 
-/// The devices of a user, each with what belongs to it.
-pub(crate) async fn devices_shown(
-    store: &(impl Users + Workspaces),
-    call: &Call,
-    user: &User,
-    devices: &[Device],
-) -> Result<Value, Failure> {
-    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
-    let ids = devices.iter().map(|device| device.device_id).collect();
-    let belongings = store.belongings(call.workspace(), &ids).await?;
-    let name = user.name();
-    let view = |device: &Device| {
-        let known = belongings.get(&device.device_id);
-        views::device_with(device, known, Some(&name), &workspace.settings, call.now())
-    };
-    Ok(devices.iter().map(view).collect())
+/// What is shown of a user beside what their row and their devices' tell. It is read before a
+/// change is made: once it is, nothing may fail any more.
+pub(crate) struct Beside {
+    profile: Option<String>,
+    belongings: BTreeMap<DeviceId, Belongings>,
+    settings: Settings,
 }
 
-/// The reply that shows a user and the devices that they hold.
-pub(crate) async fn shown(
+impl Beside {
+    /// Reads it, of a user who holds these devices.
+    pub async fn read(
+        store: &(impl Users + Workspaces + Profiles),
+        user: &User,
+        devices: &[Device],
+    ) -> Result<Self, Failure> {
+        let workspace = store.workspace(user.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+        let ids = devices.iter().map(|device| device.device_id).collect();
+        Ok(Self {
+            profile: profile_name(store, user).await?,
+            belongings: store.belongings(user.workspace_id, &ids).await?,
+            settings: workspace.settings,
+        })
+    }
+
+    /// What the profile is called that the user has of their own.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// The devices of the user, each with what belongs to it.
+    pub fn devices(&self, user: &User, devices: &[Device], now: Time) -> Value {
+        let name = user.name();
+        let view = |device: &Device| {
+            let known = self.belongings.get(&device.device_id);
+            views::device_with(device, known, Some(&name), &self.settings, now)
+        };
+        devices.iter().map(view).collect()
+    }
+}
+
+/// Makes a change that was decided on, if there is one, and shows the user and the devices that they hold.
+pub(crate) async fn committed(
     store: &(impl Users + Workspaces + Profiles),
-    prepared: &Prepared,
+    mut prepared: Prepared,
     call: &Call,
 ) -> Result<Reply, Failure> {
-    let Prepared { user, devices, .. } = prepared;
-    let profile = profile_name(store, user).await?;
-    let mut view = views::user(user, devices, profile.as_deref(), call.now());
-    view["devices"] = devices_shown(store, call, user, devices).await?;
+    let beside = Beside::read(store, &prepared.user, &prepared.devices).await?;
+    if let Some(commit) = prepared.commit.take() {
+        store.commit(commit).await?;
+    }
+    let Prepared { user, devices, .. } = &prepared;
+    let mut view = views::user(user, devices, beside.profile(), call.now());
+    view["devices"] = beside.devices(user, devices, call.now());
     Ok(Reply::thing(&view, user.version))
 }
 
@@ -88,11 +116,8 @@ pub(crate) async fn act(
 ) -> Result<Reply, Failure> {
     attempts(store, || async {
         let user = wanted(store, call).await?;
-        let mut prepared = prepare(store, &Doer::of_call(call), &user, action, defaults).await?;
-        if let Some(commit) = prepared.commit.take() {
-            store.commit(commit).await?;
-        }
-        shown(store, &prepared, call).await
+        let prepared = prepare(store, &Doer::of_call(call), &user, action, defaults).await?;
+        committed(store, prepared, call).await
     })
     .await
 }

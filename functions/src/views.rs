@@ -61,8 +61,8 @@ pub(crate) fn device_whole(whole: &DeviceWhole, now: Time) -> Value {
     device_with(&whole.device, whole.belongings.as_ref(), name.as_deref(), &settings, now)
 }
 
-/// A device with what else is known of it, in a workspace with these settings.
-pub(crate) fn device_with(
+/// A device with what is wrong with it, in a workspace with these settings.
+pub(crate) fn device_with_health(
     shown: &Device,
     belongings: Option<&Belongings>,
     user_name: Option<&str>,
@@ -73,6 +73,18 @@ pub(crate) fn device_with(
     let health = health(shown, belongings, settings, now);
     view["errors"] = json!(health.errors);
     view["warnings"] = json!(health.warnings);
+    view
+}
+
+/// A device with what else is known of it, in a workspace with these settings.
+pub(crate) fn device_with(
+    shown: &Device,
+    belongings: Option<&Belongings>,
+    user_name: Option<&str>,
+    settings: &Settings,
+    now: Time,
+) -> Value {
+    let mut view = device_with_health(shown, belongings, user_name, settings, now);
     view["custom_metadata"] = belongings.map_or_else(|| json!({}), |known| json!(known.metadata));
     // What was issued to a phone ends with it.
     let issued = belongings.filter(|_| shown.deleted.is_none());

@@ -243,6 +243,8 @@ async fn metadata_is_merged_removed_and_found() {
     assert_eq!(found("custom_metadata_has.gone=x").await, 0);
     assert_eq!((found("device_type=ios_phone").await, found("device_type=android_phone").await), (1, 0));
     assert_eq!(found("device_type=august_lock").await, 0);
+    assert_eq!((found(&format!("device_ids={device}&device_ids=x")).await, found("device_ids=x").await), (1, 0));
+    assert_eq!(found(&format!("device_ids={device}&device_type=android_phone")).await, 0);
     let by_body = json!({"custom_metadata_has": {"on": true}});
     assert_eq!(house.post("/devices/list", by_body).await.expect(200).body["devices"].as_array().unwrap().len(), 1);
     let _unnamed = update(Method::PATCH, json!({"name": null})).await.expect(200);
@@ -296,6 +298,10 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
         let told = &refused.body["error"]["validation_errors"]["_errors"];
         assert_eq!(*told, json!(["Must specify either since or between"]));
     }
+    // A client's clock may be ahead of ours.
+    let ahead = (house.bench.now() + chrono::Duration::minutes(1)).to_rfc3339();
+    assert_eq!(about(json!({"since": ahead})).await, Vec::<String>::new());
+    assert_eq!(about(json!({"since": "2020-01-01"})).await.len(), 3, "a day is its beginning");
     for wrong in [json!({"between": [times[0]]}), json!({"between": [times[1], times[0]]}), json!({"since": "now"})] {
         error(&list(wrong).await, 400, "invalid_input");
     }
@@ -348,6 +354,14 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
     let device = phone["device_id"].as_str().unwrap();
     let commands = house.bench.all(&house.tenant, &format!("/devices/{device}/commands")).await;
     assert_eq!(commands, Vec::<Value>::new(), "no phone is reset");
+
+    // What is written back as it was shown changes nothing.
+    let typed = json!({"first_name": "Anna Maria", "last_name": "Lee"});
+    let _typed = house.bench.patch(&format!("/users/{id}"), &house.tenant.key, typed).await.expect(200);
+    let back = update(json!({"full_name": "Anna Maria Lee"}));
+    let _back = house.call(Method::PATCH, "/user_identities/update", Some(back)).await.expect(200);
+    let kept = house.bench.get(&format!("/users/{id}"), &house.tenant.key).await.expect(200).body;
+    assert_eq!((&kept["first_name"], &kept["last_name"]), (&json!("Anna Maria"), &json!("Lee")));
 
     error(&house.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await, 400, "invalid_input");
     let other = house.identity(json!({})).await;
@@ -414,7 +428,10 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
     assert_eq!((&made["device_type"], &made["display_name"]), (&json!("ios_phone"), &json!("iPhone 17")));
     let endpoint = json!({"endpoints": [{"endpoint_id": "7", "is_active": true}], "has_active_endpoint": true});
     assert_eq!(made["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
-    error(&house.post("/phones/simulate/create_sandbox_phone", body).await, 400, "invalid_input");
+    error(&house.post("/phones/simulate/create_sandbox_phone", body.clone()).await, 400, "invalid_input");
+    let _gone = house.post("/phones/deactivate", json!({"device_id": made["device_id"]})).await.expect(200);
+    let again = house.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
+    assert_ne!(again.body["phone"]["device_id"], made["device_id"], "its name is free once it is gone");
     let _third = house.phone(&ada).await;
     let fourth = house.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": ada})).await;
     error(&fourth, 400, "invalid_input");
@@ -514,6 +531,13 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
     for (path, verbs) in [("/phones/deactivate", "DELETE,POST"), ("/user_identities/create", "POST")] {
         assert_eq!(other.get(path).await.expect(405).body["error"]["message"], format!("only {verbs} accepted"));
     }
+    let ours = other.call(Method::PUT, "/devices/list", None).await;
+    error(&ours, 405, "method_not_allowed");
+    for path in ["/phones/list?_errors=1&_errors.x=2", "/phones/list?limit._errors=1&limit._errors=2"] {
+        assert!(other.get(path).await.status.as_u16() < 500, "{path}");
+    }
+    let odd = json!({"device_id": NOBODY, "custom_metadata": {"_errors": 5, "a.".repeat(1000): 1}});
+    error(&other.post("/devices/update", odd).await, 400, "invalid_input");
     let missing = other.get("/phones/get").await;
     error(&missing, 400, "invalid_input");
     assert_eq!(missing.body["error"]["message"], "device_id is required");

@@ -433,10 +433,10 @@ async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
         ("revoke-deployment", "DeleteItem", vec![code]),
     ];
     // Who offers something: an invitation, or a deployment, that of a rename too.
-    let offering = ["invite-user", "deploy-config", "auto-deploy", "update-user"];
+    let offering = ["invite-user", "deploy-config", "auto-deploy", "update-user", "activate-user", "reset-pin"];
     let offering = offering.iter().flat_map(|name| [(*name, "PutItem", vec![code]), (*name, "DeleteItem", vec![code])]);
     // Who takes users away, and what was theirs with them; those that also offer something.
-    let ending = ["delete-user", "undeploy-user"];
+    let ending = ["delete-user", "undeploy-user", "seam-user-identities"];
     let both = ["bulk-users", "scim", "upload-source-part", "sync-users", "run-due"];
     let ending = ending.iter().chain(&both).map(|name| (*name, "DeleteItem", vec![code, user]));
     let also_offering = both.iter().map(|name| (*name, "PutItem", vec![code]));

@@ -25,11 +25,7 @@ pub async fn handle(store: &(impl Users + Invitations + Profiles + Workspaces), 
         let open = newest(store, &user, Purpose::Deploy).await?;
         let act = Doer::of_call(&call).act();
         let change = remove(&user, &devices, open.as_ref(), &act)?;
-        let mut prepared = Prepared::of(change, &act, &user, devices);
-        if let Some(commit) = prepared.commit.take() {
-            store.commit(commit).await?;
-        }
-        users::shown(store, &prepared, &call).await
+        users::committed(store, Prepared::of(change, &act, &user, devices), &call).await
     })
     .await
 }

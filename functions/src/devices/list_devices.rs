@@ -29,7 +29,7 @@ pub async fn handle(store: &(impl Users + Credentials + Workspaces), call: Call)
     Ok(paging.reply(&page, |device| {
         let name = views::name_of(&users, device.user_id);
         let known = belongings.get(&device.device_id);
-        views::device_with(device, known, name.as_deref(), &workspace.settings, call.now())
+        views::device_with_health(device, known, name.as_deref(), &workspace.settings, call.now())
     }))
 }
 

@@ -1,7 +1,7 @@
 //! `$default`: whatever no route takes.
 
 use domain::refusal::{Failure, Refusal};
-use lambda::{Reply, Request, problem};
+use lambda::{Reply, Request, problem, seam};
 use lambda_http::http::{HeaderName, HeaderValue};
 
 /// The paths that have a route, each with its methods. `tests/` holds this list against
@@ -17,12 +17,12 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/devices", &["GET", "POST"]),
     ("/devices/bulk", &["POST"]),
     ("/devices/export", &["GET"]),
-    ("/devices/get", &["ANY"]),
-    ("/devices/list", &["ANY"]),
+    ("/devices/get", &["GET", "POST"]),
+    ("/devices/list", &["GET", "POST"]),
     ("/devices/me/check-in", &["POST"]),
     ("/devices/me/commands/{command_id}", &["POST"]),
     ("/devices/me/config", &["POST"]),
-    ("/devices/update", &["ANY"]),
+    ("/devices/update", &["PATCH", "POST"]),
     ("/devices/{device_id}", &["DELETE", "GET", "PATCH"]),
     ("/devices/{device_id}/block", &["POST"]),
     ("/devices/{device_id}/commands", &["GET"]),
@@ -74,6 +74,11 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/workspaces/{proxy+}", &["ANY"]),
 ];
 
+/// Those of them that speak Seam's words though other methods of their path have no route, each with
+/// the methods that it takes.
+const SEAM: &[(&str, &str)] =
+    &[("/devices/get", "GET,POST"), ("/devices/list", "GET,POST"), ("/devices/update", "PATCH,POST")];
+
 /// Answers 405 with `Allow` for a path that exists with other methods, else 404.
 ///
 /// # Errors
@@ -82,7 +87,10 @@ pub fn handle(request: &Request) -> Result<Reply, Failure> {
     let Some((_, methods)) = ROUTES.iter().find(|(route, _)| matches(route, &request.raw_path)) else {
         return Err(Refusal::RouteNotFound.into());
     };
-    let mut reply = problem::reply(&Refusal::MethodNotAllowed.into(), &request.request_id);
+    let mut reply = match SEAM.iter().find(|(path, _)| *path == request.raw_path) {
+        Some((_, verbs)) => seam::refused(&Refusal::OnlyMethods(verbs), &request.request_id),
+        None => problem::reply(&Refusal::MethodNotAllowed.into(), &request.request_id),
+    };
     if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
         reply.headers.push((HeaderName::from_static("allow"), allowed));
     }

@@ -15,15 +15,12 @@ use domain::scim::filter::{Filter, Only};
 use domain::scim::list::{LOOK_MOST, Query};
 use domain::scim::schema::{SEARCH_REQUEST, list_response};
 use domain::user::is_username;
+use lambda::reply::{LIST_MOST, wire_size};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 use super::{body, found, names_version, projection, shown, tagged};
-
-/// The most bytes of the users of a page. Lambda answers with 6 MB at most ("Lambda quotas"), in which the
-/// body is a JSON text of its own: each quotation mark and backslash takes two bytes.
-const PAGE_BYTES: usize = 2_900_000;
 
 /// How many users are looked at at once: two rows of each fill a batch.
 const STEP: usize = 50;
@@ -62,8 +59,8 @@ fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
     let mut bytes = 0;
     let mut page = Vec::new();
     for user in users {
-        bytes += user.to_string().len() + 1;
-        if bytes > PAGE_BYTES && !page.is_empty() {
+        bytes += wire_size(&user.to_string()) + 1;
+        if bytes > LIST_MOST && !page.is_empty() {
             break;
         }
         page.push(user);

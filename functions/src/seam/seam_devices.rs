@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws::{Credentials, Workspaces};
+use domain::DeviceId;
 use domain::access::Permission;
 use domain::device::{Edit, NICKNAME};
 use domain::input::Fields;
@@ -19,6 +20,8 @@ use super::{
 use crate::attempts::attempts;
 use crate::devices::update_device::{edited, read_metadata_of};
 
+/// The most devices that are asked for by name.
+const IDS_MOST: usize = 1000;
 /// A kind of device, or an identifier of one.
 const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
 
@@ -47,17 +50,25 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
     let paging = Paging::read(call, &mut fields, PAGE);
     let kind = fields.text("device_type", KIND);
     let ids = fields.texts_if_sent("device_ids", KIND);
+    if ids.len() > IDS_MOST {
+        fields.fault("device_ids", "too_many", format!("must be at most {IDS_MOST}"));
+    }
     let has = fields.object("custom_metadata_has").map(Fields::into_values);
     fields.finish().map_err(Refusal::Invalid)?;
     let has = has.transpose().map_err(Refusal::Invalid)?.unwrap_or_default();
     let settings = settings(store, call).await?;
     let wanted = |known: &Known<'_>| {
         let of_kind = kind.as_deref().is_none_or(|kind| kind == device_type(known.device.platform));
-        let named = ids.is_empty() || ids.iter().any(|id| *id == known.device.device_id.to_string());
-        (of_kind && named && has_all(known, &has)).then(|| views::device(known))
+        (of_kind && has_all(known, &has)).then(|| views::device(known))
     };
     let mut listing = Listing::default();
-    let next = if paging.is_asked_for() {
+    let next = if !ids.is_empty() {
+        // What is no identifier of ours names nothing.
+        let named = ids.iter().filter_map(|id| DeviceId::parse(id)).collect();
+        let devices = store.devices(call.workspace(), &named).await?;
+        list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
+        None
+    } else if paging.is_asked_for() {
         let (limit, start) = (paging.limit.unwrap_or(PAGE), paging.start()?);
         let page = store.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
         list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
@@ -84,7 +95,7 @@ fn has_all(known: &Known<'_>, has: &Map<String, Value>) -> bool {
 async fn update(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
     call.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::PatchPost.parameters(call)?;
-    let id = required_id(&mut fields, "device_id", domain::DeviceId::parse);
+    let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let edit = Edit { nickname: fields.edited_text("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
     let id = whole(fields, id)?;
     attempts(store, || async {

@@ -17,6 +17,8 @@ use super::{Listing, Verbs, required_id, route, views, whole};
 
 /// How many events a list has unless more or fewer are asked for, and at most.
 const LIMIT: (i64, i64) = (500, 10_000);
+/// The most devices that are asked about at once.
+const DEVICES_MOST: usize = 100;
 /// How many events are read at once.
 const PAGE: usize = 100;
 /// An event's type, or a device's identifier, among several.
@@ -46,6 +48,9 @@ impl Wanted {
     fn read(mut fields: Fields, now: Time) -> Result<Self, Refusal> {
         let (since, until) = read_span(&mut fields, now);
         let mut devices: Vec<String> = fields.texts_if_sent("device_ids", WORD);
+        if devices.len() > DEVICES_MOST {
+            fields.fault("device_ids", "too_many", format!("must be at most {DEVICES_MOST}"));
+        }
         devices.extend(fields.text("device_id", WORD));
         let mut types: Vec<String> = fields.texts_if_sent("event_types", WORD);
         types.extend(fields.text("event_type", WORD));
@@ -74,7 +79,11 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
             if since.is_none() {
                 fields.fault("since", "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
             }
-            (since.unwrap_or(now), now)
+            {
+                let since = since.unwrap_or(now);
+                // A clock that is ahead of ours asks for what is still to come.
+                (since, now.max(since))
+            }
         }
         (false, Some(Value::Array(moments))) if moments.len() == 2 => {
             let (first, last) = (moment(&moments[0]), moment(&moments[1]));
@@ -171,7 +180,7 @@ async fn get(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
         let event_type = fields.required_text("event_type", WORD);
         let (id, event_type) = whole(fields, id.zip(event_type))?;
         let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(call.now());
-        let filter = filter(Some(id), oldest, call.now());
+        let filter = filter(Some(id), oldest.min(call.now()), call.now());
         let wanted = event_type == views::DEACTIVATED;
         if wanted { deactivations(store, call, &filter, 1).await?.pop() } else { None }
     };

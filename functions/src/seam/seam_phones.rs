@@ -7,6 +7,7 @@ use domain::device::{Belongings, Device, IDENTIFIER, MODEL_NAME, Platform, VERSI
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::registration::{Application, simulate};
+use domain::workspace::Settings;
 use domain::{CredentialId, DeviceId, UserId};
 use lambda::{Call, Reply};
 use serde_json::json;
@@ -164,7 +165,7 @@ async fn create_sandbox_phone(store: &(impl Users + Workspaces), call: &Call) ->
     }
     // However often it is tried, it is one phone.
     let id = DeviceId(call.request.moment.draw());
-    attempts(store, || simulated(store, call, &wanted, id)).await
+    attempts(store, || simulated(store, call, &wanted, id, &workspace.settings)).await
 }
 
 async fn simulated(
@@ -172,15 +173,14 @@ async fn simulated(
     call: &Call,
     wanted: &Sandbox,
     id: DeviceId,
+    settings: &Settings,
 ) -> Result<Reply, Failure> {
     let user = store.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
     let user = user.ok_or(Refusal::NotFound("user_identity"))?;
     let held: Vec<Device> = store.devices(call.workspace(), &user.device_ids).await?;
-    let made = simulate(&user, &held, &wanted.application, id, &call.act())?;
-    if !store.claims(std::slice::from_ref(&made.device)).await?.is_empty() {
-        return Err(Refusal::field("custom_sdk_installation_id", "taken", "is the name of another phone").into());
-    }
-    let mut commit = Commit::of(&made.event).touch(&user, &made.user).put(&made.device).put(&made.claim);
+    let claim = store.claim(call.workspace(), &wanted.application.device_identifier).await?;
+    let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &call.act())?;
+    let mut commit = Commit::of(&made.event).touch(&user, &made.user).put(&made.device).edited(&made.claim);
     let belongings = wanted.assa_abloy.clone().map(|service| Belongings {
         services: [(ServiceKind::AssaAbloy, service)].into(),
         ..Belongings::none(&made.device)
@@ -189,7 +189,6 @@ async fn simulated(
         commit = commit.put(belongings);
     }
     store.commit(commit).await?;
-    let settings = settings(store, call).await?;
-    let known = Known { device: &made.device, belongings: belongings.as_ref(), settings: &settings, now: call.now() };
+    let known = Known { device: &made.device, belongings: belongings.as_ref(), settings, now: call.now() };
     Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
 }

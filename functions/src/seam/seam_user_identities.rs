@@ -132,10 +132,16 @@ async fn update(
     let mut fields = Verbs::PatchPost.parameters(call)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let edit = read_edit(&mut fields);
+    let full_name = fields.text("full_name", FULL_NAME);
     let id = whole(fields, id)?;
     let edit = edit?;
     attempts(store, || async {
         let user = there(store, call, Some(id)).await?;
+        let mut edit = edit.clone();
+        if full_name.is_some() && full_name == views::full_name(&user) {
+            // Written back as it was shown: where the first name ends is not for Seam to say.
+            (edit.first_name, edit.last_name) = (None, None);
+        }
         let prepared = edited(store, &Doer::of_call(call), &user, &edit, defaults).await?;
         done(store, prepared.commit).await
     })

@@ -156,7 +156,7 @@ pub(super) fn user_identity(user: &User) -> Value {
 }
 
 /// First and last name as one.
-fn full_name(user: &User) -> Option<String> {
+pub(super) fn full_name(user: &User) -> Option<String> {
     let names: Vec<&str> = [&user.first_name, &user.last_name].into_iter().flatten().map(String::as_str).collect();
     (!names.is_empty()).then(|| names.join(" "))
 }

@@ -156,7 +156,9 @@ pub(crate) async fn advance(
         }
         Err(failure) => return Err(failure),
     };
-    let job = moved_on(
+    let id = job.job_id;
+    let workspace_id = job.workspace_id;
+    let moved = moved_on(
         store,
         job,
         pace,
@@ -171,8 +173,20 @@ pub(crate) async fn advance(
             }
         },
     )
-    .await?;
-    rested(store, &doer.at(pace.moment()), job).await
+    .await;
+    let doer = &doer.at(pace.moment());
+    match moved {
+        Ok(job) => rested(store, doer, job).await,
+        Err(failure @ Failure::Unavailable { .. }) => {
+            // What could not be reached has not ended the run, which therefore does not count; if this
+            // cannot be written down either, it does.
+            if let Ok(Some(job)) = store.job(workspace_id, id).await {
+                let _rested = rested(store, doer, job).await;
+            }
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// The job, with a note that a run begins where it stands; it is failed if too many have. `None` if there

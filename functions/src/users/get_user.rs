@@ -8,8 +8,8 @@ use domain::usage::{Of, month};
 use lambda::{Call, Reply};
 use serde_json::json;
 
+use crate::users::Beside;
 use crate::users::actions::newest;
-use crate::users::{devices_shown, profile_name};
 use crate::views;
 
 /// Answers with the user, the devices that they hold, their newest invitation and deployment, their
@@ -26,11 +26,11 @@ pub async fn handle(
     let devices = store.devices(call.workspace(), &user.device_ids).await?;
     let used = store.usage(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
     let invitation = newest(store, &user, Purpose::Invite).await?;
-    let profile = profile_name(store, &user).await?;
-    let mut view = views::user_with_usage(&user, &devices, profile.as_deref(), used.first(), call.now());
+    let beside = Beside::read(store, &user, &devices).await?;
+    let mut view = views::user_with_usage(&user, &devices, beside.profile(), used.first(), call.now());
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
-    view["devices"] = devices_shown(store, &call, &user, &devices).await?;
+    view["devices"] = beside.devices(&user, &devices, call.now());
     let deployment = newest(store, &user, Purpose::Deploy).await?;
     view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, call.now())));
     view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));

@@ -43,9 +43,6 @@ async fn attempt(
     if edit.overrides.is_some() || edit.profile_id.is_some() {
         call.caller.require(Permission::DeploymentsManage)?;
     }
-    let mut prepared = edited(store, &Doer::of_call(call), &user, edit, defaults).await?;
-    if let Some(commit) = prepared.commit.take() {
-        store.commit(commit).await?;
-    }
-    super::shown(store, &prepared, call).await
+    let prepared = edited(store, &Doer::of_call(call), &user, edit, defaults).await?;
+    super::committed(store, prepared, call).await
 }

@@ -538,7 +538,8 @@ pub fn read_metadata(value: &Value) -> Result<BTreeMap<String, Value>, Vec<Fault
     let mut faults = Vec::new();
     for (key, value) in entries {
         if let Some((code, detail)) = metadata_fault(key, value) {
-            faults.push(Fault::new(&format!("custom_metadata.{key}"), code, detail));
+            let named: String = key.chars().take(METADATA_KEY_LENGTH).collect();
+            faults.push(Fault::new(&format!("custom_metadata.{named}"), code, detail));
         }
     }
     if !faults.is_empty() {

@@ -235,6 +235,7 @@ fn re_enrol(
     after.epoch = epoch;
     after.erased = None;
     after.pin_failures = 0;
+    after.failed = None;
     after.usage_sequence = None;
     after.config = None;
     after.served = None;
@@ -329,33 +330,40 @@ pub struct Simulated {
     /// The phone.
     pub device: Device,
     /// Its identifier's claim.
-    pub claim: IdentifierClaim,
+    pub claim: Edited<IdentifierClaim>,
     /// Its user, who holds it.
     pub user: User,
     /// What happened.
     pub event: Event,
 }
 
-/// Registers a phone that does not exist, for trying things out. Its identifier must be new.
+/// Registers a phone that does not exist, for trying things out. `claim` is that of its identifier,
+/// if a phone has or had it.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `DeviceLimitReached`, with the devices that are
-/// `held`.
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`; `DeviceLimitReached`, with the
+/// devices that are `held`.
 pub fn simulate(
     user: &User,
     held: &[Device],
+    claim: Option<&IdentifierClaim>,
     application: &Application,
     device_id: DeviceId,
     act: &Act,
 ) -> Result<Simulated, Refusal> {
     user.require_usable()?;
+    if claim.is_some_and(|claim| claim.held) {
+        return Err(Refusal::IdentifierHeld);
+    }
     if user.device_ids.len() >= DEVICE_LIMIT {
         return Err(Refusal::DeviceLimitReached(held.to_vec()));
     }
     let user = user_with(user, device_id, act).after;
-    let device = new_device(&user, application, device_id, 1, act);
+    let epoch = claim.map_or(1, |claim| claim.epoch + 1);
+    let device = new_device(&user, application, device_id, epoch, act);
     let event = act.event(EventType::DeviceRegistered).about_device(device_id, user.user_id);
-    Ok(Simulated { claim: IdentifierClaim::of(&device), device, user, event })
+    let after = IdentifierClaim { version: claim.map_or(1, |claim| claim.version), ..IdentifierClaim::of(&device) };
+    Ok(Simulated { claim: Edited { before: claim.cloned(), after }, device, user, event })
 }
 
 fn described(mut device: Device, application: &Application, act: &Act) -> Device {

@@ -494,7 +494,9 @@ impl DataSource {
             let page = page.map(|page| (page.url.clone(), page.format, page.items.clone()));
             (source.mapping.clone(), source.key, source.delimiter, page)
         };
-        let others = read(self) != read(after) || matches!(token, TokenChange::Set(_));
+        let scheduled = |source: &Self| source.page.as_ref().is_some_and(|page| page.every_hours.is_some());
+        let begins = scheduled(after) && !scheduled(self);
+        let others = read(self) != read(after) || *token != TokenChange::Kept || begins;
         after.renames_may_wipe && (!self.renames_may_wipe || others)
     }
 

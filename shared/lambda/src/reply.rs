@@ -7,6 +7,16 @@ use serde_json::Value;
 
 use crate::dialect::Dialect;
 
+/// The largest body that a list makes, by [`wire_size`]: Lambda gives back 6 MB ("Lambda quotas").
+pub const LIST_MOST: usize = 5_000_000;
+
+/// The bytes that a text takes in a reply: the body is a text within the JSON that Lambda gives back,
+/// in which each quotation mark and backslash takes two.
+#[must_use]
+pub fn wire_size(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
+}
+
 /// A reply.
 #[derive(Clone, Debug)]
 pub struct Reply {

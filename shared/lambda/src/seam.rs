@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::input::{Fault, Fields};
 use domain::refusal::{Failure, Refusal};
-use lambda_http::http::{HeaderName, Method, StatusCode};
+use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::problem;
@@ -77,7 +77,7 @@ fn nested(pairs: Vec<(String, String)>) -> Result<Map<String, Value>, Refusal> {
 #[must_use]
 pub(crate) fn reply(failure: &Failure, request_id: &str) -> Reply {
     match failure {
-        Failure::Refused(refusal) => refused(refusal, request_id),
+        Failure::Refused(refusal) => told(refusal, request_id),
         Failure::LostRace | Failure::Unavailable { .. } => {
             let message = "The service is busy; nothing is known to have changed. Try again.";
             let reply = error(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message, request_id, &json!({}));
@@ -94,7 +94,18 @@ pub(crate) fn internal(request_id: &str) -> Reply {
     error(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", message, request_id, &json!({}))
 }
 
-fn refused(refusal: &Refusal, request_id: &str) -> Reply {
+/// What a caller is told of a refusal where the operation is not Seam's own: with the header that names
+/// the request.
+#[must_use]
+pub fn refused(refusal: &Refusal, request_id: &str) -> Reply {
+    let mut reply = told(refusal, request_id);
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        reply.headers.push((HeaderName::from_static(REQUEST_ID), id));
+    }
+    reply
+}
+
+fn told(refusal: &Refusal, request_id: &str) -> Reply {
     match refusal {
         Refusal::Invalid(faults) => invalid(faults, request_id),
         Refusal::Malformed(_) | Refusal::CursorInvalid | Refusal::IdempotencyMismatch => {
@@ -132,28 +143,42 @@ fn error_type(status: StatusCode, refusal: &Refusal) -> String {
     }
 }
 
+/// How deep faults are told: a field, and what is within. The rest of a name is one with its last part.
+const NESTED: usize = 3;
+
+/// What is wrong with a field, and with what is within it.
+#[derive(Default)]
+struct Errors {
+    errors: Vec<String>,
+    within: BTreeMap<String, Errors>,
+}
+
+impl Errors {
+    /// As Seam's clients read it. What a caller calls `_errors` gives way to the word itself.
+    fn told(self) -> Value {
+        let within = self.within.into_iter().map(|(name, errors)| (name, errors.told()));
+        let own = [("_errors".to_owned(), json!(self.errors))];
+        Value::Object(within.chain(own).collect())
+    }
+}
+
 /// Every fault, each under its field; those of no field, or of several, under the top.
 fn invalid(faults: &[Fault], request_id: &str) -> Reply {
-    let mut tree = json!({"_errors": []});
+    let mut tree = Errors::default();
     for fault in faults {
         let mut node = &mut tree;
-        for part in fault.field.split('.').filter(|part| !part.is_empty()) {
-            if node.get(part).is_none() {
-                node[part] = json!({"_errors": []});
-            }
-            node = &mut node[part];
+        for part in fault.field.splitn(NESTED, '.').filter(|part| !part.is_empty()) {
+            node = node.within.entry(part.to_owned()).or_default();
         }
         let said = if fault.code == "missing" && !fault.field.is_empty() { "Required" } else { &fault.detail };
-        if let Some(errors) = node["_errors"].as_array_mut() {
-            errors.push(said.into());
-        }
+        node.errors.push(said.to_owned());
     }
     let message = match faults {
         [] => "Invalid input".to_owned(),
         [first, ..] if first.field.is_empty() => first.detail.clone(),
         [first, ..] => format!("{} {}", first.field, first.detail),
     };
-    let more = json!({"validation_errors": tree});
+    let more = json!({"validation_errors": tree.told()});
     error(StatusCode::BAD_REQUEST, "invalid_input", &message, request_id, &more)
 }
 
@@ -209,5 +234,15 @@ mod tests {
             })
         );
         assert_eq!((body["ok"].clone(), body["error"]["request_id"].clone()), (json!(false), json!("r1")));
+    }
+
+    #[test]
+    fn no_name_whatever_breaks_the_answer() {
+        let deep = format!("custom_metadata.{}", "a.".repeat(100_000));
+        for name in ["_errors", "_errors._errors.x", "custom_metadata._errors", ".", "a..b", &deep] {
+            let reply = invalid(&[Fault::new(name, "invalid_key", "is not good")], "r1");
+            let body: Value = serde_json::from_slice(&reply.body).unwrap();
+            assert!(body["error"]["validation_errors"]["_errors"].is_array(), "{name:.40}");
+        }
     }
 }

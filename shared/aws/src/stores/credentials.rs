@@ -8,13 +8,13 @@ use domain::refusal::Failure;
 use domain::{CredentialId, DeviceId, WorkspaceId};
 
 use crate::item::Key;
-use crate::list::{Range, Source};
+use crate::list::{Position, Range, Source};
 use crate::rows;
 use crate::stores::Devices;
 use crate::table::Table;
 
-/// The most devices that one credential is looked up on.
-const HOLDER_LIMIT: usize = 1000;
+/// How many holders of a credential one query reads.
+const HOLDERS_AT_ONCE: usize = 1000;
 
 /// Where it is kept what is issued to devices.
 pub trait Credentials: Devices {
@@ -53,7 +53,14 @@ impl Credentials for Table {
             range: Range::All,
             descending: false,
         };
-        let (items, _) = self.query(&source, HOLDER_LIMIT, None).await?;
-        Ok(items.iter().filter_map(Key::of).filter_map(|key| DeviceId::parse(&key.sk)).collect())
+        let (mut holders, mut start) = (BTreeSet::new(), None::<Position>);
+        loop {
+            let (items, next) = self.query(&source, HOLDERS_AT_ONCE, start.as_ref()).await?;
+            holders.extend(items.iter().filter_map(Key::of).filter_map(|key| DeviceId::parse(&key.sk)));
+            start = next;
+            if start.is_none() {
+                return Ok(holders);
+            }
+        }
     }
 }

@@ -136,6 +136,13 @@ pub trait Devices: Commits {
     /// A device's open commands.
     fn open_commands(&self, device: &Device) -> impl Future<Output = Result<Vec<Command>, Failure>> + Send;
 
+    /// The claim of an identifier.
+    fn claim(
+        &self,
+        workspace: WorkspaceId,
+        identifier: &str,
+    ) -> impl Future<Output = Result<Option<IdentifierClaim>, Failure>> + Send;
+
     /// The claims of devices' identifiers.
     fn claims(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<IdentifierClaim>, Failure>> + Send;
 
@@ -255,6 +262,10 @@ impl Devices for Table {
     async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Failure> {
         let found = self.get_many(open_command_keys(device)).await?;
         open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
+    }
+
+    async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Failure> {
+        self.get(&rows::identifier(workspace, identifier)).await
     }
 
     async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Failure> {

@@ -3,7 +3,7 @@
 use crate::common::{act, application, at, found};
 use crate::world::{World, wanted};
 use domain::check_in::Report;
-use domain::command::{CommandKind, Outcome, Stimulus, Word};
+use domain::command::{CommandKind, FailedCommand, Outcome, Stimulus, Word};
 use domain::device::{self, DEVICE_LIMIT, Deleted};
 use domain::event::EventType;
 use domain::hold::Hold;
@@ -105,8 +105,13 @@ fn a_phone_comes_again_in_its_own_place_with_a_fresh_code_and_a_new_epoch() {
     for n in 0..3 {
         world.register(&format!("phone-{n}"), 1).unwrap();
     }
+    let failed = FailedCommand { kind: CommandKind::Lock, at: at(2) };
+    for device in world.devices.values_mut() {
+        device.failed = Some(failed);
+    }
     world.invite(1, 1);
     let again = world.register("phone-1", 5).unwrap();
+    assert_eq!(again.device.after.failed, None, "what it could not do before is over");
     assert_eq!(world.user.device_ids.len(), 3);
     assert_eq!(again.device.after.epoch, 2);
     assert_eq!(told(&again), [EventType::DeviceReEnrolled]);

@@ -424,7 +424,8 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
     assert!(erases && may.renames_may_wipe);
     for (body, erases) in [
         (json!({"name": "Other"}), false),
-        (json!({"every_hours": 6}), false),
+        (json!({"every_hours": 6}), true),
+        (json!({"vanish_policy": "delete"}), false),
         (json!({"url": "https://hr.example.com/other"}), true),
         (json!({"items": "/people"}), true),
         (json!({"mapping": {"username": "x", "external_id": "id"}}), true),
