@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws::stores::DeviceFilter;
-use aws::{Credentials, Users, Workspaces};
+use aws::{Users, Workspaces};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::search::Query;
@@ -17,7 +17,7 @@ use crate::views;
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Credentials + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Workspaces), call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
     let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;

@@ -113,7 +113,7 @@ fn what_is_wrong_is_told_with_since_when() {
     let ill = Device {
         failed: Some(FailedCommand { kind: CommandKind::Lock, at: at(3) }),
         push: domain::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
-        ..device.clone().forced()
+        ..device.forced()
     };
     let warnings = [vec!["push_not_in_use"], old, vec!["configuration_not_downloaded"]].concat();
     assert_eq!(codes(&ill, &settings, 0), (vec!["command_failed"], warnings));
