@@ -57,7 +57,7 @@ pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Val
 /// A device with all that belongs to it.
 pub(crate) fn device_whole(whole: &DeviceWhole, now: Time) -> Value {
     let name = whole.user.as_ref().map(User::name);
-    let settings = whole.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default();
+    let settings = whole.settings();
     device_with(&whole.device, whole.belongings.as_ref(), name.as_deref(), &settings, now)
 }
 

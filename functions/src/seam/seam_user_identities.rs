@@ -138,7 +138,7 @@ async fn update(
     attempts(store, || async {
         let user = there(store, call, Some(id)).await?;
         let mut edit = edit.clone();
-        if full_name.is_some() && full_name == views::full_name(&user) {
+        if full_name.is_some() && full_name == user.full_name() {
             // Written back as it was shown: where the first name ends is not for Seam to say.
             (edit.first_name, edit.last_name) = (None, None);
         }

@@ -33,7 +33,7 @@ pub(super) fn device_of(whole: &DeviceWhole, now: Time) -> Value {
 }
 
 fn with_known(whole: &DeviceWhole, now: Time, view: impl Fn(&Known<'_>) -> Value) -> Value {
-    let settings = whole.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default();
+    let settings = whole.settings();
     view(&Known { device: &whole.device, belongings: whole.belongings.as_ref(), settings: &settings, now })
 }
 
@@ -100,13 +100,12 @@ pub(super) fn device(known: &Known<'_>) -> Value {
     view["capabilities_supported"] = json!([]);
     view["is_managed"] = true.into();
     view["space_ids"] = json!([]);
-    let mut properties = properties(known);
-    properties.insert("online".to_owned(), device.last_login_at.is_some().into());
-    properties.insert("name".to_owned(), device.display_name().into());
-    properties.insert("appearance".to_owned(), json!({"name": device.model_name}));
-    let model = json!({"display_name": device.model_name, "manufacturer_display_name": maker(device.platform)});
-    properties.insert("model".to_owned(), model);
-    view["properties"] = properties.into();
+    let properties = &mut view["properties"];
+    properties["online"] = device.last_login_at.is_some().into();
+    properties["name"] = device.display_name().into();
+    properties["appearance"] = json!({"name": device.model_name});
+    properties["model"] =
+        json!({"display_name": device.model_name, "manufacturer_display_name": maker(device.platform)});
     view
 }
 
@@ -136,7 +135,7 @@ pub(super) const DEACTIVATED: &str = "phone.deactivated";
 
 /// A user.
 pub(super) fn user_identity(user: &User) -> Value {
-    let full_name = full_name(user);
+    let full_name = user.full_name();
     let shown = [full_name.as_deref(), user.email.as_deref(), user.mobile.as_deref()];
     json!({
         "user_identity_id": user.user_id,
@@ -153,12 +152,6 @@ pub(super) fn user_identity(user: &User) -> Value {
         "merged_user_identity_ids": [],
         "merged_user_identity_keys": [],
     })
-}
-
-/// First and last name as one.
-pub(super) fn full_name(user: &User) -> Option<String> {
-    let names: Vec<&str> = [&user.first_name, &user.last_name].into_iter().flatten().map(String::as_str).collect();
-    (!names.is_empty()).then(|| names.join(" "))
 }
 
 /// A workspace.

@@ -497,11 +497,17 @@ impl User {
         }
     }
 
+    /// First and last name as one; `None` of who has neither.
+    #[must_use]
+    pub fn full_name(&self) -> Option<String> {
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.join(" "))
+    }
+
     /// What the user is called: the first and last name, or else the username.
     #[must_use]
     pub fn name(&self) -> String {
-        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
-        if names.is_empty() { self.username.clone() } else { names.join(" ") }
+        self.full_name().unwrap_or_else(|| self.username.clone())
     }
 
     /// The words by which the user is found.

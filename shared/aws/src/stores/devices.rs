@@ -12,7 +12,7 @@ use domain::registration::Found;
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash};
 use domain::user::User;
-use domain::workspace::Workspace;
+use domain::workspace::{Settings, Workspace};
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{Key, from_item};
@@ -190,6 +190,14 @@ pub struct DeviceWhole {
     pub token: Option<PushToken>,
     /// Its workspace.
     pub workspace: Option<Workspace>,
+}
+
+impl DeviceWhole {
+    /// What its workspace has settled.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default()
+    }
 }
 
 impl Devices for Table {
