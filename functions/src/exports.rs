@@ -20,7 +20,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::attempts::attempts;
-use crate::paging::Paging;
+use crate::description::About;
+use crate::description::schema::text;
+use crate::paging::{self, Paging};
 
 /// The most bytes of a part, but for one row that has more by itself: far below the 6 MB that
 /// Lambda gives back.
@@ -35,6 +37,32 @@ const PAGES: usize = 10;
 struct Kind {
     name: &'static str,
     columns: &'static [(&'static str, &'static str)],
+}
+
+impl Kind {
+    fn names(&self) -> Vec<&'static str> {
+        self.columns.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+/// What an export says of itself; `filter` reads what the list can be narrowed by.
+fn about(summary: &'static str, kind: &'static Kind, filter: impl FnOnce(&mut Fields)) -> About {
+    let query = |mut fields: Fields| {
+        let _paging = paging::parameters(&mut fields, PART_ROWS);
+        let _choice = Choice::read(&mut fields, &kind.names(), |_| true);
+        filter(&mut fields);
+    };
+    About::new(summary)
+        .detail(
+            "Comma-separated values (RFC 4180), in parts: each names the next by `Link: rel=\"next\"`, and only the \
+             first has the line of names, so that they are one file when put together. Give `ids` or filters, not both; \
+             without either, all are given out. A parameter that is not known is refused.",
+        )
+        .query(query)
+        .answer(200, "A part of the file.", vec![("text/csv", text())])
+        .with_header("link", "Where the next part is, unless this was the last.")
+        .with_header("content-disposition", "The file's name.")
+        .refuses([Refusal::CursorInvalid])
 }
 
 /// What a call asks for.
@@ -59,7 +87,7 @@ impl<F> Wanted<F> {
         is_id: impl Fn(&str) -> bool,
         filter: impl FnOnce(&mut Fields) -> F,
     ) -> Result<Self, Refusal> {
-        let known: Vec<&'static str> = kind.columns.iter().map(|(name, _)| *name).collect();
+        let known = kind.names();
         let (paging, (choice, filter, filters)) = Paging::read_within(call, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
             let choice = Choice::read(fields, &known, is_id);
             let filter = filter(fields);
@@ -84,11 +112,11 @@ impl<F> Wanted<F> {
     /// The cells of a row.
     fn cells(&self, view: &Value) -> Vec<String> {
         let place = |name: &&str| self.kind.columns.iter().find(|(column, _)| column == name).map(|(_, place)| *place);
-        let cell = |place: &str| view.pointer(place).map(text).unwrap_or_default();
+        let shown = |place: &str| view.pointer(place).map(cell).unwrap_or_default();
         self.choice
             .columns
             .iter()
-            .map(|name| harmless(&place(name).map(cell).unwrap_or_default()).into_owned())
+            .map(|name| harmless(&place(name).map(shown).unwrap_or_default()).into_owned())
             .collect()
     }
 
@@ -175,11 +203,11 @@ fn header(reply: &mut Reply, name: &'static str, value: &str) -> Result<(), Fail
 
 /// What a list shows, as the text of a cell: who did something by kind and identifier, several
 /// words with spaces between them.
-fn text(value: &Value) -> String {
+fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => match (fields.get("type"), fields.get("id")) {
             (Some(Value::String(kind)), Some(Value::String(id))) => format!("{kind}:{id}"),
             (Some(Value::String(kind)), None) => kind.clone(),

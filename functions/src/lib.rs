@@ -9,6 +9,7 @@ mod attempts;
 mod bodies;
 mod callers;
 pub mod deployments;
+pub mod description;
 pub mod devices;
 mod doer;
 pub mod exports;

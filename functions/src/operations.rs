@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use lambda::{Call, Dialect, Reply, Request};
 use serde_json::Value;
 
+use crate::description::About;
 use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
 use crate::triggers::{self, Run};
 use crate::world::World;
@@ -39,9 +40,15 @@ pub struct Operation {
     pub entry: Entry,
     /// How its failures are told.
     pub dialect: Dialect,
+    /// What it says of itself; every operation does that has a route and speaks our own words.
+    pub about: Option<fn() -> About>,
 }
 
 impl Operation {
+    const fn about(self, about: fn() -> About) -> Self {
+        Self { about: Some(about), ..self }
+    }
+
     /// Whom it takes.
     #[must_use]
     pub fn access(&self) -> Access {
@@ -73,7 +80,7 @@ const fn of(name: &'static str, entry: Entry) -> Operation {
 }
 
 const fn of_dialect(dialect: Dialect, name: &'static str, entry: Entry) -> Operation {
-    Operation { name, entry, dialect }
+    Operation { name, entry, dialect, about: None }
 }
 
 /// Every operation.
@@ -82,146 +89,172 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "register-device",
         Entry::Code(|w, r| Box::pin(async move { devices::register_device::handle(w.table()?, r).await })),
-    ),
+    )
+    .about(devices::register_device::about),
     of(
         "check-in-device",
         Entry::Device(|w, r| Box::pin(async move { devices::check_in_device::handle(w.table()?, r).await })),
-    ),
+    )
+    .about(devices::check_in_device::about),
     of(
         "list-devices",
         Entry::Admin(P::DevicesRead, |w, c| {
             Box::pin(async move { devices::list_devices::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(devices::list_devices::about),
     of(
         "get-device",
         Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { devices::get_device::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(devices::get_device::about),
     of(
         "update-device",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::update_device::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(devices::update_device::about),
     of(
         "block-device",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::block_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(devices::block_device::about),
     of(
         "unblock-device",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::unblock_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(devices::unblock_device::about),
     of(
         "delete-device",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::delete_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(devices::delete_device::about),
     of(
         "wipe-device",
         Entry::Admin(P::UsersWipe, |w, c| {
             Box::pin(async move { devices::wipe_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(devices::wipe_device::about),
     of(
         "lock-device",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::lock_device::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(devices::lock_device::about),
     of(
         "list-commands",
         Entry::Admin(P::DevicesRead, |w, c| {
             Box::pin(async move { devices::list_commands::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(devices::list_commands::about),
     of(
         "cancel-command",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::cancel_command::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(devices::cancel_command::about),
     of(
         "report-command",
         Entry::Device(|w, r| Box::pin(async move { devices::report_command::handle(w.table()?, r).await })),
-    ),
+    )
+    .about(devices::report_command::about),
     of(
         "issue-credential",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::issue_credential::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(devices::issue_credential::about),
     of(
         "revoke-credential",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::revoke_credential::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(devices::revoke_credential::about),
     of(
         "report-credential-service",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { devices::report_credential_service::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(devices::report_credential_service::about),
     // users
     of(
         "create-user",
         Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::create_user::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(users::create_user::about),
     of(
         "get-user",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_user::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(users::get_user::about),
     of(
         "list-users",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::list_users::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(users::list_users::about),
     of(
         "update-user",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { users::update_user::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(users::update_user::about),
     of(
         "activate-user",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { users::activate_user::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(users::activate_user::about),
     of(
         "suspend-user",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { users::suspend_user::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(users::suspend_user::about),
     of(
         "delete-user",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { users::delete_user::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(users::delete_user::about),
     of(
         "lock-and-wipe-user",
         Entry::Admin(P::UsersWipe, |w, c| {
             Box::pin(async move { users::lock_and_wipe_user::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(users::lock_and_wipe_user::about),
     of(
         "reset-pin",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { users::reset_pin::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(users::reset_pin::about),
     of(
         "invite-user",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { users::invite_user::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(users::invite_user::about),
     of(
         "open-invitation",
         Entry::Code(|w, r| {
@@ -229,67 +262,78 @@ pub static OPERATIONS: &[Operation] = &[
                 async move { users::open_invitation::handle(w.table()?, r, w.public_url()?, &w.settings.app).await },
             )
         }),
-    ),
+    )
+    .about(users::open_invitation::about),
     of(
         "list-invitations",
         Entry::Admin(P::UsersRead, |w, c| {
             Box::pin(async move { users::list_invitations::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(users::list_invitations::about),
     of(
         "revoke-invitation",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { users::revoke_invitation::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(users::revoke_invitation::about),
     of(
         "report-network",
         Entry::Admin(P::NetworksReport, |w, c| {
             Box::pin(async move { users::report_network::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(users::report_network::about),
     of(
         "get-usage",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_usage::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(users::get_usage::about),
     // profiles
     of(
         "create-profile",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { profiles::create_profile::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(profiles::create_profile::about),
     of(
         "list-profiles",
         Entry::Admin(P::DeploymentsRead, |w, c| {
             Box::pin(async move { profiles::list_profiles::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(profiles::list_profiles::about),
     of(
         "get-profile",
         Entry::Admin(P::DeploymentsRead, |w, c| {
             Box::pin(async move { profiles::get_profile::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(profiles::get_profile::about),
     of(
         "update-profile",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { profiles::update_profile::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(profiles::update_profile::about),
     of(
         "delete-profile",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { profiles::delete_profile::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(profiles::delete_profile::about),
     // deployments
     of(
         "deploy-config",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { deployments::deploy_config::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(deployments::deploy_config::about),
     of(
         "auto-deploy",
         Entry::Admin(P::DeploymentsManage, |w, c| {
@@ -297,70 +341,82 @@ pub static OPERATIONS: &[Operation] = &[
                 async move { deployments::auto_deploy::handle(w.table()?, c, &w.settings.defaults, w.clock()).await },
             )
         }),
-    ),
+    )
+    .about(deployments::auto_deploy::about),
     of(
         "set-force-config",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { deployments::set_force_config::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(deployments::set_force_config::about),
     of(
         "list-deployments",
         Entry::Admin(P::DeploymentsRead, |w, c| {
             Box::pin(async move { deployments::list_deployments::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(deployments::list_deployments::about),
     of(
         "revoke-deployment",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { deployments::revoke_deployment::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(deployments::revoke_deployment::about),
     of(
         "get-deployment-qr",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { deployments::get_deployment_qr::handle(w.table()?, c, w.public_url()?).await })
         }),
-    ),
+    )
+    .about(deployments::get_deployment_qr::about),
     of(
         "set-user-secrets",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { deployments::set_user_secrets::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(deployments::set_user_secrets::about),
     of(
         "undeploy-user",
         Entry::Admin(P::DeploymentsManage, |w, c| {
             Box::pin(async move { deployments::undeploy_user::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(deployments::undeploy_user::about),
     of(
         "download-config",
         Entry::Device(|w, r| Box::pin(async move { deployments::download_config::handle(w.table()?, r).await })),
-    ),
+    )
+    .about(deployments::download_config::about),
     of(
         "redirect",
         Entry::Public(|w, r| {
             Box::pin(async move { deployments::redirect::handle(&r, w.public_url()?, &w.settings.app) })
         }),
-    ),
+    )
+    .about(deployments::redirect::about),
     // exports
     of(
         "export-users",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { exports::export_users::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(exports::export_users::about),
     of(
         "export-devices",
         Entry::Admin(P::DevicesRead, |w, c| {
             Box::pin(async move { exports::export_devices::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(exports::export_devices::about),
     of(
         "export-events",
         Entry::Admin(P::EventsRead, |w, c| {
             Box::pin(async move { exports::export_events::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(exports::export_events::about),
     // scim
     of_dialect(
         Dialect::Scim,
@@ -405,52 +461,62 @@ pub static OPERATIONS: &[Operation] = &[
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { jobs::bulk_users::handle(w.table()?, c, &w.settings.defaults, w.clock()).await })
         }),
-    ),
+    )
+    .about(jobs::bulk_users::about),
     of(
         "bulk-devices",
         Entry::Admin(P::DevicesManage, |w, c| {
             Box::pin(async move { jobs::bulk_devices::handle(w.table()?, c, &w.settings.defaults, w.clock()).await })
         }),
-    ),
+    )
+    .about(jobs::bulk_devices::about),
     of(
         "get-job",
         Entry::AnyAdmin(SEEN_WITH, |w, c| Box::pin(async move { jobs::get_job::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(jobs::get_job::about),
     of(
         "list-jobs",
         Entry::AnyAdmin(SEEN_WITH, |w, c| Box::pin(async move { jobs::list_jobs::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(jobs::list_jobs::about),
     of(
         "cancel-job",
         Entry::AnyAdmin(BEGUN_WITH, |w, c| Box::pin(async move { jobs::cancel_job::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(jobs::cancel_job::about),
     // sources
     of(
         "create-source",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { sources::create_source::handle(w.table()?, c, &w.settings.source_hosts).await })
         }),
-    ),
+    )
+    .about(sources::create_source::about),
     of(
         "list-sources",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { sources::list_sources::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(sources::list_sources::about),
     of(
         "get-source",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { sources::get_source::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(sources::get_source::about),
     of(
         "update-source",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { sources::update_source::handle(w.table()?, c, &w.settings.source_hosts).await })
         }),
-    ),
+    )
+    .about(sources::update_source::about),
     of(
         "delete-source",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { sources::delete_source::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(sources::delete_source::about),
     of(
         "upload-source-part",
         Entry::Admin(P::UsersManage, |w, c| {
@@ -458,7 +524,8 @@ pub static OPERATIONS: &[Operation] = &[
                 sources::upload_source_part::handle(w.table()?, c, &w.settings.defaults, w.clock()).await
             })
         }),
-    ),
+    )
+    .about(sources::upload_source_part::about),
     of(
         "sync-users",
         Entry::Admin(P::UsersManage, |w, c| {
@@ -467,66 +534,80 @@ pub static OPERATIONS: &[Operation] = &[
                 sources::sync_users::handle(w.table()?, &pulling, c, &w.settings.defaults, w.clock()).await
             })
         }),
-    ),
+    )
+    .about(sources::sync_users::about),
     // access
     of(
         "get-workspace",
         Entry::Admin(P::UsersRead, |w, c| {
             Box::pin(async move { access::get_workspace::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(access::get_workspace::about),
     of(
         "update-workspace",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::update_workspace::handle(w.table()?, c, &w.settings.defaults).await })
         }),
-    ),
+    )
+    .about(access::update_workspace::about),
     of(
         "list-events",
         Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { access::list_events::handle(w.table()?, c).await })),
-    ),
+    )
+    .about(access::list_events::about),
     of(
         "create-key",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::create_key::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::create_key::about),
     of(
         "list-keys",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::list_keys::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::list_keys::about),
     of(
         "revoke-key",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::revoke_key::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::revoke_key::about),
     of(
         "add-member",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::add_member::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::add_member::about),
     of(
         "list-members",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::list_members::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::list_members::about),
     of(
         "remove-member",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::remove_member::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::remove_member::about),
     of(
         "create-workspace",
         Entry::Internal(|w, r| Box::pin(async move { access::create_workspace::handle(w.table()?, r).await })),
     ),
     // pages
-    of("app-links", Entry::Public(|w, r| Box::pin(async move { pages::app_links::handle(&w.settings.app, &r) }))),
+    of("app-links", Entry::Public(|w, r| Box::pin(async move { pages::app_links::handle(&w.settings.app, &r) })))
+        .about(pages::app_links::about),
+    of("get-openapi", Entry::Public(|_, _| Box::pin(async { Ok(pages::get_openapi::handle()) })))
+        .about(pages::get_openapi::about),
+    of("get-docs", Entry::Public(|_, _| Box::pin(async { pages::get_docs::handle() }))).about(pages::get_docs::about),
     of("not-found", Entry::Public(|_, r| Box::pin(async move { pages::not_found::handle(&r) }))),
     // triggers
     of(

@@ -3,6 +3,8 @@
 pub mod app_links;
 pub(crate) mod deployment_page;
 mod frame;
+pub mod get_docs;
+pub mod get_openapi;
 pub(crate) mod invitation_page;
 pub mod not_found;
 pub(crate) mod qr;

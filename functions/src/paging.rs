@@ -8,7 +8,7 @@ use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
 /// The most items of a page.
-pub(crate) const LIMIT_MOST: i64 = 100;
+const LIMIT_MOST: i64 = 100;
 const LIMIT_DEFAULT: i64 = 50;
 
 /// Which page of a list is asked for.
@@ -27,7 +27,7 @@ impl Paging {
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
     pub fn read<T>(call: &Call, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), Refusal> {
-        Self::read_within(call, (1, LIMIT_MOST), LIMIT_DEFAULT, read)
+        Self::read_within(call, LIMITS, LIMIT_DEFAULT, read)
     }
 
     /// The same, with other bounds of how many items a page has.
@@ -41,8 +41,7 @@ impl Paging {
         read: impl FnOnce(&mut Fields) -> T,
     ) -> Result<(Self, T), Refusal> {
         let mut fields = call.request.query()?;
-        let limit = fields.integer("limit", least, most).unwrap_or(default);
-        let cursor = fields.value("cursor");
+        let (limit, cursor) = parameters(&mut fields, (least, most));
         let filter = read(&mut fields);
         fields.finish().map_err(Refusal::Invalid)?;
         let scope = scope(call)?;
@@ -50,7 +49,7 @@ impl Paging {
             let bytes = cursor::open(&scope, cursor)?;
             Position::from_bytes(&bytes).ok_or(Refusal::CursorInvalid)
         });
-        let limit = usize::try_from(limit).unwrap_or(1);
+        let limit = usize::try_from(limit.unwrap_or(default)).unwrap_or(1);
         Ok((Self { limit, start: start.transpose()?, scope }, filter))
     }
 
@@ -77,6 +76,14 @@ impl Paging {
         cursor::seal(&self.scope, &position.to_bytes())
     }
 }
+
+/// Reads `limit` and `cursor`.
+pub(crate) fn parameters(fields: &mut Fields, (least, most): (i64, i64)) -> (Option<i64>, Option<Value>) {
+    (fields.integer("limit", least, most), fields.value_like("cursor", || json!({"type": "string"})))
+}
+
+/// How many items a page has at least and at most.
+pub(crate) const LIMITS: (i64, i64) = (1, LIMIT_MOST);
 
 /// A cursor belongs to a workspace, a list and its filters; how many items a page has may change.
 fn scope(call: &Call) -> Result<String, Refusal> {

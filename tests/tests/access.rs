@@ -95,6 +95,8 @@ const TABLE: &[(&str, Access)] = &[
     ("remove-member", Access::Permission(WorkspaceManage)),
     ("create-workspace", Access::Internal),
     ("app-links", Access::Public),
+    ("get-docs", Access::Public),
+    ("get-openapi", Access::Public),
     ("not-found", Access::Public),
     ("publish-events", Access::Internal),
     ("republish-events", Access::Internal),
@@ -390,6 +392,8 @@ impl House {
                 sample(Method::GET, "/.well-known/apple-app-site-association", None),
                 sample(Method::GET, "/.well-known/assetlinks.json", None),
             ],
+            "get-docs" => get("/docs".into()),
+            "get-openapi" => get("/openapi.json".into()),
             "not-found" => get("/nowhere".into()),
             "create-workspace"
             | "publish-events"
@@ -723,12 +727,13 @@ async fn who_has_no_code_comes_in_by_no_credential() {
         for sample in house.samples("register-device", "fresh", &house.member) {
             refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
         }
-        for operation in ["open-invitation", "app-links", "redirect", "not-found"] {
+        for operation in ["open-invitation", "app-links", "get-docs", "get-openapi", "redirect", "not-found"] {
             for sample in house.samples(operation, "fresh", &house.member) {
                 let before = rows::everything(&bench);
                 let answer = send(&bench, &sample, credential).await;
                 // A redirect looks nothing up: every code is as good.
-                let wanted = if ["app-links", "redirect"].contains(&operation) { 200 } else { 404 };
+                let wanted =
+                    if ["app-links", "get-docs", "get-openapi", "redirect"].contains(&operation) { 200 } else { 404 };
                 let answer = answer.expect(wanted);
                 assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
                 assert!(before == rows::everything(&bench), "{operation} changed something");

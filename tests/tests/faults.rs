@@ -1185,6 +1185,18 @@ static READERS: &[Scenario] = &[
             Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
         })
     }),
+    scenario("get-docs", "the page", |_| {
+        Box::pin(async {
+            let path = "/docs".to_owned();
+            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
+        })
+    }),
+    scenario("get-openapi", "the page", |_| {
+        Box::pin(async {
+            let path = "/openapi.json".to_owned();
+            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
+        })
+    }),
     scenario("not-found", "nothing", |_| {
         Box::pin(async {
             Go::Http {

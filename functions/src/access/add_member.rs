@@ -2,14 +2,28 @@
 
 use aws::{Commit, Idempotency, Members};
 use domain::MemberId;
-use domain::access::Role;
+use domain::access::{Permission, Role};
+use domain::input::Fields;
 use domain::member::{self, ISSUER, Member, NAME, SUBJECT};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::attempts::{Before, Once, attempts};
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Add a member")
+        .detail("A person, as the issuer of their tokens knows them. They can be given only what the caller holds.")
+        .body(|fields| drop(Wanted::read(fields)))
+        .once()
+        .answers(201, "The member.", thing("Member"))
+        .refuses([Refusal::PermissionNotHeld(Permission::UsersWipe), Refusal::MemberExists])
+}
 
 /// Answers 201 with the member.
 ///
@@ -17,7 +31,7 @@ use crate::views;
 /// Every fault of the body; `PermissionNotHeld` for a role that may more than the caller;
 /// `MemberExists`.
 pub async fn handle(store: &(impl Members + Idempotency), call: Call) -> Result<Reply, Failure> {
-    let wanted = Wanted::read(&call)?;
+    let wanted = Wanted::read(call.request.body()?)?;
     domain::key::may_grant(&call.caller, &wanted.role.permissions())?;
     let once = Once::of(&call)?;
     attempts(store, || attempt(store, &call, &once, &wanted)).await
@@ -31,8 +45,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(call: &Call) -> Result<Self, Refusal> {
-        let mut fields = call.request.body()?;
+    fn read(mut fields: Fields) -> Result<Self, Refusal> {
         let issuer = fields.required_text("issuer", ISSUER);
         if issuer.as_ref().is_some_and(|issuer| !issuer.starts_with("https://")) {
             fields.fault("issuer", "invalid_format", "must be an https URL");

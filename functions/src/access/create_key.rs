@@ -2,6 +2,7 @@
 
 use aws::{Commit, Idempotency, Keys, Workspaces};
 use domain::access::{Permission, Permissions};
+use domain::input::Fields;
 use domain::key::{self, Key, NAME};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::ApiKey;
@@ -10,14 +11,28 @@ use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::attempts::{Before, Once, attempts};
+use crate::description::About;
+use crate::description::schema::{and, text};
+use crate::description::things;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Create a key")
+        .detail("The key itself is shown this once, in `key`. It can be given only what its maker holds.")
+        .body(|fields| drop(Wanted::read(fields, Time::EPOCH)))
+        .once()
+        .answers(201, "The key.", and(things::key(), [("key", text())]))
+        .refuses([Refusal::PermissionNotHeld(Permission::UsersWipe), Refusal::AlreadyCreated(String::new())])
+}
 
 /// Answers 201 with the key, whose secret is shown this once in `key`.
 ///
 /// # Errors
 /// Every fault of the body; `PermissionNotHeld`; `AlreadyCreated` for a repeated call.
 pub async fn handle(store: &(impl Keys + Workspaces + Idempotency), call: Call) -> Result<Reply, Failure> {
-    let wanted = Wanted::read(&call)?;
+    let wanted = Wanted::read(call.request.body()?, call.now())?;
     key::may_grant(&call.caller, &wanted.permissions)?;
     let once = Once::of(&call)?;
     attempts(store, || attempt(store, &call, &once, &wanted)).await
@@ -30,12 +45,11 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(call: &Call) -> Result<Self, Refusal> {
-        let mut fields = call.request.body()?;
+    fn read(mut fields: Fields, now: Time) -> Result<Self, Refusal> {
         let name = fields.required_text("name", NAME);
         let permissions = fields.required_words::<Permission>("permissions");
         let expires_at = fields.time("expires_at");
-        if expires_at.is_some_and(|expires_at| expires_at <= call.now()) {
+        if expires_at.is_some_and(|expires_at| expires_at <= now) {
             fields.fault("expires_at", "out_of_range", "must be in the future");
         }
         fields.finish().map_err(Refusal::Invalid)?;

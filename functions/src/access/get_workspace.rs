@@ -4,8 +4,16 @@ use aws::Workspaces;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get the workspace").guarded().shows("The workspace.", thing("Workspace"))
+}
 
 /// Answers with the caller's workspace and what holds in it.
 ///

@@ -7,11 +7,24 @@ use domain::refusal::Failure;
 use domain::{DeviceId, Time, UserId};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// How far back a list goes if it is not said, in days.
 const DEFAULT_SPAN: i64 = 90;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List events")
+        .detail(
+            "Who did what, when, from where, to what: the newest first, in a span from `since` (90 days ago) to \
+             `until` (now).",
+        )
+        .lists(thing("Event"), |fields| drop(read(fields, Time::EPOCH)))
+}
 
 /// Answers with a page of events, the newest first: by `device_id`, `user_id`, `event_type`, and
 /// in a span from `since` (90 days ago) to `until` (now).

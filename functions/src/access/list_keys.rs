@@ -4,8 +4,16 @@ use aws::Keys;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List keys").detail("The newest first, revoked and expired ones too.").lists(thing("Key"), |_| ())
+}
 
 /// Answers with a page of keys, the newest first, revoked and expired ones too.
 ///

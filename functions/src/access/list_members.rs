@@ -4,8 +4,16 @@ use aws::Members;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List members").detail("The newest first.").lists(thing("Member"), |_| ())
+}
 
 /// Answers with a page of members, the newest first.
 ///

@@ -7,7 +7,18 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Remove a member")
+        .detail("They may do nothing from this answer on. The last admin stays.")
+        .shows("The member as they were.", thing("Member"))
+        .refuses([Refusal::LastAdmin])
+}
 
 /// Answers with the member as they were: they may do nothing from this answer on.
 ///

@@ -7,7 +7,15 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Revoke a key").detail("It opens nothing from this answer on.").shows("The key.", thing("Key"))
+}
 
 /// Answers with the key, revoked: it opens nothing from this answer on.
 ///

@@ -4,17 +4,33 @@ use aws::stores::DeviceFilter;
 use aws::{Commit, Users, Workspaces};
 use domain::UserId;
 use domain::device::Status;
+use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::workspace::{SilentRule, Workspace, WorkspaceEdit, update};
 use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::views;
 
 /// How many devices a preview shows.
 const PREVIEW: usize = 100;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Change the workspace")
+        .detail(
+            "A setting of `null` goes back to what the deployment says. With `dry_run` nothing is changed, and \
+             `preview` shows the devices that the rule for silent devices would befall now.",
+        )
+        .body(|mut fields| drop(read(&mut fields)))
+        .guarded()
+        .shows("The workspace.", json!({"anyOf": [thing("Workspace"), thing("WorkspaceTried")]}))
+}
 
 /// Answers with the workspace; a setting of `null` goes back to what the deployment says. With
 /// `dry_run` nothing is changed, and `preview` shows the devices that the rule for silent devices
@@ -24,8 +40,7 @@ const PREVIEW: usize = 100;
 /// Every fault of the body; `VersionMismatch`.
 pub async fn handle(store: &(impl Workspaces + Users), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
-    let dry_run = fields.boolean("dry_run").unwrap_or(false);
-    let edit = WorkspaceEdit::read(&mut fields);
+    let (edit, dry_run) = read(&mut fields);
     edit.check_sender(&mut fields, defaults.sender.as_deref());
     fields.finish().map_err(Refusal::Invalid)?;
     attempts(store, || async {
@@ -44,6 +59,11 @@ pub async fn handle(store: &(impl Workspaces + Users), call: Call, defaults: &De
         Ok(Reply::thing(&views::workspace(&after, defaults), after.version))
     })
     .await
+}
+
+fn read(fields: &mut Fields) -> (WorkspaceEdit, bool) {
+    let dry_run = fields.boolean("dry_run").unwrap_or(false);
+    (WorkspaceEdit::read(fields), dry_run)
 }
 
 async fn would_be(store: &impl Users, call: &Call, after: &Workspace, defaults: &Defaults) -> Result<Reply, Failure> {

@@ -6,16 +6,26 @@ use domain::refusal::Failure;
 use lambda::{Call, Reply};
 use serde_json::json;
 
+use crate::description::About;
 use crate::jobs::work::Store;
-use crate::jobs::{Task, bulk};
+use crate::jobs::{Bulk, Task, begin_with};
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
 use crate::world::Clock;
 
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    BULK.about("Deploy to many users", &[]).detail(
+        "Users who have downloaded a configuration are told to download it again, the others get a deployment. \
+             Whoever was taken out of client deployment stays out. A filter is that of the users' list, `{}` for all.",
+    )
+}
+
 /// Takes `{ids | filter, dry_run?}`, the filter being that of the users' list, `{}` for all. Users
 /// who have downloaded a configuration are told to download it again; the others get a deployment.
-/// Whoever was taken out of client deployment stays out. See [`bulk`].
+/// Whoever was taken out of client deployment stays out. See [`begin_with`].
 ///
 /// # Errors
 /// Every fault of the body; `IdempotencyMismatch`.
@@ -25,10 +35,12 @@ pub async fn handle(
     defaults: &Defaults,
     clock: &Clock,
 ) -> Result<Reply, Failure> {
+    begin_with(store, call, defaults, clock, BULK).await
+}
+
+const BULK: Bulk = Bulk { action: |_| Some(task()), filter: |filter| drop(list_users::read(filter)) };
+
+fn task() -> Task {
     let action = UserAction::AutoDeploy;
-    let task = |_: &mut _| {
-        let permission = action.permission();
-        Some(Task { kind: JobKind::Users, name: "auto_deploy", permission, action: json!(action) })
-    };
-    bulk(store, call, defaults, clock, task, |filter| drop(list_users::read(filter))).await
+    Task { kind: JobKind::Users, name: "auto_deploy", permission: action.permission(), action: json!(action) }
 }

@@ -4,10 +4,33 @@ use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::read_deploy;
 use crate::users::offered;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Deploy a user's configuration")
+        .detail(
+            "Its e-mail follows, with the link, the QR code and what to do. Doing it again is a resend: the older \
+             link ends.",
+        )
+        .body(|mut fields| drop(read_deploy(&mut fields)))
+        .once()
+        .guarded()
+        .answers(202, "The deployment.", thing("Deployment"))
+        .refuses([
+            Refusal::UserDeleted,
+            Refusal::UserSuspended,
+            Refusal::UserLocked,
+            Refusal::EmailMissing,
+            Refusal::NotFound("profile"),
+        ])
+}
 
 /// Takes `{profile_id?}`. Answers 202 with the deployment; its e-mail follows, with the link, the QR
 /// code and what to do. Doing it again is a resend: the older link ends.

@@ -10,7 +10,35 @@ use lambda::{Reply, Request, device_credential};
 use serde_json::json;
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::{any_object, count, nullable, object, text, uuid};
 use crate::users::actions::profile_of;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Download the configuration")
+        .detail(
+            "For a registered, allowed device. Secrets are included, and nobody may keep the answer. The app puts it \
+             in place and says so at its next check-in.",
+        )
+        .shows(
+            "The configuration.",
+            object([
+                ("config_version", text()),
+                ("profile", nullable(object([("profile_id", uuid()), ("name", text()), ("revision", count())]))),
+                ("settings", any_object()),
+            ]),
+        )
+        .refuses([
+            Refusal::DeviceBlocked,
+            Refusal::UserSuspended,
+            Refusal::UserLocked,
+            Refusal::DeviceDeleted,
+            Refusal::DeviceErased,
+            Refusal::NotDeployed,
+        ])
+}
 
 /// Answers a registered, allowed device with `{config_version, profile, settings}`, secrets
 /// included, which nobody may keep. The app puts it in place and says so at its next check-in. The

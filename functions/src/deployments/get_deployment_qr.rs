@@ -7,10 +7,27 @@ use lambda::{Call, Reply};
 use lambda_http::http::{HeaderName, StatusCode};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::text;
 use crate::pages::qr;
 
 /// What can be shown, the default first.
 const TYPES: [&str; 2] = ["image/svg+xml", "image/png"];
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get a deployment's QR code")
+        .detail("For a phone that is at hand. Whoever sees it can register a phone, so showing it is on the record.")
+        .answer(200, "The QR code, by `Accept`.", TYPES.iter().map(|media_type| (*media_type, text())).collect())
+        .refuses([
+            Refusal::NotAcceptable(TYPES.join(" or ")),
+            Refusal::CodeExpired,
+            Refusal::CodeUsed,
+            Refusal::CodeSuperseded,
+            Refusal::CodeRevoked,
+        ])
+}
 
 /// Answers with the QR code of the deployment's link, as SVG or PNG by `Accept`, kept by nobody.
 /// Whoever sees it can register a phone, so showing it is on the record.

@@ -8,10 +8,23 @@ use domain::user::User;
 use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::users::actions::default_profile;
 use crate::users::list_users;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List deployments")
+        .detail(
+            "A page of users, the newest first, each with the profile that holds for them, their newest deployment \
+             and what became of it. Deleted users are not among them.",
+        )
+        .lists(thing("Deployed"), |fields| drop(list_users::read(fields)))
+}
 
 /// Answers with a page of users, the newest first, each with the profile that holds for them, their newest deployment
 /// and what became of it. It takes the filters of the users' list; deleted users are not among them.

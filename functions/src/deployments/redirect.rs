@@ -6,6 +6,7 @@ use domain::secret::is_code;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 
+use crate::description::About;
 use crate::pages::deployment_page;
 use crate::settings::App;
 
@@ -39,6 +40,20 @@ impl Platform {
             Self::Desktop
         }
     }
+}
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Follow a deployment's link")
+        .detail(
+            "Sends iOS and Android each to the right place; anything else gets a page with the QR code. It knows the \
+             code and nothing else, and looks nothing up.",
+        )
+        .page(200, "A page with the QR code.")
+        .page(302, "On to the store, or to the app.")
+        .with_header("location", "The store's address, or the app's own.")
+        .page(404, "This cannot be a code.")
 }
 
 /// Sends a phone on. Where the app is installed, the phone opens it by this very link and never

@@ -1,12 +1,24 @@
 //! `DELETE /deployments/{deployment_id}`.
 
 use aws::{Commit, Invitations};
-use domain::invitation::revoke;
-use domain::refusal::Failure;
+use domain::invitation::{InvitationStatus, revoke};
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Take a deployment back")
+        .detail("From this answer on, its link and QR code register nothing.")
+        .guarded()
+        .shows("The deployment.", thing("Deployment"))
+        .refuses([Refusal::InvitationOver(InvitationStatus::Used)])
+}
 
 /// Answers with the deployment: from this answer on, its link and QR code register nothing.
 ///

@@ -1,12 +1,24 @@
 //! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
 
 use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users;
 use crate::users::actions::UserAction;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Force a user's configuration")
+        .detail("Each of their devices downloads the configuration at its next contact, and a push wakes it.")
+        .guarded()
+        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .refuses([Refusal::UserDeleted, Refusal::NotDeployed])
+}
 
 /// Answers with the user and their devices: each downloads the configuration at its next contact,
 /// and a push wakes it.

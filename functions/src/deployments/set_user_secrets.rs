@@ -2,12 +2,25 @@
 
 use aws::{Commit, Users};
 use domain::deployment::{read_secrets, set_secrets};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use serde_json::json;
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::{map, moment, object, uuid};
 use crate::users;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Set a user's secrets")
+        .detail("Written, and never read back but by a configuration. `null` takes one away, what is left out stays.")
+        .body(|fields| drop(read_secrets(fields)))
+        .guarded()
+        .shows("Which are set, each since when.", object([("user_id", uuid()), ("secrets", map(moment()))]))
+        .refuses([Refusal::UserDeleted])
+}
 
 /// Takes `{client_password?, pbx_sip_password?, teleworker_sip_password?, voicemail_pin?}`: `null`
 /// takes one away, what is left out stays. Answers with which are set, each since when.

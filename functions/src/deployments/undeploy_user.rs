@@ -4,13 +4,28 @@
 use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::deployment::remove;
 use domain::invitation::Purpose;
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::doer::Doer;
 use crate::users;
 use crate::users::actions::{Prepared, newest};
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Take a user out of client deployment")
+        .detail(
+            "The user and their devices stay: the link of an open deployment ends, the secrets and the user's own \
+             settings go, and no phone of theirs gets a configuration until the next deployment.",
+        )
+        .guarded()
+        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .refuses([Refusal::UserDeleted])
+}
 
 /// Answers with the user and their devices, who stay: the link of an open deployment ends, the
 /// secrets and the user's own settings go, and no phone of theirs gets a configuration until the

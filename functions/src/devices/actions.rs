@@ -39,6 +39,11 @@ static NAMED: &[(&str, Read)] = &[
 ];
 
 impl DeviceAction {
+    /// The names of all that a bulk call gives.
+    pub fn names() -> Vec<&'static str> {
+        NAMED.iter().map(|(name, _)| *name).collect()
+    }
+
     /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
         let (name, read) = fields.required_of("action", NAMED)?;

@@ -2,13 +2,28 @@
 
 use aws::{Commands, Commit};
 use domain::access::Permission;
-use domain::command::{Stimulus, apply};
+use domain::command::{CommandState, Stimulus, apply};
 use domain::refusal::{Failure, Refusal};
 use domain::{CommandId, DeviceId};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Take a command back")
+        .detail(
+            "`canceled` if the device was not told of it, else `cancel_requested`: the device may still say that it \
+             was done. To take back what destroys data needs `users:wipe`.",
+        )
+        .guarded()
+        .shows("The command.", thing("Command"))
+        .refuses([Refusal::CommandOver(CommandState::Succeeded), Refusal::PermissionMissing(Permission::UsersWipe)])
+}
 
 /// Answers with the command: `canceled` if the device was not told of it, else
 /// `cancel_requested`: it is not served any more, and the device may still say that it was done.

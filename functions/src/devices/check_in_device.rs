@@ -16,6 +16,20 @@ use lambda::{Reply, Request, device_credential};
 use serde_json::json;
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::things::checked_in;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Check in")
+        .detail(
+            "The app's login. It says what the device may do, what it must do, and whether it is to download its \
+             configuration.",
+        )
+        .body(|fields| drop(Report::read(fields)))
+        .shows("What the device may and must do.", checked_in())
+}
 
 /// Answers with what the device may do, and what it must do. When nothing but the time has
 /// changed, this is one write of one unit, and no read; once in a quarter of an hour the user's

@@ -4,8 +4,22 @@ use aws::{Commands, Workspaces};
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Delete a device")
+        .detail(
+            "It cannot be undone. The user's place for a device is free at once, and what the device still has to do \
+             is served until it is over.",
+        )
+        .guarded()
+        .shows("The device.", thing("Device"))
+}
 
 /// Answers with the device, status `deleted`, and `purge_after`. The user's slot is free at once;
 /// nothing undoes it. What the device still has to do is served until it is over.

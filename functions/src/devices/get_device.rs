@@ -4,6 +4,15 @@ use aws::Devices;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get a device").guarded().shows("The device.", thing("Device"))
+}
+
 /// Answers with the device and its custom metadata.
 ///
 /// # Errors

@@ -4,8 +4,24 @@
 use aws::Devices;
 use domain::CredentialId;
 use domain::credential::issue;
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
+
+use crate::description::About;
+use crate::description::schema::thing;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Issue an access credential to a device")
+        .detail(
+            "An access system has put a credential on the phone. A phone holds at most 40, and a credential may be on \
+             several.",
+        )
+        .guarded()
+        .shows("The device.", thing("Device"))
+        .refuses([Refusal::DeviceDeleted])
+}
 
 /// Answers with the device, which holds the credential; at most
 /// [`domain::credential::CREDENTIAL_LIMIT`] of them. The same credential may be on several devices.

@@ -5,8 +5,18 @@ use domain::DeviceId;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List a device's commands")
+        .detail("The newest first, each with its history.")
+        .lists(thing("Command"), |_| ())
+}
 
 /// Answers with a page of the device's commands, the newest first, each with its history.
 ///

@@ -10,8 +10,18 @@ use domain::search::Query;
 use domain::{DeviceId, UserId};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List devices")
+        .detail("The newest first, deleted ones too until they are purged.")
+        .lists(thing("DeviceListed"), |fields| drop(read(fields)))
+}
 
 /// Answers with a page of devices, the newest first, deleted ones too until they are purged.
 ///

@@ -13,7 +13,39 @@ use lambda_http::http::StatusCode;
 use serde_json::json;
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::{object, text, thing};
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Register a device")
+        .detail(
+            "A phone registers with the code of an invitation or a deployment. The credential is shown this once; a \
+             repeat with the same code and identifier, until the first check-in, gives a new one for the same device.",
+        )
+        .body(|fields| drop(Application::read(fields)))
+        .answers(
+            201,
+            "The device, and its credential.",
+            object([("device", thing("DeviceSeen")), ("credential", text())]),
+        )
+        .refuses([
+            Refusal::CodeUnknown,
+            Refusal::CodeExpired,
+            Refusal::CodeUsed,
+            Refusal::CodeSuperseded,
+            Refusal::CodeRevoked,
+        ])
+        .refuses([
+            Refusal::DeviceLimitReached(Vec::new()),
+            Refusal::IdentifierHeld,
+            Refusal::DeviceBlocked,
+            Refusal::ErasurePending,
+        ])
+        .refuses([Refusal::UserSuspended, Refusal::UserLocked, Refusal::UserDeleted])
+}
 
 /// Answers 201 with the device and its credential, which is shown this once.
 ///

@@ -3,14 +3,29 @@
 use aws::{Commands, Commit};
 use domain::CommandId;
 use domain::check_in::authenticate_report;
-use domain::command::{Word, apply};
+use domain::command::{CommandState, Word, apply};
 use domain::event::Actor;
 use domain::refusal::{Failure, Refusal};
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::things::own_command;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Report what became of a command")
+        .detail(
+            "The device's word. A device that is blocked, deleted or wiped may still give it. The same word again is \
+             the same answer.",
+        )
+        .body(|fields| drop(Word::read(fields)))
+        .shows("Where the command stands.", own_command())
+        .refuses([Refusal::CommandOver(CommandState::Succeeded)])
+}
 
 /// Takes `{result, detail?}` and answers with where the command stands. A device that is blocked,
 /// deleted, wiped or enrolled anew may still say what became of what it was told.

@@ -3,8 +3,25 @@
 
 use aws::Devices;
 use domain::credential::{Report, ServiceKind, report};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
+
+use crate::description::About;
+use crate::description::schema::thing;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Report what a credential service knows of a device")
+        .detail(
+            "It stands for all that the service knows. A problem shows among the device's warnings until a report \
+             without.",
+        )
+        .body(|fields| drop(Report::read(fields)))
+        .guarded()
+        .shows("The device.", thing("Device"))
+        .refuses([Refusal::DeviceDeleted, Refusal::NotFound("device")])
+}
 
 /// Takes `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the service
 /// knows, and answers with the device. A problem shows among its warnings until a report without.

@@ -4,8 +4,20 @@
 use aws::Devices;
 use domain::CredentialId;
 use domain::credential::revoke;
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
+
+use crate::description::About;
+use crate::description::schema::thing;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Take an access credential from a device")
+        .guarded()
+        .shows("The device.", thing("Device"))
+        .refuses([Refusal::DeviceDeleted])
+}
 
 /// Answers with the device, which does not hold the credential.
 ///

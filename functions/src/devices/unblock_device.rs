@@ -1,12 +1,25 @@
 //! `POST /devices/{device_id}/unblock`.
 
 use aws::{Commands, Workspaces};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::bodies;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Unblock a device")
+        .detail("It may do again what its user may.")
+        .body(|mut fields| drop(bodies::read_reason(&mut fields)))
+        .guarded()
+        .shows("The device.", thing("Device"))
+        .refuses([Refusal::DeviceDeleted])
+}
 
 /// Answers with the device: it may do again what its user may.
 ///

@@ -8,9 +8,25 @@ use domain::device::{Belongings, Edit, NICKNAME, edit, read_metadata};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Change a device")
+        .detail(
+            "A `nickname` of `null` is taken away; metadata is merged key by key, and a key set to `null` or `\"\"` \
+             is taken away.",
+        )
+        .body(|fields| drop(read(fields)))
+        .guarded()
+        .shows("The device.", thing("Device"))
+        .refuses([Refusal::DeviceDeleted])
+}
 
 /// Answers with the device. A `nickname` of `null` is taken away; metadata is merged key by key,
 /// and a key set to `null` or `""` is taken away.
@@ -18,12 +34,11 @@ use crate::attempts::attempts;
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
-    let wanted = read(&call)?;
+    let wanted = read(call.request.body()?)?;
     attempts(store, || attempt(store, &call, &wanted)).await
 }
 
-fn read(call: &Call) -> Result<Edit, Refusal> {
-    let mut fields = call.request.body()?;
+fn read(mut fields: Fields) -> Result<Edit, Refusal> {
     let nickname = fields.edited_text("nickname", NICKNAME);
     let metadata = read_metadata_of(&mut fields);
     fields.finish().map_err(Refusal::Invalid)?;
@@ -32,7 +47,8 @@ fn read(call: &Call) -> Result<Edit, Refusal> {
 
 /// Reads what is to be changed of the custom metadata.
 pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
-    match fields.value("custom_metadata").map(|value| read_metadata(&value)) {
+    let schema = || json!({"type": "object", "additionalProperties": {"type": ["string", "boolean", "null"]}});
+    match fields.value_like("custom_metadata", schema).map(|value| read_metadata(&value)) {
         None => BTreeMap::new(),
         Some(Ok(metadata)) => metadata,
         Some(Err(faults)) => {

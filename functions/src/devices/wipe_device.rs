@@ -1,13 +1,29 @@
 //! `POST /devices/{device_id}/wipe`.
 
 use aws::{Commands, Workspaces};
-use domain::command::CommandKind;
-use domain::refusal::Failure;
+use domain::command::{CommandKind, Order};
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::bodies;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Wipe a device")
+        .detail(
+            "The command is told to the device at its next check-in. Asking again is answered by the command that is \
+             pending.",
+        )
+        .body(|mut fields| drop(Order::read(CommandKind::Wipe, &mut fields)))
+        .guarded()
+        .answers(202, "The command.", thing("Command"))
+        .refuses([Refusal::DeviceDeleted, Refusal::DeviceErased])
+}
 
 /// Answers 202 with the command, which the device is told at its next check-in. Asking again is
 /// answered by the command that is pending.

@@ -11,6 +11,7 @@ use lambda::{Call, Reply};
 use serde_json::Value;
 
 use super::{Kind, Wanted};
+use crate::description::About;
 use crate::devices::list_devices;
 use crate::views;
 
@@ -44,6 +45,12 @@ static DEVICES: Kind = Kind {
         ("purge_after", "/purge_after"),
     ],
 };
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    super::about("Export devices", &DEVICES, |fields| drop(list_devices::read(fields)))
+}
 
 /// Answers with a part of the devices: those of `ids`, in their order, as far as they are there;
 /// or what the filters of the list find, or all, the newest first.

@@ -2,12 +2,14 @@
 
 use aws::{Events, Page};
 use domain::EventId;
+use domain::Time;
 use domain::event::Event;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
 use super::{Kind, Wanted};
 use crate::access::list_events;
+use crate::description::About;
 
 static EVENTS: Kind = Kind {
     name: "events",
@@ -34,6 +36,12 @@ static EVENTS: Kind = Kind {
         ("changed_fields", "/changed_fields"),
     ],
 };
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    super::about("Export events", &EVENTS, |fields| drop(list_events::read(fields, Time::EPOCH)))
+}
 
 /// Answers with a part of the events, without what only the audit shows: those of `ids`, in their
 /// order, as far as they are there; or what the filters of the list find, the newest first, in a span

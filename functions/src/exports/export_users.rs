@@ -11,6 +11,7 @@ use lambda::{Call, Reply};
 use serde_json::Value;
 
 use super::{Kind, Wanted};
+use crate::description::About;
 use crate::users::list_users;
 
 static USERS: Kind = Kind {
@@ -59,6 +60,12 @@ static USERS: Kind = Kind {
         ("purge_after", "/purge_after"),
     ],
 };
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    super::about("Export users", &USERS, |fields| drop(list_users::read(fields)))
+}
 
 /// Answers with a part of the users: those of `ids`, in their order, as far as they are there; or
 /// what the filters of the list find, or all, the newest first. Each with what was used this month.

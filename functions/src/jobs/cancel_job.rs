@@ -2,16 +2,29 @@
 
 use aws::{Commit, Jobs, Sources};
 use domain::JobId;
-use domain::job::{JobKind, cancel};
+use domain::access::Permission;
+use domain::job::{JobKind, JobState, cancel};
 use domain::refusal::{Failure, Refusal};
 use lambda::logging::Chain;
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::doer::Doer;
 use crate::jobs::work::{Action, outcomes};
 use crate::sources::sync::forget;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Cancel a job")
+        .detail("What was done stays done, and nothing more is. It takes what beginning the job takes.")
+        .guarded()
+        .shows("The job.", thing("Job"))
+        .refuses([Refusal::JobOver(JobState::Finished), Refusal::PermissionMissing(Permission::UsersManage)])
+}
 
 /// Answers with the job: what was done stays done, and nothing more is. Takes what
 /// beginning it takes.

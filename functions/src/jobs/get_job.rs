@@ -7,9 +7,32 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 
+use crate::description::About;
+use crate::description::schema::{text, thing};
 use crate::jobs::work::Action;
+use crate::paging;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get a job")
+        .detail(
+            "How far it is, and a page of what became of each thing. With `Accept: text/csv` the outcomes come as \
+             comma-separated values in parts, each naming the next by `Link`. Whoever may begin such a job sees it, \
+             and whoever may see what it is about.",
+        )
+        .query(|mut fields| drop(paging::parameters(&mut fields, paging::LIMITS)))
+        .guarded()
+        .answer(
+            200,
+            "The job with a page of outcomes.",
+            vec![("application/json", thing("JobPage")), ("text/csv", text())],
+        )
+        .with_header("link", "Where the next part of the comma-separated values is.")
+        .refuses([Refusal::CursorInvalid])
+}
 
 /// Answers with the job and a page of outcomes, by the identifiers of its things. With
 /// `Accept: text/csv` the outcomes come as CSV (RFC 4180) in parts: each names the next by a

@@ -4,9 +4,17 @@ use aws::Jobs;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::jobs::work::Action;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List jobs").detail("The newest first, as far as the caller may see them.").lists(thing("Job"), |_| ())
+}
 
 /// Answers with a page of jobs, the newest first: of those on it, the ones that the caller may see.
 ///

@@ -1,7 +1,5 @@
 //! A bulk call: one action on the things that it names, or on those that a filter finds.
 
-use std::collections::BTreeSet;
-
 use aws::{Commit, Idempotency};
 use chrono::Duration;
 use domain::JobId;
@@ -9,12 +7,15 @@ use domain::access::Permission;
 use domain::input::Fields;
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NAMED_LIMIT, NewJob, Selection, Tally, begin};
 use domain::refusal::{Failure, Refusal};
+use domain::shape::Shape;
 use lambda::logging::Chain;
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::attempts::{Before, Once, attempts};
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::doer::Doer;
 use crate::jobs::work::{Store, advance, decided};
 use crate::pace::Pace;
@@ -39,24 +40,50 @@ pub(crate) struct Task {
     pub permission: Permission,
 }
 
+/// How a bulk operation reads its body.
+#[derive(Clone, Copy)]
+pub(crate) struct Bulk {
+    /// Takes the action's name and what belongs to it.
+    pub action: fn(&mut Fields) -> Option<Task>,
+    /// Notes the faults of a filter.
+    pub filter: fn(&mut Fields),
+}
+
+impl Bulk {
+    /// Reads the action, what it is done to, and whether it is only tried.
+    fn read(self, fields: &mut Fields) -> (Option<Task>, Option<Selection>, bool) {
+        let task = (self.action)(fields);
+        let selection = read_selection(fields, self.filter);
+        (task, selection, fields.boolean("dry_run").unwrap_or(false))
+    }
+
+    /// What the operation says of itself; `actions` are the names of those that it knows.
+    pub fn about(self, summary: &'static str, actions: &[&str]) -> About {
+        let outcome = || json!({"anyOf": [thing("JobDone"), thing("DryRun")]});
+        let read = |mut fields: Fields| drop(self.read(&mut fields));
+        let about = About::new(summary).once();
+        let about = if actions.is_empty() { about.body(read) } else { about.body_by("action", actions, read) };
+        about
+            .shows("Every thing that was named is done, or would be.", outcome())
+            .answers(207, "Some of the things that were named could not be done.", outcome())
+            .answers(202, "The job, as far as it has come; the schedule goes on with it.", thing("JobDone"))
+    }
+}
+
 /// Answers 200 with every outcome, or 207 if some failed, for things that are named; 202 with the
-/// job for those of a filter. `read_action` takes the action's name and what belongs to it;
-/// `read_filter` notes the faults of a filter.
+/// job for those of a filter.
 ///
 /// # Errors
 /// Every fault of the body; `PermissionMissing`; `IdempotencyMismatch`.
-pub(crate) async fn bulk(
+pub(crate) async fn begin_with(
     store: &(impl Store + Idempotency),
     call: Call,
     defaults: &Defaults,
     clock: &Clock,
-    read_action: impl Fn(&mut Fields) -> Option<Task>,
-    read_filter: impl Fn(&mut Fields),
+    bulk: Bulk,
 ) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
-    let task = read_action(&mut fields);
-    let selection = read_selection(&mut fields, read_filter);
-    let dry_run = fields.boolean("dry_run").unwrap_or(false);
+    let (task, selection, dry_run) = bulk.read(&mut fields);
     fields.finish().map_err(Refusal::Invalid)?;
     let (Some(task), Some(selection)) = (task, selection) else {
         return Err(Refusal::Invalid(Vec::new()).into());
@@ -90,11 +117,12 @@ pub(crate) async fn bulk(
     shown(store, &job).await
 }
 
-fn read_selection(fields: &mut Fields, read_filter: impl Fn(&mut Fields)) -> Option<Selection> {
-    let ids = fields.value("ids");
-    let filter = fields.value("filter");
+fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<Selection> {
+    // Which of them name something is for the outcome of each to say.
+    let ids = fields.ids("ids", NAMED_LIMIT, "use a filter");
+    let filter = fields.value_like("filter", || Shape::of(|mut filter| read_filter(&mut filter)).schema());
     match (ids, filter) {
-        (Some(ids), None) => read_ids(fields, &ids),
+        (Some(ids), None) => Some(Selection::Ids(ids)),
         (None, Some(Value::Object(filter))) => {
             let mut inner = Fields::of_json(filter.clone());
             read_filter(&mut inner);
@@ -119,31 +147,6 @@ fn read_selection(fields: &mut Fields, read_filter: impl Fn(&mut Fields)) -> Opt
             None
         }
     }
-}
-
-/// Identifiers: which of them name something is for the outcome of each to say.
-fn read_ids(fields: &mut Fields, ids: &Value) -> Option<Selection> {
-    let texts: Option<Vec<String>> =
-        ids.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
-    let Some(texts) = texts else {
-        fields.fault("ids", "wrong_type", "must be an array of texts");
-        return None;
-    };
-    if texts.is_empty() {
-        fields.fault("ids", "too_short", "must name at least one");
-    }
-    if texts.len() > NAMED_LIMIT {
-        fields.fault("ids", "too_many", format!("must be at most {NAMED_LIMIT}; use a filter for more"));
-    }
-    if texts.iter().collect::<BTreeSet<_>>().len() < texts.len() {
-        fields.fault("ids", "repeated", "must name each thing once");
-    }
-    for (at, text) in texts.iter().enumerate() {
-        if domain::UserId::parse(text).is_none() {
-            fields.fault(&format!("ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
-        }
-    }
-    Some(Selection::Ids(texts))
 }
 
 /// The job of a call: the one that it made before, or a new one.

@@ -5,7 +5,18 @@ use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
+use crate::description::About;
+use crate::description::schema::{any_object, array};
 use crate::settings::App;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get the app's links")
+        .detail("The two files by which phones learn that our links open the app, of Apple and of Google.")
+        .shows("The file.", json!({"anyOf": [any_object(), array(any_object())]}))
+        .refuses([Refusal::RouteNotFound])
+}
 
 /// Answers with Apple's file or Google's, by the path.
 ///

@@ -10,7 +10,21 @@ use lambda_http::http::StatusCode;
 
 use super::{displaced, workspace};
 use crate::attempts::{Before, Once, attempts};
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Create a profile")
+        .detail("Its settings satisfy its schema, if it has one. The first profile of a workspace is its default.")
+        .body(|fields| drop(NewProfile::read(fields)))
+        .once()
+        .answers(201, "The profile.", thing("Profile"))
+        .with_header("etag", "The profile's version, for `If-Match`.")
+        .refuses([Refusal::ProfileNameTaken])
+}
 
 /// Answers 201 with the profile. The first one of a workspace is its default.
 ///

@@ -2,12 +2,24 @@
 
 use aws::{Commit, Profiles, Workspaces};
 use domain::profile::delete;
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use super::{wanted, workspace};
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Delete a profile")
+        .detail("The default goes only as the last one.")
+        .guarded()
+        .shows("The profile as it was.", thing("Profile"))
+        .refuses([Refusal::ProfileInUse, Refusal::ProfileJustGiven, Refusal::ProfileIsDefault])
+}
 
 /// Answers with the profile as it was; it is gone. The default goes only as the last one. The commit
 /// stands on the profile as it was read, and whoever gives it to a user changes or checks it.

@@ -6,7 +6,15 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use super::workspace;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get a profile").guarded().shows("The profile.", thing("Profile"))
+}
 
 /// Answers with the profile, its settings and its schema.
 ///

@@ -5,8 +5,18 @@ use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
 use super::workspace;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List profiles")
+        .detail("The newest first: all but their settings and schemas.")
+        .lists(thing("ProfileListed"), |_| ())
+}
 
 /// Answers with a page of profiles, the newest first: all but their settings and schemas.
 ///

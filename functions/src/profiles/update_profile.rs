@@ -7,7 +7,23 @@ use lambda::{Call, Reply};
 
 use super::{displaced, wanted, workspace};
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Change a profile")
+        .detail(
+            "Settings replace the former ones as a whole, and the revision goes up if they are others; a schema of \
+             `null` is taken away; `default` of `true` makes it the default in place of the one that was.",
+        )
+        .body(|fields| drop(ProfileEdit::read(fields)))
+        .guarded()
+        .shows("The profile.", thing("Profile"))
+        .refuses([Refusal::ProfileNameTaken, Refusal::ProfileIsDefault])
+}
 
 /// Answers with the profile. Settings replace the former ones as a whole, and its revision goes up
 /// if they are others; a schema of `null` is taken away; `default` of `true` makes it the default

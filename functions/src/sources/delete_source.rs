@@ -8,7 +8,21 @@ use lambda::logging::Chain;
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Remove a data set")
+        .detail(
+            "Its users stay as they are, and may be taken over by another data set; its token is forgotten, and so is \
+             what was uploaded.",
+        )
+        .guarded()
+        .shows("The data set as it was.", thing("Source"))
+}
 
 /// Answers with the data set as it was. Its users stay as they are, and may be taken over by another
 /// data set; its token is forgotten, and so is what was uploaded. A sync at work ends at its next step.

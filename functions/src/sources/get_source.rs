@@ -4,7 +4,15 @@ use aws::Sources;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get a data set").guarded().shows("The data set.", thing("Source"))
+}
 
 /// Answers with the data set.
 ///

@@ -4,8 +4,16 @@ use aws::Sources;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List data sets").detail("The newest first.").lists(thing("Source"), |_| ())
+}
 
 /// Answers with a page of data sets, the newest first.
 ///

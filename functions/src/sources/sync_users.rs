@@ -1,20 +1,20 @@
 //! `POST /sources/{source_id}/sync`.
 
-use std::collections::BTreeSet;
-
 use aws::{Commit, Idempotency, Sources};
 use chrono::Duration;
+use domain::JobId;
 use domain::access::Permission;
 use domain::input::Fields;
 use domain::job::{Job, NAMED_LIMIT};
 use domain::refusal::{Failure, Refusal};
 use domain::source::SyncWanted;
-use domain::{JobId, UserId};
 use lambda::logging::Chain;
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::attempts::{Before, Once, attempts};
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::doer::Doer;
 use crate::jobs::work::Store;
 use crate::pace::Pace;
@@ -28,6 +28,21 @@ use crate::world::Clock;
 const ANSWER_WITHIN: Duration = Duration::seconds(20);
 /// Rows that are done before the call answers; the schedule does the others.
 const AT_ONCE: usize = 500;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Sync users with a data set")
+        .detail(
+            "At most 100 users that are named, or all. With `dry_run` the difference is reported and nothing is \
+             changed. What renames users with devices wipes only what the caller may wipe.",
+        )
+        .body(|mut fields| drop(read(&mut fields)))
+        .once()
+        .guarded()
+        .answers(202, "The job, as far as it has come.", thing("Job"))
+        .refuses([Refusal::SourcePushed, Refusal::NothingUploaded, Refusal::SyncRunning])
+}
 
 /// Takes `{user_ids?, dry_run?}`: up to 100 users, else all; with `dry_run` the difference is reported and
 /// nothing is changed. Answers 202 with the job, as far as it has come.
@@ -43,8 +58,7 @@ pub async fn handle(
     clock: &Clock,
 ) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
-    let user_ids = read_users(&mut fields);
-    let dry_run = fields.boolean("dry_run").unwrap_or(false);
+    let (user_ids, dry_run) = read(&mut fields);
     fields.finish().map_err(Refusal::Invalid)?;
     let wanted = SyncWanted {
         job_id: JobId(call.request.moment.draw()),
@@ -80,29 +94,8 @@ pub(crate) async fn go_on(
     }
 }
 
-fn read_users(fields: &mut Fields) -> Option<Vec<String>> {
-    let value = fields.value("user_ids")?;
-    let ids: Option<Vec<String>> =
-        value.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
-    let Some(ids) = ids else {
-        fields.fault("user_ids", "wrong_type", "must be an array of texts");
-        return None;
-    };
-    if ids.is_empty() {
-        fields.fault("user_ids", "too_short", "must name at least one; leave it out for all");
-    }
-    if ids.len() > NAMED_LIMIT {
-        fields.fault("user_ids", "too_many", format!("must be at most {NAMED_LIMIT}; leave it out for all"));
-    }
-    if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-        fields.fault("user_ids", "repeated", "must name each user once");
-    }
-    for (at, id) in ids.iter().enumerate() {
-        if UserId::parse(id).is_none() {
-            fields.fault(&format!("user_ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
-        }
-    }
-    Some(ids)
+fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
+    (fields.ids("user_ids", NAMED_LIMIT, "leave it out"), fields.boolean("dry_run").unwrap_or(false))
 }
 
 /// The job of a call: the one that it made before, or a new one.

@@ -3,11 +3,28 @@
 use aws::{Commit, Jobs, Sources};
 use domain::access::Permission;
 use domain::refusal::{Failure, Refusal};
-use domain::source::{Settings, TokenChange};
+use domain::source::{Settings, SourceKind, TokenChange};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Change a data set")
+        .detail(
+            "A `token` or `every_hours` of `null` is taken away; a page on another host forgets the token, unless it \
+             is given again. While a sync is at work nothing is changed. Who changes what a schedule may erase needs \
+             `users:wipe`.",
+        )
+        .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
+        .guarded()
+        .shows("The data set.", thing("Source"))
+        .refuses([Refusal::SyncRunning, Refusal::PermissionMissing(Permission::UsersWipe)])
+}
 
 /// Answers with the data set. A `token` or `every_hours` of `null` is taken away; a page on another host
 /// forgets the token, unless it is given again. While a sync is at work nothing is changed: by another key

@@ -5,6 +5,7 @@ use aws::stores::Leavings;
 use aws::{Commit, Idempotency, Sources};
 use domain::access::Permission;
 use domain::change::Change;
+use domain::input::Fields;
 use domain::job::Job;
 use domain::refusal::{Failure, Refusal};
 use domain::source::{DataSource, PART_LIMIT, Part, SyncWanted};
@@ -15,11 +16,41 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::{array, count, flag, nullable, object, uuid};
 use crate::doer::Doer;
 use crate::jobs::work::Store;
 use crate::settings::Defaults;
 use crate::sources::sync_users::go_on;
 use crate::world::Clock;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Upload a part of a file")
+        .detail(
+            "Comma-separated values in parts of at most 256 KiB, numbered from 1, under one identifier of the \
+             caller's own. The sync starts when the last has come, unless `start` is false.",
+        )
+        .takes("text/csv")
+        .query(|mut fields| {
+            let _part = read_query(&mut fields);
+        })
+        .guarded()
+        .answers(
+            202,
+            "How far the upload is.",
+            object([
+                ("source_id", uuid()),
+                ("upload_id", uuid()),
+                ("parts", array(count())),
+                ("missing", array(count())),
+                ("complete", flag()),
+                ("job_id", nullable(uuid())),
+            ]),
+        )
+        .refuses([Refusal::SourceNotUploaded, Refusal::SyncRunning])
+}
 
 /// Takes a part of a file of comma-separated values: `?upload=` a UUID that the caller draws for the whole
 /// file, `&last=true` with the last part, `&start=false` to leave the sync to `sync-users`. Parts are
@@ -60,14 +91,15 @@ pub async fn handle(
     Ok(Reply::json(StatusCode::ACCEPTED, &view))
 }
 
+fn read_query(fields: &mut Fields) -> (Option<Uuid>, bool, bool) {
+    let upload = fields.id("upload", |text| SourceId::parse(text).map(|id| id.0));
+    fields.require("upload");
+    (upload, fields.boolean("last").unwrap_or(false), fields.boolean("start").unwrap_or(true))
+}
+
 fn read(call: &Call) -> Result<(Part, bool), Refusal> {
     let mut fields = call.request.query()?;
-    let upload = fields.id("upload", |text| SourceId::parse(text).map(|id| id.0));
-    if fields.value("upload").is_none() {
-        fields.fault("upload", "missing", "is required: a UUID for the whole file");
-    }
-    let is_last = fields.boolean("last").unwrap_or(false);
-    let start = fields.boolean("start").unwrap_or(true);
+    let (upload, is_last, start) = read_query(&mut fields);
     let number = call.request.path("number").parse().ok().filter(|number| (1..=PART_LIMIT).contains(number));
     if number.is_none() {
         fields.fault("number", "out_of_range", format!("must be from 1 to {PART_LIMIT}"));

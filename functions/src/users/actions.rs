@@ -52,6 +52,11 @@ static NAMED: &[(&str, Read)] = &[
 ];
 
 impl UserAction {
+    /// The names of all that a bulk call gives.
+    pub fn names() -> Vec<&'static str> {
+        NAMED.iter().map(|(name, _)| *name).collect()
+    }
+
     /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
         let (name, read) = fields.required_of("action", NAMED)?;
@@ -74,7 +79,7 @@ impl UserAction {
 pub(crate) fn read_delete(fields: &mut Fields) -> UserAction {
     let without_wipe = fields.boolean("without_wipe").unwrap_or(false);
     let reason = fields.text("reason", REASON);
-    if without_wipe && reason.is_none() && fields.value("reason").is_none() {
+    if without_wipe && reason.is_none() && !fields.is_sent("reason") {
         fields.fault("reason", "missing", "is required to delete without a wipe");
     }
     UserAction::Delete { without_wipe, reason }

@@ -1,11 +1,26 @@
 //! `POST /users/{user_id}/activate`.
 
 use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Activate a user")
+        .detail(
+            "What keeps the user out, a suspension or a lock, is lifted, and their devices may again what they might \
+             before.",
+        )
+        .guarded()
+        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .refuses([Refusal::UserDeleted])
+}
 
 /// Answers with the user and their devices: a suspension and a lock are lifted, and what each
 /// device was before it is again. A user who has never been active becomes active.

@@ -8,9 +8,22 @@ use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::attempts::{Before, Once, attempts};
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::doer::Doer;
 use crate::users::actions::{require_key_free, settings};
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Create a user")
+        .body(|fields| drop(NewUser::read(fields)))
+        .once()
+        .answers(201, "The user.", thing("User"))
+        .with_header("etag", "The user's version, for `If-Match`.")
+        .refuses([Refusal::UsernameTaken, Refusal::IdentityKeyTaken])
+}
 
 /// Answers 201 with the user.
 ///

@@ -6,7 +6,21 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
+use crate::description::About;
+use crate::description::schema::{array, object, text, thing};
+use crate::description::things::counts;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get what was used")
+        .detail(
+            "The counts of each month that has any, the newest first, of at most two years, and their sums; of a \
+             user, or of the whole workspace.",
+        )
+        .shows("The counts.", object([("months", array(counts([("month", text())]))), ("totals", thing("Counts"))]))
+}
 
 /// Answers with `{months, totals}`: the counts of each month that has any, the newest first, of at
 /// most two years, and their sums.

@@ -8,9 +8,23 @@ use domain::usage::{Of, month};
 use lambda::{Call, Reply};
 use serde_json::json;
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::users::Beside;
 use crate::users::actions::newest;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get a user")
+        .detail(
+            "With their devices, their newest invitation and deployment, their own settings, which of their secrets \
+             are set, and what they have used this month.",
+        )
+        .guarded()
+        .shows("The user.", thing("UserWhole"))
+}
 
 /// Answers with the user, the devices that they hold, their newest invitation and deployment, their
 /// own settings, which of their secrets are set, and what was used this month.

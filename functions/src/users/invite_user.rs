@@ -4,9 +4,30 @@ use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::read_invite;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Invite a user")
+        .detail("By e-mail or text message, which follows. The code of an older invitation ends.")
+        .body(|mut fields| drop(read_invite(&mut fields)))
+        .once()
+        .guarded()
+        .answers(202, "The invitation.", thing("Invitation"))
+        .refuses([
+            Refusal::UserDeleted,
+            Refusal::UserSuspended,
+            Refusal::UserLocked,
+            Refusal::EmailMissing,
+            Refusal::MobileMissing,
+            Refusal::DeviceLimitReached(Vec::new()),
+        ])
+}
 
 /// Answers 202 with the invitation; its message follows. The code of an older invitation ends.
 ///

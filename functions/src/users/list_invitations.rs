@@ -6,8 +6,18 @@ use domain::invitation::Purpose;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List a user's invitations")
+        .detail("The newest first, never with a code.")
+        .lists(thing("Invitation"), |_| ())
+}
 
 /// Answers with a page of the user's invitations, the newest first, never with a code.
 ///

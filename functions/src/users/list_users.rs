@@ -12,8 +12,21 @@ use domain::workspace::SERVICE_LEVEL;
 use domain::{ProfileId, SourceId};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List users")
+        .detail(
+            "The newest first, or those that `search` finds by the beginnings of their words; each with what they \
+             have used this month.",
+        )
+        .lists(thing("UserListed"), |fields| drop(read(fields)))
+}
 
 /// Answers with a page of users: the newest first, or those that were typed; each with what was
 /// used this month.

@@ -1,13 +1,29 @@
 //! `POST /users/{user_id}/lock-and-wipe`: Remote Lock & Wipe.
 
 use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::command::CommandKind;
-use domain::refusal::Failure;
+use domain::command::{CommandKind, Order};
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::bodies;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Lock a user and wipe their devices")
+        .detail(
+            "Remote Lock & Wipe: the user is locked, and each device that has something to wipe is wiped as soon as \
+             it comes.",
+        )
+        .body(|mut fields| drop(Order::read(CommandKind::Wipe, &mut fields)))
+        .guarded()
+        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .refuses([Refusal::UserDeleted])
+}
 
 /// Answers with the user and their devices: the user is locked, and each device that has
 /// something to wipe is wiped as soon as it comes.

@@ -8,8 +8,21 @@ use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::attempts::attempts;
+use crate::description::About;
 use crate::pages::invitation_page;
 use crate::settings::App;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Open an invitation's link")
+        .detail("A page that holds nothing about the user. Only its button, which posts, counts as opening.")
+        .page(200, "The page, with the button that leads to the app.")
+        .page(303, "On to the app.")
+        .with_header("location", "The app's own address.")
+        .page(404, "The code is nobody's.")
+        .page(410, "The invitation is over.")
+}
 
 /// Answers with a page that holds nothing about the user. Only the button counts as opening:
 /// mail services and messengers look at links before people do.

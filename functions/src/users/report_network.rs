@@ -1,12 +1,26 @@
 //! `PUT /users/{user_id}/networks/{provider}`: a carrier's report.
 
 use aws::{Commit, Users};
+use domain::Time;
 use domain::network;
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Report a carrier's network of a user")
+        .detail("A report that is older than what is known changes nothing.")
+        .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
+        .guarded()
+        .shows("The network.", thing("Network"))
+        .refuses([Refusal::UserDeleted])
+}
 
 /// Takes `{status, status_at?, reason?, mdn_provisioning?}` and answers with the network. A report
 /// that is older than what is known changes nothing.

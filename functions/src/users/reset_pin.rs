@@ -1,13 +1,26 @@
 //! `POST /users/{user_id}/reset-pin`.
 
 use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::command::CommandKind;
-use domain::refusal::Failure;
+use domain::command::{CommandKind, Order};
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::bodies;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Reset a user's PIN")
+        .detail("A lock is lifted, and each device asks for a new PIN as soon as it comes.")
+        .body(|mut fields| drop(Order::read(CommandKind::ResetPin, &mut fields)))
+        .guarded()
+        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .refuses([Refusal::UserDeleted])
+}
 
 /// Answers with the user and their devices: a lock is lifted, and each device asks for a new PIN
 /// as soon as it comes.

@@ -1,13 +1,25 @@
 //! `DELETE /users/{user_id}/invitations/{invitation_id}`.
 
 use aws::{Commit, Invitations};
-use domain::invitation::{Purpose, revoke};
+use domain::invitation::{InvitationStatus, Purpose, revoke};
 use domain::refusal::{Failure, Refusal};
 use domain::{InvitationId, UserId};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Take an invitation back")
+        .detail("From this answer on, its code registers nothing.")
+        .guarded()
+        .shows("The invitation.", thing("Invitation"))
+        .refuses([Refusal::InvitationOver(InvitationStatus::Used)])
+}
 
 /// Answers with the invitation: from this answer on, its code registers nothing.
 ///

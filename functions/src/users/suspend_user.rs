@@ -1,12 +1,25 @@
 //! `POST /users/{user_id}/suspend`.
 
 use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
 use crate::bodies;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Suspend a user")
+        .detail("From this answer on, all of the user's devices are shut out; their own blocks stay as they are.")
+        .body(|mut fields| drop(bodies::read_reason(&mut fields)))
+        .guarded()
+        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .refuses([Refusal::UserDeleted])
+}
 
 /// Answers with the user and their devices: from this answer on, all of them are shut out.
 ///

@@ -3,14 +3,37 @@
 use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::access::Permission;
 use domain::life::is_renamed;
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use domain::user::UserEdit;
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::doer::Doer;
 use crate::settings::Defaults;
 use crate::users::actions::edited;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Change a user")
+        .detail(
+            "A field of `null` is taken away. Another username is another identity: each of the user's devices is \
+             ordered back to the state before its first enrolment and comes back by a new deployment; for a user with \
+             devices that needs `users:wipe`. The profile and the user's own settings need `deployments:manage`.",
+        )
+        .body(|fields| drop(UserEdit::read(fields)))
+        .guarded()
+        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .refuses([
+            Refusal::UserDeleted,
+            Refusal::UsernameTaken,
+            Refusal::IdentityKeyTaken,
+            Refusal::PermissionMissing(Permission::UsersWipe),
+            Refusal::NotFound("profile"),
+        ])
+}
 
 /// Answers with the user and their devices. A field of `null` is taken away. Another username is
 /// another identity: each of the user's devices is ordered back to the state before its first

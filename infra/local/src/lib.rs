@@ -7,6 +7,7 @@
 pub mod api;
 mod database;
 pub mod demo;
+pub mod description;
 pub mod driver;
 pub mod gateway;
 pub mod lines;

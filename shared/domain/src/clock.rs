@@ -15,6 +15,9 @@ pub struct Time(DateTime<Utc>);
 const LAST: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).expect("it is within a calendar");
 
 impl Time {
+    /// The beginning of 1970.
+    pub const EPOCH: Self = Self(DateTime::UNIX_EPOCH);
+
     /// The moment so many milliseconds after 1970; `None` outside of what a calendar can hold.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::clock::Time;
 use crate::device::{Belongings, Device};
@@ -14,6 +15,7 @@ use crate::event::{Act, Event, EventType};
 use crate::ids::CredentialId;
 use crate::input::Fields;
 use crate::refusal::Refusal;
+use crate::shape::Shape;
 use crate::text::{Form, TextRule};
 use crate::words::words;
 
@@ -141,14 +143,20 @@ impl Report {
     pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
         let problem = fields.text("problem", PROBLEM);
         let mut endpoints = BTreeMap::new();
-        match fields.value("endpoints") {
-            None => fields.fault("endpoints", "missing", "is required"),
-            Some(serde_json::Value::Array(items)) => {
+        let schema = || {
+            let endpoint = Shape::of(|mut fields| drop(read_endpoint(&mut fields))).schema();
+            json!({"type": "array", "maxItems": ENDPOINT_LIMIT, "items": endpoint})
+        };
+        let sent = fields.value_like("endpoints", schema);
+        fields.require("endpoints");
+        match sent {
+            None => {}
+            Some(Value::Array(items)) => {
                 if items.len() > ENDPOINT_LIMIT {
                     fields.fault("endpoints", "too_many", format!("must be at most {ENDPOINT_LIMIT}"));
                 }
                 for (at, item) in items.into_iter().take(ENDPOINT_LIMIT).enumerate() {
-                    read_endpoint(&mut fields, &format!("endpoints.{at}"), item, &mut endpoints);
+                    take_endpoint(&mut fields, &format!("endpoints.{at}"), item, &mut endpoints);
                 }
             }
             Some(_) => fields.fault("endpoints", "wrong_type", "must be an array of endpoints"),
@@ -159,18 +167,21 @@ impl Report {
     }
 }
 
-fn read_endpoint(fields: &mut Fields, name: &str, item: serde_json::Value, endpoints: &mut BTreeMap<String, bool>) {
-    let serde_json::Value::Object(item) = item else {
+/// Reads `{endpoint_id, is_active}`.
+fn read_endpoint(fields: &mut Fields) -> Option<(String, bool)> {
+    let id = fields.required_text("endpoint_id", ENDPOINT);
+    let is_active = fields.boolean("is_active");
+    fields.require("is_active");
+    fields.refuse_others();
+    id.zip(is_active)
+}
+
+fn take_endpoint(fields: &mut Fields, name: &str, item: Value, endpoints: &mut BTreeMap<String, bool>) {
+    let Value::Object(item) = item else {
         return fields.fault(name, "wrong_type", "must be an object");
     };
     let mut inner = Fields::of_json(item);
-    let id = inner.required_text("endpoint_id", ENDPOINT);
-    let is_active = inner.boolean("is_active");
-    if inner.value("is_active").is_none() {
-        inner.fault("is_active", "missing", "is required");
-    }
-    inner.refuse_others();
-    if let (Some(id), Some(is_active)) = (id, is_active)
+    if let Some((id, is_active)) = read_endpoint(&mut inner)
         && endpoints.insert(id, is_active).is_some()
     {
         inner.fault("endpoint_id", "repeated", "must be given once only");
@@ -201,7 +212,7 @@ pub fn report(
         return Ok(None);
     }
     let mut event = device.event(EventType::DeviceServiceReported, act);
-    event.change("service", serde_json::Value::Null, kind.as_str());
+    event.change("service", Value::Null, kind.as_str());
     event.change("has_active_endpoint", before.is_active(), service.is_active());
     event.change("problem", before.problem.is_some(), service.problem.is_some());
     let mut after = belongings.clone();

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::clock::Time;
+use crate::ids::UserId;
+use crate::shape::{Shape, moment, text, uuid};
 use crate::text::TextRule;
 
 /// The most faults that are told at once: more than an input made in good faith has, and few
@@ -49,20 +51,29 @@ pub struct Fields {
     asked: BTreeSet<String>,
     faults: Vec<Fault>,
     textual: bool,
+    /// What was asked for, where that is all that is wanted to be known.
+    shape: Option<Shape>,
 }
 
 impl Fields {
     /// The fields of a JSON object.
     #[must_use]
     pub fn of_json(values: Map<String, Value>) -> Self {
-        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false }
+        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false, shape: None }
+    }
+
+    /// Fields that nobody has sent, by which a reader shows what it takes: each read is noted in the
+    /// shape. `values` are what readers make their further reads depend on.
+    #[must_use]
+    pub fn noting(shape: &Shape, values: Map<String, Value>) -> Self {
+        Self { shape: Some(shape.clone()), ..Self::of_json(values) }
     }
 
     /// The parameters of a query, decoded, in their order. A repeated one is a fault; one with an
     /// empty value counts as absent.
     #[must_use]
     pub fn of_query(parameters: Vec<(String, String)>) -> Self {
-        let mut fields = Self { values: Map::new(), asked: BTreeSet::new(), faults: Vec::new(), textual: true };
+        let mut fields = Self { textual: true, ..Self::of_json(Map::new()) };
         for (name, value) in parameters {
             if fields.values.contains_key(&name) {
                 fields.fault(&name, "repeated", "must be given once only");
@@ -77,7 +88,7 @@ impl Fields {
     /// array of one text may look like that text.
     #[must_use]
     pub fn of_parameters(values: Map<String, Value>) -> Self {
-        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: true }
+        Self { textual: true, ..Self::of_json(values) }
     }
 
     /// Notes a fault that the caller found by a rule of its own, if there are not
@@ -127,7 +138,15 @@ impl Fields {
 
     /// A value as it came; `null` counts as absent.
     pub fn value(&mut self, name: &str) -> Option<Value> {
+        self.value_like(name, || json!({}))
+    }
+
+    /// A value as it came, of which a reader of its own makes sense; `schema` says what that takes.
+    pub fn value_like(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
         self.asked.insert(name.to_owned());
+        if let Some(shape) = &self.shape {
+            shape.note(name, schema());
+        }
         self.values.get(name).filter(|value| !value.is_null()).cloned()
     }
 
@@ -139,6 +158,9 @@ impl Fields {
 
     /// An object within, that may be there. What is wrong with it is told by [`Fields::faults_of`].
     pub fn object(&mut self, name: &str) -> Option<Self> {
+        if let Some(within) = self.shape.as_ref().map(|shape| shape.within(name)) {
+            return Some(Self::noting(&within, Map::new()));
+        }
         match self.value(name)? {
             Value::Object(values) => Some(Self::of_json(values)),
             _ => {
@@ -158,13 +180,13 @@ impl Fields {
 
     /// A text that must be there.
     pub fn required_text(&mut self, name: &str, rule: TextRule) -> Option<String> {
-        self.required(name)?;
+        self.required(name, || text(rule))?;
         self.text(name, rule)
     }
 
     /// A text that may be there.
     pub fn text(&mut self, name: &str, rule: TextRule) -> Option<String> {
-        let raw = self.string(name)?;
+        let raw = self.string(name, || text(rule))?;
         rule.read(&raw).map_err(|(code, detail)| self.fault(name, code, detail)).ok()
     }
 
@@ -177,7 +199,7 @@ impl Fields {
 
     /// A word of an enumeration that must be there.
     pub fn required_word<W: Word>(&mut self, name: &str) -> Option<W> {
-        self.required(name)?;
+        self.required(name, || words(&W::all()))?;
         self.word(name)
     }
 
@@ -187,24 +209,23 @@ impl Fields {
         name: &str,
         known: &'static [(&'static str, T)],
     ) -> Option<(&'static str, T)> {
-        self.required(name)?;
+        self.required(name, || words(&names(known)))?;
         self.one_of(name, known)
     }
 
     /// One of several things by its name, which may be there.
     pub fn one_of<T: Copy>(&mut self, name: &str, known: &'static [(&'static str, T)]) -> Option<(&'static str, T)> {
-        let raw = self.string(name)?;
+        let raw = self.string(name, || words(&names(known)))?;
         let found = known.iter().find(|(word, _)| *word == raw).copied();
         if found.is_none() {
-            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-            self.fault(name, "unknown_value", format!("must be one of {}", words.join(", ")));
+            self.fault(name, "unknown_value", format!("must be one of {}", names(known).join(", ")));
         }
         found
     }
 
     /// A word of an enumeration that may be there.
     pub fn word<W: Word>(&mut self, name: &str) -> Option<W> {
-        let raw = self.string(name)?;
+        let raw = self.string(name, || words(&W::all()))?;
         let word = W::read(&raw);
         if word.is_none() {
             self.fault(name, "unknown_value", format!("must be one of {}", W::all().join(", ")));
@@ -214,7 +235,7 @@ impl Fields {
 
     /// A whole number within bounds that may be there.
     pub fn integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
-        let value = self.value(name)?;
+        let value = self.value_like(name, || json!({"type": "integer", "minimum": least, "maximum": most}))?;
         let number = match &value {
             Value::String(text) if self.textual => text.parse().ok(),
             other => other.as_i64(),
@@ -240,7 +261,7 @@ impl Fields {
 
     /// `true` or `false`, that may be there.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        let value = self.value(name)?;
+        let value = self.value_like(name, || json!({"type": "boolean"}))?;
         let answer = match (&value, self.textual) {
             (Value::Bool(answer), _) => Some(*answer),
             (Value::String(text), true) => text.parse().ok(),
@@ -254,7 +275,7 @@ impl Fields {
 
     /// A moment that may be there.
     pub fn time(&mut self, name: &str) -> Option<Time> {
-        let raw = self.string(name)?;
+        let raw = self.string(name, moment)?;
         let time = Time::parse(&raw);
         if time.is_none() {
             self.fault(name, "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
@@ -264,7 +285,7 @@ impl Fields {
 
     /// An identifier that may be there.
     pub fn id<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let raw = self.string(name)?;
+        let raw = self.string(name, uuid)?;
         let id = parse(&raw);
         if id.is_none() {
             self.fault(name, "invalid_format", "must be a UUID in lower case with hyphens");
@@ -274,7 +295,7 @@ impl Fields {
 
     /// An array of texts that may be there.
     pub fn texts(&mut self, name: &str, rule: TextRule) -> Option<Vec<String>> {
-        let items = match self.value(name)? {
+        let items = match self.value_like(name, || json!({"type": "array", "items": text(rule)}))? {
             Value::Array(items) => items,
             only @ Value::String(_) if self.textual => vec![only],
             _ => {
@@ -296,12 +317,13 @@ impl Fields {
 
     /// The texts of an array that may be there; none if it is not.
     pub fn texts_if_sent(&mut self, name: &str, rule: TextRule) -> Vec<String> {
-        if self.value(name).is_none() { Vec::new() } else { self.texts(name, rule).unwrap_or_default() }
+        if self.is_sent(name) || self.shape.is_some() { self.texts(name, rule).unwrap_or_default() } else { Vec::new() }
     }
 
     /// An array of words of an enumeration that must be there, without repetition.
     pub fn required_words<W: Word + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
-        let value = self.required(name)?;
+        let array = || json!({"type": "array", "minItems": 1, "items": words(&W::all())});
+        let value = self.required(name, array)?;
         let Value::Array(items) = value else {
             self.fault(name, "wrong_type", "must be an array of texts");
             return None;
@@ -325,16 +347,55 @@ impl Fields {
         Some(words)
     }
 
-    fn required(&mut self, name: &str) -> Option<Value> {
-        let value = self.value(name);
+    /// Notes a fault if a field was not sent.
+    pub fn require(&mut self, name: &str) {
+        let _sent = self.required(name, || json!({}));
+    }
+
+    /// True if a field was sent, of which nothing is read.
+    #[must_use]
+    pub fn is_sent(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Identifiers that may be there, each once, at most so many; `instead` says what is to be done for more.
+    pub fn ids(&mut self, name: &str, most: usize, instead: &str) -> Option<Vec<String>> {
+        let schema = json!({"type": "array", "minItems": 1, "maxItems": most, "uniqueItems": true, "items": uuid()});
+        let value = self.value_like(name, || schema)?;
+        let ids: Option<Vec<String>> =
+            value.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
+        let Some(ids) = ids else {
+            self.fault(name, "wrong_type", "must be an array of texts");
+            return None;
+        };
+        if ids.is_empty() {
+            self.fault(name, "too_short", "must name at least one");
+        }
+        if ids.len() > most {
+            self.fault(name, "too_many", format!("must be at most {most}; {instead} for more"));
+        }
+        if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
+            self.fault(name, "repeated", "must name each thing once");
+        }
+        for (at, _) in ids.iter().enumerate().filter(|(_, id)| UserId::parse(id).is_none()) {
+            self.fault(&format!("{name}.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
+        }
+        Some(ids)
+    }
+
+    fn required(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
+        let value = self.value_like(name, schema);
+        if let Some(shape) = &self.shape {
+            shape.require(name);
+        }
         if value.is_none() {
             self.fault(name, "missing", "is required");
         }
         value
     }
 
-    fn string(&mut self, name: &str) -> Option<String> {
-        match self.value(name)? {
+    fn string(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<String> {
+        match self.value_like(name, schema)? {
             Value::String(text) => Some(text),
             _ => {
                 self.fault(name, "wrong_type", "must be a text");
@@ -342,6 +403,14 @@ impl Fields {
             }
         }
     }
+}
+
+fn names<T>(known: &'static [(&'static str, T)]) -> Vec<&'static str> {
+    known.iter().map(|(word, _)| *word).collect()
+}
+
+fn words(words: &[&str]) -> Value {
+    json!({"type": "string", "enum": words})
 }
 
 #[cfg(test)]

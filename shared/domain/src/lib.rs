@@ -35,6 +35,7 @@ pub mod registration;
 pub mod scim;
 pub mod search;
 pub mod secret;
+pub mod shape;
 pub mod sms;
 pub mod source;
 pub mod sync;

@@ -8,7 +8,7 @@ mod schema;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::clock::Time;
 use crate::event::{Act, Event, EventType};
@@ -117,11 +117,8 @@ impl NewProfile {
     pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
         let name = fields.required_text("name", NAME);
         check_name(&mut fields, name.as_deref());
-        let sent = fields.value("settings").is_some();
+        fields.require("settings");
         let settings = read_settings(&mut fields);
-        if !sent {
-            fields.fault("settings", "missing", "is required");
-        }
         let (schema, usable) = read_schema(&mut fields);
         let default = fields.boolean("default").unwrap_or(false);
         if let (Some(settings), Some(schema), true) = (&settings, &schema, usable) {
@@ -180,7 +177,7 @@ fn check_name(fields: &mut Fields, name: Option<&str>) {
 }
 
 fn read_settings(fields: &mut Fields) -> Option<Map<String, Value>> {
-    let value = fields.value("settings")?;
+    let value = fields.value_like("settings", || json!({"type": "object"}))?;
     if !check_size(fields, "settings", &value, SETTINGS_DEPTH) {
         return None;
     }
@@ -195,7 +192,7 @@ fn read_settings(fields: &mut Fields) -> Option<Map<String, Value>> {
 
 /// The schema that was sent, and whether it is one.
 fn read_schema(fields: &mut Fields) -> (Option<Value>, bool) {
-    let Some(schema) = fields.value("schema") else {
+    let Some(schema) = fields.value_like("schema", || json!({"type": ["object", "boolean"]})) else {
         return (None, false);
     };
     if !check_size(fields, "schema", &schema, SCHEMA_DEPTH) {

@@ -254,9 +254,7 @@ impl Settings {
             SourceKind::Http => &["name", "mapping", "url", "format"],
         };
         for name in required {
-            if fields.value(name).is_none() {
-                fields.fault(name, "missing", "is required");
-            }
+            fields.require(name);
         }
         if let Some(mapping) = &settings.mapping {
             check_key(fields, mapping, settings.key.unwrap_or_default());
@@ -273,13 +271,16 @@ impl Settings {
                 fields.fault(name, "missing", "cannot be taken away");
             }
         }
-        if fields.value("kind").is_some() {
+        if fields.is_sent("kind") {
             fields.fault("kind", "not_allowed", "cannot be changed");
         }
         settings
     }
 
-    fn read(fields: &mut Fields, kind: SourceKind, page: Option<&Page>, allowed: &[String]) -> Self {
+    /// Reads what a data set of a kind can be set up with, of which nothing need be there. `page` is the
+    /// one that is read now, and `allowed` are the hosts that may be called.
+    #[must_use]
+    pub fn read(fields: &mut Fields, kind: SourceKind, page: Option<&Page>, allowed: &[String]) -> Self {
         let percent = fields.integer("vanish_limit_percent", 1, 100);
         let mut settings = Self {
             name: fields.text("name", NAME),
@@ -339,7 +340,7 @@ pub fn check_url(url: &str, allowed: &[String]) -> Result<Host, (&'static str, S
 
 fn refuse(fields: &mut Fields, names: &[&str], reason: &str) {
     for name in names {
-        if fields.value(name).is_some() {
+        if fields.is_sent(name) {
             fields.fault(name, "not_allowed", reason);
         }
     }

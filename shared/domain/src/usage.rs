@@ -50,9 +50,7 @@ impl UsageReport {
     pub fn read(fields: &mut Fields) -> Option<Self> {
         let mut usage = fields.object("usage")?;
         let sequence = usage.integer("sequence", 1, i64::MAX);
-        if usage.value("sequence").is_none() {
-            usage.fault("sequence", "missing", "is required");
-        }
+        usage.require("sequence");
         let mut counts = Counts::new();
         for kind in UsageKind::ALL {
             if let Some(count) = usage.integer(kind.as_str(), 0, MOST).and_then(|count| u64::try_from(count).ok())

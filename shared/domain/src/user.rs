@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::clock::Time;
 use crate::deployment::{ClientAccount, OVERRIDES_LIMIT, SERVICE_ACCOUNT, SIP_USER_NAME};
@@ -363,7 +363,7 @@ fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
     if fields.is_null("overrides") {
         return Some(Map::new());
     }
-    match fields.value("overrides")? {
+    match fields.value_like("overrides", || json!({"type": "object"}))? {
         Value::Object(settings) => {
             let whole = Value::Object(settings.clone());
             if whole.to_string().len() > OVERRIDES_LIMIT {

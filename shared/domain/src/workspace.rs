@@ -281,9 +281,7 @@ fn read_silent_rule(fields: &mut Fields) -> Option<Option<SilentRule>> {
     }
     let mut inner = fields.object("silent_devices")?;
     let after_days = inner.integer("after_days", SILENT_DAYS.0, SILENT_DAYS.1);
-    if inner.value("after_days").is_none() {
-        inner.fault("after_days", "missing", "is required");
-    }
+    inner.require("after_days");
     let action = inner.required_word("action");
     fields.faults_of("silent_devices", inner);
     Some(Some(SilentRule { after_days: after_days?, action: action? }))

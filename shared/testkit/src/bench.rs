@@ -10,6 +10,8 @@ use local::queue::Retry;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
 
+use crate::described::{self, Exchange};
+
 /// The system, with a clock that stands until it is moved.
 pub struct Bench {
     /// The system.
@@ -113,12 +115,24 @@ impl Bench {
         Tenant { workspace_id: text("workspace_id"), key: text("key") }
     }
 
-    /// A request as it stands.
+    /// A request as it stands. Both it and its answer are held against the published description.
     pub async fn send(&self, request: Request<Vec<u8>>) -> Answer {
+        let (method, path, sent) = (request.method().clone(), request.uri().path().to_owned(), request.body().clone());
         let response = self.stack.http(request.map(Into::into)).await;
         let (parts, body) = response.into_parts();
         let text = String::from_utf8_lossy(&body).into_owned();
         let body = serde_json::from_slice(&body).unwrap_or_default();
+        let exchange = Exchange {
+            method: method.as_str(),
+            path: &path,
+            sent: &sent,
+            status: parts.status,
+            headers: &parts.headers,
+            body: &body,
+        };
+        if let Some(fault) = described::fault(&exchange) {
+            panic!("outside of the description: {fault}");
+        }
         Answer { status: parts.status, headers: parts.headers, text, body }
     }
 

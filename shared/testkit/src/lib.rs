@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod bench;
 pub mod contract;
+pub mod described;
 pub mod faults;
 pub mod oidc;
 pub mod outside;

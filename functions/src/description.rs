@@ -1,0 +1,13 @@
+//! What the product says of itself to programs: an OpenAPI 3.1 document, made from the operations'
+//! own declarations. What a request may hold comes from the very reader that reads it, what is
+//! refused from the refusals themselves, and what a reply shows is held against every reply that the
+//! tests see.
+
+mod about;
+pub mod document;
+mod glossary;
+pub mod schema;
+pub mod things;
+
+pub use about::{About, Answer, Body};
+pub use document::{Route, document};

@@ -1,0 +1,469 @@
+//! The document: every operation that speaks our own words, with its routes.
+
+use domain::access::Access;
+use domain::credential::ServiceKind;
+use domain::idempotency::IDEMPOTENCY_KEY;
+use domain::input::Word as _;
+use domain::refusal::Refusal;
+use domain::shape;
+use domain::source::PART_LIMIT;
+use lambda::Dialect;
+use lambda::problem::status;
+use serde_json::{Map, Value, json};
+
+use crate::description::about::{About, Answer, Body};
+use crate::description::glossary::explain;
+use crate::description::schema::{text, thing, uuid};
+use crate::description::things::things;
+use crate::operations::{OPERATIONS, Operation};
+
+/// Where an operation is found, as the template has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The operation's name.
+    pub operation: String,
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+}
+
+/// What the groups of operations are about, by the first part of their paths.
+const GROUPS: &[(&str, &str, &str)] = &[
+    ("devices", "Devices", "Phones: what they are, what they may do, what they are told to do."),
+    ("users", "Users", "The people who hold them."),
+    ("profiles", "Profiles", "Settings that many users share."),
+    ("deployments", "Deployments", "Bringing each user's configuration onto their phones."),
+    ("sources", "Data sets", "Where users come from, and keeping in step with it."),
+    ("jobs", "Jobs", "Work over many users or devices."),
+    ("usage", "Usage", "What was used."),
+    ("events", "Events", "Who did what, to what, when."),
+    ("workspace", "Workspace", "The tenant and its settings."),
+    ("keys", "Keys", "Credentials of programs."),
+    ("members", "Members", "People who sign in."),
+    ("i", "Links", "What is behind the links in messages."),
+    ("r", "Links", "What is behind the links in messages."),
+    ("openapi.json", "Description", "What the API is."),
+    ("docs", "Description", "What the API is."),
+    (".well-known", "Links", "What is behind the links in messages."),
+];
+
+/// The document (OpenAPI 3.1.1), for operations with these routes.
+#[must_use]
+pub fn document(routes: &[Route]) -> Value {
+    let mut paths = Map::new();
+    for operation in OPERATIONS {
+        let Some(about) = operation.about.filter(|_| operation.dialect == Dialect::Problem) else { continue };
+        let routes: Vec<&Route> = routes.iter().filter(|route| route.operation == operation.name).collect();
+        for route in &routes {
+            let entry = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
+            entry[route.method.to_lowercase()] = described(operation, &about(), &id_of(route, &routes), &route.path);
+        }
+    }
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Handset",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": INTRODUCTION,
+            "contact": {"name": "Whoever runs this deployment"},
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "This deployment"}],
+        "tags": tags(&paths),
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "responses": shared_responses(),
+            "headers": headers(),
+            "parameters": parameters(),
+            "securitySchemes": security_schemes(),
+        },
+    })
+}
+
+fn security_schemes() -> Value {
+    let bearer = |description: &str| json!({"type": "http", "scheme": "bearer", "description": description});
+    let mut member = bearer("An access token (OpenID Connect) of a person who is a member of the workspace.");
+    member["bearerFormat"] = "JWT".into();
+    json!({
+        "key": bearer("An API key: `seam_…`, shown once when it is made."),
+        "member": member,
+        "device": bearer("A device's own credential, shown once when it is registered."),
+    })
+}
+
+const INTRODUCTION: &str = "Administers a mobile app's people and phones.
+
+Everything is JSON in `snake_case`, and times are RFC 3339 in UTC. What goes wrong is told as \
+`application/problem+json` (RFC 9457), whose `code` is stable and whose `errors` name every fault of an input. \
+Lists take `limit` and `cursor`, and answer with `items` and `next_cursor`. Where a thing has an `ETag`, `If-Match` \
+guards its change. Creating calls take an `Idempotency-Key`, which is remembered for a day. \
+A field that is sent as `null` is as if it was not sent, unless it can be taken away. \
+Fields that are not known are ignored in bodies. Bodies have at most 256 KiB.
+
+Beside this, the deployment speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
+`/user_identities/…`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents describe them.";
+
+/// An operation's name; of a further route of it, with the method if that is another one, else with the
+/// end of the path.
+fn id_of(route: &Route, routes: &[&Route]) -> String {
+    let name = &route.operation;
+    if routes.first().is_some_and(|first| *first == route) {
+        return name.clone();
+    }
+    let same_path = routes.iter().any(|other| other.path == route.path && other.method != route.method);
+    let end = route.path.rsplit('/').next().unwrap_or_default();
+    let more = if same_path { route.method.to_lowercase() } else { end.replace('.', "-") };
+    format!("{name}-{more}")
+}
+
+fn group(path: &str) -> &'static str {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    GROUPS.iter().find(|(part, ..)| *part == first).map_or("Other", |(_, name, _)| name)
+}
+
+fn tags(paths: &Map<String, Value>) -> Value {
+    let used: Vec<&str> = paths.keys().map(|path| group(path)).collect();
+    let mut tags: Vec<Value> = Vec::new();
+    for (_, name, description) in GROUPS.iter().filter(|(_, name, _)| used.contains(name)) {
+        if tags.iter().all(|tag| tag["name"] != *name) {
+            tags.push(json!({"name": name, "description": description}));
+        }
+    }
+    tags.into()
+}
+
+fn described(operation: &Operation, about: &About, id: &str, path: &str) -> Value {
+    let mut view = json!({
+        "operationId": id,
+        "summary": about.summary,
+        "description": description(operation, about),
+        "tags": [group(path)],
+        "parameters": parameters_of(operation, about, path),
+        "responses": responses(operation, about, path),
+        "security": security(operation.access()),
+    });
+    if let Some(body) = &about.body {
+        view["requestBody"] = request_body(operation, body);
+    }
+    if let Some(permission) = permission(operation.access()) {
+        view["x-permission"] = permission.into();
+    }
+    view
+}
+
+fn description(operation: &Operation, about: &About) -> String {
+    let needs = permission(operation.access()).map(|permission| format!("Needs {permission}."));
+    let detail = (!about.detail.is_empty()).then(|| about.detail.to_owned());
+    let parts: Vec<String> = detail.into_iter().chain(needs).collect();
+    if parts.is_empty() { format!("{}.", about.summary) } else { parts.join("\n\n") }
+}
+
+/// What an operation takes of its caller, for people.
+fn permission(access: Access) -> Option<String> {
+    match access {
+        Access::Permission(permission) => Some(format!("`{permission}`")),
+        Access::AnyOf(permissions) => {
+            Some(permissions.iter().map(|permission| format!("`{permission}`")).collect::<Vec<_>>().join(" or "))
+        }
+        Access::Device | Access::Code | Access::Public | Access::Internal => None,
+    }
+}
+
+/// Which credentials are taken. What they must permit stands in `x-permission`: the document's own lists
+/// are for scopes of OAuth.
+fn security(access: Access) -> Value {
+    match access {
+        Access::Permission(_) | Access::AnyOf(_) => json!([{"key": []}, {"member": []}]),
+        Access::Device => json!([{"device": []}]),
+        Access::Code | Access::Public | Access::Internal => json!([]),
+    }
+}
+
+fn is_admins(access: Access) -> bool {
+    matches!(access, Access::Permission(_) | Access::AnyOf(_))
+}
+
+fn request_body(operation: &Operation, body: &Body) -> Value {
+    match body {
+        Body::Json(shape) => {
+            let mut schema = shape.schema();
+            explain(operation.name, &mut schema);
+            json!({"required": !shape.required().is_empty(), "content": {"application/json": {"schema": schema}}})
+        }
+        Body::Of(media_type) => {
+            let mut content = Map::new();
+            content.insert((*media_type).to_owned(), json!({"schema": text()}));
+            json!({"required": true, "content": content})
+        }
+    }
+}
+
+/// The names in braces.
+fn names_in(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn parameters_of(operation: &Operation, about: &About, path: &str) -> Vec<Value> {
+    let mut parameters: Vec<Value> = names_in(path).map(path_parameter).collect();
+    let required = about.query.required();
+    for (name, schema) in about.query.fields() {
+        let mut within = json!({"properties": {name.clone(): schema}});
+        explain(operation.name, &mut within);
+        let mut schema = within["properties"][&name].take();
+        let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        parameters.push(json!({
+            "name": name,
+            "in": "query",
+            "required": required.contains(&name),
+            "description": description,
+            "schema": schema,
+        }));
+    }
+    let shared = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
+    if is_admins(operation.access()) {
+        parameters.push(shared("Workspace"));
+    }
+    if about.once {
+        parameters.push(shared("IdempotencyKey"));
+    }
+    if about.guarded {
+        parameters.push(shared("IfMatch"));
+    }
+    parameters
+}
+
+fn path_parameter(name: &str) -> Value {
+    let schema = match name {
+        "number" => json!({"type": "integer", "minimum": 1, "maximum": PART_LIMIT}),
+        "service" => json!({"type": "string", "enum": ServiceKind::all()}),
+        "provider" | "code" => text(),
+        _ => uuid(),
+    };
+    let mut within = json!({"properties": {name: schema}});
+    explain("path", &mut within);
+    let mut schema = within["properties"][name].take();
+    let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+    json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
+}
+
+fn parameters() -> Value {
+    let header = |name: &str, schema: Value, description: &str| {
+        let mut header = json!({"name": name, "in": "header", "required": false});
+        header["schema"] = schema;
+        header["description"] = description.into();
+        header
+    };
+    json!({
+        "Workspace": header(
+            "x-workspace-id",
+            uuid(),
+            "The workspace, for a person who is a member of several. A key belongs to one, and need not say.",
+        ),
+        "IdempotencyKey": header(
+            "idempotency-key",
+            shape::text(IDEMPOTENCY_KEY),
+            "A text of the caller's own. The same call again, with the same text, within a day answers for what was \
+             made the first time.",
+        ),
+        "IfMatch": header(
+            "if-match",
+            text(),
+            "The `ETag` of the thing as the caller has seen it; if it has changed since, nothing is done.",
+        ),
+    })
+}
+
+fn headers() -> Value {
+    json!({
+        "RequestId": {"description": "The request, as the audit and the log name it.", "schema": text()},
+        "ETag": {"description": "The thing's version, for `If-Match`.", "schema": text()},
+        "RetryAfter": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
+    })
+}
+
+fn schemas() -> Map<String, Value> {
+    let described = |(name, what, mut schema): (&'static str, &str, Value)| {
+        schema["description"] = what.into();
+        explain(name, &mut schema);
+        (name.to_owned(), schema)
+    };
+    things().into_iter().map(described).collect()
+}
+
+fn responses(operation: &Operation, about: &About, path: &str) -> Map<String, Value> {
+    let mut responses = Map::new();
+    for answer in &about.answers {
+        responses.insert(answer.status.to_string(), answered(operation, about, answer));
+    }
+    let mut refusals: Vec<Told> = usual(operation, about, path).iter().chain(&about.refusals).map(told).collect();
+    refusals.sort();
+    refusals.dedup_by(|a, b| (a.0, &a.1) == (b.0, &b.1));
+    for group in refusals.chunk_by(|a, b| a.0 == b.0) {
+        if let Some((number, ..)) = group.first() {
+            responses.insert(number.to_string(), refused(group));
+        }
+    }
+    for (number, name) in [("429", "Throttled"), ("500", "Failed"), ("503", "Busy")] {
+        responses.insert(number.to_owned(), response(name));
+    }
+    responses
+}
+
+fn shared_responses() -> Map<String, Value> {
+    let failed = [("internal_error", "Something went wrong on our side.".to_owned())];
+    let mut ours = [("Busy", busy()), ("Failed", failure("A fault of ours:", &failed))];
+    for (_, response) in &mut ours {
+        response["content"]["application/json"] = gateways_own();
+    }
+    let often = often();
+    let refused = often.iter().map(|(name, of)| (*name, refusal(of.iter().map(told).collect::<Vec<_>>().iter())));
+    ours.into_iter()
+        .chain([("Throttled", throttled())])
+        .chain(refused)
+        .map(|(name, response)| (name.to_owned(), response))
+        .collect()
+}
+
+fn response(name: &str) -> Value {
+    json!({"$ref": format!("#/components/responses/{name}")})
+}
+
+/// A refusal, with its status.
+type Told = (u16, String, String);
+
+fn told(refusal: &Refusal) -> Told {
+    (status(refusal).as_u16(), refusal.code(), refusal.to_string())
+}
+
+/// The reply of refusals with one status: by its name, if many operations refuse so.
+fn refused(refusals: &[Told]) -> Value {
+    let same = |(_, of): &&(&str, Vec<Refusal>)| {
+        of.len() == refusals.len() && of.iter().map(told).all(|told| refusals.contains(&told))
+    };
+    match often().iter().find(same) {
+        Some((name, _)) => response(name),
+        None => refusal(refusals.iter()),
+    }
+}
+
+fn refusal<'a>(refusals: impl Iterator<Item = &'a Told>) -> Value {
+    let codes: Vec<(&str, String)> = refusals.map(|(_, code, detail)| (code.as_str(), detail.clone())).collect();
+    failure("Refused:", &codes)
+}
+
+/// The refusals that many operations share, each by a name of its own.
+fn often() -> Vec<(&'static str, Vec<Refusal>)> {
+    vec![
+        ("CallerUnknown", callers_refusals()),
+        ("ChangedSince", vec![Refusal::VersionMismatch]),
+        ("DeviceUnknown", devices_refusals()),
+        ("Invalid", vec![Refusal::Invalid(Vec::new())]),
+        ("Malformed", vec![malformed()]),
+        ("TooLarge", vec![Refusal::TooLarge]),
+    ]
+}
+
+fn callers_refusals() -> Vec<Refusal> {
+    vec![Refusal::CredentialExpired, Refusal::CredentialInvalid, Refusal::CredentialMissing, Refusal::CredentialRevoked]
+}
+
+fn devices_refusals() -> Vec<Refusal> {
+    vec![Refusal::CredentialInvalid, Refusal::CredentialMissing, Refusal::ReEnrol]
+}
+
+fn malformed() -> Refusal {
+    Refusal::Malformed("it ends too early at line 1 column 2".to_owned())
+}
+
+/// Why an operation refuses that nobody need declare: who calls, what the path names, and that the
+/// input must be right.
+fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
+    let access = operation.access();
+    let mut refusals = vec![Refusal::TooLarge];
+    match access {
+        Access::Permission(permission) => refusals.push(Refusal::PermissionMissing(permission)),
+        Access::AnyOf(permissions) => refusals.push(Refusal::PermissionsMissing(permissions)),
+        Access::Device => refusals.extend(devices_refusals()),
+        Access::Code | Access::Public | Access::Internal => {}
+    }
+    if is_admins(access) {
+        refusals.extend(callers_refusals());
+    }
+    if matches!(about.body, Some(Body::Json(_))) {
+        refusals.push(malformed());
+    }
+    if is_admins(access) || about.body.is_some() || !about.query.fields().is_empty() {
+        refusals.push(Refusal::Invalid(Vec::new()));
+    }
+    refusals.extend(names_in(path).filter_map(named_by).map(Refusal::NotFound));
+    refusals
+}
+
+/// What a part of a path names, if what it names may not be there.
+fn named_by(part: &str) -> Option<&'static str> {
+    const NAMED: &[(&str, &str)] = &[
+        ("command_id", "command"),
+        ("deployment_id", "deployment"),
+        ("device_id", "device"),
+        ("invitation_id", "invitation"),
+        ("job_id", "job"),
+        ("key_id", "key"),
+        ("member_id", "member"),
+        ("profile_id", "profile"),
+        ("provider", "network"),
+        ("source_id", "source"),
+        ("user_id", "user"),
+    ];
+    NAMED.iter().find(|(name, _)| *name == part).map(|(_, kind)| *kind)
+}
+
+fn answered(operation: &Operation, about: &About, answer: &Answer) -> Value {
+    let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
+    if about.guarded {
+        headers["etag"] = json!({"$ref": "#/components/headers/ETag"});
+    }
+    for (name, meaning) in &answer.headers {
+        headers[*name] = json!({"description": meaning, "schema": text()});
+    }
+    let mut view = json!({"description": answer.meaning, "headers": headers});
+    if !answer.bodies.is_empty() {
+        let body = |(media_type, schema): &(&str, Value)| {
+            let mut schema = schema.clone();
+            explain(operation.name, &mut schema);
+            ((*media_type).to_owned(), json!({"schema": schema}))
+        };
+        view["content"] = answer.bodies.iter().map(body).collect::<Map<_, _>>().into();
+    }
+    view
+}
+
+/// The reply of a refusal for one of these reasons.
+fn failure(meaning: &str, codes: &[(&str, String)]) -> Value {
+    let names: Vec<&str> = codes.iter().map(|(code, _)| *code).collect();
+    let lines: Vec<String> = codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}")).collect();
+    let mut schema = thing("Problem");
+    schema["properties"] = json!({"code": {"enum": names}});
+    json!({
+        "description": format!("{meaning}\n\n{}", lines.join("\n")),
+        "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}},
+        "content": {"application/problem+json": {"schema": schema}},
+    })
+}
+
+fn busy() -> Value {
+    let detail = "The service is busy; nothing is known to have changed. Try again.".to_owned();
+    let mut busy = failure("Busy.", &[("unavailable", detail)]);
+    busy["headers"]["retry-after"] = json!({"$ref": "#/components/headers/RetryAfter"});
+    busy
+}
+
+/// API Gateway's own answer: it does not know our words.
+fn gateways_own() -> Value {
+    json!({"schema": {"type": "object", "properties": {"message": text()}, "required": ["message"]}})
+}
+
+fn throttled() -> Value {
+    json!({"description": "Too many requests; try again later.", "content": {"application/json": gateways_own()}})
+}

@@ -1,0 +1,214 @@
+//! What an input may look like, learned from the very reader that reads it: JSON Schema (2020-12).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value, json};
+
+use crate::input::Fields;
+use crate::text::{Form, TextRule};
+
+/// The fields that a reader has asked for. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Shape(Arc<Mutex<BTreeMap<String, Property>>>);
+
+#[derive(Clone, Debug, Default)]
+struct Property {
+    schema: Value,
+    within: Option<Shape>,
+    required: bool,
+}
+
+impl Shape {
+    /// The shape of what a reader takes.
+    #[must_use]
+    pub fn of(read: impl FnOnce(Fields)) -> Self {
+        let shape = Self::default();
+        read(Fields::noting(&shape, Map::new()));
+        shape
+    }
+
+    /// The shape of what a reader takes that looks at one field first: every word of that field is
+    /// tried. A field is required if it is with each of them.
+    #[must_use]
+    pub fn of_each(field: &str, words: &[&str], read: impl Fn(Fields)) -> Self {
+        let all = Self::default();
+        let mut required: Option<Vec<String>> = None;
+        for word in words {
+            let one = Self::default();
+            let sent = Map::from_iter([(field.to_owned(), Value::from(*word))]);
+            read(Fields::noting(&one, sent));
+            let needed = one.required();
+            required = Some(match required {
+                None => needed,
+                Some(before) => before.into_iter().filter(|name| needed.contains(name)).collect(),
+            });
+            for (name, property) in one.properties() {
+                all.lock().entry(name).or_insert(Property { required: false, ..property });
+            }
+        }
+        required.unwrap_or_default().iter().for_each(|name| all.require(name));
+        all
+    }
+
+    /// Notes a field; what is known of it already stays.
+    pub fn note(&self, name: &str, schema: Value) {
+        let mut fields = self.lock();
+        let property = fields.entry(name.to_owned()).or_default();
+        if property.schema.as_object().is_none_or(Map::is_empty) {
+            property.schema = schema;
+        }
+    }
+
+    /// Notes that a field must be there.
+    pub fn require(&self, name: &str) {
+        self.lock().entry(name.to_owned()).or_default().required = true;
+    }
+
+    /// The shape of an object within.
+    #[must_use]
+    pub fn within(&self, name: &str) -> Self {
+        self.lock().entry(name.to_owned()).or_default().within.get_or_insert_default().clone()
+    }
+
+    /// The names of the fields that must be there.
+    #[must_use]
+    pub fn required(&self) -> Vec<String> {
+        self.lock().iter().filter(|(_, property)| property.required).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The fields with their schemas, by name.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(String, Value)> {
+        self.properties().into_iter().map(|(name, property)| (name, property.schema())).collect()
+    }
+
+    /// The schema of a JSON object of this shape. `null` is as if a field was not sent, or takes its
+    /// value away.
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        let mut schema = json!({"type": "object"});
+        let field = |(name, property): (String, Property)| {
+            let schema = if property.required { property.schema() } else { nullable(property.schema()) };
+            (name, schema)
+        };
+        schema["properties"] = self.properties().into_iter().map(field).collect::<Map<_, _>>().into();
+        let required = self.required();
+        if !required.is_empty() {
+            schema["required"] = json!(required);
+        }
+        schema
+    }
+
+    fn properties(&self) -> BTreeMap<String, Property> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Property>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Property {
+    fn schema(&self) -> Value {
+        self.within.as_ref().map_or_else(|| self.schema.clone(), Shape::schema)
+    }
+}
+
+/// The schema of a value that may be `null` as well.
+#[must_use]
+pub fn nullable(mut schema: Value) -> Value {
+    let Some(fields) = schema.as_object_mut() else { return schema };
+    match fields.get("type").cloned() {
+        Some(kinds) => {
+            let mut kinds = match kinds {
+                Value::Array(kinds) => kinds,
+                only => vec![only],
+            };
+            kinds.push("null".into());
+            fields.insert("type".to_owned(), kinds.into());
+            if let Some(Value::Array(words)) = fields.get_mut("enum") {
+                words.push(Value::Null);
+            }
+            schema
+        }
+        None if fields.is_empty() => schema,
+        None => json!({"anyOf": [schema, {"type": "null"}]}),
+    }
+}
+
+/// The schema of a text with a rule. The lengths are those of the text as it is kept, without outer
+/// spaces.
+#[must_use]
+pub fn text(rule: TextRule) -> Value {
+    let mut schema = json!({"type": "string", "maxLength": rule.max});
+    if rule.min > 0 {
+        schema["minLength"] = rule.min.into();
+    }
+    match rule.form {
+        Form::Email => schema["format"] = "email".into(),
+        // Spacing is taken away.
+        Form::Mobile => schema = json!({"type": "string", "pattern": r"^[ ]*\+[0-9 ().\/-]{7,}$"}),
+        Form::Number => schema["pattern"] = r"^[0-9 +*#().\/-]*$".into(),
+        Form::Ascii => schema["pattern"] = "^[ -~]*$".into(),
+        Form::Line | Form::Word => {}
+    }
+    schema
+}
+
+/// The schema of an identifier.
+#[must_use]
+pub fn uuid() -> Value {
+    json!({"type": "string", "format": "uuid"})
+}
+
+/// The schema of a moment (RFC 3339).
+#[must_use]
+pub fn moment() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: TextRule = TextRule::new(Form::Line, 1, 5);
+
+    #[test]
+    fn a_reader_shows_what_it_takes() {
+        let shape = Shape::of(|mut fields| {
+            let _name = fields.required_text("name", NAME);
+            let _count = fields.integer("count", 1, 3);
+            if let Some(mut rule) = fields.object("rule") {
+                let _on = rule.boolean("on");
+                fields.faults_of("rule", rule);
+            }
+            // A second look tells nothing new.
+            let _again = fields.value("name");
+        });
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "count": {"type": ["integer", "null"], "minimum": 1, "maximum": 3},
+                "name": {"type": "string", "minLength": 1, "maxLength": 5},
+                "rule": {"type": ["object", "null"], "properties": {"on": {"type": ["boolean", "null"]}}},
+            },
+            "required": ["name"],
+        });
+        assert_eq!(shape.schema(), expected);
+    }
+
+    #[test]
+    fn what_depends_on_a_word_is_shown_for_each() {
+        const KINDS: &[(&str, bool)] = &[("a", true), ("b", false)];
+        let shape = Shape::of_each("kind", &["a", "b"], |mut fields| {
+            if fields.required_of("kind", KINDS).is_some_and(|(_, is_a)| is_a) {
+                let _only_of_a = fields.required_text("x", NAME);
+            }
+        });
+        assert_eq!(shape.required(), ["kind"]);
+        let names: Vec<_> = shape.fields().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["kind", "x"]);
+        assert_eq!(shape.fields()[0].1, json!({"type": "string", "enum": ["a", "b"]}));
+    }
+}

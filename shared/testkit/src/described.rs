@@ -1,0 +1,138 @@
+//! Every exchange of the tests, held against the published description.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use http::{HeaderMap, StatusCode};
+use jsonschema::Validator;
+use local::description::{description, template};
+use local::gateway::Routes;
+use serde_json::{Value, json};
+
+/// The description, and what finds its way in it.
+struct Described {
+    document: Value,
+    /// The document with every object closed: a field that is not described is a fault.
+    closed: Value,
+    routes: Routes,
+    validators: Mutex<BTreeMap<String, Arc<Validator>>>,
+}
+
+static DESCRIBED: LazyLock<Described> = LazyLock::new(|| {
+    let template = template().expect("the template is one");
+    let document = description(&template);
+    let mut closed = document.clone();
+    close(&mut closed);
+    let routes = Routes::new(&template.functions).expect("the routes are clear");
+    Described { document, closed, routes, validators: Mutex::default() }
+});
+
+/// An exchange.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's path, without its query.
+    pub path: &'a str,
+    /// The request's body.
+    pub sent: &'a [u8],
+    /// The reply's status.
+    pub status: StatusCode,
+    /// The reply's headers.
+    pub headers: &'a HeaderMap,
+    /// The reply's body.
+    pub body: &'a Value,
+}
+
+/// What is wrong with an exchange: a reply that the description does not know, or a request that was
+/// taken and that it does not allow. Operations that speak another product's words are not described.
+#[must_use]
+pub fn fault(exchange: &Exchange<'_>) -> Option<String> {
+    let described = &*DESCRIBED;
+    let found = described.routes.find(exchange.method, exchange.path)?;
+    let path = found.key.split_once(' ')?.1;
+    let place = format!("/paths/{}/{}", escaped(path), exchange.method.to_lowercase());
+    described.document.pointer(&place)?;
+    let at = format!("{} {path} {}", exchange.method, exchange.status.as_u16());
+    let fault = described.reply_fault(&place, exchange).or_else(|| described.request_fault(&place, exchange));
+    fault.map(|fault| format!("{at}: {fault}"))
+}
+
+impl Described {
+    fn reply_fault(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
+        let place = format!("{place}/responses/{}", exchange.status.as_u16());
+        let Some(mut reply) = self.document.pointer(&place) else {
+            return Some("this status is not described".to_owned());
+        };
+        let mut place = place;
+        if let Some(shared) = reply["$ref"].as_str() {
+            place = shared.trim_start_matches('#').to_owned();
+            reply = self.document.pointer(&place)?;
+        }
+        for name in ["x-request-id", "etag", "location", "link", "content-disposition", "retry-after"] {
+            if exchange.headers.contains_key(name) && reply["headers"].get(name).is_none() {
+                return Some(format!("the header {name} is not described"));
+            }
+        }
+        let sent = exchange.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = sent.split(';').next().unwrap_or_default();
+        if reply["content"].get(media_type).is_none() {
+            return Some(format!("the media type {media_type} is not described"));
+        }
+        if !media_type.ends_with("json") {
+            return None;
+        }
+        self.validated(&format!("{place}/content/{}/schema", escaped(media_type)), &self.closed, exchange.body)
+    }
+
+    fn request_fault(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
+        if !exchange.status.is_success() || exchange.sent.is_empty() {
+            return None;
+        }
+        let described = self.document.pointer(&format!("{place}/requestBody/content"));
+        let sent: Value = serde_json::from_slice(exchange.sent).ok()?;
+        match described {
+            // Nobody reads it.
+            None if [json!({}), Value::Null].contains(&sent) => return None,
+            None => return Some(format!("a body was taken that is not described: {sent}")),
+            Some(content) if content.get("application/json").is_none() => return None,
+            Some(_) => {}
+        }
+        let place = format!("{place}/requestBody/content/application~1json/schema");
+        let fault = self.validated(&place, &self.document, &sent)?;
+        Some(format!("a request was taken: {fault}"))
+    }
+
+    fn validated(&self, place: &str, document: &Value, value: &Value) -> Option<String> {
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let validator = Arc::clone(validators.entry(place.to_owned()).or_insert_with(|| {
+            let schema = document.pointer(place).cloned().unwrap_or(Value::Bool(false));
+            let schema = json!({"components": document["components"], "allOf": [schema]});
+            let options = jsonschema::options().should_validate_formats(true);
+            Arc::new(options.build(&schema).unwrap_or_else(|error| panic!("{place} is no schema: {error}")))
+        }));
+        drop(validators);
+        let faults: Vec<String> =
+            validator.iter_errors(value).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+        (!faults.is_empty()).then(|| format!("{}; it was {value}", faults.join("; ")))
+    }
+}
+
+/// Closes every object that names its fields and does not say that others may be there.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let is_object = fields.get("type").is_some_and(|kind| *kind == "object" || kind[0] == "object");
+            if is_object && fields.contains_key("properties") && !fields.contains_key("additionalProperties") {
+                fields.insert("additionalProperties".to_owned(), false.into());
+            }
+            fields.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+fn escaped(part: &str) -> String {
+    part.replace('~', "~0").replace('/', "~1")
+}
