@@ -189,6 +189,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         workspace_id: user.workspace_id,
         at: user.created_at,
         actor: Actor::System,
+        token_id: None,
         operation: "deploy-config",
         request_id: "request".to_owned(),
         address: None,

@@ -90,6 +90,7 @@ fn act() -> Act {
         workspace_id: WorkspaceId(id(2)),
         at: now(),
         actor: Actor::System,
+        token_id: None,
         operation: "update-device",
         request_id: "x".repeat(36),
         address: Some("2001:0db8:85a3:0000:0000:8a2e:0370:7334".to_owned()),

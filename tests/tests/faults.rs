@@ -139,6 +139,7 @@ impl Ground {
             workspace_id: WorkspaceId::parse(&self.tenant.workspace_id).unwrap(),
             at: self.bench.now().into(),
             actor: Actor::System,
+            token_id: None,
             operation: "bulk-users",
             request_id: "begun".to_owned(),
             address: None,

@@ -140,6 +140,7 @@ impl<'a> Place<'a> {
             workspace_id: self.workspace,
             at: self.now,
             actor: Actor::System,
+            token_id: None,
             operation: "contract",
             request_id: String::new(),
             address: None,
