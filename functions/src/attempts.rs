@@ -1,5 +1,6 @@
 //! Starting over when another change came first, and making things only once.
 
+use crate::asked::Asked;
 use aws::rows::{self, RememberedCall};
 use aws::stores::Commits;
 use aws::{Commit, Idempotency};
@@ -7,7 +8,6 @@ use chrono::Duration;
 use domain::idempotency::{IDEMPOTENCY_KEY, LIFE_HOURS, Remembered};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::Hash;
-use crate::asked::Asked;
 
 /// How often an operation starts over from its reads: with the waits between, some five seconds.
 const ATTEMPTS: u32 = 14;

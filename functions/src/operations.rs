@@ -532,10 +532,7 @@ pub static OPERATIONS: &[Operation] = &[
         "create-token",
         Entry::Person(|w, o| Box::pin(async move { access::create_token::handle(w.table()?, o).await })),
     ),
-    of(
-        "list-tokens",
-        Entry::Person(|w, o| Box::pin(async move { access::list_tokens::handle(w.table()?, o).await })),
-    ),
+    of("list-tokens", Entry::Person(|w, o| Box::pin(async move { access::list_tokens::handle(w.table()?, o).await }))),
     of(
         "revoke-token",
         Entry::Person(|w, o| Box::pin(async move { access::revoke_token::handle(w.table()?, o).await })),

@@ -440,7 +440,7 @@ pub(crate) fn token(token: &Token, now: Time) -> Value {
 
 /// A member's personal access token, as those see it who manage a workspace: of other workspaces it tells nothing.
 pub(crate) fn member_token(token: &Token, workspace: WorkspaceId, now: Time) -> Value {
-    let shut_out = token.shut_out.get(&workspace);
+    let shut_out = token.shut_out_of(workspace);
     json!({
         "token_id": token.token_id,
         "name": token.name,

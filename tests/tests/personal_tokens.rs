@@ -92,7 +92,11 @@ async fn a_token_is_worth_what_its_person_is_now() {
     let path = format!("/members/{}", house.anna);
     let _removed = house.bench.delete(&path, &house.first.key).await.expect(200);
     assert_eq!(house.answer(&token, "/users", Some(&house.first)).await, refused(401, "credential_invalid"));
-    assert_eq!(house.answer(&token, "/users", Some(&house.second)).await, let_in(), "elsewhere they are a member still");
+    assert_eq!(
+        house.answer(&token, "/users", Some(&house.second)).await,
+        let_in(),
+        "elsewhere they are a member still"
+    );
     let _back = oidc::member(&house.bench, &house.first, "anna", "viewer").await;
     assert_eq!(house.answer(&token, "/users", Some(&house.first)).await, let_in());
     assert_eq!(house.answer(&token, "/keys", Some(&house.first)).await, refused(403, "permission_missing"));
@@ -279,7 +283,8 @@ async fn what_is_done_by_a_token_is_its_members_doing_and_says_by_which_token() 
     let event = &events.body["items"][0];
     assert_eq!(event["actor"], json!({"type": "member", "id": house.anna}));
     assert_eq!(event["actor_token_id"], token.body["token_id"]);
-    let export = house.bench.get("/events/export?columns=event_type,actor_token_id", &house.first.key).await.expect(200);
+    let export =
+        house.bench.get("/events/export?columns=event_type,actor_token_id", &house.first.key).await.expect(200);
     assert!(export.text.contains(&format!("user.created,{}", token.get("token_id"))), "{}", export.text);
 }
 

@@ -1,7 +1,7 @@
 //! Personal access tokens: by them a program acts for a person who is a member of workspaces, as long as the
 //! person is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use crate::access::{Permission, Permissions};
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType};
+use crate::event::{Act, Actor, Event, EventType};
 use crate::ids::{TokenId, WorkspaceId};
 use crate::input::Fields;
-use crate::key::Revoked;
 use crate::member::{Member, Person};
 use crate::refusal::Refusal;
 use crate::secret::{AccessToken, Hash};
@@ -55,11 +54,22 @@ pub struct Token {
     /// When its person took it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
-    /// The workspaces whose admins have shut it out, with when and by whom.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub shut_out: BTreeMap<WorkspaceId, Revoked>,
+    /// The workspaces whose admins have shut it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shut_out: Vec<ShutOut>,
     /// Goes up by one with each change.
     pub version: u64,
+}
+
+/// A token's end in one workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShutOut {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// When.
+    pub at: Time,
+    /// By whom.
+    pub by: Actor,
 }
 
 words! {
@@ -101,13 +111,19 @@ impl Token {
     /// How it stands for a workspace that it names.
     #[must_use]
     pub fn status_in(&self, workspace: WorkspaceId, now: Time) -> TokenStatus {
-        if self.shut_out.contains_key(&workspace) { TokenStatus::Revoked } else { self.status(now) }
+        if self.shut_out_of(workspace).is_some() { TokenStatus::Revoked } else { self.status(now) }
+    }
+
+    /// Its end in a workspace, if the workspace's admins have shut it out.
+    #[must_use]
+    pub fn shut_out_of(&self, workspace: WorkspaceId) -> Option<&ShutOut> {
+        self.shut_out.iter().find(|end| end.workspace_id == workspace)
     }
 
     /// True if it names the workspace, whose admins have not shut it out.
     #[must_use]
     pub fn opens(&self, workspace: WorkspaceId) -> bool {
-        self.workspace_ids.contains(&workspace) && !self.shut_out.contains_key(&workspace)
+        self.workspace_ids.contains(&workspace) && self.shut_out_of(workspace).is_none()
     }
 
     /// Those of its person's memberships that it opens.
@@ -237,7 +253,7 @@ pub fn create(
         created_at: now,
         expires_at: new.expires_at,
         revoked_at: None,
-        shut_out: BTreeMap::new(),
+        shut_out: Vec::new(),
         version: 1,
     };
     let created = |member: &Member| {
@@ -273,7 +289,7 @@ pub fn shut_out(token: &Token, member: &Member, act: &Act) -> Option<(Token, Eve
         return None;
     }
     let mut after = token.clone();
-    after.shut_out.insert(act.workspace_id, Revoked { at: act.at, by: act.actor });
+    after.shut_out.push(ShutOut { workspace_id: act.workspace_id, at: act.at, by: act.actor });
     Some((after, about(EventType::TokenRevoked, token, member, act)))
 }
 

@@ -70,10 +70,7 @@ pub trait Workspaces: Commits {
     fn workspace(&self, id: WorkspaceId) -> impl Future<Output = Result<Option<Workspace>, Failure>> + Send;
 
     /// Workspaces by their identifiers, in the order of these; those that are gone are left out.
-    fn workspaces(
-        &self,
-        ids: &BTreeSet<WorkspaceId>,
-    ) -> impl Future<Output = Result<Vec<Workspace>, Failure>> + Send;
+    fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> impl Future<Output = Result<Vec<Workspace>, Failure>> + Send;
 }
 
 impl Workspaces for Table {
