@@ -197,36 +197,44 @@ impl NewToken {
 /// The workspaces of a token: each one that the person is a member of.
 fn read_workspaces(fields: &mut Fields, person: &Person) -> BTreeSet<WorkspaceId> {
     const FIELD: &str = "workspace_ids";
-    let mut ids = BTreeSet::new();
-    let sent = match fields.value(FIELD) {
-        Some(Value::Array(sent)) => sent,
-        Some(_) => {
-            fields.fault(FIELD, "wrong_type", "must be an array of texts");
-            return ids;
+    let texts = match fields.value(FIELD) {
+        Some(Value::Array(sent)) => {
+            sent.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         }
+        Some(_) => None,
         None => {
             fields.fault(FIELD, "missing", "is required");
-            return ids;
+            return BTreeSet::new();
         }
     };
-    if sent.is_empty() {
-        fields.fault(FIELD, "too_short", "must name at least one");
+    match texts {
+        None => fields.fault(FIELD, "wrong_type", "must be an array of texts"),
+        Some(texts) if texts.is_empty() => fields.fault(FIELD, "too_short", "must name at least one"),
+        Some(texts) if texts.len() > WORKSPACE_LIMIT => {
+            fields.fault(FIELD, "too_many", format!("must be at most {WORKSPACE_LIMIT}"));
+        }
+        Some(texts) => return known_workspaces(fields, FIELD, &texts, person),
     }
-    if sent.len() > WORKSPACE_LIMIT {
-        fields.fault(FIELD, "too_many", format!("must be at most {WORKSPACE_LIMIT}"));
-    }
-    for (at, item) in sent.iter().enumerate() {
-        let id = item.as_str().and_then(WorkspaceId::parse);
-        let field = format!("{FIELD}.{at}");
-        match id {
+    BTreeSet::new()
+}
+
+fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &Person) -> BTreeSet<WorkspaceId> {
+    let mut ids = BTreeSet::new();
+    for (at, text) in texts.iter().enumerate() {
+        let field = format!("{name}.{at}");
+        match WorkspaceId::parse(text) {
             None => fields.fault(&field, "invalid_format", "must be a UUID in lower case with hyphens"),
             // One that does not exist is like one that they are no member of.
             Some(id) if person.member_of(id).is_none() => {
                 fields.fault(&field, "unknown_value", "must be a workspace that you are a member of");
             }
-            Some(id) if !ids.insert(id) => fields.fault(&field, "repeated", "must be named once"),
-            Some(_) => {}
+            Some(id) => {
+                ids.insert(id);
+            }
         }
+    }
+    if texts.iter().collect::<BTreeSet<_>>().len() < texts.len() {
+        fields.fault(name, "repeated", "must name each workspace once");
     }
     ids
 }
