@@ -220,6 +220,8 @@ async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
     let cursor = page.get("next_cursor");
     let rest = house.bench.get(&format!("/tokens?limit=1&cursor={cursor}"), &house.signed_in()).await.expect(200);
     assert_eq!((&rest.body["items"][0], &rest.body["next_cursor"]), (&items[1], &Value::Null));
+    let faulty = house.bench.get("/tokens?limit=0", &house.signed_in()).await.expect(422);
+    assert_eq!(faulty.body["errors"][0]["field"], "limit");
     let _bert = oidc::member(&house.bench, &house.first, "bert", "admin").await;
     let bert = house.oidc.token("bert", house.bench.now());
     let foreign = house.bench.get(&format!("/tokens?cursor={cursor}"), &bert).await.expect(400);
