@@ -1,5 +1,6 @@
 //! Starting over when another change came first, and making things only once.
 
+use crate::asked::Asked;
 use aws::rows::{self, RememberedCall};
 use aws::stores::Commits;
 use aws::{Commit, Idempotency};
@@ -7,7 +8,6 @@ use chrono::Duration;
 use domain::idempotency::{IDEMPOTENCY_KEY, LIFE_HOURS, Remembered};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::Hash;
-use lambda::Call;
 
 /// How often an operation starts over from its reads: with the waits between, some five seconds.
 const ATTEMPTS: u32 = 14;
@@ -50,17 +50,17 @@ impl Once {
     ///
     /// # Errors
     /// A fault of the header.
-    pub fn of(call: &Call) -> Result<Self, Refusal> {
+    pub fn of(call: &impl Asked) -> Result<Self, Refusal> {
         const HEADER: &str = "idempotency-key";
-        if !call.request.headers.contains_key(HEADER) {
+        let request = call.request();
+        if !request.headers.contains_key(HEADER) {
             return Ok(Self(None));
         }
-        let sent = call.request.header(HEADER).unwrap_or_default();
+        let sent = request.header(HEADER).unwrap_or_default();
         let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| Refusal::field(HEADER, code, detail))?;
-        let principal = serde_json::json!(call.caller.actor).to_string();
-        let pk = rows::call(call.workspace(), &principal, call.request.operation, &key);
+        let pk = rows::call(call.place(), &call.principal(), request.operation, &key);
         // The path counts as well: the same body for another user is another call.
-        let body = format!("{}|{}", call.request.raw_path, call.request.body_hash().as_str());
+        let body = format!("{}|{}", request.raw_path, request.body_hash().as_str());
         Ok(Self(Some((pk, Hash::of(body)))))
     }
 
@@ -68,25 +68,25 @@ impl Once {
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
-    pub async fn before(&self, store: &impl Idempotency, call: &Call) -> Result<Before, Failure> {
+    pub async fn before(&self, store: &impl Idempotency, call: &impl Asked) -> Result<Before, Failure> {
         let Some((pk, body_hash)) = &self.0 else {
             return Ok(Before::New { forgotten: false });
         };
         let found = store.remembered(pk).await?;
         let forgotten = found.is_some();
-        let made = Remembered::made_before(found, body_hash, call.now())?;
+        let made = Remembered::made_before(found, body_hash, call.request().moment.now)?;
         Ok(made.map_or(Before::New { forgotten }, Before::Made))
     }
 
     /// Remembers the call in the commit that does what it asks.
-    pub fn remember(&self, commit: Commit, call: &Call, made: &str, forgotten: bool) -> Commit {
+    pub fn remember(&self, commit: Commit, call: &impl Asked, made: &str, forgotten: bool) -> Commit {
         let Some((pk, body_hash)) = &self.0 else {
             return commit;
         };
         let remembered = Remembered {
             body_hash: body_hash.clone(),
             made: made.to_owned(),
-            expires_at: call.now().plus(Duration::hours(LIFE_HOURS)),
+            expires_at: call.request().moment.now.plus(Duration::hours(LIFE_HOURS)),
         };
         commit.remember(&RememberedCall { pk: pk.clone(), remembered }, forgotten)
     }

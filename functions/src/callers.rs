@@ -10,6 +10,7 @@ use domain::access::{IssuerKeys, Principals};
 use domain::key::Key;
 use domain::member::Member;
 use domain::refusal::Failure;
+use domain::token::Token;
 
 /// How long the issuer's keys are used before they are read again. A key that the issuer has taken
 /// back is worth something for so much longer than the schedule that fetches them allows.
@@ -46,6 +47,10 @@ pub(crate) struct Callers<'a> {
 impl Principals for Callers<'_> {
     async fn key(&self, short: &str) -> Result<Option<Key>, Failure> {
         self.table.key(short).await
+    }
+
+    async fn token(&self, short: &str) -> Result<Option<Token>, Failure> {
+        self.table.token(short).await
     }
 
     async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {

@@ -3,7 +3,7 @@
 
 use domain::event::{Act, Actor};
 use domain::job::Job;
-use domain::{JobId, Time, WorkspaceId};
+use domain::{JobId, Time, TokenId, WorkspaceId};
 use lambda::{Call, Moment};
 
 use crate::triggers::Run;
@@ -16,6 +16,7 @@ pub(crate) struct Doer {
     /// Where.
     pub workspace_id: WorkspaceId,
     actor: Actor,
+    token_id: Option<TokenId>,
     operation: &'static str,
     request_id: String,
     address: Option<String>,
@@ -29,6 +30,7 @@ impl Doer {
             moment: call.request.moment,
             workspace_id: call.workspace(),
             actor: call.caller.actor,
+            token_id: call.caller.token_id,
             operation: call.request.operation,
             request_id: call.request.request_id.clone(),
             address: call.request.address.clone(),
@@ -42,6 +44,7 @@ impl Doer {
             moment: run.moment,
             workspace_id,
             actor: Actor::System,
+            token_id: None,
             operation: run.operation,
             request_id: run.request_id.clone(),
             address: None,
@@ -51,7 +54,7 @@ impl Doer {
 
     /// The same, for a job, in the name of whoever began it.
     pub fn for_job(&self, job: &Job) -> Self {
-        Self { actor: job.created_by, job_id: Some(job.job_id), ..self.clone() }
+        Self { actor: job.created_by, token_id: job.token_id, job_id: Some(job.job_id), ..self.clone() }
     }
 
     /// The same, at another moment.
@@ -61,7 +64,7 @@ impl Doer {
 
     /// Handset itself, in what was begun by somebody else.
     pub fn itself(&self) -> Self {
-        Self { actor: Actor::System, ..self.clone() }
+        Self { actor: Actor::System, token_id: None, ..self.clone() }
     }
 
     /// A new act, with an event of its own.
@@ -71,6 +74,7 @@ impl Doer {
             workspace_id: self.workspace_id,
             at: self.moment.now,
             actor: self.actor,
+            token_id: self.token_id,
             operation: self.operation,
             request_id: self.request_id.clone(),
             address: self.address.clone(),

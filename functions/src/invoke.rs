@@ -4,11 +4,10 @@ use std::panic::AssertUnwindSafe;
 
 use chrono::{DateTime, Utc};
 use domain::Time;
-use domain::access::Permission;
 use domain::refusal::Failure;
 use futures::FutureExt as _;
 use lambda::logging::Chain;
-use lambda::{Call, Reply, Request, authenticate};
+use lambda::{Reply, Request, Visit, authenticate};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
@@ -83,9 +82,13 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
 async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {
     match &operation.entry {
         Entry::Admin(permission, run) => {
-            run(world, call(world, request, std::slice::from_ref(permission)).await?).await
+            run(world, visit(world, request).await?.enter(std::slice::from_ref(permission))?).await
         }
-        Entry::AnyAdmin(permissions, run) => run(world, call(world, request, permissions).await?).await,
+        Entry::AnyAdmin(permissions, run) => run(world, visit(world, request).await?.enter(permissions)?).await,
+        Entry::AdminAnywhere(permission, run) => {
+            run(world, visit(world, request).await?.reach(std::slice::from_ref(permission))?).await
+        }
+        Entry::Person(run) => run(world, visit(world, request).await?.own()?).await,
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
             request.check_size()?;
             run(world, request).await
@@ -94,10 +97,10 @@ async fn answer(operation: &'static Operation, world: &World, request: Request) 
     }
 }
 
-/// The request of a key or a member with one of these permissions.
-async fn call(world: &World, request: Request, permissions: &'static [Permission]) -> Result<Call, Failure> {
+/// The request of a caller whose credential is valid now.
+async fn visit(world: &World, request: Request) -> Result<Visit, Failure> {
     let callers = world.callers(request.moment.now)?;
-    authenticate(request, permissions, world.settings.issuer.as_ref(), &callers).await
+    authenticate(request, world.settings.issuer.as_ref(), &callers).await
 }
 
 fn log(operation: &Operation, request_id: &str, failure: &Failure) {

@@ -4,7 +4,7 @@
 use domain::access::{Access, Permission as P};
 use domain::refusal::Failure;
 use futures::future::BoxFuture;
-use lambda::{Call, Dialect, Reply, Request};
+use lambda::{Call, Dialect, Own, Reach, Reply, Request};
 use serde_json::Value;
 
 use crate::description::About;
@@ -22,6 +22,10 @@ pub enum Entry {
     Admin(P, for<'a> fn(&'a World, Call) -> Answer<'a, Reply>),
     /// By a key or a member with any of these permissions, which the operation looks at more closely.
     AnyAdmin(&'static [P], for<'a> fn(&'a World, Call) -> Answer<'a, Reply>),
+    /// By a key or a member with a permission in the workspace that they name, or in any if they name none.
+    AdminAnywhere(P, for<'a> fn(&'a World, Reach) -> Answer<'a, Reply>),
+    /// By a person who has signed in, for themselves.
+    Person(for<'a> fn(&'a World, Own) -> Answer<'a, Reply>),
     /// By a device, with its own credential.
     Device(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
     /// By whoever has a code.
@@ -53,8 +57,9 @@ impl Operation {
     #[must_use]
     pub fn access(&self) -> Access {
         match self.entry {
-            Entry::Admin(permission, _) => Access::Permission(permission),
+            Entry::Admin(permission, _) | Entry::AdminAnywhere(permission, _) => Access::Permission(permission),
             Entry::AnyAdmin(permissions, _) => Access::AnyOf(permissions),
+            Entry::Person(_) => Access::Person,
             Entry::Device(_) => Access::Device,
             Entry::Code(_) => Access::Code,
             Entry::Public(_) => Access::Public,
@@ -453,7 +458,9 @@ pub static OPERATIONS: &[Operation] = &[
     of_dialect(
         Dialect::Seam,
         "seam-workspaces",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { seam::seam_workspaces::handle(w.table()?, c).await })),
+        Entry::AdminAnywhere(P::UsersRead, |w, r| {
+            Box::pin(async move { seam::seam_workspaces::handle(w.table()?, r).await })
+        }),
     ),
     // jobs
     of(
@@ -598,6 +605,27 @@ pub static OPERATIONS: &[Operation] = &[
         }),
     )
     .about(access::remove_member::about),
+    of(
+        "create-token",
+        Entry::Person(|w, o| Box::pin(async move { access::create_token::handle(w.table()?, o).await })),
+    ),
+    of("list-tokens", Entry::Person(|w, o| Box::pin(async move { access::list_tokens::handle(w.table()?, o).await }))),
+    of(
+        "revoke-token",
+        Entry::Person(|w, o| Box::pin(async move { access::revoke_token::handle(w.table()?, o).await })),
+    ),
+    of(
+        "list-member-tokens",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::list_member_tokens::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "revoke-member-token",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { access::revoke_member_token::handle(w.table()?, c).await })
+        }),
+    ),
     of(
         "create-workspace",
         Entry::Internal(|w, r| Box::pin(async move { access::create_workspace::handle(w.table()?, r).await })),

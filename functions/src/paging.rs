@@ -4,8 +4,10 @@ use aws::{Page, Position};
 use domain::cursor;
 use domain::input::Fields;
 use domain::refusal::Refusal;
-use lambda::{Call, Reply};
+use lambda::Reply;
 use serde_json::{Value, json};
+
+use crate::asked::Asked;
 
 /// The most items of a page.
 const LIMIT_MOST: i64 = 100;
@@ -26,7 +28,7 @@ impl Paging {
     ///
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
-    pub fn read<T>(call: &Call, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), Refusal> {
+    pub fn read<T>(call: &impl Asked, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), Refusal> {
         Self::read_within(call, LIMITS, LIMIT_DEFAULT, read)
     }
 
@@ -35,12 +37,12 @@ impl Paging {
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
     pub fn read_within<T>(
-        call: &Call,
+        call: &impl Asked,
         (least, most): (i64, i64),
         default: i64,
         read: impl FnOnce(&mut Fields) -> T,
     ) -> Result<(Self, T), Refusal> {
-        let mut fields = call.request.query()?;
+        let mut fields = call.request().query()?;
         let (limit, cursor) = parameters(&mut fields, (least, most));
         let filter = read(&mut fields);
         fields.finish().map_err(Refusal::Invalid)?;
@@ -85,10 +87,10 @@ pub(crate) fn parameters(fields: &mut Fields, (least, most): (i64, i64)) -> (Opt
 /// How many items a page has at least and at most.
 pub(crate) const LIMITS: (i64, i64) = (1, LIMIT_MOST);
 
-/// A cursor belongs to a workspace, a list and its filters; how many items a page has may change.
-fn scope(call: &Call) -> Result<String, Refusal> {
-    let mut pairs = call.request.query_pairs()?;
+/// A cursor belongs to a workspace, or to a person, a list and its filters; how many items a page has may change.
+fn scope(call: &impl Asked) -> Result<String, Refusal> {
+    let mut pairs = call.request().query_pairs()?;
     pairs.retain(|(name, value)| !matches!(name.as_str(), "limit" | "cursor") && !value.is_empty());
     pairs.sort();
-    Ok(json!([call.workspace(), call.request.operation, pairs]).to_string())
+    Ok(json!([call.place(), call.request().operation, pairs]).to_string())
 }

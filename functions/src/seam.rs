@@ -19,7 +19,7 @@ use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::workspace::Settings;
 use lambda::reply::{LIST_MOST, wire_size};
-use lambda::{Call, Reply};
+use lambda::{Call, Reply, Request};
 use serde_json::{Value, json};
 
 use self::views::Known;
@@ -49,8 +49,13 @@ impl Verbs {
 
     /// The parameters of a call that uses one of them.
     fn parameters(self, call: &Call) -> Result<Fields, Refusal> {
-        if self.named().split(',').any(|verb| call.request.method.as_str() == verb) {
-            lambda::seam::parameters(&call.request)
+        self.parameters_of(&call.request)
+    }
+
+    /// The parameters of a request that uses one of them.
+    fn parameters_of(self, request: &Request) -> Result<Fields, Refusal> {
+        if self.named().split(',').any(|verb| request.method.as_str() == verb) {
+            lambda::seam::parameters(request)
         } else {
             Err(Refusal::OnlyMethods(self.named()))
         }
@@ -59,7 +64,12 @@ impl Verbs {
 
 /// The part of the path after the resource's own name.
 fn route<'a>(call: &'a Call, resource: &str) -> &'a str {
-    let path = call.request.raw_path.trim_matches('/');
+    route_of(&call.request, resource)
+}
+
+/// The same, of a request.
+fn route_of<'a>(request: &'a Request, resource: &str) -> &'a str {
+    let path = request.raw_path.trim_matches('/');
     path.strip_prefix(resource).map(|path| path.trim_matches('/')).unwrap_or_default()
 }
 

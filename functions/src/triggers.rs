@@ -52,6 +52,7 @@ impl Run {
             workspace_id,
             at: self.moment.now,
             actor: Actor::System,
+            token_id: None,
             operation: self.operation,
             request_id: self.request_id.clone(),
             address: None,

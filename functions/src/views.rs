@@ -14,10 +14,11 @@ use domain::member::Member;
 use domain::network::{Network, indicator, tooltip, user_indicator};
 use domain::profile::Profile;
 use domain::source::{DataSource, SourceKind};
+use domain::token::Token;
 use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
 use domain::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
-use domain::{CredentialId, Time, UserId};
+use domain::{CredentialId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
 use crate::settings::Defaults;
@@ -419,6 +420,37 @@ pub(crate) fn key(key: &Key, now: Time) -> Value {
         "expires_at": key.expires_at,
         "revoked_at": key.revoked.as_ref().map(|revoked| revoked.at),
         "revoked_by": key.revoked.as_ref().map(|revoked| revoked.by),
+    })
+}
+
+/// A personal access token, as its person sees it: never its secret.
+pub(crate) fn token(token: &Token, now: Time) -> Value {
+    json!({
+        "token_id": token.token_id,
+        "name": token.name,
+        "short": token.short,
+        "workspace_ids": token.workspace_ids.iter().filter(|id| token.opens(**id)).collect::<Vec<_>>(),
+        "permissions": token.permissions,
+        "status": token.status(now),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "revoked_at": token.revoked_at,
+    })
+}
+
+/// A member's personal access token, as those see it who manage a workspace: of other workspaces it tells nothing.
+pub(crate) fn member_token(token: &Token, workspace: WorkspaceId, now: Time) -> Value {
+    let shut_out = token.shut_out_of(workspace);
+    json!({
+        "token_id": token.token_id,
+        "name": token.name,
+        "short": token.short,
+        "permissions": token.permissions,
+        "status": token.status_in(workspace, now),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "revoked_at": shut_out.map(|end| end.at).or(token.revoked_at),
+        "revoked_by": shut_out.map(|end| end.by),
     })
 }
 

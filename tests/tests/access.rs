@@ -93,6 +93,12 @@ const TABLE: &[(&str, Access)] = &[
     ("add-member", Access::Permission(WorkspaceManage)),
     ("list-members", Access::Permission(WorkspaceManage)),
     ("remove-member", Access::Permission(WorkspaceManage)),
+    // personal access tokens
+    ("create-token", Access::Person),
+    ("list-tokens", Access::Person),
+    ("revoke-token", Access::Person),
+    ("list-member-tokens", Access::Permission(WorkspaceManage)),
+    ("revoke-member-token", Access::Permission(WorkspaceManage)),
     ("create-workspace", Access::Internal),
     ("app-links", Access::Public),
     ("get-docs", Access::Public),
@@ -205,6 +211,9 @@ struct House {
     /// The default profile, and one that may go.
     profile: String,
     spare: String,
+    /// A member who has a personal access token, and the token.
+    owner: String,
+    token: String,
 }
 
 /// A new profile.
@@ -260,9 +269,26 @@ impl House {
             profile: profile(bench, &tenant, &format!("{name}-office")).await,
             spare: profile(bench, &tenant, &format!("{name}-spare")).await,
             key: key.expect(201).get("key_id"),
+            owner: member.clone(),
+            token: NOBODYS.to_owned(),
             member,
             tenant,
         }
+    }
+
+    /// The same, with an admin, `{name}-owner`, who has a personal access token.
+    async fn with_token(bench: &Bench, oidc: &Oidc, name: &str) -> Self {
+        let mut house = Self::new(bench, name).await;
+        let subject = format!("{name}-owner");
+        house.owner = oidc::member(bench, &house.tenant, &subject, "admin").await;
+        house.token = house.new_token(bench, oidc, &subject, None).await.get("token_id");
+        house
+    }
+
+    /// A new token of a member's, for this workspace alone.
+    async fn new_token(&self, bench: &Bench, oidc: &Oidc, subject: &str, narrow: Option<&[&str]>) -> Answer {
+        let signed_in = oidc.token(subject, bench.now());
+        oidc::new_token(bench, &signed_in, &[&self.tenant.workspace_id], narrow).await
     }
 
     /// A job that whoever holds these may see, and cancel if it is one of them that begins it.
@@ -336,7 +362,9 @@ impl House {
                 sample(Method::GET, format!("/events/get?event_id={}", self.deactivated), None),
             ],
             "seam-user-identities" => get(format!("/user_identities/get?user_identity_id={user}")),
-            "seam-workspaces" => get("/workspaces/get".into()),
+            "seam-workspaces" => {
+                vec![sample(Method::GET, "/workspaces/get", None), sample(Method::GET, "/workspaces/list", None)]
+            }
             // scim
             "scim" => get(format!("/scim/v2/Users/{user}")),
             "deploy-config" => post(format!("/users/{user}/deploy"), json!({})),
@@ -388,6 +416,16 @@ impl House {
             "add-member" => post("/members".into(), json!({"issuer": ISSUER, "subject": fresh, "role": "viewer"})),
             "list-members" => get("/members".into()),
             "remove-member" => delete(format!("/members/{member}")),
+            "create-token" => post(
+                "/tokens".into(),
+                json!({
+                    "name": fresh, "workspace_ids": [self.tenant.workspace_id], "expires_at": "2026-12-31T00:00:00Z",
+                }),
+            ),
+            "list-tokens" => get("/tokens".into()),
+            "revoke-token" => delete(format!("/tokens/{}", self.token)),
+            "list-member-tokens" => get(format!("/members/{}/tokens", self.owner)),
+            "revoke-member-token" => delete(format!("/members/{}/tokens/{}", self.owner, self.token)),
             "app-links" => vec![
                 sample(Method::GET, "/.well-known/apple-app-site-association", None),
                 sample(Method::GET, "/.well-known/assetlinks.json", None),
@@ -411,6 +449,9 @@ impl House {
 
 /// Of the changes that Seam's API makes, the one whose route is its own.
 const SEAM_UPDATE: &str = "/devices/update";
+
+/// A token's identifier that is nobody's.
+const NOBODYS: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
 
 /// An access system's credential.
 const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
@@ -535,16 +576,33 @@ async fn callers(bench: &Bench, oidc: &Oidc, house: &House) -> Vec<(String, Stri
         callers.push((format!("a key with {permission}"), key, vec![*permission]));
     }
     callers.push(("a key with all".to_owned(), house.tenant.key.clone(), Permission::ALL.to_vec()));
+    callers.extend(tokens(bench, oidc, house).await);
     callers
+}
+
+/// A personal access token of each role, and one that was narrowed.
+async fn tokens(bench: &Bench, oidc: &Oidc, house: &House) -> Vec<(String, String, Vec<Permission>)> {
+    let mut tokens = Vec::new();
+    for (name, _, held) in HELD {
+        let token = house.new_token(bench, oidc, name, None).await.get("token");
+        tokens.push((format!("a token, {name}'s"), token, held.to_vec()));
+    }
+    // It lets nothing through that the role may not.
+    for (name, held) in [("admin", vec![DevicesRead, DevicesManage]), ("viewer", vec![DevicesRead])] {
+        let narrow = Some(["devices:read", "devices:manage"].as_slice());
+        let token = house.new_token(bench, oidc, name, narrow).await.get("token");
+        tokens.push((format!("a narrowed token, {name}'s"), token, held));
+    }
+    tokens
 }
 
 #[tokio::test]
 async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::new(&bench, "roles").await;
+    let house = House::with_token(&bench, &oidc, "roles").await;
     let callers = callers(&bench, &oidc, &house).await;
-    assert_eq!(callers.len(), 4 + Permission::ALL.len() + 1);
+    assert_eq!(callers.len(), 4 + Permission::ALL.len() + 1 + 6);
     let (mut let_in, mut kept_out) = (0, 0);
     for (at, (who, credential, held)) in callers.iter().enumerate() {
         let of = |may: bool| {
@@ -590,7 +648,43 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert_eq!((let_in, kept_out), (400, 755), "each of 15 callers made each of 77 calls");
+    assert_eq!((let_in, kept_out), (689, 991), "each of 21 callers made each of 80 calls");
+}
+
+#[tokio::test]
+async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_tokens() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let mut house = House::with_token(&bench, &oidc, "people").await;
+    let callers = callers(&bench, &oidc, &house).await;
+    let of_people: Vec<&str> =
+        TABLE.iter().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| *operation).collect();
+    let (mut let_in, mut kept_out) = (0, 0);
+    for (who, credential, _) in &callers {
+        let person = HELD.iter().any(|(name, ..)| name == who);
+        if person {
+            house.token = house.new_token(&bench, &oidc, who, None).await.get("token_id");
+        }
+        for operation in &of_people {
+            for sample in house.samples(operation, "fresh", &house.member) {
+                if person {
+                    let answer = send(&bench, &sample, Some(credential)).await;
+                    assert!(answer.status.is_success(), "{operation} by {who}: {}", answer.text);
+                    let_in += 1;
+                } else {
+                    refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+                    kept_out += 1;
+                }
+            }
+        }
+    }
+    assert_eq!((let_in, kept_out), (3 * 4, 3 * 17));
+    // One person's is nobody else's.
+    let admin = oidc.token("admin", bench.now());
+    house.token = house.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
+    for sample in house.samples("revoke-token", "fresh", &house.member) {
+        refused(&bench, &sample, Some(&admin), 404, "token_not_found", "another person").await;
+    }
 }
 
 #[tokio::test]
@@ -638,7 +732,7 @@ async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
 async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::new(&bench, "doors").await;
+    let house = House::with_token(&bench, &oidc, "doors").await;
     let all: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
     let new_key = |expires: Option<&str>| json!({"name": "k", "permissions": all, "expires_at": expires});
     let revoked = bench.post("/keys", &house.tenant.key, new_key(None)).await.expect(201);
@@ -648,9 +742,28 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
     let stale = oidc.token("anna", bench.now() - chrono::Duration::hours(2));
     let nobody = oidc.token("nobody", bench.now() + chrono::Duration::minutes(30));
+    let token = |subject| house.new_token(&bench, &oidc, subject, None);
+    let good_token = token("anna").await.get("token");
+    let revoked_token = token("anna").await;
+    let path = format!("/tokens/{}", revoked_token.get("token_id"));
+    let _gone = bench.delete(&path, &oidc.token("anna", bench.now())).await.expect(200);
+    let short = json!({
+        "name": "t", "workspace_ids": [house.tenant.workspace_id], "expires_at": "2026-11-23T08:30:00Z",
+    });
+    let expired_token = bench.post("/tokens", &oidc.token("anna", bench.now()), short).await.expect(201).get("token");
+    let leaves = oidc::member(&bench, &house.tenant, "leaves", "admin").await;
+    let orphan = token("leaves").await.get("token");
+    let _left = bench.delete(&format!("/members/{leaves}"), &house.tenant.key).await.expect(200);
+    let shut_out = token("anna").await;
+    let anna = bench.all(&house.tenant, "/members").await.into_iter().find(|member| member["subject"] == "anna");
+    let anna = anna.unwrap()["member_id"].as_str().unwrap().to_owned();
+    let path = format!("/members/{anna}/tokens/{}", shut_out.get("token_id"));
+    let _out = bench.delete(&path, &house.tenant.key).await.expect(200);
+    let (revoked_token, shut_out) = (revoked_token.get("token"), shut_out.get("token"));
     bench.advance(chrono::Duration::minutes(30));
     let good = &house.tenant.key;
-    let wrong = format!("{}{}", &good[..good.len() - 1], if good.ends_with('1') { '2' } else { '1' });
+    let altered = |text: &str| format!("{}{}", &text[..text.len() - 1], if text.ends_with('1') { '2' } else { '1' });
+    let (wrong, wrong_token) = (altered(good), altered(&good_token));
     let (revoked, expired) = (revoked.get("key"), expired.get("key"));
     let device = house.credential.clone();
     let cases = [
@@ -664,10 +777,16 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
         (Some(stale.as_str()), "credential_expired", "an expired token"),
         (Some(nobody.as_str()), "credential_invalid", "a token of someone who is no member"),
         (Some(device.as_str()), "credential_invalid", "a device"),
+        (Some("seam_at1_12345678_123456789123456789123456"), "credential_invalid", "a personal token that is nobody's"),
+        (Some(wrong_token.as_str()), "credential_invalid", "a personal token with another secret"),
+        (Some(revoked_token.as_str()), "credential_revoked", "a revoked personal token"),
+        (Some(expired_token.as_str()), "credential_expired", "an expired personal token"),
+        (Some(orphan.as_str()), "credential_invalid", "a personal token of a member who was removed"),
+        (Some(shut_out.as_str()), "credential_invalid", "a personal token that was shut out"),
     ];
     let mut calls = 0;
     for (operation, access) in TABLE.iter().copied() {
-        let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
+        let (Access::Permission(_) | Access::AnyOf(_) | Access::Person) = access else { continue };
         for sample in house.samples(operation, "fresh", &house.member) {
             let before = rows::everything(&bench);
             for (credential, code, who) in &cases {
@@ -677,7 +796,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 77 * cases.len());
+    assert_eq!(calls, 83 * cases.len());
 }
 
 #[tokio::test]
@@ -754,14 +873,15 @@ fn rows_of(bench: &Bench, workspace: &str) -> BTreeMap<(&'static str, String), V
 async fn from_another_workspace_nothing_is_there() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let ours = House::new(&bench, "ours").await;
+    let ours = House::with_token(&bench, &oidc, "ours").await;
     let theirs = House::new(&bench, "theirs").await;
     let _member = oidc::member(&bench, &theirs.tenant, "eve", "admin").await;
-    let token = oidc.token("eve", bench.now());
+    let signed_in = oidc.token("eve", bench.now());
+    let token = theirs.new_token(&bench, &oidc, "eve", None).await.get("token");
     let before = rows_of(&bench, &ours.tenant.workspace_id);
     assert!(before.len() > 20, "our own rows are looked at");
     let (mut missing, mut lists) = (0, 0);
-    for (at, credential) in [&theirs.tenant.key, &token].into_iter().enumerate() {
+    for (at, credential) in [&theirs.tenant.key, &signed_in, &token].into_iter().enumerate() {
         for (operation, access) in TABLE.iter().copied() {
             let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
@@ -775,7 +895,7 @@ async fn from_another_workspace_nothing_is_there() {
                     assert_eq!((answer.body["progress"]["failed"].as_u64(), items.len()), (Some(1), 1), "{what}");
                     continue;
                 }
-                let lists_all = ["/export", "/phones/list", "/devices/list", "/workspaces/get"];
+                let lists_all = ["/export", "/phones/list", "/devices/list", "/workspaces/get", "/workspaces/list"];
                 let lists_all =
                     lists_all.iter().any(|list| sample.path.ends_with(list)) || sample.path.starts_with("/events/list");
                 if sample.path.matches('/').count() > 1 && !lists_all {
@@ -797,6 +917,7 @@ async fn from_another_workspace_nothing_is_there() {
                     &ours.deployment,
                     &ours.profile,
                     &ours.spare,
+                    &ours.token,
                 ]
                 .into_iter();
                 for word in ours.chain(named).map(String::as_str).chain(["ours-ada"]) {
@@ -805,7 +926,7 @@ async fn from_another_workspace_nothing_is_there() {
             }
         }
     }
-    assert_eq!((missing, lists), (2 * 49, 2 * 25));
+    assert_eq!((missing, lists), (3 * 51, 3 * 26));
     assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
 }
 

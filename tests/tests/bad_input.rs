@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
-use testkit::oidc::ISSUER;
+use testkit::oidc::{self, ISSUER, Oidc};
 use testkit::{Answer, Bench, Tenant, rows};
 
 /// What a field takes, and thereby what it does not.
@@ -32,6 +32,8 @@ enum Kind {
     Moment,
     Id,
     Ids,
+    /// At most twenty workspaces that somebody is a member of.
+    Workspaces,
     Levels,
     Endpoints,
     Search,
@@ -45,7 +47,7 @@ enum Kind {
 
 use Kind::{
     Ascii, Boolean, Email, Endpoints, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object,
-    Past, Pin, Search, Settings, Url, Username, Whole, Word, Words,
+    Past, Pin, Search, Settings, Url, Username, Whole, Word, Words, Workspaces,
 };
 
 /// A field of a body, or by a name with a dot one of an object within it.
@@ -137,6 +139,9 @@ struct House {
     credential: String,
     key: String,
     member: String,
+    /// Who vouches for the member, who has a personal access token.
+    oidc: Oidc,
+    token: String,
     code: String,
     /// A device of another user, with a command.
     other: String,
@@ -160,7 +165,8 @@ type Stored = BTreeMap<(&'static str, String), Value>;
 
 impl House {
     async fn new() -> Self {
-        let bench = Bench::start().await;
+        let oidc = Oidc::new();
+        let bench = oidc.bench().await;
         let tenant = bench.tenant("House").await;
         let (device, credential) = bench.phone(&tenant, "ada").await;
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
@@ -170,6 +176,8 @@ impl House {
         let key = bench.post("/keys", &tenant.key, key).await.expect(201).get("key_id");
         let member = json!({"issuer": ISSUER, "subject": "anna", "role": "viewer"});
         let member = bench.post("/members", &tenant.key, member).await.expect(201).get("member_id");
+        let signed_in = oidc.token("anna", bench.now());
+        let token = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await.get("token_id");
         let (other, _) = bench.phone(&tenant, "olga").await;
         let order = async |device: &str, what: &str| {
             let path = format!("/devices/{device}/{what}");
@@ -206,6 +214,8 @@ impl House {
             credential,
             key,
             member,
+            oidc,
+            token,
             code,
             other,
             command,
@@ -216,6 +226,11 @@ impl House {
             page,
             known,
         }
+    }
+
+    /// What the member sends who has signed in.
+    fn signed_in(&self) -> String {
+        self.oidc.token("anna", self.bench.now())
     }
 
     fn operations(&self) -> Vec<Operation> {
@@ -233,6 +248,7 @@ impl House {
             let credential = match name {
                 "register-device" => None,
                 "check-in-device" | "report-command" => Some(self.credential.clone()),
+                "create-token" => Some(self.signed_in()),
                 _ => admin.clone(),
             };
             Operation { name, method, path, credential, good, fields }
@@ -509,6 +525,20 @@ impl House {
                 vec![must("name", Line(100)), must("permissions", Words), may("expires_at", Future)],
             ),
             of(
+                "create-token",
+                "/tokens".into(),
+                json!({
+                    "name": "another", "workspace_ids": [self.tenant.workspace_id],
+                    "expires_at": "2026-12-31T00:00:00Z",
+                }),
+                vec![
+                    must("name", Line(100)),
+                    must("workspace_ids", Workspaces),
+                    may("permissions", Words),
+                    must("expires_at", Future),
+                ],
+            ),
+            of(
                 "add-member",
                 "/members".into(),
                 json!({"issuer": ISSUER, "subject": "bert", "role": "viewer"}),
@@ -641,8 +671,10 @@ fn not_a_time() -> [(Value, &'static str, &'static str); 5] {
 fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let controls = ["a\u{0}b", "a\nb", "a\tb", "\u{7f}ab", "ab\u{85}", "\u{1b}[31m"];
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
-    let texts =
-        !matches!(kind, Words | Whole(..) | Boolean | Ids | Levels | Endpoints | Metadata | Object | Settings | Fields);
+    let texts = !matches!(
+        kind,
+        Words | Whole(..) | Boolean | Ids | Workspaces | Levels | Endpoints | Metadata | Object | Settings | Fields
+    );
     if texts {
         bad.extend(
             [json!(7), json!(1.5), json!(true), json!([]), json!(["a"]), json!({}), json!({"a": 1})]
@@ -751,6 +783,19 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
                 (json!(["x"]), ".0", "invalid_format"),
                 (json!([id(1), ""]), ".1", "invalid_format"),
                 (json!([id(0xabc).as_str().unwrap().to_uppercase()]), ".0", "invalid_format"),
+            ]);
+        }
+        Workspaces => {
+            let id = |at: usize| json!(format!("0190f3c4-7b5e-7a11-8c1d-{at:012x}"));
+            let wrong = [json!(7), json!("x"), json!(true), json!({}), json!([7]), json!(["x", null])];
+            bad.extend(wrong.map(|value| (value, "", "wrong_type")));
+            bad.extend([
+                (json!([]), "", "too_short"),
+                ((0..21).map(id).collect(), "", "too_many"),
+                (json!(["x"]), ".0", "invalid_format"),
+                (json!([""]), ".0", "invalid_format"),
+                (json!([id(0xabc).as_str().unwrap().to_uppercase()]), ".0", "invalid_format"),
+                (json!([id(1)]), ".0", "unknown_value"),
             ]);
         }
         Endpoints => {
@@ -1112,6 +1157,7 @@ fn queries(house: &House) -> Vec<(String, Vec<BadParameter>)> {
     let plain = [
         "/keys".to_owned(),
         "/members".into(),
+        format!("/members/{}/tokens", house.member),
         "/jobs".into(),
         "/profiles".into(),
         "/sources".into(),
@@ -1357,6 +1403,7 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
     let positions = positions.into_iter().chain([command, of_user, of_job]).collect::<Vec<_>>();
     let (commands, invitations) =
         (format!("/devices/{}/commands", house.device), format!("/users/{}/invitations", house.user));
+    let tokens = format!("/members/{}/tokens", house.member);
     let job = format!("/jobs/{}", house.job);
     let lists = [
         (commands.as_str(), "list-commands", vec![]),
@@ -1380,6 +1427,7 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
         ("/events", "list-events", vec![("event_type", "device.registered")]),
         ("/keys", "list-keys", vec![]),
         ("/members", "list-members", vec![]),
+        (&tokens, "list-member-tokens", vec![]),
     ];
     for (path, operation, filter) in lists {
         let scope = json!([workspace, operation, filter]).to_string();
@@ -1420,6 +1468,7 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
     let invitation = format!("/invitations/{}", house.invitation);
     let commands = format!("devices/{}/commands", house.device);
     let invitations = format!("users/{}/invitations", house.user);
+    let (of_member, members_tokens) = (format!("/tokens/{}", house.token), format!("members/{}/tokens", house.member));
     let things = [
         (
             "device",
@@ -1480,10 +1529,22 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
         ("command", "devices/me/commands", &house.command, vec![(Method::POST, "")]),
         ("profile", "profiles", &house.profile, vec![(Method::GET, ""), (Method::PATCH, ""), (Method::DELETE, "")]),
         ("key", "keys", &house.key, vec![(Method::DELETE, "")]),
-        ("member", "members", &house.member, vec![(Method::DELETE, "")]),
+        (
+            "member",
+            "members",
+            &house.member,
+            vec![(Method::DELETE, ""), (Method::GET, "/tokens"), (Method::DELETE, &of_member)],
+        ),
+        ("token", members_tokens.as_str(), &house.token, vec![(Method::DELETE, "")]),
+        ("token", "tokens", &house.token, vec![(Method::DELETE, "")]),
     ];
+    let signed_in = house.signed_in();
     for (kind, collection, id, calls) in things {
-        let credential = if collection.contains("me/") { &house.credential } else { &house.tenant.key };
+        let credential = match collection {
+            "devices/me/commands" => &house.credential,
+            "tokens" => &signed_in,
+            _ => &house.tenant.key,
+        };
         let bad = [
             id.to_uppercase(),
             id.replace('-', ""),
@@ -1543,6 +1604,7 @@ async fn a_bad_idempotency_key_is_refused() {
         "bulk-devices",
         "create-profile",
         "create-key",
+        "create-token",
         "add-member",
         "deploy-config",
         "auto-deploy",
@@ -1557,7 +1619,7 @@ async fn a_bad_idempotency_key_is_refused() {
             let mut sent = request(
                 Method::POST,
                 &operation.path,
-                Some(&house.tenant.key),
+                operation.credential.as_deref(),
                 operation.good.to_string().into_bytes(),
             );
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_bytes(value).unwrap());
@@ -1573,7 +1635,7 @@ async fn a_bad_idempotency_key_is_refused() {
         // The same key with another body.
         let send = |body: Value| {
             let mut sent =
-                request(Method::POST, &operation.path, Some(&house.tenant.key), body.to_string().into_bytes());
+                request(Method::POST, &operation.path, operation.credential.as_deref(), body.to_string().into_bytes());
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
             house.bench.send(sent)
         };
@@ -2036,6 +2098,8 @@ async fn whatever_has_no_route_is_told_so() {
         "/workspace/x",
         "/usage/x",
         "/keys/x/y",
+        "/members/x/tokens/y/z",
+        "/tokens/x/y",
         "/?x=%ff",
         "/nowhere?limit=0",
         "/deployments/",

@@ -17,6 +17,7 @@ use domain::user::User;
 use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId, ids::timed_uuid};
 use http::Method;
 use serde_json::{Value, json};
+use testkit::oidc::{self, Oidc};
 use testkit::wire::{Consumed, Meter};
 use testkit::{Bench, Tenant, rows};
 
@@ -153,6 +154,27 @@ async fn showing_a_device_is_three_reads() {
     assert!(units <= 8.0, "{units} units");
 }
 
+#[tokio::test]
+async fn a_personal_access_token_is_known_by_two_reads() {
+    let oidc = Oidc::new();
+    let meter = Meter::new();
+    let bench = Bench::start_with(Some(meter.adjust()), Oidc::parameters()).await;
+    oidc.trusted_by(&bench);
+    let tenant = bench.tenant("Capacity").await;
+    let _member = oidc::member(&bench, &tenant, "anna", "viewer").await;
+    let signed_in = oidc.token("anna", bench.now());
+    let token = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await.get("token");
+    for _ in 0..20 {
+        let _another = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await;
+    }
+    let house = House { bench, meter, tenant };
+    let costs = house.cost(Method::GET, "/workspace", &token, None).await;
+    let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["GetItem", "Query", "GetItem"], "the token, the memberships, and the workspace");
+    let units: f64 = costs.iter().map(|(_, units)| units).sum();
+    assert!(units <= 3.0, "{units} units, however many tokens there are");
+}
+
 fn id(number: usize) -> uuid::Uuid {
     let mut bytes = [7; 10];
     bytes[2..].copy_from_slice(&number.to_be_bytes());
@@ -189,6 +211,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         workspace_id: user.workspace_id,
         at: user.created_at,
         actor: Actor::System,
+        token_id: None,
         operation: "deploy-config",
         request_id: "request".to_owned(),
         address: None,

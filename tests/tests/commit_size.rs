@@ -1,9 +1,10 @@
 //! The largest commit of each kind fits into one transaction, and the largest row of each kind into
 //! what DynamoDB takes of a row.
 
-use aws::rows::{self, RememberedCall};
+use aws::rows::{self, RememberedCall, TokenPlace};
 use aws::{Commit, Row};
 use chrono::Duration;
+use domain::access::{Permission, Role};
 use domain::change::Change;
 use domain::check_in::{self, CheckIn, Report};
 use domain::command::{
@@ -22,6 +23,7 @@ use domain::input::Fields;
 use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite};
 use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
 use domain::life;
+use domain::member::{self, ISSUER, Member, SUBJECT};
 use domain::network::{
     NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
 };
@@ -30,14 +32,18 @@ use domain::push::Push;
 use domain::registration::{Application, Drawn, Found, Registration, register};
 use domain::scim::change::{Created, New, Wanted, create, update};
 use domain::scim::document::{Document, Person};
-use domain::secret::Hash;
+use domain::secret::{AccessToken, Hash};
 use domain::source::{DataSource, Settings as SourceSettings, SourceKind, VanishPolicy, data};
 use domain::sync;
 use domain::text::{Form, TextRule};
+use domain::token::{self, NewToken};
 use domain::usage::{UsageKind, UsageReport};
 use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit, UserStatus};
 use domain::workspace::{self, SERVICE_LEVEL, SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
-use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, UserId, WorkspaceId};
+use domain::{
+    CommandId, DeviceId, EventId, InvitationId, JobId, MemberId, ProfileId, SourceId, Time, TokenId, UserId,
+    WorkspaceId,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -90,6 +96,7 @@ fn act() -> Act {
         workspace_id: WorkspaceId(id(2)),
         at: now(),
         actor: Actor::System,
+        token_id: None,
         operation: "update-device",
         request_id: "x".repeat(36),
         address: Some("2001:0db8:85a3:0000:0000:8a2e:0370:7334".to_owned()),
@@ -425,6 +432,36 @@ proptest! {
         fits(&Commit::of(&event).put(&user).remember(&remembered(), false));
         small(&user);
         small(&event);
+    }
+
+    #[test]
+    fn making_and_ending_a_token_for_as_many_workspaces_as_may_be_fits_into_one_commit_each(name in text(token::NAME)) {
+        let member = |number| Member {
+            workspace_id: WorkspaceId(id(number)),
+            member_id: MemberId(id(100 + number)),
+            issuer: "i".repeat(ISSUER.max),
+            subject: "s".repeat(SUBJECT.max),
+            name: None,
+            role: Role::Admin,
+            created_at: now(),
+            created_by: Actor::System,
+            version: 1,
+        };
+        let memberships: Vec<Member> = (0..u8::try_from(token::WORKSPACE_LIMIT).unwrap()).map(member).collect();
+        let (issuer, subject) = (memberships[0].issuer.clone(), memberships[0].subject.clone());
+        let workspace_ids = memberships.iter().map(|member| member.workspace_id).collect();
+        let person = member::Person { issuer, subject, memberships };
+        let permissions = Some(Permission::ALL.iter().copied().collect());
+        let new = NewToken { name, workspace_ids, permissions, expires_at: now() };
+        let own = |member: &Member| Act { workspace_id: member.workspace_id, ..act() };
+        let text = AccessToken::new(|bytes| bytes.fill(7));
+        let (token, events) = token::create(new, TokenId(id(9)), &text, &person, now(), own);
+        prop_assert_eq!(events.len(), token::WORKSPACE_LIMIT);
+        let commit = Commit::changing(act().event_id, &Change { events, ..Change::default() });
+        fits(&commit.put(&token).put(&TokenPlace::of(&token)).remember(&remembered(), false));
+        small(&token);
+        let (revoked, events) = token::revoke(&token, &person, now(), own).unwrap();
+        fits(&Commit::changing(act().event_id, &Change { events, ..Change::default() }).edit(&token, &revoked));
     }
 
     #[test]

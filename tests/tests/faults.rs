@@ -7,6 +7,7 @@
 //! (`testkit::audit`), and be what it was without the fault.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::Duration;
 use domain::event::{Act, Actor};
@@ -19,6 +20,7 @@ use local::queue::Retry;
 use serde_json::{Value, json};
 use testkit::audit::{Audit, Known, Outline};
 use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
+use testkit::oidc::{self, Oidc};
 use testkit::outside::Pages;
 use testkit::{Answer, Bench, Tenant, rows};
 
@@ -30,12 +32,29 @@ const OTHER_ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
 struct Ground {
     bench: Bench,
     tenant: Tenant,
+    oidc: Arc<Oidc>,
     run: usize,
 }
 
 impl Ground {
     fn name(&self, of: &str) -> String {
         format!("{of}-x{}", self.run)
+    }
+
+    /// A new admin who has signed in: their membership's identifier, and what they send.
+    async fn admin(&self) -> (String, String) {
+        // What was kept of the issuer's keys is too old by now, so that each run reads them.
+        self.bench.advance(Duration::minutes(2));
+        let subject = self.name("anna");
+        let member = oidc::member(&self.bench, &self.tenant, &subject, "admin").await;
+        (member, self.oidc.token(&subject, self.bench.now()))
+    }
+
+    /// A new personal access token for this workspace, by whoever has signed in: its identifier.
+    async fn personal_token(&self, signed_in: &str) -> String {
+        let token = oidc::new_token(&self.bench, signed_in, &[&self.tenant.workspace_id], None).await;
+        self.bench.advance(Duration::minutes(2));
+        token.get("token_id")
     }
 
     /// A user without a device.
@@ -139,6 +158,7 @@ impl Ground {
             workspace_id: WorkspaceId::parse(&self.tenant.workspace_id).unwrap(),
             at: self.bench.now().into(),
             actor: Actor::System,
+            token_id: None,
             operation: "bulk-users",
             request_id: "begun".to_owned(),
             address: None,
@@ -204,6 +224,11 @@ const fn export(operation: &'static str, prepare: for<'a> fn(&'a Ground) -> BoxF
 
 fn http(ground: &Ground, method: Method, path: String, body: Value, ends: &'static [u16]) -> Go {
     Go::Http { method, path, credential: Some(ground.tenant.key.clone()), body, ends }
+}
+
+/// A request by a person who has signed in.
+fn signed_in(credential: String, method: Method, path: String, body: Value, ends: &'static [u16]) -> Go {
+    Go::Http { method, path, credential: Some(credential), body, ends }
 }
 
 fn register(code: &str, identifier: &str, ends: &'static [u16]) -> Go {
@@ -509,6 +534,31 @@ static PEOPLE: &[Scenario] = &[
             let goes = g.post("/members", member(g, "two")).await.expect(201).get("member_id");
             // Who asks again for what was done finds nobody to remove.
             http(g, Method::DELETE, format!("/members/{goes}"), Value::Null, &[200, 404])
+        })
+    }),
+    scenario("create-token", "for one workspace", |g| {
+        Box::pin(async move {
+            let (_member, credential) = g.admin().await;
+            let ends = g.bench.now() + Duration::days(30);
+            let body = json!({
+                "name": "a program", "workspace_ids": [g.tenant.workspace_id], "expires_at": ends.to_rfc3339(),
+            });
+            // Whose answer was lost is told that the token was made, and can revoke it.
+            signed_in(credential, Method::POST, "/tokens".to_owned(), body, &[201, 409])
+        })
+    }),
+    scenario("revoke-token", "one's own", |g| {
+        Box::pin(async move {
+            let (_member, credential) = g.admin().await;
+            let token = g.personal_token(&credential).await;
+            signed_in(credential, Method::DELETE, format!("/tokens/{token}"), Value::Null, &[200])
+        })
+    }),
+    scenario("revoke-member-token", "another's", |g| {
+        Box::pin(async move {
+            let (member, credential) = g.admin().await;
+            let token = g.personal_token(&credential).await;
+            http(g, Method::DELETE, format!("/members/{member}/tokens/{token}"), Value::Null, &[200])
         })
     }),
     scenario("create-workspace", "with an identifier of the invoker's own", |g| {
@@ -1073,6 +1123,30 @@ static READERS: &[Scenario] = &[
     scenario("list-keys", "all", |g| {
         Box::pin(async move { http(g, Method::GET, "/keys".to_owned(), Value::Null, &[200]) })
     }),
+    scenario("list-tokens", "one's own", |g| {
+        Box::pin(async move {
+            let (_member, credential) = g.admin().await;
+            let _token = g.personal_token(&credential).await;
+            signed_in(credential, Method::GET, "/tokens".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("list-member-tokens", "another's", |g| {
+        Box::pin(async move {
+            let (member, credential) = g.admin().await;
+            let _token = g.personal_token(&credential).await;
+            http(g, Method::GET, format!("/members/{member}/tokens"), Value::Null, &[200])
+        })
+    }),
+    scenario("get-workspace", "by a personal access token", |g| {
+        Box::pin(async move {
+            let (_member, credential) = g.admin().await;
+            let made = oidc::new_token(&g.bench, &credential, &[&g.tenant.workspace_id], None).await;
+            signed_in(made.get("token"), Method::GET, "/workspace".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("seam-workspaces", "all that there are", |g| {
+        Box::pin(async move { http(g, Method::GET, "/workspaces/list".to_owned(), Value::Null, &[200]) })
+    }),
     scenario("list-members", "all", |g| {
         Box::pin(async move {
             let _member = g.post("/members", member(g, "one")).await.expect(201);
@@ -1405,13 +1479,14 @@ const RUNS_OF_A_SYSTEM: usize = 20;
 /// One system after the other.
 struct Stage {
     faults: Faults,
+    oidc: Arc<Oidc>,
     ground: Option<Ground>,
     run: usize,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self { faults: Faults::new(), ground: None, run: 0 }
+        Self { faults: Faults::new(), oidc: Arc::new(Oidc::new()), ground: None, run: 0 }
     }
 
     async fn ground(&mut self) -> Ground {
@@ -1421,13 +1496,14 @@ impl Stage {
             _ => {
                 let pages = Pages::default();
                 pages.show(r#"[{"login": "from-a-page"}]"#);
-                Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), BTreeMap::new()).await
+                Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), Oidc::parameters()).await
             }
         };
         rows::clear(&bench);
         bench.stack.messaging().clear();
+        self.oidc.trusted_by(&bench);
         let tenant = bench.tenant("Faults").await;
-        Ground { bench, tenant, run: self.run }
+        Ground { bench, tenant, oidc: Arc::clone(&self.oidc), run: self.run }
     }
 
     async fn run(&mut self, scenario: &Scenario, strike: Option<Strike>) -> Outcome {

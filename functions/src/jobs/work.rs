@@ -1,7 +1,7 @@
 //! A job at work: page by page, thing by thing.
 
-use aws::{Commands, Commit, Invitations, Jobs, Keys, Members, Position, Profiles, Users, Workspaces};
-use domain::access::Caller;
+use aws::{Commands, Commit, Invitations, Jobs, Keys, Position, Profiles, Tokens, Users, Workspaces};
+use domain::access::{Caller, Permissions};
 use domain::event::Actor;
 use domain::input::Fields;
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, cancel, page_done};
@@ -23,9 +23,9 @@ use crate::users::list_users;
 const PAGE: usize = 50;
 
 /// What a job touches.
-pub trait Store: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Members {}
+pub trait Store: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Tokens {}
 
-impl<T: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Members> Store for T {}
+impl<T: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Tokens> Store for T {}
 
 /// Moves a job on, until it is over, its time is, or about so many things are done. Answers with
 /// the job as it then stands.
@@ -83,7 +83,7 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Failure>>>(
     Ok(job)
 }
 
-/// Whether whoever began the job may still do what it does: a key that was revoked, or a member
+/// Whether whoever began the job may still do what it does: a key or a token that was revoked, or a member
 /// who was removed, does nothing more.
 pub(crate) async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Failure> {
     let permissions = match job.created_by {
@@ -93,7 +93,14 @@ pub(crate) async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Resul
         }
         Actor::Member(id) => {
             let member = store.member_by_id(job.workspace_id, id).await?;
-            member.map(|member| member.role.permissions()).unwrap_or_default()
+            match (member, job.token_id) {
+                (None, _) => Permissions::new(),
+                (Some(member), None) => member.role.permissions(),
+                (Some(member), Some(token)) => {
+                    let token = store.token_of(&member.issuer, &member.subject, token).await?;
+                    token.map(|token| token.still_may(&member, now)).unwrap_or_default()
+                }
+            }
         }
         Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => return Ok(true),
     };

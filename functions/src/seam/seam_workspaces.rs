@@ -1,21 +1,33 @@
-//! `/workspaces/get`.
+//! `/workspaces/get` and `/workspaces/list`.
+
+use std::collections::BTreeSet;
 
 use aws::Workspaces;
 use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
-use serde_json::json;
+use lambda::{Reach, Reply};
+use serde_json::{Value, json};
 
-use super::{Verbs, route, views};
+use super::{Verbs, route_of, views};
 
-/// Answers with the caller's workspace.
+/// Answers with the caller's workspace, or with all that the caller may choose from: a key its own, a person those
+/// that they are a member of, and their token those of them that it opens.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters.
-pub async fn handle(store: &impl Workspaces, call: Call) -> Result<Reply, Failure> {
-    if route(&call, "workspaces") != "get" {
-        return Err(Refusal::RouteNotFound.into());
+/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; of `get`, one of the workspace header.
+pub async fn handle(store: &impl Workspaces, reach: Reach) -> Result<Reply, Failure> {
+    match route_of(reach.request(), "workspaces") {
+        "get" => {
+            Verbs::GetPost.parameters_of(reach.request())?;
+            let id = reach.enter()?.workspace();
+            let workspace = store.workspace(id).await?.ok_or(Refusal::NotFound("workspace"))?;
+            Ok(lambda::seam::ok(json!({"workspace": views::workspace(&workspace)})))
+        }
+        "list" => {
+            Verbs::GetPost.parameters_of(reach.request())?;
+            let ids: BTreeSet<_> = reach.callers.iter().map(|caller| caller.workspace_id).collect();
+            let workspaces: Vec<Value> = store.workspaces(&ids).await?.iter().map(views::workspace).collect();
+            Ok(lambda::seam::ok(json!({"workspaces": workspaces})))
+        }
+        _ => Err(Refusal::RouteNotFound.into()),
     }
-    Verbs::GetPost.parameters(&call)?;
-    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
-    Ok(lambda::seam::ok(json!({"workspace": views::workspace(&workspace)})))
 }

@@ -21,6 +21,7 @@ pub mod queue;
 pub mod stack;
 pub mod start_screen;
 pub mod template;
+mod tokens;
 mod workspaces;
 
 use std::sync::Arc;

@@ -50,16 +50,37 @@ pub fn operations(
     }))
 }
 
+/// What one operation of the template has at hand, with no more than its own rights.
+///
+/// # Errors
+/// Names an operation that the template has not, or whose variables are wrong.
+pub(crate) fn world(
+    name: &str,
+    template: &Template,
+    place: &Place,
+    connection: &Connection,
+    now: &Now,
+) -> Result<World, String> {
+    let function = template.function(name).ok_or_else(|| format!("the template has no operation {name}"))?;
+    let mut own = connection.clone();
+    own.http = permissions::enforcing(connection.http.clone(), name, &function.statements, place);
+    world_of(function, place, &own, now)
+}
+
 fn lambda(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<Lambda, String> {
     let name = &function.operation;
     let operation = functions::operation(name).ok_or_else(|| format!("the program has no operation {name}"))?;
+    Ok(Lambda { operation, world: world_of(function, place, connection, now)?, timeout: function.timeout })
+}
+
+fn world_of(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<World, String> {
+    let name = &function.operation;
     let variable = |variable: &str| match variable {
         "AWS_REGION" => Some(place.region.clone()),
         other => function.variables.get(other).cloned(),
     };
     let settings = Settings::from_variables(variable).map_err(|error| format!("{name}: {error}"))?;
-    let world = World::new(settings, Clients::new(connection), Clock::from_fn(Arc::clone(now)));
-    Ok(Lambda { operation, world, timeout: function.timeout })
+    Ok(World::new(settings, Clients::new(connection), Clock::from_fn(Arc::clone(now))))
 }
 
 /// One run, in a task of its own: as on Lambda it goes on when nobody waits for its reply any more, a panic is

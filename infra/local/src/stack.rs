@@ -29,6 +29,7 @@ use crate::messaging::{ApplicationEvents, EventDestination, EventType, Messaging
 use crate::operations::{Adjust, operations};
 use crate::queue::Retry;
 use crate::template::{Place, Template};
+use crate::tokens::Operator;
 use crate::{Invoke, Now};
 
 /// Why the stack did not start.
@@ -101,6 +102,7 @@ pub struct Stack {
     gateway: Arc<Gateway>,
     driver: Arc<Driver>,
     invoke: Invoke,
+    operator: Operator,
     now: Now,
     data: Option<PathBuf>,
     tasks: Vec<AbortHandle>,
@@ -138,6 +140,8 @@ impl Stack {
         let used = Arc::new(AtomicBool::new(false));
         let invoke = noting(invoke.map_err(StackError)?, Arc::clone(&used));
 
+        let operator = Operator::new(&template, &place, &connection, &options.now).map_err(StackError)?;
+
         let driver = Arc::new(Driver::new(DriverOptions {
             template: Arc::clone(&template),
             place: place.clone(),
@@ -152,7 +156,8 @@ impl Stack {
         let gateway = Arc::new(Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now)));
 
         let (now, data) = (options.now, options.data);
-        let mut stack = Self { url, template, database, messaging, gateway, driver, invoke, now, data, tasks };
+        let mut stack =
+            Self { url, template, database, messaging, gateway, driver, invoke, operator, now, data, tasks };
         if let Some(listener) = listener {
             stack.serve(listener, options.shown);
         }
@@ -263,6 +268,7 @@ impl Stack {
         let shared = Served { gateway: Arc::clone(&self.gateway), driver: Arc::clone(&self.driver), shown };
         let router = Router::new().fallback(answer).with_state(shared).merge(self.messaging.outbox_router());
         let router = router.merge(crate::workspaces::router(Arc::clone(&self.invoke)));
+        let router = router.merge(self.operator.clone().router());
         self.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 eprintln!("the API stopped: {error}");

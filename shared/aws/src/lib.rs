@@ -27,7 +27,7 @@ pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
     Commands, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles,
-    PushTokens, ScimUsers, Secrets, Sources, UsageCounts, Users, Workspaces,
+    PushTokens, ScimUsers, Secrets, Sources, Tokens, UsageCounts, Users, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

@@ -16,6 +16,8 @@
 //! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
+//! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once over |
+//! | its place among its person's | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with it |
 //! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
 //! | data set | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it is read by schedule |
 //! | part of its upload | the data set's | `PART#{upload}#{number}` | time to live |
@@ -23,7 +25,7 @@
 //! | by what their users are known | the data set's | `KEYS#{job}#{attempt}#{number}` | time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
-//! | remembered call | `IDEMPOTENCY#{workspace}#{hash}` | `IDEMPOTENCY` | time to live |
+//! | remembered call | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |
 //! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
 //! | issuer's keys | `ISSUER` | `KEYS` | |
 //!
@@ -65,11 +67,13 @@ use domain::search::fold;
 use domain::secret::Hash;
 use domain::source::data::KeyHash;
 use domain::source::{DataSource, UPLOAD_KEPT};
+use domain::token::{self, Token};
 use domain::usage::{Of, Usage};
 use domain::user::{Source as UserSource, User, unique_username};
 use domain::workspace::Workspace;
 use domain::{
-    CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, UserId, WorkspaceId,
+    CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, TokenId, UserId,
+    WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -919,11 +923,17 @@ impl Row for ApiKey {
 /// The list of members.
 pub const MEMBERS: &str = "MEMBER";
 
+/// What a person is called in keys: nothing that tells who they are.
+#[must_use]
+pub fn person_hash(issuer: &str, subject: &str) -> Hash {
+    // The length keeps apart what would read the same when joined.
+    Hash::of(format!("{}|{issuer}|{subject}", issuer.len()))
+}
+
 /// The partition of a person's memberships.
 #[must_use]
 pub fn person(issuer: &str, subject: &str) -> String {
-    // The length keeps apart what would read the same when joined.
-    format!("MEMBER#{}", Hash::of(format!("{}|{issuer}|{subject}", issuer.len())).as_str())
+    format!("MEMBER#{}", person_hash(issuer, subject).as_str())
 }
 
 /// The key of a membership.
@@ -947,6 +957,76 @@ impl Row for Member {
     }
 }
 
+/// The key of a personal access token.
+#[must_use]
+pub fn token(short: &str) -> Key {
+    Key::new(format!("TOKEN#{short}"), "TOKEN")
+}
+
+/// The partition of the places of a person's tokens.
+#[must_use]
+pub fn tokens_of(issuer: &str, subject: &str) -> String {
+    format!("TOKENS#{}", person_hash(issuer, subject).as_str())
+}
+
+/// The key of a token's place among its person's.
+#[must_use]
+pub fn token_place(issuer: &str, subject: &str, id: TokenId) -> Key {
+    Key::new(tokens_of(issuer, subject), id.to_string())
+}
+
+impl Row for Token {
+    fn key(&self) -> Key {
+        token(&self.short)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.expires_at.plus(token::KEPT).seconds())
+    }
+}
+
+/// Where a token stands among its person's: a row of its own and no companion, since it ends by its time to live,
+/// as the token does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenPlace {
+    /// Its partition, of the person.
+    #[serde(skip)]
+    pub pk: String,
+    /// The token's identifier.
+    pub token_id: TokenId,
+    /// The part of the token that names it.
+    pub short: String,
+    /// Until when the token is kept.
+    pub kept_until: Time,
+}
+
+impl TokenPlace {
+    /// The place of a token.
+    #[must_use]
+    pub fn of(token: &Token) -> Self {
+        Self {
+            pk: tokens_of(&token.issuer, &token.subject),
+            token_id: token.token_id,
+            short: token.short.clone(),
+            kept_until: token.expires_at.plus(token::KEPT),
+        }
+    }
+}
+
+impl Row for TokenPlace {
+    fn key(&self) -> Key {
+        Key::new(self.pk.clone(), self.token_id.to_string())
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.kept_until.seconds())
+    }
+}
+
 /// What is remembered of a creating call, with the key under which it is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RememberedCall {
@@ -958,11 +1038,12 @@ pub struct RememberedCall {
     pub remembered: Remembered,
 }
 
-/// The partition of a call by a principal to an operation under an idempotency key.
+/// The partition of a call by a principal to an operation under an idempotency key: in a workspace, or of a
+/// person alone.
 #[must_use]
-pub fn call(workspace: WorkspaceId, principal: &str, operation: &str, idempotency_key: &str) -> String {
+pub fn call(place: impl std::fmt::Display, principal: &str, operation: &str, idempotency_key: &str) -> String {
     let hash = Hash::of(format!("{principal}|{operation}|{idempotency_key}"));
-    format!("IDEMPOTENCY#{workspace}#{}", hash.as_str())
+    format!("IDEMPOTENCY#{place}#{}", hash.as_str())
 }
 
 /// The sort key of remembered calls.

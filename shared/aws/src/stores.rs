@@ -22,7 +22,7 @@ use domain::refusal::Failure;
 use crate::commit::Commit;
 use crate::table::Table;
 
-pub use access::{Idempotency, Issuer, Keys, Members, Workspaces};
+pub use access::{Idempotency, Issuer, Keys, Members, Tokens, Workspaces};
 pub use commands::Commands;
 pub use credentials::Credentials;
 pub use devices::{DeviceFilter, DeviceWhole, Devices, Login, PushTokens};

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::event::Actor;
-use crate::ids::WorkspaceId;
+use crate::ids::{TokenId, WorkspaceId};
 use crate::key::Key;
-use crate::member::Member;
+use crate::member::{Member, Person};
 use crate::refusal::{Failure, Refusal};
 use crate::secret::ApiKey;
+use crate::token::Token;
 use crate::words::words;
 
 /// The largest body that any operation takes, in bytes.
@@ -87,10 +88,12 @@ impl Role {
 /// exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// A key or a member with this permission.
+    /// A key or a member with this permission; a member also by a personal access token.
     Permission(Permission),
     /// A key or a member with any of these: which of them, the thing itself decides.
     AnyOf(&'static [Permission]),
+    /// A person who has signed in, in whatever workspaces they are a member; no key, and no token of theirs.
+    Person,
     /// The device's own credential, checked in the operation's own read or write.
     Device,
     /// A code in the body or the path is the proof.
@@ -108,8 +111,59 @@ pub struct Caller {
     pub workspace_id: WorkspaceId,
     /// Who it is, as events record it.
     pub actor: Actor,
+    /// The personal access token by which a member calls, if they call by one.
+    pub token_id: Option<TokenId>,
     /// What they may do.
     pub permissions: Permissions,
+}
+
+/// How a caller has proved who they are: all that it takes to say where they act, and what they may do there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proof {
+    /// By a key, which is good for its own workspace.
+    Key(Caller),
+    /// By a personal access token, whose person is a member here.
+    Token(Box<Token>, Vec<Member>),
+    /// By signing in.
+    Person(Person),
+}
+
+impl Proof {
+    /// The caller in the workspace that was asked for, or in the only one that there is. A key's is its own,
+    /// whatever was asked for.
+    ///
+    /// # Errors
+    /// Those of [`Caller::of_member`].
+    pub fn caller(&self, wanted: Option<WorkspaceId>) -> Result<Caller, Refusal> {
+        match self {
+            Self::Key(caller) => Ok(caller.clone()),
+            Self::Token(token, memberships) => Caller::of_token(token, memberships, wanted),
+            Self::Person(person) => Caller::of_member(&person.memberships, wanted),
+        }
+    }
+
+    /// The caller in each workspace that they may choose.
+    #[must_use]
+    pub fn callers(&self) -> Vec<Caller> {
+        match self {
+            Self::Key(caller) => vec![caller.clone()],
+            Self::Token(token, memberships) => {
+                token.memberships(memberships).iter().map(|member| Caller::member(member).by(token)).collect()
+            }
+            Self::Person(person) => person.memberships.iter().map(Caller::member).collect(),
+        }
+    }
+
+    /// The person, if they have signed in themselves.
+    ///
+    /// # Errors
+    /// `MemberOnly` if they sent a key or a token.
+    pub fn person(self) -> Result<Person, Refusal> {
+        match self {
+            Self::Person(person) => Ok(person),
+            Self::Key(_) | Self::Token(..) => Err(Refusal::MemberOnly),
+        }
+    }
 }
 
 impl Caller {
@@ -126,7 +180,12 @@ impl Caller {
         if key.expires_at.is_some_and(|expires_at| expires_at <= now) {
             return Err(Refusal::CredentialExpired);
         }
-        Ok(Self { workspace_id: key.workspace_id, actor: Actor::Key(key.key_id), permissions: key.permissions })
+        Ok(Self {
+            workspace_id: key.workspace_id,
+            actor: Actor::Key(key.key_id),
+            token_id: None,
+            permissions: key.permissions,
+        })
     }
 
     /// What a key still may, whoever holds it: work that was begun under it goes on only so long.
@@ -152,12 +211,30 @@ impl Caller {
                 return Err(Refusal::field(WORKSPACE_HEADERS[0], "missing", detail));
             }
         };
-        let member = member.ok_or(Refusal::CredentialInvalid)?;
-        Ok(Self {
+        member.map(Self::member).ok_or(Refusal::CredentialInvalid)
+    }
+
+    /// The caller that a good token stands for: its person as the member that they are now, with no more
+    /// than the token lets through, in the workspace that was asked for, or in the only one that it opens.
+    ///
+    /// # Errors
+    /// Those of [`Caller::of_member`]: a workspace that the token does not name is like one that its person is
+    /// no member of.
+    pub fn of_token(token: &Token, found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, Refusal> {
+        Ok(Self::of_member(&token.memberships(found), wanted)?.by(token))
+    }
+
+    fn member(member: &Member) -> Self {
+        Self {
             workspace_id: member.workspace_id,
             actor: Actor::Member(member.member_id),
+            token_id: None,
             permissions: member.role.permissions(),
-        })
+        }
+    }
+
+    fn by(self, token: &Token) -> Self {
+        Self { token_id: Some(token.token_id), permissions: token.lets_through(self.permissions), ..self }
     }
 
     /// Lets the caller pass if they hold the permission.
@@ -232,6 +309,8 @@ pub struct IssuerKeys {
 pub trait Principals {
     /// The key with this short part, revoked and expired ones too.
     fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Failure>> + Send;
+    /// The personal access token with this short part, revoked and expired ones too.
+    fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Failure>> + Send;
     /// A person's memberships, over all workspaces.
     fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Failure>> + Send;
     /// The issuer's keys.

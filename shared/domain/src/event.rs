@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::clock::Time;
 use crate::command::CommandKind;
 use crate::ids::{
-    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId, WorkspaceId,
+    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, TokenId, UserId,
+    WorkspaceId,
 };
 use crate::words::words;
 
@@ -23,6 +24,10 @@ words! {
         KeyCreated = "key.created",
         /// A key was taken back.
         KeyRevoked = "key.revoked",
+        /// A personal access token that opens the workspace was made.
+        TokenCreated = "token.created",
+        /// A personal access token opens the workspace no more.
+        TokenRevoked = "token.revoked",
         /// A person became a member.
         MemberAdded = "member.added",
         /// A member's role was changed.
@@ -230,6 +235,9 @@ pub struct Event {
     pub created_at: Time,
     /// Who did it.
     pub actor: Actor,
+    /// The personal access token by which a member did it, if they did it by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_token_id: Option<TokenId>,
     /// The operation that did it.
     pub operation: String,
     /// The request under which it was done.
@@ -267,6 +275,9 @@ pub struct Event {
     /// The member that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<MemberId>,
+    /// The personal access token that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
     /// What changed of what is not personal, before and after.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changes: BTreeMap<String, Change>,
@@ -289,6 +300,8 @@ pub struct Act {
     pub at: Time,
     /// Who.
     pub actor: Actor,
+    /// The personal access token by which a member does it, if they do it by one.
+    pub token_id: Option<TokenId>,
     /// The operation.
     pub operation: &'static str,
     /// The request.
@@ -309,6 +322,7 @@ impl Act {
             event_type,
             created_at: self.at,
             actor: self.actor,
+            actor_token_id: self.token_id,
             operation: self.operation.to_owned(),
             request_id: self.request_id.clone(),
             device_id: None,
@@ -322,6 +336,7 @@ impl Act {
             source_id: None,
             key_id: None,
             member_id: None,
+            token_id: None,
             changes: BTreeMap::new(),
             changed_fields: Vec::new(),
             private: Private { address: self.address.clone(), ..Private::default() },

@@ -87,6 +87,10 @@ id!(
     KeyId
 );
 id!(
+    /// A personal access token.
+    TokenId
+);
+id!(
     /// A person at the console, in one workspace.
     MemberId
 );

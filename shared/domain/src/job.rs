@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::change::{Change, Edited};
 use crate::clock::Time;
 use crate::event::{Act, Actor, Event, EventType};
-use crate::ids::{DeviceId, JobId, UserId, WorkspaceId};
+use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::source::data::RowFault;
 use crate::words::words;
@@ -119,6 +119,9 @@ pub struct Job {
     pub created_at: Time,
     /// By whom: what it does is done in their name.
     pub created_by: Actor,
+    /// The personal access token by which it was begun, if by one: it goes on only as long as that is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
     /// The things of the page at hand: they stand here before the first of them is done, since a
     /// list may show others once some are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -200,6 +203,7 @@ pub fn begin(new: NewJob, act: &Act) -> Change {
         state: JobState::Running,
         created_at: act.at,
         created_by: act.actor,
+        token_id: act.token_id,
         page,
         cursor,
         due_at: Some(act.at.plus(TAKEN_UP_AFTER)),

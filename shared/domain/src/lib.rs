@@ -40,6 +40,7 @@ pub mod sms;
 pub mod source;
 pub mod sync;
 pub mod text;
+pub mod token;
 pub mod usage;
 pub mod user;
 mod words;
@@ -47,7 +48,7 @@ pub mod workspace;
 
 pub use clock::Time;
 pub use ids::{
-    CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId,
-    WorkspaceId,
+    CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, TokenId,
+    UserId, WorkspaceId,
 };
 pub use refusal::Refusal;

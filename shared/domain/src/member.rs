@@ -41,6 +41,25 @@ pub struct Member {
     pub version: u64,
 }
 
+/// A person who has proved who they are to the issuer, over all workspaces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    /// Who vouches for them.
+    pub issuer: String,
+    /// Who they are, to the issuer.
+    pub subject: String,
+    /// Where they are a member; never empty.
+    pub memberships: Vec<Member>,
+}
+
+impl Person {
+    /// Their membership of a workspace.
+    #[must_use]
+    pub fn member_of(&self, workspace: WorkspaceId) -> Option<&Member> {
+        self.memberships.iter().find(|member| member.workspace_id == workspace)
+    }
+}
+
 /// The workspace and the event when a member joins.
 #[must_use]
 pub fn add(workspace: &Workspace, member: &Member, act: &Act) -> (Workspace, Event) {

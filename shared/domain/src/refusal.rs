@@ -53,6 +53,9 @@ pub enum Refusal {
     /// A key may only be given what its maker holds.
     #[error("A key can only be given permissions that its maker holds; {0} is not.")]
     PermissionNotHeld(Permission),
+    /// What is for a person alone, whom neither a key nor a token stands for.
+    #[error("This is for people who have signed in; neither a key nor a personal access token may do it.")]
+    MemberOnly,
     /// The workspace has no such thing.
     #[error("There is no such {0}.")]
     NotFound(&'static str),
@@ -226,6 +229,7 @@ impl Refusal {
             Self::ReEnrol => "re_enrol",
             Self::PermissionMissing(_) | Self::PermissionsMissing(_) => "permission_missing",
             Self::PermissionNotHeld(_) => "permission_not_held",
+            Self::MemberOnly => "member_only",
             Self::NotFound(kind) => return format!("{kind}_not_found"),
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed | Self::OnlyMethods(_) => "method_not_allowed",

@@ -75,6 +75,18 @@ pub struct ApiKey {
     long: String,
 }
 
+/// Characters of the part that names a key or a token.
+const SHORT_LENGTH: usize = 8;
+/// Characters of the part that is secret.
+const LONG_LENGTH: usize = 24;
+
+/// The two parts of a key or a token.
+fn parts(text: &str) -> Option<(String, String)> {
+    let (short, long) = text.split_once('_')?;
+    let base58 = |part: &str, length| part.len() == length && part.bytes().all(|b| BASE58.contains(&b));
+    (base58(short, SHORT_LENGTH) && base58(long, LONG_LENGTH)).then(|| (short.to_owned(), long.to_owned()))
+}
+
 /// What published clients do not take for a key, though it begins with `seam_`.
 const FOREIGN_PREFIXES: [&str; 3] = ["at", "cst", "pk"];
 
@@ -83,26 +95,65 @@ impl ApiKey {
     #[must_use]
     pub fn new(random: Random, sandbox: bool) -> Self {
         let short = loop {
-            let short = if sandbox { format!("test{}", base58(random, 4)) } else { base58(random, 8) };
+            let short = if sandbox { format!("test{}", base58(random, 4)) } else { base58(random, SHORT_LENGTH) };
             if !FOREIGN_PREFIXES.iter().any(|prefix| short.starts_with(prefix)) {
                 break short;
             }
         };
-        Self { short, long: base58(random, 24) }
+        Self { short, long: base58(random, LONG_LENGTH) }
     }
 
     /// Reads a key; `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (short, long) = text.strip_prefix("seam_")?.split_once('_')?;
-        let base58 = |part: &str, length| part.len() == length && part.bytes().all(|b| BASE58.contains(&b));
-        (base58(short, 8) && base58(long, 24)).then(|| Self { short: short.into(), long: long.into() })
+        let (short, long) = parts(text.strip_prefix("seam_")?)?;
+        Some(Self { short, long })
     }
 
     /// The key as it is shown, once.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("seam_{}_{}", self.short, self.long)
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash::of(self.reveal())
+    }
+}
+
+/// A personal access token as its holder sends it: `seam_at1_<8 base58>_<24 base58>`. Published clients know
+/// one by its beginning, which no key has. The short part names the token's row, the long part (140 bits)
+/// proves that the caller holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessToken {
+    /// Names the token; not secret.
+    pub short: String,
+    /// The secret.
+    long: String,
+}
+
+impl AccessToken {
+    const PREFIX: &'static str = "seam_at1_";
+
+    /// A new token.
+    #[must_use]
+    pub fn new(random: Random) -> Self {
+        Self { short: base58(random, SHORT_LENGTH), long: base58(random, LONG_LENGTH) }
+    }
+
+    /// Reads a token; `None` if the text is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (short, long) = parts(text.strip_prefix(Self::PREFIX)?)?;
+        Some(Self { short, long })
+    }
+
+    /// The token as it is shown, once.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        format!("{}{}_{}", Self::PREFIX, self.short, self.long)
     }
 
     /// What is kept of it.
@@ -187,6 +238,35 @@ mod tests {
         for bad in ["", "seam_", "seam_abc_def", &key.reveal()[1..], &format!("{}x", key.reveal())] {
             assert_eq!(ApiKey::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_personal_access_token_is_read_as_it_is_shown_and_is_no_key() {
+        let token = AccessToken::new(counting);
+        let text = token.reveal();
+        assert!(text.starts_with("seam_at1_"));
+        assert_eq!((AccessToken::parse(&text), ApiKey::parse(&text)), (Some(token), None));
+        for bad in ["", "seam_at1_", &text[1..], &format!("{text}x"), &text.replace("at1", "at2")] {
+            assert_eq!(AccessToken::parse(bad), None, "{bad}");
+        }
+        let key = ApiKey::new(counting, true).reveal();
+        assert_eq!(AccessToken::parse(&key), None);
+    }
+
+    #[test]
+    fn no_key_begins_as_what_published_clients_take_for_something_else() {
+        use std::sync::atomic::{AtomicU8, Ordering};
+        static DRAWN: AtomicU8 = AtomicU8::new(0);
+        // Draws `at` first, which stand 33rd and 51st among the letters.
+        fn at_first(bytes: &mut [u8]) {
+            counting(bytes);
+            if DRAWN.fetch_add(1, Ordering::Relaxed) == 0 {
+                bytes[..2].copy_from_slice(&[33, 51]);
+            }
+        }
+        let key = ApiKey::new(at_first, false).reveal();
+        assert_eq!(DRAWN.load(Ordering::Relaxed), 3, "the short part is drawn once more");
+        assert!(FOREIGN_PREFIXES.iter().all(|prefix| !key.starts_with(&format!("seam_{prefix}"))), "{key}");
     }
 
     #[test]

@@ -387,8 +387,9 @@ impl Source {
         matches!(self, Self::Csv | Self::Http | Self::Scim)
     }
 
-    fn of(actor: Actor) -> Self {
-        if matches!(actor, Actor::Member(_)) { Self::Console } else { Self::Api }
+    /// A personal access token is for programs, as a key is.
+    fn of(act: &Act) -> Self {
+        if matches!(act.actor, Actor::Member(_)) && act.token_id.is_none() { Self::Console } else { Self::Api }
     }
 }
 
@@ -407,7 +408,7 @@ impl User {
             number: new.number,
             user_identity_key: new.user_identity_key,
             created_at: act.at,
-            source: Source::of(act.actor),
+            source: Source::of(act),
             service_level: new.service_level,
             activated_at: None,
             registered_at: None,

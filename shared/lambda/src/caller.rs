@@ -1,9 +1,11 @@
 //! Who is calling.
 
-use domain::access::{Access, Caller, Permission, Principals, WORKSPACE_HEADERS};
-use domain::event::Act;
+use domain::access::{Access, Caller, Permission, Principals, Proof, WORKSPACE_HEADERS};
+use domain::event::{Act, Actor};
+use domain::member::{Member, Person};
 use domain::refusal::{Failure, Refusal};
-use domain::secret::{ApiKey, DeviceCredential};
+use domain::secret::{AccessToken, ApiKey, DeviceCredential};
+use domain::token::Token;
 use domain::{Time, WorkspaceId};
 
 use crate::request::Request;
@@ -31,7 +33,8 @@ impl Call {
     /// A new act of the caller under this request, with an event of its own.
     #[must_use]
     pub fn act(&self) -> Act {
-        self.request.act(self.caller.workspace_id, self.caller.actor)
+        let act = self.request.act(self.caller.workspace_id, self.caller.actor);
+        Act { token_id: self.caller.token_id, ..act }
     }
 
     /// The caller's workspace.
@@ -47,32 +50,135 @@ impl Call {
     }
 }
 
-/// Lets a request in if its key or token is valid now and its holder has one of the permissions: by
-/// one read of the key or of the memberships.
+/// A request by a person who has signed in and acts for themselves, in no one workspace.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// The request.
+    pub request: Request,
+    /// The person.
+    pub person: Person,
+}
+
+impl Own {
+    /// A new act of the person under this request, as one of the members that they are.
+    #[must_use]
+    pub fn act(&self, member: &Member) -> Act {
+        self.request.act(member.workspace_id, Actor::Member(member.member_id))
+    }
+
+    /// When the request came.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.request.moment.now
+    }
+}
+
+/// A request by a caller who may make it in one workspace or in several, of which they need not name one.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    visit: Visit,
+    permissions: &'static [Permission],
+    /// The caller in each workspace where they may make the request; never empty.
+    pub callers: Vec<Caller>,
+}
+
+impl Reach {
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.visit.request
+    }
+
+    /// The request in the one workspace that is meant.
+    ///
+    /// # Errors
+    /// Those of [`Visit::enter`].
+    pub fn enter(self) -> Result<Call, Refusal> {
+        self.visit.enter(self.permissions)
+    }
+}
+
+/// A request by a caller who has proved who they are.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    request: Request,
+    proof: Proof,
+}
+
+impl Visit {
+    /// Lets the request in if the caller has one of the permissions in the workspace that is meant.
+    ///
+    /// # Errors
+    /// `CredentialInvalid` if they are nobody there; a fault of the workspace header; `PermissionMissing`,
+    /// `PermissionsMissing`; `TooLarge`.
+    pub fn enter(self, permissions: &'static [Permission]) -> Result<Call, Refusal> {
+        let caller = self.proof.caller(wanted_workspace(&self.request)?)?;
+        caller.require_any(permissions)?;
+        self.request.check_size()?;
+        Ok(Call { request: self.request, caller })
+    }
+
+    /// Lets the request in if the caller has one of the permissions in the workspace that is meant, or in any
+    /// if none is named.
+    ///
+    /// # Errors
+    /// As [`Visit::enter`].
+    pub fn reach(self, permissions: &'static [Permission]) -> Result<Reach, Refusal> {
+        let everywhere = match wanted_workspace(&self.request)? {
+            Some(named) => vec![self.proof.caller(Some(named))?],
+            None => self.proof.callers(),
+        };
+        let may = |caller: &Caller| caller.require_any(permissions);
+        let callers: Vec<Caller> = everywhere.iter().filter(|caller| may(caller).is_ok()).cloned().collect();
+        if callers.is_empty() {
+            everywhere.first().map_or(Err(Refusal::CredentialInvalid), may)?;
+        }
+        self.request.check_size()?;
+        Ok(Reach { visit: self, permissions, callers })
+    }
+
+    /// Lets the request in if the caller is a person who has signed in themselves.
+    ///
+    /// # Errors
+    /// `MemberOnly`; `TooLarge`.
+    pub fn own(self) -> Result<Own, Refusal> {
+        let person = self.proof.person()?;
+        self.request.check_size()?;
+        Ok(Own { request: self.request, person })
+    }
+}
+
+/// Whoever sends a request, if what they send is valid now: by one read of the key, or of the memberships; by two
+/// for a personal access token, its own and the memberships.
 ///
 /// # Errors
-/// `CredentialMissing`, `CredentialInvalid`, `CredentialRevoked`, `CredentialExpired`,
-/// `PermissionMissing`, `PermissionsMissing`.
+/// `CredentialMissing`, `CredentialInvalid`, `CredentialRevoked`, `CredentialExpired`.
 pub async fn authenticate(
     request: Request,
-    permissions: &'static [Permission],
     issuer: Option<&Issuer>,
     principals: &impl Principals,
-) -> Result<Call, Failure> {
+) -> Result<Visit, Failure> {
     let presented = bearer(&request)?;
     let now = request.moment.now;
-    let caller = if let Some(key) = ApiKey::parse(presented) {
-        Caller::of_key(principals.key(&key.short).await?, &key, now)?
+    let proof = if let Some(key) = ApiKey::parse(presented) {
+        Proof::Key(Caller::of_key(principals.key(&key.short).await?, &key, now)?)
+    } else if let Some(token) = AccessToken::parse(presented) {
+        let token = Token::proved(principals.token(&token.short).await?, &token, now)?;
+        let memberships = principals.memberships(&token.issuer, &token.subject).await?;
+        Proof::Token(Box::new(token), memberships)
     } else {
         let issuer = issuer.ok_or(Refusal::CredentialInvalid)?;
         let keys = principals.issuer_keys().await?.ok_or(Refusal::CredentialInvalid)?;
         let subject = token::verify(presented, issuer, &keys, now)?;
         let memberships = principals.memberships(&issuer.url, &subject).await?;
-        Caller::of_member(&memberships, wanted_workspace(&request)?)?
+        Proof::Person(Person { issuer: issuer.url.clone(), subject, memberships })
     };
-    caller.require_any(permissions)?;
-    request.check_size()?;
-    Ok(Call { request, caller })
+    // Whoever is a member of nothing is nobody, and a token whose person is a member of nothing that it opens
+    // is worth nothing.
+    if proof.callers().is_empty() {
+        return Err(Refusal::CredentialInvalid.into());
+    }
+    Ok(Visit { request, proof })
 }
 
 /// The device credential of a request. Whether it is the device's own is for the operation's own
@@ -105,6 +211,7 @@ pub fn access_name(access: Access) -> &'static str {
     match access {
         Access::Permission(permission) => permission.as_str(),
         Access::AnyOf(_) => "any of several permissions",
+        Access::Person => "person",
         Access::Device => "device",
         Access::Code => "code",
         Access::Public => "public",

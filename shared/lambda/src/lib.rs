@@ -15,7 +15,7 @@ pub mod scim;
 pub mod seam;
 mod token;
 
-pub use caller::{Call, Issuer, authenticate, device_credential};
+pub use caller::{Call, Issuer, Own, Reach, Visit, authenticate, device_credential};
 pub use dialect::Dialect;
 pub use reply::Reply;
 pub use request::{Moment, Request};

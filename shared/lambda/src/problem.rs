@@ -24,6 +24,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         Refusal::PermissionMissing(_)
         | Refusal::PermissionsMissing(_)
         | Refusal::PermissionNotHeld(_)
+        | Refusal::MemberOnly
         | Refusal::DeviceBlocked
         | Refusal::UserSuspended
         | Refusal::UserLocked => StatusCode::FORBIDDEN,

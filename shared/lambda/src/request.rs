@@ -210,6 +210,7 @@ impl Request {
             workspace_id,
             at: self.moment.now,
             actor,
+            token_id: None,
             operation: self.operation,
             request_id: self.request_id.clone(),
             address: self.address.clone(),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use aws::Row;
-use aws::rows::Lease;
+use aws::rows::{Lease, token_place};
 use domain::command::Command;
 use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
 use domain::event::{Event, EventType};
@@ -22,6 +22,7 @@ use domain::member::Member;
 use domain::profile::Profile;
 use domain::scim::document::Kept;
 use domain::secret::Hash;
+use domain::token::Token;
 use domain::usage::Usage;
 use domain::user::User;
 use domain::workspace::Workspace;
@@ -155,6 +156,7 @@ impl Audit {
         self.identifiers();
         self.tokens();
         self.companions();
+        self.access_tokens();
         self.consumers();
         self.wrong
     }
@@ -505,6 +507,28 @@ impl Audit {
             for name in INDEXES {
                 let (is, should) = (row[*name].as_str(), indexes.get(*name).map(String::as_str));
                 self.hold(*name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
+            }
+        }
+    }
+
+    /// A personal access token has its place, and each workspace knows when it was opened to it and closed.
+    fn access_tokens(&mut self) {
+        let tokens: Vec<Token> = read_all(&self.main, |pk, sk| pk.starts_with("TOKEN#") && sk == "TOKEN");
+        let places = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
+        self.hold(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
+        for token in tokens {
+            let key = token_place(&token.issuer, &token.subject, token.token_id);
+            self.hold(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
+            for workspace in &token.workspace_ids {
+                let of = |event: &&Event| event.token_id == Some(token.token_id) && event.workspace_id == *workspace;
+                let types: Vec<EventType> = self.events.iter().filter(of).map(|event| event.event_type).collect();
+                let count = |kind| types.iter().filter(|found| **found == kind).count();
+                let ended = token.revoked_at.is_some() || !token.opens(*workspace);
+                let recorded = (count(EventType::TokenCreated), count(EventType::TokenRevoked));
+                self.hold(
+                    recorded == (1, usize::from(ended)),
+                    format!("a token was made and ended {recorded:?} times"),
+                );
             }
         }
     }

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws::rows::{self as keys, CodeOwner, RememberedCall};
+use aws::rows::{self as keys, CodeOwner, RememberedCall, TokenPlace};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Leavings, Login, Taken, UserFilter, Work};
 use aws::{
     Commands, Commit, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members,
-    Page, Position, Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, UsageCounts, Users, Workspaces,
+    Page, Position, Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, Tokens, UsageCounts, Users,
+    Workspaces,
 };
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
@@ -34,12 +35,13 @@ use domain::scim::document::{Kept, Person};
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash, new_code};
 use domain::source::{DataSource, Settings as SourceSettings, SourceKind};
+use domain::token::Token;
 use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport};
 use domain::user::{NewUser, User, UserStatus};
 use domain::workspace::{Settings, Workspace};
 use domain::{
     CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, Time,
-    UserId, WorkspaceId,
+    TokenId, UserId, WorkspaceId,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -71,6 +73,7 @@ pub async fn run(store: &Store) {
     what_is_due_comes_in_order_and_a_broken_row_stops_nothing(store).await;
     a_call_is_remembered_once(store).await;
     keys_and_members_are_found_in_their_own_workspace_alone(store).await;
+    a_persons_tokens_are_found_by_their_names_and_theirs_alone(store).await;
     workspaces_and_issuer_keys_are_read_as_kept(store).await;
     a_registration_knows_all_that_its_rule_needs(store).await;
     a_device_comes_with_what_belongs_to_it(store).await;
@@ -140,6 +143,7 @@ impl<'a> Place<'a> {
             workspace_id: self.workspace,
             at: self.now,
             actor: Actor::System,
+            token_id: None,
             operation: "contract",
             request_id: String::new(),
             address: None,
@@ -962,6 +966,59 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
     assert_eq!(table.memberships(&here.issuer, &subject).await.expect("it answers"), [there]);
 }
 
+async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone(store: &Store) {
+    let (place, other) = (Place::new(store), Place::new(store));
+    let (issuer, subject) = ("https://issuer.example", format!("person-{}", place.id()));
+    let mut tokens = Vec::new();
+    for workspaces in [vec![place.workspace], vec![place.workspace, other.workspace], vec![other.workspace]] {
+        let token = Token {
+            token_id: TokenId(draw(place.now)),
+            short: format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed)),
+            secret_hash: Hash::of("secret"),
+            issuer: issuer.to_owned(),
+            subject: subject.clone(),
+            name: "a program".to_owned(),
+            workspace_ids: workspaces.into_iter().collect(),
+            permissions: Some([Permission::UsersRead].into()),
+            created_at: place.now,
+            expires_at: place.now.plus(Duration::days(1)),
+            revoked_at: None,
+            shut_out: Vec::new(),
+            version: 1,
+        };
+        let commit = Commit::unrecorded(EventId(draw(place.now))).put(&token).put(&TokenPlace::of(&token));
+        store.table.commit(commit).await.expect("it is made");
+        tokens.push(token);
+    }
+    // The newest comes first.
+    tokens.reverse();
+    let table = &store.table;
+    let list = async |subject: &str, workspace, limit, start| {
+        table.list_tokens(issuer, subject, workspace, limit, start).await.expect("it answers")
+    };
+    for token in &tokens {
+        assert_eq!(table.token(&token.short).await.expect("it answers").as_ref(), Some(token));
+        let found = table.token_of(issuer, &subject, token.token_id).await.expect("it answers");
+        assert_eq!(found.as_ref(), Some(token));
+        assert_eq!(table.token_of(issuer, "nobody", token.token_id).await.expect("it answers"), None);
+        assert_eq!(table.token_of("https://other.example", &subject, token.token_id).await.expect("it answers"), None);
+    }
+    assert_eq!(table.token("nobodys0").await.expect("it answers"), None);
+    assert_eq!(list(&subject, None, 10, None).await.items, tokens);
+    assert_eq!(list(&subject, Some(place.workspace), 10, None).await.items, tokens[1..]);
+    assert_eq!(list(&subject, Some(other.workspace), 10, None).await.items, tokens[..2]);
+    assert!(list("nobody", None, 10, None).await.items.is_empty());
+    let first = list(&subject, None, 2, None).await;
+    assert_eq!(first.items, tokens[..2]);
+    let rest = list(&subject, None, 2, first.next).await;
+    assert_eq!((rest.items, rest.next), (tokens[2..].to_vec(), None));
+    // A place whose token went first leads nowhere.
+    let gone = Commit::unrecorded(EventId(draw(place.now))).delete(&tokens[0]);
+    store.table.commit(gone).await.expect("it goes");
+    assert_eq!(table.token_of(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);
+    assert_eq!(list(&subject, None, 10, None).await.items, tokens[1..]);
+}
+
 async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
     let place = Place::new(store);
     assert_eq!(store.table.workspace(place.workspace).await.expect("it answers"), None);
@@ -979,7 +1036,10 @@ async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
         version: 1,
     };
     place.put(&workspace).await;
-    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers"), Some(workspace));
+    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers").as_ref(), Some(&workspace));
+    let unknown = WorkspaceId(draw(place.now));
+    let several = store.table.workspaces(&[place.workspace, unknown].into()).await.expect("it answers");
+    assert_eq!(several, [workspace], "and nothing of one that is not there");
     for kid in ["one", "two"] {
         let material = KeyMaterial::Ec { x: "x".to_owned(), y: "y".to_owned() };
         let key = IssuerKey { kid: kid.to_owned(), material };

@@ -61,15 +61,25 @@ impl Oidc {
 
     /// A system that trusts this issuer.
     pub async fn bench(&self) -> Bench {
+        let bench = Bench::start_with(None, Self::parameters()).await;
+        self.trusted_by(&bench);
+        bench
+    }
+
+    /// The template's parameters of a system whose admins have this issuer.
+    #[must_use]
+    pub fn parameters() -> BTreeMap<String, String> {
         let parameters = [("OidcIssuer", ISSUER), ("OidcAudience", AUDIENCE)];
-        let parameters: BTreeMap<_, _> = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let bench = Bench::start_with(None, parameters).await;
+        parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    /// Lets a system of these parameters know the issuer's keys.
+    pub fn trusted_by(&self, bench: &Bench) {
         let keys = self.keys(bench.now());
         let mut row = serde_json::to_value(&keys).expect("keys are JSON");
         row["pk"] = "ISSUER".into();
         row["sk"] = "KEYS".into();
-        rows::put(&bench, rows::MAIN, &row, &[]);
-        bench
+        rows::put(bench, rows::MAIN, &row, &[]);
     }
 
     /// The issuer's public keys.
@@ -152,10 +162,31 @@ pub async fn member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -
 
 /// A GET with a token, for one of the person's workspaces if it is said which.
 pub async fn get_as(bench: &Bench, path: &str, token: &str, workspace: Option<&str>) -> Answer {
-    let mut request =
-        Request::builder().method(Method::GET).uri(path).header("authorization", format!("Bearer {token}"));
-    if let Some(workspace) = workspace {
-        request = request.header("x-workspace-id", workspace);
+    send_as(bench, Method::GET, path, token, workspace.map(|workspace| ("x-workspace-id", workspace)), None).await
+}
+
+/// A request with a token, for the workspace that a header names if one does, and with a JSON body if there is one.
+pub async fn send_as(
+    bench: &Bench,
+    method: Method,
+    path: &str,
+    token: &str,
+    workspace: Option<(&str, &str)>,
+    body: Option<&Value>,
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+    if let Some((header, workspace)) = workspace {
+        request = request.header(header, workspace);
     }
-    bench.send(request.body(Vec::new()).expect("the request is one")).await
+    let body = body.map(Value::to_string).unwrap_or_default();
+    bench.send(request.body(body.into_bytes()).expect("the request is one")).await
+}
+
+/// A new personal access token of a person who has signed in, until the end of the year, as the answer shows it.
+pub async fn new_token(bench: &Bench, signed_in: &str, workspaces: &[&str], permissions: Option<&[&str]>) -> Answer {
+    let mut body = json!({"name": "a program", "workspace_ids": workspaces, "expires_at": "2026-12-31T00:00:00Z"});
+    if let Some(permissions) = permissions {
+        body["permissions"] = json!(permissions);
+    }
+    bench.post("/tokens", signed_in, body).await.expect(201)
 }

@@ -15,9 +15,13 @@ import * as older from '@seamapi/http-older'
 import * as current from 'seam'
 
 const isCurrent = process.argv[2] === 'CURRENT'
-const { SeamHttp, isSeamHttpApiError, isSeamHttpInvalidInputError, isSeamHttpUnauthorizedError } = isCurrent
-  ? current
-  : older
+const {
+  SeamHttp,
+  SeamHttpMultiWorkspace,
+  isSeamHttpApiError,
+  isSeamHttpInvalidInputError,
+  isSeamHttpUnauthorizedError,
+} = isCurrent ? current : older
 // Verifying was always a package of its own, without generations.
 const { SeamWebhook, SeamWebhookVerificationError } = current
 let failed = 0
@@ -67,6 +71,35 @@ async function workspace(seam, scene) {
   await same("the workspace is the key's", scene.workspace_id, () => got.workspace_id)
   await same('the workspace has its name', scene.name, () => got.name)
   await same('the workspace says whether it is a sandbox', scene.sandbox, () => got.is_sandbox)
+}
+
+async function personalAccessTokens(seam, scene) {
+  const { personal_access_token: token, workspace_id: own, spare_workspace_id: spare } = scene
+  const within = (workspace_id) => SeamHttp.fromPersonalAccessToken(token, workspace_id)
+  const workspacesOf = async (seam) => ids(await seam.workspaces.list(), 'workspace_id')
+  const id = async (seam) => (await seam.workspaces.get()).workspace_id
+  await same('a token picks its workspace by the header', own, () => id(within(own)))
+  await same('and another one too', spare, () => id(within(spare)))
+  const every = ids(await seam.phones.list())
+  await same('it sees what a key sees', every, async () => ids(await within(own).phones.list()))
+  await same('each workspace has its own', [], async () => ids(await within(spare).phones.list()))
+  const made = await within(spare).userIdentities.create({ full_name: 'Tess Token' })
+  await same('it changes things as well', spare, () => made.workspace_id)
+  await within(spare).userIdentities.delete({ user_identity_id: made.user_identity_id })
+  await same('it lists its workspaces', [own, spare].sort(), () =>
+    workspacesOf(SeamHttpMultiWorkspace.fromPersonalAccessToken(token)),
+  )
+  await same('a key lists its own', [own], () => workspacesOf(seam))
+  const strangers = {
+    'a workspace that the token does not name': within(scene.other.workspace_id),
+    'a workspace that is none': within(nobody()),
+    'a wrong token': SeamHttp.fromPersonalAccessToken(`${token.slice(0, -24)}${'1'.repeat(24)}`, own),
+  }
+  for (const [what, stranger] of Object.entries(strangers)) {
+    await same(`${what} is unauthorized`, ['unauthorized', 401, true], () =>
+      refusal(() => stranger.phones.list(), isSeamHttpUnauthorizedError),
+    )
+  }
 }
 
 async function phones(seam, scene) {
@@ -406,7 +439,7 @@ async function webhooks(seam, scene) {
 
 const scene = JSON.parse(await text(process.stdin))
 const seam = new SeamHttp({ apiKey: scene.key })
-const sections = [workspace, phones, credentialServices, refusals]
+const sections = [workspace, personalAccessTokens, phones, credentialServices, refusals]
 sections.push(devices, userIdentities, sandboxPhones, isolation, deactivation)
 if (scene.webhooks) sections.push(webhooks)
 for (const section of sections) {

@@ -18,6 +18,8 @@ import seam as package
 from seam import Seam, SeamHttpApiError, SeamHttpInvalidInputError, SeamHttpUnauthorizedError, SeamWebhook
 
 CURRENT = sys.argv[1] == "CURRENT"
+# It has another name since.
+WithoutWorkspace = package.SeamWithoutWorkspace if CURRENT else package.SeamMultiWorkspace
 failed = 0
 
 
@@ -84,6 +86,37 @@ def workspace(seam, scene):
     same("the workspace is the key's", scene["workspace_id"], lambda: got.workspace_id)
     same("the workspace has its name", scene["name"], lambda: got.name)
     same("the workspace says whether it is a sandbox", scene["sandbox"], lambda: got.is_sandbox)
+
+
+def personal_access_tokens(seam, scene):
+    token, own, spare = scene["personal_access_token"], scene["workspace_id"], scene["spare_workspace_id"]
+
+    def within(workspace_id):
+        return Seam(personal_access_token=token, workspace_id=workspace_id)
+
+    same("a token picks its workspace by the header", own, lambda: within(own).workspaces.get().workspace_id)
+    same("and another one too", spare, lambda: within(spare).workspaces.get().workspace_id)
+    same("it sees what a key sees", ids(seam.phones.list()), lambda: ids(within(own).phones.list()))
+    same("each workspace has its own", [], lambda: within(spare).phones.list())
+    made = within(spare).user_identities.create(full_name="Tess Token")
+    same("it changes things as well", spare, lambda: made.workspace_id)
+    within(spare).user_identities.delete(user_identity_id=made.user_identity_id)
+    same("it lists its workspaces", sorted([own, spare]), lambda: workspaces_of(WithoutWorkspace(token)))
+    same("a key lists its own", [own], lambda: workspaces_of(seam))
+    for what, stranger in {
+        "a workspace that the token does not name": within(scene["other"]["workspace_id"]),
+        "a workspace that is none": within(nobody()),
+        "a wrong token": Seam(personal_access_token=f"{token[:-24]}{'1' * 24}", workspace_id=own),
+    }.items():
+        same(
+            f"{what} is unauthorized",
+            ("unauthorized", 401, True),
+            lambda: refusal(lambda: stranger.phones.list(), SeamHttpUnauthorizedError),
+        )
+
+
+def workspaces_of(seam):
+    return ids(seam.workspaces.list(), "workspace_id")
 
 
 def phones(seam, scene):
@@ -424,7 +457,7 @@ def webhooks(seam, scene):
 def main():
     scene = json.load(sys.stdin)
     seam = Seam(api_key=scene["key"])
-    sections = [workspace, phones, credential_services, refusals]
+    sections = [workspace, personal_access_tokens, phones, credential_services, refusals]
     sections += [devices, user_identities, sandbox_phones, isolation, deactivation]
     for section in sections + [webhooks] * scene["webhooks"]:
         try:

@@ -227,6 +227,7 @@ class Server:
             "user_identity_id": place["owner"]["user_identity_id"],
             "deactivated_device_id": lost,
             "event_id": event["event_id"],
+            "workspace_id": place["workspace_id"],
         }
         return {"key": place["key"], "seen": seen}
 
@@ -238,9 +239,14 @@ class Server:
         served = place["phones"][1]["device_id"]
         self.report(place, served, "assa_abloy", {"7": True, "8": False})
         self.report(place, served, "salto_space", {"9": False}, "Out of reach.")
+        spare = self.done("POST", "/_local/workspaces", "", {"name": f"{name}, spare"})["workspace_id"]
+        both = sorted([place["workspace_id"], spare])
+        token = self.done("POST", "/_local/tokens", "", {"workspace_ids": both})["token"]
         # The credential is on the phone that will be deactivated.
         return {
             **place,
+            "personal_access_token": token,
+            "spare_workspace_id": spare,
             "credential": self.issue(place, 2),
             "revoked_credential_id": revoked["acs_credential_id"],
             "served_device_id": served,

@@ -40,6 +40,7 @@ const answers = {
   '/user_identities/update': {},
   '/user_identities/delete': {},
   '/workspaces/get': { workspace },
+  '/workspaces/list': { workspaces: z.array(workspace) },
   '/webhooks/create': { webhook: webhook.required() },
 }
 

@@ -59,6 +59,25 @@ async fn from_a_file_of_people_to_a_phone_that_is_in() {
 }
 
 #[tokio::test]
+async fn whoever_runs_the_machine_has_a_token_for_each_workspace_on_it() {
+    let (stack, key) = started(StackOptions::default()).await;
+    let first = get(Api::of(&stack).with(&key), "/workspace").await.body["workspace_id"].clone();
+    let second = stack.invoke("create-workspace", json!({"name": "Second"})).await.unwrap();
+    let wanted = json!({"workspace_ids": [first, second["workspace_id"]]});
+    let wanted = wanted.as_object().unwrap();
+    for _again in 0..2 {
+        let made = stack.operator.token(wanted.clone()).await.unwrap();
+        let token = made["token"].as_str().unwrap();
+        let reached = get(Api::of(&stack).with(token), "/workspaces/list").await;
+        assert_eq!(reached.body["workspaces"].as_array().unwrap().len(), 2, "{:?}", reached.body);
+    }
+    let members = get(Api::of(&stack).with(&key), "/members").await;
+    assert_eq!(members.body["items"].as_array().unwrap().len(), 1, "{:?}", members.body);
+    let unknown = json!({"workspace_ids": ["0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"]});
+    assert!(stack.operator.token(unknown.as_object().unwrap().clone()).await.is_err());
+}
+
+#[tokio::test]
 async fn every_schedule_runs_with_its_rights() {
     let (stack, _) = started(StackOptions::default()).await;
     for operation in ["run-due", "purge-deleted"] {

@@ -1,5 +1,6 @@
-//! Who may come in: workspaces, keys, members, the issuer's keys, and remembered calls.
+//! Who may come in: workspaces, keys, members, personal access tokens, the issuer's keys, and remembered calls.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use domain::access::{IssuerKeys, Principals};
@@ -8,14 +9,15 @@ use domain::idempotency::Remembered;
 use domain::key::Key as ApiKey;
 use domain::member::Member;
 use domain::refusal::Failure;
+use domain::token::Token;
 use domain::user::User;
 use domain::workspace::Workspace;
-use domain::{KeyId, MemberId, WorkspaceId};
+use domain::{KeyId, MemberId, TokenId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{Key, from_item, to_item};
+use crate::item::{Item, Key, from_item, to_item};
 use crate::list::{Page, Position, Range, Source};
-use crate::rows::{self, Pointer, RememberedCall};
+use crate::rows::{self, Pointer, RememberedCall, TokenPlace};
 use crate::stores::Commits;
 use crate::table::{Table, failure};
 
@@ -25,6 +27,10 @@ const MEMBERSHIP_LIMIT: usize = 200;
 impl Principals for Table {
     async fn key(&self, short: &str) -> Result<Option<ApiKey>, Failure> {
         self.get(&rows::api_key(short)).await
+    }
+
+    async fn token(&self, short: &str) -> Result<Option<Token>, Failure> {
+        self.get(&rows::token(short)).await
     }
 
     async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {
@@ -62,11 +68,20 @@ impl Issuer for Table {
 pub trait Workspaces: Commits {
     /// A workspace, as it is now.
     fn workspace(&self, id: WorkspaceId) -> impl Future<Output = Result<Option<Workspace>, Failure>> + Send;
+
+    /// Workspaces by their identifiers, in the order of these; those that are gone are left out.
+    fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> impl Future<Output = Result<Vec<Workspace>, Failure>> + Send;
 }
 
 impl Workspaces for Table {
     async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Failure> {
         self.get(&rows::workspace(id)).await
+    }
+
+    async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Failure> {
+        let keys: Vec<Key> = ids.iter().map(|id| rows::workspace(*id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 }
 
@@ -155,6 +170,59 @@ impl Members for Table {
     ) -> Result<Page<Member>, Failure> {
         let source = Source::newest("created", ("list", rows::list(rows::MEMBERS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+}
+
+/// Where personal access tokens are kept.
+pub trait Tokens: Members {
+    /// A person's token.
+    fn token_of(
+        &self,
+        issuer: &str,
+        subject: &str,
+        id: TokenId,
+    ) -> impl Future<Output = Result<Option<Token>, Failure>> + Send;
+
+    /// A page of a person's tokens, as they are now and the newest first; of a workspace, those alone that were
+    /// made for it.
+    fn list_tokens(
+        &self,
+        issuer: &str,
+        subject: &str,
+        workspace: Option<WorkspaceId>,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Token>, Failure>> + Send;
+}
+
+impl Tokens for Table {
+    async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Failure> {
+        let place: Option<TokenPlace> = self.get(&rows::token_place(issuer, subject, id)).await?;
+        match place {
+            Some(place) => self.get(&rows::token(&place.short)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn list_tokens(
+        &self,
+        issuer: &str,
+        subject: &str,
+        workspace: Option<WorkspaceId>,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Token>, Failure> {
+        // Their identifiers hold the time at which they were made.
+        let source = Source {
+            index: None,
+            partition: ("pk", rows::tokens_of(issuer, subject)),
+            order: "sk",
+            range: Range::All,
+            descending: true,
+        };
+        let to_row = |item: &Item| Some(rows::token(item.get("short")?.as_s().ok()?));
+        let wanted = |token: &Token| workspace.is_none_or(|id| token.workspace_ids.contains(&id));
+        self.page(&source, limit, start, to_row, |_, token| wanted(token)).await
     }
 }
 

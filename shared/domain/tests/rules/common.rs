@@ -22,6 +22,7 @@ pub fn act(minutes: i64) -> Act {
         workspace_id: WorkspaceId(Uuid::from_u128(1)),
         at: at(minutes),
         actor: Actor::Key(KeyId(Uuid::from_u128(9))),
+        token_id: None,
         operation: "test",
         request_id: "request".to_owned(),
         address: Some("203.0.113.7".to_owned()),

@@ -17,6 +17,7 @@ mod registration;
 mod scim;
 mod search;
 mod sources;
+mod tokens;
 mod usage;
 mod workspace;
 mod world;

@@ -1,0 +1,24 @@
+//! `GET /members/{member_id}/tokens`.
+
+use aws::Tokens;
+use domain::MemberId;
+use domain::refusal::{Failure, Refusal};
+use lambda::{Call, Reply};
+
+use crate::paging::Paging;
+use crate::views;
+
+/// Answers with a page of a member's tokens that were made for the workspace, the newest first; those that are over
+/// too, for a while.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`; `NotFound`.
+pub async fn handle(store: &impl Tokens, call: Call) -> Result<Reply, Failure> {
+    let id = call.request.path_id("member_id", "member", MemberId::parse)?;
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    let workspace = call.workspace();
+    let member = store.member_by_id(workspace, id).await?.ok_or(Refusal::NotFound("member"))?;
+    let (issuer, subject) = (&member.issuer, &member.subject);
+    let page = store.list_tokens(issuer, subject, Some(workspace), paging.limit, paging.start.clone()).await?;
+    Ok(paging.reply(&page, |token| views::member_token(token, workspace, call.now())))
+}

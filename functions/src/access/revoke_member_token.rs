@@ -1,0 +1,33 @@
+//! `DELETE /members/{member_id}/tokens/{token_id}`.
+
+use aws::{Commit, Tokens};
+use domain::refusal::{Failure, Refusal};
+use domain::token::shut_out;
+use domain::{MemberId, TokenId};
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with a member's token, shut out of the workspace: it opens it no more from this answer on, whatever
+/// other workspaces it opens.
+///
+/// # Errors
+/// `NotFound`: of a token that was not made for the workspace too.
+pub async fn handle(store: &impl Tokens, call: Call) -> Result<Reply, Failure> {
+    let member_id = call.request.path_id("member_id", "member", MemberId::parse)?;
+    let id = call.request.path_id("token_id", "token", TokenId::parse)?;
+    let workspace = call.workspace();
+    attempts(store, || async {
+        let member = store.member_by_id(workspace, member_id).await?.ok_or(Refusal::NotFound("member"))?;
+        let found = store.token_of(&member.issuer, &member.subject, id).await?;
+        let found = found.filter(|token| token.workspace_ids.contains(&workspace));
+        let mut token = found.ok_or(Refusal::NotFound("token"))?;
+        if let Some((after, event)) = shut_out(&token, &member, &call.act()) {
+            store.commit(Commit::of(&event).edit(&token, &after)).await?;
+            token = after;
+        }
+        Ok(Reply::ok(&views::member_token(&token, workspace, call.now())))
+    })
+    .await
+}

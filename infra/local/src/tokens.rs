@@ -1,0 +1,122 @@
+//! `POST /_local/tokens`: a personal access token without signing in, for which there is nobody on this machine who
+//! would vouch. The operator of the machine is a person like others: made a member by `add-member`, and given a token
+//! by `create-token`, with the rights of these.
+
+use std::sync::Arc;
+
+use aws::Connection;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use chrono::TimeDelta;
+use domain::WorkspaceId;
+use domain::access::{Caller, Permission, Principals as _};
+use domain::event::Actor;
+use domain::member::Person;
+use domain::refusal::{Failure, Refusal};
+use functions::World;
+use functions::access::{add_member, create_token};
+use lambda::{Call, Dialect, Own, Request};
+use serde_json::{Map, Value, json};
+
+use crate::Now;
+use crate::operations::world;
+use crate::template::{Place, Template};
+
+/// Who vouches for the operator, and who that is.
+const ISSUER: &str = "https://this-machine.example";
+const SUBJECT: &str = "operator";
+/// How long a token is good if it is not said.
+const LIFE: TimeDelta = TimeDelta::days(30);
+
+/// The operator of this machine.
+#[derive(Clone)]
+pub struct Operator(Arc<Worlds>);
+
+struct Worlds {
+    add_member: World,
+    create_token: World,
+    now: Now,
+}
+
+impl Operator {
+    /// The operator of a system.
+    ///
+    /// # Errors
+    /// Names what the template lacks.
+    pub fn new(template: &Template, place: &Place, connection: &Connection, now: &Now) -> Result<Self, String> {
+        let world = |name| world(name, template, place, connection, now);
+        let worlds =
+            Worlds { add_member: world("add-member")?, create_token: world("create-token")?, now: Arc::clone(now) };
+        Ok(Self(Arc::new(worlds)))
+    }
+
+    /// The route: `{workspace_ids, name?, permissions?, expires_at?}` makes the operator an admin of the workspaces,
+    /// and answers as `POST /tokens` does.
+    pub fn router(self) -> Router {
+        Router::new().route("/_local/tokens", post(create)).with_state(self)
+    }
+
+    /// A new token of theirs, as `create-token` answers with it.
+    ///
+    /// # Errors
+    /// Those of `create-token`.
+    pub async fn token(&self, mut wanted: Map<String, Value>) -> Result<Value, Failure> {
+        let ids = wanted.get("workspace_ids").and_then(Value::as_array).cloned().unwrap_or_default();
+        for id in ids.iter().filter_map(|id| WorkspaceId::parse(id.as_str()?)) {
+            self.join(id).await?;
+        }
+        let expires_at = ((self.0.now)() + LIFE).to_rfc3339();
+        for (name, value) in [("name", "made on this machine"), ("expires_at", &expires_at)] {
+            wanted.entry(name).or_insert_with(|| json!(value));
+        }
+        let world = &self.0.create_token;
+        let request = request("create-token", world, &Value::Object(wanted))?;
+        let memberships = world.table()?.memberships(ISSUER, SUBJECT).await?;
+        let person = Person { issuer: ISSUER.to_owned(), subject: SUBJECT.to_owned(), memberships };
+        let reply = create_token::handle(world.table()?, Own { request, person }).await?;
+        serde_json::from_slice(&reply.body).map_err(|e| Failure::internal("reading a reply", e))
+    }
+
+    /// Makes the operator an admin of a workspace, if it is there and they are not.
+    async fn join(&self, workspace_id: WorkspaceId) -> Result<(), Failure> {
+        let world = &self.0.add_member;
+        let operator = json!({"issuer": ISSUER, "subject": SUBJECT, "name": "Operator", "role": "admin"});
+        let permissions = Permission::ALL.iter().copied().collect();
+        let caller = Caller { workspace_id, actor: Actor::System, token_id: None, permissions };
+        let call = Call { request: request("add-member", world, &operator)?, caller };
+        match add_member::handle(world.table()?, call).await {
+            Ok(_) | Err(Failure::Refused(Refusal::MemberExists | Refusal::NotFound(_))) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+async fn create(State(operator): State<Operator>, Json(wanted): Json<Map<String, Value>>) -> Response {
+    match operator.token(wanted).await {
+        Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
+        Err(failure) => {
+            let told = Dialect::Problem.tell(&failure, "");
+            let body: Value = serde_json::from_slice(&told.body).unwrap_or_default();
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+        }
+    }
+}
+
+/// A request as the gateway would hand it over.
+fn request(operation: &'static str, world: &World, body: &Value) -> Result<Request, Failure> {
+    let http = json!({"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""});
+    let event = json!({
+        "version": "2.0",
+        "routeKey": "POST /",
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": {},
+        "requestContext": {"http": http, "requestId": "local"},
+        "body": body.to_string(),
+        "isBase64Encoded": false,
+    });
+    Request::read(operation, world.moment(), event).map_err(|e| Failure::internal("making a request", e))
+}
