@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users};
+use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users, webhooks};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -399,6 +399,13 @@ pub static OPERATIONS: &[Operation] = &[
         "seam-workspaces",
         Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { seam::seam_workspaces::handle(w.table()?, c).await })),
     ),
+    of_dialect(
+        Dialect::Seam,
+        "seam-webhooks",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { seam::seam_webhooks::handle(w.table()?, c, w.reach()).await })
+        }),
+    ),
     // jobs
     of(
         "bulk-users",
@@ -466,6 +473,55 @@ pub static OPERATIONS: &[Operation] = &[
                 let pulling = sources::Pulling { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
                 sources::sync_users::handle(w.table()?, &pulling, c, &w.settings.defaults, w.clock()).await
             })
+        }),
+    ),
+    // webhooks
+    of(
+        "create-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::create_webhook::handle(w.table()?, c, w.reach()).await })
+        }),
+    ),
+    of(
+        "list-webhooks",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::list_webhooks::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "get-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::get_webhook::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "update-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::update_webhook::handle(w.table()?, c, w.reach()).await })
+        }),
+    ),
+    of(
+        "delete-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::delete_webhook::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "rotate-webhook-secret",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::rotate_webhook_secret::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "list-deliveries",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::list_deliveries::handle(w.table()?, c).await })
+        }),
+    ),
+    of(
+        "redeliver",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::redeliver::handle(w.table()?, w.webhooks()?, c, w.clock()).await })
         }),
     ),
     // access
@@ -549,6 +605,12 @@ pub static OPERATIONS: &[Operation] = &[
         "send-message",
         Entry::Internal(|w, r| {
             Box::pin(async move { triggers::send_message::handle(w.table()?, &w.post()?, r).await })
+        }),
+    ),
+    of(
+        "deliver-webhook",
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::deliver_webhook::handle(w.table()?, &|| w.webhooks(), r).await })
         }),
     ),
     of(

@@ -22,12 +22,13 @@ pub use commit::Commit;
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
 pub use mail::{Mail, MailError, Mailer, Message, Picture};
-pub use outside::{Outside, PULL_WITHIN, PullFault};
+pub use outside::{Answer, Outside, PULL_WITHIN, PullFault};
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
     Commands, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles,
-    PushTokens, ScimUsers, Secrets, Sources, UsageCounts, Users, Workspaces,
+    PushTokens, ScimUsers, Secrets, Sources, UsageCounts, Users, Webhooks,
+    Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

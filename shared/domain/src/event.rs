@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::clock::Time;
 use crate::command::CommandKind;
 use crate::ids::{
-    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId, WorkspaceId,
+    CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId, WebhookId,
+    WorkspaceId,
 };
 use crate::words::words;
 
@@ -173,6 +174,16 @@ words! {
         JobFinished = "job.finished",
         /// Work over many things was stopped.
         JobCanceled = "job.canceled",
+        /// A webhook was made.
+        WebhookCreated = "webhook.created",
+        /// A webhook was changed, or switched on or off by an admin.
+        WebhookUpdated = "webhook.updated",
+        /// A webhook was removed.
+        WebhookDeleted = "webhook.deleted",
+        /// A webhook was given another secret.
+        WebhookSecretRotated = "webhook.secret_rotated",
+        /// A webhook was switched off, since it takes nothing any more.
+        WebhookDisabled = "webhook.disabled",
     }
 }
 
@@ -267,6 +278,9 @@ pub struct Event {
     /// The member that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<MemberId>,
+    /// The webhook that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<WebhookId>,
     /// What changed of what is not personal, before and after.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changes: BTreeMap<String, Change>,
@@ -322,6 +336,7 @@ impl Act {
             source_id: None,
             key_id: None,
             member_id: None,
+            webhook_id: None,
             changes: BTreeMap::new(),
             changed_fields: Vec::new(),
             private: Private { address: self.address.clone(), ..Private::default() },

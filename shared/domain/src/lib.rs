@@ -41,12 +41,13 @@ pub mod sync;
 pub mod text;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 mod words;
 pub mod workspace;
 
 pub use clock::Time;
 pub use ids::{
     CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, UserId,
-    WorkspaceId,
+    WebhookId, WorkspaceId,
 };
 pub use refusal::Refusal;

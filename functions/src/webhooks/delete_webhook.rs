@@ -1,0 +1,24 @@
+//! `DELETE /webhooks/{webhook_id}`.
+
+use aws::{Commit, Webhooks};
+use domain::event::EventType;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::attempts::attempts;
+use crate::views;
+
+/// Answers with the webhook as it was. It is told nothing more, not even what was to be tried again, and
+/// its secrets are forgotten.
+///
+/// # Errors
+/// `NotFound`, `VersionMismatch`.
+pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
+    attempts(store, || async {
+        let webhook = super::wanted(store, &call).await?;
+        let event = webhook.event(EventType::WebhookDeleted, &call.act());
+        store.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
+        Ok(Reply::ok(&views::webhook(&webhook)))
+    })
+    .await
+}
