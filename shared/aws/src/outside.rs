@@ -270,10 +270,7 @@ impl PullFault {
 }
 
 fn settings() -> HttpConnectorSettings {
-    HttpConnectorSettings::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .read_timeout(PULL_WITHIN)
-        .build()
+    HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(PULL_WITHIN).build()
 }
 
 fn context() -> Result<TlsContext, Failure> {
@@ -303,11 +300,7 @@ impl ResolveDns for Resolver {
 }
 
 fn checked(addresses: Vec<IpAddr>, reach: Reach) -> Result<Vec<IpAddr>, ResolveDnsError> {
-    if reach.allows(&addresses) {
-        Ok(addresses)
-    } else {
-        Err(ResolveDnsError::new(NotPublic))
-    }
+    if reach.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
 }
 
 /// The beginning of a body; it may be anything, and break off.
