@@ -10,11 +10,13 @@ pub mod redeliver;
 pub mod rotate_webhook_secret;
 pub mod update_webhook;
 
-use aws::{Commit, Webhooks};
+use aws::{Commit, Idempotency, Webhooks};
 use domain::WebhookId;
 use domain::refusal::{Failure, Refusal};
 use domain::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
 use lambda::Call;
+
+use crate::attempts::{Before, Once};
 
 /// The webhook that a call's path names, guarded by `If-Match`.
 async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
@@ -24,15 +26,20 @@ async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> 
     Ok(webhook)
 }
 
-/// A new webhook with its secret, and the commit that makes both.
+/// Makes a webhook, once however often the call is sent, and answers with it and its secret.
 ///
 /// # Errors
-/// `TooManyWebhooks`.
+/// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `LostRace`.
 pub(crate) async fn made(
-    store: &impl Webhooks,
+    store: &(impl Webhooks + Idempotency),
     call: &Call,
+    once: &Once,
     settings: Settings,
-) -> Result<(Webhook, String, Commit), Failure> {
+) -> Result<(Webhook, String), Failure> {
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => return Err(Refusal::AlreadyCreated(made).into()),
+    };
     // Two at once may make one more than there may be; that does no harm.
     if store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
         return Err(Refusal::TooManyWebhooks.into());
@@ -42,5 +49,6 @@ pub(crate) async fn made(
     let (webhook, event) = Webhook::create(WebhookId(moment.draw()), settings, &call.act());
     let commit = Commit::of(&event).put(&webhook);
     let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
-    Ok((webhook, secret, commit))
+    store.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
+    Ok((webhook, secret))
 }

@@ -47,11 +47,7 @@ type Way<'a> = dyn Fn() -> Result<&'a Outside, Failure> + Sync + 'a;
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
-pub async fn handle<'a>(
-    store: &(impl Webhooks + Events + Work),
-    outside: &Way<'a>,
-    run: Run,
-) -> Result<Value, Failure> {
+pub async fn handle(store: &(impl Webhooks + Events + Work), outside: &Way<'_>, run: Run) -> Result<Value, Failure> {
     let work = Delivering { store, outside, run: &run, pace: run.pace(Duration::zero()) };
     if run.event.get("Records").is_some() { Ok(work.from_queue().await) } else { work.what_is_due().await }
 }

@@ -7,7 +7,7 @@ use domain::webhook::{Names, Settings};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Once, attempts};
 use crate::views;
 
 /// Answers 201 with the webhook and, in `secret`, what signs its calls: it is shown this once.
@@ -19,21 +19,7 @@ pub async fn handle(store: &(impl Webhooks + Idempotency), call: Call, reach: Re
     let settings = Settings::read(&mut fields, Names::Known, reach);
     fields.finish().map_err(Refusal::Invalid)?;
     let once = Once::of(&call)?;
-    attempts(store, || attempt(store, &call, &once, &settings)).await
-}
-
-async fn attempt(
-    store: &(impl Webhooks + Idempotency),
-    call: &Call,
-    once: &Once,
-    settings: &Settings,
-) -> Result<Reply, Failure> {
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => return Err(Refusal::AlreadyCreated(made).into()),
-    };
-    let (webhook, secret, commit) = super::made(store, call, settings.clone()).await?;
-    store.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
+    let (webhook, secret) = attempts(store, || super::made(store, &call, &once, settings.clone())).await?;
     let mut view = views::webhook(&webhook);
     view["secret"] = secret.into();
     Ok(Reply::json(StatusCode::CREATED, &view).versioned(webhook.version))

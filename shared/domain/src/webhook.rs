@@ -27,9 +27,9 @@ pub const URL: TextRule = TextRule::new(Form::Ascii, 1, URL_LIMIT);
 /// What people say of a webhook.
 pub const DESCRIPTION: TextRule = TextRule::new(Form::Line, 1, 200);
 /// A type of event, by its name.
-pub const TYPE: TextRule = TextRule::new(Form::Ascii, 1, 100);
+pub const TYPE: TextRule = TextRule::new(Form::Ascii, 1, 64);
 /// The most types of events that one webhook names.
-pub const TYPES_LIMIT: usize = 200;
+pub const TYPES_LIMIT: usize = 128;
 /// What names every type of event.
 pub const EVERY: &str = "*";
 /// What the end of a phone is called outside.
@@ -178,16 +178,23 @@ fn read_url(fields: &mut Fields, reach: Reach) -> Option<String> {
 }
 
 fn read_types(fields: &mut Fields, names: Names) -> Option<Vec<String>> {
-    let named = fields.texts("event_types", TYPE)?;
-    if fields.value("event_types").is_some_and(|sent| sent.as_array().is_some_and(Vec::is_empty)) {
-        fields.fault("event_types", "too_short", "must name at least one");
-    }
-    if named.len() > TYPES_LIMIT {
-        fields.fault("event_types", "too_many", format!("must be at most {TYPES_LIMIT}"));
-        return None;
-    }
+    let sent = match fields.value("event_types")? {
+        Value::Array(sent) if sent.is_empty() => {
+            fields.fault("event_types", "too_short", "must name at least one");
+            return None;
+        }
+        Value::Array(sent) if sent.len() > TYPES_LIMIT => {
+            fields.fault("event_types", "too_many", format!("must be at most {TYPES_LIMIT}"));
+            return None;
+        }
+        Value::Array(sent) => sent,
+        only => vec![only],
+    };
+    let _texts = fields.texts("event_types", TYPE)?;
     let mut types: Vec<String> = Vec::new();
-    for (at, name) in named.into_iter().enumerate() {
+    for (at, sent) in sent.iter().enumerate() {
+        // What is no such text is a fault already.
+        let Some(name) = sent.as_str().and_then(|text| TYPE.read(text).ok()) else { continue };
         if names == Names::Known && !is_known(&name) {
             fields.fault(&format!("event_types.{at}"), "unknown_value", "must be * or a type of event");
         } else if !types.contains(&name) {

@@ -18,5 +18,6 @@ mod scim;
 mod search;
 mod sources;
 mod usage;
+mod webhooks;
 mod workspace;
 mod world;
