@@ -30,6 +30,7 @@ static EVENTS: Kind = Kind {
         ("source_id", "/source_id"),
         ("key_id", "/key_id"),
         ("member_id", "/member_id"),
+        ("webhook_id", "/webhook_id"),
         ("changes", "/changes"),
         ("changed_fields", "/changed_fields"),
     ],

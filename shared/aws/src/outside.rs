@@ -337,3 +337,24 @@ async fn read(body: SdkBody) -> Result<Vec<u8>, Failure> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(reach: Reach, name: &str) -> Result<Vec<IpAddr>, PullFault> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let found = runtime.block_on(Resolver(reach).resolve_dns(name));
+        found.map_err(|error| PullFault::of(&error, false))
+    }
+
+    #[test]
+    fn a_name_that_leads_inside_is_refused_when_it_is_looked_up() {
+        for name in ["localhost", "127.0.0.1", "10.0.0.1", "169.254.169.254"] {
+            assert_eq!(found(Reach::Public, name), Err(PullFault::NotPublic), "{name}");
+        }
+        assert!(found(Reach::Loopback, "localhost").is_ok_and(|found| found.iter().all(IpAddr::is_loopback)));
+        assert_eq!(found(Reach::Loopback, "169.254.169.254"), Err(PullFault::NotPublic));
+        assert!(found(Reach::Public, "8.8.8.8").is_ok());
+    }
+}
