@@ -77,10 +77,11 @@ pub(crate) async fn record(
         };
         let webhook = store.webhook(workspace, webhook_id).await?;
         let act = doer.act();
-        let commit = match webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(attempt, &act)?))) {
-            None => Commit::unrecorded(act.event_id),
-            Some((webhook, (changed, None))) => Commit::unrecorded(act.event_id).edit(webhook, &changed),
-            Some((webhook, (changed, Some(event)))) => Commit::of(&event).edit(webhook, &changed),
+        let changed = webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(attempt, &act)?)));
+        let (commit, after) = match changed {
+            None => (Commit::unrecorded(act.event_id), after),
+            Some((webhook, (changed, None))) => (Commit::unrecorded(act.event_id).edit(webhook, &changed), after),
+            Some((webhook, (off, Some(event)))) => (Commit::of(&event).edit(webhook, &off), after.canceled()),
         };
         store.commit(commit.edit(&before, &after)).await?;
         Ok(Some(Delivery { version: before.version + 1, ..after }))

@@ -499,10 +499,14 @@ impl Delivery {
         }
     }
 
-    /// The delivery once nothing more is done for it.
+    /// The delivery once its webhook is switched off: what is not over is not tried any more.
     #[must_use]
     pub fn canceled(&self) -> Self {
-        Self { state: DeliveryState::Canceled, next_at: None, lease: None, ..self.clone() }
+        if self.state == DeliveryState::Pending {
+            Self { state: DeliveryState::Canceled, next_at: None, lease: None, ..self.clone() }
+        } else {
+            self.clone()
+        }
     }
 
     /// True if the second attempt comes next, which is made without waiting for the schedule.
