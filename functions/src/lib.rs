@@ -28,6 +28,7 @@ pub mod sources;
 pub mod triggers;
 pub mod users;
 mod views;
+pub mod webhooks;
 mod world;
 
 pub use invoke::invoke;

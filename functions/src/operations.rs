@@ -11,7 +11,7 @@ use crate::description::About;
 use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
 use crate::triggers::{self, Run};
 use crate::world::World;
-use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users};
+use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users, webhooks};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -462,6 +462,13 @@ pub static OPERATIONS: &[Operation] = &[
             Box::pin(async move { seam::seam_workspaces::handle(w.table()?, r).await })
         }),
     ),
+    of_dialect(
+        Dialect::Seam,
+        "seam-webhooks",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { seam::seam_webhooks::handle(w.table()?, c, w.reach()).await })
+        }),
+    ),
     // jobs
     of(
         "bulk-users",
@@ -543,6 +550,63 @@ pub static OPERATIONS: &[Operation] = &[
         }),
     )
     .about(sources::sync_users::about),
+    // webhooks
+    of(
+        "create-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::create_webhook::handle(w.table()?, c, w.reach()).await })
+        }),
+    )
+    .about(webhooks::create_webhook::about),
+    of(
+        "list-webhooks",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::list_webhooks::handle(w.table()?, c).await })
+        }),
+    )
+    .about(webhooks::list_webhooks::about),
+    of(
+        "get-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::get_webhook::handle(w.table()?, c).await })
+        }),
+    )
+    .about(webhooks::get_webhook::about),
+    of(
+        "update-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::update_webhook::handle(w.table()?, c, w.reach()).await })
+        }),
+    )
+    .about(webhooks::update_webhook::about),
+    of(
+        "delete-webhook",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::delete_webhook::handle(w.table()?, c).await })
+        }),
+    )
+    .about(webhooks::delete_webhook::about),
+    of(
+        "rotate-webhook-secret",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::rotate_webhook_secret::handle(w.table()?, c).await })
+        }),
+    )
+    .about(webhooks::rotate_webhook_secret::about),
+    of(
+        "list-deliveries",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::list_deliveries::handle(w.table()?, c).await })
+        }),
+    )
+    .about(webhooks::list_deliveries::about),
+    of(
+        "redeliver",
+        Entry::Admin(P::WorkspaceManage, |w, c| {
+            Box::pin(async move { webhooks::redeliver::handle(w.table()?, w.webhooks()?, c, w.clock()).await })
+        }),
+    )
+    .about(webhooks::redeliver::about),
     // access
     of(
         "get-workspace",
@@ -608,24 +672,29 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "create-token",
         Entry::Person(|w, o| Box::pin(async move { access::create_token::handle(w.table()?, o).await })),
-    ),
-    of("list-tokens", Entry::Person(|w, o| Box::pin(async move { access::list_tokens::handle(w.table()?, o).await }))),
+    )
+    .about(access::create_token::about),
+    of("list-tokens", Entry::Person(|w, o| Box::pin(async move { access::list_tokens::handle(w.table()?, o).await })))
+        .about(access::list_tokens::about),
     of(
         "revoke-token",
         Entry::Person(|w, o| Box::pin(async move { access::revoke_token::handle(w.table()?, o).await })),
-    ),
+    )
+    .about(access::revoke_token::about),
     of(
         "list-member-tokens",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::list_member_tokens::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::list_member_tokens::about),
     of(
         "revoke-member-token",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { access::revoke_member_token::handle(w.table()?, c).await })
         }),
-    ),
+    )
+    .about(access::revoke_member_token::about),
     of(
         "create-workspace",
         Entry::Internal(|w, r| Box::pin(async move { access::create_workspace::handle(w.table()?, r).await })),
@@ -658,6 +727,12 @@ pub static OPERATIONS: &[Operation] = &[
         "send-message",
         Entry::Internal(|w, r| {
             Box::pin(async move { triggers::send_message::handle(w.table()?, &w.post()?, r).await })
+        }),
+    ),
+    of(
+        "deliver-webhook",
+        Entry::Internal(|w, r| {
+            Box::pin(async move { triggers::deliver_webhook::handle(w.table()?, &|| w.webhooks(), r).await })
         }),
     ),
     of(

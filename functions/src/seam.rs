@@ -6,6 +6,7 @@ pub mod seam_devices;
 pub mod seam_events;
 pub mod seam_phones;
 pub mod seam_user_identities;
+pub mod seam_webhooks;
 pub mod seam_workspaces;
 mod views;
 
@@ -15,6 +16,7 @@ use aws::stores::{Commits, DeviceFilter, DeviceWhole};
 use aws::{Commit, Credentials, Workspaces};
 use domain::DeviceId;
 use domain::device::{Device, Platform, Status};
+use domain::event::Event;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::workspace::Settings;
@@ -60,6 +62,11 @@ impl Verbs {
             Err(Refusal::OnlyMethods(self.named()))
         }
     }
+}
+
+/// What a webhook is told of an event.
+pub(crate) fn told(event: &Event) -> Value {
+    views::event(event)
 }
 
 /// The part of the path after the resource's own name.

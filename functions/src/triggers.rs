@@ -1,5 +1,6 @@
 //! What AWS sets off: the table's stream, topics, a queue, and schedules.
 
+pub mod deliver_webhook;
 mod deployment_mail;
 mod endpoint;
 mod invitation_mail;
@@ -91,4 +92,15 @@ fn again(identifiers: impl IntoIterator<Item = String>) -> Value {
 /// The event that an SNS message carries.
 fn published(message: &str) -> Result<domain::event::Event, Failure> {
     serde_json::from_str(message).map_err(|e| Failure::internal("reading a published event", e))
+}
+
+/// The event in a queue's message: an SNS notification around it, or the event alone where the
+/// subscription delivers raw messages.
+fn queued(record: &Value) -> Result<domain::event::Event, Failure> {
+    let body = record["body"].as_str().unwrap_or_default();
+    let envelope: Value = serde_json::from_str(body).map_err(|e| Failure::internal("reading a message", e))?;
+    match envelope.get("Message").and_then(Value::as_str) {
+        Some(message) => published(message),
+        None => published(body),
+    }
 }

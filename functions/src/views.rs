@@ -17,6 +17,7 @@ use domain::source::{DataSource, SourceKind};
 use domain::token::Token;
 use domain::usage::{Counts, Usage, UsageKind};
 use domain::user::User;
+use domain::webhook::{Delivery, Webhook};
 use domain::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
 use domain::{CredentialId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
@@ -490,4 +491,44 @@ pub(crate) fn listed_profile(profile: &Profile, workspace: &Workspace) -> Value 
 /// The name to show for a device's user.
 pub(crate) fn name_of(users: &[User], id: UserId) -> Option<String> {
     users.iter().find(|user| user.user_id == id).map(User::name)
+}
+
+/// A webhook, without what signs its calls.
+pub(crate) fn webhook(webhook: &Webhook) -> Value {
+    json!({
+        "webhook_id": webhook.webhook_id,
+        "url": webhook.url,
+        "event_types": webhook.event_types,
+        "description": webhook.description,
+        "enabled": webhook.disabled.is_none(),
+        "disabled": webhook.disabled,
+        "failing_since": webhook.failing_since,
+        "earlier_secret_until": webhook.earlier_secret_until,
+        "created_at": webhook.created_at,
+        "created_by": webhook.created_by,
+    })
+}
+
+/// What became of the delivery of an event to a webhook.
+pub(crate) fn delivery(delivery: &Delivery) -> Value {
+    let attempt = delivery.last_attempt.as_ref().map(|attempt| {
+        json!({
+            "at": attempt.at,
+            "status": attempt.status,
+            "error": attempt.error,
+            "reply": attempt.reply,
+            "milliseconds": attempt.milliseconds,
+        })
+    });
+    json!({
+        "event_id": delivery.event_id,
+        "webhook_id": delivery.webhook_id,
+        "event_type": delivery.event_type,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "redeliveries": delivery.redeliveries,
+        "last_attempt": attempt,
+        "created_at": delivery.created_at,
+        "next_at": delivery.next_at,
+    })
 }

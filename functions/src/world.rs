@@ -1,12 +1,13 @@
 //! What an operation has at hand: built once, before its first event.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws::{Clients, Mailer, Outside, Pusher, Table, Texter, TopicPublisher};
 use chrono::{DateTime, Utc};
 use domain::Time;
 use domain::access::Principals as _;
+use domain::outside::Reach;
 use domain::refusal::Failure;
 use lambda::Moment;
 use lambda::logging::Chain;
@@ -59,6 +60,7 @@ pub struct World {
     pusher: Pusher,
     texter: Texter,
     clients: Clients,
+    webhooks: Arc<OnceLock<Outside>>,
 }
 
 impl World {
@@ -76,6 +78,7 @@ impl World {
             pusher: Pusher::new(&clients, settings.applications.ios.clone(), settings.applications.android.clone()),
             settings,
             clients,
+            webhooks: Arc::default(),
         }
     }
 
@@ -155,6 +158,26 @@ impl World {
     /// `Internal` if the system's collection of authorities cannot be used.
     pub fn outside(&self) -> Result<Outside, Failure> {
         Outside::guarded(&self.clients)
+    }
+
+    /// How far webhooks lead.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.clients.webhooks()
+    }
+
+    /// The way to webhooks, which is made when it is first needed, and keeps its connections.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn webhooks(&self) -> Result<&Outside, Failure> {
+        match self.webhooks.get() {
+            Some(outside) => Ok(outside),
+            None => {
+                let made = Outside::to_webhooks(&self.clients)?;
+                Ok(self.webhooks.get_or_init(|| made))
+            }
+        }
     }
 
     /// The product's own address.

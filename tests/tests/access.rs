@@ -121,6 +121,17 @@ const TABLE: &[(&str, Access)] = &[
     ("seam-events", Access::Permission(EventsRead)),
     ("seam-user-identities", Access::Permission(UsersRead)),
     ("seam-workspaces", Access::Permission(UsersRead)),
+    // webhooks
+    ("create-webhook", Access::Permission(WorkspaceManage)),
+    ("list-webhooks", Access::Permission(WorkspaceManage)),
+    ("get-webhook", Access::Permission(WorkspaceManage)),
+    ("update-webhook", Access::Permission(WorkspaceManage)),
+    ("delete-webhook", Access::Permission(WorkspaceManage)),
+    ("rotate-webhook-secret", Access::Permission(WorkspaceManage)),
+    ("list-deliveries", Access::Permission(WorkspaceManage)),
+    ("redeliver", Access::Permission(WorkspaceManage)),
+    ("seam-webhooks", Access::Permission(WorkspaceManage)),
+    ("deliver-webhook", Access::Internal),
 ];
 
 /// What each role holds, written out.
@@ -214,6 +225,9 @@ struct House {
     /// A member who has a personal access token, and the token.
     owner: String,
     token: String,
+    /// A webhook, and an event that was delivered to it.
+    webhook: String,
+    delivered: String,
 }
 
 /// A new profile.
@@ -248,8 +262,11 @@ impl House {
         let _gone = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
         let ended = bench.get("/events?event_type=device.deleted", &tenant.key).await.expect(200);
         let source = data_set(bench, &tenant, &format!("{name}-people")).await;
+        let (webhook, delivered) = webhook(bench, &tenant).await;
         bench.drain().await;
         Self {
+            webhook,
+            delivered,
             source,
             deactivated: ended.body["items"][0]["event_id"].as_str().unwrap().to_owned(),
             deployment,
@@ -365,6 +382,20 @@ impl House {
             "seam-workspaces" => {
                 vec![sample(Method::GET, "/workspaces/get", None), sample(Method::GET, "/workspaces/list", None)]
             }
+            // webhooks
+            "create-webhook" => post("/webhooks".into(), json!({"url": HOOK, "event_types": ["webhook.deleted"]})),
+            "list-webhooks" => get("/webhooks".into()),
+            "get-webhook" => get(format!("/webhooks/{}", self.webhook)),
+            "update-webhook" => patch(format!("/webhooks/{}", self.webhook), json!({"description": fresh})),
+            "delete-webhook" => delete(format!("/webhooks/{}", self.webhook)),
+            "rotate-webhook-secret" => post(format!("/webhooks/{}/rotate-secret", self.webhook), json!({})),
+            "list-deliveries" => get(format!("/webhooks/{}/deliveries", self.webhook)),
+            "redeliver" => {
+                post(format!("/webhooks/{}/deliveries/{}/redeliver", self.webhook, self.delivered), json!({}))
+            }
+            "seam-webhooks" => {
+                post("/webhooks/create".into(), json!({"url": HOOK, "event_types": ["webhook.deleted"]}))
+            }
             // scim
             "scim" => get(format!("/scim/v2/Users/{user}")),
             "deploy-config" => post(format!("/users/{user}/deploy"), json!({})),
@@ -438,6 +469,7 @@ impl House {
             | "republish-events"
             | "notify-device"
             | "send-message"
+            | "deliver-webhook"
             | "record-feedback"
             | "run-due"
             | "purge-deleted"
@@ -458,6 +490,28 @@ const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
 
 /// The identifier of an upload.
 const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-000000000001";
+
+/// Where webhooks lead that are told nothing.
+const HOOK: &str = "https://hooks.example.com/";
+
+/// A webhook, and an event whose delivery to it is on the record. It leads inside by now, so that nobody is
+/// called.
+async fn webhook(bench: &Bench, tenant: &Tenant) -> (String, String) {
+    let body = json!({"url": HOOK, "event_types": ["webhook.deleted"]});
+    let id = bench.post("/webhooks", &tenant.key, body).await.expect(201).get("webhook_id");
+    let sk = format!("| WEBHOOK#{id}");
+    let (_, mut row) = rows::all(bench, rows::MAIN).into_iter().find(|(key, _)| key.ends_with(&sk)).unwrap();
+    row["url"] = "https://127.0.0.1/".into();
+    rows::put(bench, rows::MAIN, &row, &[]);
+    let events = bench.get("/events?event_type=webhook.created", &tenant.key).await.expect(200);
+    let event = events.body["items"][0]["event_id"].as_str().unwrap().to_owned();
+    let workspace = &tenant.workspace_id;
+    let delivery = json!({"pk": format!("DELIVERIES#{workspace}#{id}"), "sk": format!("DELIVERY#{event}"),
+        "workspace_id": workspace, "webhook_id": id, "event_id": event, "event_type": "webhook.created",
+        "created_at": row["created_at"], "state": "failed", "attempts": 8, "redeliveries": 0, "version": 1});
+    rows::put(bench, rows::MAIN, &delivery, &[]);
+    (id, event)
+}
 
 /// A data set, to which a file was uploaded that waits.
 async fn data_set(bench: &Bench, tenant: &Tenant, name: &str) -> String {
@@ -495,7 +549,7 @@ async fn refused(bench: &Bench, sample: &Sample, credential: Option<&str>, statu
 }
 
 /// Where failures are told as Seam tells them.
-const SEAM: [&str; 8] = [
+const SEAM: [&str; 9] = [
     "/phones/",
     "/devices/get",
     "/devices/list",
@@ -504,6 +558,7 @@ const SEAM: [&str; 8] = [
     "/events/list",
     "/user_identities/",
     "/workspaces/",
+    "/webhooks/create",
 ];
 
 /// Where failures are told as SCIM tells them.
@@ -634,6 +689,9 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                 }
                 if operation == "delete-source" {
                     sample.path = format!("/sources/{}", data_set(&bench, &house.tenant, &format!("of {who}")).await);
+                }
+                if operation == "delete-webhook" {
+                    sample.path = format!("/webhooks/{}", webhook(&bench, &house.tenant).await.0);
                 }
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
@@ -895,7 +953,14 @@ async fn from_another_workspace_nothing_is_there() {
                     assert_eq!((answer.body["progress"]["failed"].as_u64(), items.len()), (Some(1), 1), "{what}");
                     continue;
                 }
-                let lists_all = ["/export", "/phones/list", "/devices/list", "/workspaces/get", "/workspaces/list"];
+                let lists_all = [
+                    "/export",
+                    "/phones/list",
+                    "/devices/list",
+                    "/workspaces/get",
+                    "/workspaces/list",
+                    "/webhooks/create",
+                ];
                 let lists_all =
                     lists_all.iter().any(|list| sample.path.ends_with(list)) || sample.path.starts_with("/events/list");
                 if sample.path.matches('/').count() > 1 && !lists_all {

@@ -43,11 +43,13 @@ enum Kind {
     Pin(usize),
     Settings,
     Fields,
+    /// Types of events.
+    Types,
 }
 
 use Kind::{
     Ascii, Boolean, Email, Endpoints, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object,
-    Past, Pin, Search, Settings, Url, Username, Whole, Word, Words, Workspaces,
+    Past, Pin, Search, Settings, Types, Url, Username, Whole, Word, Words, Workspaces,
 };
 
 /// A field of a body, or by a name with a dot one of an object within it.
@@ -156,8 +158,15 @@ struct House {
     source: String,
     /// A data set that is read from a page.
     page: String,
+    /// One of two webhooks.
+    webhook: String,
     /// What is stored, as of the last refusal; nothing once something else was done.
     known: RefCell<Option<Stored>>,
+}
+
+/// A webhook that is told nothing.
+fn hook() -> Value {
+    json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]})
 }
 
 /// Everything that is stored.
@@ -199,6 +208,11 @@ impl House {
         let part = format!("/sources/{source}{PART}");
         let _waits = bench.upload(&tenant, &part, "login\nzoe\n").await.expect(202);
         let page = bench.post("/sources", &tenant.key, page()).await.expect(201).get("source_id");
+        let mut hooks = Vec::new();
+        for _ in 0..2 {
+            hooks.push(bench.post("/webhooks", &tenant.key, hook()).await.expect(201).get("webhook_id"));
+        }
+        let webhook = hooks.remove(0);
         bench.drain().await;
         let known = RefCell::default();
         let office =
@@ -224,6 +238,7 @@ impl House {
             profile,
             source,
             page,
+            webhook,
             known,
         }
     }
@@ -238,9 +253,8 @@ impl House {
         let (user, device) = (&self.user, &self.device);
         let of = |name, path: String, good, fields| {
             let method = match name {
-                "update-device" | "update-user" | "update-workspace" | "update-profile" | "update-source" => {
-                    Method::PATCH
-                }
+                "update-device" | "update-user" | "update-workspace" | "update-profile" | "update-source"
+                | "update-webhook" => Method::PATCH,
                 "delete-user" => Method::DELETE,
                 "report-network" | "set-user-secrets" | "report-credential-service" => Method::PUT,
                 _ => Method::POST,
@@ -512,6 +526,24 @@ impl House {
                 json!({"dry_run": true}),
                 vec![may("user_ids", Ids), may("dry_run", Boolean)],
             ),
+            // webhooks
+            of(
+                "create-webhook",
+                "/webhooks".into(),
+                hook(),
+                vec![must("url", Url(2048)), may("event_types", Types), may("description", Line(200))],
+            ),
+            of(
+                "update-webhook",
+                format!("/webhooks/{}", self.webhook),
+                json!({"description": "theirs"}),
+                vec![
+                    may("url", Url(2048)),
+                    may("event_types", Types),
+                    may("description", Line(200)),
+                    may("enabled", Boolean),
+                ],
+            ),
             of(
                 "invite-user",
                 format!("/users/{user}/invite"),
@@ -673,7 +705,18 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
     let texts = !matches!(
         kind,
-        Words | Whole(..) | Boolean | Ids | Workspaces | Levels | Endpoints | Metadata | Object | Settings | Fields
+        Words
+            | Whole(..)
+            | Boolean
+            | Ids
+            | Workspaces
+            | Levels
+            | Endpoints
+            | Metadata
+            | Object
+            | Settings
+            | Fields
+            | Types
     );
     if texts {
         bad.extend(
@@ -760,6 +803,18 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
         Boolean => {
             let wrong = [json!("true"), json!(""), json!(0), json!(1), json!([]), json!([true]), json!({})];
             bad.extend(wrong.map(|value| (value, "", "wrong_type")));
+        }
+        Types => {
+            let wrong = [json!(7), json!("user.created"), json!({}), json!(true)];
+            bad.extend(wrong.map(|value| (value, "", "wrong_type")));
+            bad.extend([
+                (json!([]), "", "too_short"),
+                (json!(vec!["*"; 129]), "", "too_many"),
+                (json!(["nothing"]), ".0", "unknown_value"),
+                (json!(["User.Created"]), ".0", "unknown_value"),
+                (json!(["*", null]), ".1", "wrong_type"),
+                (json!(["a\nb"]), ".0", "control_character"),
+            ]);
         }
         Object => {
             let wrong = [json!(7), json!("x"), json!(""), json!(true), json!([]), json!([{}])];
@@ -1304,6 +1359,7 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
         "/jobs?".into(),
         "/profiles?".into(),
         "/sources?".into(),
+        "/webhooks?".into(),
         format!("/jobs/{}?", house.job),
         format!("/devices/{}/commands?", house.device),
         format!("/users/{}/invitations?", house.user),
@@ -1469,6 +1525,8 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
     let commands = format!("devices/{}/commands", house.device);
     let invitations = format!("users/{}/invitations", house.user);
     let (of_member, members_tokens) = (format!("/tokens/{}", house.token), format!("members/{}/tokens", house.member));
+    let deliveries = format!("webhooks/{}/deliveries", house.webhook);
+    let redeliver = format!("/deliveries/{}/redeliver", house.webhook);
     let things = [
         (
             "device",
@@ -1524,6 +1582,20 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
                 (Method::PUT, PART),
             ],
         ),
+        (
+            "webhook",
+            "webhooks",
+            &house.webhook,
+            vec![
+                (Method::GET, ""),
+                (Method::PATCH, ""),
+                (Method::DELETE, ""),
+                (Method::POST, "/rotate-secret"),
+                (Method::GET, "/deliveries"),
+                (Method::POST, redeliver.as_str()),
+            ],
+        ),
+        ("delivery", deliveries.as_str(), &house.webhook, vec![(Method::POST, "/redeliver")]),
         ("command", commands.as_str(), &house.command, vec![(Method::DELETE, "")]),
         ("invitation", invitations.as_str(), &house.invitation, vec![(Method::DELETE, "")]),
         ("command", "devices/me/commands", &house.command, vec![(Method::POST, "")]),
@@ -1610,6 +1682,7 @@ async fn a_bad_idempotency_key_is_refused() {
         "auto-deploy",
         "create-source",
         "sync-users",
+        "create-webhook",
     ];
     for name in creating {
         let operations = house.operations();
@@ -1657,7 +1730,9 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
     let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
     let profile = format!("/profiles/{}", house.profile);
     let source = format!("/sources/{}", house.source);
+    let webhook = format!("/webhooks/{}", house.webhook);
     let things = [
+        (webhook.as_str(), vec![(Method::PATCH, ""), (Method::POST, "/rotate-secret"), (Method::DELETE, "")]),
         (profile.as_str(), vec![(Method::PATCH, ""), (Method::DELETE, "")]),
         (
             source.as_str(),

@@ -27,6 +27,7 @@ use domain::member::{self, ISSUER, Member, SUBJECT};
 use domain::network::{
     NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
 };
+use domain::outside::{Reach, URL_LIMIT};
 use domain::provenance::Field;
 use domain::push::Push;
 use domain::registration::{Application, Drawn, Found, Registration, register};
@@ -39,9 +40,13 @@ use domain::text::{Form, TextRule};
 use domain::token::{self, NewToken};
 use domain::usage::{UsageKind, UsageReport};
 use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit, UserStatus};
+use domain::webhook::{
+    Attempt, DESCRIPTION, Delivery as HookDelivery, Edit as HookEdit, Names, REPLY_KEPT, Secrets,
+    Settings as HookSettings, TYPE, TYPES_LIMIT, Webhook, new_secret,
+};
 use domain::workspace::{self, SERVICE_LEVEL, SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
 use domain::{
-    CommandId, DeviceId, EventId, InvitationId, JobId, MemberId, ProfileId, SourceId, Time, TokenId, UserId,
+    CommandId, DeviceId, EventId, InvitationId, JobId, MemberId, ProfileId, SourceId, Time, TokenId, UserId, WebhookId,
     WorkspaceId,
 };
 use proptest::prelude::*;
@@ -1044,4 +1049,27 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
     let (blocked, event) = device::block(&device, Some("\u{10400}".repeat(REASON.max)), &act()).unwrap().unwrap();
     small(&blocked);
     small(&event);
+}
+
+#[test]
+fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_rows() {
+    let types: Vec<String> = (0..TYPES_LIMIT).map(|n| format!("{n:0>width$}", width = TYPE.max)).collect();
+    let url = format!("https://e.example/{}", "x".repeat(URL_LIMIT - 18));
+    let body = json!({"url": url, "event_types": types, "description": "\u{10400}".repeat(DESCRIPTION.max)});
+    let mut fields = Fields::of_json(body.as_object().unwrap().clone());
+    let settings = HookSettings::read(&mut fields, Names::Any, Reach::Public);
+    fields.finish().unwrap();
+    let (webhook, made) = Webhook::create(WebhookId(id(40)), settings, &act());
+    let secrets = Secrets::of(new_secret(|bytes| bytes.fill(7)));
+    fits(&Commit::of(&made).put(&webhook).keep_webhook_secrets(webhook.webhook_id, &secrets));
+    let mut edit = Fields::of_json(json!({"event_types": ["*"]}).as_object().unwrap().clone());
+    let (after, event) = webhook.update(HookEdit::read(&mut edit, Reach::Public), &act()).unwrap();
+    let delivery = HookDelivery::begin(&after, &event, id(41), now());
+    let gone = Attempt { reply: "x".repeat(REPLY_KEPT), ..Attempt::answered(now(), 410, b"", i64::MAX) };
+    let ended = delivery.after(id(41), &gone).unwrap();
+    let (off, disabled) = after.after(&gone, &act()).unwrap();
+    fits(&Commit::of(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
+    small(&ended);
+    // What SNS takes of an event, and so does every queue.
+    assert!(bytes(&webhook) < 16 * 1024 && bytes(&event) < 64 * 1024 && bytes(&made) < 64 * 1024);
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use testkit::audit::{Audit, Known, Outline};
 use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
 use testkit::oidc::{self, Oidc};
-use testkit::outside::Pages;
+use testkit::outside::{Answers, Pages};
 use testkit::{Answer, Bench, Tenant, rows};
 
 /// Access systems' credentials.
@@ -135,6 +135,15 @@ impl Ground {
 
     async fn post(&self, path: &str, body: Value) -> Answer {
         self.bench.post(path, &self.tenant.key, body).await
+    }
+
+    /// A webhook for everything that was told of a user who was made: its identifier, and the event's.
+    async fn webhook(&self, url: &str) -> (String, String) {
+        let made = self.post("/webhooks", json!({"url": url})).await.expect(201);
+        let _user = self.user().await;
+        self.bench.drain().await;
+        let events = self.bench.get("/events?event_type=user.created", &self.tenant.key).await.expect(200);
+        (made.get("webhook_id"), events.body["items"][0]["event_id"].as_str().unwrap().to_owned())
     }
 
     /// Orders something of a phone, and answers with the command.
@@ -984,6 +993,100 @@ static SOURCES: &[Scenario] = &[
     }),
 ];
 
+// webhooks
+static WEBHOOKS: &[Scenario] = &[
+    scenario("create-webhook", "for everything", |g| {
+        Box::pin(async move {
+            // What was before is told to nobody.
+            g.bench.advance(Duration::seconds(1));
+            // Whose answer was lost is told that it was made, and can rotate its secret.
+            http(g, Method::POST, "/webhooks".to_owned(), json!({"url": HOOK}), &[201, 409])
+        })
+    }),
+    scenario("seam-webhooks", "for everything", |g| {
+        Box::pin(async move {
+            g.bench.advance(Duration::seconds(1));
+            http(g, Method::POST, "/webhooks/create".to_owned(), json!({"url": HOOK}), &[200, 409])
+        })
+    }),
+    scenario("update-webhook", "another address, switched off", |g| {
+        Box::pin(async move {
+            let (id, _) = g.webhook(HOOK).await;
+            let body = json!({"url": "https://other.example.com/", "enabled": false});
+            http(g, Method::PATCH, format!("/webhooks/{id}"), body, &[200])
+        })
+    }),
+    scenario("delete-webhook", "one that was told something", |g| {
+        Box::pin(async move {
+            let (id, _) = g.webhook(HOOK).await;
+            http(g, Method::DELETE, format!("/webhooks/{id}"), Value::Null, &[200, 404])
+        })
+    }),
+    Scenario {
+        operation: "rotate-webhook-secret",
+        name: "for the first time",
+        each_try: Some("webhook.secret_rotated"),
+        prepare: |g| {
+            Box::pin(async move {
+                let body = json!({"url": HOOK, "event_types": ["user.created"]});
+                let id = g.post("/webhooks", body).await.expect(201).get("webhook_id");
+                http(g, Method::POST, format!("/webhooks/{id}/rotate-secret"), json!({}), &[200])
+            })
+        },
+    },
+    scenario("redeliver", "what was delivered", |g| {
+        Box::pin(async move {
+            let (id, event) = g.webhook(HOOK).await;
+            http(g, Method::POST, format!("/webhooks/{id}/deliveries/{event}/redeliver"), json!({}), &[200])
+        })
+    }),
+    scenario("deliver-webhook", "a user made, to two webhooks", |g| {
+        Box::pin(async move {
+            for url in [HOOK, "https://other.example.com/"] {
+                let body = json!({"url": url, "event_types": ["user.created"]});
+                let _made = g.post("/webhooks", body).await.expect(201);
+            }
+            g.bench.drain().await;
+            let _user = g.user().await;
+            Go::Driven
+        })
+    }),
+    scenario("deliver-webhook", "a receiver that is gone, and one that is told so", |g| {
+        Box::pin(async move {
+            let body = json!({"url": GONE, "event_types": ["user.created"]});
+            let _gone = g.post("/webhooks", body).await.expect(201);
+            let body = json!({"url": HOOK, "event_types": ["webhook.disabled"]});
+            let _told = g.post("/webhooks", body).await.expect(201);
+            g.bench.drain().await;
+            let _user = g.user().await;
+            Go::Driven
+        })
+    }),
+    scenario("deliver-webhook", "an earlier secret to be forgotten, and a delivery whose run was ended", |g| {
+        Box::pin(async move {
+            let (id, event) = g.webhook(HOOK).await;
+            let _rotated = g.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200);
+            g.bench.drain().await;
+            let all = rows::all(&g.bench, rows::MAIN).into_iter();
+            let (_, mut row) = all.into_iter().find(|(key, _)| key.ends_with(&format!("DELIVERY#{event}"))).unwrap();
+            let lease = "0190f3c4-7b5e-7a11-8c1d-000000000001";
+            row["state"] = "pending".into();
+            row["lease"] = lease.into();
+            row["next_at"] = json!(domain::Time::from(g.bench.now()));
+            row["due_at"] = row["next_at"].clone();
+            row["due_shard"] = "CALLS#07".into();
+            rows::put(&g.bench, rows::MAIN, &row, &[]);
+            g.bench.advance(Duration::hours(25));
+            Go::Schedule
+        })
+    }),
+];
+
+/// Where webhooks lead.
+const HOOK: &str = "https://hooks.example.com/";
+/// Where nobody takes anything any more.
+const GONE: &str = "https://gone.example.com/";
+
 /// A data set that is read from a page.
 fn page_of(g: &Ground) -> Value {
     json!({
@@ -1206,6 +1309,24 @@ static READERS: &[Scenario] = &[
     }),
     scenario("get-source", "one", |g| {
         Box::pin(async move { http(g, Method::GET, format!("/sources/{}", file_of(g).await), Value::Null, &[200]) })
+    }),
+    scenario("list-webhooks", "all", |g| {
+        Box::pin(async move {
+            let _webhook = g.webhook(HOOK).await;
+            http(g, Method::GET, "/webhooks".to_owned(), Value::Null, &[200])
+        })
+    }),
+    scenario("get-webhook", "one", |g| {
+        Box::pin(async move {
+            let (id, _) = g.webhook(HOOK).await;
+            http(g, Method::GET, format!("/webhooks/{id}"), Value::Null, &[200])
+        })
+    }),
+    scenario("list-deliveries", "of one", |g| {
+        Box::pin(async move {
+            let (id, _) = g.webhook(HOOK).await;
+            http(g, Method::GET, format!("/webhooks/{id}/deliveries"), Value::Null, &[200])
+        })
     }),
     scenario("get-workspace", "the caller's", |g| {
         Box::pin(async move { http(g, Method::GET, "/workspace".to_owned(), Value::Null, &[200]) })
@@ -1450,8 +1571,21 @@ static DEPLOYMENTS: &[Scenario] = &[
     }),
 ];
 
-static AREAS: &[&[Scenario]] =
-    &[DEVICES, COMMANDS, PEOPLE, LIVES, SCIM, SEAM, JOBS, SOURCES, CONSUMERS, SCHEDULES, READERS, DEPLOYMENTS];
+static AREAS: &[&[Scenario]] = &[
+    DEVICES,
+    COMMANDS,
+    PEOPLE,
+    LIVES,
+    SCIM,
+    SEAM,
+    JOBS,
+    SOURCES,
+    CONSUMERS,
+    SCHEDULES,
+    READERS,
+    DEPLOYMENTS,
+    WEBHOOKS,
+];
 
 /// What a run came to.
 struct Outcome {
@@ -1496,6 +1630,7 @@ impl Stage {
             _ => {
                 let pages = Pages::default();
                 pages.show(r#"[{"login": "from-a-page"}]"#);
+                pages.answer_at(GONE, Answers::With(410, Vec::new(), Vec::new()));
                 Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), Oidc::parameters()).await
             }
         };
@@ -1532,8 +1667,13 @@ impl Stage {
         ground.bench.stack.settle(|to| ground.bench.set_clock(to)).await.expect("the stream moves on");
     }
 
-    /// Lets the schedule end the jobs that were left to it.
+    /// Lets the schedules end the jobs and the deliveries that were left to them.
     async fn finish(&self, ground: &Ground) {
+        while rows::all(&ground.bench, rows::MAIN).values().any(|row| row["state"] == "pending") {
+            ground.bench.advance(Duration::minutes(2));
+            let _done = ground.bench.stack.run_schedule("deliver-webhook").await;
+            self.settle(ground).await;
+        }
         while rows::all(&ground.bench, rows::MAIN).values().any(|row| row["sk"] == "JOB" && row["state"] == "running") {
             ground.bench.advance(Duration::minutes(2));
             let _done = ground.bench.run_due().await;
@@ -1883,6 +2023,11 @@ async fn whatever_goes_wrong_with_a_job_nothing_is_lost_or_invented() {
 #[tokio::test]
 async fn whatever_goes_wrong_with_a_data_set_nothing_is_lost_or_invented() {
     enumerate(SOURCES, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_webhook_nothing_is_lost_or_invented() {
+    enumerate(WEBHOOKS, Breadth::Single).await;
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::faults::Service;
+use testkit::outside::Pages;
 use testkit::tap::Tap;
 use testkit::{Answer, Bench, Tenant, qr, rows};
 use tracing_subscriber::EnvFilter;
@@ -36,6 +37,9 @@ const TOKEN: &str = "qzpushtoken";
 /// What is typed to look for people, and what they are called.
 const TYPED: &str = "qztyped";
 const SECRETS: [&str; 4] = ["qzsecretone", "qzsecrettwo", "qzsecretthree", "40493832271828"];
+
+/// What only a webhook's receiver is to know, and what signs its calls.
+const HOOK: [&str; 2] = ["qzhooktoken", "whsec_"];
 
 /// Every word that tells of the person, secrets aside.
 const PERSONAL: [&str; 19] = [
@@ -136,6 +140,9 @@ fn addresses(text: &str) -> Vec<String> {
 struct Walk {
     bench: Bench,
     tap: Tap,
+    pages: Pages,
+    /// What webhooks were told so far.
+    told: usize,
     lines: Lines,
     tenant: Tenant,
     codes: Vec<String>,
@@ -144,10 +151,14 @@ struct Walk {
 
 impl Walk {
     async fn new(lines: Lines) -> Self {
-        let tap = Tap::new();
-        let bench = Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await;
+        let (tap, pages) = (Tap::new(), Pages::default());
+        pages.show("thank you");
+        let bench = Bench::start_with(Some(pages.adjust(Some(tap.adjust()))), BTreeMap::new()).await;
         let tenant = bench.tenant("Acme").await;
-        Self { bench, tap, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
+        // Somebody is told everything.
+        let hook = json!({"url": format!("https://hooks.example.com/{}", HOOK[0])});
+        let _hook = bench.post("/webhooks", &tenant.key, hook).await.expect(201);
+        Self { bench, tap, pages, told: 0, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
     }
 
     /// A call from an address of its own. No reply but a configuration holds a secret, and no header
@@ -262,6 +273,7 @@ impl Walk {
             }
             let text = row.to_string();
             let codes = self.codes.iter().map(String::as_str);
+            assert!(key.starts_with("WEBHOOKS#") || found(&text, HOOK).is_none(), "{what}: {text}");
             assert_eq!(found(&text, SECRETS.into_iter().chain(codes)), None, "{what} holds a secret: {text}");
             let kind = key.split('#').next().unwrap_or_default();
             let word_of = |kind: &str| key.contains(&format!("#{kind} | "));
@@ -317,6 +329,16 @@ impl Walk {
             }
         }
         assert!(published > 0, "{when}: events were published");
+        let told = self.pages.sent();
+        assert!(told.len() > self.told, "{when}: webhooks were told");
+        for sent in &told[self.told..] {
+            let what = format!("{when}: a webhook was told");
+            holds_only(&sent.body, &[], &what);
+            holds_only(&json!(sent.headers).to_string(), &[], &what);
+            let codes = self.codes.iter().map(String::as_str);
+            assert_eq!(found(&sent.body, HOOK.into_iter().chain(codes)), None, "{what}");
+        }
+        self.told = told.len();
         for item in self.bench.stack.messaging().outbox() {
             for part in [&item.text, &item.html].into_iter().flatten() {
                 self.addresses.extend(addresses(part));
@@ -336,7 +358,7 @@ impl Walk {
         }
         let lines = self.lines.text();
         assert!(lines.contains("served"), "{when}: something was logged");
-        let said = PERSONAL.into_iter().chain(SECRETS).chain(self.codes.iter().map(String::as_str));
+        let said = PERSONAL.into_iter().chain(SECRETS).chain(HOOK).chain(self.codes.iter().map(String::as_str));
         assert_eq!(found(&lines, said), None, "{when}: the log");
     }
 

@@ -27,11 +27,13 @@ use domain::source::DataSource;
 use domain::token::Token;
 use domain::usage::Usage;
 use domain::user::{Source, User, UserStatus};
+use domain::webhook::{Delivery, Secrets, Webhook};
 use domain::workspace::{Settings, Workspace};
 use http::{HeaderValue, Method, Request};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use testkit::oidc::{ISSUER, Oidc, new_token};
+use testkit::outside::{Answers, Pages};
 use testkit::rows::{self, MAIN, SECRETS};
 use testkit::{Bench, Tenant};
 use uuid::Uuid;
@@ -77,6 +79,7 @@ fn kinds() -> Vec<Kind> {
     kinds.push(Kind { name: "invitation's code".into(), pk: "INVITATION#{invitation}".into(), sk: None });
     kinds.push(Kind { name: "user's secrets".into(), pk: "USER#{workspace}#{user}".into(), sk: None });
     kinds.push(Kind { name: "data set's token".into(), pk: "SOURCE#{source}".into(), sk: None });
+    kinds.push(Kind { name: "webhook's secrets".into(), pk: "WEBHOOK#{webhook}".into(), sk: None });
     kinds
 }
 
@@ -123,7 +126,8 @@ async fn once(bench: &Bench, tenant: &Tenant, body: &Value) -> String {
 /// after a dot the state that it is in.
 async fn stored() -> (Bench, BTreeMap<String, Value>) {
     let oidc = Oidc::new();
-    let bench = oidc.bench().await;
+    let pages = Pages::default();
+    let bench = oidc.bench_with(Some(pages.adjust(None))).await;
     let mut shapes = BTreeMap::new();
     let mut keep = |name: &str, row: Value| assert!(shapes.insert(name.to_owned(), row).is_none(), "{name} twice");
     let tenant = bench.tenant("Shapes").await;
@@ -234,6 +238,7 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     synced(&bench, &tenant, &mut keep).await;
     issued(&bench, &tenant, &mut keep).await;
     tokened(&oidc, &bench, &tenant, &mut keep).await;
+    told(&bench, &pages, &tenant, &mut keep).await;
     (bench, shapes)
 }
 
@@ -263,6 +268,43 @@ async fn tokened(oidc: &Oidc, bench: &Bench, tenant: &Tenant, keep: &mut impl Fn
     let _out = bench.delete(&path, &tenant.key).await.expect(200);
     keep("personal_access_token.shut_out", row(bench, "TOKEN#", &bare.get("token_id")));
     bench.drain().await;
+}
+
+/// Webhooks: one that takes what it is told, one that fails, and one that is gone.
+async fn told(bench: &Bench, pages: &Pages, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    let key = &tenant.key;
+    for (name, status) in [("takes", 200), ("fails", 500), ("gone", 410)] {
+        bench.advance(Duration::minutes(1));
+        let url = format!("https://{name}.example.com/");
+        pages.answer_at(&url, Answers::With(status, Vec::new(), b"so it is".to_vec()));
+        let body = json!({"url": url, "event_types": ["user.created"], "description": "Ours"});
+        let body = if name == "takes" { json!({"url": url}) } else { body };
+        let id = bench.post("/webhooks", key, body).await.expect(201).get("webhook_id");
+        bench.drain().await;
+        if name == "takes" {
+            keep("webhook.new", row(bench, "WEBHOOKS#", name));
+            keep("event.webhook_created", row(bench, "EVENT#", "webhook.created"));
+        }
+        if name == "fails" {
+            let _rotated = bench.post(&format!("/webhooks/{id}/rotate-secret"), key, json!({})).await.expect(200);
+            keep("webhooks_secrets", find(bench, SECRETS, |row| row["pk"] == format!("WEBHOOK#{id}")));
+        }
+    }
+    let _user = bench.user(tenant, "told").await;
+    bench.drain().await;
+    keep("webhook.failing", row(bench, "WEBHOOKS#", "fails"));
+    keep("webhook.gone", row(bench, "WEBHOOKS#", "gone"));
+    keep("event.webhook_disabled", row(bench, "EVENT#", "webhook.disabled"));
+    keep("delivery.succeeded", row(bench, "DELIVERIES#", "\"state\":\"succeeded\""));
+    keep("delivery.pending", row(bench, "DELIVERIES#", "\"state\":\"pending\""));
+    let url = "https://slow.example.com/";
+    let slow = json!({"url": url, "event_types": ["user.suspended"]});
+    let _slow = bench.post("/webhooks", key, slow).await.expect(201);
+    pages.answer_at(url, Answers::Ends);
+    let user = bench.user(tenant, "held").await;
+    let _held = bench.post(&format!("/users/{user}/suspend"), key, json!({})).await.expect(200);
+    bench.drain().await;
+    keep("delivery.at_work", row(bench, "DELIVERIES#", "\"lease\""));
 }
 
 /// A phone that access systems know, of a user whom programs know.
@@ -567,6 +609,7 @@ impl Names {
                 "request_id" => "<request>".into(),
                 "message_id" => "<message>".into(),
                 "short" => "<short>".into(),
+                "current" | "secret" => "<secret>".into(),
                 // It holds the key of the row that a list goes on at.
                 "cursor" => "<cursor>".into(),
                 // It follows from the profile's identifier.
@@ -590,7 +633,9 @@ impl Names {
     fn text(&mut self, text: &str) -> String {
         match text.split_once('#') {
             Some((kind @ ("KEY" | "TOKEN"), short)) if short.len() == 8 => return format!("{kind}#<short>"),
-            Some((shard @ ("DUE" | "PURGE"), number)) if number.len() == 2 => return format!("{shard}#<shard>"),
+            Some((shard @ ("DUE" | "PURGE" | "CALLS"), number)) if number.len() == 2 => {
+                return format!("{shard}#<shard>");
+            }
             Some((month, shard)) if (month.len(), shard.len()) == (7, 2) => return format!("{month}#00"),
             _ => {}
         }
@@ -655,7 +700,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 41);
+    assert_eq!(kinds.len(), 44);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -789,6 +834,9 @@ fn what_was_stored_once_is_still_read() {
                 let kept = |kind: &SecretKind| row[kind.as_str()].is_string();
                 assert!(SecretKind::ALL.iter().all(kept), "{name}");
             }
+            "webhook" => same::<Webhook>(&name, &row),
+            "delivery" => same::<Delivery>(&name, &row),
+            "webhooks_secrets" => assert_eq!(read::<Secrets>(&name, &row).earlier.len(), 1),
             "data_set" => same::<DataSource>(&name, &row),
             "part_of_its_upload" => same::<UploadPart>(&name, &bytes_in(row, "bytes")),
             "its_staged_rows" => same::<StagedRows>(&name, &bytes_in(row, "rows")),

@@ -91,6 +91,7 @@ fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
         "sources",
         "triggers",
         "users",
+        "webhooks",
     ] {
         for entry in fs::read_dir(root().join("functions/src").join(folder)).unwrap() {
             let path = entry.unwrap().path();
@@ -169,6 +170,13 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("delete-source", vec!["SECRETS_TABLE"]),
         ("upload-source-part", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
         ("sync-users", vec!["SECRETS_TABLE", "SOURCE_HOSTS", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        // webhooks
+        ("create-webhook", vec!["SECRETS_TABLE"]),
+        ("delete-webhook", vec!["SECRETS_TABLE"]),
+        ("rotate-webhook-secret", vec!["SECRETS_TABLE"]),
+        ("redeliver", vec!["SECRETS_TABLE"]),
+        ("seam-webhooks", vec!["SECRETS_TABLE"]),
+        ("deliver-webhook", vec!["SECRETS_TABLE"]),
         ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
         ("update-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
         ("open-invitation", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
@@ -395,6 +403,14 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
         ("revoke-invitation", vec![delete]),
         ("revoke-deployment", vec![delete]),
         ("undeploy-user", vec![delete]),
+        // A webhook's calls are signed.
+        ("create-webhook", vec![put]),
+        ("seam-webhooks", vec![put]),
+        ("delete-webhook", vec![delete]),
+        ("rotate-webhook-secret", vec![get, put]),
+        ("redeliver", vec![get]),
+        // It also forgets earlier secrets.
+        ("deliver-webhook", vec![get, put]),
     ]
     .map(|(operation, actions)| (operation, actions.into_iter().collect()))
     .into();
@@ -416,7 +432,7 @@ async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
             }
         }
     }
-    let (code, user, source) = ("INVITATION#*", "USER#*", "SOURCE#*");
+    let (code, user, source, webhook) = ("INVITATION#*", "USER#*", "SOURCE#*", "WEBHOOK#*");
     let expected = [
         ("send-message", "GetItem", vec![code]),
         ("get-deployment-qr", "GetItem", vec![code]),
@@ -432,6 +448,14 @@ async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
         ("register-device", "DeleteItem", vec![code]),
         ("revoke-invitation", "DeleteItem", vec![code]),
         ("revoke-deployment", "DeleteItem", vec![code]),
+        ("create-webhook", "PutItem", vec![webhook]),
+        ("seam-webhooks", "PutItem", vec![webhook]),
+        ("delete-webhook", "DeleteItem", vec![webhook]),
+        ("rotate-webhook-secret", "GetItem", vec![webhook]),
+        ("rotate-webhook-secret", "PutItem", vec![webhook]),
+        ("redeliver", "GetItem", vec![webhook]),
+        ("deliver-webhook", "GetItem", vec![webhook]),
+        ("deliver-webhook", "PutItem", vec![webhook]),
     ];
     // Who offers something: an invitation, or a deployment, that of a rename too.
     let offering = ["invite-user", "deploy-config", "auto-deploy", "update-user", "activate-user", "reset-pin"];

@@ -2,8 +2,10 @@
 
 use aws::rows::TokenPlace;
 use aws::{Commit, Idempotency, Tokens};
+use domain::Time;
 use domain::TokenId;
 use domain::change::Change;
+use domain::member::Person;
 use domain::refusal::{Failure, Refusal};
 use domain::secret::AccessToken;
 use domain::token::{self, NewToken};
@@ -11,7 +13,23 @@ use lambda::{Own, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::attempts::{Before, Once, attempts};
+use crate::description::schema::{and, text};
+use crate::description::{About, things};
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Create a personal access token")
+        .detail("By it a program may what the person may at that time, in the workspaces that it names, narrowed by `permissions` if they are given. It is shown this once, in `token`.")
+        .body(|fields| {
+            let nobody = Person { issuer: String::new(), subject: String::new(), memberships: Vec::new() };
+            drop(NewToken::read(fields, &nobody, Time::EPOCH));
+        })
+        .once()
+        .answers(201, "The token.", and(things::token(), [("token", text())]))
+        .refuses([Refusal::AlreadyCreated(String::new())])
+}
 
 /// Answers 201 with the person's new token, whose secret is shown this once in `token`. What it is worth is
 /// settled at each call by it, so that nothing is held of the memberships here.

@@ -5,8 +5,18 @@ use domain::MemberId;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List a member's tokens")
+        .detail("Those that were made for this workspace, the newest first; of other workspaces nothing is told.")
+        .lists(thing("MemberToken"), |_| ())
+}
 
 /// Answers with a page of a member's tokens that were made for the workspace, the newest first; those that are over
 /// too, for a while.

@@ -7,7 +7,17 @@ use domain::{MemberId, TokenId};
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Shut a member's token out")
+        .detail("It opens this workspace no more from this answer on, whatever other workspaces it opens.")
+        .shows("The token.", thing("MemberToken"))
+}
 
 /// Answers with a member's token, shut out of the workspace: it opens it no more from this answer on, whatever
 /// other workspaces it opens.

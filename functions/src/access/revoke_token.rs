@@ -8,7 +8,17 @@ use domain::token::revoke;
 use lambda::{Own, Reply};
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Revoke one's own token")
+        .detail("It opens nothing from this answer on.")
+        .shows("The token.", thing("Token"))
+}
 
 /// Answers with the person's own token, revoked: it opens nothing from this answer on.
 ///

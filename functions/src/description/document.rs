@@ -41,6 +41,8 @@ const GROUPS: &[(&str, &str, &str)] = &[
     ("workspace", "Workspace", "The tenant and its settings."),
     ("keys", "Keys", "Credentials of programs."),
     ("members", "Members", "People who sign in."),
+    ("tokens", "Tokens", "Personal access tokens of those who have signed in."),
+    ("webhooks", "Webhooks", "Telling addresses of one's choice what happens."),
     ("i", "Links", "What is behind the links in messages."),
     ("r", "Links", "What is behind the links in messages."),
     ("openapi.json", "Description", "What the API is."),
@@ -88,6 +90,9 @@ fn security_schemes() -> Value {
     member["bearerFormat"] = "JWT".into();
     json!({
         "key": bearer("An API key: `seam_…`, shown once when it is made."),
+        "token": bearer(
+            "A personal access token: `seam_at…`. The header `x-workspace-id` names the workspace, unless it opens one alone.",
+        ),
         "member": member,
         "device": bearer("A device's own credential, shown once when it is registered."),
     })
@@ -167,7 +172,7 @@ fn permission(access: Access) -> Option<String> {
         Access::AnyOf(permissions) => {
             Some(permissions.iter().map(|permission| format!("`{permission}`")).collect::<Vec<_>>().join(" or "))
         }
-        Access::Device | Access::Code | Access::Public | Access::Internal => None,
+        Access::Person | Access::Device | Access::Code | Access::Public | Access::Internal => None,
     }
 }
 
@@ -175,7 +180,8 @@ fn permission(access: Access) -> Option<String> {
 /// are for scopes of OAuth.
 fn security(access: Access) -> Value {
     match access {
-        Access::Permission(_) | Access::AnyOf(_) => json!([{"key": []}, {"member": []}]),
+        Access::Permission(_) | Access::AnyOf(_) => json!([{"key": []}, {"token": []}, {"member": []}]),
+        Access::Person => json!([{"member": []}]),
         Access::Device => json!([{"device": []}]),
         Access::Code | Access::Public | Access::Internal => json!([]),
     }
@@ -385,10 +391,11 @@ fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
     match access {
         Access::Permission(permission) => refusals.push(Refusal::PermissionMissing(permission)),
         Access::AnyOf(permissions) => refusals.push(Refusal::PermissionsMissing(permissions)),
+        Access::Person => refusals.push(Refusal::MemberOnly),
         Access::Device => refusals.extend(devices_refusals()),
         Access::Code | Access::Public | Access::Internal => {}
     }
-    if is_admins(access) {
+    if is_admins(access) || access == Access::Person {
         refusals.extend(callers_refusals());
     }
     if matches!(about.body, Some(Body::Json(_))) {
@@ -407,6 +414,7 @@ fn named_by(part: &str) -> Option<&'static str> {
         ("command_id", "command"),
         ("deployment_id", "deployment"),
         ("device_id", "device"),
+        ("event_id", "delivery"),
         ("invitation_id", "invitation"),
         ("job_id", "job"),
         ("key_id", "key"),
@@ -414,7 +422,9 @@ fn named_by(part: &str) -> Option<&'static str> {
         ("profile_id", "profile"),
         ("provider", "network"),
         ("source_id", "source"),
+        ("token_id", "token"),
         ("user_id", "user"),
+        ("webhook_id", "webhook"),
     ];
     NAMED.iter().find(|(name, _)| *name == part).map(|(_, kind)| *kind)
 }

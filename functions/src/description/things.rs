@@ -11,8 +11,10 @@ use domain::network::{Indicator, NetworkReason, NetworkStatus, Provisioning};
 use domain::provenance::Field;
 use domain::push::PushReason;
 use domain::source::{Delimiter, Format, KeyField, SourceKind, VanishPolicy};
+use domain::token::TokenStatus;
 use domain::usage::UsageKind;
 use domain::user::{Source, UserStatus};
+use domain::webhook::{DeliveryState as WebhookDeliveryState, Reason as SwitchedOff};
 use domain::workspace::SilentAction;
 use serde_json::{Map, Value, json};
 
@@ -44,6 +46,7 @@ pub fn things() -> Vec<(&'static str, &'static str, Value)> {
         ("JobPage", "A job, with a page of what became of its things.", job_page()),
         ("Key", "An API key; never its secret.", key()),
         ("Member", "A person who signs in.", member()),
+        ("MemberToken", "A member's personal access token, as one workspace sees it.", member_token()),
         ("Network", "A carrier's network of a user.", network()),
         ("Problem", "Why something was not done (RFC 9457).", problem()),
         ("Profile", "Deployment settings that many users share.", profile()),
@@ -51,10 +54,13 @@ pub fn things() -> Vec<(&'static str, &'static str, Value)> {
         ("Remark", "Something that is wrong with a device, or that somebody should look at.", remark()),
         ("Source", "A data set that users come from; never its token, nor its URL's query.", source()),
         ("Tally", "How many things came out how.", tally()),
+        ("Token", "A personal access token; never the token itself.", token()),
         ("User", "A user, by what their own row tells.", user()),
         ("UserListed", "A user, as a list shows them.", user_listed()),
         ("UserWhole", "A user with all that belongs to them.", user_whole()),
         ("UserWithDevices", "A user with the devices that they hold.", user_with_devices()),
+        ("Webhook", "Where events are sent; never its secret.", webhook()),
+        ("WebhookDelivery", "What became of the delivery of an event to a webhook.", webhook_delivery()),
         ("Workspace", "A tenant, and what holds in it.", workspace()),
         ("WorkspaceTried", "A workspace as a change would leave it.", workspace_tried()),
     ]
@@ -436,6 +442,9 @@ fn event() -> Value {
             ("source_id", uuid()),
             ("key_id", uuid()),
             ("member_id", uuid()),
+            ("token_id", uuid()),
+            ("actor_token_id", uuid()),
+            ("webhook_id", uuid()),
             ("changes", map(object([("before", json!({})), ("after", json!({}))]))),
             ("changed_fields", array(text())),
         ],
@@ -467,6 +476,72 @@ fn member() -> Value {
         ("role", word::<Role>()),
         ("created_at", moment()),
         ("created_by", thing("Actor")),
+    ])
+}
+
+/// A personal access token.
+pub(crate) fn token() -> Value {
+    object([
+        ("token_id", uuid()),
+        ("name", text()),
+        ("short", text()),
+        ("workspace_ids", array(uuid())),
+        ("permissions", maybe(array(word::<Permission>()))),
+        ("status", word::<TokenStatus>()),
+        ("created_at", moment()),
+        ("expires_at", moment()),
+        ("revoked_at", maybe(moment())),
+    ])
+}
+
+fn member_token() -> Value {
+    object([
+        ("token_id", uuid()),
+        ("name", text()),
+        ("short", text()),
+        ("permissions", maybe(array(word::<Permission>()))),
+        ("status", word::<TokenStatus>()),
+        ("created_at", moment()),
+        ("expires_at", moment()),
+        ("revoked_at", maybe(moment())),
+        ("revoked_by", maybe(thing("Actor"))),
+    ])
+}
+
+/// A webhook.
+pub(crate) fn webhook() -> Value {
+    object([
+        ("webhook_id", uuid()),
+        ("url", text()),
+        ("event_types", array(text())),
+        ("description", maybe(text())),
+        ("enabled", flag()),
+        ("disabled", maybe(object([("at", moment()), ("reason", word::<SwitchedOff>())]))),
+        ("failing_since", maybe(moment())),
+        ("earlier_secret_until", maybe(moment())),
+        ("created_at", moment()),
+        ("created_by", thing("Actor")),
+    ])
+}
+
+fn webhook_delivery() -> Value {
+    let attempt = object([
+        ("at", moment()),
+        ("status", maybe(count())),
+        ("error", maybe(text())),
+        ("reply", maybe(text())),
+        ("milliseconds", count()),
+    ]);
+    object([
+        ("event_id", uuid()),
+        ("webhook_id", uuid()),
+        ("event_type", text()),
+        ("state", word::<WebhookDeliveryState>()),
+        ("attempts", count()),
+        ("redeliveries", count()),
+        ("last_attempt", maybe(attempt)),
+        ("created_at", moment()),
+        ("next_at", maybe(moment())),
     ])
 }
 

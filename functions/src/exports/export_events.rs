@@ -34,6 +34,7 @@ static EVENTS: Kind = Kind {
         ("key_id", "/key_id"),
         ("member_id", "/member_id"),
         ("token_id", "/token_id"),
+        ("webhook_id", "/webhook_id"),
         ("changes", "/changes"),
         ("changed_fields", "/changed_fields"),
     ],

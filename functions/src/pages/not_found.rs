@@ -76,6 +76,12 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/users/{user_id}/secrets", &["PUT"]),
     ("/users/{user_id}/suspend", &["POST"]),
     ("/users/{user_id}/usage", &["GET"]),
+    ("/webhooks", &["GET", "POST"]),
+    ("/webhooks/create", &["ANY"]),
+    ("/webhooks/{webhook_id}", &["DELETE", "GET", "PATCH"]),
+    ("/webhooks/{webhook_id}/deliveries", &["GET"]),
+    ("/webhooks/{webhook_id}/deliveries/{event_id}/redeliver", &["POST"]),
+    ("/webhooks/{webhook_id}/rotate-secret", &["POST"]),
     ("/workspace", &["GET", "PATCH"]),
     ("/workspaces/{proxy+}", &["ANY"]),
 ];

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use aws::Events;
 use aws::stores::EventFilter;
-use domain::device::Platform;
 use domain::event::{Event, EventType};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::text::{Form, TextRule};
+use domain::webhook::{PHONE_DEACTIVATED, is_deactivation};
 use domain::{DeviceId, EventId, Time};
 use lambda::{Call, Reply};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ impl Wanted {
             since,
             until,
             devices: named.then_some(devices),
-            deactivations: types.is_empty() || types.iter().any(|name| name == views::DEACTIVATED),
+            deactivations: types.is_empty() || types.iter().any(|name| name == PHONE_DEACTIVATED),
             limit: usize::try_from(limit).unwrap_or(1),
         })
     }
@@ -163,12 +163,6 @@ async fn deactivations(
     }
 }
 
-/// True for the end of what Seam calls a phone.
-fn is_deactivation(event: &Event) -> bool {
-    let platform = event.changes.get("platform").and_then(|change| change.before.as_str());
-    event.event_type == EventType::DeviceDeleted && platform != Some(Platform::ThirdParty.as_str())
-}
-
 /// By `event_id`, or the newest by `device_id` and `event_type`.
 async fn get(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
     let mut fields = Verbs::GetPost.parameters(call)?;
@@ -181,7 +175,7 @@ async fn get(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
         let (id, event_type) = whole(fields, id.zip(event_type))?;
         let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(call.now());
         let filter = filter(Some(id), oldest.min(call.now()), call.now());
-        let wanted = event_type == views::DEACTIVATED;
+        let wanted = event_type == PHONE_DEACTIVATED;
         if wanted { deactivations(store, call, &filter, 1).await?.pop() } else { None }
     };
     let event = found.ok_or(Refusal::NotFound("event"))?;

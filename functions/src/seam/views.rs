@@ -7,6 +7,7 @@ use domain::device::{Belongings, Device, Platform};
 use domain::event::Event;
 use domain::health::{Remark, health};
 use domain::user::User;
+use domain::webhook::{PHONE_DEACTIVATED, is_deactivation};
 use domain::workspace::{Settings, Workspace};
 use serde_json::{Map, Value, json};
 
@@ -121,7 +122,7 @@ fn maker(platform: Platform) -> &'static str {
 pub(super) fn deactivated(event: &Event) -> Value {
     json!({
         "event_id": event.event_id,
-        "event_type": DEACTIVATED,
+        "event_type": PHONE_DEACTIVATED,
         "event_description": "A phone was deactivated.",
         "workspace_id": event.workspace_id,
         "device_id": event.device_id,
@@ -130,8 +131,16 @@ pub(super) fn deactivated(event: &Event) -> Value {
     })
 }
 
-/// The one type of event that Seam has for phones.
-pub(super) const DEACTIVATED: &str = "phone.deactivated";
+/// An event as a webhook is told of it: in Seam's words where it has some, else in our own, in Seam's
+/// shape. Nothing of its private part.
+pub(super) fn event(event: &Event) -> Value {
+    if is_deactivation(event) {
+        return deactivated(event);
+    }
+    let mut view = event.public();
+    view["occurred_at"] = json!(event.created_at);
+    view
+}
 
 /// A user.
 pub(super) fn user_identity(user: &User) -> Value {

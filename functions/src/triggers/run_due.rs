@@ -86,11 +86,13 @@ fn waits_since(row: &DueRow) -> Option<Time> {
         DueRow::Source(source) => source.due_at,
         DueRow::Workspace(workspace) => workspace.silent_rule_at,
         DueRow::Invitation(_) | DueRow::PushToken(_) | DueRow::Command(_) | DueRow::Device(_) | DueRow::User(_) => None,
+        // In partitions of their own: see deliver-webhook.
+        DueRow::Webhook(_) | DueRow::Delivery(_) => None,
     }
 }
 
 /// All shards, from another one on each minute.
-fn shards(now: Time) -> impl Iterator<Item = u8> {
+pub(super) fn shards(now: Time) -> impl Iterator<Item = u8> {
     let first = now.millis().div_euclid(60_000).rem_euclid(i64::from(DUE_SHARDS));
     let first = u8::try_from(first).unwrap_or(0);
     (0..DUE_SHARDS).map(move |n| (first + n) % DUE_SHARDS)
@@ -129,8 +131,9 @@ async fn short(
             attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await
         }
         DueRow::Command(due) => attempts(store, || time_out(store, run, due)).await,
-        // Those below are done at length; these others are for `purge-deleted`.
+        // Those below are done at length; these others are for `purge-deleted` and `deliver-webhook`.
         DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) | DueRow::User(_) => Ok(()),
+        DueRow::Webhook(_) | DueRow::Delivery(_) => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::attempts::attempts;
 use crate::settings::App;
-use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, published};
+use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, queued};
 
 /// Shorter than the queue's visibility timeout, after which a message comes again.
 const HOLD: Duration = Duration::seconds(60);
@@ -56,7 +56,7 @@ async fn one(
     run: &Run,
     record: &Value,
 ) -> Result<(), Failure> {
-    let event = event_of(record)?;
+    let event = queued(record)?;
     if !matches!(event.event_type, EventType::UserInvited | EventType::DeploymentStarted) {
         return Ok(());
     }
@@ -79,17 +79,6 @@ async fn one(
         store.commit(commit.done(&lease, run.moment.now)).await
     })
     .await
-}
-
-/// The event in a queue's message: an SNS notification around it, or the event alone where the
-/// subscription delivers raw messages.
-fn event_of(record: &Value) -> Result<Event, Failure> {
-    let body = record["body"].as_str().unwrap_or_default();
-    let envelope: Value = serde_json::from_str(body).map_err(|e| Failure::internal("reading a message", e))?;
-    match envelope.get("Message").and_then(Value::as_str) {
-        Some(message) => published(message),
-        None => published(body),
-    }
 }
 
 /// Sends an invitation's or a deployment's message. `None` if it is no longer wanted: used, superseded or expired

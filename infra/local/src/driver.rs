@@ -186,7 +186,10 @@ impl Driver {
         let schedules =
             functions.flat_map(|function| function.schedules.iter().map(move |schedule| (function, schedule)));
         let schedules = schedules.map(|(function, schedule)| self.keep(&function.operation, schedule.every));
-        futures::join!(self.pump(), futures::future::join_all(schedules));
+        let queues =
+            self.triggers(|function| &function.queues).map(|(function, trigger)| self.serve(function, trigger));
+        let (schedules, queues) = (futures::future::join_all(schedules), futures::future::join_all(queues));
+        futures::join!(self.pump(), queues, schedules);
     }
 
     /// Runs a scheduled operation once, as its schedule would, and gives its reply or why it failed.
@@ -218,12 +221,24 @@ impl Driver {
 
     async fn pump(&self) {
         loop {
-            if !self.step(Retry::WhenDue).await {
+            let moving = self.moving.lock().await;
+            let moved = self.step_without_queues(Retry::WhenDue).await;
+            drop(moving);
+            if !moved {
                 self.keep_position();
                 tokio::select! {
                     () = self.woken.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                 }
+            }
+        }
+    }
+
+    /// Each queue by itself, so that one whose messages take their time holds nothing else.
+    async fn serve(&self, function: &Function, trigger: &QueueTrigger) {
+        loop {
+            if !self.queue_step(function, trigger, Retry::WhenDue).await {
+                tokio::time::sleep(POLL).await;
             }
         }
     }
@@ -239,14 +254,19 @@ impl Driver {
     /// Moves each thing on by one batch; false if there was nothing to do.
     async fn step(&self, retry: Retry) -> bool {
         let _moving = self.moving.lock().await;
+        let mut moved = self.step_without_queues(retry).await;
+        for (function, trigger) in self.triggers(|function| &function.queues) {
+            moved |= self.queue_step(function, trigger, retry).await;
+        }
+        moved
+    }
+
+    async fn step_without_queues(&self, retry: Retry) -> bool {
         let mut moved = self.take_published().await | self.take_logged().await;
         for (function, trigger) in self.triggers(|function| &function.streams) {
             moved |= self.stream_step(function, trigger, retry).await;
         }
         moved |= self.runs_step(retry).await;
-        for (function, trigger) in self.triggers(|function| &function.queues) {
-            moved |= self.queue_step(function, trigger, retry).await;
-        }
         moved
     }
 

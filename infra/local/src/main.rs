@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use aws::Reach;
 use clap::Parser;
 use local::api::Api;
 use local::demo::{self, DemoClock};
@@ -30,6 +31,9 @@ struct Arguments {
     /// Fill the workspace with 200 people and their phones
     #[arg(long)]
     demo: bool,
+    /// Let webhooks call this machine's own addresses, by http too, to try them out
+    #[arg(long)]
+    allow_loopback: bool,
     /// Print {"url", "key", "workspace_id"} as the first line
     #[arg(long)]
     json: bool,
@@ -58,6 +62,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         driven: true,
         now: clock.now(),
         shown: Some(Lines::to(std::io::stdout())),
+        webhooks: if arguments.allow_loopback { Reach::Loopback } else { Reach::Public },
         ..StackOptions::default()
     };
     let stack = Stack::start(options).await.map_err(|error| error.to_string())?;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws::Connection;
+use aws::Reach;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -66,6 +67,8 @@ pub struct StackOptions {
     pub parameters: BTreeMap<String, String>,
     /// Changes each operation's connection to the services.
     pub adjust: Option<Adjust>,
+    /// How far webhooks lead.
+    pub webhooks: Reach,
     /// Where a line about each request on the socket goes.
     pub shown: Option<Lines>,
 }
@@ -81,6 +84,7 @@ impl Default for StackOptions {
             template: crate::TEMPLATE.to_owned(),
             parameters: BTreeMap::new(),
             adjust: None,
+            webhooks: Reach::Public,
             shown: None,
         }
     }
@@ -135,7 +139,8 @@ impl Stack {
             serve_messaging(&template, &place, &parameters, &options.now, options.data.as_deref()).await?;
         tasks.push(task);
 
-        let connection = connection(&place, &dynamodb_url, &messaging_url);
+        let mut connection = connection(&place, &dynamodb_url, &messaging_url);
+        connection.webhooks = options.webhooks;
         let invoke = operations(&template, &place, &connection, options.adjust.as_ref(), &options.now);
         let used = Arc::new(AtomicBool::new(false));
         let invoke = noting(invoke.map_err(StackError)?, Arc::clone(&used));

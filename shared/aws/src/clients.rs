@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
+use domain::outside::Reach;
 
 use crate::roots;
 
@@ -29,8 +30,11 @@ pub struct Connection {
     pub http: SharedHttpClient,
     /// How to wait between attempts.
     pub sleep: SharedAsyncSleep,
-    /// What carries the calls to the pages of data sets; the real world if not set.
+    /// What carries the calls to the pages of data sets and to webhooks; the real world if not set.
     pub outside: Option<SharedHttpConnector>,
+    /// How far webhooks lead. Only a program that is written so goes beyond the public internet:
+    /// nothing that an operation is told by its environment changes this.
+    pub webhooks: Reach,
 }
 
 impl std::fmt::Debug for Connection {
@@ -53,6 +57,7 @@ impl Connection {
             http: http_client(roots::amazon()),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),
             outside: None,
+            webhooks: Reach::Public,
         }
     }
 }
@@ -107,6 +112,7 @@ pub struct Clients {
     pub(crate) sesv2: aws_sdk_sesv2::Client,
     pub(crate) sleep: SharedAsyncSleep,
     pub(crate) outside: Option<SharedHttpConnector>,
+    pub(crate) webhooks: Reach,
 }
 
 impl Clients {
@@ -123,6 +129,13 @@ impl Clients {
             sesv2: aws_sdk_sesv2::Client::from_conf(config!(aws_sdk_sesv2, connection, connection.sesv2_endpoint)),
             sleep: connection.sleep.clone(),
             outside: connection.outside.clone(),
+            webhooks: connection.webhooks,
         }
+    }
+
+    /// How far webhooks lead.
+    #[must_use]
+    pub fn webhooks(&self) -> Reach {
+        self.webhooks
     }
 }

@@ -214,6 +214,13 @@ impl Commit {
         self
     }
 
+    /// A change that cannot be written down, and is refused as a whole.
+    #[must_use]
+    pub(crate) fn faulty(mut self, fault: Failure) -> Self {
+        self.fault = self.fault.or(Some(fault));
+        self
+    }
+
     /// A secret kept.
     #[must_use]
     pub(crate) fn put_secret(mut self, item: Item) -> Self {

@@ -19,15 +19,17 @@ mod topic;
 
 pub use clients::{Clients, Connection};
 pub use commit::Commit;
+/// How far calls to webhooks go.
+pub use domain::outside::Reach;
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
 pub use mail::{Mail, MailError, Mailer, Message, Picture};
-pub use outside::{Outside, PULL_WITHIN, PullFault};
+pub use outside::{Answer, Outside, PULL_WITHIN, PullFault};
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{
     Commands, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles,
-    PushTokens, ScimUsers, Secrets, Sources, Tokens, UsageCounts, Users, Workspaces,
+    PushTokens, ScimUsers, Secrets, Sources, Tokens, UsageCounts, Users, Webhooks, Workspaces,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};

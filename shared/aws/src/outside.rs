@@ -11,21 +11,22 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, TlsContext};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use domain::outside::{is_public, read_url};
+use domain::outside::{Reach, read_url};
 use domain::refusal::Failure;
 use thiserror::Error as ThisError;
 
 use crate::clients::Clients;
 use crate::roots;
 
-/// A client for `https` pages of the world outside.
+/// A client for the world outside.
 #[derive(Clone, Debug)]
 pub struct Outside {
     connector: SharedHttpConnector,
     sleep: SharedAsyncSleep,
+    reach: Reach,
 }
 
 /// The largest answer that is read, in bytes.
@@ -51,6 +52,18 @@ impl Outside {
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
     pub fn guarded(clients: &Clients) -> Result<Self, Failure> {
+        Self::reaching(clients, Reach::Public)
+    }
+
+    /// The same, for webhooks: it goes as far as the clients say.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn to_webhooks(clients: &Clients) -> Result<Self, Failure> {
+        Self::reaching(clients, clients.webhooks)
+    }
+
+    fn reaching(clients: &Clients, reach: Reach) -> Result<Self, Failure> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
@@ -59,16 +72,16 @@ impl Outside {
                     .proxy_config(ProxyConfig::disabled())
                     .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
                     .tls_context(context()?)
-                    .build_with_resolver(PublicResolver),
+                    .build_with_resolver(Resolver(reach)),
             ),
         };
-        Ok(Self { connector, sleep: clients.sleep.clone() })
+        Ok(Self { connector, sleep: clients.sleep.clone(), reach })
     }
 
     /// A client over a given connector.
     #[must_use]
     pub fn over(connector: SharedHttpConnector) -> Self {
-        Self { connector, sleep: SharedAsyncSleep::new(TokioSleep::new()) }
+        Self { connector, sleep: SharedAsyncSleep::new(TokioSleep::new()), reach: Reach::Public }
     }
 
     /// A page that somebody else has typed in, read whole by GET, within [`PULL_WITHIN`].
@@ -120,6 +133,53 @@ impl Outside {
         Ok(bytes)
     }
 
+    /// A call of an address that somebody else has typed in, by POST, within [`PULL_WITHIN`]. Redirects are
+    /// not followed: they are answers like any other, whose status says so. Of what is answered only the
+    /// beginning is read, up to `limit` bytes; that it breaks off or stalls after its status makes no
+    /// difference.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+        limit: usize,
+    ) -> Result<Answer, PullFault> {
+        let answered = Timeout::new(Box::pin(self.answered(url, headers, body)), self.sleep.sleep(PULL_WITHIN));
+        let response = answered.await.unwrap_or(Err(PullFault::Never))?;
+        let status = response.status().as_u16();
+        let begun = Timeout::new(Box::pin(beginning(response.into_body(), limit)), self.sleep.sleep(READ_WITHIN));
+        Ok(Answer { status, begins: begun.await.unwrap_or_default() })
+    }
+
+    async fn answered(
+        &self,
+        url: &str,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, PullFault> {
+        // A host that is an address is not looked up, so it is held to the rule here.
+        let _host = self.reach.read_url(url).map_err(|_| PullFault::NotPublic)?;
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method("POST").map_err(|_| PullFault::Unreachable)?;
+        request.set_uri(url).map_err(|_| PullFault::Unreachable)?;
+        request.headers_mut().insert("user-agent", "handset");
+        for (name, value) in headers {
+            let sent = request.headers_mut().try_insert(name, value);
+            let _before = sent.map_err(|_| PullFault::Unreachable)?;
+        }
+        self.connector.call(request).await.map_err(|error| PullFault::of(&error, error.is_timeout()))
+    }
+
+    /// Waits, second by second: a longer sleep is a limit to a call's time.
+    pub async fn wait(&self, seconds: u32) {
+        for _ in 0..seconds {
+            self.sleep.sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// A page, read by GET; redirects are not followed.
     ///
     /// # Errors
@@ -139,6 +199,18 @@ impl Outside {
 /// How long a page that somebody else has typed in may take, from the first byte sent to the last one
 /// read.
 pub const PULL_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long the beginning of what a call is answered may take, after its status.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a call was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// How the body begins.
+    pub begins: Vec<u8>,
+}
 
 /// Why a page cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
@@ -198,10 +270,7 @@ impl PullFault {
 }
 
 fn settings() -> HttpConnectorSettings {
-    HttpConnectorSettings::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .read_timeout(Duration::from_secs(10))
-        .build()
+    HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(PULL_WITHIN).build()
 }
 
 fn context() -> Result<TlsContext, Failure> {
@@ -214,28 +283,37 @@ fn context() -> Result<TlsContext, Failure> {
 #[error("the name leads to an address that is not public")]
 struct NotPublic;
 
-/// Looks names up by the system, and refuses those of which any address is not of the public internet.
-/// The connection goes to what this answers: nobody looks the name up a second time.
+/// Looks names up by the system, and refuses those of which any address is out of reach. The connection
+/// goes to what this answers: nobody looks the name up a second time.
 #[derive(Clone, Debug)]
-struct PublicResolver;
+struct Resolver(Reach);
 
-impl ResolveDns for PublicResolver {
+impl ResolveDns for Resolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        let name = name.to_owned();
+        let (name, reach) = (name.to_owned(), self.0);
         DnsFuture::new(async move {
             let look_up = move || (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|at| at.ip()).collect());
             let found = tokio::task::spawn_blocking(look_up).await.map_err(ResolveDnsError::new)?;
-            checked(found.map_err(ResolveDnsError::new)?)
+            checked(found.map_err(ResolveDnsError::new)?, reach)
         })
     }
 }
 
-fn checked(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, ResolveDnsError> {
-    if addresses.iter().all(|address| is_public(*address)) {
-        Ok(addresses)
-    } else {
-        Err(ResolveDnsError::new(NotPublic))
+fn checked(addresses: Vec<IpAddr>, reach: Reach) -> Result<Vec<IpAddr>, ResolveDnsError> {
+    if reach.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
+}
+
+/// The beginning of a body; it may be anything, and break off.
+async fn beginning(body: SdkBody, limit: usize) -> Vec<u8> {
+    let mut stream = ByteStream::new(body);
+    let mut bytes = Vec::new();
+    while bytes.len() < limit {
+        let Some(Ok(chunk)) = stream.next().await else {
+            break;
+        };
+        bytes.extend_from_slice(&chunk[..chunk.len().min(limit - bytes.len())]);
     }
+    bytes
 }
 
 async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, PullFault> {
@@ -258,4 +336,25 @@ async fn read(body: SdkBody) -> Result<Vec<u8>, Failure> {
         return Err(Failure::unavailable("the issuer", "the answer is too large"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(reach: Reach, name: &str) -> Result<Vec<IpAddr>, PullFault> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let found = runtime.block_on(Resolver(reach).resolve_dns(name));
+        found.map_err(|error| PullFault::of(&error, false))
+    }
+
+    #[test]
+    fn a_name_that_leads_inside_is_refused_when_it_is_looked_up() {
+        for name in ["localhost", "127.0.0.1", "10.0.0.1", "169.254.169.254"] {
+            assert_eq!(found(Reach::Public, name), Err(PullFault::NotPublic), "{name}");
+        }
+        assert!(found(Reach::Loopback, "localhost").is_ok_and(|found| found.iter().all(IpAddr::is_loopback)));
+        assert_eq!(found(Reach::Loopback, "169.254.169.254"), Err(PullFault::NotPublic));
+        assert!(found(Reach::Public, "8.8.8.8").is_ok());
+    }
 }

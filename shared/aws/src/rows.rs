@@ -23,6 +23,8 @@
 //! | part of its upload | the data set's | `PART#{upload}#{number}` | time to live |
 //! | its staged rows | the data set's | `STAGED#{job}#{attempt}#{number}` | time to live |
 //! | by what their users are known | the data set's | `KEYS#{job}#{attempt}#{number}` | time to live |
+//! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while an earlier secret signs |
+//! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
 //! | remembered call | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |
@@ -47,8 +49,8 @@
 //! | pointer [key, member, deployment] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
 //!
 //! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
-//! deployment's code, `USER#{workspace}#{user}` a user's secrets, and `SOURCE#{source}` the bearer
-//! token of a data set.
+//! deployment's code, `USER#{workspace}#{user}` a user's secrets, `SOURCE#{source}` the bearer
+//! token of a data set, and `WEBHOOK#{webhook}` the secrets by which a webhook's calls are signed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,10 +72,11 @@ use domain::source::{DataSource, UPLOAD_KEPT};
 use domain::token::{self, Token};
 use domain::usage::{Of, Usage};
 use domain::user::{Source as UserSource, User, unique_username};
+use domain::webhook::{Delivery, KEPT as DELIVERY_KEPT, Webhook};
 use domain::workspace::Workspace;
 use domain::{
     CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, TokenId, UserId,
-    WorkspaceId,
+    WebhookId, WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -94,6 +97,17 @@ pub fn due_shard(shard: u8) -> String {
 #[must_use]
 pub fn purge_shard(shard: u8) -> String {
     format!("PURGE#{shard:02}")
+}
+
+/// A partition of what `deliver-webhook` drives.
+#[must_use]
+pub fn calls_shard(shard: u8) -> String {
+    format!("CALLS#{shard:02}")
+}
+
+/// The attributes by which `deliver-webhook` finds a row.
+fn due_calls(key: &Key, at: Time) -> Vec<(&'static str, String)> {
+    vec![("due_shard", calls_shard(shard_of(key))), ("due_at", at.to_string())]
 }
 
 /// The attributes by which `run-due` finds a row.
@@ -764,6 +778,68 @@ impl Row for StagedKeys {
     }
     fn time_to_live(&self) -> Option<i64> {
         Some(self.at.plus(UPLOAD_KEPT).seconds())
+    }
+}
+
+/// The first part of a webhook's sort key.
+pub const WEBHOOK: &str = "WEBHOOK#";
+/// The first part of a delivery's sort key.
+pub const DELIVERY: &str = "DELIVERY#";
+
+/// The partition of a workspace's webhooks.
+#[must_use]
+pub fn webhooks(workspace: WorkspaceId) -> String {
+    format!("WEBHOOKS#{workspace}")
+}
+
+/// The key of a webhook.
+#[must_use]
+pub fn webhook(workspace: WorkspaceId, id: WebhookId) -> Key {
+    Key::new(webhooks(workspace), format!("{WEBHOOK}{id}"))
+}
+
+/// The key of a webhook's secrets.
+#[must_use]
+pub fn webhook_secrets(id: WebhookId) -> String {
+    format!("{WEBHOOK}{id}")
+}
+
+impl Row for Webhook {
+    fn key(&self) -> Key {
+        webhook(self.workspace_id, self.webhook_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        self.earlier_secret_until.map(|until| due_calls(&self.key(), until)).unwrap_or_default()
+    }
+}
+
+/// The partition of a webhook's deliveries.
+#[must_use]
+pub fn deliveries(workspace: WorkspaceId, id: WebhookId) -> String {
+    format!("DELIVERIES#{workspace}#{id}")
+}
+
+/// The key of the delivery of an event to a webhook.
+#[must_use]
+pub fn delivery(workspace: WorkspaceId, id: WebhookId, event: EventId) -> Key {
+    Key::new(deliveries(workspace, id), format!("{DELIVERY}{event}"))
+}
+
+impl Row for Delivery {
+    fn key(&self) -> Key {
+        delivery(self.workspace_id, self.webhook_id, self.event_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        self.next_at.map(|at| due_calls(&self.key(), at)).unwrap_or_default()
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.created_at.plus(DELIVERY_KEPT).seconds())
     }
 }
 

@@ -13,6 +13,7 @@ mod profiles;
 mod scim;
 mod sources;
 mod usage;
+mod webhooks;
 mod work;
 
 use std::future::Future;
@@ -33,6 +34,7 @@ pub use profiles::Profiles;
 pub use scim::ScimUsers;
 pub use sources::{Claimed, Leavings, Sources};
 pub use usage::UsageCounts;
+pub use webhooks::Webhooks;
 pub use work::{DueRow, Leases, Taken, Work};
 
 /// A store that takes commits.

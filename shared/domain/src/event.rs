@@ -9,7 +9,7 @@ use crate::clock::Time;
 use crate::command::CommandKind;
 use crate::ids::{
     CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, TokenId, UserId,
-    WorkspaceId,
+    WebhookId, WorkspaceId,
 };
 use crate::words::words;
 
@@ -178,6 +178,16 @@ words! {
         JobFinished = "job.finished",
         /// Work over many things was stopped.
         JobCanceled = "job.canceled",
+        /// A webhook was made.
+        WebhookCreated = "webhook.created",
+        /// A webhook was changed, or switched on or off by an admin.
+        WebhookUpdated = "webhook.updated",
+        /// A webhook was removed.
+        WebhookDeleted = "webhook.deleted",
+        /// A webhook was given another secret.
+        WebhookSecretRotated = "webhook.secret_rotated",
+        /// A webhook was switched off, since it takes nothing any more.
+        WebhookDisabled = "webhook.disabled",
     }
 }
 
@@ -278,6 +288,9 @@ pub struct Event {
     /// The personal access token that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
+    /// The webhook that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<WebhookId>,
     /// What changed of what is not personal, before and after.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changes: BTreeMap<String, Change>,
@@ -337,6 +350,7 @@ impl Act {
             key_id: None,
             member_id: None,
             token_id: None,
+            webhook_id: None,
             changes: BTreeMap::new(),
             changed_fields: Vec::new(),
             private: Private { address: self.address.clone(), ..Private::default() },

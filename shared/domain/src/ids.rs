@@ -95,6 +95,10 @@ id!(
     MemberId
 );
 id!(
+    /// An address that is told what happens.
+    WebhookId
+);
+id!(
     /// Something that happened. A UUID of version 7 (RFC 9562), so that it holds its own time.
     EventId
 );

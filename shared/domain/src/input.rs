@@ -322,8 +322,14 @@ impl Fields {
 
     /// An array of words of an enumeration that must be there, without repetition.
     pub fn required_words<W: Word + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+        self.require(name);
+        self.words(name)
+    }
+
+    /// An array of words of an enumeration that may be there, without repetition.
+    pub fn words<W: Word + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         let array = || json!({"type": "array", "minItems": 1, "items": words(&W::all())});
-        let value = self.required(name, array)?;
+        let value = self.value_like(name, array)?;
         let Value::Array(items) = value else {
             self.fault(name, "wrong_type", "must be an array of texts");
             return None;

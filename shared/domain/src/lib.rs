@@ -43,12 +43,13 @@ pub mod text;
 pub mod token;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 mod words;
 pub mod workspace;
 
 pub use clock::Time;
 pub use ids::{
     CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, TokenId,
-    UserId, WorkspaceId,
+    UserId, WebhookId, WorkspaceId,
 };
 pub use refusal::Refusal;

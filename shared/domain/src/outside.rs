@@ -65,12 +65,58 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
+/// How far calls to the world outside go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// To the public internet alone.
+    #[default]
+    Public,
+    /// To this machine's own loopback addresses as well, by http too: for trying things on one's own
+    /// machine. Nothing in an operation's environment can ask for it.
+    Loopback,
+}
+
+impl Reach {
+    /// True if one of a name's addresses may be called, being one of these.
+    #[must_use]
+    pub fn allows(self, addresses: &[IpAddr]) -> bool {
+        let loopback = self == Self::Loopback && addresses.iter().all(IpAddr::is_loopback);
+        loopback || addresses.iter().all(|address| is_public(*address))
+    }
+
+    /// The host of a URL that may be called. See [`read_url`].
+    ///
+    /// # Errors
+    /// As [`read_url`].
+    pub fn read_url(self, url: &str) -> Result<Host, (&'static str, String)> {
+        if self == Self::Loopback {
+            let secure = url.strip_prefix("http://").map(|rest| format!("https://{rest}"));
+            let found = read_host(secure.as_deref().unwrap_or(url));
+            if let Ok(host) = found
+                && host.is_loopback()
+            {
+                return Ok(host);
+            }
+        }
+        read_url(url)
+    }
+}
+
 /// The host of a URL that may be called, in lower case, with its port if one is given; what is wrong
 /// with the URL if it is none: a stable code and a sentence.
 ///
 /// # Errors
 /// `too_long`, `invalid_format`, or `not_public` for an address that is not of the public internet.
 pub fn read_url(url: &str) -> Result<Host, (&'static str, String)> {
+    let host = read_host(url)?;
+    if host.is_public() {
+        Ok(host)
+    } else {
+        Err(("not_public", "must not be an address of a private network".to_owned()))
+    }
+}
+
+fn read_host(url: &str) -> Result<Host, (&'static str, String)> {
     let invalid = |detail: &str| Err(("invalid_format", detail.to_owned()));
     if url.len() > URL_LIMIT {
         return Err(("too_long", format!("must have at most {URL_LIMIT} bytes")));
@@ -88,11 +134,7 @@ pub fn read_url(url: &str) -> Result<Host, (&'static str, String)> {
     if authority.contains('@') {
         return invalid("must not hold a user name or a password");
     }
-    match Host::read(authority) {
-        Some(host) if host.is_public() => Ok(host),
-        Some(_) => Err(("not_public", "must not be an address of a private network".to_owned())),
-        None => invalid("must name a host"),
-    }
+    Host::read(authority).map_or_else(|| invalid("must name a host"), Ok)
 }
 
 /// A host, and the port at which it is called.
@@ -136,6 +178,10 @@ impl Host {
     /// it is looked up.
     fn is_public(&self) -> bool {
         self.address().is_none_or(is_public) && self.name != "localhost" && !self.name.ends_with(".localhost")
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.address().map_or(self.name == "localhost", |address| address.is_loopback())
     }
 
     /// True if a list of hosts allows this one: it stands there itself, or a name of which it is a
@@ -291,6 +337,30 @@ mod tests {
             assert_eq!(host(url), Err("not_public"), "{url}");
         }
         assert_eq!(host(&format!("https://example.com/{}", "x".repeat(URL_LIMIT))), Err("too_long"));
+    }
+
+    #[test]
+    fn this_machines_own_addresses_are_called_only_where_that_was_switched_on() {
+        let read = |reach: Reach, url: &str| reach.read_url(url).map(|host| host.name).map_err(|(code, _)| code);
+        for url in ["http://127.0.0.1:4000/x", "https://127.0.0.1/", "http://[::1]:80/", "http://localhost:9/"] {
+            assert!(read(Reach::Loopback, url).is_ok(), "{url}");
+            assert!(read(Reach::Public, url).is_err(), "{url}");
+        }
+        for url in ["http://example.com/", "http://10.0.0.1/", "http://169.254.169.254/", "http://a@127.0.0.1/"] {
+            assert_eq!(read(Reach::Loopback, url), Err("invalid_format"), "{url}");
+        }
+        for url in ["https://10.0.0.1/", "https://169.254.169.254/", "https://[::ffff:127.0.0.1]/"] {
+            assert_eq!(read(Reach::Loopback, url), Err("not_public"), "{url}");
+        }
+        let (here, inside, public) = (["127.0.0.1"], ["10.0.0.1"], ["8.8.8.8"]);
+        let allows = |reach: Reach, found: &[&str]| {
+            reach.allows(&found.iter().map(|address| address.parse().unwrap()).collect::<Vec<_>>())
+        };
+        assert_eq!([here, inside, public].map(|found| allows(Reach::Public, &found)), [false, false, true]);
+        assert_eq!([here, inside, public].map(|found| allows(Reach::Loopback, &found)), [true, false, true]);
+        for mixed in [["8.8.8.8", "127.0.0.1"], ["8.8.8.8", "10.0.0.1"]] {
+            assert!(!allows(Reach::Public, &mixed) && !allows(Reach::Loopback, &mixed), "{mixed:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::invitation::InvitationStatus;
 use crate::job::JobState;
 use crate::scim::ScimType;
 use crate::source::SOURCE_LIMIT;
+use crate::webhook::WEBHOOK_LIMIT;
 
 /// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
 /// nothing personal.
@@ -194,6 +195,10 @@ pub enum Refusal {
     /// The cursor is altered, or belongs to another list.
     #[error("The cursor is not valid for this list.")]
     CursorInvalid,
+    // webhooks
+    /// The workspace has as many webhooks as it may.
+    #[error("A workspace has at most {WEBHOOK_LIMIT} webhooks.")]
+    TooManyWebhooks,
     // scim
     /// Something that the protocol knows and that is not offered.
     #[error("This is not offered here.")]
@@ -275,6 +280,8 @@ impl Refusal {
             Self::AlreadyCreated(_) => "already_created",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::CursorInvalid => "cursor_invalid",
+            // webhooks
+            Self::TooManyWebhooks => "too_many_webhooks",
             Self::NotOffered => "not_offered",
             Self::Scim(scim_type, _) => scim_type.as_str(),
         };

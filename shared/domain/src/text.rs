@@ -92,6 +92,12 @@ impl Form {
     }
 }
 
+/// True for a character that shows, or that is a space, and does nothing to those beside it.
+#[must_use]
+pub fn is_visible(c: char) -> bool {
+    !c.is_control() && !is_invisible(c)
+}
+
 /// Characters that do not show, or that turn the direction of what follows (Unicode's property
 /// Bidi_Control): they would let one name pass for another.
 fn is_invisible(c: char) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::access::{Permission, Permissions};
 use crate::clock::Time;
@@ -15,6 +15,7 @@ use crate::input::Fields;
 use crate::member::{Member, Person};
 use crate::refusal::Refusal;
 use crate::secret::{AccessToken, Hash};
+use crate::shape::uuid;
 use crate::text::{Form, TextRule};
 use crate::words::words;
 
@@ -173,11 +174,10 @@ impl NewToken {
     pub fn read(mut fields: Fields, person: &Person, now: Time) -> Result<Self, Refusal> {
         let name = fields.required_text("name", NAME);
         let workspace_ids = read_workspaces(&mut fields, person);
-        let narrowed = fields.value("permissions").is_some();
-        let permissions = narrowed.then(|| fields.required_words::<Permission>("permissions")).flatten();
+        let permissions = fields.words::<Permission>("permissions");
         let expires_at = fields.time("expires_at");
+        fields.require("expires_at");
         match expires_at {
-            None if fields.value("expires_at").is_none() => fields.fault("expires_at", "missing", "is required"),
             Some(at) if at <= now => fields.fault("expires_at", "out_of_range", "must be in the future"),
             Some(at) if at > now.plus(LIFE) => {
                 fields.fault("expires_at", "out_of_range", format!("must be within {} days", LIFE.num_days()));
@@ -197,15 +197,15 @@ impl NewToken {
 /// The workspaces of a token: each one that the person is a member of.
 fn read_workspaces(fields: &mut Fields, person: &Person) -> BTreeSet<WorkspaceId> {
     const FIELD: &str = "workspace_ids";
-    let texts = match fields.value(FIELD) {
+    let schema = || json!({"type": "array", "minItems": 1, "maxItems": WORKSPACE_LIMIT, "items": uuid()});
+    let sent = fields.value_like(FIELD, schema);
+    fields.require(FIELD);
+    let texts = match sent {
         Some(Value::Array(sent)) => {
             sent.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         }
         Some(_) => None,
-        None => {
-            fields.fault(FIELD, "missing", "is required");
-            return BTreeSet::new();
-        }
+        None => return BTreeSet::new(),
     };
     match texts {
         None => fields.fault(FIELD, "wrong_type", "must be an array of texts"),

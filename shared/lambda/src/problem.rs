@@ -54,6 +54,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::SourcePushed
         | Refusal::NothingUploaded
         | Refusal::TooManySources
+        | Refusal::TooManyWebhooks
         | Refusal::SyncRunning
         | Refusal::MemberExists
         | Refusal::LastAdmin

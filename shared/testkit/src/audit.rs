@@ -6,6 +6,7 @@ mod deployments;
 mod jobs;
 mod life;
 mod sources;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -153,6 +154,7 @@ impl Audit {
         self.usage();
         self.jobs();
         self.sources();
+        self.webhooks();
         self.identifiers();
         self.tokens();
         self.companions();

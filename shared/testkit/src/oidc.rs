@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use http::{Method, Request};
+use local::operations::Adjust;
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair as RsaKeyPair, PublicKeyComponents};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256};
@@ -61,7 +62,12 @@ impl Oidc {
 
     /// A system that trusts this issuer.
     pub async fn bench(&self) -> Bench {
-        let bench = Bench::start_with(None, Self::parameters()).await;
+        self.bench_with(None).await
+    }
+
+    /// The same, with its operations' connections adjusted.
+    pub async fn bench_with(&self, adjust: Option<Adjust>) -> Bench {
+        let bench = Bench::start_with(adjust, Self::parameters()).await;
         self.trusted_by(&bench);
         bench
     }

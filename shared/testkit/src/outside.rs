@@ -1,5 +1,6 @@
-//! The world outside: pages that data sets are read from, as a test has them answer.
+//! The world outside: pages that data sets are read from, and webhooks, as a test has them answer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use local::operations::Adjust;
+use serde_json::Value;
 
 /// How a page answers.
 #[derive(Clone, Debug)]
@@ -34,20 +36,49 @@ pub struct Asked {
     pub authorization: Option<String>,
 }
 
+/// What was sent to an address outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// By which method.
+    pub method: String,
+    /// Where to.
+    pub url: String,
+    /// Its headers.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: String,
+}
+
+impl Sent {
+    /// Its body as JSON; `null` if it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+}
+
 /// Every page outside.
 #[derive(Clone)]
 pub struct Pages(Arc<Mutex<State>>);
 
 struct State {
     answers: Answers,
+    answers_at: BTreeMap<String, Answers>,
     asked: Vec<Asked>,
+    sent: Vec<Sent>,
     meanwhile: Box<dyn Fn() + Send>,
 }
 
 impl Default for Pages {
     fn default() -> Self {
         let nothing = Box::new(|| ());
-        Self(Arc::new(Mutex::new(State { answers: Answers::Never, asked: Vec::new(), meanwhile: nothing })))
+        Self(Arc::new(Mutex::new(State {
+            answers: Answers::Never,
+            answers_at: BTreeMap::new(),
+            asked: Vec::new(),
+            sent: Vec::new(),
+            meanwhile: nothing,
+        })))
     }
 }
 
@@ -61,6 +92,17 @@ impl Pages {
     /// Has every page answer so from now on.
     pub fn answer(&self, answers: Answers) {
         self.state().answers = answers;
+    }
+
+    /// Has one page answer so from now on, whatever the others do.
+    pub fn answer_at(&self, url: &str, answers: Answers) {
+        self.state().answers_at.insert(url.to_owned(), answers);
+    }
+
+    /// What was sent so far.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Sent> {
+        self.state().sent.clone()
     }
 
     /// Has every page answer with 200 and a body.
@@ -105,8 +147,15 @@ impl HttpConnector for Pages {
         let authorization = request.headers().get("authorization").map(str::to_owned);
         let mut state = self.state();
         state.asked.push(Asked { url: request.uri().to_owned(), authorization });
+        let headers = request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        state.sent.push(Sent {
+            method: request.method().to_owned(),
+            url: request.uri().to_owned(),
+            headers,
+            body: String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned(),
+        });
         (state.meanwhile)();
-        match state.answers.clone() {
+        match state.answers_at.get(request.uri()).unwrap_or(&state.answers).clone() {
             Answers::Never => HttpConnectorFuture::new(std::future::pending()),
             Answers::Ends => resume_unwind(Box::new("the process ended")),
             Answers::Broken => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),

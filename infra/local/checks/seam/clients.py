@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import seam as package
 from seam import Seam, SeamHttpApiError, SeamHttpInvalidInputError, SeamHttpUnauthorizedError, SeamWebhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 CURRENT = sys.argv[1] == "CURRENT"
 # It has another name since.
@@ -452,6 +453,16 @@ def webhooks(seam, scene):
             return "refused"
 
     same("and refuses one that was changed", "refused", forged)
+    standard = Webhook(webhook.secret)
+    same("so does the verifier of Standard Webhooks", lost, lambda: standard.verify(body, headers)["device_id"])
+
+    def forged_standard():
+        try:
+            standard.verify(body.replace(lost, nobody()), headers)
+        except WebhookVerificationError:
+            return "refused"
+
+    same("and refuses one that was changed", "refused", forged_standard)
 
 
 def main():

@@ -5,7 +5,8 @@
 Needs Node 20 and npm. Installs the clients (two generations of Python, two of JavaScript) beside each other into
 `--tools`, starts the program, and lets each client go through everything in a sandbox and in an ordinary workspace,
 each with users and phones of its own. Between clients and server stands a recorder, so that what `schema.mjs` looks at
-is what the server sent. `--webhooks` also waits for deliveries.
+is what the server sent. `--webhooks` also waits for deliveries, which the clients' own verifiers and that of Standard
+Webhooks must take.
 
 Prints a line for each fact; the exit status is 1 if one does not hold.
 """
@@ -29,6 +30,8 @@ from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 PYTHON = {"CURRENT": "3.18.0", "OLDER": "1.210.0"}
+# The verifier of Standard Webhooks, as it is published.
+VERIFIER = "standardwebhooks==1.0.1"
 # What package.json installs: npm's `seam` 1.245.0 is `@seamapi/http` 2.32.0.
 JAVASCRIPT = {"CURRENT": "2.32.0", "OLDER": "1.102.0"}
 # How they name themselves.
@@ -69,7 +72,7 @@ def install(tools: Path) -> dict[str, Path]:
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", python.parent.parent], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"seam=={version}"], check=True)
+        subprocess.run([*pip, f"seam=={version}", VERIFIER], check=True)
     return pythons
 
 
@@ -308,7 +311,8 @@ def main() -> bool:
     options = parser.parse_args()
     tools = options.tools.resolve()
     pythons = install(tools)
-    with subprocess.Popen([options.binary, "--port", "0", "--json"], stdout=subprocess.PIPE, text=True) as product:
+    command = [options.binary, "--port", "0", "--json"] + ["--allow-loopback"] * options.webhooks
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as product:
         try:
             url = json.loads(product.stdout.readline())["url"]
             # It has a word about each request, and would wait for somebody to read it.

@@ -10,6 +10,7 @@ use domain::job::Job;
 use domain::refusal::Failure;
 use domain::source::DataSource;
 use domain::user::User;
+use domain::webhook::{Delivery, Webhook};
 use domain::workspace::Workspace;
 use domain::{EventId, Time};
 
@@ -109,6 +110,10 @@ pub enum DueRow {
     Workspace(Box<Workspace>),
     /// A data set that is read by schedule.
     Source(Box<DataSource>),
+    /// A webhook with an earlier secret to forget.
+    Webhook(Box<Webhook>),
+    /// A delivery that is to be tried again.
+    Delivery(Box<Delivery>),
 }
 
 /// What the schedules drive.
@@ -155,6 +160,8 @@ impl Work for Table {
                 "USER" => found.row(&key).map(|row| row.map(|user| DueRow::User(Box::new(user)))),
                 "WORKSPACE" => found.row(&key).map(|row| row.map(|workspace| DueRow::Workspace(Box::new(workspace)))),
                 "SOURCE" => found.row(&key).map(|row| row.map(|source| DueRow::Source(Box::new(source)))),
+                "WEBHOOK" => found.row(&key).map(|row| row.map(|webhook| DueRow::Webhook(Box::new(webhook)))),
+                "DELIVERY" => found.row(&key).map(|row| row.map(|delivery| DueRow::Delivery(Box::new(delivery)))),
                 _ => found.row(&key).map(|row| row.map(|invitation| DueRow::Invitation(Box::new(invitation)))),
             };
             (key, row)

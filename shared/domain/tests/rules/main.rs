@@ -19,5 +19,6 @@ mod search;
 mod sources;
 mod tokens;
 mod usage;
+mod webhooks;
 mod workspace;
 mod world;

@@ -1,0 +1,359 @@
+//! The queue on the topic `events`, and each minute: tells webhooks what happened.
+//!
+//! An event's delivery is a row, taken up under a lease before the call and settled after it. So whatever
+//! ends a run, the schedule takes the delivery up again, and an event that comes twice is delivered once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws::rows::calls_shard;
+use aws::stores::{DueRow, Work};
+use aws::{Commit, Events, Outside, Webhooks};
+use chrono::Duration;
+use domain::event::Event;
+use domain::refusal::Failure;
+use domain::webhook::{Delivery, SECOND_AFTER, WEBHOOK_LIMIT, Webhook};
+use domain::{EventId, WebhookId, WorkspaceId};
+use futures::StreamExt as _;
+use futures::stream;
+use lambda::logging::Chain;
+use serde_json::{Value, json};
+
+use crate::attempts::attempts;
+use crate::doer::Doer;
+use crate::pace::Pace;
+use crate::triggers::run_due::shards;
+use crate::triggers::{Run, again, queued};
+use crate::webhooks::calling::{How, call, record};
+
+/// Time left when the last attempt begins, before Lambda ends the run: what an attempt may take at most, and
+/// writing it down.
+const NEEDED: Duration = Duration::seconds(22);
+/// How many webhooks are called side by side, so that a slow one does not hold the others.
+const WEBHOOKS: usize = 32;
+/// How many calls one webhook gets side by side.
+const CALLS: usize = 10;
+/// So many failures of one webhook in a run, and its other retries wait for the next.
+const FAILURES: usize = 10;
+/// Rows that are looked up at once.
+const PAGE: usize = 100;
+/// Deliveries that are worked on at once.
+const LOAD: usize = 500;
+
+/// How the way to webhooks is come by, once one is called.
+type Way<'a> = dyn Fn() -> Result<&'a Outside, Failure> + Sync + 'a;
+
+/// From the queue, answers with the messages that are to come again; by the schedule, with how many
+/// deliveries were tried again and how many failed to be.
+///
+/// # Errors
+/// `Unavailable` if what is due cannot be listed.
+pub async fn handle(store: &(impl Webhooks + Events + Work), outside: &Way<'_>, run: Run) -> Result<Value, Failure> {
+    let work = Delivering { store, outside, run: &run, pace: run.pace(Duration::zero()) };
+    if run.event.get("Records").is_some() { Ok(work.from_queue().await) } else { work.what_is_due().await }
+}
+
+/// A run at work.
+struct Delivering<'a, 'w, S> {
+    store: &'a S,
+    outside: &'a Way<'w>,
+    run: &'a Run,
+    pace: Pace,
+}
+
+/// An event that a webhook is to be told of, and the message that it came by.
+struct Wanted {
+    webhook: Webhook,
+    event: Event,
+    message: String,
+}
+
+impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
+    async fn from_queue(&self) -> Value {
+        let mut failed = BTreeSet::new();
+        let mut known = BTreeMap::new();
+        let mut wanted: BTreeMap<WebhookId, Vec<Wanted>> = BTreeMap::new();
+        for record in self.run.records() {
+            let message = record["messageId"].as_str().unwrap_or_default().to_owned();
+            match self.wanted(record, &message, &mut known).await {
+                Ok(found) => found.into_iter().for_each(|one| {
+                    wanted.entry(one.webhook.webhook_id).or_default().push(one);
+                }),
+                Err(failure) => {
+                    self.log(&message, &failure);
+                    failed.insert(message);
+                }
+            }
+        }
+        let deliver = |one: Wanted| async move {
+            let outcome = self.first(&one).await;
+            outcome.map(|_| ()).map_err(|failure| (one.message, failure))
+        };
+        let each = |all: Vec<Wanted>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
+        let outcomes: Vec<Vec<_>> =
+            stream::iter(wanted.into_values()).map(each).buffer_unordered(WEBHOOKS).collect().await;
+        for (message, failure) in outcomes.into_iter().flatten().filter_map(Result::err) {
+            self.log(&message, &failure);
+            failed.insert(message);
+        }
+        again(failed)
+    }
+
+    fn log(&self, message: &str, failure: &Failure) {
+        let error = Chain(failure);
+        tracing::warn!(operation = self.run.operation, message.id = message, %error, "an event was not delivered");
+    }
+
+    /// The webhooks that want the event in a message.
+    async fn wanted(
+        &self,
+        record: &Value,
+        message: &str,
+        known: &mut BTreeMap<WorkspaceId, Vec<Webhook>>,
+    ) -> Result<Vec<Wanted>, Failure> {
+        let event = queued(record)?;
+        let workspace = event.workspace_id;
+        let webhooks = match known.get(&workspace) {
+            Some(webhooks) => webhooks,
+            None => {
+                // Two made at once may be one more than there may be.
+                let found = self.store.list_webhooks(workspace, 2 * WEBHOOK_LIMIT, None).await?;
+                known.entry(workspace).or_insert(found.items)
+            }
+        };
+        let now = self.pace.moment().now;
+        let wants = webhooks.iter().filter(|webhook| webhook.wants(&event, now));
+        let wanted =
+            |webhook: &Webhook| Wanted { webhook: webhook.clone(), event: event.clone(), message: message.to_owned() };
+        Ok(wants.map(wanted).collect())
+    }
+
+    /// Begins a delivery, unless that was done before.
+    async fn first(&self, wanted: &Wanted) -> Result<bool, Failure> {
+        let Wanted { webhook, event, .. } = wanted;
+        self.in_time()?;
+        let begun = attempts(self.store, || async {
+            let moment = self.pace.moment();
+            let found = self.store.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
+            match found {
+                None => {
+                    let begun = Delivery::begin(webhook, event, moment.draw(), moment.now);
+                    self.store.commit(Commit::unrecorded(moment.event_id()).put(&begun)).await?;
+                    Ok(Some(begun))
+                }
+                // The run that began it was ended.
+                Some(found) if found.is_due(moment.now) => self.taken_up(&found).await.map(Some),
+                Some(_) => Ok(None),
+            }
+        })
+        .await?;
+        match begun {
+            Some(begun) => self.deliver(webhook.clone(), event, begun).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Takes a delivery up for its next attempt.
+    async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Failure> {
+        let moment = self.pace.moment();
+        let taken = delivery.taken_up(moment.draw(), moment.now);
+        self.store.commit(Commit::unrecorded(moment.event_id()).edit(delivery, &taken)).await?;
+        Ok(Delivery { version: delivery.version + 1, ..taken })
+    }
+
+    /// Makes the attempt that was begun; the second follows the first. True if the receiver has taken it.
+    async fn deliver(&self, mut webhook: Webhook, event: &Event, mut begun: Delivery) -> Result<bool, Failure> {
+        loop {
+            let Some(secrets) = self.store.webhook_secrets(webhook.webhook_id).await? else {
+                return self.drop(&begun).await.map(|()| false);
+            };
+            let attempt = call((self.outside)()?, &webhook, &secrets, event, &self.run.clock).await;
+            let Some(lease) = begun.lease else {
+                return Ok(attempt.succeeded());
+            };
+            let doer = Doer::of_run(self.run, begun.workspace_id).at(self.pace.moment());
+            let recorded =
+                record(self.store, &doer, begun.webhook_id, begun.event_id, &attempt, How::Leased(lease)).await?;
+            let Some(after) = recorded.filter(Delivery::is_tried_again_soon) else {
+                return Ok(attempt.succeeded());
+            };
+            if !self.pace.has(SECOND_AFTER + NEEDED) {
+                return Ok(false);
+            }
+            (self.outside)()?.wait(u32::try_from(SECOND_AFTER.num_seconds()).unwrap_or(0)).await;
+            match self.store.webhook(webhook.workspace_id, webhook.webhook_id).await? {
+                Some(found) if found.disabled.is_none() => webhook = found,
+                _ => return Ok(false),
+            }
+            begun = match self.taken_up(&after).await {
+                // The schedule was faster.
+                Err(Failure::LostRace) => return Ok(false),
+                taken => taken?,
+            };
+        }
+    }
+
+    /// Forgets a delivery whose webhook is gone.
+    async fn drop(&self, delivery: &Delivery) -> Result<(), Failure> {
+        let commit = Commit::unrecorded(self.pace.moment().event_id()).delete(delivery);
+        match self.store.commit(commit).await {
+            Err(Failure::LostRace) => Ok(()),
+            done => done,
+        }
+    }
+
+    fn in_time(&self) -> Result<(), Failure> {
+        if self.pace.has(NEEDED) { Ok(()) } else { Err(Failure::unavailable("this run", "its time is over")) }
+    }
+
+    /// Goes through the shards by loads, until nothing is due or the time is over. What could not be begun
+    /// stays due.
+    async fn what_is_due(&self) -> Result<Value, Failure> {
+        let mut tally = Tally::default();
+        let mut load = Vec::new();
+        for shard in shards(self.run.moment.now) {
+            let mut start = None;
+            loop {
+                let page = self.store.due(&calls_shard(shard), self.run.moment.now, start, PAGE).await?;
+                for (key, row) in page.rows {
+                    match row {
+                        Ok(Some(DueRow::Delivery(delivery))) => load.push(*delivery),
+                        Ok(Some(DueRow::Webhook(webhook))) => {
+                            tally.note(self.run, &webhook.webhook_id, self.forget_earlier(&webhook).await);
+                        }
+                        Ok(_) => {}
+                        Err(failure) => tally.note(self.run, &key.sk, Err(failure)),
+                    }
+                }
+                start = page.next;
+                if load.len() >= LOAD {
+                    self.retry_all(std::mem::take(&mut load), &mut tally).await;
+                }
+                if start.is_none() || !self.pace.has(NEEDED) {
+                    break;
+                }
+            }
+        }
+        self.retry_all(load, &mut tally).await;
+        Ok(json!({"done": tally.done, "failed": tally.failed}))
+    }
+
+    /// Tries deliveries again, those of each webhook together.
+    async fn retry_all(&self, load: Vec<Delivery>, tally: &mut Tally) {
+        let mut of: BTreeMap<(WorkspaceId, WebhookId), Vec<Delivery>> = BTreeMap::new();
+        for delivery in load {
+            of.entry((delivery.workspace_id, delivery.webhook_id)).or_default().push(delivery);
+        }
+        let each = |((workspace, id), all): ((WorkspaceId, WebhookId), Vec<Delivery>)| async move {
+            self.retry_of(workspace, id, all).await
+        };
+        let outcomes: Vec<Vec<_>> = stream::iter(of).map(each).buffer_unordered(WEBHOOKS).collect().await;
+        for (id, outcome) in outcomes.into_iter().flatten() {
+            tally.note(self.run, &id, outcome);
+        }
+    }
+
+    /// Tries the deliveries of one webhook again, until it has failed too often.
+    async fn retry_of(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        all: Vec<Delivery>,
+    ) -> Vec<(EventId, Result<(), Failure>)> {
+        let mut outcomes = Vec::new();
+        let mut failures = 0;
+        for some in all.chunks(CALLS) {
+            if failures >= FAILURES || !self.pace.has(NEEDED) {
+                break;
+            }
+            let ids: Vec<EventId> = some.iter().map(|delivery| delivery.event_id).collect();
+            let read = async {
+                let webhook = self.store.webhook(workspace, id).await?;
+                Ok::<_, Failure>((webhook, self.store.events(workspace, &ids).await?))
+            };
+            let (webhook, events) = match read.await {
+                Ok(read) => read,
+                Err(failure) => {
+                    outcomes.extend(ids.first().map(|id| (*id, Err(failure))));
+                    break;
+                }
+            };
+            let retry = |delivery: &Delivery| {
+                let (webhook, delivery) = (webhook.clone(), delivery.clone());
+                let event = events.iter().find(|event| event.event_id == delivery.event_id).cloned();
+                async move { (delivery.event_id, self.retry(webhook, event, &delivery).await) }
+            };
+            let retried: Vec<_> = stream::iter(some.iter().map(retry)).buffer_unordered(CALLS).collect().await;
+            for (id, outcome) in retried {
+                failures += usize::from(matches!(outcome, Ok(false)));
+                outcomes.push((id, outcome.map(|_| ())));
+            }
+        }
+        outcomes
+    }
+
+    /// Tries a delivery again, or ends it if its webhook, or its event, is there no more.
+    async fn retry(
+        &self,
+        webhook: Option<Webhook>,
+        event: Option<Event>,
+        delivery: &Delivery,
+    ) -> Result<bool, Failure> {
+        let Some(webhook) = webhook else {
+            return self.drop(delivery).await.map(|()| true);
+        };
+        let Some(event) = event.filter(|_| webhook.disabled.is_none()) else {
+            let commit = Commit::unrecorded(self.pace.moment().event_id());
+            return match self.store.commit(commit.edit(delivery, &delivery.canceled())).await {
+                Err(Failure::LostRace) => Ok(true),
+                done => done.map(|()| true),
+            };
+        };
+        match self.taken_up(delivery).await {
+            // Another run has it.
+            Err(Failure::LostRace) => Ok(true),
+            Err(failure) => Err(failure),
+            Ok(begun) => self.deliver(webhook, &event, begun).await,
+        }
+    }
+
+    /// Forgets the earlier secrets of a webhook whose time is over.
+    async fn forget_earlier(&self, due: &Webhook) -> Result<(), Failure> {
+        attempts(self.store, || async {
+            let Some(webhook) = self.store.webhook(due.workspace_id, due.webhook_id).await? else {
+                return Ok(());
+            };
+            let moment = self.pace.moment();
+            let Some(after) = webhook.forgotten(moment.now) else {
+                return Ok(());
+            };
+            let secrets = self.store.webhook_secrets(webhook.webhook_id).await?;
+            let commit = Commit::unrecorded(moment.event_id()).edit(&webhook, &after);
+            self.store
+                .commit(match secrets {
+                    Some(secrets) => commit.keep_webhook_secrets(webhook.webhook_id, &secrets.at(moment.now)),
+                    None => commit,
+                })
+                .await
+        })
+        .await
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    failed: usize,
+}
+
+impl Tally {
+    fn note(&mut self, run: &Run, id: &impl std::fmt::Display, outcome: Result<(), Failure>) {
+        match outcome {
+            Ok(()) => self.done += 1,
+            Err(failure) => {
+                let error = Chain(&failure);
+                tracing::error!(operation = run.operation, row.id = %id, %error, "what was due was not done");
+                self.failed += 1;
+            }
+        }
+    }
+}

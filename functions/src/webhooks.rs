@@ -1,0 +1,54 @@
+//! Webhooks: addresses of a workspace's own choice that are told what happens.
+
+pub(crate) mod calling;
+pub mod create_webhook;
+pub mod delete_webhook;
+pub mod get_webhook;
+pub mod list_deliveries;
+pub mod list_webhooks;
+pub mod redeliver;
+pub mod rotate_webhook_secret;
+pub mod update_webhook;
+
+use aws::{Commit, Idempotency, Webhooks};
+use domain::WebhookId;
+use domain::refusal::{Failure, Refusal};
+use domain::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
+use lambda::Call;
+
+use crate::attempts::{Before, Once};
+
+/// The webhook that a call's path names, guarded by `If-Match`.
+async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
+    let id = call.request.path_id("webhook_id", "webhook", WebhookId::parse)?;
+    let webhook = store.webhook(call.workspace(), id).await?.ok_or(Refusal::NotFound("webhook"))?;
+    call.request.check_version(webhook.version)?;
+    Ok(webhook)
+}
+
+/// Makes a webhook, once however often the call is sent, and answers with it and its secret.
+///
+/// # Errors
+/// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `LostRace`.
+pub(crate) async fn made(
+    store: &(impl Webhooks + Idempotency),
+    call: &Call,
+    once: &Once,
+    settings: Settings,
+) -> Result<(Webhook, String), Failure> {
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => return Err(Refusal::AlreadyCreated(made).into()),
+    };
+    // Two at once may make one more than there may be; that does no harm.
+    if store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
+        return Err(Refusal::TooManyWebhooks.into());
+    }
+    let moment = call.request.moment;
+    let secret = new_secret(moment.random);
+    let (webhook, event) = Webhook::create(WebhookId(moment.draw()), settings, &call.act());
+    let commit = Commit::of(&event).put(&webhook);
+    let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
+    store.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
+    Ok((webhook, secret))
+}

@@ -1,0 +1,90 @@
+//! The call itself: signed, made, and what became of it written down.
+
+use aws::{Commit, Outside, Webhooks};
+use domain::event::Event;
+use domain::refusal::Failure;
+use domain::webhook::{Attempt, Delivery, REPLY_KEPT, Secrets, Webhook};
+use domain::{EventId, Time, WebhookId};
+use uuid::Uuid;
+
+use crate::attempts::attempts;
+use crate::doer::Doer;
+use crate::seam;
+use crate::world::Clock;
+
+/// Tells a webhook of an event, once. Whatever comes of it is an attempt.
+pub(crate) async fn call(
+    outside: &Outside,
+    webhook: &Webhook,
+    secrets: &Secrets,
+    event: &Event,
+    clock: &Clock,
+) -> Attempt {
+    let begun = Time::from(clock.now());
+    let body = seam::told(event).to_string().into_bytes();
+    let headers = headers(secrets, event.event_id, &body, begun);
+    let answer = outside.post(&webhook.url, headers, body, REPLY_KEPT).await;
+    let milliseconds = Time::from(clock.now()).millis() - begun.millis();
+    match answer {
+        Ok(answer) => Attempt::answered(begun, answer.status, &answer.begins, milliseconds),
+        Err(fault) => Attempt::unanswered(begun, fault.code(), milliseconds),
+    }
+}
+
+/// The same under Svix's names and under those of Standard Webhooks.
+fn headers(secrets: &Secrets, id: EventId, body: &[u8], now: Time) -> Vec<(&'static str, String)> {
+    let (id, seconds) = (id.to_string(), now.seconds());
+    let signatures = secrets.signatures(&id, seconds, body, now);
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    for names in
+        [["svix-id", "svix-timestamp", "svix-signature"], ["webhook-id", "webhook-timestamp", "webhook-signature"]]
+    {
+        headers.extend(names.into_iter().zip([id.clone(), seconds.to_string(), signatures.clone()]));
+    }
+    headers
+}
+
+/// Why a call was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum How {
+    /// By the schedule, under a lease.
+    Leased(Uuid),
+    /// An admin has asked for it.
+    Asked,
+}
+
+/// Writes down what became of a call, of the delivery and of its webhook, and answers with the delivery as
+/// it is then; `None` if it is gone, or in other hands.
+pub(crate) async fn record(
+    store: &impl Webhooks,
+    doer: &Doer,
+    webhook_id: WebhookId,
+    event_id: EventId,
+    attempt: &Attempt,
+    how: How,
+) -> Result<Option<Delivery>, Failure> {
+    let workspace = doer.workspace_id;
+    attempts(store, || async {
+        let Some(before) = store.delivery(workspace, webhook_id, event_id).await? else {
+            return Ok(None);
+        };
+        let after = match how {
+            How::Leased(lease) => before.after(lease, attempt),
+            How::Asked => Some(before.redelivered(attempt)),
+        };
+        let Some(after) = after else {
+            return Ok(None);
+        };
+        let webhook = store.webhook(workspace, webhook_id).await?;
+        let act = doer.act();
+        let changed = webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(attempt, &act)?)));
+        let (commit, after) = match changed {
+            None => (Commit::unrecorded(act.event_id), after),
+            Some((webhook, (changed, None))) => (Commit::unrecorded(act.event_id).edit(webhook, &changed), after),
+            Some((webhook, (off, Some(event)))) => (Commit::of(&event).edit(webhook, &off), after.canceled()),
+        };
+        store.commit(commit.edit(&before, &after)).await?;
+        Ok(Some(Delivery { version: before.version + 1, ..after }))
+    })
+    .await
+}

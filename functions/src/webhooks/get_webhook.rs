@@ -1,0 +1,24 @@
+//! `GET /webhooks/{webhook_id}`.
+
+use aws::Webhooks;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::description::About;
+use crate::description::schema::thing;
+use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Get a webhook").guarded().shows("The webhook.", thing("Webhook"))
+}
+
+/// Answers with the webhook; never with what signs its calls.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
+    let webhook = super::wanted(store, &call).await?;
+    Ok(Reply::thing(&views::webhook(&webhook), webhook.version))
+}

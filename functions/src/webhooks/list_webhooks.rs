@@ -1,0 +1,27 @@
+//! `GET /webhooks`.
+
+use aws::Webhooks;
+use domain::refusal::Failure;
+use lambda::{Call, Reply};
+
+use crate::description::About;
+use crate::description::schema::thing;
+use crate::paging::Paging;
+use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("List webhooks").lists(thing("Webhook"), |_| ())
+}
+
+/// Answers with a page of webhooks, the newest first: those that are switched off too, with why and since
+/// when.
+///
+/// # Errors
+/// Every fault of the query; `CursorInvalid`.
+pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
+    let (paging, ()) = Paging::read(&call, |_| ())?;
+    let page = store.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
+    Ok(paging.reply(&page, views::webhook))
+}

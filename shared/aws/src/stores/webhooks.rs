@@ -1,0 +1,113 @@
+//! Webhooks, what signs their calls, and what became of these.
+
+use std::future::Future;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::refusal::Failure;
+use domain::webhook::{Delivery, Secrets, Webhook};
+use domain::{EventId, WebhookId, WorkspaceId};
+
+use crate::commit::Commit;
+use crate::item::{Item, from_item};
+use crate::list::{Page, Position, Source};
+use crate::rows;
+use crate::stores::Commits;
+use crate::table::Table;
+
+/// Where webhooks are kept.
+pub trait Webhooks: Commits {
+    /// A webhook, as it is now.
+    fn webhook(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+    ) -> impl Future<Output = Result<Option<Webhook>, Failure>> + Send;
+
+    /// A page of a workspace's webhooks, as they are now, the newest first.
+    fn list_webhooks(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Webhook>, Failure>> + Send;
+
+    /// What signs a webhook's calls.
+    fn webhook_secrets(&self, id: WebhookId) -> impl Future<Output = Result<Option<Secrets>, Failure>> + Send;
+
+    /// The delivery of an event to a webhook, as it is now.
+    fn delivery(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        event: EventId,
+    ) -> impl Future<Output = Result<Option<Delivery>, Failure>> + Send;
+
+    /// A page of a webhook's deliveries, that of the newest event first.
+    fn list_deliveries(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Delivery>, Failure>> + Send;
+}
+
+impl Webhooks for Table {
+    async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Failure> {
+        self.get(&rows::webhook(workspace, id)).await
+    }
+
+    async fn list_webhooks(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Webhook>, Failure> {
+        self.rows(&Source::within(rows::webhooks(workspace), rows::WEBHOOK), limit, start).await
+    }
+
+    async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Failure> {
+        self.get_secret(&rows::webhook_secrets(id)).await?.map(from_item).transpose()
+    }
+
+    async fn delivery(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        event: EventId,
+    ) -> Result<Option<Delivery>, Failure> {
+        self.get(&rows::delivery(workspace, id, event)).await
+    }
+
+    async fn list_deliveries(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Delivery>, Failure> {
+        self.rows(&Source::within(rows::deliveries(workspace, id), rows::DELIVERY), limit, start).await
+    }
+}
+
+impl Commit {
+    /// Keeps what signs a webhook's calls, in the place of what did before.
+    #[must_use]
+    pub fn keep_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
+        let item = serde_dynamo::to_item(secrets).map_err(|e| Failure::internal("writing a secret", e));
+        match item {
+            Ok(item) => {
+                let mut item: Item = item;
+                item.insert("pk".to_owned(), AttributeValue::S(rows::webhook_secrets(id)));
+                self.put_secret(item)
+            }
+            Err(fault) => self.faulty(fault),
+        }
+    }
+
+    /// Forgets what signs a webhook's calls.
+    #[must_use]
+    pub fn forget_webhook_secrets(self, id: WebhookId) -> Self {
+        self.delete_secret(rows::webhook_secrets(id))
+    }
+}

@@ -1,0 +1,275 @@
+//! Webhooks: what they want, when they are called again, when they are switched off, and what signs their calls.
+
+use std::collections::BTreeSet;
+
+use chrono::Duration;
+use domain::event::{Event, EventType};
+use domain::outside::Reach;
+use domain::webhook::{
+    Attempt, Delivery, DeliveryState, Disabled, Edit, GIVE_UP_AFTER, HOLD, KEPT, Names, Reason, Secrets, Settings,
+    Webhook, harmless, name_of, new_secret, signature, wait_after,
+};
+use domain::{Time, WebhookId};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::common::{act, at, fields, named};
+
+fn webhook(types: &[&str]) -> Webhook {
+    let mut fields = fields(json!({"url": "https://hooks.example.com/a?b=c", "event_types": types}));
+    let settings = Settings::read(&mut fields, Names::Known, Reach::Public);
+    fields.finish().unwrap();
+    Webhook::create(WebhookId(Uuid::from_u128(1)), settings, &act(0)).0
+}
+
+fn event(event_type: EventType, seconds: i64) -> Event {
+    act(seconds).event(event_type)
+}
+
+fn failed(when: Time) -> Attempt {
+    Attempt::answered(when, 500, b"", 0)
+}
+
+fn taken(when: Time) -> Attempt {
+    Attempt::answered(when, 200, b"", 0)
+}
+
+/// The vector of the published verifiers' own tests.
+#[test]
+fn a_call_is_signed_as_the_published_verifiers_have_it() {
+    let signed = signature(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        1_614_265_330,
+        br#"{"test": 2432232314}"#,
+    );
+    assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    for secret in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_!", ""] {
+        assert_eq!(signature(secret, "a", 1, b""), None, "{secret}");
+    }
+}
+
+#[test]
+fn a_new_secret_is_24_bytes_in_the_form_that_verifiers_take() {
+    let secret = new_secret(|bytes| bytes.fill(0xff));
+    assert_eq!(secret, format!("whsec_{}", "/".repeat(32)));
+    assert!(signature(&secret, "a", 1, b"").is_some());
+}
+
+#[test]
+fn earlier_secrets_sign_beside_the_newest_for_a_day_and_are_then_gone() {
+    let count = |secrets: &Secrets, now: Time| secrets.signatures("id", 1, b"", now).split(' ').count();
+    let secret = |n: u8| format!("whsec_{}", String::from(char::from(b'A' + n)).repeat(32));
+    let first = Secrets::of(secret(0));
+    assert_eq!(count(&first, at(0)), 1);
+    let second = first.rotated(secret(1), at(0));
+    let day = Duration::hours(24);
+    assert_eq!(count(&second, at(0).plus(day - Duration::milliseconds(1))), 2);
+    assert_eq!(count(&second, at(0).plus(day)), 1);
+    let newest = second.signatures("id", 1, b"", at(0));
+    assert!(newest.starts_with(&signature(&secret(1), "id", 1, b"").unwrap()));
+    let third = second.rotated(secret(2), at(10));
+    assert_eq!((count(&third, at(10)), count(&third, at(0).plus(day)), count(&third, at(10).plus(day))), (3, 2, 1));
+    assert_eq!(third.at(at(10).plus(day)), Secrets::of(secret(2)));
+    // However often, the header stays short.
+    let many = (3..20).fold(third, |secrets, n| secrets.rotated(secret(n), at(20)));
+    assert_eq!((count(&many, at(20)), many.current.clone()), (4, secret(19)));
+}
+
+#[test]
+fn the_schedule_is_the_one_that_is_promised() {
+    let minutes = |minutes: i64| Some(Duration::minutes(minutes));
+    let expected = [
+        None,
+        Some(Duration::seconds(5)),
+        minutes(5),
+        minutes(30),
+        minutes(120),
+        minutes(300),
+        minutes(600),
+        minutes(600),
+        None,
+    ];
+    let waits: Vec<Option<Duration>> = (0..=8).map(wait_after).collect();
+    assert_eq!(waits, expected);
+    assert_eq!(wait_after(u32::MAX), None);
+}
+
+#[test]
+fn a_delivery_goes_through_its_attempts_and_ends() {
+    let (hook, event) = (webhook(&["*"]), event(EventType::UserCreated, 0));
+    let lease = Uuid::from_u128;
+    let mut delivery = Delivery::begin(&hook, &event, lease(1), at(0));
+    assert_eq!((delivery.attempts, delivery.next_at), (1, Some(at(0).plus(HOLD))));
+    assert!(!delivery.is_due(at(0)) && delivery.is_due(at(0).plus(HOLD)));
+    let mut now = at(0);
+    for attempt in 1..=8_u32 {
+        assert_eq!((delivery.attempts, delivery.state), (attempt, DeliveryState::Pending));
+        assert_eq!(delivery.after(lease(0), &taken(now)), None, "it is in other hands");
+        let success = delivery.after(lease(attempt.into()), &taken(now)).unwrap();
+        assert_eq!((success.state, success.next_at, success.lease), (DeliveryState::Succeeded, None, None));
+        let failure = delivery.after(lease(attempt.into()), &failed(now)).unwrap();
+        assert_eq!(failure.next_at, wait_after(attempt).map(|wait| now.plus(wait)));
+        assert_eq!(failure.is_tried_again_soon(), attempt == 1);
+        if attempt == 8 {
+            assert_eq!(failure.state, DeliveryState::Failed);
+            assert!(!failure.is_due(now.plus(Duration::days(365))));
+            return;
+        }
+        now = failure.next_at.unwrap();
+        assert!(failure.is_due(now) && !failure.is_due(now.minus(Duration::milliseconds(1))));
+        delivery = failure.taken_up(lease((attempt + 1).into()), now);
+    }
+}
+
+#[test]
+fn what_an_admin_asks_for_succeeds_or_changes_nothing_of_the_schedule() {
+    let (hook, event) = (webhook(&["*"]), event(EventType::UserCreated, 0));
+    let begun = Delivery::begin(&hook, &event, Uuid::from_u128(1), at(0));
+    let pending = begun.after(Uuid::from_u128(1), &failed(at(0))).unwrap();
+    let again = pending.redelivered(&failed(at(1)));
+    assert_eq!((again.state, again.next_at, again.attempts), (pending.state, pending.next_at, pending.attempts));
+    assert_eq!((again.redeliveries, again.last_attempt.unwrap().at), (1, at(1)));
+    for before in [pending.clone(), pending.canceled(), Delivery { state: DeliveryState::Failed, ..pending.clone() }] {
+        let success = before.redelivered(&taken(at(1)));
+        assert_eq!((success.state, success.next_at), (DeliveryState::Succeeded, None));
+        assert_eq!(before.redelivered(&failed(at(1))).state, before.state);
+    }
+    // One in the middle of an attempt is still that attempt's.
+    assert!(begun.redelivered(&failed(at(1))).after(Uuid::from_u128(1), &taken(at(2))).is_some());
+}
+
+#[test]
+fn a_webhook_is_told_of_what_it_names_and_of_nothing_older_than_itself() {
+    let phone = {
+        let mut event = event(EventType::DeviceDeleted, 10);
+        event.change("platform", "ios", Value::Null);
+        event
+    };
+    let third_party = {
+        let mut event = event(EventType::DeviceDeleted, 10);
+        event.change("platform", "third_party", Value::Null);
+        event
+    };
+    assert_eq!((name_of(&phone), name_of(&third_party)), ("phone.deactivated", "device.deleted"));
+    let user = event(EventType::UserCreated, 10);
+    let wants = |types: &[&str], event: &Event| webhook(types).wants(event, at(10));
+    for (types, expected) in [
+        (vec!["*"], [true, true, true]),
+        (vec!["phone.deactivated"], [true, false, false]),
+        (vec!["device.deleted"], [true, true, false]),
+        (vec!["user.created"], [false, false, true]),
+        (vec!["user.deleted", "phone.deactivated"], [true, false, false]),
+    ] {
+        assert_eq!([&phone, &third_party, &user].map(|event| wants(&types, event)), expected, "{types:?}");
+    }
+    let every = webhook(&["*"]);
+    assert!(!every.wants(&event(EventType::UserCreated, -1), at(10)), "older than the webhook");
+    assert!(every.wants(&user, at(10).plus(KEPT - Duration::milliseconds(1))));
+    assert!(!every.wants(&user, at(10).plus(KEPT)), "what became of it may be forgotten");
+    let own = every.event(EventType::WebhookCreated, &act(0));
+    assert!(!every.wants(&own, at(0)));
+    let other = Webhook { webhook_id: WebhookId(Uuid::from_u128(2)), ..every.clone() };
+    assert!(other.wants(&own, at(0)));
+    let off = Webhook { disabled: Some(Disabled { at: at(0), reason: Reason::ByAdmin }), ..every.clone() };
+    assert!(!off.wants(&user, at(10)));
+    let elsewhere = Event { workspace_id: domain::WorkspaceId(Uuid::from_u128(99)), ..user };
+    assert!(!every.wants(&elsewhere, at(10)));
+}
+
+#[test]
+fn five_days_without_a_success_switch_a_webhook_off_and_it_is_written_to_only_when_that_changes() {
+    let fine = webhook(&["*"]);
+    assert_eq!(fine.after(&taken(at(0)), &act(0)), None, "a success of a webhook that is fine writes nothing");
+    let (failing, event) = fine.after(&failed(at(0)), &act(0)).unwrap();
+    assert_eq!((failing.failing_since, event), (Some(at(0)), None));
+    let nearly = at(0).plus(GIVE_UP_AFTER - Duration::milliseconds(1));
+    assert_eq!(failing.after(&failed(nearly), &act(1)), None, "another failure writes nothing");
+    let (well, _) = failing.after(&taken(nearly), &act(1)).unwrap();
+    assert_eq!(well, fine);
+    let over = at(0).plus(GIVE_UP_AFTER);
+    let (off, event) = failing.after(&failed(over), &act(1)).unwrap();
+    assert_eq!(off.disabled, Some(Disabled { at: over, reason: Reason::Failing }));
+    let event = event.unwrap();
+    assert_eq!((event.event_type, event.webhook_id), (EventType::WebhookDisabled, Some(fine.webhook_id)));
+    assert_eq!(off.after(&failed(over), &act(2)), None);
+    assert_eq!(off.after(&Attempt::answered(over, 410, b"", 1), &act(2)), None);
+    // A redelivery that is taken clears the record, and switches nothing on.
+    let (cleared, _) = off.after(&taken(over), &act(2)).unwrap();
+    assert_eq!((cleared.disabled, cleared.failing_since), (off.disabled, None));
+    let (gone, event) = fine.after(&Attempt::answered(at(5), 410, b"", 1), &act(5)).unwrap();
+    assert_eq!(gone.disabled, Some(Disabled { at: at(5), reason: Reason::Gone }));
+    assert_eq!(event.unwrap().changes["reason"].after, "gone");
+}
+
+#[test]
+fn another_address_and_switching_on_begin_with_a_clean_record() {
+    let disabled = Some(Disabled { at: at(1), reason: Reason::Failing });
+    let off = Webhook { disabled, failing_since: Some(at(0)), ..webhook(&["*"]) };
+    let edit = |body: Value| {
+        let mut fields = fields(body);
+        let edit = Edit::read(&mut fields, Reach::Public);
+        fields.finish().unwrap();
+        off.update(edit, &act(2))
+    };
+    let (on, event) = edit(json!({"enabled": true})).unwrap();
+    assert_eq!((on.disabled, on.failing_since), (None, None));
+    assert_eq!(event.changes["enabled"].after, true);
+    let (moved, event) = edit(json!({"url": "https://new.example.com/secret"})).unwrap();
+    assert_eq!((moved.disabled, moved.failing_since), (disabled, None));
+    assert_eq!(
+        (&event.changes["host"].after, &event.changed_fields),
+        (&json!("new.example.com"), &vec!["url".to_owned()])
+    );
+    for same in [json!({}), json!({"enabled": false}), json!({"url": off.url, "event_types": ["*", "*"]})] {
+        assert_eq!(edit(same.clone()), None, "{same}");
+    }
+}
+
+#[test]
+fn every_fault_of_a_webhook_is_named() {
+    let read = |body: Value, names: Names| {
+        let mut fields = fields(body);
+        let settings = Settings::read(&mut fields, names, Reach::Public);
+        fields.finish().map(|()| settings).map_err(|found| named(&found))
+    };
+    let url = "https://hooks.example.com/";
+    let good = read(json!({"url": url}), Names::Known).unwrap();
+    assert_eq!((good.event_types, good.description), (vec!["*".to_owned()], None));
+    let body = json!({"url": "https://10.0.0.1/", "event_types": ["user.created", "user.flown"], "description": ""});
+    let told = read(body, Names::Known).unwrap_err();
+    let named: BTreeSet<String> = told.into_iter().map(|(field, _)| field).collect();
+    assert_eq!(named, ["url", "event_types.1", "description"].map(str::to_owned).into());
+    assert!(read(json!({"url": url, "event_types": ["user.flown"]}), Names::Any).is_ok());
+    for (body, field) in [
+        (json!({}), "url"),
+        (json!({"url": url, "event_types": []}), "event_types"),
+        (json!({"url": url, "event_types": "user.created"}), "event_types"),
+        (json!({"url": url, "event_types": [1]}), "event_types.0"),
+        (json!({"url": url, "event_types": vec!["*"; 129]}), "event_types"),
+        (json!({"url": 1}), "url"),
+    ] {
+        for names in [Names::Known, Names::Any] {
+            let told = read(body.clone(), names).unwrap_err();
+            assert!(told.iter().any(|(name, _)| name == field), "{body}: {told:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_receiver_replies_what_is_kept_of_it_is_short_and_harmless(reply: Vec<u8>) {
+        let kept = harmless(&reply);
+        prop_assert!(kept.len() <= 256);
+        prop_assert!(kept.chars().all(domain::text::is_visible));
+    }
+}
+
+#[test]
+fn a_reply_that_turns_or_hides_text_does_not_do_so_where_it_is_shown() {
+    let reply = "a\u{202e}b\u{200b}c\r\nd\u{1b}[31m".as_bytes();
+    assert_eq!(harmless(reply), "a\u{fffd}b\u{fffd}c  d [31m");
+    assert_eq!(harmless("\u{e4}".repeat(300).as_bytes()), "\u{e4}".repeat(128));
+    assert_eq!(harmless(&[0xff; 300]).len(), 255);
+}
