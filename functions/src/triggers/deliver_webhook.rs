@@ -49,7 +49,7 @@ type Way<'a> = dyn Fn() -> Result<&'a Outside, Failure> + Sync + 'a;
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(store: &(impl Webhooks + Events + Work), outside: &Way<'_>, run: Run) -> Result<Value, Failure> {
     let work = Delivering { store, outside, run: &run, pace: run.pace(Duration::zero()) };
-    if run.event.get("Records").is_some() { Ok(work.from_queue().await) } else { work.what_is_due().await }
+    if run.event.get("Records").is_some() { Ok(work.what_happened().await) } else { work.what_is_due().await }
 }
 
 /// A run at work.
@@ -68,7 +68,7 @@ struct Wanted {
 }
 
 impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
-    async fn from_queue(&self) -> Value {
+    async fn what_happened(&self) -> Value {
         let mut failed = BTreeSet::new();
         let mut known = BTreeMap::new();
         let mut wanted: BTreeMap<WebhookId, Vec<Wanted>> = BTreeMap::new();

@@ -131,7 +131,7 @@ fn what_an_admin_asks_for_succeeds_or_changes_nothing_of_the_schedule() {
     let again = pending.redelivered(&failed(at(1)));
     assert_eq!((again.state, again.next_at, again.attempts), (pending.state, pending.next_at, pending.attempts));
     assert_eq!((again.redeliveries, again.last_attempt.unwrap().at), (1, at(1)));
-    for before in [pending.clone(), pending.canceled(), Delivery { state: DeliveryState::Failed, ..pending.clone() }] {
+    for before in [pending.clone(), pending.canceled(), Delivery { state: DeliveryState::Failed, ..pending }] {
         let success = before.redelivered(&taken(at(1)));
         assert_eq!((success.state, success.next_at), (DeliveryState::Succeeded, None));
         assert_eq!(before.redelivered(&failed(at(1))).state, before.state);
