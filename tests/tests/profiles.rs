@@ -172,6 +172,41 @@ async fn a_profile_that_is_given_is_not_deleted_while_the_index_of_its_users_is_
 }
 
 #[tokio::test]
+async fn giving_a_profile_is_in_nobodys_way_who_changes_it() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Profiles").await;
+    let _default = made(&bench, &tenant, named("first")).await;
+    let second = made(&bench, &tenant, named("second")).await;
+    let shown = bench.get(&path(&second), &tenant.key).await.expect(200);
+    let seen = shown.headers["etag"].to_str().unwrap().to_owned();
+    let change = |method: Method, body: Value| {
+        let request = Request::builder().method(method).uri(path(&second)).header("if-match", &seen);
+        let request = request.header("authorization", format!("Bearer {}", tenant.key));
+        bench.send(request.body(body.to_string().into_bytes()).unwrap())
+    };
+    for (minute, name) in ["ada", "bea", "cleo"].into_iter().enumerate() {
+        let user = bench.user(&tenant, name).await;
+        let given = json!({"profile_id": second});
+        let _given = bench.patch(&format!("/users/{user}"), &tenant.key, given.clone()).await.expect(200);
+        let _again = bench.post(&format!("/users/{user}/deploy"), &tenant.key, given).await.expect(202);
+        let now = bench.get(&path(&second), &tenant.key).await.expect(200);
+        assert_eq!((now.headers["etag"].to_str().unwrap(), &now.body), (seen.as_str(), &shown.body), "{minute}");
+        let _gone = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
+        bench.advance(Duration::minutes(1));
+    }
+    // Nor does it pass unnoticed: within two minutes the profile is not deleted.
+    assert_eq!(change(Method::DELETE, Value::Null).await.expect(409).code(), "profile_just_given");
+    let _renamed = change(Method::PATCH, json!({"name": "third"})).await.expect(200);
+    let outdated = change(Method::PATCH, json!({"name": "fourth"})).await.expect(412);
+    assert_eq!(outdated.code(), "version_mismatch");
+    bench.advance(Duration::minutes(1));
+    let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
+    let left = rows::all(&bench, rows::MAIN).keys().filter(|key| key.contains(&second)).count();
+    let events = rows::all(&bench, rows::MAIN).values().filter(|row| row["profile_id"] == *second).count();
+    assert!(left == 0 && events > 0, "nothing is left of it but its events");
+}
+
+#[tokio::test]
 async fn a_name_is_taken_whatever_its_capitals() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;

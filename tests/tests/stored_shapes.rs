@@ -20,7 +20,7 @@ use domain::invitation::Invitation;
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
-use domain::profile::Profile;
+use domain::profile::{Given, Profile};
 use domain::scim::document::Kept;
 use domain::secret::{Hash, is_code};
 use domain::source::DataSource;
@@ -68,6 +68,7 @@ fn kinds() -> Vec<Kind> {
                 "the device's" => "DEVICE#{workspace}#{device}".to_owned(),
                 "the user's" => "USER#{workspace}#{user}".to_owned(),
                 "the job's" => "JOB#{workspace}#{job}".to_owned(),
+                "the profile's" => "PROFILE#{workspace}#{profile}".to_owned(),
                 "the data set's" => "SOURCE#{workspace}#{source}".to_owned(),
                 _ => text(1),
             };
@@ -397,7 +398,7 @@ async fn deployed(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     keep("users_secrets", find(bench, SECRETS, |row| row["client_password"] == "one"));
     keep("event.user_secrets_set", row(bench, "EVENT#", "user.secrets_set"));
     let _deployed = bench.post(&format!("{path}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
-    keep("profile.given", row(bench, "PROFILE#", "Café"));
+    keep("when_it_was_given_to_users", row(bench, "PROFILE#", "\"sk\":\"GIVEN\""));
     let pk = format!("USER#{}#{user}", tenant.workspace_id);
     let device_row =
         |device: &str| row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "\"sk\":\"DEVICE\"");
@@ -700,7 +701,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 44);
+    assert_eq!(kinds.len(), 45);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -810,6 +811,7 @@ fn what_was_stored_once_is_still_read() {
             "its_command" => same::<Command>(&name, &row),
             "users_usage_of_a_month" | "workspaces_usage_of_a_month" => same::<Usage>(&name, &row),
             "profile" => same::<Profile>(&name, &row),
+            "when_it_was_given_to_users" => same::<Given>(&name, &row),
             "job" => same::<Job>(&name, &row),
             "outcome_of_a_jobs_thing" => same::<JobItem>(&name, &row),
             "its_push_token" => same::<PushToken>(&name, &row),
@@ -873,6 +875,8 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
                 let user: User = read(&name, &row);
                 assert_eq!((user.source, user.status()), (Source::Api, status_of(&row)), "{name}");
             }
+            // When it was given to users stood in the profile's own row, and is beside it since.
+            "profile" => assert!(row["given_at"].is_string() && read::<Profile>(&name, &row).version == 2, "{name}"),
             "workspace" => {
                 assert!(row.get("settings").is_none(), "{name}");
                 assert_eq!(read::<Workspace>(&name, &row).settings, Settings::default());

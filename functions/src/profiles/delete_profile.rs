@@ -1,11 +1,12 @@
 //! `DELETE /profiles/{profile_id}`.
 
 use aws::{Commit, Profiles, Workspaces};
+use domain::ProfileId;
 use domain::profile::delete;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
-use super::{wanted, workspace};
+use super::workspace;
 use crate::attempts::attempts;
 use crate::description::About;
 use crate::description::schema::thing;
@@ -21,8 +22,9 @@ pub fn about() -> About {
         .refuses([Refusal::ProfileInUse, Refusal::ProfileJustGiven, Refusal::ProfileIsDefault])
 }
 
-/// Answers with the profile as it was; it is gone. The default goes only as the last one. The commit
-/// stands on the profile as it was read, and whoever gives it to a user changes or checks it.
+/// Answers with the profile as it was; it is gone. The default goes only as the last one. The commit stands on
+/// the profile, and on when it was given, as they were read; whoever gives it to a user checks the one and may
+/// change the other.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileJustGiven`, `ProfileIsDefault`.
@@ -31,10 +33,13 @@ pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<
 }
 
 async fn attempt(store: &(impl Profiles + Workspaces), call: &Call) -> Result<Reply, Failure> {
-    let profile = wanted(store, call).await?;
+    let id = call.request.path_id("profile_id", "profile", ProfileId::parse)?;
+    let found = store.profile_and_given(call.workspace(), id).await?;
+    let (profile, given) = found.ok_or(Refusal::NotFound("profile"))?;
+    call.request.check_version(profile.version)?;
     let before = workspace(store, call).await?;
     let is_used = store.profile_is_used(call.workspace(), profile.profile_id).await?;
-    let (after, event) = delete(&before, &profile, is_used, &call.act())?;
-    store.commit(Commit::of(&event).delete(&profile).edit(&before, &after)).await?;
+    let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &call.act())?;
+    store.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
     Ok(Reply::ok(&views::profile(&profile, &before)))
 }

@@ -10,7 +10,7 @@ use domain::event::{Act, EventType};
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::life::{self, Deletion, is_renamed};
-use domain::profile::{Profile, given};
+use domain::profile::{Given, Profile, given};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
 use domain::user::{User, UserEdit};
@@ -156,7 +156,7 @@ pub(crate) async fn prepare(
             let profile = named_profile(store, doer, *profile_id).await?;
             let wanted = Offer::Deployment { profile_id: *profile_id };
             let prepared = offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user);
-            if let Some(profile) = &profile {
+            if let Some((profile, _)) = &profile {
                 require_fitting(&prepared.user, profile)?;
             }
             return Ok(prepared.giving(profile.as_ref(), &act));
@@ -178,14 +178,12 @@ pub(crate) async fn prepare(
 }
 
 impl Prepared {
-    /// The same, only while a profile that it gives is as it was read: it may be deleted meanwhile. It
-    /// is noted there that it was given, so that it is not deleted before the index of its users knows.
-    fn giving(mut self, profile: Option<&Profile>, act: &Act) -> Self {
-        if let Some(profile) = profile {
-            self.commit = self.commit.map(|commit| match given(profile, act.at) {
-                Some(noted) => commit.edit(profile, &noted),
-                None => commit.guarded_by(profile),
-            });
+    /// The same, only while a profile that it gives is as it was read: it may be deleted meanwhile. It is
+    /// noted beside it that it was given, so that it is not deleted before the index of its users knows.
+    fn giving(mut self, profile: Option<&(Profile, Option<Given>)>, act: &Act) -> Self {
+        if let Some((profile, before)) = profile {
+            let noted = given(profile, before.as_ref(), act.at);
+            self.commit = self.commit.map(|commit| commit.giving(profile, noted.as_ref()));
         }
         self
     }
@@ -264,16 +262,20 @@ pub(crate) async fn newest(
     }
 }
 
-/// The profile that a user is to have, if one is named.
+/// The profile that a user is to have, if one is named, and when it was given before.
 ///
 /// # Errors
 /// A fault of `profile_id` if it is not there.
-async fn named_profile(store: &impl Profiles, doer: &Doer, id: Option<ProfileId>) -> Result<Option<Profile>, Failure> {
+async fn named_profile(
+    store: &impl Profiles,
+    doer: &Doer,
+    id: Option<ProfileId>,
+) -> Result<Option<(Profile, Option<Given>)>, Failure> {
     let Some(id) = id else {
         return Ok(None);
     };
-    match store.profile(doer.workspace_id, id).await? {
-        Some(profile) => Ok(Some(profile)),
+    match store.profile_and_given(doer.workspace_id, id).await? {
+        Some(found) => Ok(Some(found)),
         None => Err(Refusal::field("profile_id", "unknown_value", "there is no such profile").into()),
     }
 }

@@ -33,6 +33,7 @@ enum Part {
     Update { key: Item, update: Box<UpdateParts> },
     Delete { key: Item, version: Option<u64> },
     Check { key: Item, version: u64 },
+    CheckAbsent { key: Item },
     PutSecret { item: Item },
     SetSecrets { pk: String, secrets: BTreeMap<&'static str, Option<String>> },
     DeleteSecret { pk: String },
@@ -193,6 +194,13 @@ impl Commit {
         self
     }
 
+    /// Nothing of this is done if a row is there that was not when it was looked for.
+    #[must_use]
+    pub(crate) fn while_absent(mut self, key: &Key) -> Self {
+        self.parts.push(Part::CheckAbsent { key: key.attributes() });
+        self
+    }
+
     /// Nothing of this is done if an attribute of a row that it changes is no longer as it was
     /// read: for one that is written without a new version.
     #[must_use]
@@ -323,6 +331,11 @@ impl Part {
                     .condition_expression("#version = :version")
                     .expression_attribute_names("#version", "version")
                     .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
+                item.condition_check(check.build().map_err(broken)?).build()
+            }
+            Part::CheckAbsent { key } => {
+                let check =
+                    ConditionCheck::builder().table_name(&names.main).set_key(Some(key)).condition_expression(ABSENT);
                 item.condition_check(check.build().map_err(broken)?).build()
             }
             Part::PutSecret { item: row } => {

@@ -19,6 +19,7 @@
 //! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once over |
 //! | its place among its person's | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with it |
 //! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
+//! | when it was given to users | the profile's | `GIVEN` | |
 //! | data set | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it is read by schedule |
 //! | part of its upload | the data set's | `PART#{upload}#{number}` | time to live |
 //! | its staged rows | the data set's | `STAGED#{job}#{attempt}#{number}` | time to live |
@@ -63,7 +64,7 @@ use domain::invitation::{Channel, Invitation, Purpose};
 use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
-use domain::profile::Profile;
+use domain::profile::{Given, Profile};
 use domain::scim::document::Kept;
 use domain::search::fold;
 use domain::secret::Hash;
@@ -596,6 +597,21 @@ impl Row for Profile {
             unique: false,
         };
         BTreeSet::from([claim, called])
+    }
+}
+
+/// The key of when a profile was given to users.
+#[must_use]
+pub fn profile_given(workspace: WorkspaceId, id: ProfileId) -> Key {
+    Key::new(profile(workspace, id).pk, "GIVEN")
+}
+
+impl Row for Given {
+    fn key(&self) -> Key {
+        profile_given(self.workspace_id, self.profile_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::change::Edited;
 use crate::clock::Time;
 use crate::event::{Act, Event, EventType};
 use crate::ids::{ProfileId, WorkspaceId};
@@ -59,9 +60,20 @@ pub struct Profile {
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
-    /// When it was last noted that it was given to a user; at most a minute behind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub given_at: Option<Time>,
+    /// Goes up by one with each change.
+    pub version: u64,
+}
+
+/// That a profile was given to users: beside it, so that whoever changes the profile is not in the way of
+/// those who give it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Given {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The profile.
+    pub profile_id: ProfileId,
+    /// When it was last noted; at most a minute behind.
+    pub given_at: Time,
     /// Goes up by one with each change.
     pub version: u64,
 }
@@ -261,7 +273,6 @@ pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, act
         revision: 1,
         created_at: act.at,
         updated_at: act.at,
-        given_at: None,
         version: 1,
     };
     let mut event = about(act, EventType::ProfileCreated, profile_id);
@@ -337,22 +348,32 @@ fn faults_of(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<Fault
     faults
 }
 
-/// The profile once it is noted that it is given to a user; `None` if that was noted of late. Whoever
-/// gives it commits this, or stands on the profile as it is.
+/// The note that a profile is given to a user, where `before` was noted; `None` if that was of late. Whoever
+/// gives it commits this, and stands on the profile as it is.
 #[must_use]
-pub fn given(profile: &Profile, at: Time) -> Option<Profile> {
-    let of_late = profile.given_at.is_some_and(|given| given.plus(GIVEN_NOTED_EVERY) > at);
-    (!of_late).then(|| Profile { given_at: Some(at), ..profile.clone() })
+pub fn given(profile: &Profile, before: Option<&Given>, at: Time) -> Option<Edited<Given>> {
+    let of_late = before.is_some_and(|note| note.given_at.plus(GIVEN_NOTED_EVERY) > at);
+    let noted = || match before {
+        Some(before) => Edited::from(before.clone(), Given { given_at: at, ..before.clone() }),
+        None => Edited::new(Given {
+            workspace_id: profile.workspace_id,
+            profile_id: profile.profile_id,
+            given_at: at,
+            version: 1,
+        }),
+    };
+    (!of_late).then(noted)
 }
 
 /// The workspace and the event once a profile is gone, which no user has (`is_used`). Who has it is
-/// told by an index that lags, so it stays for a while after it was given.
+/// told by an index that lags, so it stays for a while after it was `given`.
 ///
 /// # Errors
 /// `ProfileInUse`, `ProfileJustGiven`; `ProfileIsDefault` if it is the default of several.
 pub fn delete(
     workspace: &Workspace,
     profile: &Profile,
+    given: Option<&Given>,
     is_used: bool,
     act: &Act,
 ) -> Result<(Workspace, Event), Refusal> {
@@ -363,7 +384,7 @@ pub fn delete(
     if is_used {
         return Err(Refusal::ProfileInUse);
     }
-    if profile.given_at.is_some_and(|given| given.plus(GIVEN_FOLLOWED_AFTER) > act.at) {
+    if given.is_some_and(|note| note.given_at.plus(GIVEN_FOLLOWED_AFTER) > act.at) {
         return Err(Refusal::ProfileJustGiven);
     }
     let mut event = about(act, EventType::ProfileDeleted, profile.profile_id);

@@ -194,7 +194,7 @@ impl Audit {
 
     /// As soon as a workspace has profiles, one of them is its default; each was made by one event.
     fn profiles(&mut self, workspace: &Workspace) {
-        let all: Vec<Profile> = read_all(&self.main, |pk, _| pk.starts_with("PROFILE#"));
+        let all: Vec<Profile> = read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE");
         let ids: BTreeSet<_> =
             all.iter().filter(|of| of.workspace_id == workspace.workspace_id).map(|of| of.profile_id).collect();
         let counted = workspace.profile_count;
@@ -483,7 +483,7 @@ impl Audit {
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
         expected.add::<Belongings>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS"));
-        expected.add::<Profile>(&read_all(&self.main, |pk, _| pk.starts_with("PROFILE#")));
+        expected.add::<Profile>(&read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE"));
         let kinds = [
             "USERNAME#",
             "PROFILENAME#",

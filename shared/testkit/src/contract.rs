@@ -29,7 +29,7 @@ use domain::life;
 use domain::member::Member;
 use domain::network::{Indicator, Network, NetworkStatus, VERIZON};
 use domain::outside::Reach;
-use domain::profile::Profile;
+use domain::profile::{Profile, given};
 use domain::push::Push;
 use domain::refusal::{Failure, Refusal};
 use domain::scim::document::{Kept, Person};
@@ -91,6 +91,7 @@ pub async fn run(store: &Store) {
     a_job_comes_with_its_outcomes_and_each_is_made_once(store).await;
     // profiles
     a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(store).await;
+    a_profile_that_is_given_meanwhile_is_not_removed(store).await;
     events_come_by_their_identifiers(store).await;
     // sources
     a_data_set_comes_with_its_users_and_what_was_uploaded(store).await;
@@ -1656,9 +1657,8 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once(store: &Store) {
     assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("it answers").items, []);
 }
 
-async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(store: &Store) {
-    let (mut place, other) = (Place::new(store), Place::new(store));
-    let profile = |place: &Place<'_>, name: &str| Profile {
+fn profile(place: &Place<'_>, name: &str) -> Profile {
+    Profile {
         workspace_id: place.workspace,
         profile_id: ProfileId(draw(place.now)),
         name: name.to_owned(),
@@ -1671,9 +1671,48 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(sto
         revision: 1,
         created_at: place.now,
         updated_at: place.now,
-        given_at: None,
         version: 1,
+    }
+}
+
+async fn a_profile_that_is_given_meanwhile_is_not_removed(store: &Store) {
+    let place = Place::new(store);
+    let (here, table) = (place.workspace, place.table);
+    let office = profile(&place, "Office");
+    place.put(&office).await;
+    let read = async || table.profile_and_given(here, office.profile_id).await.expect("it answers");
+    let unknown = table.profile_and_given(here, ProfileId(draw(place.now))).await.expect("it answers");
+    assert_eq!(unknown, None);
+    let commit = async |change: &dyn Fn(Commit) -> Commit| {
+        table.commit(change(Commit::unrecorded(EventId(draw(place.now))))).await
     };
+    assert_eq!(read().await, Some((office.clone(), None)));
+    // For the first time, and then again: whoever has read the time before removes nothing.
+    let mut before = None;
+    for minutes in [0, 5] {
+        let noted = given(&office, before.as_ref(), place.now.plus(Duration::minutes(minutes))).expect("it is due");
+        commit(&|commit| commit.giving(&office, Some(&noted))).await.expect("it is given");
+        let outdated = commit(&|commit| commit.delete_profile(&office, before.as_ref())).await;
+        assert!(matches!(outdated, Err(Failure::LostRace)), "{outdated:?}");
+        let (profile, now) = read().await.expect("it is there");
+        assert_eq!((&profile, now.as_ref().map(|note| note.given_at)), (&office, Some(noted.after.given_at)));
+        before = now;
+    }
+    // Of two that note it at once, one starts over; what is noted already is not in the way.
+    let late = given(&office, None, place.now).expect("nobody has noted it");
+    let second = commit(&|commit| commit.giving(&office, Some(&late))).await;
+    assert!(matches!(second, Err(Failure::LostRace)), "{second:?}");
+    commit(&|commit| commit.giving(&office, None).put(&profile(&place, "Beside"))).await.expect("it is given");
+    commit(&|commit| commit.delete_profile(&office, before.as_ref())).await.expect("it goes");
+    assert_eq!(read().await, None);
+    let gone = commit(&|commit| commit.giving(&office, None).put(&profile(&place, "After"))).await;
+    assert!(matches!(gone, Err(Failure::LostRace)), "what is gone is given to nobody: {gone:?}");
+    let id = office.profile_id.to_string();
+    assert!(!rows::all(&store.bench, rows::MAIN).keys().any(|key| key.contains(&id)), "nothing is left of it");
+}
+
+async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(store: &Store) {
+    let (mut place, other) = (Place::new(store), Place::new(store));
     let office = profile(&place, "Büro");
     place.put(&office).await;
     place.later(Duration::seconds(1));

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use domain::profile::Profile;
+use domain::change::Edited;
+use domain::profile::{Given, Profile};
 use domain::refusal::Failure;
 use domain::{ProfileId, WorkspaceId};
 use serde::Deserialize;
 
+use crate::commit::Commit;
 use crate::item::Key;
 use crate::list::{Page, Position, Source};
 use crate::rows;
@@ -22,6 +24,13 @@ pub trait Profiles: Commits {
         workspace: WorkspaceId,
         id: ProfileId,
     ) -> impl Future<Output = Result<Option<Profile>, Failure>> + Send;
+
+    /// A profile, as it is now, with when it was given to users.
+    fn profile_and_given(
+        &self,
+        workspace: WorkspaceId,
+        id: ProfileId,
+    ) -> impl Future<Output = Result<Option<(Profile, Option<Given>)>, Failure>> + Send;
 
     /// What profiles are called; those that are gone are left out. It costs a read unit for each,
     /// whatever they hold.
@@ -59,6 +68,17 @@ impl Profiles for Table {
         self.get(&rows::profile(workspace, id)).await
     }
 
+    async fn profile_and_given(
+        &self,
+        workspace: WorkspaceId,
+        id: ProfileId,
+    ) -> Result<Option<(Profile, Option<Given>)>, Failure> {
+        let (profile, given) = (rows::profile(workspace, id), rows::profile_given(workspace, id));
+        let found = self.get_many([profile.clone(), given.clone()]).await?;
+        let given = found.row(&given)?;
+        Ok(found.row(&profile)?.map(|profile| (profile, given)))
+    }
+
     async fn profile_names(
         &self,
         workspace: WorkspaceId,
@@ -94,5 +114,28 @@ impl Profiles for Table {
         let partition = ("of_profile", rows::users_of_profile(workspace, id));
         let (users, _) = self.query(&Source::newest("profile", partition, "created_at"), 1, None).await?;
         Ok(!users.is_empty())
+    }
+}
+
+impl Commit {
+    /// Only while a profile is as it was read, which this gives to a user: it may be changed or deleted
+    /// meanwhile. `noted` is the note that it is given, if one is due.
+    #[must_use]
+    pub fn giving(self, profile: &Profile, noted: Option<&Edited<Given>>) -> Self {
+        let commit = self.guarded_by(profile);
+        match noted {
+            Some(noted) => commit.edited(noted),
+            None => commit,
+        }
+    }
+
+    /// A profile removed, with what is noted of it; only while it was given to nobody since that was read.
+    #[must_use]
+    pub fn delete_profile(self, profile: &Profile, given: Option<&Given>) -> Self {
+        let commit = self.delete(profile);
+        match given {
+            Some(given) => commit.delete(given),
+            None => commit.while_absent(&rows::profile_given(profile.workspace_id, profile.profile_id)),
+        }
     }
 }

@@ -52,7 +52,6 @@ fn profile(settings: Value) -> Profile {
         revision: 1,
         created_at: at(0),
         updated_at: at(0),
-        given_at: None,
         version: 1,
     }
 }

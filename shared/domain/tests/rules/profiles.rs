@@ -86,13 +86,13 @@ fn the_default_goes_only_as_the_last_one_and_what_is_used_not_at_all() {
     let first = create(&workspace(), named("first"), id(1), &act(1));
     let second = create(&first.workspace, named("second"), id(2), &act(2));
     let (both, first, second) = (second.workspace, first.profile, second.profile);
-    assert_eq!(delete(&both, &first, false, &act(3)), Err(Refusal::ProfileIsDefault));
-    assert_eq!(delete(&both, &second, true, &act(3)), Err(Refusal::ProfileInUse));
-    let (one, event) = delete(&both, &second, false, &act(3)).unwrap();
+    assert_eq!(delete(&both, &first, None, false, &act(3)), Err(Refusal::ProfileIsDefault));
+    assert_eq!(delete(&both, &second, None, true, &act(3)), Err(Refusal::ProfileInUse));
+    let (one, event) = delete(&both, &second, None, false, &act(3)).unwrap();
     assert_eq!((one.default_profile_id, one.profile_count), (Some(id(1)), 1));
     assert!(!event.changes.contains_key("default_profile_id"));
-    assert_eq!(delete(&one, &first, true, &act(4)), Err(Refusal::ProfileInUse));
-    let (none, event) = delete(&one, &first, false, &act(4)).unwrap();
+    assert_eq!(delete(&one, &first, None, true, &act(4)), Err(Refusal::ProfileInUse));
+    let (none, event) = delete(&one, &first, None, false, &act(4)).unwrap();
     assert_eq!((none.default_profile_id, none.profile_count, event.profile_id), (None, 0, Some(id(1))));
     assert_eq!(event.changes["default_profile_id"].after, Value::Null);
 }
@@ -102,16 +102,19 @@ fn a_profile_that_was_given_of_late_stays_until_its_users_are_known_and_notes_it
     let first = create(&workspace(), named("first"), id(1), &act(1));
     let second = create(&first.workspace, named("second"), id(2), &act(1));
     let (workspace, profile) = (second.workspace, second.profile);
-    let noted = given(&profile, at(10)).unwrap();
-    assert_eq!((noted.given_at, noted.updated_at), (Some(at(10)), at(1)));
-    assert_eq!(given(&noted, at(10).plus(chrono::Duration::seconds(59))), None);
-    assert_eq!(given(&noted, at(11)).unwrap().given_at, Some(at(11)));
+    let noted = given(&profile, None, at(10)).unwrap();
+    assert_eq!((noted.before, noted.after.given_at, noted.after.version), (None, at(10), 1));
+    let noted = noted.after;
+    assert_eq!((noted.workspace_id, noted.profile_id), (profile.workspace_id, profile.profile_id));
+    assert_eq!(given(&profile, Some(&noted), at(10).plus(chrono::Duration::seconds(59))), None);
+    let again = given(&profile, Some(&noted), at(11)).unwrap();
+    assert_eq!((again.before.as_ref(), again.after.given_at), (Some(&noted), at(11)));
     for minutes in [10, 11] {
-        assert_eq!(delete(&workspace, &noted, false, &act(minutes)), Err(Refusal::ProfileJustGiven));
-        assert_eq!(delete(&workspace, &noted, true, &act(minutes)), Err(Refusal::ProfileInUse));
+        let deleted = |is_used| delete(&workspace, &profile, Some(&noted), is_used, &act(minutes));
+        assert_eq!((deleted(false), deleted(true)), (Err(Refusal::ProfileJustGiven), Err(Refusal::ProfileInUse)));
     }
-    assert!(delete(&workspace, &noted, false, &act(12)).is_ok());
-    assert!(delete(&workspace, &profile, false, &act(10)).is_ok(), "it was never given");
+    assert!(delete(&workspace, &profile, Some(&noted), false, &act(12)).is_ok());
+    assert!(delete(&workspace, &profile, None, false, &act(10)).is_ok(), "it was never given");
 }
 
 #[test]
