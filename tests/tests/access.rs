@@ -854,7 +854,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 83 * cases.len());
+    assert_eq!(calls, 92 * cases.len());
 }
 
 #[tokio::test]

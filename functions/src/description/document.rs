@@ -411,6 +411,7 @@ fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
 /// What a part of a path names, if what it names may not be there.
 fn named_by(part: &str) -> Option<&'static str> {
     const NAMED: &[(&str, &str)] = &[
+        ("acs_credential_id", "credential"),
         ("command_id", "command"),
         ("deployment_id", "deployment"),
         ("device_id", "device"),
@@ -421,6 +422,7 @@ fn named_by(part: &str) -> Option<&'static str> {
         ("member_id", "member"),
         ("profile_id", "profile"),
         ("provider", "network"),
+        ("service", "credential_service"),
         ("source_id", "source"),
         ("token_id", "token"),
         ("user_id", "user"),

@@ -91,7 +91,7 @@ const TERMS: &[(&str, &str)] = &[
     ("devices", "The devices."),
     ("Invitation.devices", "How many devices its code registers."),
     ("invite-user.devices", "How many devices the code registers; 1 unless it is said."),
-    ("bulk-users.devices", "With `invite`: how many devices the code registers."),
+    ("bulk-users.devices", "How many devices the code registers."),
     ("JobItem.devices", "The devices that stand in the way."),
     (
         "Problem.devices",

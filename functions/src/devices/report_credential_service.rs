@@ -20,7 +20,7 @@ pub fn about() -> About {
         .body(|fields| drop(Report::read(fields)))
         .guarded()
         .shows("The device.", thing("Device"))
-        .refuses([Refusal::DeviceDeleted, Refusal::NotFound("device")])
+        .refuses([Refusal::DeviceDeleted])
 }
 
 /// Takes `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the service

@@ -121,9 +121,9 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
     // Which of them name something is for the outcome of each to say.
     let ids = fields.ids("ids", NAMED_LIMIT, "use a filter");
     let filter = fields.value_like("filter", || Shape::of(|mut filter| read_filter(&mut filter)).schema());
-    match (ids, filter) {
-        (Some(ids), None) => Some(Selection::Ids(ids)),
-        (None, Some(Value::Object(filter))) => {
+    match (fields.is_sent("ids"), filter) {
+        (true, None) => ids.map(Selection::Ids),
+        (false, Some(Value::Object(filter))) => {
             let mut inner = Fields::of_json(filter.clone());
             read_filter(&mut inner);
             // A filter that was misspelled, or left empty by a mistake, would find everything.
@@ -134,15 +134,15 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
             fields.faults_of("filter", inner);
             Some(Selection::Filter(filter))
         }
-        (None, Some(_)) => {
+        (false, Some(_)) => {
             fields.fault("filter", "wrong_type", "must be an object");
             None
         }
-        (Some(_), Some(_)) => {
+        (true, Some(_)) => {
             fields.fault("filter", "too_many", "give ids or a filter, not both");
             None
         }
-        (None, None) => {
+        (false, None) => {
             fields.fault("ids", "missing", "give ids, or a filter; {} for all");
             None
         }

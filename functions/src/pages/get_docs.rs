@@ -192,6 +192,9 @@ fn fields(schema: &Value) -> Markup {
                     td {
                         code { (name) }
                         @if required.iter().any(|needed| needed == name) { " " span.needed { "always" } }
+                        @for (field, words) in property["x-with"].as_object().into_iter().flatten() {
+                            p.kind { "with " (field) @for word in words.as_array().into_iter().flatten() { " " code { (text(word)) } } }
+                        }
                     }
                     td {
                         (kind(property)) " " (words(&property["description"]))

@@ -17,6 +17,8 @@ struct Property {
     schema: Value,
     within: Option<Shape>,
     required: bool,
+    /// The field, and the words of it, with which alone this one is read.
+    with: Option<(String, Vec<String>)>,
 }
 
 impl Shape {
@@ -29,7 +31,8 @@ impl Shape {
     }
 
     /// The shape of what a reader takes that looks at one field first: every word of that field is
-    /// tried. A field is required if it is with each of them.
+    /// tried. A field is required if it is with each of them; one that is read with some of them alone
+    /// says so, in `x-with`.
     #[must_use]
     pub fn of_each(field: &str, words: &[&str], read: impl Fn(Fields)) -> Self {
         let all = Self::default();
@@ -44,9 +47,14 @@ impl Shape {
                 Some(before) => before.into_iter().filter(|name| needed.contains(name)).collect(),
             });
             for (name, property) in one.properties() {
-                all.lock().entry(name).or_insert(Property { required: false, ..property });
+                let mut fields = all.lock();
+                let known = fields.entry(name).or_insert(Property { required: false, ..property });
+                let (_, with) = known.with.get_or_insert_with(|| (field.to_owned(), Vec::new()));
+                with.push((*word).to_owned());
             }
         }
+        let always = |property: &mut Property| property.with.take_if(|(_, with)| with.len() == words.len());
+        all.lock().values_mut().for_each(|property| drop(always(property)));
         required.unwrap_or_default().iter().for_each(|name| all.require(name));
         all
     }
@@ -111,7 +119,11 @@ impl Shape {
 
 impl Property {
     fn schema(&self) -> Value {
-        self.within.as_ref().map_or_else(|| self.schema.clone(), Shape::schema)
+        let mut schema = self.within.as_ref().map_or_else(|| self.schema.clone(), Shape::schema);
+        if let Some((field, words)) = &self.with {
+            schema["x-with"] = json!({field.as_str(): words});
+        }
+        schema
     }
 }
 
@@ -210,5 +222,6 @@ mod tests {
         let names: Vec<_> = shape.fields().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["kind", "x"]);
         assert_eq!(shape.fields()[0].1, json!({"type": "string", "enum": ["a", "b"]}));
+        assert_eq!(shape.fields()[1].1["x-with"], json!({"kind": ["a"]}));
     }
 }

@@ -89,16 +89,11 @@ impl Described {
         if !exchange.status.is_success() || exchange.sent.is_empty() {
             return None;
         }
-        let described = self.document.pointer(&format!("{place}/requestBody/content"));
-        let sent: Value = serde_json::from_slice(exchange.sent).ok()?;
-        match described {
-            // Nobody reads it.
-            None if [json!({}), Value::Null].contains(&sent) => return None,
-            None => return Some(format!("a body was taken that is not described: {sent}")),
-            Some(content) if content.get("application/json").is_none() => return None,
-            Some(_) => {}
-        }
+        // Nobody reads a body that is not described.
         let place = format!("{place}/requestBody/content/application~1json/schema");
+        let schema = self.document.pointer(&place)?;
+        let mut sent: Value = serde_json::from_slice(exchange.sent).ok()?;
+        leave_out_what_is_not_read(schema, &mut sent);
         let fault = self.validated(&place, &self.document, &sent)?;
         Some(format!("a request was taken: {fault}"))
     }
@@ -115,6 +110,21 @@ impl Described {
         let faults: Vec<String> =
             validator.iter_errors(value).map(|error| format!("{} at {}", error, error.instance_path())).collect();
         (!faults.is_empty()).then(|| format!("{}; it was {value}", faults.join("; ")))
+    }
+}
+
+/// Takes out the fields that are read only with other words of another field.
+fn leave_out_what_is_not_read(schema: &Value, sent: &mut Value) {
+    let Some(fields) = sent.as_object_mut() else { return };
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let others = property["x-with"].as_object().into_iter().flatten();
+        let mut of_others = others.filter(|(field, words)| {
+            let word = fields.get(*field).unwrap_or(&Value::Null);
+            words.as_array().is_some_and(|words| !words.contains(word))
+        });
+        if of_others.next().is_some() {
+            fields.remove(name);
+        }
     }
 }
 
