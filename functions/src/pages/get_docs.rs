@@ -24,7 +24,7 @@ code{font:.875em/1.4 ui-monospace,monospace;background:var(--soft);border-radius
 table{border-collapse:collapse;width:100%;font-size:.9rem}td{border-top:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-align:top}
 td:first-child{width:13rem}p{margin:.5rem 0}ul{margin:.25rem 0;padding-left:1.2rem}.needed{color:#c2410c;font-size:.8rem}
 .kind{color:var(--quiet)}summary{cursor:pointer}
-@media(max-width:50rem){body{display:block}nav{position:static;height:auto;border:0;border-bottom:1px solid var(--line)}main{padding:1rem}
+@media(max-width:50rem){body{display:block}nav{position:static;height:auto;max-height:45vh;border:0;border-bottom:1px solid var(--line)}main{padding:1rem}
 td,td:first-child{display:block;width:auto;padding-right:0}td+td{border:0;padding-top:0}}";
 
 /// What the operation says of itself.
