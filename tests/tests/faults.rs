@@ -33,6 +33,8 @@ struct Ground {
     bench: Bench,
     tenant: Tenant,
     oidc: Arc<Oidc>,
+    /// Whether it has an issuer of the admins' tokens.
+    issuer: bool,
     run: usize,
 }
 
@@ -1623,26 +1625,28 @@ impl Stage {
         Self { faults: Faults::new(), oidc: Arc::new(Oidc::new()), ground: None, run: 0 }
     }
 
-    async fn ground(&mut self) -> Ground {
+    async fn ground(&mut self, issuer: bool) -> Ground {
         self.run += 1;
         let bench = match self.ground.take() {
-            Some(ground) if !self.run.is_multiple_of(RUNS_OF_A_SYSTEM) => ground.bench,
+            Some(ground) if ground.issuer == issuer && !self.run.is_multiple_of(RUNS_OF_A_SYSTEM) => ground.bench,
             _ => {
                 let pages = Pages::default();
                 pages.show(r#"[{"login": "from-a-page"}]"#);
                 pages.answer_at(GONE, Answers::With(410, Vec::new(), Vec::new()));
-                Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), Oidc::parameters()).await
+                let parameters = if issuer { Oidc::parameters() } else { BTreeMap::new() };
+                Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), parameters).await
             }
         };
         rows::clear(&bench);
         bench.stack.messaging().clear();
         self.oidc.trusted_by(&bench);
         let tenant = bench.tenant("Faults").await;
-        Ground { bench, tenant, oidc: Arc::clone(&self.oidc), run: self.run }
+        Ground { bench, tenant, oidc: Arc::clone(&self.oidc), issuer, run: self.run }
     }
 
     async fn run(&mut self, scenario: &Scenario, strike: Option<Strike>) -> Outcome {
-        let ground = self.ground().await;
+        // The issuer's own page is not there.
+        let ground = self.ground(scenario.operation != "refresh-issuer-keys").await;
         let known = Known::of(&ground.bench);
         // What comes before goes well.
         self.faults.watch("none", None);
@@ -1905,7 +1909,7 @@ async fn something_of_everything(g: &Ground) -> (String, String) {
 #[tokio::test]
 async fn whatever_does_not_fit_together_is_found() {
     let mut stage = Stage::new();
-    let g = stage.ground().await;
+    let g = stage.ground(true).await;
     let known = Known::of(&g.bench);
     let (user, eve) = something_of_everything(&g).await;
     let faults = || Audit::read(&g.bench, &known).faults();

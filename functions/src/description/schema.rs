@@ -37,7 +37,9 @@ pub fn and<const N: usize>(object: Value, fields: [(&str, Value); N]) -> Value {
 /// An object whose keys are somebody's own.
 #[must_use]
 pub fn map(values: Value) -> Value {
-    json!({"type": "object", "additionalProperties": values})
+    let mut map = json!({"type": "object"});
+    map["additionalProperties"] = values;
+    map
 }
 
 /// Any JSON object.
@@ -79,7 +81,9 @@ pub fn word<W: Word>() -> Value {
 /// An array.
 #[must_use]
 pub fn array(items: Value) -> Value {
-    json!({"type": "array", "items": items})
+    let mut array = json!({"type": "array"});
+    array["items"] = items;
+    array
 }
 
 /// A page of a list.
