@@ -695,7 +695,12 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                 }
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
-                if sample.path == SEAM_UPDATE && !held.contains(&DevicesManage) {
+                let tells_events = ["create-webhook", "update-webhook", "seam-webhooks"].contains(&operation);
+                if tells_events && !held.contains(&EventsRead) {
+                    let body = answer.expect(403).body;
+                    let code = [&body["code"], &body["error"]["type"]];
+                    assert!(code.contains(&&json!("permission_missing")), "{operation} by {who}: {body}");
+                } else if sample.path == SEAM_UPDATE && !held.contains(&DevicesManage) {
                     assert_eq!(answer.expect(403).body["error"]["type"], "permission_missing", "{who}");
                 } else if operation == "add-member" && held.len() == 1 {
                     assert_eq!(answer.expect(403).code(), "permission_not_held", "{who}");

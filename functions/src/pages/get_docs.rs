@@ -1,5 +1,7 @@
 //! `GET /docs`: the published description, for people.
 
+use std::sync::OnceLock;
+
 use domain::refusal::Failure;
 use lambda::Reply;
 use lambda_http::http::{HeaderName, StatusCode};
@@ -33,13 +35,23 @@ pub fn about() -> About {
     About::new("Read this description").detail("The same as `openapi.json`, as a page.").page(200, "The page.")
 }
 
+/// The page, once it was asked for: it stays the same for as long as the program runs.
+static PAGE: OnceLock<String> = OnceLock::new();
+
 /// Answers with a page that loads nothing from anywhere.
 ///
 /// # Errors
 /// `Internal` if the description cannot be read.
 pub fn handle() -> Result<Reply, Failure> {
-    let document = serde_json::from_str(DESCRIPTION).map_err(|e| Failure::internal("reading the description", e))?;
-    let reply = Reply::page(StatusCode::OK, page(&document).into_string())
+    let text = match PAGE.get() {
+        Some(text) => text,
+        None => {
+            let read = serde_json::from_str(DESCRIPTION);
+            let document = read.map_err(|e| Failure::internal("reading the description", e))?;
+            PAGE.get_or_init(|| page(&document).into_string())
+        }
+    };
+    let reply = Reply::page(StatusCode::OK, text.clone())
         .with(HeaderName::from_static("cache-control"), CACHE)
         .with(HeaderName::from_static("x-content-type-options"), "nosniff")
         .with(

@@ -1,6 +1,7 @@
 //! `/webhooks/create`.
 
 use aws::{Idempotency, Webhooks};
+use domain::access::Permission;
 use domain::outside::Reach;
 use domain::refusal::{Failure, Refusal};
 use domain::webhook::{Names, Settings};
@@ -15,11 +16,13 @@ use crate::webhooks::made;
 /// not have are taken, and never come.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
+/// `RouteNotFound`, `OnlyMethods`; `PermissionMissing` without `events:read` too; every fault of the parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
 pub async fn handle(store: &(impl Webhooks + Idempotency), call: Call, reach: Reach) -> Result<Reply, Failure> {
     if route(&call, "webhooks") != "create" {
         return Err(Refusal::RouteNotFound.into());
     }
+    // Whoever is told of events can read them.
+    call.caller.require(Permission::EventsRead)?;
     let mut fields = Verbs::Post.parameters(&call)?;
     let settings = Settings::read(&mut fields, Names::Any, reach);
     fields.finish().map_err(Refusal::Invalid)?;

@@ -206,16 +206,21 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
     }
 
     /// Goes through the shards by loads, until nothing is due or the time is over. What could not be begun
-    /// stays due.
+    /// stays due. A webhook that fails too often is left alone for the rest of the run, so that its backlog
+    /// does not stand before what others wait for.
     async fn what_is_due(&self) -> Result<Value, Failure> {
         let mut tally = Tally::default();
         let mut load = Vec::new();
+        let mut tired = BTreeSet::new();
         for shard in shards(self.run.moment.now) {
             let mut start = None;
-            loop {
+            while self.pace.has(NEEDED) {
                 let page = self.store.due(&calls_shard(shard), self.run.moment.now, start, PAGE).await?;
                 for (key, row) in page.rows {
                     match row {
+                        // The index may lag: what the row itself says counts.
+                        Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.moment.now) => {}
+                        Ok(Some(DueRow::Delivery(delivery))) if tired.contains(&delivery.webhook_id) => {}
                         Ok(Some(DueRow::Delivery(delivery))) => load.push(*delivery),
                         Ok(Some(DueRow::Webhook(webhook))) => {
                             tally.note(self.run, &webhook.webhook_id, self.forget_earlier(&webhook).await);
@@ -226,39 +231,45 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                 }
                 start = page.next;
                 if load.len() >= LOAD {
-                    self.retry_all(std::mem::take(&mut load), &mut tally).await;
+                    self.retry_all(std::mem::take(&mut load), &mut tired, &mut tally).await;
                 }
-                if start.is_none() || !self.pace.has(NEEDED) {
+                if start.is_none() {
                     break;
                 }
             }
         }
-        self.retry_all(load, &mut tally).await;
+        self.retry_all(load, &mut tired, &mut tally).await;
         Ok(json!({"done": tally.done, "failed": tally.failed}))
     }
 
-    /// Tries deliveries again, those of each webhook together.
-    async fn retry_all(&self, load: Vec<Delivery>, tally: &mut Tally) {
+    /// Tries deliveries again, those of each webhook together; notes the webhooks that failed too often.
+    async fn retry_all(&self, load: Vec<Delivery>, tired: &mut BTreeSet<WebhookId>, tally: &mut Tally) {
         let mut of: BTreeMap<(WorkspaceId, WebhookId), Vec<Delivery>> = BTreeMap::new();
         for delivery in load {
             of.entry((delivery.workspace_id, delivery.webhook_id)).or_default().push(delivery);
         }
         let each = |((workspace, id), all): ((WorkspaceId, WebhookId), Vec<Delivery>)| async move {
-            self.retry_of(workspace, id, all).await
+            (id, self.retry_of(workspace, id, all).await)
         };
-        let outcomes: Vec<Vec<_>> = stream::iter(of).map(each).buffer_unordered(WEBHOOKS).collect().await;
-        for (id, outcome) in outcomes.into_iter().flatten() {
-            tally.note(self.run, &id, outcome);
+        let outcomes: Vec<_> = stream::iter(of).map(each).buffer_unordered(WEBHOOKS).collect().await;
+        for (webhook, (outcomes, failures)) in outcomes {
+            if failures >= FAILURES {
+                tired.insert(webhook);
+            }
+            for (id, outcome) in outcomes {
+                tally.note(self.run, &id, outcome);
+            }
         }
     }
 
-    /// Tries the deliveries of one webhook again, until it has failed too often.
+    /// Tries the deliveries of one webhook again, until it has failed too often; answers with how often it
+    /// has.
     async fn retry_of(
         &self,
         workspace: WorkspaceId,
         id: WebhookId,
         all: Vec<Delivery>,
-    ) -> Vec<(EventId, Result<(), Failure>)> {
+    ) -> (Vec<(EventId, Result<(), Failure>)>, usize) {
         let mut outcomes = Vec::new();
         let mut failures = 0;
         for some in all.chunks(CALLS) {
@@ -288,7 +299,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                 outcomes.push((id, outcome.map(|_| ())));
             }
         }
-        outcomes
+        (outcomes, failures)
     }
 
     /// Tries a delivery again, or ends it if its webhook, or its event, is there no more.

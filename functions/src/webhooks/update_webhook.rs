@@ -1,6 +1,7 @@
 //! `PATCH /webhooks/{webhook_id}`.
 
 use aws::{Commit, Webhooks};
+use domain::access::Permission;
 use domain::outside::Reach;
 use domain::refusal::{Failure, Refusal};
 use domain::webhook::Edit;
@@ -19,14 +20,17 @@ pub fn about() -> About {
         .body(|mut fields| drop(Edit::read(&mut fields, Reach::Public)))
         .guarded()
         .shows("The webhook.", thing("Webhook"))
+        .refuses([Refusal::PermissionMissing(Permission::EventsRead)])
 }
 
 /// Answers with the webhook. `enabled` switches it on again, or off; what happened while it was off is not
 /// made up for.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `VersionMismatch`.
+/// `PermissionMissing` without `events:read` too; every fault of the body; `NotFound`, `VersionMismatch`.
 pub async fn handle(store: &impl Webhooks, call: Call, reach: Reach) -> Result<Reply, Failure> {
+    // Whoever is told of events can read them.
+    call.caller.require(Permission::EventsRead)?;
     attempts(store, || async {
         let webhook = super::wanted(store, &call).await?;
         let mut fields = call.request.body()?;

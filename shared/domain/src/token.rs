@@ -127,10 +127,12 @@ impl Token {
         self.workspace_ids.contains(&workspace) && self.shut_out_of(workspace).is_none()
     }
 
-    /// Those of its person's memberships that it opens.
+    /// Those of its person's memberships that it opens: who was removed and comes back as a member brings
+    /// no older token along.
     #[must_use]
     pub fn memberships(&self, of_person: &[Member]) -> Vec<Member> {
-        of_person.iter().filter(|member| self.opens(member.workspace_id)).cloned().collect()
+        let opened = |member: &&Member| self.opens(member.workspace_id) && member.created_at <= self.created_at;
+        of_person.iter().filter(opened).cloned().collect()
     }
 
     /// What is left of permissions.

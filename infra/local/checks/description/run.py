@@ -39,12 +39,12 @@ def lint(tools: Path, description: Path) -> bool:
     return subprocess.run([*spectral, "--fail-severity=hint", description]).returncode == 0
 
 
-def call(url: str, key: str, examples: int, seed: int) -> bool:
+def call(url: str, key: str, tools: Path, examples: int, seed: int) -> bool:
     command = [Path(sys.executable).parent / "schemathesis", "run", f"{url}/openapi.json"]
     command += ["--header", f"Authorization: Bearer {key}", "--checks", ",".join(CHECKS)]
     command += ["--phases", "coverage,fuzzing,stateful", "--max-examples", str(examples), "--seed", str(seed)]
     command += ["--continue-on-failure", "--no-color", "--warnings", "off", "--request-timeout", "30"]
-    return subprocess.run(command, cwd=HERE, timeout=1800).returncode == 0
+    return subprocess.run(command, cwd=tools, timeout=1800).returncode == 0
 
 
 def main() -> bool:
@@ -54,14 +54,15 @@ def main() -> bool:
     parser.add_argument("--examples", type=int, default=10, help="for each operation and phase")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    held = lint(asked.tools.resolve(), (HERE / "../../../openapi/openapi.json").resolve())
+    tools = asked.tools.resolve()
+    held = lint(tools, (HERE / "../../../openapi/openapi.json").resolve())
     program = [asked.binary, "--port", "0", "--json"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             started = json.loads(server.stdout.readline())
             # It has a word about each request, and would wait for somebody to read it.
             threading.Thread(target=server.stdout.read, daemon=True).start()
-            held &= call(started["url"], started["key"], asked.examples, asked.seed)
+            held &= call(started["url"], started["key"], tools, asked.examples, asked.seed)
         finally:
             server.terminate()
     return held
