@@ -21,6 +21,7 @@ pub mod wipe_device;
 use aws::stores::DeviceWhole;
 use aws::{Commands, Commit, Devices, Workspaces};
 use domain::DeviceId;
+use domain::command::{CommandKind, Order};
 use domain::device::{Belongings, Device};
 use domain::event::{Act, Event};
 use domain::refusal::{Failure, Refusal};
@@ -28,6 +29,8 @@ use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::doer::Doer;
 use crate::settings::Defaults;
@@ -56,6 +59,19 @@ async fn act(
 ) -> Result<Reply, Failure> {
     let prepared = done(store, call, action, defaults).await?;
     Ok(shown(&prepared.whole, call))
+}
+
+/// What an operation that gives such an order says of itself.
+fn about_order(summary: &'static str, kind: CommandKind) -> About {
+    About::new(summary)
+        .detail(
+            "The command is told to the device at its next check-in. Asking again is answered by the command that is \
+             pending.",
+        )
+        .body(|mut fields| drop(Order::read(kind, &mut fields)))
+        .guarded()
+        .answers(202, "The command.", thing("Command"))
+        .refuses([Refusal::DeviceDeleted, Refusal::DeviceErased])
 }
 
 /// Gives an order to the device that a call's path names, and shows the command.

@@ -215,17 +215,7 @@ fn parameters_of(operation: &Operation, about: &About, path: &str) -> Vec<Value>
     let mut parameters: Vec<Value> = names_in(path).map(path_parameter).collect();
     let required = about.query.required();
     for (name, schema) in about.query.fields() {
-        let mut within = json!({"properties": {name.clone(): schema}});
-        explain(operation.name, &mut within);
-        let mut schema = within["properties"][&name].take();
-        let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
-        parameters.push(json!({
-            "name": name,
-            "in": "query",
-            "required": required.contains(&name),
-            "description": description,
-            "schema": schema,
-        }));
+        parameters.push(parameter("query", operation.name, &name, required.contains(&name), &schema));
     }
     let shared = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     if is_admins(operation.access()) {
@@ -247,11 +237,16 @@ fn path_parameter(name: &str) -> Value {
         "provider" | "code" => text(),
         _ => uuid(),
     };
+    parameter("path", "path", name, true, &schema)
+}
+
+/// A parameter with its meaning; `of` is what the glossary knows it by.
+fn parameter(place: &str, of: &str, name: &str, required: bool, schema: &Value) -> Value {
     let mut within = json!({"properties": {name: schema}});
-    explain("path", &mut within);
+    explain(of, &mut within);
     let mut schema = within["properties"][name].take();
     let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
-    json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
+    json!({"name": name, "in": place, "required": required, "description": description, "schema": schema})
 }
 
 fn parameters() -> Value {

@@ -1,28 +1,19 @@
 //! `POST /devices/{device_id}/wipe`.
 
 use aws::{Commands, Workspaces};
-use domain::command::{CommandKind, Order};
-use domain::refusal::{Failure, Refusal};
+use domain::command::CommandKind;
+use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
 use crate::bodies;
 use crate::description::About;
-use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("Wipe a device")
-        .detail(
-            "The command is told to the device at its next check-in. Asking again is answered by the command that is \
-             pending.",
-        )
-        .body(|mut fields| drop(Order::read(CommandKind::Wipe, &mut fields)))
-        .guarded()
-        .answers(202, "The command.", thing("Command"))
-        .refuses([Refusal::DeviceDeleted, Refusal::DeviceErased])
+    super::about_order("Wipe a device", CommandKind::Wipe)
 }
 
 /// Answers 202 with the command, which the device is told at its next check-in. Asking again is
