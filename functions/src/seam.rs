@@ -87,11 +87,7 @@ fn is_phone(device: &Device) -> bool {
 
 /// An identifier that must be there, in capitals or not.
 fn required_id<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
-    let sent = fields.value(name).is_some();
-    if !sent {
-        fields.fault(name, "missing", "is required");
-        return None;
-    }
+    fields.require(name);
     fields.id(name, |text| parse(&text.to_ascii_lowercase()))
 }
 

@@ -25,12 +25,8 @@ pub async fn handle(store: &impl Events, topic: &impl Topic, run: Run) -> Result
     let workspace = fields.id("workspace_id", WorkspaceId::parse);
     let since = fields.time("since");
     let until = fields.time("until");
-    for (name, missing) in
-        [("workspace_id", workspace.is_none()), ("since", since.is_none()), ("until", until.is_none())]
-    {
-        if missing && fields.value(name).is_none() {
-            fields.fault(name, "missing", "is required");
-        }
+    for name in ["workspace_id", "since", "until"] {
+        fields.require(name);
     }
     fields.finish().map_err(Refusal::Invalid)?;
     let (Some(workspace), Some(since), Some(until)) = (workspace, since, until) else {
