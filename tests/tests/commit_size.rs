@@ -1064,7 +1064,7 @@ fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_row
     fits(&Commit::of(&made).put(&webhook).keep_webhook_secrets(webhook.webhook_id, &secrets));
     let mut edit = Fields::of_json(json!({"event_types": ["*"]}).as_object().unwrap().clone());
     let (after, event) = webhook.update(HookEdit::read(&mut edit, Reach::Public), &act()).unwrap();
-    let delivery = HookDelivery::begin(&after, &event, id(41), now());
+    let delivery = HookDelivery::due(&after, &event, now()).taken_up(id(41), now());
     let gone = Attempt { reply: "x".repeat(REPLY_KEPT), ..Attempt::answered(now(), 410, b"", i64::MAX) };
     let ended = delivery.after(id(41), &gone).unwrap();
     let (off, disabled) = after.after(&gone, &act()).unwrap();

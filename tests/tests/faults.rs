@@ -1633,7 +1633,8 @@ impl Stage {
                 let pages = Pages::default();
                 pages.show(r#"[{"login": "from-a-page"}]"#);
                 pages.answer_at(GONE, Answers::With(410, Vec::new(), Vec::new()));
-                let parameters = if issuer { Oidc::parameters() } else { BTreeMap::new() };
+                let none = || [("OidcIssuer".to_owned(), String::new())].into();
+                let parameters = if issuer { Oidc::parameters() } else { none() };
                 Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), parameters).await
             }
         };

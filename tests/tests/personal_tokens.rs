@@ -171,6 +171,20 @@ async fn what_is_not_exactly_the_token_is_worth_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_ends_with_the_issuer_that_vouched_for_its_person() {
+    let house = House::new().await;
+    let former = json!({"issuer": "https://former.example", "subject": "anna", "role": "admin"});
+    let _member = house.bench.post("/members", &house.first.key, former).await.expect(201);
+    let token = house.one(None).await.get("token");
+    assert_eq!(house.answer(&token, "/users", None).await, let_in());
+    let mut rows = rows::all(&house.bench, rows::MAIN).into_iter();
+    let (_, mut row) = rows.find(|(key, _)| key.starts_with("TOKEN#")).unwrap();
+    row["issuer"] = json!("https://former.example");
+    rows::put(&house.bench, rows::MAIN, &row, &[]);
+    assert_eq!(house.answer(&token, "/users", None).await, refused(401, "credential_invalid"));
+}
+
+#[tokio::test]
 async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
     let house = House::new().await;
     let token = house.one(None).await;

@@ -127,7 +127,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
         Ok(wants.map(wanted).collect())
     }
 
-    /// Begins a delivery, unless that was done before.
+    /// Begins a delivery, unless that was done before, or leaves it to the schedule.
     async fn first(&self, wanted: &Wanted) -> Result<bool, Failure> {
         let Wanted { webhook, event, .. } = wanted;
         self.in_time()?;
@@ -136,12 +136,16 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
             let found = self.store.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
             match found {
                 None => {
-                    let begun = Delivery::begin(webhook, event, moment.draw(), moment.now);
-                    self.store.commit(Commit::unrecorded(moment.event_id()).put(&begun)).await?;
-                    Ok(Some(begun))
+                    let due = Delivery::due(webhook, event, moment.now);
+                    let now = (!webhook.is_left_to_schedule(moment.now)).then(|| due.taken_up(moment.draw(), moment.now));
+                    let commit = Commit::unrecorded(moment.event_id()).put(now.as_ref().unwrap_or(&due));
+                    self.store.commit(commit).await?;
+                    Ok(now)
                 }
                 // The run that began it was ended.
-                Some(found) if found.is_due(moment.now) => self.taken_up(&found).await.map(Some),
+                Some(found) if found.is_due(moment.now) && !webhook.is_left_to_schedule(moment.now) => {
+                    self.taken_up(&found).await.map(Some)
+                }
                 Some(_) => Ok(None),
             }
         })
@@ -172,7 +176,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
             };
             let doer = Doer::of_run(self.run, begun.workspace_id).at(self.pace.moment());
             let recorded =
-                record(self.store, &doer, begun.webhook_id, begun.event_id, &attempt, How::Leased(lease)).await?;
+                record(self.store, &doer, &webhook, begun.event_id, &attempt, How::Leased(lease)).await?;
             let Some(after) = recorded.filter(Delivery::is_tried_again_soon) else {
                 return Ok(attempt.succeeded());
             };

@@ -3,8 +3,8 @@
 use aws::{Commit, Outside, Webhooks};
 use domain::event::Event;
 use domain::refusal::Failure;
-use domain::webhook::{Attempt, Delivery, REPLY_KEPT, Secrets, Webhook};
-use domain::{EventId, Time, WebhookId};
+use domain::webhook::{Attempt, Delivery, DeliveryState, REPLY_KEPT, Secrets, Webhook};
+use domain::{EventId, Time};
 use uuid::Uuid;
 
 use crate::attempts::attempts;
@@ -53,17 +53,17 @@ pub(crate) enum How {
     Asked,
 }
 
-/// Writes down what became of a call, of the delivery and of its webhook, and answers with the delivery as
-/// it is then; `None` if it is gone, or in other hands.
+/// Writes down what became of a call, of the delivery and of the webhook that was called, and answers with the
+/// delivery as it is then; `None` if it is gone, or in other hands.
 pub(crate) async fn record(
     store: &impl Webhooks,
     doer: &Doer,
-    webhook_id: WebhookId,
+    called: &Webhook,
     event_id: EventId,
     attempt: &Attempt,
     how: How,
 ) -> Result<Option<Delivery>, Failure> {
-    let workspace = doer.workspace_id;
+    let (workspace, webhook_id) = (doer.workspace_id, called.webhook_id);
     attempts(store, || async {
         let Some(before) = store.delivery(workspace, webhook_id, event_id).await? else {
             return Ok(None);
@@ -76,8 +76,9 @@ pub(crate) async fn record(
             return Ok(None);
         };
         let webhook = store.webhook(workspace, webhook_id).await?;
+        let last = matches!(how, How::Leased(_)) && after.state == DeliveryState::Failed;
         let act = doer.act();
-        let changed = webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(attempt, &act)?)));
+        let changed = webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(&called.url, attempt, last, &act)?)));
         let (commit, after) = match changed {
             None => (Commit::unrecorded(act.event_id), after),
             Some((webhook, (changed, None))) => (Commit::unrecorded(act.event_id).edit(webhook, &changed), after),

@@ -41,6 +41,6 @@ pub async fn handle(
     let attempt = call(outside, &webhook, &secrets, &event, clock).await;
     // What becomes of the webhook by that is Handset's own doing.
     let doer = Doer::of_call(&request).itself();
-    let delivery = record(store, &doer, webhook.webhook_id, id, &attempt, How::Asked).await?;
+    let delivery = record(store, &doer, &webhook, id, &attempt, How::Asked).await?;
     Ok(Reply::ok(&views::delivery(&delivery.ok_or(Refusal::NotFound("delivery"))?)))
 }

@@ -9,24 +9,15 @@ things that identity providers rely on and the checker does not look at: version
 Prints a line for each check; the exit status is 1 if one failed or none was made.
 """
 
-import json
-import socket
-import subprocess
 import sys
-import threading
 
 import httpx2
+from product import started
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
 
 FAILED = {Status.DEVIATION, Status.ERROR, Status.CRITICAL}
 TYPE = "application/scim+json"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def checked(client: httpx2.Client) -> list[tuple[bool, str]]:
@@ -69,17 +60,10 @@ def relied_on(client: httpx2.Client) -> list[tuple[bool, str]]:
 
 
 def run(program: str) -> bool:
-    arguments = [program, "--json", "--port", str(free_port())]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            line = json.loads(server.stdout.readline())
-            # It has a word about each request, and would wait for somebody to read it.
-            threading.Thread(target=server.stdout.read, daemon=True).start()
-            headers = {"authorization": f"Bearer {line['key']}", "content-type": TYPE}
-            with httpx2.Client(base_url=f"{line['url']}/scim/v2", headers=headers, timeout=30) as client:
-                results = checked(client) + relied_on(client)
-        finally:
-            server.terminate()
+    with started(program) as product:
+        headers = {"authorization": f"Bearer {product['key']}", "content-type": TYPE}
+        with httpx2.Client(base_url=f"{product['url']}/scim/v2", headers=headers, timeout=30) as client:
+            results = checked(client) + relied_on(client)
     for held, what in results:
         print("ok    " if held else "FAILED", what)
     failed = sum(not held for held, _ in results)

@@ -30,7 +30,7 @@ use crate::messaging::{ApplicationEvents, EventDestination, EventType, Messaging
 use crate::operations::{Adjust, operations};
 use crate::queue::Retry;
 use crate::template::{Place, Template};
-use crate::tokens::Operator;
+use crate::tokens::{self, Operator};
 use crate::{Invoke, Now};
 
 /// Why the stack did not start.
@@ -129,7 +129,13 @@ impl Stack {
         };
         let parameters = local_parameters(&url, &place, options.parameters);
         let template = Template::read(&options.template, &place, &parameters);
-        let template = Arc::new(template.map_err(|error| StackError(error.to_string()))?);
+        let mut template = template.map_err(|error| StackError(error.to_string()))?;
+        if parameters.get("OidcIssuer").is_some_and(|issuer| issuer == tokens::ISSUER) {
+            // It has no keys to ask for.
+            let asking = template.functions.iter_mut().filter(|function| function.operation == "refresh-issuer-keys");
+            asking.for_each(|function| function.schedules.clear());
+        }
+        let template = Arc::new(template);
 
         let mut tasks = Vec::new();
         let database = database(options.data.as_deref(), &template)?;
@@ -352,6 +358,8 @@ fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -
     let local = [
         ("PublicUrl", url.to_owned()),
         ("SenderAddress", "phones@handset.example".into()),
+        ("OidcIssuer", tokens::ISSUER.to_owned()),
+        ("OidcAudience", "handset".into()),
         ("IosPlatformApplicationArn", application("APNS")),
         ("AndroidPlatformApplicationArn", application("GCM")),
         ("IosAppId", "ABCDE12345.com.example.handset".into()),

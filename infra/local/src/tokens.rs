@@ -25,8 +25,9 @@ use crate::Now;
 use crate::operations::world;
 use crate::template::{Place, Template};
 
-/// Who vouches for the operator, and who that is.
-const ISSUER: &str = "https://this-machine.example";
+/// Who vouches for the people of this machine, unless a real issuer is given. It answers nobody.
+pub(crate) const ISSUER: &str = "https://this-machine.example";
+/// Who the operator is.
 const SUBJECT: &str = "operator";
 /// How long a token is good if it is not said.
 const LIFE: TimeDelta = TimeDelta::days(30);
@@ -74,16 +75,22 @@ impl Operator {
         }
         let world = &self.0.create_token;
         let request = request("create-token", world, &Value::Object(wanted))?;
-        let memberships = world.table()?.memberships(ISSUER, SUBJECT).await?;
-        let person = Person { issuer: ISSUER.to_owned(), subject: SUBJECT.to_owned(), memberships };
+        let issuer = self.issuer().to_owned();
+        let memberships = world.table()?.memberships(&issuer, SUBJECT).await?;
+        let person = Person { issuer, subject: SUBJECT.to_owned(), memberships };
         let reply = create_token::handle(world.table()?, Own { request, person }).await?;
         serde_json::from_slice(&reply.body).map_err(|e| Failure::internal("reading a reply", e))
+    }
+
+    /// Who vouches for the operator.
+    fn issuer(&self) -> &str {
+        self.0.create_token.settings.issuer.as_ref().map_or(ISSUER, |issuer| &issuer.url)
     }
 
     /// Makes the operator an admin of a workspace, if it is there and they are not.
     async fn join(&self, workspace_id: WorkspaceId) -> Result<(), Failure> {
         let world = &self.0.add_member;
-        let operator = json!({"issuer": ISSUER, "subject": SUBJECT, "name": "Operator", "role": "admin"});
+        let operator = json!({"issuer": self.issuer(), "subject": SUBJECT, "name": "Operator", "role": "admin"});
         let permissions = Permission::ALL.iter().copied().collect();
         let caller = Caller { workspace_id, actor: Actor::System, token_id: None, permissions };
         let call = Call { request: request("add-member", world, &operator)?, caller };

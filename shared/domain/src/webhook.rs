@@ -49,8 +49,12 @@ const WAITS: [Duration; 7] = [
 pub const SECOND_AFTER: Duration = Duration::seconds(5);
 /// How long one attempt is left to whoever has begun it: longer than any run of theirs lasts.
 pub const HOLD: Duration = Duration::seconds(90);
-/// After so long without a single success a webhook is switched off.
+/// After so long without a single success a webhook is switched off, as soon as a delivery has failed for
+/// good: a quiet one is not for its next hiccup.
 pub const GIVE_UP_AFTER: Duration = Duration::days(5);
+/// After so long without a single success the schedule alone calls, first attempts too: no other webhook's
+/// first attempts wait for one whose receiver hangs.
+pub const LEFT_TO_SCHEDULE_AFTER: Duration = Duration::minutes(1);
 /// How long what became of a delivery is kept. What happened longer ago is not delivered any more, so
 /// that nothing is delivered twice because the first time was forgotten.
 pub const KEPT: Duration = Duration::days(30);
@@ -64,7 +68,7 @@ pub const REPLY_KEPT: usize = 256;
 words! {
     /// Why a webhook is switched off.
     Reason {
-        /// Every attempt failed for [`GIVE_UP_AFTER`].
+        /// Every attempt failed for [`GIVE_UP_AFTER`], and all those of a delivery.
         Failing = "failing",
         /// Its receiver said that it is gone, by status 410.
         Gone = "gone",
@@ -313,9 +317,19 @@ impl Webhook {
         self.event_types.iter().any(is)
     }
 
-    /// What an attempt changes of the webhook, if anything, with the event if it is switched off by that.
+    /// True if it has failed for so long that the schedule alone calls it.
     #[must_use]
-    pub fn after(&self, attempt: &Attempt, act: &Act) -> Option<(Self, Option<Event>)> {
+    pub fn is_left_to_schedule(&self, now: Time) -> bool {
+        self.failing_since.is_some_and(|since| since.plus(LEFT_TO_SCHEDULE_AFTER) <= now)
+    }
+
+    /// What an attempt at an address changes of the webhook, if anything, with the event if it is switched off
+    /// by that: the last of a schedule may do so. An address that is not its own any more tells nothing of it.
+    #[must_use]
+    pub fn after(&self, called: &str, attempt: &Attempt, last: bool, act: &Act) -> Option<(Self, Option<Event>)> {
+        if called != self.url {
+            return None;
+        }
         if attempt.succeeded() {
             let _failing = self.failing_since?;
             return Some((Self { failing_since: None, ..self.clone() }, None));
@@ -324,10 +338,10 @@ impl Webhook {
             return None;
         }
         let since = self.failing_since.unwrap_or(attempt.at);
-        let reason = if attempt.status == Some(GONE) {
-            Some(Reason::Gone)
-        } else {
-            (since.plus(GIVE_UP_AFTER) <= attempt.at).then_some(Reason::Failing)
+        let given_up = last && since.plus(GIVE_UP_AFTER) <= attempt.at;
+        let reason = match attempt.status {
+            Some(GONE) => Some(Reason::Gone),
+            _ => given_up.then_some(Reason::Failing),
         };
         let disabled = reason.map(|reason| Disabled { at: attempt.at, reason });
         let after = Self { failing_since: Some(since), disabled, ..self.clone() };
@@ -442,10 +456,10 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A delivery whose first attempt begins.
+    /// A delivery whose first attempt is due.
     #[must_use]
-    pub fn begin(webhook: &Webhook, event: &Event, lease: Uuid, now: Time) -> Self {
-        let begun = Self {
+    pub fn due(webhook: &Webhook, event: &Event, now: Time) -> Self {
+        Self {
             workspace_id: webhook.workspace_id,
             webhook_id: webhook.webhook_id,
             event_id: event.event_id,
@@ -455,11 +469,10 @@ impl Delivery {
             attempts: 0,
             redeliveries: 0,
             last_attempt: None,
-            next_at: None,
+            next_at: Some(now),
             lease: None,
             version: 1,
-        };
-        begun.taken_up(lease, now)
+        }
     }
 
     /// True if another attempt is to be made by now.

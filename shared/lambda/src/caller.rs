@@ -164,6 +164,8 @@ pub async fn authenticate(
         Proof::Key(Caller::of_key(principals.key(&key.short).await?, &key, now)?)
     } else if let Some(token) = AccessToken::parse(presented) {
         let token = Token::proved(principals.token(&token.short).await?, &token, now)?;
+        // It stands in for signing in, which is over with an issuer that does not vouch for anybody any more.
+        let _vouched = issuer.filter(|issuer| issuer.url == token.issuer).ok_or(Refusal::CredentialInvalid)?;
         let memberships = principals.memberships(&token.issuer, &token.subject).await?;
         Proof::Token(Box::new(token), memberships)
     } else {

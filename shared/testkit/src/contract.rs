@@ -136,7 +136,7 @@ async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries(sto
     for _ in 0..5 {
         place.later(Duration::seconds(1));
         let event = place.act().event(EventType::UserCreated);
-        let delivery = Delivery::begin(&hooks[0], &event, draw(place.now), place.now);
+        let delivery = Delivery::due(&hooks[0], &event, place.now).taken_up(draw(place.now), place.now);
         place.put(&delivery).await;
         place.put(&Delivery { webhook_id: hooks[1].webhook_id, ..delivery.clone() }).await;
         deliveries.insert(0, delivery);
@@ -163,7 +163,7 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
     let (rotated, _) = hook.rotated(&place.act());
     let event = place.act().event(EventType::UserCreated);
     let lease = draw(place.now);
-    let begun = Delivery::begin(&hook, &event, lease, place.now);
+    let begun = Delivery::due(&hook, &event, place.now).taken_up(lease, place.now);
     place.put(&rotated).await;
     place.put(&begun).await;
     let due = async |place: &Place<'_>| {

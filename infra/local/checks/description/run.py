@@ -4,20 +4,27 @@
 
 Needs Node 20 and npm, and `schemathesis` beside the Python that runs it. Installs Spectral into `--tools`, starts the
 program, and calls every operation of what it serves at `/openapi.json` with inputs that the description allows and
-that it does not, alone and one after another: no reply may be a 5xx, or outside of the description.
+that it does not, alone and one after another, about things that exist and that do not: no reply may be a 5xx, or
+outside of the description.
 
 The exit status is 1 if something does not hold.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
-import threading
+import uuid
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from product import Product, started  # noqa: E402
+
+# Enough that some are left when others were deleted.
+PEOPLE = 15
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -39,12 +46,43 @@ def lint(tools: Path, description: Path) -> bool:
     return subprocess.run([*spectral, "--fail-severity=hint", description]).returncode == 0
 
 
-def call(url: str, key: str, tools: Path, examples: int, seed: int) -> bool:
-    command = [Path(sys.executable).parent / "schemathesis", "run", f"{url}/openapi.json"]
-    command += ["--header", f"Authorization: Bearer {key}", "--checks", ",".join(CHECKS)]
+def furnished(product: dict) -> dict:
+    """Puts something of each kind into the workspace, and says what `existing.py` begins with."""
+    server, key = Product(product["url"]), product["key"]
+    spared = [each["key_id"] for each in server.done("GET", "/keys", key)["items"]]
+    fields = {"code": [], "credential": [], "acs_credential_id": [str(uuid.uuid4())]}
+
+    def made(path: str, body: dict) -> dict:
+        reply = server.done("POST", path, key, body)
+        for name, value in reply.items():
+            if name.endswith("_id"):
+                fields.setdefault(name, []).append(value)
+        return reply
+
+    made("/profiles", {"name": "Office", "settings": {"codec": "opus"}})
+    made("/profiles", {"name": "Field", "settings": {"codec": "g729"}})
+    made("/keys", {"name": "another", "permissions": ["users:read"]})
+    made("/members", {"issuer": "https://id.example.com", "subject": "anna", "role": "viewer"})
+    made("/webhooks", {"url": "https://hooks.example.com/in"})
+    made("/sources", {"name": "people", "kind": "csv", "key_field": "username", "mapping": {"username": "login"}})
+    for name in (f"person-{number}" for number in range(PEOPLE)):
+        address = f"{name}@example.com"
+        user = made("/users", {"username": name, "first_name": name, "email": address})["user_id"]
+        phones = server.phones(key, user, address, name, ["ios", "android"])
+        fields["code"].append(server.mailed(address))
+        fields["credential"] += [phone["credential"] for phone in phones]
+        fields.setdefault("device_id", []).extend(phone["device"]["device_id"] for phone in phones)
+        made(f"/users/{user}/deploy", {})
+    return {"fields": fields, "spared": spared + [product["workspace_id"]], "key": key}
+
+
+def call(product: dict, tools: Path, examples: int, seed: int) -> bool:
+    command = [Path(sys.executable).parent / "schemathesis", "run", f"{product['url']}/openapi.json"]
+    command += ["--header", f"Authorization: Bearer {product['key']}", "--checks", ",".join(CHECKS)]
     command += ["--phases", "coverage,fuzzing,stateful", "--max-examples", str(examples), "--seed", str(seed)]
     command += ["--continue-on-failure", "--no-color", "--warnings", "off", "--request-timeout", "30"]
-    return subprocess.run(command, cwd=tools, timeout=1800).returncode == 0
+    known = {"HANDSET_KNOWN": json.dumps(furnished(product)), "SCHEMATHESIS_HOOKS": str(HERE / "existing.py")}
+    return subprocess.run(command, cwd=tools, env=os.environ | known, timeout=1800).returncode == 0
 
 
 def main() -> bool:
@@ -56,15 +94,8 @@ def main() -> bool:
     asked = parser.parse_args()
     tools = asked.tools.resolve()
     held = lint(tools, (HERE / "../../../openapi/openapi.json").resolve())
-    program = [asked.binary, "--port", "0", "--json"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        try:
-            started = json.loads(server.stdout.readline())
-            # It has a word about each request, and would wait for somebody to read it.
-            threading.Thread(target=server.stdout.read, daemon=True).start()
-            held &= call(started["url"], started["key"], tools, asked.examples, asked.seed)
-        finally:
-            server.terminate()
+    with started(asked.binary) as product:
+        held &= call(product, tools, asked.examples, asked.seed)
     return held
 
 

@@ -15,20 +15,19 @@ import argparse
 import http.client
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from product import Product, started  # noqa: E402
+
 PYTHON = {"CURRENT": "3.18.0", "OLDER": "1.210.0"}
 # The verifier of Standard Webhooks, as it is published.
 VERIFIER = "standardwebhooks==1.0.1"
@@ -136,29 +135,8 @@ class Passing(BaseHTTPRequestHandler):
         pass
 
 
-class Server:
+class Server(Product):
     """The product's own calls, by which everything is made that Seam's clients then see."""
-
-    def __init__(self, url: str):
-        self.url = url
-
-    def call(self, method: str, path: str, key: str = "", body: dict | None = None) -> tuple[int, dict]:
-        headers = {"accept": "application/json", "content-type": "application/json"}
-        if key:
-            headers["authorization"] = f"Bearer {key}"
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.loads(answer.read() or b"{}")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"{}")
-
-    def done(self, *arguments) -> dict:
-        status, body = self.call(*arguments)
-        if status >= 300:
-            raise RuntimeError(f"{arguments[:2]}: {status} {body}")
-        return body
 
     def workspace(self, name: str, sandbox: bool) -> dict:
         """A workspace with a user, and three phones of theirs."""
@@ -167,25 +145,16 @@ class Server:
         fact(("test" in key.split("_")[1]) == sandbox, f"the key says whether it is a sandbox: {name}")
         address = f"ada-{uuid.uuid4()}@example.com"
         user = self.done("POST", "/users", key, {"username": "ada", "first_name": "Ada", "email": address})["user_id"]
-        self.done("POST", f"/users/{user}/invite", key, {"channel": "email", "devices": 3})
-        code = self.mailed(address)
-        phones = []
-        for number, platform in enumerate(["ios", "android", "ios"]):
-            model = {"ios": "iPhone 17", "android": "Pixel 10"}[platform]
-            phone = {
-                "device_identifier": f"{name}-{number}",
-                "platform": platform,
-                "model_name": model,
-                "os_version": "26",
+        platforms = ["ios", "android", "ios"]
+        registered = self.phones(key, user, address, name, platforms)
+        phones = [
+            {
+                "device_id": phone["device"]["device_id"],
+                "device_type": f"{platform}_phone",
+                "own_credential": phone["credential"],
             }
-            registered = self.done("POST", "/devices", "", {"code": code, **phone})
-            phones.append(
-                {
-                    "device_id": registered["device"]["device_id"],
-                    "device_type": f"{platform}_phone",
-                    "own_credential": registered["credential"],
-                }
-            )
+            for platform, phone in zip(platforms, registered)
+        ]
         return {
             "name": name,
             "sandbox": sandbox,
@@ -194,16 +163,6 @@ class Server:
             "owner": {"user_identity_id": user, "email_address": address},
             "phones": phones,
         }
-
-    def mailed(self, address: str) -> str:
-        """The code in the e-mail, which takes a moment to go out."""
-        for _ in range(100):
-            for item in self.done("GET", "/_local/outbox")["items"]:
-                code = re.search(r"/i/(\w+)", item["text"] or "")
-                if address in str(item["to"]) and code:
-                    return code[1]
-            time.sleep(0.1)
-        raise RuntimeError(f"nothing was mailed to {address}")
 
     def issue(self, place: dict, number: int) -> dict:
         """A new credential, on that phone."""
@@ -311,15 +270,8 @@ def main() -> bool:
     options = parser.parse_args()
     tools = options.tools.resolve()
     pythons = install(tools)
-    command = [options.binary, "--port", "0", "--json"] + ["--allow-loopback"] * options.webhooks
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as product:
-        try:
-            url = json.loads(product.stdout.readline())["url"]
-            # It has a word about each request, and would wait for somebody to read it.
-            threading.Thread(target=product.stdout.read, daemon=True).start()
-            check(url, tools, pythons, options.webhooks)
-        finally:
-            product.terminate()
+    with started(options.binary, *["--allow-loopback"] * options.webhooks) as product:
+        check(product["url"], tools, pythons, options.webhooks)
     failed = facts.count(False)
     print(f"{len(facts)} facts, {failed} failed")
     return failed == 0

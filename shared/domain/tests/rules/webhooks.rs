@@ -6,7 +6,7 @@ use chrono::Duration;
 use domain::event::{Event, EventType};
 use domain::outside::Reach;
 use domain::webhook::{
-    Attempt, Delivery, DeliveryState, Disabled, Edit, GIVE_UP_AFTER, HOLD, KEPT, Names, Reason, Secrets, Settings,
+    Attempt, Delivery, DeliveryState, Disabled, Edit, GIVE_UP_AFTER, HOLD, KEPT, LEFT_TO_SCHEDULE_AFTER, Names, Reason, Secrets, Settings,
     Webhook, harmless, name_of, new_secret, signature, wait_after,
 };
 use domain::{Time, WebhookId};
@@ -100,7 +100,7 @@ fn the_schedule_is_the_one_that_is_promised() {
 fn a_delivery_goes_through_its_attempts_and_ends() {
     let (hook, event) = (webhook(&["*"]), event(EventType::UserCreated, 0));
     let lease = Uuid::from_u128;
-    let mut delivery = Delivery::begin(&hook, &event, lease(1), at(0));
+    let mut delivery = Delivery::due(&hook, &event, at(0)).taken_up(lease(1), at(0));
     assert_eq!((delivery.attempts, delivery.next_at), (1, Some(at(0).plus(HOLD))));
     assert!(!delivery.is_due(at(0)) && delivery.is_due(at(0).plus(HOLD)));
     let mut now = at(0);
@@ -126,7 +126,7 @@ fn a_delivery_goes_through_its_attempts_and_ends() {
 #[test]
 fn what_an_admin_asks_for_succeeds_or_changes_nothing_of_the_schedule() {
     let (hook, event) = (webhook(&["*"]), event(EventType::UserCreated, 0));
-    let begun = Delivery::begin(&hook, &event, Uuid::from_u128(1), at(0));
+    let begun = Delivery::due(&hook, &event, at(0)).taken_up(Uuid::from_u128(1), at(0));
     let pending = begun.after(Uuid::from_u128(1), &failed(at(0))).unwrap();
     let again = pending.redelivered(&failed(at(1)));
     assert_eq!((again.state, again.next_at, again.attempts), (pending.state, pending.next_at, pending.attempts));
@@ -181,26 +181,48 @@ fn a_webhook_is_told_of_what_it_names_and_of_nothing_older_than_itself() {
 #[test]
 fn five_days_without_a_success_switch_a_webhook_off_and_it_is_written_to_only_when_that_changes() {
     let fine = webhook(&["*"]);
-    assert_eq!(fine.after(&taken(at(0)), &act(0)), None, "a success of a webhook that is fine writes nothing");
-    let (failing, event) = fine.after(&failed(at(0)), &act(0)).unwrap();
+    let after = |webhook: &Webhook, attempt: Attempt, last: bool| webhook.after(&webhook.url, &attempt, last, &act(1));
+    assert_eq!(after(&fine, taken(at(0)), true), None, "a success of a webhook that is fine writes nothing");
+    let (failing, event) = after(&fine, failed(at(0)), true).unwrap();
     assert_eq!((failing.failing_since, event), (Some(at(0)), None));
     let nearly = at(0).plus(GIVE_UP_AFTER - Duration::milliseconds(1));
-    assert_eq!(failing.after(&failed(nearly), &act(1)), None, "another failure writes nothing");
-    let (well, _) = failing.after(&taken(nearly), &act(1)).unwrap();
+    assert_eq!(after(&failing, failed(nearly), true), None, "another failure writes nothing");
+    let (well, _) = after(&failing, taken(nearly), true).unwrap();
     assert_eq!(well, fine);
     let over = at(0).plus(GIVE_UP_AFTER);
-    let (off, event) = failing.after(&failed(over), &act(1)).unwrap();
+    assert_eq!(after(&failing, failed(over), false), None, "it may yet be taken");
+    let (off, event) = after(&failing, failed(over), true).unwrap();
     assert_eq!(off.disabled, Some(Disabled { at: over, reason: Reason::Failing }));
     let event = event.unwrap();
     assert_eq!((event.event_type, event.webhook_id), (EventType::WebhookDisabled, Some(fine.webhook_id)));
-    assert_eq!(off.after(&failed(over), &act(2)), None);
-    assert_eq!(off.after(&Attempt::answered(over, 410, b"", 1), &act(2)), None);
+    assert_eq!(after(&off, failed(over), true), None);
+    assert_eq!(after(&off, Attempt::answered(over, 410, b"", 1), true), None);
     // A redelivery that is taken clears the record, and switches nothing on.
-    let (cleared, _) = off.after(&taken(over), &act(2)).unwrap();
+    let (cleared, _) = after(&off, taken(over), false).unwrap();
     assert_eq!((cleared.disabled, cleared.failing_since), (off.disabled, None));
-    let (gone, event) = fine.after(&Attempt::answered(at(5), 410, b"", 1), &act(5)).unwrap();
+    let (gone, event) = after(&fine, Attempt::answered(at(5), 410, b"", 1), false).unwrap();
     assert_eq!(gone.disabled, Some(Disabled { at: at(5), reason: Reason::Gone }));
     assert_eq!(event.unwrap().changes["reason"].after, "gone");
+}
+
+#[test]
+fn what_an_earlier_address_answers_tells_nothing_of_a_webhook() {
+    let failing = Webhook { failing_since: Some(at(0)), ..webhook(&["*"]) };
+    let late = at(0).plus(GIVE_UP_AFTER);
+    for attempt in [taken(late), failed(late), Attempt::answered(late, 410, b"", 1)] {
+        assert_eq!(failing.after("https://before.example.com", &attempt, true, &act(1)), None, "{attempt:?}");
+    }
+}
+
+#[test]
+fn after_a_minute_of_failures_the_schedule_alone_calls() {
+    let failing = Webhook { failing_since: Some(at(0)), ..webhook(&["*"]) };
+    let over = at(0).plus(LEFT_TO_SCHEDULE_AFTER);
+    assert!(failing.is_left_to_schedule(over));
+    assert!(!failing.is_left_to_schedule(over.plus(-Duration::milliseconds(1))));
+    assert!(!webhook(&["*"]).is_left_to_schedule(over));
+    let due = Delivery::due(&failing, &event(EventType::UserCreated, 60), over);
+    assert!(due.is_due(over) && due.attempts == 0 && due.lease.is_none());
 }
 
 #[test]
