@@ -4,6 +4,7 @@
 //! ends a run, the schedule takes the delivery up again, and an event that comes twice is delivered once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws::rows::calls_shard;
 use aws::stores::{DueRow, Work};
@@ -43,12 +44,13 @@ const LOAD: usize = 500;
 type Way<'a> = dyn Fn() -> Result<&'a Outside, Failure> + Sync + 'a;
 
 /// From the queue, answers with the messages that are to come again; by the schedule, with how many
-/// deliveries were tried again and how many failed to be.
+/// deliveries were tried again, how many failed to be, and how late the latest was for a webhook that takes
+/// what it is sent (`late_seconds`, which an alarm watches in the log).
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(store: &(impl Webhooks + Events + Work), outside: &Way<'_>, run: Run) -> Result<Value, Failure> {
-    let work = Delivering { store, outside, run: &run, pace: run.pace(Duration::zero()) };
+    let work = Delivering { store, outside, run: &run, pace: run.pace(Duration::zero()), late: AtomicI64::new(0) };
     if run.event.get("Records").is_some() { Ok(work.what_happened().await) } else { work.what_is_due().await }
 }
 
@@ -58,6 +60,8 @@ struct Delivering<'a, 'w, S> {
     outside: &'a Way<'w>,
     run: &'a Run,
     pace: Pace,
+    /// In seconds.
+    late: AtomicI64,
 }
 
 /// An event that a webhook is to be told of, and the message that it came by.
@@ -137,7 +141,8 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
             match found {
                 None => {
                     let due = Delivery::due(webhook, event, moment.now);
-                    let now = (!webhook.is_left_to_schedule(moment.now)).then(|| due.taken_up(moment.draw(), moment.now));
+                    let now =
+                        (!webhook.is_left_to_schedule(moment.now)).then(|| due.taken_up(moment.draw(), moment.now));
                     let commit = Commit::unrecorded(moment.event_id()).put(now.as_ref().unwrap_or(&due));
                     self.store.commit(commit).await?;
                     Ok(now)
@@ -175,8 +180,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                 return Ok(attempt.succeeded());
             };
             let doer = Doer::of_run(self.run, begun.workspace_id).at(self.pace.moment());
-            let recorded =
-                record(self.store, &doer, &webhook, begun.event_id, &attempt, How::Leased(lease)).await?;
+            let recorded = record(self.store, &doer, &webhook, begun.event_id, &attempt, How::Leased(lease)).await?;
             let Some(after) = recorded.filter(Delivery::is_tried_again_soon) else {
                 return Ok(attempt.succeeded());
             };
@@ -243,7 +247,9 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
             }
         }
         self.retry_all(load, &mut tired, &mut tally).await;
-        Ok(json!({"done": tally.done, "failed": tally.failed}))
+        let late_seconds = self.late.load(Ordering::Relaxed);
+        tracing::info!(operation = self.run.operation, late_seconds, "what was due was tried");
+        Ok(json!({"done": tally.done, "failed": tally.failed, "late_seconds": late_seconds}))
     }
 
     /// Tries deliveries again, those of each webhook together; notes the webhooks that failed too often.
@@ -323,6 +329,9 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                 done => done.map(|()| true),
             };
         };
+        if let Some(due) = delivery.next_at.filter(|_| webhook.failing_since.is_none()) {
+            self.late.fetch_max((self.pace.moment().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
+        }
         match self.taken_up(delivery).await {
             // Another run has it.
             Err(Failure::LostRace) => Ok(true),

@@ -78,7 +78,8 @@ pub(crate) async fn record(
         let webhook = store.webhook(workspace, webhook_id).await?;
         let last = matches!(how, How::Leased(_)) && after.state == DeliveryState::Failed;
         let act = doer.act();
-        let changed = webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(&called.url, attempt, last, &act)?)));
+        let changed =
+            webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(&called.url, attempt, last, &act)?)));
         let (commit, after) = match changed {
             None => (Commit::unrecorded(act.event_id), after),
             Some((webhook, (changed, None))) => (Commit::unrecorded(act.event_id).edit(webhook, &changed), after),

@@ -6,8 +6,8 @@ use chrono::Duration;
 use domain::event::{Event, EventType};
 use domain::outside::Reach;
 use domain::webhook::{
-    Attempt, Delivery, DeliveryState, Disabled, Edit, GIVE_UP_AFTER, HOLD, KEPT, LEFT_TO_SCHEDULE_AFTER, Names, Reason, Secrets, Settings,
-    Webhook, harmless, name_of, new_secret, signature, wait_after,
+    Attempt, Delivery, DeliveryState, Disabled, Edit, GIVE_UP_AFTER, HOLD, KEPT, LEFT_TO_SCHEDULE_AFTER, Names, Reason,
+    Secrets, Settings, Webhook, harmless, name_of, new_secret, signature, wait_after,
 };
 use domain::{Time, WebhookId};
 use proptest::prelude::*;
