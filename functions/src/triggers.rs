@@ -16,12 +16,15 @@ pub mod run_due;
 pub mod send_message;
 mod text_reports;
 
+use std::fmt::Display;
+
 use chrono::Duration;
 use domain::event::{Act, Actor};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::{Time, WorkspaceId};
 use lambda::Moment;
+use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::pace::Pace;
@@ -80,6 +83,32 @@ impl Run {
     /// The records of a batch.
     fn records(&self) -> impl Iterator<Item = &Value> {
         self.event.get("Records").and_then(Value::as_array).into_iter().flatten()
+    }
+}
+
+/// How much of what was due was done.
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    failed: usize,
+}
+
+impl Tally {
+    /// Counts a row that was due.
+    fn note(&mut self, run: &Run, row: &impl Display, outcome: Result<(), Failure>) {
+        self.count(run, row, outcome.map(|()| true));
+    }
+
+    /// The same, unless it turned out that nothing was to be done yet.
+    fn count(&mut self, run: &Run, row: &impl Display, outcome: Result<bool, Failure>) {
+        match outcome {
+            Ok(done) => self.done += usize::from(done),
+            Err(failure) => {
+                let error = Chain(&failure);
+                tracing::error!(operation = run.operation, %row, %error, "what was due was not done");
+                self.failed += 1;
+            }
+        }
     }
 }
 

@@ -1067,7 +1067,7 @@ fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_row
     let delivery = HookDelivery::due(&after, &event, now()).taken_up(id(41), now());
     let gone = Attempt { reply: "x".repeat(REPLY_KEPT), ..Attempt::answered(now(), 410, b"", i64::MAX) };
     let ended = delivery.after(id(41), &gone).unwrap();
-    let (off, disabled) = after.after(&gone, &act()).unwrap();
+    let (off, disabled) = after.after(&after.url, &gone, false, &act()).unwrap();
     fits(&Commit::of(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
     small(&ended);
     // What SNS takes of an event, and so does every queue.

@@ -23,7 +23,7 @@ use crate::attempts::attempts;
 use crate::doer::Doer;
 use crate::pace::Pace;
 use crate::triggers::run_due::shards;
-use crate::triggers::{Run, again, queued};
+use crate::triggers::{Run, Tally, again, queued};
 use crate::webhooks::calling::{How, call, record};
 
 /// Time left when the last attempt begins, before Lambda ends the run: what an attempt may take at most, and
@@ -234,7 +234,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                             tally.note(self.run, &webhook.webhook_id, self.forget_earlier(&webhook).await);
                         }
                         Ok(_) => {}
-                        Err(failure) => tally.note(self.run, &key.sk, Err(failure)),
+                        Err(failure) => tally.note(self.run, &key, Err(failure)),
                     }
                 }
                 start = page.next;
@@ -360,24 +360,5 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                 .await
         })
         .await
-    }
-}
-
-#[derive(Default)]
-struct Tally {
-    done: usize,
-    failed: usize,
-}
-
-impl Tally {
-    fn note(&mut self, run: &Run, id: &impl std::fmt::Display, outcome: Result<(), Failure>) {
-        match outcome {
-            Ok(()) => self.done += 1,
-            Err(failure) => {
-                let error = Chain(&failure);
-                tracing::error!(operation = run.operation, row.id = %id, %error, "what was due was not done");
-                self.failed += 1;
-            }
-        }
     }
 }

@@ -2,19 +2,18 @@
 
 use aws::rows::{DUE_SHARDS, purge_shard};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Work};
-use aws::{Commands, Commit, Endpoints, Events, Invitations, Key, PushTokens, ScimUsers, UsageCounts};
+use aws::{Commands, Commit, Endpoints, Events, Invitations, PushTokens, ScimUsers, UsageCounts};
 use chrono::Duration;
 use domain::device::{Device, purge};
 use domain::event::Event;
 use domain::life;
 use domain::refusal::Failure;
 use domain::user::User;
-use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::attempts::attempts;
 use crate::pace::Pace;
-use crate::triggers::{Run, endpoint};
+use crate::triggers::{Run, Tally, endpoint};
 
 const PAGE: usize = 50;
 /// Time left when the last page begins, before Lambda ends the run.
@@ -35,7 +34,7 @@ pub async fn handle(
     run: Run,
 ) -> Result<Value, Failure> {
     let pace = run.pace(RESERVE);
-    let mut purged = Purged::default();
+    let mut purged = Tally::default();
     let mut users = Vec::new();
     for shard in 0..DUE_SHARDS {
         let mut start = None;
@@ -43,15 +42,15 @@ pub async fn handle(
             let page = store.due(&purge_shard(shard), run.moment.now, start, PAGE).await?;
             for (key, row) in page.rows {
                 if pace.is_over() {
-                    return Ok(purged.answer(true));
+                    return Ok(answer(&purged, true));
                 }
                 match row {
                     Ok(Some(DueRow::Device(device))) => {
-                        purged.note(&run, &key, purge_device(store, endpoints, &run, &device).await);
+                        purged.count(&run, &key, purge_device(store, endpoints, &run, &device).await);
                     }
                     Ok(Some(DueRow::User(user))) => users.push((key, user)),
                     Ok(_) => {}
-                    Err(failure) => purged.note(&run, &key, Err(failure)),
+                    Err(failure) => purged.count(&run, &key, Err(failure)),
                 }
             }
             start = page.next;
@@ -62,35 +61,16 @@ pub async fn handle(
     }
     for (key, user) in users {
         if pace.is_over() {
-            return Ok(purged.answer(true));
+            return Ok(answer(&purged, true));
         }
-        purged.note(&run, &key, purge_user(store, &run, &user, &pace).await);
+        purged.count(&run, &key, purge_user(store, &run, &user, &pace).await);
     }
-    Ok(purged.answer(false))
+    Ok(answer(&purged, false))
 }
 
-#[derive(Default)]
-struct Purged {
-    done: usize,
-    failed: usize,
-}
-
-impl Purged {
-    /// Counts what became of a row; one that is not to go yet does not count.
-    fn note(&mut self, run: &Run, key: &Key, outcome: Result<bool, Failure>) {
-        match outcome {
-            Ok(gone) => self.done += usize::from(gone),
-            Err(failure) => {
-                let error = Chain(&failure);
-                tracing::error!(operation = run.operation, row.pk = key.pk, %error, "a deleted thing was not removed");
-                self.failed += 1;
-            }
-        }
-    }
-
-    fn answer(&self, more: bool) -> Value {
-        json!({"purged": self.done, "failed": self.failed, "more": more})
-    }
+/// What a run answers with.
+fn answer(purged: &Tally, more: bool) -> Value {
+    json!({"purged": purged.done, "failed": purged.failed, "more": more})
 }
 
 /// Removes a device with everything that is kept of it; false if it is not to go yet.

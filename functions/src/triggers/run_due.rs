@@ -2,7 +2,7 @@
 
 use aws::rows::{DUE_SHARDS, due_shard};
 use aws::stores::{DueRow, Work};
-use aws::{Commit, Endpoints, Invitations, Key, Position, PushTokens, Sources};
+use aws::{Commit, Endpoints, Invitations, Position, PushTokens, Sources};
 use chrono::Duration;
 use domain::command::{Command, Stimulus, apply};
 use domain::device::Device;
@@ -24,7 +24,7 @@ use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::sources::sync::{self, Syncing};
 use crate::sources::{Pulling, is_running};
-use crate::triggers::{Run, endpoint};
+use crate::triggers::{Run, Tally, endpoint};
 
 /// Rows that are looked up at once.
 const PAGE: usize = 100;
@@ -96,25 +96,6 @@ pub(super) fn shards(now: Time) -> impl Iterator<Item = u8> {
     let first = now.millis().div_euclid(60_000).rem_euclid(i64::from(DUE_SHARDS));
     let first = u8::try_from(first).unwrap_or(0);
     (0..DUE_SHARDS).map(move |n| (first + n) % DUE_SHARDS)
-}
-
-#[derive(Default)]
-struct Tally {
-    done: usize,
-    failed: usize,
-}
-
-impl Tally {
-    fn note(&mut self, run: &Run, key: &Key, outcome: Result<(), Failure>) {
-        match outcome {
-            Ok(()) => self.done += 1,
-            Err(failure) => {
-                let error = Chain(&failure);
-                tracing::error!(operation = run.operation, row.pk = key.pk, row.sk = key.sk, %error, "a due row failed");
-                self.failed += 1;
-            }
-        }
-    }
 }
 
 /// What is done in a moment.

@@ -1,6 +1,7 @@
 //! Rows: what is stored of a thing, and what of it changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
@@ -20,6 +21,12 @@ pub struct Key {
     pub pk: String,
     /// Sort.
     pub sk: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} | {}", self.pk, self.sk)
+    }
 }
 
 impl Key {
