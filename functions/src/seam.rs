@@ -85,10 +85,15 @@ fn is_phone(device: &Device) -> bool {
     device.deleted.is_none() && device.platform != Platform::ThirdParty
 }
 
-/// An identifier that must be there, in capitals or not.
+/// Reads an identifier in capitals or not (RFC 9562, section 4).
+fn any_case<T>(parse: impl Fn(&str) -> Option<T>) -> impl Fn(&str) -> Option<T> {
+    move |text| parse(&text.to_ascii_lowercase())
+}
+
+/// An identifier that must be there.
 fn required_id<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
     fields.require(name);
-    fields.id(name, |text| parse(&text.to_ascii_lowercase()))
+    fields.id(name, any_case(parse))
 }
 
 /// What is faulty of the parameters, or else a value that must have been read from them.

@@ -18,10 +18,15 @@ use lambda::Call;
 
 use crate::attempts::{Before, Once};
 
-/// The webhook that a call's path names, guarded by `If-Match`.
-async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
+/// The webhook that a call's path names.
+async fn named(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
     let id = call.request.path_id("webhook_id", "webhook", WebhookId::parse)?;
-    let webhook = store.webhook(call.workspace(), id).await?.ok_or(Refusal::NotFound("webhook"))?;
+    Ok(store.webhook(call.workspace(), id).await?.ok_or(Refusal::NotFound("webhook"))?)
+}
+
+/// The same, guarded by `If-Match`.
+async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
+    let webhook = named(store, call).await?;
     call.request.check_version(webhook.version)?;
     Ok(webhook)
 }

@@ -12,7 +12,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("Get the workspace").guarded().shows("The workspace.", thing("Workspace"))
+    About::new("Get the workspace").versioned().shows("The workspace.", thing("Workspace"))
 }
 
 /// Answers with the caller's workspace and what holds in it.

@@ -28,7 +28,7 @@ pub fn about() -> About {
              `preview` shows the devices that the rule for silent devices would befall now.",
         )
         .body(|mut fields| drop(read(&mut fields)))
-        .guarded()
+        .versioned()
         .shows("The workspace.", json!({"anyOf": [thing("Workspace"), thing("WorkspaceTried")]}))
 }
 

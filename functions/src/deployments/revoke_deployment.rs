@@ -15,7 +15,7 @@ use crate::views;
 pub fn about() -> About {
     About::new("Take a deployment back")
         .detail("From this answer on, its link and QR code register nothing.")
-        .guarded()
+        .versioned()
         .shows("The deployment.", thing("Deployment"))
         .refuses([Refusal::InvitationOver(InvitationStatus::Used)])
 }

@@ -15,7 +15,7 @@ use crate::users::actions::UserAction;
 pub fn about() -> About {
     About::new("Force a user's configuration")
         .detail("Each of their devices downloads the configuration at its next contact, and a push wakes it.")
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([Refusal::UserDeleted, Refusal::NotDeployed])
 }

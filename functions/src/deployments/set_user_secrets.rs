@@ -17,7 +17,7 @@ pub fn about() -> About {
     About::new("Set a user's secrets")
         .detail("Written, and never read back but by a configuration. `null` takes one away, what is left out stays.")
         .body(|fields| drop(read_secrets(fields)))
-        .guarded()
+        .versioned()
         .shows("Which are set, each since when.", object([("user_id", uuid()), ("secrets", map(moment()))]))
         .refuses([Refusal::UserDeleted])
 }

@@ -22,7 +22,7 @@ pub fn about() -> About {
             "The user and their devices stay: the link of an open deployment ends, the secrets and the user's own \
              settings go, and no phone of theirs gets a configuration until the next deployment.",
         )
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([Refusal::UserDeleted])
 }

@@ -23,6 +23,8 @@ pub struct About {
     pub once: bool,
     /// True if it takes an `If-Match`.
     pub guarded: bool,
+    /// True if its replies have an `ETag`.
+    pub versioned: bool,
     /// What it answers when all is well.
     pub answers: Vec<Answer>,
     /// Why it may refuse, beyond what every operation of its kind refuses for.
@@ -62,6 +64,7 @@ impl About {
             query: Shape::default(),
             once: false,
             guarded: false,
+            versioned: false,
             answers: Vec::new(),
             refusals: Vec::new(),
         }
@@ -103,10 +106,16 @@ impl About {
         Self { once: true, ..self }.refuses([Refusal::IdempotencyMismatch])
     }
 
-    /// It takes an `If-Match`, and its replies have an `ETag`.
+    /// It takes an `If-Match`.
     #[must_use]
     pub fn guarded(self) -> Self {
         Self { guarded: true, ..self }.refuses([Refusal::VersionMismatch])
+    }
+
+    /// It takes an `If-Match`, and its replies have an `ETag`.
+    #[must_use]
+    pub fn versioned(self) -> Self {
+        Self { versioned: true, ..self }.guarded()
     }
 
     /// It answers with JSON.

@@ -108,7 +108,7 @@ A field that is sent as `null` is as if it was not sent, unless it can be taken 
 Fields that are not known are ignored in bodies. Bodies have at most 256 KiB.
 
 Beside this, the deployment speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
-`/user_identities/…`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents describe them.";
+`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents describe them.";
 
 /// An operation's name; of a further route of it, with the method if that is another one, else with the
 /// end of the path.
@@ -335,7 +335,18 @@ fn response(name: &str) -> Value {
 type Told = (u16, String, String);
 
 fn told(refusal: &Refusal) -> Told {
-    (status(refusal).as_u16(), refusal.code(), refusal.to_string())
+    // What is counted in a refusal's own sentence is not known yet.
+    let sentence = match refusal {
+        Refusal::Invalid(_) => "The request has faults that must be corrected; `errors` names each.".to_owned(),
+        Refusal::DeviceLimitReached(_) => {
+            "The user already has as many devices as one may; delete one first. `devices` names them.".to_owned()
+        }
+        Refusal::WipeFirst(_) => "The user has devices that were never wiped; wipe first, or delete without a wipe \
+             and say why. `devices` names them."
+            .to_owned(),
+        other => other.to_string(),
+    };
+    (status(refusal).as_u16(), refusal.code(), sentence)
 }
 
 /// The reply of refusals with one status: by its name, if many operations refuse so.
@@ -428,7 +439,7 @@ fn named_by(part: &str) -> Option<&'static str> {
 
 fn answered(operation: &Operation, about: &About, answer: &Answer) -> Value {
     let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
-    if about.guarded {
+    if about.versioned {
         headers["etag"] = json!({"$ref": "#/components/headers/ETag"});
     }
     for (name, meaning) in &answer.headers {

@@ -16,7 +16,7 @@ pub fn about() -> About {
     About::new("Block a device")
         .detail("From this answer on, the device is shut out. Blocking a blocked device is the same answer.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
-        .guarded()
+        .versioned()
         .shows("The device.", thing("Device"))
         .refuses([Refusal::DeviceDeleted])
 }

@@ -20,7 +20,7 @@ pub fn about() -> About {
             "`canceled` if the device was not told of it, else `cancel_requested`: the device may still say that it \
              was done. To take back what destroys data needs `users:wipe`.",
         )
-        .guarded()
+        .versioned()
         .shows("The command.", thing("Command"))
         .refuses([Refusal::CommandOver(CommandState::Succeeded), Refusal::PermissionMissing(Permission::UsersWipe)])
 }

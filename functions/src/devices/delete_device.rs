@@ -17,7 +17,7 @@ pub fn about() -> About {
             "It cannot be undone. The user's place for a device is free at once, and what the device still has to do \
              is served until it is over.",
         )
-        .guarded()
+        .versioned()
         .shows("The device.", thing("Device"))
 }
 

@@ -10,7 +10,7 @@ use crate::description::schema::thing;
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("Get a device").guarded().shows("The device.", thing("Device"))
+    About::new("Get a device").versioned().shows("The device.", thing("Device"))
 }
 
 /// Answers with the device and its custom metadata.

@@ -18,7 +18,7 @@ pub fn about() -> About {
             "An access system has put a credential on the phone. A phone holds at most 40, and a credential may be on \
              several.",
         )
-        .guarded()
+        .versioned()
         .shows("The device.", thing("Device"))
         .refuses([Refusal::DeviceDeleted])
 }

@@ -18,7 +18,7 @@ pub fn about() -> About {
              without.",
         )
         .body(|fields| drop(Report::read(fields)))
-        .guarded()
+        .versioned()
         .shows("The device.", thing("Device"))
         .refuses([Refusal::DeviceDeleted])
 }

@@ -14,7 +14,7 @@ use crate::description::schema::thing;
 #[must_use]
 pub fn about() -> About {
     About::new("Take an access credential from a device")
-        .guarded()
+        .versioned()
         .shows("The device.", thing("Device"))
         .refuses([Refusal::DeviceDeleted])
 }

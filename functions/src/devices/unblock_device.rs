@@ -16,7 +16,7 @@ pub fn about() -> About {
     About::new("Unblock a device")
         .detail("It may do again what its user may.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
-        .guarded()
+        .versioned()
         .shows("The device.", thing("Device"))
         .refuses([Refusal::DeviceDeleted])
 }

@@ -23,7 +23,7 @@ pub fn about() -> About {
              is taken away.",
         )
         .body(|fields| drop(read(fields)))
-        .guarded()
+        .versioned()
         .shows("The device.", thing("Device"))
         .refuses([Refusal::DeviceDeleted])
 }

@@ -21,7 +21,7 @@ use crate::views;
 pub fn about() -> About {
     About::new("Cancel a job")
         .detail("What was done stays done, and nothing more is. It takes what beginning the job takes.")
-        .guarded()
+        .versioned()
         .shows("The job.", thing("Job"))
         .refuses([Refusal::JobOver(JobState::Finished), Refusal::PermissionMissing(Permission::UsersManage)])
 }

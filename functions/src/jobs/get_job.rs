@@ -24,7 +24,7 @@ pub fn about() -> About {
              and whoever may see what it is about.",
         )
         .query(|mut fields| drop(paging::parameters(&mut fields, paging::LIMITS)))
-        .guarded()
+        .versioned()
         .answer(
             200,
             "The job with a page of outcomes.",

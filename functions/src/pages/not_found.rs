@@ -99,10 +99,10 @@ pub fn handle(request: &Request) -> Result<Reply, Failure> {
     let Some((_, methods)) = ROUTES.iter().find(|(route, _)| matches(route, &request.raw_path)) else {
         return Err(Refusal::RouteNotFound.into());
     };
-    let mut reply = match SEAM.iter().find(|(path, _)| *path == request.raw_path) {
-        Some((_, verbs)) => seam::refused(&Refusal::OnlyMethods(verbs), &request.request_id),
-        None => problem::reply(&Refusal::MethodNotAllowed.into(), &request.request_id),
-    };
+    if let Some((_, verbs)) = SEAM.iter().find(|(path, _)| *path == request.raw_path) {
+        return Ok(seam::refused(&Refusal::OnlyMethods(verbs), &request.request_id));
+    }
+    let mut reply = problem::reply(&Refusal::MethodNotAllowed.into(), &request.request_id);
     if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
         reply.headers.push((HeaderName::from_static("allow"), allowed));
     }

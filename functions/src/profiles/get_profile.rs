@@ -13,7 +13,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("Get a profile").guarded().shows("The profile.", thing("Profile"))
+    About::new("Get a profile").versioned().shows("The profile.", thing("Profile"))
 }
 
 /// Answers with the profile, its settings and its schema.

@@ -20,7 +20,7 @@ pub fn about() -> About {
              `null` is taken away; `default` of `true` makes it the default in place of the one that was.",
         )
         .body(|fields| drop(ProfileEdit::read(fields)))
-        .guarded()
+        .versioned()
         .shows("The profile.", thing("Profile"))
         .refuses([Refusal::ProfileNameTaken, Refusal::ProfileIsDefault])
 }

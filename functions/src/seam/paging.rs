@@ -23,15 +23,15 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    /// Reads `limit`, of which at most `most` counts, and `page_cursor`, which belongs to the
-    /// other parameters.
-    pub fn read(call: &Call, fields: &mut Fields, most: usize) -> Self {
-        let others = fields.without(&["limit", "page_cursor"]);
+    /// Reads `limit`, of which at most `most` counts, and `page_cursor`, which belongs to these filters as they
+    /// were when it was given.
+    pub fn read(call: &Call, fields: &mut Fields, most: usize, filters: &[&str]) -> Self {
+        let filters: Vec<Option<Value>> = filters.iter().map(|name| fields.value(name)).collect();
         let limit = fields.integer("limit", 1, LIMIT_MOST);
         Self {
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(most).min(most)),
             cursor: fields.text("page_cursor", CURSOR),
-            scope: json!([call.workspace(), call.request.raw_path, others]).to_string(),
+            scope: json!([call.workspace(), call.request.raw_path, filters]).to_string(),
         }
     }
 

@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 use super::paging::Paging;
 use super::views::{self, Known, device_type};
 use super::{
-    Listing, PAGE, Verbs, list_all_phones, list_phones, phone_there, required_id, route, settings, there, whole,
+    Listing, PAGE, Verbs, any_case, list_all_phones, list_phones, phone_there, required_id, route, settings, there,
+    whole,
 };
 use crate::attempts::attempts;
 use crate::devices::update_device::{edited, read_metadata_of};
@@ -47,7 +48,7 @@ async fn get(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
 /// All phones that fit, or a page of them, which may be short.
 async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Reply, Failure> {
     let mut fields = Verbs::GetPost.parameters(call)?;
-    let paging = Paging::read(call, &mut fields, PAGE);
+    let paging = Paging::read(call, &mut fields, PAGE, &["device_type", "device_ids", "custom_metadata_has"]);
     let kind = fields.text("device_type", KIND);
     let ids = fields.texts_if_sent("device_ids", KIND);
     if ids.len() > IDS_MOST {
@@ -64,7 +65,7 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
     let mut listing = Listing::default();
     let next = if !ids.is_empty() {
         // What is no identifier of ours names nothing.
-        let named = ids.iter().filter_map(|id| DeviceId::parse(id)).collect();
+        let named = ids.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
         let devices = store.devices(call.workspace(), &named).await?;
         list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
         None

@@ -13,7 +13,7 @@ use domain::{DeviceId, EventId, Time};
 use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
-use super::{Listing, Verbs, required_id, route, views, whole};
+use super::{Listing, Verbs, any_case, required_id, route, views, whole};
 
 /// How many events a list has unless more or fewer are asked for, and at most.
 const LIMIT: (i64, i64) = (500, 10_000);
@@ -58,7 +58,7 @@ impl Wanted {
         fields.finish().map_err(Refusal::Invalid)?;
         // What is no identifier of ours names nothing that anything happened to.
         let named = !devices.is_empty();
-        let devices: BTreeSet<DeviceId> = devices.iter().filter_map(|id| DeviceId::parse(id)).collect();
+        let devices: BTreeSet<DeviceId> = devices.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
         Ok(Self {
             since,
             until,

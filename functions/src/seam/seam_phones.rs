@@ -1,6 +1,6 @@
 //! `/phones/…`: phones listed, shown, deactivated and simulated.
 
-use aws::{Commands, Commit, Credentials, Users, Workspaces};
+use aws::{Commands, Commit, Credentials, Idempotency, Users, Workspaces};
 use domain::access::Permission;
 use domain::credential::{Service, ServiceKind};
 use domain::device::{Belongings, Device, IDENTIFIER, MODEL_NAME, Platform, VERSION};
@@ -14,9 +14,10 @@ use serde_json::json;
 
 use super::views::{self, Known};
 use super::{
-    Listing, Verbs, done, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
+    Listing, Verbs, any_case, done, list_all_phones, list_phones, phone, phone_there, required_id, route, settings,
+    whole,
 };
-use crate::attempts::attempts;
+use crate::attempts::{Before, Once, attempts};
 use crate::devices::actions::{DeviceAction, prepare};
 use crate::doer::Doer;
 use crate::settings::Defaults;
@@ -27,7 +28,7 @@ use crate::settings::Defaults;
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
 pub async fn handle(
-    store: &(impl Commands + Users + Workspaces),
+    store: &(impl Commands + Users + Workspaces + Idempotency),
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {
@@ -49,8 +50,8 @@ async fn get(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
 /// user or credential has none.
 async fn list(store: &(impl Users + Workspaces), call: &Call) -> Result<Reply, Failure> {
     let mut fields = Verbs::GetPost.parameters(call)?;
-    let owner = fields.id("owner_user_identity_id", UserId::parse);
-    let credential = fields.id("acs_credential_id", CredentialId::parse);
+    let owner = fields.id("owner_user_identity_id", any_case(UserId::parse));
+    let credential = fields.id("acs_credential_id", any_case(CredentialId::parse));
     fields.finish().map_err(Refusal::Invalid)?;
     let settings = settings(store, call).await?;
     let mut listing = Listing::default();
@@ -156,29 +157,37 @@ fn read_assa_abloy_metadata(fields: &mut Fields) -> (Option<String>, Option<Serv
     (Some(app_version), Some(service))
 }
 
-async fn create_sandbox_phone(store: &(impl Users + Workspaces), call: &Call) -> Result<Reply, Failure> {
+async fn create_sandbox_phone(store: &(impl Users + Workspaces + Idempotency), call: &Call) -> Result<Reply, Failure> {
     call.caller.require(Permission::DevicesManage)?;
     let wanted = Sandbox::read(call)?;
     let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
     if !workspace.sandbox {
         return Err(Refusal::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
-    // However often it is tried, it is one phone.
-    let id = DeviceId(call.request.moment.draw());
-    attempts(store, || simulated(store, call, &wanted, id, &workspace.settings)).await
+    let once = Once::of(call)?;
+    attempts(store, || simulated(store, call, &once, &wanted, &workspace.settings)).await
 }
 
 async fn simulated(
-    store: &(impl Users + Workspaces),
+    store: &(impl Users + Workspaces + Idempotency),
     call: &Call,
+    once: &Once,
     wanted: &Sandbox,
-    id: DeviceId,
     settings: &Settings,
 ) -> Result<Reply, Failure> {
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => {
+            let id = DeviceId::parse(&made).ok_or(Refusal::NotFound("device"))?;
+            let whole = phone(store, call, id).await?;
+            return Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})));
+        }
+    };
     let user = store.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
     let user = user.ok_or(Refusal::NotFound("user_identity"))?;
     let held: Vec<Device> = store.devices(call.workspace(), &user.device_ids).await?;
     let claim = store.claim(call.workspace(), &wanted.application.device_identifier).await?;
+    let id = DeviceId(call.request.moment.draw());
     let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &call.act())?;
     let mut commit = Commit::of(&made.event).touch(&user, &made.user).put(&made.device).edited(&made.claim);
     let belongings = wanted.assa_abloy.clone().map(|service| Belongings {
@@ -188,7 +197,7 @@ async fn simulated(
     if let Some(belongings) = &belongings {
         commit = commit.put(belongings);
     }
-    store.commit(commit).await?;
+    store.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
     let known = Known { device: &made.device, belongings: belongings.as_ref(), settings, now: call.now() };
     Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
 }

@@ -1,7 +1,7 @@
 //! `/user_identities/…`: our users, seen through Seam's words.
 
 use aws::stores::UserFilter;
-use aws::{Commit, Invitations, Profiles, Users, Workspaces};
+use aws::{Commit, Idempotency, Invitations, Profiles, Users, Workspaces};
 use domain::UserId;
 use domain::access::Permission;
 use domain::input::Fields;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
-use crate::attempts::attempts;
+use crate::attempts::{Before, Once, attempts};
 use crate::doer::Doer;
 use crate::settings::Defaults;
 use crate::users::actions::{UserAction, edited, prepare, require_key_free};
@@ -35,7 +35,7 @@ const USERNAME_LENGTH: usize = 12;
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `users:manage`.
 pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
+    store: &(impl Users + Invitations + Workspaces + Profiles + Idempotency),
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {
@@ -49,37 +49,67 @@ pub async fn handle(
     }
 }
 
-/// First and last name: what stands before the first blank, and the rest.
-fn names(full_name: &str) -> Result<(String, Option<String>), Refusal> {
-    let (first, last) = match full_name.split_once(' ') {
-        Some((first, last)) => (first, Some(last)),
-        None => (full_name, None),
-    };
-    let read = |text: &str| NAME.read(text).map_err(|(code, detail)| Refusal::field("full_name", code, detail));
-    Ok((read(first)?, last.map(read).transpose()?))
+/// A name as Seam has it: the first name is what stands before the first blank, the last name the rest.
+#[derive(Clone, Debug)]
+struct FullName {
+    whole: String,
+    first: String,
+    last: Option<String>,
 }
 
-async fn create(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
+impl FullName {
+    /// Reads `full_name`: as it is to be, if it was sent, and `None` within if it is to be none.
+    fn read(fields: &mut Fields) -> Option<Option<Self>> {
+        let Some(whole) = fields.edited_text("full_name", FULL_NAME)? else {
+            return Some(None);
+        };
+        let (first, last) = match whole.split_once(' ') {
+            Some((first, last)) => (first, Some(last)),
+            None => (whole.as_str(), None),
+        };
+        let mut part = |text: &str, which: &str| match NAME.read(text) {
+            Ok(name) => name,
+            Err((code, detail)) => {
+                fields.fault("full_name", code, format!("as a {which} name {detail}"));
+                String::new()
+            }
+        };
+        let (first, last) = (part(first, "first"), last.map(|last| part(last, "last")));
+        Some(Some(Self { first, last, whole }))
+    }
+}
+
+async fn create(store: &(impl Users + Idempotency), call: &Call) -> Result<Reply, Failure> {
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::Post.parameters(call)?;
     let user_identity_key = fields.text("user_identity_key", IDENTITY_KEY);
     let email = fields.text("email_address", EMAIL);
     let mobile = fields.text("phone_number", MOBILE);
-    let full_name = fields.text("full_name", FULL_NAME);
+    let name = FullName::read(&mut fields).flatten();
     fields.finish().map_err(Refusal::Invalid)?;
-    let (first_name, last_name) = match &full_name {
-        Some(full_name) => names(full_name).map(|(first, last)| (Some(first), last))?,
-        None => (None, None),
-    };
+    let (first_name, last_name) = name.map_or((None, None), |name| (Some(name.first), name.last));
     let username = format!("user-{}", base58(call.request.moment.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
-    attempts(store, || async {
-        require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
-        let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &call.act());
-        store.commit(Commit::of(&event).put(&user)).await?;
-        Ok(lambda::seam::ok(json!({"user_identity": views::user_identity(&user)})))
-    })
-    .await
+    let once = Once::of(call)?;
+    attempts(store, || created(store, call, &once, &new)).await
+}
+
+async fn created(
+    store: &(impl Users + Idempotency),
+    call: &Call,
+    once: &Once,
+    new: &NewUser,
+) -> Result<Reply, Failure> {
+    let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
+    let forgotten = match once.before(store, call).await? {
+        Before::New { forgotten } => forgotten,
+        Before::Made(made) => return Ok(shown(&there(store, call, UserId::parse(&made)).await?)),
+    };
+    require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
+    let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &call.act());
+    let commit = Commit::of(&event).put(&user);
+    store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
+    Ok(shown(&user))
 }
 
 /// A user who is not deleted.
@@ -109,7 +139,7 @@ async fn get(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
 /// A page, which may be short.
 async fn list(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
     let mut fields = Verbs::GetPost.parameters(call)?;
-    let paging = Paging::read(call, &mut fields, LIMIT.1);
+    let paging = Paging::read(call, &mut fields, LIMIT.1, &["search"]);
     let filter = UserFilter { search: Query::read(&mut fields), ..UserFilter::default() };
     fields.finish().map_err(Refusal::Invalid)?;
     let limit = paging.limit.unwrap_or(LIMIT.0);
@@ -131,37 +161,29 @@ async fn update(
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::PatchPost.parameters(call)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
-    let edit = read_edit(&mut fields);
-    let full_name = fields.text("full_name", FULL_NAME);
-    let id = whole(fields, id)?;
-    let edit = edit?;
-    attempts(store, || async {
-        let user = there(store, call, Some(id)).await?;
-        let mut edit = edit.clone();
-        if full_name.is_some() && full_name == user.full_name() {
-            // Written back as it was shown: where the first name ends is not for Seam to say.
-            (edit.first_name, edit.last_name) = (None, None);
-        }
-        let prepared = edited(store, &Doer::of_call(call), &user, &edit, defaults).await?;
-        done(store, prepared.commit).await
-    })
-    .await
-}
-
-fn read_edit(fields: &mut Fields) -> Result<UserEdit, Refusal> {
-    let (first_name, last_name) = match fields.edited_text("full_name", FULL_NAME) {
-        None => (None, None),
-        Some(None) => (Some(None), Some(None)),
-        Some(Some(full_name)) => names(&full_name).map(|(first, last)| (Some(Some(first)), Some(last)))?,
-    };
-    Ok(UserEdit {
-        first_name,
-        last_name,
+    let name = FullName::read(&mut fields);
+    let edit = UserEdit {
         email: fields.edited_text("email_address", EMAIL),
         mobile: fields.edited_text("phone_number", MOBILE),
         user_identity_key: fields.edited_text("user_identity_key", IDENTITY_KEY),
         ..UserEdit::default()
+    };
+    let id = whole(fields, id)?;
+    attempts(store, || async {
+        let user = there(store, call, Some(id)).await?;
+        // Written back as it was shown: where the first name ends is not for Seam to say.
+        let name = name.clone().filter(|name| name.as_ref().map(|name| &name.whole) != user.full_name().as_ref());
+        let edit = match name {
+            None => edit.clone(),
+            Some(name) => {
+                let (first, last) = name.map_or((None, None), |name| (Some(name.first), name.last));
+                UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
+            }
+        };
+        let prepared = edited(store, &Doer::of_call(call), &user, &edit, defaults).await?;
+        done(store, prepared.commit).await
     })
+    .await
 }
 
 /// Deletes a user with their phones, which are not wiped. Answers so each time, as long as the

@@ -11,7 +11,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("Get a data set").guarded().shows("The data set.", thing("Source"))
+    About::new("Get a data set").versioned().shows("The data set.", thing("Source"))
 }
 
 /// Answers with the data set.

@@ -21,7 +21,7 @@ pub fn about() -> About {
              `users:wipe`.",
         )
         .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
-        .guarded()
+        .versioned()
         .shows("The data set.", thing("Source"))
         .refuses([Refusal::SyncRunning, Refusal::PermissionMissing(Permission::UsersWipe)])
 }

@@ -17,7 +17,7 @@ pub fn about() -> About {
             "What keeps the user out, a suspension or a lock, is lifted, and their devices may again what they might \
              before.",
         )
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([Refusal::UserDeleted])
 }

@@ -19,7 +19,7 @@ pub fn about() -> About {
         )
         .body(|mut fields| drop(read_delete(&mut fields)))
         .query(|mut fields| drop(read_delete(&mut fields)))
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([Refusal::WipeFirst(Vec::new())])
 }

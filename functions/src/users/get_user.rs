@@ -22,7 +22,7 @@ pub fn about() -> About {
             "With their devices, their newest invitation and deployment, their own settings, which of their secrets \
              are set, and what they have used this month.",
         )
-        .guarded()
+        .versioned()
         .shows("The user.", thing("UserWhole"))
 }
 

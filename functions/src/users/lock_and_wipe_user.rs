@@ -20,7 +20,7 @@ pub fn about() -> About {
              it comes.",
         )
         .body(|mut fields| drop(Order::read(CommandKind::Wipe, &mut fields)))
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([Refusal::UserDeleted])
 }

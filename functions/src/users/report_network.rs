@@ -17,7 +17,7 @@ pub fn about() -> About {
     About::new("Report a carrier's network of a user")
         .detail("A report that is older than what is known changes nothing.")
         .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
-        .guarded()
+        .versioned()
         .shows("The network.", thing("Network"))
         .refuses([Refusal::UserDeleted])
 }

@@ -17,7 +17,7 @@ pub fn about() -> About {
     About::new("Reset a user's PIN")
         .detail("A lock is lifted, and each device asks for a new PIN as soon as it comes.")
         .body(|mut fields| drop(Order::read(CommandKind::ResetPin, &mut fields)))
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([Refusal::UserDeleted])
 }

@@ -16,7 +16,7 @@ use crate::views;
 pub fn about() -> About {
     About::new("Take an invitation back")
         .detail("From this answer on, its code registers nothing.")
-        .guarded()
+        .versioned()
         .shows("The invitation.", thing("Invitation"))
         .refuses([Refusal::InvitationOver(InvitationStatus::Used)])
 }

@@ -16,7 +16,7 @@ pub fn about() -> About {
     About::new("Suspend a user")
         .detail("From this answer on, all of the user's devices are shut out; their own blocks stay as they are.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([Refusal::UserDeleted])
 }

@@ -24,7 +24,7 @@ pub fn about() -> About {
              devices that needs `users:wipe`. The profile and the user's own settings need `deployments:manage`.",
         )
         .body(|fields| drop(UserEdit::read(fields)))
-        .guarded()
+        .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([
             Refusal::UserDeleted,

@@ -11,7 +11,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("Get a webhook").guarded().shows("The webhook.", thing("Webhook"))
+    About::new("Get a webhook").versioned().shows("The webhook.", thing("Webhook"))
 }
 
 /// Answers with the webhook; never with what signs its calls.

@@ -24,7 +24,7 @@ pub fn about() -> About {
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
 pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let webhook = super::wanted(store, &call).await?;
+    let webhook = super::named(store, &call).await?;
     let page = store.list_deliveries(call.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
     Ok(paging.reply(&page, views::delivery))
 }

@@ -15,7 +15,7 @@ use crate::views;
 pub fn about() -> About {
     About::new("Rotate a webhook's secret")
         .detail("The new secret is shown this once. The one before signs beside it for 24 hours.")
-        .guarded()
+        .versioned()
         .shows("The webhook, and its new secret.", and(things::webhook(), [("secret", text())]))
 }
 

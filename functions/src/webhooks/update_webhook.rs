@@ -18,7 +18,7 @@ pub fn about() -> About {
     About::new("Change a webhook")
         .detail("`enabled` switches it on again, or off; what happened while it was off is not made up for.")
         .body(|mut fields| drop(Edit::read(&mut fields, Reach::Public)))
-        .guarded()
+        .versioned()
         .shows("The webhook.", thing("Webhook"))
         .refuses([Refusal::PermissionMissing(Permission::EventsRead)])
 }

@@ -186,8 +186,10 @@ impl Driver {
         let schedules =
             functions.flat_map(|function| function.schedules.iter().map(move |schedule| (function, schedule)));
         let schedules = schedules.map(|(function, schedule)| self.keep(&function.operation, schedule.every));
-        let queues =
-            self.triggers(|function| &function.queues).map(|(function, trigger)| self.serve(function, trigger));
+        let queues = self.triggers(|function| &function.queues).flat_map(|(function, trigger)| {
+            let runs = trigger.concurrency.min(CONCURRENT_RUNS);
+            (0..runs).map(move |_| self.serve(function, trigger))
+        });
         let (schedules, queues) = (futures::future::join_all(schedules), futures::future::join_all(queues));
         futures::join!(self.pump(), queues, schedules);
     }
@@ -234,7 +236,7 @@ impl Driver {
         }
     }
 
-    /// Each queue by itself, so that one whose messages take their time holds nothing else.
+    /// Each queue by itself, and by several runs at once, so that messages that take their time hold nothing else.
     async fn serve(&self, function: &Function, trigger: &QueueTrigger) {
         loop {
             if !self.queue_step(function, trigger, Retry::WhenDue).await {

@@ -207,8 +207,9 @@ impl Caller {
             (None, [only]) => Some(only),
             (None, []) => None,
             (None, _) => {
-                let detail = "must name the workspace, since you are a member of several";
-                return Err(Refusal::field(WORKSPACE_HEADERS[0], "missing", detail));
+                let [header, seams] = WORKSPACE_HEADERS;
+                let detail = format!("must name the workspace, or {seams} must, since you are a member of several");
+                return Err(Refusal::field(header, "missing", detail));
             }
         };
         member.map(Self::member).ok_or(Refusal::CredentialInvalid)

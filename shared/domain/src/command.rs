@@ -540,7 +540,7 @@ impl Command {
 pub struct FailedCommand {
     /// What it was.
     pub kind: CommandKind,
-    /// When the device said so, to the minute.
+    /// When the device said so.
     pub at: Time,
 }
 
@@ -556,7 +556,7 @@ const LETTERS: [(CommandKind, char); 5] = [
 impl From<FailedCommand> for String {
     fn from(failed: FailedCommand) -> Self {
         let letter = LETTERS.iter().find(|(kind, _)| *kind == failed.kind).map_or('?', |(_, letter)| *letter);
-        format!("{letter}{}", failed.at.seconds() / 60)
+        format!("{letter}{:x}", failed.at.millis())
     }
 }
 
@@ -568,10 +568,10 @@ impl TryFrom<String> for FailedCommand {
             let mut letters = text.chars();
             let letter = letters.next()?;
             let (kind, _) = LETTERS.iter().find(|(_, known)| *known == letter)?;
-            let minutes: i64 = letters.as_str().parse().ok()?;
-            Some(Self { kind: *kind, at: Time::from_millis(minutes.checked_mul(60_000)?)? })
+            let millis = i64::from_str_radix(letters.as_str(), 16).ok()?;
+            Some(Self { kind: *kind, at: Time::from_millis(millis)? })
         };
-        read().ok_or("no command and minute")
+        read().ok_or("no command and time")
     }
 }
 

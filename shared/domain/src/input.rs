@@ -115,13 +115,6 @@ impl Fields {
         if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
     }
 
-    /// The fields as they came, but for some.
-    #[must_use]
-    pub fn without(&self, names: &[&str]) -> Map<String, Value> {
-        let other = |(name, _): &(&String, &Value)| !names.contains(&name.as_str());
-        self.values.iter().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
-
     /// Notes a fault of each field that was sent and that nobody has read.
     pub fn refuse_others(&mut self) {
         let others: Vec<String> = self.values.keys().filter(|name| !self.asked.contains(*name)).cloned().collect();

@@ -341,8 +341,8 @@ pub struct Simulated {
 /// if a phone has or had it.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`; `DeviceLimitReached`, with the
-/// devices that are `held`.
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`, or a fault of the identifier if a phone of the
+/// user's own has it; `DeviceLimitReached`, with the devices that are `held`.
 pub fn simulate(
     user: &User,
     held: &[Device],
@@ -352,8 +352,13 @@ pub fn simulate(
     act: &Act,
 ) -> Result<Simulated, Refusal> {
     user.require_usable()?;
-    if claim.is_some_and(|claim| claim.held) {
-        return Err(Refusal::IdentifierHeld);
+    match claim.filter(|claim| claim.held) {
+        Some(claim) if claim.user_id == user.user_id => {
+            let detail = "is that of a phone that the user has";
+            return Err(Refusal::field("custom_sdk_installation_id", "taken", detail));
+        }
+        Some(_) => return Err(Refusal::IdentifierHeld),
+        None => {}
     }
     if user.device_ids.len() >= DEVICE_LIMIT {
         return Err(Refusal::DeviceLimitReached(held.to_vec()));

@@ -118,8 +118,12 @@ fn refused(refusal: &Refusal, request_id: &str) -> Reply {
         _ => json!({}),
     };
     let status = status(refusal);
-    let reply = problem(status, &refusal.code(), &refusal.to_string(), request_id, more);
-    if status == StatusCode::UNAUTHORIZED {
+    with_what_is_asked(problem(status, &refusal.code(), &refusal.to_string(), request_id, more))
+}
+
+/// A refusal for want of a credential says which kind is taken (RFC 9110, section 15.5.2).
+pub(crate) fn with_what_is_asked(reply: Reply) -> Reply {
+    if reply.status == StatusCode::UNAUTHORIZED {
         return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
     }
     reply

@@ -28,7 +28,7 @@ pub fn ok(mut body: Value) -> Reply {
 /// `ContentType` for a body that is something else than JSON; `Malformed`, `TooLarge`; a fault of
 /// a body that is no object.
 pub fn parameters(request: &Request) -> Result<Fields, Refusal> {
-    let mut values = nested(request.query_pairs()?)?;
+    let mut values = nested(request.query_pairs()?);
     values.remove("_strict");
     if request.has_body() {
         require_json(request)?;
@@ -47,8 +47,8 @@ fn require_json(request: &Request) -> Result<(), Refusal> {
 }
 
 /// The parameters of a query: a name that comes again makes an array, a dot leads into a record,
-/// and an empty value is `null`.
-fn nested(pairs: Vec<(String, String)>) -> Result<Map<String, Value>, Refusal> {
+/// and an empty value is `null`. What is a value cannot be a record as well, and stays one.
+fn nested(pairs: Vec<(String, String)>) -> Map<String, Value> {
     let mut named: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (name, value) in pairs {
         let value = if value.is_empty() { Value::Null } else { Value::String(value) };
@@ -61,15 +61,14 @@ fn nested(pairs: Vec<(String, String)>) -> Result<Map<String, Value>, Refusal> {
             None => {
                 values.insert(name, value);
             }
-            Some((record, key)) => match values.entry(record).or_insert_with(|| json!({})) {
-                Value::Object(fields) => {
+            Some((record, key)) => {
+                if let Value::Object(fields) = values.entry(record).or_insert_with(|| json!({})) {
                     fields.insert(key.to_owned(), value);
                 }
-                _ => return Err(Refusal::field(record, "wrong_type", "must be a record")),
-            },
+            }
         }
     }
-    Ok(values)
+    values
 }
 
 /// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
@@ -122,9 +121,15 @@ fn told(refusal: &Refusal, request_id: &str) -> Reply {
             let message = format!("{} not found", spoken(kind));
             error(StatusCode::NOT_FOUND, &refusal.code(), &message, request_id, &json!({}))
         }
+        Refusal::OnlyMethods(methods) => {
+            let status = problem::status(refusal);
+            let reply = error(status, &refusal.code(), &refusal.to_string(), request_id, &json!({}));
+            reply.with(HeaderName::from_static("allow"), methods)
+        }
         other => {
             let status = problem::status(other);
-            error(status, &error_type(status, other), &other.to_string(), request_id, &json!({}))
+            let reply = error(status, &error_type(status, other), &other.to_string(), request_id, &json!({}));
+            problem::with_what_is_asked(reply)
         }
     }
 }
@@ -196,7 +201,7 @@ mod tests {
 
     fn read(query: &[(&str, &str)]) -> Value {
         let pairs = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        nested(pairs).map(Value::Object).unwrap_or_else(|refusal| panic!("{refusal}"))
+        Value::Object(nested(pairs))
     }
 
     #[test]
@@ -210,9 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_be_a_value_and_a_record() {
-        let pairs = vec![("a".to_owned(), "1".to_owned()), ("a.b".to_owned(), "2".to_owned())];
-        assert!(nested(pairs).is_err());
+    fn what_is_a_value_is_no_record_as_well() {
+        assert_eq!(read(&[("a", "1"), ("a.b", "2")]), json!({"a": "1"}));
     }
 
     #[test]

@@ -171,6 +171,8 @@ pub struct QueueTrigger {
     pub queue_arn: String,
     /// How many messages a run takes at most.
     pub batch_size: usize,
+    /// How many runs there are at once at most.
+    pub concurrency: usize,
 }
 
 /// A queue.
@@ -411,7 +413,12 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
         Some("SQS") => {
             known(properties, &["Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"])?;
             partial_failures(of)?;
-            function.queues.push(QueueTrigger { queue_arn: text(of, "Queue")?, batch_size: count(of, "BatchSize")? });
+            let concurrency = match of.pointer("/Properties/ScalingConfig") {
+                Some(scaling) => count(scaling, "MaximumConcurrency")?,
+                None => usize::MAX,
+            };
+            let (queue_arn, batch_size) = (text(of, "Queue")?, count(of, "BatchSize")?);
+            function.queues.push(QueueTrigger { queue_arn, batch_size, concurrency });
         }
         other => return Err(fault(format!("the trigger {other:?} is not known here"))),
     }
