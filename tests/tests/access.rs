@@ -1059,6 +1059,13 @@ async fn who_may_not_deploy_decides_on_no_configuration() {
         let _allowed = send(&bench, &patch(body), Some(&house.tenant.key)).await.expect(200);
     }
     let _other = send(&bench, &patch(json!({"first_name": "Kim"})), Some(&manage)).await.expect(200);
+    let post = |body: Value| sample(Method::POST, "/users".to_owned(), Some(body));
+    for more in [json!({"overrides": {"host": "elsewhere"}}), json!({"profile_id": house.user})] {
+        let mut body = json!({"username": "new"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        refused(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
+    }
+    let _made = send(&bench, &post(json!({"username": "new"})), Some(&manage)).await.expect(201);
 }
 
 #[tokio::test]

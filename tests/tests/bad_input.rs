@@ -333,6 +333,8 @@ impl House {
                     may("service_level", Line(40)),
                     may("sip_user_name", Line(64)),
                     may("service_account", Line(64)),
+                    may("profile_id", Id),
+                    may("overrides", Settings),
                 ],
             ),
             of(

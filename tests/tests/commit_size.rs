@@ -161,6 +161,8 @@ fn new_user() -> impl Strategy<Value = NewUser> {
         service_level: Some("gold".to_owned()),
         sip_user_name: Some("s".repeat(64)),
         service_account: Some("s".repeat(64)),
+        profile_id: Some(ProfileId(id(60))),
+        overrides: json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone(),
     })
 }
 

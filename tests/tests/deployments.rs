@@ -575,9 +575,7 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(true)));
     let config = house.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["username"], "eve");
-    // The code is good for one phone; the other gets one of its own.
-    assert_eq!(house.bench.register(&code, "second").await.expect(410).code(), "code_used");
-    let (_another, code) = house.deploy(&user).await;
+    // The same code brings back the other.
     // A phone that opens the link first is told to go back to where it began, and loses nothing by it.
     let before = rows::everything(&house.bench);
     let refused = house.bench.register(&code, "second").await.expect(409);
@@ -589,6 +587,8 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     let _done = house.bench.report(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
     let back = house.bench.register(&code, "second").await.expect(201);
     assert_eq!(back.body["device"]["device_id"], *second);
+    // It has brought back as many as there were.
+    assert_eq!(house.bench.register(&code, "third").await.expect(410).code(), "code_used");
     assert_eq!(house.get(&path).await["devices"].as_array().map(Vec::len), Some(2));
 }
 
@@ -674,6 +674,22 @@ async fn a_phone_is_told_once_to_download_and_woken_once() {
     let forced = house.bench.all(&house.tenant, "/users?force_pending=true").await;
     assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
     assert_eq!(house.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_version_that_was_never_given_is_none_that_a_phone_has() {
+    let house = House::new().await;
+    let (user, _device, credential) = house.enrolled("ada").await;
+    let _told = house.installed(&credential, "made-up").await;
+    assert_eq!(house.shown(&user).await["downloaded_at"], Value::Null);
+    let version = house.download(&credential).await.expect(200).get("config_version");
+    let _told = house.installed(&credential, "made-up").await;
+    assert_eq!(house.shown(&user).await["downloaded_at"], Value::Null, "it was given another");
+    // What is put in place once the account is gone is no download of it.
+    let _gone = house.bench.delete(&format!("/deployments/users/{user}"), &house.tenant.key).await.expect(200);
+    let _told = house.installed(&credential, &version).await;
+    let user = house.bench.get(&format!("/users/{user}"), &house.tenant.key).await.expect(200).body;
+    assert_eq!(user["downloaded_at"], Value::Null, "{user}");
 }
 
 #[tokio::test]
@@ -885,4 +901,20 @@ async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is
     assert!(faults.iter().all(|field| field.starts_with("overrides")) && faults.len() >= 2, "{}", refused.text);
     assert!(!refused.text.contains("pink"), "no value is told back: {}", refused.text);
     let _good = house.bench.patch(&path, key, json!({"overrides": {"port": 7}})).await.expect(200);
+
+    // A new user may have them from the start.
+    let new = |overrides: Value| json!({"username": "bea", "profile_id": profile, "overrides": overrides});
+    let refused = house.post("/users", new(json!({"port": "x"}))).await.expect(422);
+    assert!(text(&refused.body["errors"][0]["field"]).starts_with("overrides"), "{}", refused.text);
+    let nobodys = json!({"username": "bea", "profile_id": "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"});
+    assert_eq!(house.post("/users", nobodys).await.expect(422).body["errors"][0]["field"], "profile_id");
+    let made = house.post("/users", new(json!({"port": 7}))).await.expect(201).body;
+    assert_eq!((&made["profile_id"], &made["overrides"]), (&json!(profile), &json!({"port": 7})));
+    let refused = house.bench.delete(&format!("/profiles/{profile}"), key).await.expect(409);
+    assert_eq!(refused.code(), "profile_in_use");
+    let event = house.events("user.created").await.remove(0);
+    assert_eq!(
+        (&event["changes"]["profile_id"]["after"], &event["changed_fields"]),
+        (&json!(profile), &json!(["overrides"]))
+    );
 }

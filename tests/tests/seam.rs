@@ -162,9 +162,20 @@ async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
     for unknown in ["owner_user_identity_id", "acs_credential_id"] {
         assert_eq!(house.phones(&format!("{unknown}={NOBODY}")).await, Vec::<String>::new());
     }
+    // An identifier in capitals is the same (RFC 9562, section 4).
+    let (upper_ada, upper_first) = (ada.to_uppercase(), first.to_uppercase());
+    assert_eq!(house.phones(&format!("owner_user_identity_id={upper_ada}")).await, sorted(vec![&first, &second]));
+    let upper = CREDENTIAL.to_uppercase();
+    assert_eq!(house.phones(&format!("acs_credential_id={upper}")).await, sorted(vec![&second, &third]));
+    let devices = house.get(&format!("/devices/list?device_ids={upper_first}")).await.expect(200);
+    assert_eq!(ids(&devices.body["devices"]), vec![first.clone()]);
     // What was issued ends with the phone, and by itself.
     let _gone = house.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
     assert_eq!(house.phones(&format!("acs_credential_id={CREDENTIAL}")).await, vec![third.clone()]);
+    for name in ["device_id", "device_ids"] {
+        let query = format!("/events/list?since=2020-01-01&{name}={}", second.to_uppercase());
+        assert_eq!(house.get(&query).await.expect(200).body["events"].as_array().map(Vec::len), Some(1), "{name}");
+    }
     let recorded = house.bench.all(&house.tenant, "/events?event_type=device.deleted").await;
     assert_eq!(recorded[0]["changes"]["acs_credential_ids"], json!({"before": [CREDENTIAL], "after": []}));
     let path = format!("/devices/{third}/credentials/{CREDENTIAL}");
@@ -376,6 +387,36 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
     for field in ["email_address", "phone_number", "full_name"] {
         assert!(refused.body["error"]["validation_errors"][field].is_object(), "{}", refused.text);
     }
+    // Each fault once, and those of both names with the others.
+    let long = "z".repeat(65);
+    let wrong = json!({"email_address": "x", "full_name": format!("{long} {long}")});
+    let refused = house.post("/user_identities/create", wrong).await;
+    let told = &refused.body["error"]["validation_errors"];
+    let names = ["first", "last"].map(|which| format!("as a {which} name must have at most 64 characters"));
+    assert_eq!((&told["full_name"]["_errors"], told["email_address"].is_object()), (&json!(names), true));
+    let refused = house.post("/user_identities/update", update(json!({"full_name": 3}))).await;
+    assert_eq!(refused.body["error"]["validation_errors"]["full_name"]["_errors"], json!(["must be a text"]));
+}
+
+#[tokio::test]
+async fn what_seams_routes_make_is_made_once_under_one_key() {
+    let house = House::sandbox().await;
+    let send = async |path: &str, body: Value, key: &str| {
+        let request = Request::builder().method(Method::POST).uri(path).header("idempotency-key", key);
+        let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
+        house.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
+    };
+    let people = "/user_identities/create";
+    let first = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
+    let again = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
+    assert_eq!(first.body, again.body);
+    error(&send(people, json!({"full_name": "Bob"}), "a").await, 400, "invalid_input");
+    assert_eq!(house.bench.all(&house.tenant, "/users").await.len(), 1);
+    let phones = "/phones/simulate/create_sandbox_phone";
+    let body = json!({"user_identity_id": first.body["user_identity"]["user_identity_id"]});
+    let first = send(phones, body.clone(), "b").await.expect(200);
+    assert_eq!(send(phones, body, "b").await.expect(200).body, first.body);
+    assert_eq!(house.phones("").await.len(), 1);
 }
 
 #[tokio::test]
@@ -400,6 +441,9 @@ async fn user_identities_come_page_by_page() {
         if cursor.is_null() {
             break;
         }
+        // What is not known here belongs to no list.
+        let more = json!({"page_cursor": cursor, "limit": 2, "search": "ada", "elsewhere": 1, "created_before": null});
+        let _same = house.post("/user_identities/list", more).await.expect(200);
         let foreign = json!({"page_cursor": cursor, "search": "bob"});
         error(&house.post("/user_identities/list", foreign).await, 400, "invalid_input");
     }
@@ -428,7 +472,12 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
     assert_eq!((&made["device_type"], &made["display_name"]), (&json!("ios_phone"), &json!("iPhone 17")));
     let endpoint = json!({"endpoints": [{"endpoint_id": "7", "is_active": true}], "has_active_endpoint": true});
     assert_eq!(made["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
-    error(&house.post("/phones/simulate/create_sandbox_phone", body.clone()).await, 400, "invalid_input");
+    let own = house.post("/phones/simulate/create_sandbox_phone", body.clone()).await;
+    error(&own, 400, "invalid_input");
+    assert_eq!(
+        own.body["error"]["message"], "custom_sdk_installation_id is that of a phone that the user has",
+        "it is no other user's"
+    );
     let _gone = house.post("/phones/deactivate", json!({"device_id": made["device_id"]})).await.expect(200);
     let again = house.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
     assert_ne!(again.body["phone"]["device_id"], made["device_id"], "its name is free once it is gone");
@@ -528,6 +577,7 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
     let wrong = other.call(Method::PUT, "/phones/list", None).await;
     error(&wrong, 405, "method_not_allowed");
     assert_eq!(wrong.body["error"]["message"], "only GET,POST accepted");
+    assert_eq!(wrong.headers["allow"], "GET,POST");
     for (path, verbs) in [("/phones/deactivate", "DELETE,POST"), ("/user_identities/create", "POST")] {
         assert_eq!(other.get(path).await.expect(405).body["error"]["message"], format!("only {verbs} accepted"));
     }
@@ -548,6 +598,7 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
     for bad in ["x", "seam_at1_x", "seam_11111111_111111111111111111111111"] {
         let answer = other.bench.get("/phones/list", bad).await;
         error(&answer, 401, "unauthorized");
+        assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
 }
 

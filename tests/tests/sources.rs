@@ -757,6 +757,7 @@ async fn a_dry_run_shows_the_difference_and_changes_nothing() {
     let changes: Vec<String> = outcomes(&job).into_iter().map(|outcome| outcome.2).collect();
     assert_eq!(changes, ["updated", "created", "vanished"]);
     assert_eq!(job["items"][0]["fields"], json!(["email"]));
+    assert_eq!(job["items"][1]["user_id"], Value::Null, "nobody was made");
     assert!(house.all_but_jobs() == before, "a dry run has changed something");
     assert_eq!(house.synced(&source, json!({})).await["progress"], progress(3, 1, 0));
 }

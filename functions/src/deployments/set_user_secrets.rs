@@ -32,11 +32,14 @@ pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
     attempts(store, || async {
         let user = users::wanted(store, &call).await?;
         let act = call.act();
-        let change = set_secrets(&user, &edit, &act)?;
-        let after = change.user_after().unwrap_or(&user).clone();
-        store.commit(Commit::changing(act.event_id, &change).keep_secrets(&after, &edit)).await?;
+        let mut after = user.clone();
+        if let Some(change) = set_secrets(&user, &edit, &act)? {
+            after = change.user_after().unwrap_or(&user).clone();
+            store.commit(Commit::changing(act.event_id, &change).keep_secrets(&after, &edit)).await?;
+            after.version += 1;
+        }
         let view = json!({"user_id": after.user_id, "secrets": after.client.secrets});
-        Ok(Reply::thing(&view, user.version + 1))
+        Ok(Reply::thing(&view, after.version))
     })
     .await
 }

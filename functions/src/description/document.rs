@@ -1,5 +1,7 @@
 //! The document: every operation that speaks our own words, with its routes.
 
+use std::collections::BTreeSet;
+
 use domain::access::Access;
 use domain::credential::ServiceKind;
 use domain::idempotency::IDEMPOTENCY_KEY;
@@ -9,6 +11,7 @@ use domain::shape;
 use domain::source::PART_LIMIT;
 use lambda::Dialect;
 use lambda::problem::status;
+use lambda_http::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::description::about::{About, Answer, Body};
@@ -280,6 +283,7 @@ fn headers() -> Value {
     json!({
         "RequestId": {"description": "The request, as the audit and the log name it.", "schema": text()},
         "ETag": {"description": "The thing's version, for `If-Match`.", "schema": text()},
+        "WwwAuthenticate": {"description": "Which kind of credential is taken.", "schema": text()},
         "RetryAfter": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
     })
 }
@@ -300,7 +304,7 @@ fn responses(operation: &Operation, about: &About, path: &str) -> Map<String, Va
     }
     let mut refusals: Vec<Told> = usual(operation, about, path).iter().chain(&about.refusals).map(told).collect();
     refusals.sort();
-    refusals.dedup_by(|a, b| (a.0, &a.1) == (b.0, &b.1));
+    refusals.dedup();
     for group in refusals.chunk_by(|a, b| a.0 == b.0) {
         if let Some((number, ..)) = group.first() {
             responses.insert(number.to_string(), refused(group));
@@ -319,7 +323,7 @@ fn shared_responses() -> Map<String, Value> {
         response["content"]["application/json"] = gateways_own();
     }
     let often = often();
-    let refused = often.iter().map(|(name, of)| (*name, refusal(of.iter().map(told).collect::<Vec<_>>().iter())));
+    let refused = often.iter().map(|(name, of)| (*name, refusal(&of.iter().map(told).collect::<Vec<_>>())));
     ours.into_iter()
         .chain([("Throttled", throttled())])
         .chain(refused)
@@ -356,13 +360,17 @@ fn refused(refusals: &[Told]) -> Value {
     };
     match often().iter().find(same) {
         Some((name, _)) => response(name),
-        None => refusal(refusals.iter()),
+        None => refusal(refusals),
     }
 }
 
-fn refusal<'a>(refusals: impl Iterator<Item = &'a Told>) -> Value {
-    let codes: Vec<(&str, String)> = refusals.map(|(_, code, detail)| (code.as_str(), detail.clone())).collect();
-    failure("Refused:", &codes)
+fn refusal(refusals: &[Told]) -> Value {
+    let codes: Vec<(&str, String)> = refusals.iter().map(|(_, code, detail)| (code.as_str(), detail.clone())).collect();
+    let mut refusal = failure("Refused:", &codes);
+    if refusals.iter().all(|(status, ..)| *status == StatusCode::UNAUTHORIZED.as_u16()) {
+        refusal["headers"]["www-authenticate"] = json!({"$ref": "#/components/headers/WwwAuthenticate"});
+    }
+    refusal
 }
 
 /// The refusals that many operations share, each by a name of its own.
@@ -459,7 +467,7 @@ fn answered(operation: &Operation, about: &About, answer: &Answer) -> Value {
 
 /// The reply of a refusal for one of these reasons.
 fn failure(meaning: &str, codes: &[(&str, String)]) -> Value {
-    let names: Vec<&str> = codes.iter().map(|(code, _)| *code).collect();
+    let names: BTreeSet<&str> = codes.iter().map(|(code, _)| *code).collect();
     let lines: Vec<String> = codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}")).collect();
     let mut schema = thing("Problem");
     schema["properties"] = json!({"code": {"enum": names}});

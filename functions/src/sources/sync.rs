@@ -481,7 +481,9 @@ impl<S: Store + Sources> AtWork<'_, S> {
             return Ok(decided);
         };
         if self.job.dry_run {
-            return Ok(Decided::Told(item));
+            // Whoever would be made has no identifier yet.
+            let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
+            return Ok(Decided::Told(Box::new(JobItem { user_id, ..*item })));
         }
         match self.store.commit((*commit).put(&*item).guarded_by(self.job)).await {
             Err(failure @ Failure::Internal { .. }) => Ok(Decided::Told(Box::new(self.given_up(id, &failure)))),

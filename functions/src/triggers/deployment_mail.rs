@@ -28,8 +28,15 @@ pub(crate) fn compose(
         return Ok(None);
     };
     let link = redirect::link(public_url, code);
-    let said =
-        Said { name: &name, link: &link, code, until: &deployment.expires_at.day(), stores: &letter::stores(app) };
+    let devices = letter::good_for(deployment.devices);
+    let said = Said {
+        name: &name,
+        link: &link,
+        code,
+        devices: &devices,
+        until: &deployment.expires_at.day(),
+        stores: &letter::stores(app),
+    };
     let letter = Letter { subject: SUBJECT, text: text(&said), html: page(&said) };
     letter::message(deployment, to, letter, &link, PICTURE, Some(FILE)).map(Some)
 }
@@ -39,12 +46,13 @@ struct Said<'a> {
     name: &'a str,
     link: &'a str,
     code: &'a str,
+    devices: &'a str,
     until: &'a str,
     stores: &'a [(&'static str, String)],
 }
 
 fn text(said: &Said<'_>) -> String {
-    let Said { name, link, code, until, stores } = said;
+    let Said { name, link, code, devices, until, stores } = said;
     format!(
         "{}your settings for the app are ready.\n\n\
          1. Open this link on your phone, or scan the attached code with its camera:\n\n{link}\n\n\
@@ -52,7 +60,7 @@ fn text(said: &Said<'_>) -> String {
          3. The app sets itself up. There is nothing to type.\n\n\
          {}\
          Should the app ask for a code, it is this one:\n\n{code}\n\n\
-         It sets up one phone until {until}. Please do not pass it on: whoever has it can use your account.\n\n\
+         It sets up {devices} until {until}. Please do not pass it on: whoever has it can use your account.\n\n\
          If you did not expect this message, please tell your administrator.\n",
         letter::greeting_as_text(name),
         letter::stores_as_text(stores)
@@ -60,7 +68,7 @@ fn text(said: &Said<'_>) -> String {
 }
 
 fn page(said: &Said<'_>) -> String {
-    let Said { name, link, code, until, stores } = said;
+    let Said { name, link, code, devices, until, stores } = said;
     let said = html! {
         (letter::greeting_as_html(name))
         p { "your settings for the app are ready. Open this message on your phone and press:" }
@@ -72,7 +80,7 @@ fn page(said: &Said<'_>) -> String {
         p { "Should the app ask for a code, it is this one:" }
         (letter::code(code))
         p style=(SMALL) {
-            "It sets up one phone until " (until) ". Please do not pass it on: whoever has it can use your account."
+            "It sets up " (devices) " until " (until) ". Please do not pass it on: whoever has it can use your account."
         }
         p style=(SMALL) { "If you did not expect this message, please tell your administrator." }
     };
@@ -90,6 +98,7 @@ mod tests {
             name: "<i>Bob</i> & Co",
             link: "https://e.example/r/abc",
             code: "abc",
+            devices: "3 phones",
             until: "2026-12-01",
             stores: &stores,
         };

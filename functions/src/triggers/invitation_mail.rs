@@ -47,13 +47,6 @@ struct Said<'a> {
     stores: &'a [(&'static str, String)],
 }
 
-fn good_for(devices: u32) -> String {
-    match devices {
-        1 => "one phone".to_owned(),
-        many => format!("{many} phones"),
-    }
-}
-
 fn text(said: &Said<'_>) -> String {
     let Said { name, link, code, devices, until, stores } = said;
     format!(
@@ -64,7 +57,7 @@ fn text(said: &Said<'_>) -> String {
          If you did not expect this message, you can ignore it.\n",
         letter::greeting_as_text(name),
         letter::stores_as_text(stores),
-        good_for(*devices)
+        letter::good_for(*devices)
     )
 }
 
@@ -79,7 +72,7 @@ fn page(said: &Said<'_>) -> String {
         (letter::picture(PICTURE, "QR code of your invitation"))
         p { "Or enter this code in the app:" }
         (letter::code(code))
-        p style=(SMALL) { "It is good for " (good_for(*devices)) " until " (until) ". Please do not pass it on." }
+        p style=(SMALL) { "It is good for " (letter::good_for(*devices)) " until " (until) ". Please do not pass it on." }
         p style=(SMALL) { "If you did not expect this message, you can ignore it." }
     };
     letter::page(SUBJECT, &said)

@@ -17,6 +17,14 @@ pub(crate) const SIZE_LIMIT: usize = 100 * 1024;
 pub(crate) const SMALL: &str = "font-size:14px;color:#57606a";
 const CODE: &str = "text-align:center;font:bold 18px/1.4 Menlo,Consolas,monospace;word-break:break-all";
 
+/// How many phones a code is good for.
+pub(super) fn good_for(devices: u32) -> String {
+    match devices {
+        1 => "one phone".to_owned(),
+        many => format!("{many} phones"),
+    }
+}
+
 /// Where the app is to be had, as far as the settings say: for which phones, and the address.
 pub(crate) fn stores(app: &App) -> Vec<(&'static str, String)> {
     let stores = [("iPhone", &app.ios_store), ("Android", &app.android_store)];

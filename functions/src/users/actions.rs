@@ -154,7 +154,7 @@ pub(crate) async fn prepare(
         }
         UserAction::Deploy { profile_id } => {
             let profile = named_profile(store, doer, *profile_id).await?;
-            let wanted = Offer::Deployment { profile_id: *profile_id };
+            let wanted = Offer::Deployment { profile_id: *profile_id, devices: 1 };
             let prepared = offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user);
             if let Some((profile, _)) = &profile {
                 require_fitting(&prepared.user, profile)?;
@@ -166,7 +166,7 @@ pub(crate) async fn prepare(
         UserAction::AutoDeploy if user.client.removed_at.is_some() || user.deleted.is_some() => None,
         UserAction::AutoDeploy if has_downloaded(&devices) => deployment::force(user, &devices, &act)?,
         UserAction::AutoDeploy => {
-            let wanted = Offer::Deployment { profile_id: None };
+            let wanted = Offer::Deployment { profile_id: None, devices: 1 };
             return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
         }
     };
@@ -180,11 +180,8 @@ pub(crate) async fn prepare(
 impl Prepared {
     /// The same, only while a profile that it gives is as it was read: it may be deleted meanwhile. It is
     /// noted beside it that it was given, so that it is not deleted before the index of its users knows.
-    fn giving(mut self, profile: Option<&(Profile, Option<Given>)>, act: &Act) -> Self {
-        if let Some((profile, before)) = profile {
-            let noted = given(profile, before.as_ref(), act.at);
-            self.commit = self.commit.map(|commit| commit.giving(profile, noted.as_ref()));
-        }
+    fn giving(mut self, profile: Option<&Named>, act: &Act) -> Self {
+        self.commit = self.commit.map(|commit| giving(commit, profile, act));
         self
     }
 
@@ -262,15 +259,26 @@ pub(crate) async fn newest(
     }
 }
 
+/// A profile that a call names, and when it was last given to a user.
+pub(crate) type Named = (Profile, Option<Given>);
+
+/// A commit that gives a profile to a user, only while the profile is as it was read.
+pub(crate) fn giving(commit: Commit, profile: Option<&Named>, act: &Act) -> Commit {
+    match profile {
+        Some((profile, before)) => commit.giving(profile, given(profile, before.as_ref(), act.at).as_ref()),
+        None => commit,
+    }
+}
+
 /// The profile that a user is to have, if one is named, and when it was given before.
 ///
 /// # Errors
 /// A fault of `profile_id` if it is not there.
-async fn named_profile(
+pub(crate) async fn named_profile(
     store: &impl Profiles,
     doer: &Doer,
     id: Option<ProfileId>,
-) -> Result<Option<(Profile, Option<Given>)>, Failure> {
+) -> Result<Option<Named>, Failure> {
     let Some(id) = id else {
         return Ok(None);
     };
@@ -300,7 +308,7 @@ pub(crate) async fn default_profile(store: &impl Workspaces, id: WorkspaceId) ->
 /// What is offered to a user by a code.
 enum Offer {
     Invitation { channel: Channel, devices: u32 },
-    Deployment { profile_id: Option<ProfileId> },
+    Deployment { profile_id: Option<ProfileId>, devices: u32 },
 }
 
 /// What an offer changes, and the code that it is good for.
@@ -345,7 +353,7 @@ async fn offer(
     let code = new_code(doer.moment.random);
     let (purpose, channel, devices) = match wanted {
         Offer::Invitation { channel, devices } => (Purpose::Invite, channel, devices),
-        Offer::Deployment { .. } => (Purpose::Deploy, Channel::Email, 1),
+        Offer::Deployment { devices, .. } => (Purpose::Deploy, Channel::Email, devices),
     };
     let previous = newest(store, user, purpose).await?;
     let new = NewInvitation {
@@ -359,7 +367,7 @@ async fn offer(
     let previous = previous.as_ref();
     let change = match wanted {
         Offer::Invitation { .. } => invite(user, previous, new, act)?.change(user, previous),
-        Offer::Deployment { profile_id } => deployment::deploy(user, previous, new, profile_id, act)?,
+        Offer::Deployment { profile_id, .. } => deployment::deploy(user, previous, new, profile_id, act)?,
     };
     Ok(Offered { change, code })
 }
@@ -439,7 +447,9 @@ pub(crate) async fn carried_through(
     let offered = match due {
         Some(due) => {
             due.deployment_due = false;
-            let wanted = Offer::Deployment { profile_id: None };
+            // Its code brings back every phone that the rename has reset.
+            let devices = u32::try_from(due.device_ids.len()).unwrap_or(u32::MAX).max(1);
+            let wanted = Offer::Deployment { profile_id: None, devices };
             if follows_rename(due) {
                 Some(offer(store, doer, &due.clone(), wanted, defaults, act).await?)
             } else {

@@ -1,7 +1,9 @@
 //! `POST /users`.
 
-use aws::{Commit, Idempotency, Users, Workspaces};
+use aws::{Commit, Idempotency, Profiles, Users, Workspaces};
 use domain::UserId;
+use domain::access::Permission;
+use domain::deployment::require_fitting;
 use domain::refusal::{Failure, Refusal};
 use domain::user::{NewUser, User};
 use lambda::{Call, Reply};
@@ -11,32 +13,42 @@ use crate::attempts::{Before, Once, attempts};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::doer::Doer;
-use crate::users::actions::{require_key_free, settings};
+use crate::users::actions::{giving, named_profile, profile_of, require_key_free, settings};
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
     About::new("Create a user")
+        .detail("The profile and the user's own settings need `deployments:manage`.")
         .body(|fields| drop(NewUser::read(fields)))
         .once()
         .answers(201, "The user.", thing("User"))
         .with_header("etag", "The user's version, for `If-Match`.")
-        .refuses([Refusal::UsernameTaken, Refusal::IdentityKeyTaken])
+        .refuses([
+            Refusal::UsernameTaken,
+            Refusal::IdentityKeyTaken,
+            Refusal::PermissionMissing(Permission::DeploymentsManage),
+        ])
 }
 
 /// Answers 201 with the user.
 ///
 /// # Errors
-/// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`.
-pub async fn handle(store: &(impl Users + Idempotency + Workspaces), call: Call) -> Result<Reply, Failure> {
+/// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile, or settings
+/// of the user's own, without `deployments:manage`.
+pub async fn handle(store: &(impl Users + Idempotency + Workspaces + Profiles), call: Call) -> Result<Reply, Failure> {
     let new = NewUser::read(call.request.body()?)?;
+    // What decides which configuration a phone gets decides where its secrets go.
+    if new.is_deploying() {
+        call.caller.require(Permission::DeploymentsManage)?;
+    }
     let once = Once::of(&call)?;
     attempts(store, || attempt(store, &call, &once, &new)).await
 }
 
 async fn attempt(
-    store: &(impl Users + Idempotency + Workspaces),
+    store: &(impl Users + Idempotency + Workspaces + Profiles),
     call: &Call,
     once: &Once,
     new: &NewUser,
@@ -49,15 +61,23 @@ async fn attempt(
             return Ok(shown(&user, call));
         }
     };
+    let doer = Doer::of_call(call);
     if let Some(level) = &new.service_level {
-        settings(store, &Doer::of_call(call)).await?.require_level(level)?;
+        settings(store, &doer).await?.require_level(level)?;
     }
     if store.username_taken(call.workspace(), &new.username).await? {
         return Err(Refusal::UsernameTaken.into());
     }
     require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &call.act());
-    let commit = Commit::of(&event).put(&user);
+    let named = named_profile(store, &doer, new.profile_id).await?;
+    let act = call.act();
+    let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &act);
+    if new.is_deploying()
+        && let Some(profile) = profile_of(store, &user).await?
+    {
+        require_fitting(&user, &profile)?;
+    }
+    let commit = giving(Commit::of(&event).put(&user), named.as_ref(), &act);
     store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user, call))
 }

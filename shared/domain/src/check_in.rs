@@ -248,7 +248,7 @@ fn install(after: &mut Device, report: &Report, found: &Found, change: &mut Chan
     event.change("config_version", after.config.clone(), version.as_str());
     *after = after.clone().with_in_place(version);
     change.events.push(event);
-    if let Some((user, ..)) = &found.user {
+    if let Some((user, ..)) = found.user.as_ref().filter(|(user, ..)| user.client.removed_at.is_none()) {
         let mut downloaded = user.clone();
         downloaded.client.downloaded_at = Some(act.at);
         change.user = Some(Edited::from(user.clone(), downloaded));

@@ -239,22 +239,27 @@ impl SecretKind {
     }
 }
 
-/// What setting secrets changes of what everybody may know: which are set, each since when.
+/// What setting secrets changes of what everybody may know: which are set, each since when. Taking away what is
+/// not set changes nothing.
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn set_secrets(user: &User, edit: &SecretsEdit, act: &Act) -> Result<Change, Refusal> {
+pub fn set_secrets(user: &User, edit: &SecretsEdit, act: &Act) -> Result<Option<Change>, Refusal> {
     user.require_there()?;
     let mut after = user.clone();
     let mut event = act.event(EventType::UserSecretsSet).about_user(user.user_id);
-    for (kind, secret) in edit {
+    let has = |kind: &SecretKind| user.client.secrets.contains_key(kind);
+    for (kind, secret) in edit.iter().filter(|(kind, secret)| secret.is_some() || has(kind)) {
         event.change_of(kind.as_str());
         match secret {
             Some(_) => after.client.secrets.insert(*kind, act.at),
             None => after.client.secrets.remove(kind),
         };
     }
-    Ok(Change { user: Some(Edited::from(user.clone(), after)), ..Change::recorded(event) })
+    if event.changed_fields.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Change { user: Some(Edited::from(user.clone(), after)), ..Change::recorded(event) }))
 }
 
 /// A user's secrets.

@@ -325,11 +325,12 @@ impl Device {
         Self { served: Some(served), ..self }
     }
 
-    /// True if that it has a version in place, by its own word, is news: it had another, or was told
-    /// to fetch one, and this is the one that it fetched.
+    /// True if that it has a version in place, by its own word, is news: it is the one that it was last given,
+    /// and it had another, or was told to fetch this one.
     #[must_use]
     pub fn is_newly_in_place(&self, version: &str) -> bool {
-        self.config.as_deref() != Some(version) || self.served == Some(fetched(version))
+        let other = self.config.as_deref() != Some(version) || self.served == Some(fetched(version));
+        other && self.given() == Some(version)
     }
 
     /// The device once it has put a version of its configuration in place.

@@ -288,6 +288,9 @@ pub fn fail(job: &Job, failure: JobFailure, event: Event, act: &Act) -> Change {
     Change { job: Some(Edited::from(job.clone(), after)), ..Change::recorded(event) }
 }
 
+/// What stands where somebody's words were: that there were some is worth knowing.
+const FORGOTTEN: &str = "\u{2026}";
+
 impl Job {
     /// Ends it. What people have written, of whom to look for and why, goes with its work.
     fn end(&mut self, state: JobState, at: Time) {
@@ -296,8 +299,10 @@ impl Job {
         self.ended_at = Some(at);
         self.page.clear();
         self.cursor = None;
-        if let Selection::Filter(filter) = &mut self.selection {
-            filter.remove("search");
+        if let Selection::Filter(filter) = &mut self.selection
+            && let Some(search) = filter.get_mut("search")
+        {
+            *search = FORGOTTEN.into();
         }
         if let Value::Object(action) = &mut self.action {
             action.remove("reason");

@@ -182,6 +182,10 @@ pub struct NewUser {
     pub sip_user_name: Option<String>,
     /// See [`ClientAccount::service_account`].
     pub service_account: Option<String>,
+    /// See [`ClientAccount::profile_id`].
+    pub profile_id: Option<ProfileId>,
+    /// See [`ClientAccount::overrides`].
+    pub overrides: Map<String, Value>,
 }
 
 impl NewUser {
@@ -201,6 +205,8 @@ impl NewUser {
         let service_level = fields.text("service_level", SERVICE_LEVEL);
         let sip_user_name = fields.text("sip_user_name", SIP_USER_NAME);
         let service_account = fields.text("service_account", SERVICE_ACCOUNT);
+        let profile_id = fields.id("profile_id", ProfileId::parse);
+        let overrides = read_overrides(&mut fields).unwrap_or_default();
         fields.finish().map_err(Refusal::Invalid)?;
         let username = username.ok_or(Refusal::field("username", "missing", "is required"))?;
         Ok(Self {
@@ -214,7 +220,15 @@ impl NewUser {
             service_level,
             sip_user_name,
             service_account,
+            profile_id,
+            overrides,
         })
+    }
+
+    /// True if it says which configuration the user's phones get.
+    #[must_use]
+    pub fn is_deploying(&self) -> bool {
+        self.profile_id.is_some() || !self.overrides.is_empty()
     }
 }
 
@@ -423,13 +437,21 @@ impl User {
             client: ClientAccount {
                 sip_user_name: new.sip_user_name,
                 service_account: new.service_account,
+                profile_id: new.profile_id,
+                overrides: new.overrides,
                 ..ClientAccount::default()
             },
             provenance: Provenance::default(),
             deployment_due: false,
             version: 1,
         };
-        let event = act.event(EventType::UserCreated).about_user(user_id);
+        let mut event = act.event(EventType::UserCreated).about_user(user_id);
+        if let Some(profile_id) = user.client.profile_id {
+            event.change("profile_id", Value::Null, profile_id.to_string());
+        }
+        if !user.client.overrides.is_empty() {
+            event.change_of("overrides");
+        }
         (user, event)
     }
 

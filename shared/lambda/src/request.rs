@@ -234,9 +234,25 @@ impl Request {
 }
 
 fn category(error: &serde_json::Error) -> &'static str {
+    // It is a mistake of no kind of its own to the library, and none to who sends it.
+    if error.to_string().starts_with("recursion limit exceeded") {
+        return "it is nested too deep";
+    }
     match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
         serde_json::error::Category::Io => "it cannot be read",
         serde_json::error::Category::Syntax | serde_json::error::Category::Data => "there is a mistake",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_too_deep_is_told_so() {
+        let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| category(&error));
+        assert_eq!(read(&"[".repeat(200)), Err("it is nested too deep"));
+        assert_eq!(read("[}"), Err("there is a mistake"));
     }
 }

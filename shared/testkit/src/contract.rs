@@ -2116,6 +2116,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last(store: &
     let set = async |edit: &[(SecretKind, Option<&str>)]| {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
         let change = deployment::set_secrets(&place.read(&user).await, &edit, &place.act()).expect("they are there");
+        let change = change.expect("something changes");
         let after = change.user_after().expect("it is changed").clone();
         let commit = Commit::changing(change.events[0].event_id, &change).keep_secrets(&after, &edit);
         place.table.commit(commit).await.expect("nobody came first");

@@ -69,10 +69,22 @@ impl Described {
             place = shared.trim_start_matches('#').to_owned();
             reply = self.document.pointer(&place)?;
         }
-        for name in ["x-request-id", "etag", "location", "link", "content-disposition", "retry-after"] {
+        for name in [
+            "x-request-id",
+            "etag",
+            "location",
+            "link",
+            "content-disposition",
+            "retry-after",
+            "www-authenticate",
+            "allow",
+        ] {
             if exchange.headers.contains_key(name) && reply["headers"].get(name).is_none() {
                 return Some(format!("the header {name} is not described"));
             }
+        }
+        if reply["headers"].get("etag").is_some() && !exchange.headers.contains_key("etag") {
+            return Some("it has no etag".to_owned());
         }
         let sent = exchange.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = sent.split(';').next().unwrap_or_default();

@@ -181,7 +181,7 @@ fn a_configuration_is_the_profile_under_ones_data_under_ones_own_settings() {
 fn a_version_tells_when_a_secret_was_set_and_nothing_of_what_it_is() {
     let set = |pin: &str, minutes: i64| {
         let edit = BTreeMap::from([(SecretKind::VoicemailPin, Some(pin.to_owned()))]);
-        let after = set_secrets(&user(), &edit, &act(minutes)).unwrap().user_after().unwrap().clone();
+        let after = set_secrets(&user(), &edit, &act(minutes)).unwrap().unwrap().user_after().unwrap().clone();
         configured(&after, None, &UserSecrets::from([(SecretKind::VoicemailPin, pin.to_owned())])).version
     };
     assert_eq!(set("1111", 1), set("2222", 1), "nobody learns by the version which of two it is");
@@ -192,15 +192,16 @@ fn a_version_tells_when_a_secret_was_set_and_nothing_of_what_it_is() {
 fn which_secrets_are_set_is_recorded_by_their_names_alone() {
     let edit = read_secrets(fields(json!({"client_password": "s3cret", "voicemail_pin": null}))).unwrap();
     assert_eq!(edit.len(), 2);
-    let change = set_secrets(&user(), &edit, &act(1)).unwrap();
+    let change = set_secrets(&user(), &edit, &act(1)).unwrap().unwrap();
     let event = &change.events[0];
-    assert_eq!(event.changed_fields, ["client_password", "voicemail_pin"]);
+    assert_eq!(event.changed_fields, ["client_password"], "what is not set cannot be taken away");
     assert!(!format!("{change:?}").contains("s3cret") && !published(event).contains("s3cret"));
     let known = &change.user_after().unwrap().client.secrets;
     assert_eq!(known, &BTreeMap::from([(SecretKind::ClientPassword, at(1))]));
     let gone = read_secrets(fields(json!({"client_password": null}))).unwrap();
-    let after = set_secrets(change.user_after().unwrap(), &gone, &act(2)).unwrap();
+    let after = set_secrets(change.user_after().unwrap(), &gone, &act(2)).unwrap().unwrap();
     assert!(after.user_after().unwrap().client.secrets.is_empty());
+    assert_eq!(set_secrets(&user(), &gone, &act(3)), Ok(None));
 }
 
 #[test]
@@ -301,7 +302,8 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     let (base, devices) = phones(2);
     let (user, open) = deployed(&base);
     let edit = BTreeMap::from([(SecretKind::PbxSipPassword, Some("s3cret".to_owned()))]);
-    let user = set_secrets(&with(&user, json!({"a": 1})), &edit, &act(1)).unwrap().user_after().unwrap().clone();
+    let user =
+        set_secrets(&with(&user, json!({"a": 1})), &edit, &act(1)).unwrap().unwrap().user_after().unwrap().clone();
     let told = vec![devices[0].clone().forced(), devices[1].clone()];
     let change = remove(&user, &told, Some(&open), &act(2)).unwrap().unwrap();
     let after = change.user_after().unwrap();
@@ -314,7 +316,7 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     assert_eq!(change.events[0].changed_fields, ["overrides", "pbx_sip_password"]);
     assert_eq!(remove(after, &told, Some(&open), &act(3)).unwrap(), None, "again is nothing");
     // What was set since goes as well, and they have been out since the first time.
-    let late = set_secrets(after, &edit, &act(3)).unwrap().user_after().unwrap().clone();
+    let late = set_secrets(after, &edit, &act(3)).unwrap().unwrap().user_after().unwrap().clone();
     let again = remove(&late, &[], None, &act(4)).unwrap().unwrap();
     assert_eq!(again.user_after().unwrap().client, after.client);
     // A new deployment brings them back, as somebody of whom nothing is known.

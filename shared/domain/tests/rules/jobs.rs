@@ -43,6 +43,14 @@ fn after(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, act: &Act)
 }
 
 #[test]
+fn what_was_searched_for_goes_with_the_work_and_that_it_was_stays() {
+    let searched = json!({"status": "active", "search": "Ada"}).as_object().unwrap().clone();
+    let (over, _) = after(&begun(Selection::Filter(searched)), &[], None, &act(1));
+    let kept = json!({"status": "active", "search": "\u{2026}"}).as_object().unwrap().clone();
+    assert_eq!(over.selection, Selection::Filter(kept));
+}
+
+#[test]
 fn a_job_over_named_things_is_one_page_and_then_over() {
     let job = begun(Selection::Ids(named(&["a", "b", "c"])));
     assert_eq!((job.state, &job.page, &job.cursor), (JobState::Running, &named(&["a", "b", "c"]), &None));
