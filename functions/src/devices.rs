@@ -69,7 +69,7 @@ fn about_order(summary: &'static str, kind: CommandKind) -> About {
              pending.",
         )
         .body(|mut fields| drop(Order::read(kind, &mut fields)))
-        .versioned()
+        .guarded()
         .answers(202, "The command.", thing("Command"))
         .refuses([Refusal::DeviceDeleted, Refusal::DeviceErased])
 }

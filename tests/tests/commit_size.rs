@@ -742,7 +742,8 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
 /// wrong PINs that lock the user, usage, and all its commands.
 fn checked_in(user: &User, phones: &[Phone]) -> Commit {
     let (phone, others) = phones.split_first().unwrap();
-    let device = Device { pin_failures: 0, usage_sequence: None, ..phone.device.clone() };
+    let version = "n".repeat(CONFIG_VERSION.max);
+    let device = Device { pin_failures: 0, usage_sequence: None, ..phone.device.clone() }.served_with(&version);
     let report = Report {
         os_version: Some("2".repeat(VERSION.max)),
         app_version: Some("2".repeat(VERSION.max)),
@@ -752,7 +753,7 @@ fn checked_in(user: &User, phones: &[Phone]) -> Commit {
             sequence: SEQUENCE_MOST,
             counts: UsageKind::ALL.iter().map(|kind| (*kind, u64::MAX)).collect(),
         }),
-        config_version: Some("n".repeat(CONFIG_VERSION.max)),
+        config_version: Some(version),
     };
     let found = check_in::Found {
         commands: phone.open.clone(),

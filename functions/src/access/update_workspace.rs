@@ -48,8 +48,9 @@ pub async fn handle(store: &(impl Workspaces + Users), call: Call, defaults: &De
         call.request.check_version(before.version)?;
         let changed = update(&before, &edit, &call.act());
         if dry_run {
+            let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
-            return would_be(store, &call, &after, defaults).await;
+            return Ok(would_be(store, &call, &after, defaults).await?.versioned(version));
         }
         let Some((mut after, event)) = changed else {
             return Ok(Reply::thing(&views::workspace(&before, defaults), before.version));

@@ -47,7 +47,7 @@ pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
     Action::of(&job)?.require_seen_by(&call.caller)?;
     if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
         let page = store.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
-        return csv_part(&paging, &page, id);
+        return Ok(csv_part(&paging, &page, id)?.versioned(job.version));
     }
     let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
     let mut view = views::job(&job);

@@ -17,7 +17,7 @@ use crate::views;
 pub fn about() -> About {
     About::new("Delete a profile")
         .detail("The default goes only as the last one.")
-        .versioned()
+        .guarded()
         .shows("The profile as it was.", thing("Profile"))
         .refuses([Refusal::ProfileInUse, Refusal::ProfileJustGiven, Refusal::ProfileIsDefault])
 }

@@ -165,7 +165,9 @@ async fn create_sandbox_phone(store: &(impl Users + Workspaces + Idempotency), c
         return Err(Refusal::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
     let once = Once::of(call)?;
-    attempts(store, || simulated(store, call, &once, &wanted, &workspace.settings)).await
+    // However often it is tried, it is one phone.
+    let id = DeviceId(call.request.moment.draw());
+    attempts(store, || simulated(store, call, &once, &wanted, id, &workspace.settings)).await
 }
 
 async fn simulated(
@@ -173,6 +175,7 @@ async fn simulated(
     call: &Call,
     once: &Once,
     wanted: &Sandbox,
+    id: DeviceId,
     settings: &Settings,
 ) -> Result<Reply, Failure> {
     let forgotten = match once.before(store, call).await? {
@@ -187,7 +190,6 @@ async fn simulated(
     let user = user.ok_or(Refusal::NotFound("user_identity"))?;
     let held: Vec<Device> = store.devices(call.workspace(), &user.device_ids).await?;
     let claim = store.claim(call.workspace(), &wanted.application.device_identifier).await?;
-    let id = DeviceId(call.request.moment.draw());
     let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &call.act())?;
     let mut commit = Commit::of(&made.event).touch(&user, &made.user).put(&made.device).edited(&made.claim);
     let belongings = wanted.assa_abloy.clone().map(|service| Belongings {

@@ -20,7 +20,7 @@ pub fn about() -> About {
             "Its users stay as they are, and may be taken over by another data set; its token is forgotten, and so is \
              what was uploaded.",
         )
-        .versioned()
+        .guarded()
         .shows("The data set as it was.", thing("Source"))
 }
 

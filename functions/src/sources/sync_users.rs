@@ -39,7 +39,7 @@ pub fn about() -> About {
         )
         .body(|mut fields| drop(read(&mut fields)))
         .once()
-        .versioned()
+        .guarded()
         .answers(202, "The job, as far as it has come.", thing("Job"))
         .refuses([Refusal::SourcePushed, Refusal::NothingUploaded, Refusal::SyncRunning])
 }
