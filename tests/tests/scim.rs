@@ -676,4 +676,10 @@ async fn what_the_server_knows_is_told() {
     for id in ids {
         assert_eq!(house.get(&format!("/Schemas/{id}")).await.expect(200).get("id"), id);
     }
+    // Whoever asks for a part of it must not take all of it for that part.
+    for path in ["ServiceProviderConfig", "ResourceTypes", "ResourceTypes/User", "Schemas", &format!("Schemas/{USER}")]
+    {
+        told(&house.get(&format!("/{path}?filter={}", encoded("id pr"))).await, 403, None);
+        let _all = house.get(&format!("/{path}?startIndex=2&count=1&sortBy=id")).await.expect(200);
+    }
 }
