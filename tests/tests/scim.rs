@@ -511,6 +511,32 @@ async fn every_failure_is_told_as_scim_tells_it() {
 }
 
 #[tokio::test]
+async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
+    let house = House::new().await;
+    let name = json!({"givenName": "Ada", "familyName": "Adler", "middleName": "M."});
+    let id = house.post("/Users", json!({"userName": "ada", "name": name})).await.expect(201).get("id");
+    let emptied = json!([{"op": "replace", "path": "name", "value": {"middleName": null}}]);
+    let after = house.patch(&id, emptied).await.expect(200);
+    assert_eq!(after.body["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
+    let own = house.own(&id).await;
+    assert_eq!((&own["first_name"], &own["last_name"]), (&json!("Ada"), &json!("Adler")));
+    let before = rows::everything(&house.bench);
+    for (name, value) in [("name", json!("x")), ("addresses", json!(["x"]))] {
+        let says = json!({"userName": "bob", name: value});
+        let answers = [
+            house.post("/Users", says.clone()).await,
+            house.put(&format!("/Users/{id}"), says).await,
+            house.patch(&id, json!([{"op": "replace", "path": name, "value": value}])).await,
+        ];
+        for answer in answers {
+            told(&answer, 400, Some("invalidValue"));
+            assert!(answer.body["detail"].as_str().unwrap().starts_with(name), "{}", answer.text);
+        }
+    }
+    assert!(before == rows::everything(&house.bench), "nothing was changed");
+}
+
+#[tokio::test]
 async fn an_empty_part_of_the_path_does_not_matter() {
     let house = House::new().await;
     let _made = house.make("ada").await;

@@ -263,11 +263,13 @@ fn every_fault_of_a_user_is_named() {
     assert_eq!(names, ["userName", "name.givenName", "emails.value", "externalId"]);
     let kinds = fault(json!({
         "userName": 5, "active": "perhaps", "name": "Ada", "title": "a\u{0}b", "emails": [{"value": 1}, {"primary": 2}],
-        ENTERPRISE: "x",
+        "addresses": ["x", {"type": "work"}], ENTERPRISE: "x",
     }));
     assert!(kinds.iter().all(|(_, code)| ["wrong_type", "control_character"].contains(code)), "{kinds:?}");
     let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["active", "emails.0.value", "emails.1.primary", "title", ENTERPRISE, "userName"]);
+    let wanted =
+        ["active", "addresses.0", "emails.0.value", "emails.1.primary", "name", "title", ENTERPRISE, "userName"];
+    assert_eq!(names, wanted);
     let two = json!([{"value": "a@b.cd", "primary": true}, {"value": "c@b.cd", "primary": true}]);
     assert_eq!(fault(json!({"userName": "a", "emails": two})), [("emails".to_owned(), "repeated")]);
     let many: Vec<Value> = (0..101).map(|n| json!({"value": n.to_string()})).collect();
@@ -383,6 +385,124 @@ fn an_attribute_is_added_replaced_and_taken_away() {
         let shown = shown(&after);
         assert_eq!(shown.pointer(pointer).unwrap_or(&Value::Null), wanted, "{operation}");
         assert!(!shown.to_string().contains("s3cret"));
+    }
+}
+
+/// The name after a patch says something of it, in each way in which a patch can say it.
+fn names_after(value: &Value) -> Vec<Value> {
+    let mut names = Vec::new();
+    for op in ["add", "Replace"] {
+        for operation in
+            [json!({"op": op, "path": "name", "value": value}), json!({"op": op, "value": {"name": value}})]
+        {
+            let (after, _) = patched(&person(barbara()), &json!([operation]));
+            let name = shown(&after).get("name").cloned().unwrap_or_default();
+            let own = [after.user.first_name, after.user.last_name];
+            assert_eq!(json!(own), json!([name["givenName"], name["familyName"]]), "{operation}");
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn only_the_parts_that_are_given_change_and_one_without_a_value_is_taken_away_alone() {
+    let all = json!({"givenName": "Barbara", "familyName": "Jensen", "middleName": "Jane"});
+    let without_middle = json!({"givenName": "Barbara", "familyName": "Jensen"});
+    let cases = [
+        (json!({"middleName": null}), without_middle.clone()),
+        (json!({"MIDDLENAME": ""}), without_middle),
+        (json!({"givenName": null, "familyName": "Q"}), json!({"familyName": "Q", "middleName": "Jane"})),
+        (json!({}), all.clone()),
+        (json!({"value": "x"}), all),
+        (json!({"givenName": null, "familyName": "", "middleName": null}), Value::Null),
+        (Value::Null, Value::Null),
+    ];
+    for (value, wanted) in cases {
+        assert_eq!(names_after(&value), vec![wanted; 4], "{value}");
+    }
+    let both = json!({"department": "Tour Operations", "manager": {"value": "26118915"}});
+    let cases = [
+        (json!({"department": null}), json!({"manager": {"value": "26118915"}})),
+        (json!({"manager": {"value": ""}}), json!({"department": "Tour Operations"})),
+        (json!({"manager": null}), json!({"department": "Tour Operations"})),
+        (
+            json!({"manager": {"displayName": "Ada"}}),
+            json!({"department": "Tour Operations", "manager": {"value": "26118915", "displayName": "Ada"}}),
+        ),
+        (json!({"manager": {}}), both.clone()),
+        (json!({}), both),
+        (Value::Null, Value::Null),
+    ];
+    for (value, wanted) in cases {
+        for operation in [
+            json!({"op": "replace", "path": ENTERPRISE, "value": value}),
+            json!({"op": "add", "value": {ENTERPRISE: value}}),
+        ] {
+            let (after, _) = patched(&person(barbara()), &json!([operation]));
+            assert_eq!(shown(&after).get(ENTERPRISE).unwrap_or(&Value::Null), &wanted, "{operation}");
+        }
+    }
+}
+
+#[test]
+fn a_value_among_several_loses_the_parts_that_are_emptied_alone() {
+    let work = json!({"type": "work", "streetAddress": "100 Universal City Plaza", "locality": "Hollywood"});
+    let elsewhere = json!({"type": "work", "streetAddress": "100 Universal City Plaza"});
+    let abroad = json!({"type": "work", "streetAddress": "100 Universal City Plaza", "country": "US"});
+    let at_work = "addresses[type eq \"work\"]";
+    let cases = [
+        ("add", at_work, json!({}), json!([work])),
+        ("add", at_work, json!([{}]), json!([work])),
+        ("replace", at_work, json!({}), json!([work])),
+        ("add", at_work, json!({"unknown": "x"}), json!([work])),
+        ("add", at_work, json!({"locality": ""}), json!([elsewhere])),
+        ("replace", at_work, json!({"locality": null}), json!([elsewhere])),
+        ("add", at_work, json!({"locality": null, "country": "US"}), json!([abroad])),
+        ("replace", at_work, Value::Null, Value::Null),
+        ("replace", "addresses", json!({}), json!([work])),
+        ("add", "addresses", json!({}), json!([work])),
+        ("replace", "addresses", json!([]), Value::Null),
+        ("replace", "addresses", Value::Null, Value::Null),
+        // Nothing is made of nothing.
+        ("add", "addresses[type eq \"home\"]", json!({}), json!([work])),
+        ("add", "addresses[type eq \"home\"]", json!({"country": ""}), json!([work])),
+        ("add", "addresses[type eq \"home\"].country", json!(""), json!([work])),
+    ];
+    for (op, path, value, wanted) in cases {
+        let operation = json!({"op": op, "path": path, "value": value});
+        let (after, _) = patched(&person(barbara()), &json!([operation]));
+        assert_eq!(shown(&after).get("addresses").unwrap_or(&Value::Null), &wanted, "{operation}");
+    }
+    let (after, _) = patched(
+        &person(barbara()),
+        &json!([{"op": "add", "path": "emails[type eq \"work\"]", "value": {"display": ""}}]),
+    );
+    assert_eq!(shown(&after)["emails"], barbara()["emails"]);
+}
+
+#[test]
+fn a_simple_value_in_place_of_parts_is_a_fault_of_its_field() {
+    let manager = format!("{ENTERPRISE}:manager");
+    let cases = [
+        ("name", json!("x"), "name"),
+        ("name", json!(""), "name"),
+        ("name", json!(5), "name"),
+        ("name", json!(["x"]), "name"),
+        ("addresses", json!(["x"]), "addresses.0"),
+        ("addresses", json!("x"), "addresses.0"),
+        ("addresses[type eq \"work\"]", json!("x"), "addresses"),
+        (ENTERPRISE, json!("x"), ENTERPRISE),
+        (manager.as_str(), json!(5), manager.as_str()),
+    ];
+    let before = Document::of(&person(barbara()));
+    for (path, value, field) in cases {
+        for operation in
+            [json!({"op": "replace", "path": path, "value": value}), json!({"op": "add", "value": {path: value}})]
+        {
+            let found = faults(apply(&before, "x", &object(json!({"Operations": [operation]}))));
+            assert_eq!(found, [(field.to_owned(), "wrong_type")], "{operation}");
+        }
     }
 }
 
