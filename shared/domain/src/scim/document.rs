@@ -7,6 +7,7 @@ use super::filter::truth;
 use super::list::Projection;
 use super::path::{Named, Place, Target};
 use super::schema::{Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutability, USER, find};
+use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
 use crate::input::{FAULT_LIMIT, Fault};
 use crate::text::TextRule;
@@ -39,6 +40,9 @@ pub struct Person {
     pub user: User,
     /// What is kept; nothing of a user of whom no provider has said more than Handset knows.
     pub kept: Option<Kept>,
+    /// When they were last changed, which is when their version went up; not set of one who never
+    /// was, or not since this is noted.
+    pub updated_at: Option<Time>,
 }
 
 /// A user as one JSON object. Its names are those of the schema, and every value is of its
@@ -104,6 +108,7 @@ impl Document {
             json!({
                 "resourceType": "User",
                 "created": user.created_at,
+                "lastModified": person.updated_at.unwrap_or(user.created_at),
                 "location": location(user.user_id, base),
                 "version": version_tag(user.version),
             }),

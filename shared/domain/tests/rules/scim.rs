@@ -75,7 +75,7 @@ fn changed(person: &Person, after: &Document) -> (Person, Vec<EventType>) {
         Some(updated) => {
             let user = updated.change.user_after().unwrap().clone();
             let types = updated.change.events.iter().map(|event| event.event_type).collect();
-            (Person { user, kept: updated.kept }, types)
+            (Person { user, kept: updated.kept, updated_at: Some(act(1).at) }, types)
         }
     }
 }
@@ -129,6 +129,7 @@ fn a_filter_finds_what_it_says() {
         r#"displayName eq "Babs\u0020Jensen""#,
         at_created.as_str(),
         r#"meta.created gt "2020-01-01T00:00:00+02:00""#,
+        r#"meta.lastModified gt "2020-01-01T00:00:00Z" and not (meta.lastModified gt "2100-01-01T00:00:00Z")"#,
     ];
     for filter in holds {
         assert!(Filter::read(filter).unwrap().fits(&shown), "{filter}");
@@ -222,6 +223,7 @@ fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
     wanted["meta"] = json!({
         "resourceType": "User",
         "created": user.created_at,
+        "lastModified": user.created_at,
         "location": format!("{BASE}/Users/{}", user.user_id),
         "version": "W/\"1\"",
     });
@@ -566,7 +568,7 @@ fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
     let of = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
     let by_admin = |person: &Person| {
         let change = life::suspend(&person.user, &[], Some("an audit".to_owned()), &act(2)).unwrap().unwrap();
-        Person { user: change.user_after().unwrap().clone(), kept: person.kept.clone() }
+        Person { user: change.user_after().unwrap().clone(), ..person.clone() }
     };
     let active = person(barbara());
     // The provider first: that it lifts its own gives nobody back whom an admin has suspended since.
@@ -624,7 +626,7 @@ fn what_was_set_by_hand_stays_and_is_what_is_shown() {
 
 #[test]
 fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_have() {
-    let by_hand = Person { user: user(), kept: None };
+    let by_hand = Person { user: user(), kept: None, updated_at: None };
     let view = shown(&by_hand);
     assert_eq!(view["emails"], json!([{"value": "ada@example.com", "type": "work", "primary": true}]));
     assert_eq!(view["phoneNumbers"], json!([{"value": "+491701234567", "type": "mobile"}]));
@@ -647,7 +649,7 @@ fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_
 
 #[test]
 fn a_user_of_a_data_set_is_not_the_providers_while_the_data_set_is_there() {
-    let mut person = Person { user: user(), kept: None };
+    let mut person = Person { user: user(), kept: None, updated_at: None };
     person.user.source = Source::Csv;
     person.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
     person.user.provenance.external_id = Some("E-1".to_owned());
@@ -797,7 +799,7 @@ proptest! {
                 let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap();
                 let Some(updated) = updated else { continue };
                 let user = updated.change.user_after().unwrap().clone();
-                let now = Person { user, kept: updated.kept };
+                let now = Person { user, kept: updated.kept, updated_at: None };
                 // What is shown says the same when it is sent back.
                 let again = document(shown(&now)).replacing(&Document::of(&now));
                 prop_assert_eq!(&again, &Document::of(&now));
