@@ -851,7 +851,7 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
     let mut user = person.user;
     let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    let before = Person { user, kept: person.kept };
+    let before = Person { user, kept: person.kept, updated_at: None };
     let after = body("w", "1 2 3 4 5 6 7 8", "9 0 q r s t v x", "b");
     let wanted = Wanted::read(&Document::of(&before), &after).unwrap();
     let updated = update(&before, &phones, &wanted, &draw, &act()).unwrap().unwrap();

@@ -511,6 +511,67 @@ async fn every_failure_is_told_as_scim_tells_it() {
 }
 
 #[tokio::test]
+async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
+    let house = House::new().await;
+    let name = json!({"givenName": "Ada", "familyName": "Adler", "middleName": "M."});
+    let id = house.post("/Users", json!({"userName": "ada", "name": name})).await.expect(201).get("id");
+    let emptied = json!([{"op": "replace", "path": "name", "value": {"middleName": null}}]);
+    let after = house.patch(&id, emptied).await.expect(200);
+    assert_eq!(after.body["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
+    let own = house.own(&id).await;
+    assert_eq!((&own["first_name"], &own["last_name"]), (&json!("Ada"), &json!("Adler")));
+    let before = rows::everything(&house.bench);
+    for (name, value) in [("name", json!("x")), ("addresses", json!(["x"]))] {
+        let says = json!({"userName": "bob", name: value});
+        let answers = [
+            house.post("/Users", says.clone()).await,
+            house.put(&format!("/Users/{id}"), says).await,
+            house.patch(&id, json!([{"op": "replace", "path": name, "value": value}])).await,
+        ];
+        for answer in answers {
+            told(&answer, 400, Some("invalidValue"));
+            assert!(answer.body["detail"].as_str().unwrap().starts_with(name), "{}", answer.text);
+        }
+    }
+    assert!(before == rows::everything(&house.bench), "nothing was changed");
+}
+
+#[tokio::test]
+async fn it_is_told_when_a_user_was_last_changed() {
+    let house = House::new().await;
+    let modified = |answer: &Answer| answer.body["meta"]["lastModified"].as_str().unwrap().to_owned();
+    let made = house.post("/Users", json!({"userName": "ada", "title": "Guide"})).await.expect(201);
+    let (ada, created) = (made.get("id"), made.body["meta"]["created"].as_str().unwrap().to_owned());
+    assert_eq!(modified(&made), created, "as it was never changed");
+    house.bench.advance(chrono::Duration::hours(1));
+    let _bob = house.make("bob").await;
+    let path = format!("/Users/{ada}");
+    assert_eq!(modified(&house.get(&path).await.expect(200)), created);
+    let title = |title: &str| json!([{"op": "replace", "path": "title", "value": title}]);
+    // What changes nothing is no change.
+    assert_eq!(modified(&house.patch(&ada, title("Guide")).await.expect(200)), created);
+    house.bench.advance(chrono::Duration::hours(1));
+    let changed = house.patch(&ada, title("Chief")).await.expect(200);
+    assert!(modified(&changed) > created && changed.body["meta"]["created"] == created, "{}", changed.text);
+    assert_eq!(house.get(&path).await.expect(200).body, changed.body);
+    let since = |time: &str| format!("meta.lastModified gt \"{time}\"");
+    assert_eq!(house.filtered(&since("2020-01-01T00:00:00Z")).await, ["ada", "bob"]);
+    assert_eq!(house.filtered(&format!("{} and title pr", since(&created))).await, ["ada"]);
+    assert_eq!(house.filtered(&since(&modified(&changed))).await, [""; 0]);
+    assert_eq!(house.names("sortBy=meta.lastModified").await, ["bob", "ada"]);
+    // An admin's change is one as well.
+    house.bench.advance(chrono::Duration::hours(1));
+    let by_hand = json!({"last_name": "Adler"});
+    let _by_hand = house.bench.patch(&format!("/users/{ada}"), &house.tenant.key, by_hand).await.expect(200);
+    assert_eq!(house.filtered(&since(&modified(&changed))).await, ["ada"]);
+    let listed = house.get("/Users?attributes=meta.lastModified").await.expect(200);
+    assert_eq!(
+        listed.body["Resources"][0]["meta"],
+        json!({"lastModified": house.get(&path).await.body["meta"]["lastModified"]})
+    );
+}
+
+#[tokio::test]
 async fn an_empty_part_of_the_path_does_not_matter() {
     let house = House::new().await;
     let _made = house.make("ada").await;
@@ -675,5 +736,11 @@ async fn what_the_server_knows_is_told() {
     assert_eq!((ids.len(), &ids[..2]), (5, &[USER, ENTERPRISE][..]));
     for id in ids {
         assert_eq!(house.get(&format!("/Schemas/{id}")).await.expect(200).get("id"), id);
+    }
+    // Whoever asks for a part of it must not take all of it for that part.
+    for path in ["ServiceProviderConfig", "ResourceTypes", "ResourceTypes/User", "Schemas", &format!("Schemas/{USER}")]
+    {
+        told(&house.get(&format!("/{path}?filter={}", encoded("id pr"))).await, 403, None);
+        let _all = house.get(&format!("/{path}?startIndex=2&count=1&sortBy=id")).await.expect(200);
     }
 }

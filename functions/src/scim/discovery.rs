@@ -1,10 +1,17 @@
-//! What the server knows of SCIM.
+//! What the server knows of SCIM. It is told as a whole: who asked for a part of it, and was given
+//! all, would take all for that part (RFC 7644, 4).
 
 use domain::refusal::Refusal;
 use domain::scim::schema;
-use lambda::Reply;
+use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
+
+/// True if the caller asks for a part by a filter.
+pub(super) fn is_filtered(call: &Call) -> Result<bool, Refusal> {
+    let pairs = call.request.query_pairs()?;
+    Ok(pairs.iter().any(|(name, value)| name == "filter" && !value.is_empty()))
+}
 
 /// What is supported.
 pub(super) fn provider_config(base: &str) -> Reply {

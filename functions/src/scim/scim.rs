@@ -12,7 +12,7 @@ use crate::settings::Defaults;
 /// the server knows is told. `public_url` is the product's own address.
 ///
 /// # Errors
-/// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`; those of what is asked.
+/// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of what is asked.
 pub async fn handle(
     store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
     call: Call,
@@ -26,6 +26,11 @@ pub async fn handle(
     let get = call.request.method == Method::GET;
     let post = call.request.method == Method::POST;
     match parts[..] {
+        ["ServiceProviderConfig" | "ResourceTypes" | "Schemas"] | ["ResourceTypes" | "Schemas", _]
+            if get && discovery::is_filtered(&call)? =>
+        {
+            Err(Refusal::FilterNotTaken.into())
+        }
         ["ServiceProviderConfig"] if get => Ok(discovery::provider_config(base)),
         ["ResourceTypes"] if get => Ok(discovery::resource_types(base)),
         ["ResourceTypes", id] if get => Ok(discovery::resource_type(base, id)?),

@@ -136,7 +136,8 @@ async fn change_one(
     let (change, commit) = carried_through(store, &doer, updated.change, defaults, &act).await?;
     store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = change.user_after().unwrap_or(&person.user).clone();
-    Ok(Person { user: User { version: user.version + 1, ..user }, kept: updated.kept })
+    let user = User { version: user.version + 1, ..user };
+    Ok(Person { user, kept: updated.kept, updated_at: Some(act.at) })
 }
 
 async fn require_names_free(store: &impl ScimUsers, call: &Call, user: &User, wanted: &Wanted) -> Result<(), Failure> {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
-use domain::EventId;
 use domain::change::{Change, Edited};
 use domain::event::Event;
 use domain::refusal::Failure;
+use domain::{EventId, Time};
 use uuid::Uuid;
 
 use crate::item::{Companion, Difference, Item, Key, Row, to_item};
@@ -24,6 +24,8 @@ pub struct Commit {
     parts: Vec<Part>,
     fault: Option<Failure>,
     event_at: Option<usize>,
+    /// When the act was that is on the record.
+    at: Option<Time>,
 }
 
 /// One row's part of a commit, not yet bound to a table.
@@ -55,6 +57,7 @@ impl Commit {
     pub fn of(event: &Event) -> Self {
         let mut commit = Self::unrecorded(event.event_id);
         commit.event_at = Some(0);
+        commit.at = Some(event.created_at);
         commit.put(event)
     }
 
@@ -63,6 +66,7 @@ impl Commit {
     pub fn changing(id: EventId, change: &Change) -> Self {
         let mut commit = Self::unrecorded(id);
         commit.event_at = (!change.events.is_empty()).then_some(0);
+        commit.at = change.events.first().map(|event| event.created_at);
         for (n, event) in change.events.iter().enumerate() {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
@@ -98,7 +102,7 @@ impl Commit {
     /// lost answer.
     #[must_use]
     pub fn unrecorded(id: EventId) -> Self {
-        Self { token: id.0, parts: Vec::new(), fault: None, event_at: None }
+        Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None }
     }
 
     /// A new row, and its companions.
@@ -137,6 +141,7 @@ impl Commit {
                 }
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
+                let difference = difference.at::<R>(self.at);
                 let update = Box::new(UpdateParts { difference, version: before.version(), limits, same: Vec::new() });
                 self.parts.push(Part::Update { key: before.key().attributes(), update });
                 self.edit_companions(&before.companions(), &after.companions());
@@ -153,7 +158,7 @@ impl Commit {
         self = self.edit(before, after);
         if self.parts.len() == parts {
             let update = UpdateParts {
-                difference: Difference::default(),
+                difference: Difference::default().at::<R>(self.at),
                 version: before.version(),
                 limits: Vec::new(),
                 same: Vec::new(),

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use domain::Time;
 use domain::refusal::Failure;
 
 use crate::rows::told;
@@ -62,7 +63,7 @@ pub struct Companion {
 /// A thing that is stored as a row.
 ///
 /// The row's attributes are the fields of the thing, as `serde` writes them, and the attributes of
-/// the indexes, which follow from the fields.
+/// the indexes, which follow from the fields; of some kinds also [`UPDATED_AT`].
 pub trait Row: Serialize + DeserializeOwned + Clone {
     /// Fields that are stored as sets of texts, with the most members each may have; the table
     /// itself refuses more.
@@ -71,6 +72,9 @@ pub trait Row: Serialize + DeserializeOwned + Clone {
     /// Fields that its key and its indexes tell, which are not stored once more. See
     /// [`crate::rows::told`].
     const TOLD: &'static [&'static str] = &[];
+
+    /// True if its row says when an act that is on the record last changed it: see [`UPDATED_AT`].
+    const DATED: bool = false;
 
     /// Its key.
     fn key(&self) -> Key;
@@ -89,6 +93,11 @@ pub trait Row: Serialize + DeserializeOwned + Clone {
         None
     }
 }
+
+/// The attribute that says when a row's version last went up. It stands beside the thing's own
+/// fields, since no rule asks for it, and not on a row that never was changed, or not since it is
+/// noted.
+pub(crate) const UPDATED_AT: &str = "updated_at";
 
 /// The attribute of DynamoDB's time to live.
 pub(crate) const TIME_TO_LIVE: &str = "expires_at_epoch";
@@ -156,6 +165,14 @@ impl Difference {
             }
         }
         Ok(difference)
+    }
+
+    /// The difference, and that it is of this time if a row of the kind says so.
+    pub fn at<R: Row>(mut self, time: Option<Time>) -> Self {
+        if let Some(time) = time.filter(|_| R::DATED) {
+            self.set.insert(UPDATED_AT.to_owned(), AttributeValue::S(time.to_string()));
+        }
+        self
     }
 
     /// True if nothing has to be done.

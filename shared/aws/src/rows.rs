@@ -201,6 +201,8 @@ pub fn username(workspace: WorkspaceId, username: &str) -> Key {
 
 impl Row for User {
     const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::device::DEVICE_LIMIT)];
+    // Identity providers ask for it.
+    const DATED: bool = true;
 
     fn key(&self) -> Key {
         user(self.workspace_id, self.user_id)

@@ -203,6 +203,9 @@ pub enum Refusal {
     /// Something that the protocol knows and that is not offered.
     #[error("This is not offered here.")]
     NotOffered,
+    /// What a server knows is told as a whole (RFC 7644, 4).
+    #[error("This takes no filter: all of it is shown, or none.")]
+    FilterNotTaken,
     /// What SCIM has a word of its own for.
     #[error("{1}")]
     Scim(ScimType, String),
@@ -283,6 +286,7 @@ impl Refusal {
             // webhooks
             Self::TooManyWebhooks => "too_many_webhooks",
             Self::NotOffered => "not_offered",
+            Self::FilterNotTaken => "filter_not_taken",
             Self::Scim(scim_type, _) => scim_type.as_str(),
         };
         code.to_owned()

@@ -25,6 +25,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::PermissionsMissing(_)
         | Refusal::PermissionNotHeld(_)
         | Refusal::MemberOnly
+        | Refusal::FilterNotTaken
         | Refusal::DeviceBlocked
         | Refusal::UserSuspended
         | Refusal::UserLocked => StatusCode::FORBIDDEN,

@@ -1881,6 +1881,18 @@ async fn identity_providers_see_who_is_not_deleted(store: &Store) {
     assert_eq!((&now.attributes, now.version), (&other.attributes, 2));
     store.table.commit(Commit::unrecorded(place.id()).keep(Some(&now), None)).await.expect("it is forgotten");
     assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read"), None);
+    // When an act that is on the record last changed them is known.
+    let bobs = async || store.table.scim_user(workspace, bob.user_id).await.expect("it is read").expect("it is there");
+    assert_eq!(bobs().await.updated_at, None, "they never were");
+    let named = User { number: Some("7".to_owned()), ..bob.clone() };
+    let change = Commit::of(&place.act().event(EventType::UserUpdated)).edit(bob, &named);
+    store.table.commit(change).await.expect("nobody came first");
+    let changed = bobs().await;
+    assert_eq!((changed.user.number.as_deref(), changed.updated_at), (Some("7"), Some(place.now)));
+    place.later(Duration::seconds(1));
+    let touch = Commit::of(&place.act().event(EventType::UserUpdated)).touch(&changed.user, &changed.user);
+    store.table.commit(touch).await.expect("nobody came first");
+    assert_eq!(bobs().await.updated_at, Some(place.now));
     // Who is deleted is seen no more, and what they were called is free.
     let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
     place.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;

@@ -6,7 +6,7 @@ use std::future::Future;
 use domain::refusal::Failure;
 use domain::scim::document::{Kept, Person};
 use domain::user::User;
-use domain::{UserId, WorkspaceId};
+use domain::{Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::commit::Commit;
@@ -21,7 +21,7 @@ const STEP: usize = 1000;
 
 /// Where users are kept, with what identity providers say of them.
 pub trait ScimUsers: Users {
-    /// A user who is not deleted, with what is kept of them.
+    /// A user who is not deleted, with what is kept of them, and when they were last changed.
     fn scim_user(
         &self,
         workspace: WorkspaceId,
@@ -50,8 +50,8 @@ pub trait ScimUsers: Users {
         most: usize,
     ) -> impl Future<Output = Result<Option<Vec<UserId>>, Failure>> + Send;
 
-    /// Some users, in their order, each with what is kept of them if that is wanted; those that are
-    /// gone by now are left out.
+    /// Some users, in their order, each with when they were last changed, and with what is kept of
+    /// them if that is wanted; those that are gone by now are left out.
     fn scim_users(
         &self,
         workspace: WorkspaceId,
@@ -70,6 +70,12 @@ pub trait ScimUsers: Users {
 #[derive(Deserialize)]
 struct Claim {
     user_id: UserId,
+}
+
+/// What a user's row says beside the user: see [`crate::item::UPDATED_AT`].
+#[derive(Deserialize)]
+struct Dated {
+    updated_at: Option<Time>,
 }
 
 impl ScimUsers for Table {
@@ -104,10 +110,12 @@ impl ScimUsers for Table {
         let rows_of_each = if with_kept { 2 } else { 1 };
         let found = self.get_many(ids.iter().flat_map(|id| of(id).into_iter().take(rows_of_each))).await?;
         let mut people = Vec::new();
-        for [user, kept] in ids.iter().map(of) {
-            let user: Option<User> = found.row(&user)?;
+        for [key, kept] in ids.iter().map(of) {
+            let user: Option<User> = found.row(&key)?;
             if let Some(user) = user.filter(|user| user.deleted.is_none()) {
-                people.push(Person { user, kept: found.row(&kept)? });
+                let dated: Option<Dated> = found.row(&key)?;
+                let updated_at = dated.and_then(|dated| dated.updated_at);
+                people.push(Person { user, kept: found.row(&kept)?, updated_at });
             }
         }
         Ok(people)

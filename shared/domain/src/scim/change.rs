@@ -155,7 +155,7 @@ pub fn create(new: New, user_id: UserId, act: &Act) -> Result<Created, Refusal> 
         events.extend(suspended.events);
     }
     let kept = kept(&user, None, new.kept);
-    Ok(Created { person: Person { user, kept }, events })
+    Ok(Created { person: Person { user, kept, updated_at: None }, events })
 }
 
 /// A user as the provider's word meets them: one whom it does not hold is taken over.

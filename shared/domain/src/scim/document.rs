@@ -7,6 +7,7 @@ use super::filter::truth;
 use super::list::Projection;
 use super::path::{Named, Place, Target};
 use super::schema::{Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutability, USER, find};
+use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
 use crate::input::{FAULT_LIMIT, Fault};
 use crate::text::TextRule;
@@ -39,6 +40,9 @@ pub struct Person {
     pub user: User,
     /// What is kept; nothing of a user of whom no provider has said more than Handset knows.
     pub kept: Option<Kept>,
+    /// When they were last changed, which is when their version went up; not set of one who never
+    /// was, or not since this is noted.
+    pub updated_at: Option<Time>,
 }
 
 /// A user as one JSON object. Its names are those of the schema, and every value is of its
@@ -58,6 +62,9 @@ pub(super) struct Own {
     pub external_id: Option<String>,
     pub active: Option<bool>,
 }
+
+/// What is wrong with a simple value in the place of parts.
+const OBJECT: &str = "must be an object";
 
 /// The attributes that stand in the user's own row alone.
 const IN_USER: [&str; 3] = ["userName", "externalId", "active"];
@@ -101,6 +108,7 @@ impl Document {
             json!({
                 "resourceType": "User",
                 "created": user.created_at,
+                "lastModified": person.updated_at.unwrap_or(user.created_at),
                 "location": location(user.user_id, base),
                 "version": version_tag(user.version),
             }),
@@ -332,6 +340,36 @@ pub fn is_primary(value: &Value) -> bool {
     value.get("primary") == Some(&Value::Bool(true))
 }
 
+/// Does something to an object within, which is made if it is not there.
+pub(super) fn within<T>(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    act: impl FnOnce(&mut Map<String, Value>) -> T,
+) -> T {
+    let mut object = match fields.remove(name) {
+        Some(Value::Object(object)) => object,
+        _ => Map::new(),
+    };
+    let done = act(&mut object);
+    fields.insert(name.to_owned(), Value::Object(object));
+    done
+}
+
+/// Lets a field be a value, or not be.
+pub(super) fn put(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    match value {
+        Some(value) => fields.insert(name.to_owned(), value),
+        None => fields.remove(name),
+    };
+}
+
+/// Lets parts be what is said of them; the others stay.
+pub(super) fn merge(parts: &mut Map<String, Value>, said: Map<String, Value>) {
+    for (name, value) in said {
+        put(parts, &name, Some(value).filter(|value| !value.is_null()));
+    }
+}
+
 /// The faults that reading has found.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
@@ -370,18 +408,40 @@ impl Faults {
         }
     }
 
-    /// Reads what companies add, each attribute by its name.
-    pub fn read_enterprise(&mut self, fields: &mut Map<String, Value>, value: &Value) {
-        let Some(given) = value.as_object() else {
-            if !value.is_null() {
-                self.note(ENTERPRISE, "wrong_type", "must be an object");
+    fn read_enterprise(&mut self, fields: &mut Map<String, Value>, value: &Value) {
+        for (attribute, value) in self.enterprise(value) {
+            self.read_into(fields, attribute, value, &Place::Enterprise.name(attribute));
+        }
+    }
+
+    /// What is given of the attributes that companies add.
+    pub fn enterprise<'a>(&mut self, value: &'a Value) -> Vec<(&'static Attribute, &'a Value)> {
+        match value {
+            Value::Object(given) => {
+                let known = |name: &String| find(ENTERPRISE_ATTRIBUTES, name);
+                given.iter().filter_map(|(name, value)| Some((known(name)?, value))).collect()
             }
-            return;
+            other => {
+                if !other.is_null() {
+                    self.note(ENTERPRISE, "wrong_type", OBJECT);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Lets an attribute of `home` be what is given: without a value it is taken away, and what is
+    /// made of parts keeps those that are not named, unless a text alone stands for it.
+    pub fn change(&mut self, home: &mut Map<String, Value>, attribute: &Attribute, given: &Value, path: &str) {
+        let value = match (attribute.kind, given) {
+            (Kind::Complex(parts), Value::Object(given)) if !attribute.multi => {
+                let said = self.said(parts, given, path);
+                return within(home, attribute.name, |held| merge(held, said));
+            }
+            _ => self.value(attribute, given, path),
         };
-        for (name, value) in given {
-            if let Some(attribute) = find(ENTERPRISE_ATTRIBUTES, name) {
-                self.read_into(fields, attribute, value, &format!("{ENTERPRISE}:{}", attribute.name));
-            }
+        if attribute.mutability == Mutability::ReadWrite {
+            put(home, attribute.name, value);
         }
     }
 
@@ -417,18 +477,13 @@ impl Faults {
                 read.map(Value::Bool)
             }
             (Kind::Complex(parts), Value::Object(given)) => self.parts(parts, given, path),
-            // A text alone stands for the value of what is made of parts.
-            (Kind::Complex(parts), Value::String(_)) => {
-                let part = find(parts, "value")?;
-                let text = self.one(part, value, &format!("{path}.value"))?;
-                Some(json!({"value": text}))
-            }
+            (Kind::Complex(parts), Value::String(_)) => self.alone(parts, value, path),
             (Kind::Integer | Kind::Moment, _) => None,
             (kind, _) => {
                 let wanted = match kind {
                     Kind::Text | Kind::Reference(_) => "must be a text",
                     Kind::Boolean => "must be true or false",
-                    Kind::Complex(_) | Kind::Integer | Kind::Moment => "must be an object",
+                    Kind::Complex(_) | Kind::Integer | Kind::Moment => OBJECT,
                 };
                 self.note(path, "wrong_type", wanted);
                 None
@@ -436,14 +491,32 @@ impl Faults {
         }
     }
 
+    /// A text alone stands for the value of what is made of parts, if it has one.
+    fn alone(&mut self, parts: &'static [Attribute], text: &Value, path: &str) -> Option<Value> {
+        let Some(part) = find(parts, "value") else {
+            self.note(path, "wrong_type", OBJECT);
+            return None;
+        };
+        let text = self.one(part, text, &format!("{path}.value"))?;
+        Some(json!({"value": text}))
+    }
+
     fn parts(&mut self, parts: &'static [Attribute], given: &Map<String, Value>, path: &str) -> Option<Value> {
-        let mut read = Map::new();
+        let mut read = self.said(parts, given, path);
+        read.retain(|_, value| !value.is_null());
+        (!read.is_empty()).then_some(Value::Object(read))
+    }
+
+    /// What an object says of each part that it names: null of one that is to have no value.
+    pub fn said(&mut self, parts: &'static [Attribute], given: &Map<String, Value>, path: &str) -> Map<String, Value> {
+        let mut said = Map::new();
         for (name, value) in given {
             if let Some(part) = find(parts, name) {
-                self.read_into(&mut read, part, value, &format!("{path}.{}", part.name));
+                let read = self.value(part, value, &format!("{path}.{}", part.name));
+                said.insert(part.name.to_owned(), read.unwrap_or_default());
             }
         }
-        (!read.is_empty()).then_some(Value::Object(read))
+        said
     }
 
     fn text(&mut self, text: &str, path: &str) -> Option<Value> {

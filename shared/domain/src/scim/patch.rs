@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Document, Faults, is_primary};
+use super::document::{Document, Faults, is_primary, merge, put, within};
 use super::filter::Filter;
 use super::path::{Path, Place, Target};
-use super::schema::{ENTERPRISE, Mutability};
+use super::schema::{ENTERPRISE, Kind, Mutability};
 use super::{ScimType, refuse};
 use crate::refusal::Refusal;
 
@@ -116,43 +116,31 @@ fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) ->
     }
 }
 
-/// Does something to an object within, which is made if it is not there.
-fn within<T>(fields: &mut Map<String, Value>, name: &str, act: impl FnOnce(&mut Map<String, Value>) -> T) -> T {
-    let mut object = match fields.remove(name) {
-        Some(Value::Object(object)) => object,
-        _ => Map::new(),
-    };
-    let done = act(&mut object);
-    fields.insert(name.to_owned(), Value::Object(object));
-    done
-}
-
 fn enterprise(document: &mut Document, op: Operation, value: &Value) -> Result<(), Refusal> {
     if op == Operation::Remove || value.is_null() {
         document.0.remove(ENTERPRISE);
         return Ok(());
     }
     let mut faults = Faults::default();
-    within(&mut document.0, ENTERPRISE, |added| faults.read_enterprise(added, value));
+    let given = faults.enterprise(value);
+    within(&mut document.0, ENTERPRISE, |added| {
+        for (attribute, value) in given {
+            faults.change(added, attribute, value, &Place::Enterprise.name(attribute));
+        }
+    });
     faults.finish().map_err(Refusal::Invalid)
 }
 
 /// A value of a part or an attribute; nothing if it is to be taken away.
 fn read(target: &Target, value: &Value) -> Result<Option<Value>, Refusal> {
     let mut faults = Faults::default();
+    let name = target.place.name(target.attribute);
     let read = match target.part {
-        Some(part) => faults.one(part, value, &format!("{}.{}", target.attribute.name, part.name)),
-        None => faults.value(target.attribute, value, target.attribute.name),
+        Some(part) => faults.one(part, value, &format!("{name}.{}", part.name)),
+        None => faults.value(target.attribute, value, &name),
     };
     faults.finish().map_err(Refusal::Invalid)?;
     Ok(read)
-}
-
-fn put(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
-    match value {
-        Some(value) => fields.insert(name.to_owned(), value),
-        None => fields.remove(name),
-    };
 }
 
 /// A part of an attribute that has one value.
@@ -163,19 +151,16 @@ fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &V
     Ok(())
 }
 
-/// An attribute that has one value. What is made of parts keeps those that are not named, unless
-/// a text alone stands for it.
+/// An attribute that has one value.
 fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &Value) -> Result<(), Refusal> {
     let attribute = target.attribute;
-    let value = if op == Operation::Remove { None } else { read(target, given)? };
-    if attribute.mutability == Mutability::WriteOnly {
+    if op == Operation::Remove {
+        home.remove(attribute.name);
         return Ok(());
     }
-    match (value, given) {
-        (Some(Value::Object(parts)), Value::Object(_)) => within(home, attribute.name, |held| held.extend(parts)),
-        (value, _) => put(home, attribute.name, value),
-    }
-    Ok(())
+    let mut faults = Faults::default();
+    faults.change(home, attribute, given, &target.place.name(attribute));
+    faults.finish().map_err(Refusal::Invalid)
 }
 
 /// An attribute that has several values, or some of them, or a part of these.
@@ -203,7 +188,8 @@ fn several(
                     values.push(value);
                 }
             }
-        } else {
+        } else if !(new.is_empty() && given.is_object()) {
+            // An object alone that says nothing takes nothing away.
             values = new;
         }
     } else {
@@ -231,30 +217,41 @@ fn some(
         return if values.len() < before { Ok(()) } else { Err(no_target()) };
     }
     let mut chosen: Vec<usize> = values.iter().enumerate().filter(|(_, value)| fits(value)).map(|(at, _)| at).collect();
-    if chosen.is_empty() {
-        // What is added and is not there yet is made as the filter describes it.
-        let example = match filter {
-            _ if op != Operation::Add => None,
-            None => Some(Map::new()),
-            Some(filter) => filter.example(),
-        };
-        values.push(Value::Object(example.ok_or_else(no_target)?));
+    // What is added and is not there yet is made as the filter describes it.
+    let example = match filter {
+        _ if !chosen.is_empty() => None,
+        _ if op != Operation::Add => return Err(no_target()),
+        None => Some(Map::new()),
+        Some(filter) => Some(filter.example().ok_or_else(no_target)?),
+    };
+    let read = if op == Operation::Remove { None } else { read_one(target, given)? };
+    if let Some(example) = example.filter(|_| read.as_ref().is_some_and(says_something)) {
+        values.push(Value::Object(example));
         chosen.push(values.len() - 1);
     }
-    let read = if op == Operation::Remove { None } else { read_one(target, given)? };
     for at in chosen {
         let Some(parts) = values[at].as_object_mut() else { continue };
-        match (target.part, &read, op) {
-            (Some(part), read, _) => put(parts, part.name, read.clone()),
-            (None, Some(Value::Object(new)), Operation::Add) => parts.extend(new.clone()),
-            (None, Some(Value::Object(new)), _) => *parts = new.clone(),
-            (None, _, _) => parts.clear(),
+        match (target.part, &read) {
+            (Some(part), read) => put(parts, part.name, read.clone()),
+            (None, Some(said @ Value::Object(new))) => {
+                if op == Operation::Replace && says_something(said) {
+                    parts.clear();
+                }
+                merge(parts, new.clone());
+            }
+            (None, _) => parts.clear(),
         }
     }
     Ok(())
 }
 
-/// One value of an attribute that has several, or of a part of it.
+/// False for an object that says of no part what it is to be.
+fn says_something(said: &Value) -> bool {
+    said.as_object().is_none_or(|parts| parts.values().any(|value| !value.is_null()))
+}
+
+/// What is said of one value of an attribute that has several, or of a part of it; nothing if it
+/// is to be taken away. Of parts that are to have no value, an object says null.
 fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, Refusal> {
     if target.part.is_some() {
         return read(target, given);
@@ -264,7 +261,11 @@ fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, Refusal> {
         other => other,
     };
     let mut faults = Faults::default();
-    let read = faults.one(target.attribute, one, target.attribute.name);
+    let name = target.place.name(target.attribute);
+    let read = match (target.attribute.kind, one) {
+        (Kind::Complex(parts), Value::Object(given)) => Some(Value::Object(faults.said(parts, given, &name))),
+        _ => faults.one(target.attribute, one, &name),
+    };
     faults.finish().map_err(Refusal::Invalid)?;
     Ok(read)
 }

@@ -17,6 +17,17 @@ pub enum Place {
     Enterprise,
 }
 
+impl Place {
+    /// The name of an attribute that stands there.
+    #[must_use]
+    pub fn name(self, attribute: &Attribute) -> String {
+        match self {
+            Self::Core => attribute.name.to_owned(),
+            Self::Enterprise => format!("{ENTERPRISE}:{}", attribute.name),
+        }
+    }
+}
+
 /// An attribute, or a part of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {

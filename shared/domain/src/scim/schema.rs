@@ -162,6 +162,7 @@ pub static COMMON: &[Attribute] = &[
 const META: &[Attribute] = &[
     Attribute { exact: true, ..text("resourceType", "The kind of resource.") },
     of("created", Kind::Moment, "When it was made."),
+    of("lastModified", Kind::Moment, "When it was last changed: that is when it was made if it never was."),
     Attribute { exact: true, ..of("location", Kind::Reference(&["uri"]), "Where it is.") },
     Attribute { exact: true, ..text("version", "Its version.") },
 ];

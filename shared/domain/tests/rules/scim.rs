@@ -75,7 +75,7 @@ fn changed(person: &Person, after: &Document) -> (Person, Vec<EventType>) {
         Some(updated) => {
             let user = updated.change.user_after().unwrap().clone();
             let types = updated.change.events.iter().map(|event| event.event_type).collect();
-            (Person { user, kept: updated.kept }, types)
+            (Person { user, kept: updated.kept, updated_at: Some(act(1).at) }, types)
         }
     }
 }
@@ -129,6 +129,7 @@ fn a_filter_finds_what_it_says() {
         r#"displayName eq "Babs\u0020Jensen""#,
         at_created.as_str(),
         r#"meta.created gt "2020-01-01T00:00:00+02:00""#,
+        r#"meta.lastModified gt "2020-01-01T00:00:00Z" and not (meta.lastModified gt "2100-01-01T00:00:00Z")"#,
     ];
     for filter in holds {
         assert!(Filter::read(filter).unwrap().fits(&shown), "{filter}");
@@ -222,6 +223,7 @@ fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
     wanted["meta"] = json!({
         "resourceType": "User",
         "created": user.created_at,
+        "lastModified": user.created_at,
         "location": format!("{BASE}/Users/{}", user.user_id),
         "version": "W/\"1\"",
     });
@@ -263,11 +265,13 @@ fn every_fault_of_a_user_is_named() {
     assert_eq!(names, ["userName", "name.givenName", "emails.value", "externalId"]);
     let kinds = fault(json!({
         "userName": 5, "active": "perhaps", "name": "Ada", "title": "a\u{0}b", "emails": [{"value": 1}, {"primary": 2}],
-        ENTERPRISE: "x",
+        "addresses": ["x", {"type": "work"}], ENTERPRISE: "x",
     }));
     assert!(kinds.iter().all(|(_, code)| ["wrong_type", "control_character"].contains(code)), "{kinds:?}");
     let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["active", "emails.0.value", "emails.1.primary", "title", ENTERPRISE, "userName"]);
+    let wanted =
+        ["active", "addresses.0", "emails.0.value", "emails.1.primary", "name", "title", ENTERPRISE, "userName"];
+    assert_eq!(names, wanted);
     let two = json!([{"value": "a@b.cd", "primary": true}, {"value": "c@b.cd", "primary": true}]);
     assert_eq!(fault(json!({"userName": "a", "emails": two})), [("emails".to_owned(), "repeated")]);
     let many: Vec<Value> = (0..101).map(|n| json!({"value": n.to_string()})).collect();
@@ -386,6 +390,124 @@ fn an_attribute_is_added_replaced_and_taken_away() {
     }
 }
 
+/// The name after a patch says something of it, in each way in which a patch can say it.
+fn names_after(value: &Value) -> Vec<Value> {
+    let mut names = Vec::new();
+    for op in ["add", "Replace"] {
+        for operation in
+            [json!({"op": op, "path": "name", "value": value}), json!({"op": op, "value": {"name": value}})]
+        {
+            let (after, _) = patched(&person(barbara()), &json!([operation]));
+            let name = shown(&after).get("name").cloned().unwrap_or_default();
+            let own = [after.user.first_name, after.user.last_name];
+            assert_eq!(json!(own), json!([name["givenName"], name["familyName"]]), "{operation}");
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn only_the_parts_that_are_given_change_and_one_without_a_value_is_taken_away_alone() {
+    let all = json!({"givenName": "Barbara", "familyName": "Jensen", "middleName": "Jane"});
+    let without_middle = json!({"givenName": "Barbara", "familyName": "Jensen"});
+    let cases = [
+        (json!({"middleName": null}), without_middle.clone()),
+        (json!({"MIDDLENAME": ""}), without_middle),
+        (json!({"givenName": null, "familyName": "Q"}), json!({"familyName": "Q", "middleName": "Jane"})),
+        (json!({}), all.clone()),
+        (json!({"value": "x"}), all),
+        (json!({"givenName": null, "familyName": "", "middleName": null}), Value::Null),
+        (Value::Null, Value::Null),
+    ];
+    for (value, wanted) in cases {
+        assert_eq!(names_after(&value), vec![wanted; 4], "{value}");
+    }
+    let both = json!({"department": "Tour Operations", "manager": {"value": "26118915"}});
+    let cases = [
+        (json!({"department": null}), json!({"manager": {"value": "26118915"}})),
+        (json!({"manager": {"value": ""}}), json!({"department": "Tour Operations"})),
+        (json!({"manager": null}), json!({"department": "Tour Operations"})),
+        (
+            json!({"manager": {"displayName": "Ada"}}),
+            json!({"department": "Tour Operations", "manager": {"value": "26118915", "displayName": "Ada"}}),
+        ),
+        (json!({"manager": {}}), both.clone()),
+        (json!({}), both),
+        (Value::Null, Value::Null),
+    ];
+    for (value, wanted) in cases {
+        for operation in [
+            json!({"op": "replace", "path": ENTERPRISE, "value": value}),
+            json!({"op": "add", "value": {ENTERPRISE: value}}),
+        ] {
+            let (after, _) = patched(&person(barbara()), &json!([operation]));
+            assert_eq!(shown(&after).get(ENTERPRISE).unwrap_or(&Value::Null), &wanted, "{operation}");
+        }
+    }
+}
+
+#[test]
+fn a_value_among_several_loses_the_parts_that_are_emptied_alone() {
+    let work = json!({"type": "work", "streetAddress": "100 Universal City Plaza", "locality": "Hollywood"});
+    let elsewhere = json!({"type": "work", "streetAddress": "100 Universal City Plaza"});
+    let abroad = json!({"type": "work", "streetAddress": "100 Universal City Plaza", "country": "US"});
+    let at_work = "addresses[type eq \"work\"]";
+    let cases = [
+        ("add", at_work, json!({}), json!([work])),
+        ("add", at_work, json!([{}]), json!([work])),
+        ("replace", at_work, json!({}), json!([work])),
+        ("add", at_work, json!({"unknown": "x"}), json!([work])),
+        ("add", at_work, json!({"locality": ""}), json!([elsewhere])),
+        ("replace", at_work, json!({"locality": null}), json!([elsewhere])),
+        ("add", at_work, json!({"locality": null, "country": "US"}), json!([abroad])),
+        ("replace", at_work, Value::Null, Value::Null),
+        ("replace", "addresses", json!({}), json!([work])),
+        ("add", "addresses", json!({}), json!([work])),
+        ("replace", "addresses", json!([]), Value::Null),
+        ("replace", "addresses", Value::Null, Value::Null),
+        // Nothing is made of nothing.
+        ("add", "addresses[type eq \"home\"]", json!({}), json!([work])),
+        ("add", "addresses[type eq \"home\"]", json!({"country": ""}), json!([work])),
+        ("add", "addresses[type eq \"home\"].country", json!(""), json!([work])),
+    ];
+    for (op, path, value, wanted) in cases {
+        let operation = json!({"op": op, "path": path, "value": value});
+        let (after, _) = patched(&person(barbara()), &json!([operation]));
+        assert_eq!(shown(&after).get("addresses").unwrap_or(&Value::Null), &wanted, "{operation}");
+    }
+    let (after, _) = patched(
+        &person(barbara()),
+        &json!([{"op": "add", "path": "emails[type eq \"work\"]", "value": {"display": ""}}]),
+    );
+    assert_eq!(shown(&after)["emails"], barbara()["emails"]);
+}
+
+#[test]
+fn a_simple_value_in_place_of_parts_is_a_fault_of_its_field() {
+    let manager = format!("{ENTERPRISE}:manager");
+    let cases = [
+        ("name", json!("x"), "name"),
+        ("name", json!(""), "name"),
+        ("name", json!(5), "name"),
+        ("name", json!(["x"]), "name"),
+        ("addresses", json!(["x"]), "addresses.0"),
+        ("addresses", json!("x"), "addresses.0"),
+        ("addresses[type eq \"work\"]", json!("x"), "addresses"),
+        (ENTERPRISE, json!("x"), ENTERPRISE),
+        (manager.as_str(), json!(5), manager.as_str()),
+    ];
+    let before = Document::of(&person(barbara()));
+    for (path, value, field) in cases {
+        for operation in
+            [json!({"op": "replace", "path": path, "value": value}), json!({"op": "add", "value": {path: value}})]
+        {
+            let found = faults(apply(&before, "x", &object(json!({"Operations": [operation]}))));
+            assert_eq!(found, [(field.to_owned(), "wrong_type")], "{operation}");
+        }
+    }
+}
+
 #[test]
 fn what_a_patch_may_not_is_refused_in_scims_words() {
     let person = person(barbara());
@@ -446,7 +568,7 @@ fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
     let of = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
     let by_admin = |person: &Person| {
         let change = life::suspend(&person.user, &[], Some("an audit".to_owned()), &act(2)).unwrap().unwrap();
-        Person { user: change.user_after().unwrap().clone(), kept: person.kept.clone() }
+        Person { user: change.user_after().unwrap().clone(), ..person.clone() }
     };
     let active = person(barbara());
     // The provider first: that it lifts its own gives nobody back whom an admin has suspended since.
@@ -504,7 +626,7 @@ fn what_was_set_by_hand_stays_and_is_what_is_shown() {
 
 #[test]
 fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_have() {
-    let by_hand = Person { user: user(), kept: None };
+    let by_hand = Person { user: user(), kept: None, updated_at: None };
     let view = shown(&by_hand);
     assert_eq!(view["emails"], json!([{"value": "ada@example.com", "type": "work", "primary": true}]));
     assert_eq!(view["phoneNumbers"], json!([{"value": "+491701234567", "type": "mobile"}]));
@@ -527,7 +649,7 @@ fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_
 
 #[test]
 fn a_user_of_a_data_set_is_not_the_providers_while_the_data_set_is_there() {
-    let mut person = Person { user: user(), kept: None };
+    let mut person = Person { user: user(), kept: None, updated_at: None };
     person.user.source = Source::Csv;
     person.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
     person.user.provenance.external_id = Some("E-1".to_owned());
@@ -677,7 +799,7 @@ proptest! {
                 let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap();
                 let Some(updated) = updated else { continue };
                 let user = updated.change.user_after().unwrap().clone();
-                let now = Person { user, kept: updated.kept };
+                let now = Person { user, kept: updated.kept, updated_at: None };
                 // What is shown says the same when it is sent back.
                 let again = document(shown(&now)).replacing(&Document::of(&now));
                 prop_assert_eq!(&again, &Document::of(&now));
