@@ -20,8 +20,9 @@ use crate::views;
 pub fn about() -> About {
     About::new("List deployments")
         .detail(
-            "A page of users, the newest first, or those that `search` finds by the beginnings of their words, each with the profile that holds for them, their newest deployment \
-             and what became of it. Deleted users are not among them.",
+            "A page of users, the newest first, or those that `search` finds by the beginnings of their words, each \
+             with the profile that holds for them, their newest deployment and what became of it. Deleted users are not \
+             among them.",
         )
         .lists(thing("Deployed"), |fields| drop(list_users::read(fields)))
 }

@@ -108,10 +108,11 @@ Everything is JSON in `snake_case`, and times are RFC 3339 in UTC. What goes wro
 Lists take `limit` and `cursor`, and answer with `items` and `next_cursor`. Where a thing has an `ETag`, `If-Match` \
 guards its change. Creating calls take an `Idempotency-Key`, which is remembered for a day. \
 A field that is sent as `null` is as if it was not sent, unless it can be taken away. \
-Fields that are not known are ignored in bodies. Bodies have at most 256 KiB.
+Fields that are not known are ignored in bodies, unless a schema says that there are no others. Bodies have at most 256 KiB.
 
 Beside this, the deployment speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
-`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents describe them.";
+`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents \
+describe them.";
 
 /// An operation's name; of a further route of it, with the method if that is another one, else with the
 /// end of the path.

@@ -290,7 +290,8 @@ const TERMS: &[(&str, &str)] = &[
     ("columns", "The columns, separated by commas; all, unless they are named."),
     (
         "filter",
-        "The filters of the list, by which the things are found; `{}` for all. Once the job is over, `search` says `…` for what was searched for.",
+        "The filters of the list, by which the things are found; `{}` for all. Once the job is over, `search` says `…` \
+         for what was searched for.",
     ),
     ("dry_run", "Whether it is only tried: the outcome is shown, and nothing is changed."),
     ("created_by", "Who made it."),

@@ -19,7 +19,10 @@ use crate::views;
 #[must_use]
 pub fn about() -> About {
     About::new("List devices")
-        .detail("The newest first, or those that `search` finds by the beginnings of their words; deleted ones too until they are purged.")
+        .detail(
+            "The newest first, or those that `search` finds by the beginnings of their words; deleted ones too until \
+             they are purged.",
+        )
         .lists(thing("DeviceListed"), |fields| drop(read(fields)))
 }
 

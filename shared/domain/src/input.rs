@@ -117,6 +117,9 @@ impl Fields {
 
     /// Notes a fault of each field that was sent and that nobody has read.
     pub fn refuse_others(&mut self) {
+        if let Some(shape) = &self.shape {
+            shape.close();
+        }
         let others: Vec<String> = self.values.keys().filter(|name| !self.asked.contains(*name)).cloned().collect();
         for name in others {
             self.fault(&name, "unknown_field", "is not known here");

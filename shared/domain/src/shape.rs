@@ -1,6 +1,7 @@
 //! What an input may look like, learned from the very reader that reads it: JSON Schema (2020-12).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
@@ -8,9 +9,12 @@ use serde_json::{Map, Value, json};
 use crate::input::Fields;
 use crate::text::{Form, TextRule};
 
-/// The fields that a reader has asked for. Clones share them.
+/// The fields that a reader has asked for, and whether it takes no others. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Shape(Arc<Mutex<BTreeMap<String, Property>>>);
+pub struct Shape {
+    fields: Arc<Mutex<BTreeMap<String, Property>>>,
+    closed: Arc<AtomicBool>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Property {
@@ -41,6 +45,9 @@ impl Shape {
             let one = Self::default();
             let sent = Map::from_iter([(field.to_owned(), Value::from(*word))]);
             read(Fields::noting(&one, sent));
+            if one.is_closed() {
+                all.close();
+            }
             let needed = one.required();
             required = Some(match required {
                 None => needed,
@@ -71,6 +78,15 @@ impl Shape {
     /// Notes that a field must be there.
     pub fn require(&self, name: &str) {
         self.lock().entry(name.to_owned()).or_default().required = true;
+    }
+
+    /// Notes that other fields are refused.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// The shape of an object within.
@@ -105,6 +121,9 @@ impl Shape {
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
+        if self.is_closed() {
+            schema["additionalProperties"] = false.into();
+        }
         schema
     }
 
@@ -113,7 +132,7 @@ impl Shape {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Property>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.fields.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,6 +212,7 @@ mod tests {
             let _count = fields.integer("count", 1, 3);
             if let Some(mut rule) = fields.object("rule") {
                 let _on = rule.boolean("on");
+                rule.refuse_others();
                 fields.faults_of("rule", rule);
             }
             // A second look tells nothing new.
@@ -203,7 +223,11 @@ mod tests {
             "properties": {
                 "count": {"type": ["integer", "null"], "minimum": 1, "maximum": 3},
                 "name": {"type": "string", "minLength": 1, "maxLength": 5},
-                "rule": {"type": ["object", "null"], "properties": {"on": {"type": ["boolean", "null"]}}},
+                "rule": {
+                    "type": ["object", "null"],
+                    "properties": {"on": {"type": ["boolean", "null"]}},
+                    "additionalProperties": false,
+                },
             },
             "required": ["name"],
         });
