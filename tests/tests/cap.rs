@@ -1,7 +1,7 @@
 //! A user never holds more than three devices, whoever comes at once.
 
 use futures::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant};
 
 const AT_ONCE: usize = 64;
@@ -140,4 +140,45 @@ async fn a_phone_that_lost_its_answer_comes_again_without_another_use_of_the_cod
     );
     let registered = bench.event_types(&tenant).await.into_iter().filter(|kind| kind == "device.registered").count();
     assert_eq!(registered, 1);
+}
+
+/// Whoever holds an open code learns of at most five identifiers that somebody else holds, however many
+/// they ask for at once.
+async fn asking_for_what_another_holds(rounds: usize) {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Race").await;
+    for round in 0..rounds {
+        let (_device, _credential) = bench.phone(&tenant, &format!("holder-{round}")).await;
+        let user = bench.user(&tenant, &format!("asks-{round}")).await;
+        let code = bench.invite(&tenant, &user, 3).await;
+        let identifier = format!("holder-{round}-phone");
+        let mut answers = join_all((0..20).map(|_| bench.register(&code, &identifier))).await;
+        // Whoever came away empty from the race asks again.
+        for _ in 0..6 {
+            answers.push(bench.register(&code, &identifier).await);
+        }
+        let held = answers.iter().filter(|answer| answer.code() == "identifier_held").count();
+        assert_eq!(held, 5, "round {round}");
+        let spent = bench.register(&code, &format!("own-{round}")).await;
+        assert_eq!((spent.status.as_u16(), spent.code()), (410, "code_revoked"));
+        let shown = bench.get(&format!("/users/{user}/invitations"), &tenant.key).await.expect(200);
+        let shown = &shown.body["items"][0];
+        assert_eq!((&shown["status"], &shown["refused_registrations"]), (&json!("revoked"), &json!(5)));
+        bench.drain().await;
+        let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
+        let refused = events.body["items"].as_array().unwrap();
+        let refused = refused.iter().filter(|event| event["event_type"] == "device.refused").count();
+        assert_eq!(refused, 5, "each is on the record");
+    }
+}
+
+#[tokio::test]
+async fn of_20_at_once_who_ask_for_what_another_holds_five_are_told() {
+    asking_for_what_another_holds(3).await;
+}
+
+#[tokio::test]
+#[ignore = "a hundred rounds"]
+async fn of_20_at_once_who_ask_for_what_another_holds_five_are_told_a_hundred_times() {
+    asking_for_what_another_holds(100).await;
 }

@@ -229,6 +229,10 @@ const TERMS: &[(&str, &str)] = &[
     ("opened_at", "When its button was first used."),
     ("opened", "How often its button was used."),
     ("used_at", "When it last registered a device."),
+    (
+        "refused_registrations",
+        "How many registrations were refused because another user holds the device; with the fifth its code ends.",
+    ),
     ("expired_at", "When its time was over."),
     ("superseded_at", "When a newer one took its place."),
     ("revoked_at", "When it was taken back."),

@@ -23,7 +23,9 @@ pub fn about() -> About {
     About::new("Register a device")
         .detail(
             "A phone registers with the code of an invitation or a deployment. The credential is shown this once; a \
-             repeat with the same code and identifier, until the first check-in, gives a new one for the same device.",
+             repeat with the same code and identifier, within 15 minutes and until the first check-in, gives a new one \
+             for the same device, unless the code was taken back or replaced. A code that was refused five times \
+             because another user holds the device is taken back.",
         )
         .body(|fields| drop(Application::read(fields)))
         .answers(
@@ -70,9 +72,9 @@ async fn attempt(
     let drawn = Drawn { device_id: DeviceId(request.moment.draw()) };
     match register(&found, application, &drawn, &act) {
         Ok(registration) => commit(store, request, &owner, registration).await,
-        Err(Refused { refusal, event }) => {
-            if let Some(event) = event {
-                store.commit(Commit::of(&event)).await?;
+        Err(Refused { refusal, change }) => {
+            if let Some(change) = change {
+                store.commit(Commit::changing(act.event_id, &change)).await?;
             }
             Err(refusal.into())
         }

@@ -249,11 +249,7 @@ pub(crate) async fn newest(
     user: &User,
     purpose: Purpose,
 ) -> Result<Option<Invitation>, Failure> {
-    let id = match purpose {
-        Purpose::Invite => user.invitation_id,
-        Purpose::Deploy => user.client.deployment_id,
-    };
-    match id {
+    match user.newest_invitation(purpose) {
         Some(id) => store.invitation(user.workspace_id, user.user_id, id).await,
         None => Ok(None),
     }

@@ -128,12 +128,18 @@ pub struct Deleted {
 }
 
 /// How the device was registered, until it has come for the first time: so that a registration
-/// whose answer was lost can be repeated.
+/// whose answer was lost can be repeated within [`REPEAT_WITHIN`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Enrolment {
     /// The invitation whose code was used.
     pub invitation_id: InvitationId,
+    /// Time of the registration; rows of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
 }
+
+/// How long a registration can be repeated whose answer was lost.
+pub const REPEAT_WITHIN: Duration = Duration::minutes(15);
 
 /// An installation of the app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

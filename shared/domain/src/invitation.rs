@@ -115,6 +115,9 @@ pub struct Invitation {
     pub devices: u32,
     /// How many have been registered with it.
     pub used: u32,
+    /// How many registrations were refused because another user holds the device.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused_registrations: u32,
     /// What is kept of the code.
     pub code_hash: Hash,
     /// When it was made.
@@ -136,7 +139,7 @@ pub struct Invitation {
     /// When a newer one took its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_at: Option<Time>,
-    /// When an admin took it back, or its user was deleted.
+    /// When an admin took it back, its user was deleted, or its code was refused too often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
     /// When its message went out.
@@ -147,6 +150,15 @@ pub struct Invitation {
     /// Goes up by one with each change.
     pub version: u64,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// After so many registrations that were refused because another user holds the device, a code is
+/// spent: each such refusal tells whoever has the code that somebody holds that identifier.
+pub const REFUSED_REGISTRATIONS: u32 = 5;
 
 impl Invitation {
     /// Whether it can be used.
@@ -315,6 +327,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         channel: new.channel,
         devices: new.devices,
         used: 0,
+        refused_registrations: 0,
         code_hash: new.code_hash,
         created_at: act.at,
         expires_at: act.at.plus(new.life),
@@ -364,6 +377,26 @@ pub fn revoke(invitation: &Invitation, act: &Act) -> Result<Option<(Invitation, 
     let mut event = invitation.event(Step::Revoked, act);
     event.change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
     Ok(Some((revoked, event)))
+}
+
+/// A registration by an open code is refused because another user holds the device: it is counted, and
+/// with the last of [`REFUSED_REGISTRATIONS`] the code ends. To be committed with the refusal, guarded by
+/// the invitation's version, so that no race asks more often.
+#[must_use]
+pub fn refuse_registration(invitation: &Invitation, act: &Act) -> Change {
+    let refused = Invitation { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
+    let mut change = Change::recorded(act.event(EventType::DeviceRefused).about_user(invitation.user_id));
+    let spent = refused.refused_registrations >= REFUSED_REGISTRATIONS;
+    let after = match revoke(&refused, act) {
+        Ok(Some((revoked, mut event))) if spent => {
+            event.private.reason = Some("its code was refused too often".to_owned());
+            change.events.push(event);
+            revoked
+        }
+        _ => refused,
+    };
+    change.invitations.push(Edited::from(invitation.clone(), after));
+    change
 }
 
 /// The invitation marked as expired, so that its code can go; `None` if it has ended another way,

@@ -1,15 +1,16 @@
 //! Registering a device with a code.
 
-use crate::change::Edited;
+use crate::change::{Change, Edited};
 use crate::clock::Time;
 use crate::command::{Command, CommandKind, Stimulus, apply_to_all, pending_for};
 use crate::device::{
-    DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform, VERSION,
+    DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform,
+    REPEAT_WITHIN, VERSION,
 };
 use crate::event::{Act, Event, EventType};
 use crate::ids::DeviceId;
 use crate::input::Fields;
-use crate::invitation::{Invitation, Purpose};
+use crate::invitation::{Invitation, Purpose, refuse_registration};
 use crate::push::Push;
 use crate::refusal::Refusal;
 use crate::secret::Hash;
@@ -134,20 +135,21 @@ impl Registration {
 pub struct Refused {
     /// Why.
     pub refusal: Refusal,
-    /// An attempt on another user's device is on the record.
-    pub event: Option<Box<Event>>,
+    /// An attempt on another user's device is on the record, and counts against the code.
+    pub change: Option<Box<Change>>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, event: None }
+        Self { refusal, change: None }
     }
 }
 
 /// Decides on an application.
 ///
-/// - A repeat with the same code and identifier before the first check-in makes up for a lost
-///   answer: the same device, a new credential, no further use of the code, no further event.
+/// - A repeat with the same code and identifier within [`REPEAT_WITHIN`] and before the first check-in
+///   makes up for a lost answer: the same device, a new credential, no further use of the code, no further
+///   event. Not by a code that was taken back, or that a newer one has replaced.
 /// - An identifier that the same user holds is enrolled anew in its own place, by a fresh code.
 /// - An identifier whose device was deleted comes back as a new device with the next epoch.
 /// - Else it is a new device, if the user holds fewer than [`DEVICE_LIMIT`].
@@ -157,7 +159,7 @@ impl From<Refusal> for Refused {
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`;
-/// `IdentifierHeld`, with an event; `DeviceBlocked`; `ErasurePending`; `DeviceLimitReached`, with
+/// `IdentifierHeld`, with a change to commit (see [`refuse_registration`]); `DeviceBlocked`; `ErasurePending`; `DeviceLimitReached`, with
 /// the devices.
 pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> Result<Registration, Refused> {
     found.user.require_usable()?;
@@ -168,7 +170,7 @@ pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &A
             if device.blocked.is_some() {
                 return Err(Refusal::DeviceBlocked.into());
             }
-            if is_repeat(found, device) {
+            if is_repeat(found, device, act.at) {
                 return Ok(repeat(found, claim, device));
             }
             found.invitation.require_open(act.at)?;
@@ -177,8 +179,8 @@ pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &A
         }
         (Some(_), _) => {
             found.invitation.require_open(act.at)?;
-            let event = act.event(EventType::DeviceRefused).about_user(found.user.user_id);
-            Err(Refused { refusal: Refusal::IdentifierHeld, event: Some(Box::new(event)) })
+            let counted = refuse_registration(&found.invitation, act);
+            Err(Refused { refusal: Refusal::IdentifierHeld, change: Some(Box::new(counted)) })
         }
         (None, _) => {
             // Of a code that is used up by a user who is at the limit, the limit is the news.
@@ -200,9 +202,16 @@ fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), Ref
     if pending { Err(Refusal::ErasurePending) } else { Ok(()) }
 }
 
-fn is_repeat(found: &Found, device: &Device) -> bool {
-    let with = device.enrolment.as_ref().map(|enrolment| enrolment.invitation_id);
-    with == Some(found.invitation.invitation_id)
+fn is_repeat(found: &Found, device: &Device, now: Time) -> bool {
+    let Invitation { invitation_id, purpose, revoked_at, superseded_at, .. } = &found.invitation;
+    // A newer one replaces a code that is used up as well, although nothing on its row says so.
+    let newest = found.user.newest_invitation(*purpose) == Some(*invitation_id);
+    let ended = revoked_at.is_some() || superseded_at.is_some() || !newest;
+    !ended
+        && device.enrolment.as_ref().is_some_and(|enrolment| {
+            let in_time = enrolment.at.is_some_and(|at| now < at.plus(REPEAT_WITHIN));
+            enrolment.invitation_id == *invitation_id && in_time
+        })
 }
 
 fn repeat(found: &Found, claim: &IdentifierClaim, device: &Device) -> Registration {
@@ -239,7 +248,7 @@ fn re_enrol(
     after.usage_sequence = None;
     after.config = None;
     after.served = None;
-    after.enrolment = Some(Enrolment { invitation_id: found.invitation.invitation_id });
+    after.enrolment = Some(enrolment(found, act));
     after.push_endpoint.clone_from(&device.push_endpoint);
     let claim_after = IdentifierClaim { epoch, ..claim.clone() };
     let event = act.event(EventType::DeviceReEnrolled).about_device(device.device_id, device.user_id);
@@ -261,7 +270,7 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
     let epoch = found.claim.as_ref().map_or(1, |claim| claim.epoch + 1);
     let user = user_with(&found.user, drawn.device_id, act);
     let mut device = with_configuration(found, new_device(&user.after, application, drawn.device_id, epoch, act));
-    device.enrolment = Some(Enrolment { invitation_id: found.invitation.invitation_id });
+    device.enrolment = Some(enrolment(found, act));
     let claim = IdentifierClaim {
         version: found.claim.as_ref().map_or(1, |claim| claim.version),
         ..IdentifierClaim::of(&device)
@@ -385,6 +394,10 @@ fn described(mut device: Device, application: &Application, act: &Act) -> Device
     }
     device.push_token_hash = token_hash;
     device
+}
+
+fn enrolment(found: &Found, act: &Act) -> Enrolment {
+    Enrolment { invitation_id: found.invitation.invitation_id, at: Some(act.at) }
 }
 
 /// Whoever registers by a deployment wants the configuration.

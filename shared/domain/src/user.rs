@@ -12,6 +12,7 @@ use crate::event::{Act, Actor, Event, EventType};
 use crate::hold::Hold;
 use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
 use crate::input::Fields;
+use crate::invitation::Purpose;
 use crate::network::Network;
 use crate::profile::{SETTINGS_DEPTH, depth_of};
 use crate::provenance::{Field, Origin, Provenance, read_release};
@@ -517,6 +518,15 @@ impl User {
             UserStatus::Suspended => Err(Refusal::UserSuspended),
             UserStatus::Locked => Err(Refusal::UserLocked),
             UserStatus::Deleted => Err(Refusal::UserDeleted),
+        }
+    }
+
+    /// The newest of what was offered to the user for a purpose.
+    #[must_use]
+    pub fn newest_invitation(&self, purpose: Purpose) -> Option<InvitationId> {
+        match purpose {
+            Purpose::Invite => self.invitation_id,
+            Purpose::Deploy => self.client.deployment_id,
         }
     }
 

@@ -1319,7 +1319,10 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         Device { replaced: true, ..good.clone() },
         Device { commands: vec![command], ..good.clone() },
         Device { erased: Some(erased), ..good.clone() },
-        Device { enrolment: Some(Enrolment { invitation_id: InvitationId(draw(place.now)) }), ..good.clone() },
+        Device {
+            enrolment: Some(Enrolment { invitation_id: InvitationId(draw(place.now)), at: None }),
+            ..good.clone()
+        },
         Device { user_status: UserStatus::Suspended, ..good.clone() },
         Device { user_status: UserStatus::Locked, ..good.clone() },
         Device { user_status: UserStatus::Deleted, ..good.clone() },

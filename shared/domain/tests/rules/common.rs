@@ -69,15 +69,10 @@ pub fn application(identifier: &str) -> Application {
 
 /// A user with an invitation and nothing else, and what a registration would find.
 pub fn found(devices: u32) -> Found {
-    let user = user();
-    Found {
-        invitation: invitation(&user, devices),
-        user,
-        claim: None,
-        claimed: None,
-        commands: Vec::new(),
-        held: Vec::new(),
-    }
+    let mut user = user();
+    let invitation = invitation(&user, devices);
+    user.invitation_id = Some(invitation.invitation_id);
+    Found { invitation, user, claim: None, claimed: None, commands: Vec::new(), held: Vec::new() }
 }
 
 /// The fields of a body.

@@ -85,7 +85,48 @@ fn a_phone_that_another_user_holds_is_refused_and_the_attempt_is_on_the_record()
     other.invitation.used = 0;
     let refused = register(&other, &application("phone"), &drawn(), &act(2)).unwrap_err();
     assert_eq!(refused.refusal, Refusal::IdentifierHeld);
-    assert_eq!(refused.event.unwrap().event_type, EventType::DeviceRefused);
+    let counted = refused.change.unwrap();
+    assert_eq!(counted.events[0].event_type, EventType::DeviceRefused);
+    assert_eq!(counted.invitations[0].after.refused_registrations, 1);
+}
+
+#[test]
+fn a_code_that_was_refused_five_times_for_anothers_phone_is_spent() {
+    let mut world = World::new(3);
+    world.register("phone", 1).unwrap();
+    let mut other = world.found("phone");
+    other.user.user_id = UserId(Uuid::from_u128(55));
+    for asked in 1..=5 {
+        let refused = register(&other, &application("phone"), &drawn(), &act(2)).unwrap_err();
+        assert_eq!(refused.refusal, Refusal::IdentifierHeld);
+        let counted = refused.change.unwrap();
+        let told: Vec<EventType> = counted.events.iter().map(|event| event.event_type).collect();
+        let last: &[EventType] = if asked == 5 { &[EventType::InvitationRevoked] } else { &[] };
+        assert_eq!(told, [&[EventType::DeviceRefused], last].concat());
+        assert_eq!(counted.invitations[0].before.as_ref(), Some(&other.invitation), "it is guarded by its version");
+        other.invitation = counted.invitations[0].after.clone();
+    }
+    assert!(!other.invitation.keeps_code());
+    for identifier in ["phone", "one that nobody has"] {
+        let mut asks = world.found(identifier);
+        (asks.user, asks.invitation) = (other.user.clone(), other.invitation.clone());
+        let refused = register(&asks, &application(identifier), &drawn(), &act(3)).unwrap_err();
+        assert_eq!((refused.refusal, refused.change), (Refusal::CodeRevoked, None), "it tells no more");
+    }
+}
+
+#[test]
+fn refusals_at_the_cap_do_not_count_against_the_code() {
+    let mut world = World::new(3);
+    for n in 0..3 {
+        world.register(&format!("phone-{n}"), 1).unwrap();
+    }
+    world.invite(1, 1);
+    for _ in 0..7 {
+        let refused = world.register("phone-3", 2).unwrap_err();
+        assert!(matches!(refused.refusal, Refusal::DeviceLimitReached(_)) && refused.change.is_none());
+    }
+    assert_eq!(world.invitation.refused_registrations, 0);
 }
 
 #[test]
@@ -97,6 +138,41 @@ fn before_its_first_check_in_the_same_phone_may_ask_again() {
     assert!(again.events.is_empty() && again.invitation.after.used == 1);
     world.confirm(first.device.after.device_id, 3);
     assert_eq!(world.register("phone", 4).unwrap_err().refusal, Refusal::CodeUsed);
+}
+
+#[test]
+fn a_lost_answer_is_made_up_for_within_a_quarter_of_an_hour_and_no_later() {
+    for (minutes, again) in [(15, true), (16, false)] {
+        let mut world = World::new(1);
+        world.register("phone", 1).unwrap();
+        let answer = world.register("phone", minutes).map(|repeat| repeat.device.after.device_id);
+        assert_eq!(answer.is_ok(), again, "{minutes}: {answer:?}");
+    }
+    let mut earlier = World::new(1);
+    let id = earlier.register("phone", 1).unwrap().device.after.device_id;
+    earlier.devices.get_mut(&id).unwrap().enrolment.as_mut().unwrap().at = None;
+    assert_eq!(earlier.register("phone", 1).unwrap_err().refusal, Refusal::CodeUsed, "it does not say when");
+}
+
+#[test]
+fn a_code_that_was_taken_back_or_replaced_puts_no_phone_out() {
+    type End = fn(&mut World);
+    let ends: [(End, Refusal); 4] = [
+        (|world| world.invitation.revoked_at = Some(at(2)), Refusal::CodeRevoked),
+        (|world| world.invitation.superseded_at = Some(at(2)), Refusal::CodeSuperseded),
+        // It was used up when the newer one was made, and its row does not say so.
+        (|world| world.invitation.used = world.invitation.devices, Refusal::CodeUsed),
+        (|world| (world.invitation.used, world.invitation.superseded_at) = (3, Some(at(2))), Refusal::CodeUsed),
+    ];
+    for (end, refusal) in ends {
+        let mut world = World::new(3);
+        world.register("phone", 1).unwrap();
+        end(&mut world);
+        if refusal == Refusal::CodeUsed {
+            world.user.invitation_id = Some(domain::InvitationId(Uuid::from_u128(66)));
+        }
+        assert_eq!(world.register("phone", 2).unwrap_err().refusal, refusal);
+    }
 }
 
 #[test]
@@ -152,7 +228,7 @@ fn a_phone_that_is_told_to_erase_itself_does_so_before_it_registers_and_its_code
             }
             world.invite(1, 4);
             let refused = world.register("phone-0", 4).unwrap_err();
-            assert_eq!((refused.refusal, refused.event), (Refusal::ErasurePending, None));
+            assert_eq!((refused.refusal, refused.change), (Refusal::ErasurePending, None));
             assert!(world.commands[&reset].state.is_pending(), "it still stands");
             world.register("another", 4).unwrap();
             world.invite(1, 5);

@@ -90,6 +90,7 @@ impl World {
         let life = Duration::days(7);
         let (created_at, expires_at) = (at(minutes), at(minutes).plus(life));
         self.invitation = Invitation { invitation_id: InvitationId(self.draw()), created_at, expires_at, ..fresh };
+        self.user.invitation_id = Some(self.invitation.invitation_id);
     }
 
     pub fn found(&self, identifier: &str) -> Found {
