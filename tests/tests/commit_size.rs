@@ -216,6 +216,7 @@ fn device(user: &User, application: &Application) -> Device {
         push_endpoint: Some(ENDPOINT.to_owned()),
         push_token_hash: Some(Hash::of("token")),
         version: 999_999,
+        stored: domain::stored::Stored::default(),
     }
 }
 
@@ -251,6 +252,7 @@ fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) ->
             ],
             credential_hash: None,
             version: 999_999,
+            stored: domain::stored::Stored::default(),
         }
     };
     let open: Vec<Command> = open.iter().map(&mut command).collect();
@@ -373,6 +375,7 @@ fn claim(device: &Device, held: bool) -> IdentifierClaim {
         epoch: device.epoch,
         held,
         version: 1,
+        stored: domain::stored::Stored::default(),
     }
 }
 
@@ -453,6 +456,7 @@ proptest! {
             created_at: now(),
             created_by: Actor::System,
             version: 1,
+            stored: domain::stored::Stored::default(),
         };
         let memberships: Vec<Member> = (0..u8::try_from(token::WORKSPACE_LIMIT).unwrap()).map(member).collect();
         let (issuer, subject) = (memberships[0].issuer.clone(), memberships[0].subject.clone());
@@ -997,6 +1001,7 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
         silent_rule_at: None,
         silent_rule_cursor: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     let level = |at: usize| format!("{at:02}{}", "\u{10400}".repeat(SERVICE_LEVEL.max - 2));
     let edit = WorkspaceEdit {

@@ -93,6 +93,7 @@ async fn attempt(
         created_at: act.at,
         created_by: act.actor,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     let (after, event) = member::add(&before, &member, &act);
     let commit = Commit::of(&event).put(&member).edit(&before, &after);

@@ -85,6 +85,7 @@ async fn attempt(
         expires_at: wanted.expires_at,
         revoked: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     let commit = Commit::of(&key::created(&key, &act)).put(&key);
     store.commit(once.remember(commit, call, &key.key_id.to_string(), forgotten)).await?;

@@ -53,6 +53,7 @@ async fn attempt(
         silent_rule_at: None,
         silent_rule_cursor: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     let secret = ApiKey::new(run.moment.random, sandbox);
     let key = Key {
@@ -67,6 +68,7 @@ async fn attempt(
         expires_at: None,
         revoked: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     let mut event = act.event(EventType::WorkspaceCreated);
     event.key_id = Some(key.key_id);

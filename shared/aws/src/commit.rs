@@ -9,7 +9,7 @@ use domain::refusal::Failure;
 use domain::{EventId, Time};
 use uuid::Uuid;
 
-use crate::item::{Companion, Difference, Item, Key, Row, to_item};
+use crate::item::{Companion, Difference, Item, Key, Row, stored, to_item, to_whole_item};
 use crate::table::TableNames;
 
 /// The most items that DynamoDB takes in one transaction ("Amazon DynamoDB Developer Guide",
@@ -116,10 +116,10 @@ impl Commit {
     }
 
     /// A new row, or one that takes the place of whatever stands there: for bookkeeping rows whose
-    /// earlier state has no bearing.
+    /// earlier state has no bearing. Of one that was read, what another release keeps in it stays.
     #[must_use]
     pub fn replace<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_item(row), false);
+        self.add_item(to_whole_item(row), false);
         self
     }
 
@@ -157,13 +157,21 @@ impl Commit {
         let parts = self.parts.len();
         self = self.edit(before, after);
         if self.parts.len() == parts {
-            let update = UpdateParts {
-                difference: Difference::default().at::<R>(self.at),
-                version: before.version(),
-                limits: Vec::new(),
-                same: Vec::new(),
-            };
-            self.parts.push(Part::Update { key: before.key().attributes(), update: Box::new(update) });
+            self = self.restored(before, true);
+        }
+        self
+    }
+
+    /// A row made as this release keeps its thing, where an earlier or a later release left it otherwise. Nothing if the row stands so already and `always` is not said.
+    fn restored<R: Row>(mut self, row: &R, always: bool) -> Self {
+        match Difference::to_restore(row) {
+            Err(fault) => self.fault = self.fault.or(Some(fault)),
+            Ok(difference) if difference.is_empty() && !always => {}
+            Ok(difference) => {
+                let difference = difference.at::<R>(self.at);
+                let update = UpdateParts { difference, version: row.version(), limits: Vec::new(), same: Vec::new() };
+                self.parts.push(Part::Update { key: row.key().attributes(), update: Box::new(update) });
+            }
         }
         self
     }
@@ -214,7 +222,7 @@ impl Commit {
         match to_item(row) {
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
             Ok(mut item) => {
-                let value = item.remove(attribute);
+                let value = stored(row).and_then(|stored| stored.get(attribute).cloned()).or(item.remove(attribute));
                 for part in &mut self.parts {
                     if let (Part::Update { key: changed, update }, Some(value)) = (part, &value)
                         && *changed == key

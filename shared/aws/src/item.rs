@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 
 use domain::Time;
 use domain::refusal::Failure;
+use domain::stored::Stored;
 
-use crate::rows::told;
+use crate::rows::{INDEXED, told};
 
 /// A row's attributes.
 pub type Item = HashMap<String, AttributeValue>;
@@ -60,14 +61,29 @@ pub struct Companion {
     pub unique: bool,
 }
 
+/// What a row is read as.
+pub trait Read: DeserializeOwned {
+    /// The row that it was read as, if it is one that is changed.
+    fn stored(&self) -> Option<&Stored> {
+        None
+    }
+    /// Keeps the row that it was read as.
+    fn keep(&mut self, _: Stored) {}
+}
+
 /// A thing that is stored as a row.
 ///
 /// The row's attributes are the fields of the thing, as `serde` writes them, and the attributes of
-/// the indexes, which follow from the fields; of some kinds also [`UPDATED_AT`].
-pub trait Row: Serialize + DeserializeOwned + Clone {
+/// the indexes, which follow from the fields; of some kinds also [`UPDATED_AT`]. Whatever else another release
+/// keeps in the row stays there when the thing is changed.
+pub trait Row: Serialize + Read + Clone {
     /// Fields that are stored as sets of texts, with the most members each may have; the table
     /// itself refuses more.
     const SETS: &'static [(&'static str, usize)] = &[];
+
+    /// Fields that hold fields of their own, are always there, and are not written while all of these are empty:
+    /// what another release keeps in one stays, even so.
+    const PARTS: &'static [&'static str] = &[];
 
     /// Fields that its key and its indexes tell, which are not stored once more. See
     /// [`crate::rows::told`].
@@ -130,12 +146,97 @@ fn to_set(value: AttributeValue) -> Vec<String> {
 }
 
 /// The thing that a row holds.
-pub(crate) fn from_item<R: DeserializeOwned>(mut item: Item) -> Result<R, Failure> {
+pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Failure> {
+    let mut whole = item.clone();
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
     for (name, value) in told(text("pk"), text("sk"), text("owner")) {
-        item.entry(name.to_owned()).or_insert(AttributeValue::S(value));
+        whole.entry(name.to_owned()).or_insert(AttributeValue::S(value));
     }
-    serde_dynamo::from_item(item).map_err(|e| Failure::internal("reading a row", e))
+    let mut row: R = serde_dynamo::from_item(whole).map_err(|e| Failure::internal("reading a row", e))?;
+    row.keep(Stored::of(item));
+    Ok(row)
+}
+
+/// The row that a thing was read as.
+pub(crate) fn stored<R: Read>(row: &R) -> Option<&Item> {
+    row.stored()?.row()
+}
+
+/// The row of a thing, with what another release keeps in the row that it was read as.
+pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Failure> {
+    let item = to_item(row)?;
+    let Some(stored) = stored(row) else {
+        return Ok(item);
+    };
+    let known = to_item(&from_item::<R>(stored.clone())?)?;
+    let AttributeValue::M(mut item) =
+        carried(&AttributeValue::M(stored.clone()), &AttributeValue::M(known), AttributeValue::M(item))
+    else {
+        return Err(Failure::internal("writing a row", "a row is a map"));
+    };
+    let written = to_item(row)?;
+    item.retain(|name, _| written.contains_key(name) || !is_derived(name));
+    Ok(item)
+}
+
+/// A value that is to be written, with whatever stands in the stored one that this release does not know: what is
+/// in `stored`, but not in `known`, which is the stored value as this release reads it.
+fn carried(stored: &AttributeValue, known: &AttributeValue, value: AttributeValue) -> AttributeValue {
+    if value == *known {
+        return stored.clone();
+    }
+    match (stored, known, value) {
+        (AttributeValue::M(stored), AttributeValue::M(known), AttributeValue::M(value)) => {
+            // Of a thing of another type, nothing that was said is true any more.
+            if known.get(TAG) != value.get(TAG) {
+                return AttributeValue::M(value);
+            }
+            let carried_field = |(name, value): (String, AttributeValue)| {
+                let value = match (stored.get(&name), known.get(&name)) {
+                    (Some(stored), Some(known)) => carried(stored, known, value),
+                    _ => value,
+                };
+                (name, value)
+            };
+            let unknown = stored.iter().filter(|(name, _)| !known.contains_key(*name));
+            let unknown = unknown.map(|(name, value)| (name.clone(), value.clone()));
+            AttributeValue::M(unknown.chain(value.into_iter().map(carried_field)).collect())
+        }
+        (AttributeValue::L(stored), AttributeValue::L(known), AttributeValue::L(value))
+            if stored.len() == known.len() =>
+        {
+            AttributeValue::L(carried_list(stored, known, value))
+        }
+        (_, _, value) => value,
+    }
+}
+
+/// The field that tells the things of a list's, or a field's, several types apart.
+const TAG: &str = "type";
+
+/// Of a list, each entry that stays as it was is the stored one; of one that has as many entries as before, each
+/// other one follows the one in its place.
+fn carried_list(
+    stored: &[AttributeValue],
+    known: &[AttributeValue],
+    value: Vec<AttributeValue>,
+) -> Vec<AttributeValue> {
+    let same_length = value.len() == known.len();
+    let mut taken = BTreeSet::new();
+    let mut carried_entry = |(at, entry): (usize, AttributeValue)| {
+        let same = (0..known.len()).find(|other| known[*other] == entry && !taken.contains(other));
+        if let Some(same) = same {
+            taken.insert(same);
+            return stored[same].clone();
+        }
+        if same_length { carried(&stored[at], &known[at], entry) } else { entry }
+    };
+    value.into_iter().enumerate().map(&mut carried_entry).collect()
+}
+
+/// True of an attribute that follows from the thing's fields.
+fn is_derived(name: &str) -> bool {
+    INDEXED.contains(&name) || name == TIME_TO_LIVE
 }
 
 /// What has to be done to a row's attributes to get from one state to another.
@@ -151,17 +252,67 @@ pub(crate) struct Difference {
     pub delete: BTreeMap<String, Vec<String>>,
 }
 
+fn is_set<R: Row>(name: &str) -> bool {
+    R::SETS.iter().any(|(set, _)| *set == name)
+}
+
+/// What another release keeps in a part that this one empties.
+fn rest_of<R: Row>(name: &str, stored: &Item, known: &Item) -> Option<AttributeValue> {
+    R::PARTS.contains(&name).then_some(())?;
+    let rest = carried(stored.get(name)?, known.get(name)?, AttributeValue::M(Item::new()));
+    rest.as_m().is_ok_and(|rest| !rest.is_empty()).then_some(rest)
+}
+
+fn without_version(mut item: Item) -> Item {
+    for name in ["pk", "sk", "version"] {
+        item.remove(name);
+    }
+    item
+}
+
 impl Difference {
-    /// The difference between two states of a row. The version is not part of it.
+    /// The difference between two states of a thing, if there is one, against the row as it is stored: what the row
+    /// lacks of what follows from the thing comes with it, and what this release does not know stays. The version
+    /// is not part of it.
     pub fn between<R: Row>(before: &R, after: &R) -> Result<Self, Failure> {
-        let (before, after) = (to_item(before)?, to_item(after)?);
+        let (was, is) = (without_version(to_item(before)?), without_version(to_item(after)?));
+        if was == is { Ok(Self::default()) } else { Self::of_stored(before, &was, is) }
+    }
+
+    /// What the row of a thing, as it is stored, has to become for the thing to be in it as this release keeps it.
+    pub fn to_restore<R: Row>(row: &R) -> Result<Self, Failure> {
+        let item = without_version(to_item(row)?);
+        Self::of_stored(row, &item.clone(), item)
+    }
+
+    fn of_stored<R: Row>(before: &R, was: &Item, is: Item) -> Result<Self, Failure> {
+        let (stored, known) = match stored(before) {
+            Some(stored) => (stored.clone(), to_item(&from_item::<R>(stored.clone())?)?),
+            None => (was.clone(), was.clone()),
+        };
         let mut difference = Self::default();
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        for name in names.into_iter().filter(|name| !matches!(name.as_str(), "pk" | "sk" | "version")) {
-            if R::SETS.iter().any(|(set, _)| set == name) {
-                difference.set_changed(name, before.get(name), after.get(name));
+        let stale = stored.keys().filter(|name| is_derived(name) && !was.contains_key(*name));
+        for name in was.keys().chain(stale).filter(|name| !is.contains_key(*name)) {
+            if is_set::<R>(name) {
+                difference.set_changed(name, was.get(name), None);
+            } else if let Some(rest) = rest_of::<R>(name, &stored, &known) {
+                difference.set.insert(name.clone(), rest);
             } else {
-                difference.attribute_changed(name, before.get(name), after.get(name));
+                difference.remove.insert(name.clone());
+            }
+        }
+        for (name, value) in is {
+            let changed = was.get(&name) != Some(&value);
+            if is_set::<R>(&name) {
+                difference.set_changed(&name, was.get(&name), Some(&value));
+            } else if changed {
+                let value = match (stored.get(&name), known.get(&name)) {
+                    (Some(stored), Some(known)) if !is_derived(&name) => carried(stored, known, value),
+                    _ => value,
+                };
+                difference.set.insert(name, value);
+            } else if stored.get(&name).is_none_or(|stored| is_derived(&name) && *stored != value) {
+                difference.set.insert(name, value);
             }
         }
         Ok(difference)
@@ -178,18 +329,6 @@ impl Difference {
     /// True if nothing has to be done.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && self.delete.is_empty()
-    }
-
-    fn attribute_changed(&mut self, name: &str, before: Option<&AttributeValue>, after: Option<&AttributeValue>) {
-        match (before, after) {
-            (before, Some(after)) if before != Some(after) => {
-                self.set.insert(name.to_owned(), after.clone());
-            }
-            (Some(_), None) => {
-                self.remove.insert(name.to_owned());
-            }
-            _ => {}
-        }
     }
 
     fn set_changed(&mut self, name: &str, before: Option<&AttributeValue>, after: Option<&AttributeValue>) {

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::refusal::{Failure, Refusal};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Item, Key, from_item};
+use crate::item::{Item, Key, Read, from_item};
 use crate::table::{Table, failure};
 
 /// The most rows that a page looks at. A page of a narrow filter may be short, or empty, and the
@@ -102,7 +101,7 @@ impl Source {
 
 impl Table {
     /// A page of the rows of a partition of the table itself.
-    pub(crate) async fn rows<R: DeserializeOwned>(
+    pub(crate) async fn rows<R: Read>(
         &self,
         source: &Source,
         limit: usize,
@@ -155,7 +154,7 @@ impl Table {
 
     /// A page of the rows that a source leads to and that are wanted. `to_row` names the row that
     /// an item of the source stands for; items of the same row come only once if `wanted` says so.
-    pub(crate) async fn page<R: DeserializeOwned>(
+    pub(crate) async fn page<R: Read>(
         &self,
         source: &Source,
         limit: usize,

@@ -70,10 +70,11 @@ use domain::search::fold;
 use domain::secret::Hash;
 use domain::source::data::KeyHash;
 use domain::source::{DataSource, UPLOAD_KEPT};
+use domain::stored::Stored;
 use domain::token::{self, Token};
 use domain::usage::{Of, Usage};
 use domain::user::{Source as UserSource, User, unique_username};
-use domain::webhook::{Delivery, KEPT as DELIVERY_KEPT, Webhook};
+use domain::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
 use domain::workspace::Workspace;
 use domain::{
     CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, ProfileId, SourceId, Time, TokenId, UserId,
@@ -83,7 +84,86 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::item::{Companion, Key, Row};
+use crate::item::{Companion, Key, Read, Row};
+
+/// The attributes of the indexes' keys that follow from a thing's fields. (Some indexes are also ordered by a field,
+/// `created_at`.)
+pub const INDEXED: &[&str] = &[
+    "list",
+    "owner",
+    "login_day",
+    "blocked_at",
+    "pending_since",
+    "deleted_at",
+    "due_shard",
+    "due_at",
+    "deployed",
+    "not_deployed",
+    "of_profile",
+    "of_source",
+    "of_device",
+    "of_user",
+    "of_type",
+];
+
+/// Says of things that are changed that they keep the row that they were read as.
+macro_rules! kept {
+    ($($thing:ty),+ $(,)?) => {
+        $(impl Read for $thing {
+            fn stored(&self) -> Option<&Stored> {
+                Some(&self.stored)
+            }
+            fn keep(&mut self, stored: Stored) {
+                self.stored = stored;
+            }
+        })+
+    };
+}
+
+kept!(
+    ApiKey,
+    Belongings,
+    Command,
+    DataSource,
+    Delivery,
+    Device,
+    Event,
+    Given,
+    IdentifierClaim,
+    Invitation,
+    Job,
+    Kept,
+    Member,
+    Profile,
+    PushToken,
+    Token,
+    Usage,
+    User,
+    Webhook,
+    Workspace,
+);
+
+/// Says of things that are only made, replaced and removed that they keep nothing of their row.
+macro_rules! not_kept {
+    ($($thing:ty),+ $(,)?) => {
+        $(impl Read for $thing {})+
+    };
+}
+
+not_kept!(
+    CodeOwner,
+    IssuerKeys,
+    JobItem,
+    Lease,
+    Pointer,
+    Remembered,
+    RememberedCall,
+    Secrets,
+    StagedKeys,
+    StagedRows,
+    TokenPlace,
+    UploadPart,
+);
 
 /// How many partitions the index of what is due is spread over.
 pub const DUE_SHARDS: u8 = 16;
@@ -201,6 +281,7 @@ pub fn username(workspace: WorkspaceId, username: &str) -> Key {
 
 impl Row for User {
     const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::device::DEVICE_LIMIT)];
+    const PARTS: &'static [&'static str] = &["client", "provenance"];
     // Identity providers ask for it.
     const DATED: bool = true;
 

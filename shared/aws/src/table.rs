@@ -8,11 +8,10 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, KeysAndAttributes};
 use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
 use domain::refusal::Failure;
-use serde::de::DeserializeOwned;
 
 use crate::clients::Clients;
 use crate::commit::Commit;
-use crate::item::{Item, Key, from_item};
+use crate::item::{Item, Key, Read, from_item};
 
 /// The names of the two tables.
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ impl Table {
     }
 
     /// One row, as it is now.
-    pub(crate) async fn get<R: DeserializeOwned>(&self, key: &Key) -> Result<Option<R>, Failure> {
+    pub(crate) async fn get<R: Read>(&self, key: &Key) -> Result<Option<R>, Failure> {
         self.get_item(&self.names.main, key.attributes()).await?.map(from_item).transpose()
     }
 
@@ -150,7 +149,7 @@ impl Found {
     }
 
     /// The row with this key, if it was there.
-    pub fn row<R: DeserializeOwned>(&self, key: &Key) -> Result<Option<R>, Failure> {
+    pub fn row<R: Read>(&self, key: &Key) -> Result<Option<R>, Failure> {
         self.0.get(key).cloned().map(from_item).transpose()
     }
 }

@@ -24,6 +24,7 @@ use crate::ids::{CommandId, DeviceId, UserId, WorkspaceId};
 use crate::input::Fields;
 use crate::refusal::Refusal;
 use crate::secret::Hash;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::words::words;
 
@@ -250,6 +251,9 @@ pub struct Command {
     pub credential_hash: Option<Hash>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// True if serving a command in this state tells the device something new.
@@ -390,6 +394,7 @@ impl Commanded {
             history: vec![Happened { state: CommandState::Queued, at: act.at, by: act.actor, late: false }],
             credential_hash: None,
             version: 1,
+            stored: Stored::default(),
         };
         device.commands.push(OpenCommand {
             command_id,

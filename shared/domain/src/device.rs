@@ -17,6 +17,7 @@ use crate::push::Push;
 use crate::refusal::Refusal;
 use crate::search;
 use crate::secret::Hash;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::user::{User, UserStatus};
 use crate::words::words;
@@ -219,6 +220,9 @@ pub struct Device {
     pub push_token_hash: Option<Hash>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -424,6 +428,9 @@ pub struct IdentifierClaim {
     pub held: bool,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 impl IdentifierClaim {
@@ -438,6 +445,7 @@ impl IdentifierClaim {
             epoch: device.epoch,
             held: true,
             version: 1,
+            stored: Stored::default(),
         }
     }
 }
@@ -517,6 +525,9 @@ pub struct Belongings {
     pub services: BTreeMap<ServiceKind, Service>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 impl Belongings {
@@ -530,6 +541,7 @@ impl Belongings {
             credentials: BTreeMap::new(),
             services: BTreeMap::new(),
             version: 1,
+            stored: Stored::default(),
         }
     }
 }
@@ -643,6 +655,9 @@ pub struct PushToken {
     pub mend_at: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// How long after a token came its endpoint is looked at again, if nothing has settled it.
@@ -658,6 +673,7 @@ impl PushToken {
             token,
             mend_at: Some(now.plus(MEND_AFTER)),
             version: before.map_or(1, |before| before.version),
+            stored: Stored::default(),
         }
     }
 }

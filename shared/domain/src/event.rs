@@ -11,6 +11,7 @@ use crate::ids::{
     CommandId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, TokenId, UserId,
     WebhookId, WorkspaceId,
 };
+use crate::stored::Stored;
 use crate::words::words;
 
 words! {
@@ -230,6 +231,9 @@ pub struct Private {
     /// Custom metadata as it was set; a removed key is `null`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
+    /// What another release keeps here: shown as it is, and blanked with the rest.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
 }
 
 /// Something that happened.
@@ -300,6 +304,9 @@ pub struct Event {
     /// What only the audit shows.
     #[serde(default)]
     pub private: Private,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// An act about to be done: everything that its event says of who, when and where.
@@ -354,6 +361,7 @@ impl Act {
             changes: BTreeMap::new(),
             changed_fields: Vec::new(),
             private: Private { address: self.address.clone(), ..Private::default() },
+            stored: Stored::default(),
         }
     }
 }

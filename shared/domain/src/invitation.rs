@@ -13,6 +13,7 @@ use crate::event::{Act, Actor, Event, EventType};
 use crate::ids::{InvitationId, UserId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::secret::Hash;
+use crate::stored::Stored;
 use crate::user::User;
 use crate::words::words;
 
@@ -149,6 +150,9 @@ pub struct Invitation {
     pub delivery: Delivery,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -340,6 +344,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         sent_at: None,
         delivery: Delivery { state: DeliveryState::Queued, at: act.at, message_id: None, reason: None },
         version: 1,
+        stored: Stored::default(),
     };
     let mut after = user.clone();
     match new.purpose {

@@ -12,6 +12,7 @@ use crate::event::{Act, Actor, Event, EventType};
 use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::source::data::RowFault;
+use crate::stored::Stored;
 use crate::words::words;
 
 /// The most things that one call may name.
@@ -142,6 +143,9 @@ pub struct Job {
     pub ended_at: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// Why a job was stopped by what it works on.
@@ -211,6 +215,7 @@ pub fn begin(new: NewJob, act: &Act) -> Change {
         failure: None,
         ended_at: None,
         version: 1,
+        stored: Stored::default(),
     };
     let mut event = act.event(EventType::JobCreated);
     event.job_id = Some(job.job_id);

@@ -8,6 +8,7 @@ use crate::event::{Act, Actor, Event, EventType};
 use crate::ids::{KeyId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::secret::Hash;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 
 /// A key's name.
@@ -40,6 +41,9 @@ pub struct Key {
     pub revoked: Option<Revoked>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// A key's end.

@@ -38,6 +38,7 @@ pub mod secret;
 pub mod shape;
 pub mod sms;
 pub mod source;
+pub mod stored;
 pub mod sync;
 pub mod text;
 pub mod token;

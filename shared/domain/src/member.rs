@@ -7,6 +7,7 @@ use crate::clock::Time;
 use crate::event::{Act, Actor, Event, EventType};
 use crate::ids::{MemberId, WorkspaceId};
 use crate::refusal::Refusal;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::workspace::Workspace;
 
@@ -39,6 +40,9 @@ pub struct Member {
     pub created_by: Actor,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// A person who has proved who they are to the issuer, over all workspaces.

@@ -17,6 +17,7 @@ use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::{Fault, Fields};
 use crate::refusal::Refusal;
 use crate::search::fold;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::workspace::Workspace;
 
@@ -62,6 +63,9 @@ pub struct Profile {
     pub updated_at: Time,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// That a profile was given to users: beside it, so that whoever changes the profile is not in the way of
@@ -76,6 +80,9 @@ pub struct Given {
     pub given_at: Time,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 pub(crate) mod as_text {
@@ -274,6 +281,7 @@ pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, act
         created_at: act.at,
         updated_at: act.at,
         version: 1,
+        stored: Stored::default(),
     };
     let mut event = about(act, EventType::ProfileCreated, profile_id);
     event.change("name", Value::Null, profile.name.as_str());
@@ -360,6 +368,7 @@ pub fn given(profile: &Profile, before: Option<&Given>, at: Time) -> Option<Edit
             profile_id: profile.profile_id,
             given_at: at,
             version: 1,
+            stored: Stored::default(),
         }),
     };
     (!of_late).then(noted)

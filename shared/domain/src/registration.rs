@@ -14,6 +14,7 @@ use crate::invitation::{Invitation, Purpose, refuse_registration};
 use crate::push::Push;
 use crate::refusal::Refusal;
 use crate::secret::Hash;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::user::User;
 
@@ -329,6 +330,7 @@ fn new_device(user: &User, application: &Application, device_id: DeviceId, epoch
         push_endpoint: None,
         push_token_hash: None,
         version: 1,
+        stored: Stored::default(),
     };
     described(blank, application, act)
 }

@@ -18,6 +18,7 @@ use crate::job::{JobKind, NewJob, Selection, begin};
 use crate::outside::{Host, read_url};
 use crate::provenance::Field;
 use crate::refusal::Refusal;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::user::Source as Origin;
 use crate::words::words;
@@ -210,6 +211,9 @@ pub struct DataSource {
     pub updated_at: Time,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// What a data set is set up with. For a change, an outer `None` leaves what is there, an inner one
@@ -397,6 +401,7 @@ impl DataSource {
             created_at: act.at,
             updated_at: act.at,
             version: 1,
+            stored: Stored::default(),
         };
         let mut event = source.event(EventType::SourceCreated, act);
         event.change("kind", Value::Null, kind.as_str());

@@ -16,6 +16,7 @@ use crate::member::{Member, Person};
 use crate::refusal::Refusal;
 use crate::secret::{AccessToken, Hash};
 use crate::shape::uuid;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::words::words;
 
@@ -60,6 +61,9 @@ pub struct Token {
     pub shut_out: Vec<ShutOut>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// A token's end in one workspace.
@@ -265,6 +269,7 @@ pub fn create(
         revoked_at: None,
         shut_out: Vec::new(),
         version: 1,
+        stored: Stored::default(),
     };
     let created = |member: &Member| {
         let mut event = about(EventType::TokenCreated, &token, member, &act(member));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
 use crate::input::Fields;
+use crate::stored::Stored;
 use crate::words::words;
 
 words! {
@@ -103,13 +104,23 @@ pub struct Usage {
     pub counts: Counts,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 impl Usage {
     /// The row after a report; a new one if there is none yet.
     #[must_use]
     pub fn after(before: Option<&Self>, workspace_id: WorkspaceId, of: Of, month: &str, report: &UsageReport) -> Self {
-        let new = || Self { workspace_id, of, month: month.to_owned(), counts: Counts::new(), version: 1 };
+        let new = || Self {
+            workspace_id,
+            of,
+            month: month.to_owned(),
+            counts: Counts::new(),
+            version: 1,
+            stored: Stored::default(),
+        };
         let mut after = before.cloned().unwrap_or_else(new);
         add(&mut after.counts, &report.counts);
         after

@@ -18,6 +18,7 @@ use crate::profile::{SETTINGS_DEPTH, depth_of};
 use crate::provenance::{Field, Origin, Provenance, read_release};
 use crate::refusal::Refusal;
 use crate::search;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::words::words;
 use crate::workspace::SERVICE_LEVEL;
@@ -153,6 +154,9 @@ pub struct User {
     pub deployment_due: bool,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -445,6 +449,7 @@ impl User {
             provenance: Provenance::default(),
             deployment_due: false,
             version: 1,
+            stored: Stored::default(),
         };
         let mut event = act.event(EventType::UserCreated).about_user(user_id);
         if let Some(profile_id) = user.client.profile_id {

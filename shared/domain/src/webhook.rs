@@ -17,6 +17,7 @@ use crate::ids::{EventId, WebhookId, WorkspaceId};
 use crate::input::Fields;
 use crate::outside::{Reach, URL_LIMIT};
 use crate::secret::Random;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule, is_visible};
 use crate::words::words;
 
@@ -115,6 +116,9 @@ pub struct Webhook {
     pub earlier_secret_until: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// Which names of types are taken.
@@ -244,6 +248,7 @@ impl Webhook {
             failing_since: None,
             earlier_secret_until: None,
             version: 1,
+            stored: Stored::default(),
         };
         let mut event = webhook.event(EventType::WebhookCreated, act);
         event.change("host", Value::Null, webhook.host());
@@ -453,6 +458,9 @@ pub struct Delivery {
     pub lease: Option<Uuid>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 impl Delivery {
@@ -472,6 +480,7 @@ impl Delivery {
             next_at: Some(now),
             lease: None,
             version: 1,
+            stored: Stored::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::event::{Act, Event, EventType};
 use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::Fields;
 use crate::refusal::Refusal;
+use crate::stored::Stored;
 use crate::text::{Form, TextRule};
 use crate::user::{EMAIL, MOBILE};
 use crate::words::words;
@@ -97,6 +98,9 @@ pub struct Workspace {
     pub silent_rule_cursor: Option<String>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

@@ -56,6 +56,8 @@ pub async fn run(store: &Store) {
     a_row_comes_back_as_it_was_put(store).await;
     a_change_is_guarded_by_the_version_it_was_read_at(store).await;
     what_changes_nothing_writes_nothing_and_a_touch_counts(store).await;
+    an_edit_brings_back_what_follows_from_the_thing(store).await;
+    what_another_release_keeps_in_a_row_stays(store).await;
     a_row_that_is_there_is_not_made_again(store).await;
     a_name_is_unique_whatever_its_capitals_and_accents(store).await;
     companions_stand_and_fall_with_their_row(store).await;
@@ -313,6 +315,7 @@ impl<'a> Place<'a> {
             push_endpoint: None,
             push_token_hash: None,
             version: 1,
+            stored: domain::stored::Stored::default(),
         }
     }
 
@@ -418,6 +421,86 @@ async fn what_changes_nothing_writes_nothing_and_a_touch_counts(store: &Store) {
     assert!(Commit::unrecorded(place.id()).edit(&user, &user).is_empty());
     store.table.commit(Commit::unrecorded(place.id()).touch(&user, &user)).await.expect("nobody came first");
     assert_eq!(place.read(&user).await, User { version: user.version + 1, ..user });
+}
+
+/// The row of a thing as it is stored.
+fn row_of<R: Row>(store: &Store, thing: &R) -> serde_json::Value {
+    rows::all(&store.bench, rows::MAIN).remove(&thing.key().to_string()).expect("the row is there")
+}
+
+/// Puts a row of a user in place of what stands there.
+fn put_user(store: &Store, row: &serde_json::Value) {
+    rows::put(&store.bench, rows::MAIN, row, &["device_ids"]);
+}
+
+/// As rows are that were stored before an index was there, or that a release has changed that does not know it.
+async fn an_edit_brings_back_what_follows_from_the_thing(store: &Store) {
+    let place = Place::new(store);
+    let user = place.user("ada").await;
+    let mut stripped = row_of(store, &user);
+    let whole = stripped.clone();
+    let _list = stripped.as_object_mut().and_then(|row| row.remove("list")).expect("it is listed");
+    stripped["not_deployed"] = "2001-01-01".into();
+    stripped["deployed"] = "2001-01-01".into();
+    put_user(store, &stripped);
+    let read = place.read(&user).await;
+    assert!(Commit::unrecorded(place.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
+    place.edit(&read, &User { number: Some("7".to_owned()), ..read.clone() }).await;
+    let now = row_of(store, &user);
+    for name in ["list", "not_deployed", "deployed"] {
+        assert_eq!(now[name], whole[name], "{name}");
+    }
+    put_user(store, &stripped);
+    let read = place.read(&user).await;
+    store.table.commit(Commit::unrecorded(place.id()).touch(&read, &read)).await.expect("nobody came first");
+    let now = row_of(store, &user);
+    assert_eq!((&now["list"], &now["deployed"], &now["version"]), (&whole["list"], &whole["deployed"], &json!(2)));
+}
+
+async fn what_another_release_keeps_in_a_row_stays(store: &Store) {
+    let place = Place::new(store);
+    let mut user = place.new_user("ada");
+    user.suspended = Some(Hold { at: place.now, by: Actor::System, reason: Some("away".to_owned()) });
+    user.client.profile_id = Some(ProfileId(draw(place.now)));
+    let network =
+        Network { status: NetworkStatus::Enabled, status_at: place.now, reason: None, mdn_provisioning: None };
+    user.networks = BTreeMap::from([(VERIZON.to_owned(), network)]);
+    place.put(&user).await;
+    let mut row = row_of(store, &user);
+    row["tomorrow"] = json!({"is": [1, {"deep": true}]});
+    row["suspended"]["tomorrow"] = "held".into();
+    row["suspended"]["by"]["tomorrow"] = "whom".into();
+    row["client"]["tomorrow"] = json!(["client"]);
+    row["networks"][VERIZON]["tomorrow"] = "network".into();
+    put_user(store, &row);
+    // Each of what stands beside something unknown is changed.
+    let read = place.read(&user).await;
+    assert_eq!(read, user);
+    let mut after = read.clone();
+    after.number = Some("7".to_owned());
+    after.suspended = after.suspended.map(|hold| Hold { reason: None, ..hold });
+    after.client.profile_id = None;
+    after.networks.values_mut().for_each(|network| network.status = NetworkStatus::Disabled);
+    place.edit(&read, &after).await;
+    let now = row_of(store, &user);
+    assert_eq!(now["tomorrow"], row["tomorrow"]);
+    assert_eq!(now["suspended"]["tomorrow"], "held");
+    assert_eq!(now["suspended"]["by"]["tomorrow"], "whom");
+    assert_eq!(now["suspended"]["reason"], serde_json::Value::Null);
+    assert_eq!(now["client"], json!({"tomorrow": ["client"]}), "the part is emptied of what is known");
+    assert_eq!(
+        (&now["networks"][VERIZON]["tomorrow"], &now["networks"][VERIZON]["status"]),
+        (&json!("network"), &json!("disabled"))
+    );
+    // What is taken away goes whole, also by whoever read the row before the last change of their own.
+    let stale = User { version: read.version + 1, ..after };
+    place.edit(&stale, &User { suspended: None, number: None, ..stale.clone() }).await;
+    let now = row_of(store, &user);
+    assert_eq!((now.get("suspended"), now.get("number")), (None, None));
+    assert_eq!((&now["tomorrow"], &now["networks"][VERIZON]["status"]), (&row["tomorrow"], &json!("disabled")));
+    let read = place.read(&user).await;
+    place.edit(&read, &User { networks: BTreeMap::new(), ..read.clone() }).await;
+    assert_eq!(row_of(store, &user).get("networks"), None, "a network that is gone is gone");
 }
 
 async fn a_row_that_is_there_is_not_made_again(store: &Store) {
@@ -779,6 +862,7 @@ fn claim(place: &Place<'_>, device: &Device) -> IdentifierClaim {
         epoch: device.epoch,
         held: true,
         version: 1,
+        stored: domain::stored::Stored::default(),
     }
 }
 
@@ -1017,6 +1101,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
         expires_at: None,
         revoked: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     place.put(&key).await;
     assert_eq!(Principals::key(&store.table, &key.short).await.expect("it answers"), Some(key.clone()));
@@ -1039,6 +1124,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
         created_at: place.now,
         created_by: Actor::System,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     let (here, there) = (member(&place), member(&other));
     place.put(&here).await;
@@ -1088,6 +1174,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone(store: &Stor
             revoked_at: None,
             shut_out: Vec::new(),
             version: 1,
+            stored: domain::stored::Stored::default(),
         };
         let commit = Commit::unrecorded(EventId(draw(place.now))).put(&token).put(&TokenPlace::of(&token));
         store.table.commit(commit).await.expect("it is made");
@@ -1137,6 +1224,7 @@ async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
         silent_rule_at: None,
         silent_rule_cursor: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     place.put(&workspace).await;
     assert_eq!(store.table.workspace(place.workspace).await.expect("it answers").as_ref(), Some(&workspace));
@@ -1424,6 +1512,7 @@ fn command(place: &Place<'_>, device: &Device, kind: CommandKind, state: Command
         history: Vec::new(),
         credential_hash: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     }
 }
 
@@ -1544,7 +1633,14 @@ const MONTHS: usize = 24;
 
 fn usage(place: &Place<'_>, of: Of, month: &str, calls: u64) -> Usage {
     let counts = Counts::from([(UsageKind::Calls, calls)]);
-    Usage { workspace_id: place.workspace, of, month: month.to_owned(), counts, version: 1 }
+    Usage {
+        workspace_id: place.workspace,
+        of,
+        month: month.to_owned(),
+        counts,
+        version: 1,
+        stored: domain::stored::Stored::default(),
+    }
 }
 
 async fn usage_is_told_by_months_of_a_user_and_of_the_workspace(store: &Store) {
@@ -1675,6 +1771,7 @@ fn profile(place: &Place<'_>, name: &str) -> Profile {
         created_at: place.now,
         updated_at: place.now,
         version: 1,
+        stored: domain::stored::Stored::default(),
     }
 }
 
@@ -1857,6 +1954,7 @@ async fn identity_providers_see_who_is_not_deleted(store: &Store) {
         user_id: bob.user_id,
         attributes: [("roles".to_owned(), json!([{"value": "x", "primary": true}]))].into_iter().collect(),
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     store.table.commit(Commit::unrecorded(place.id()).keep(None, Some(&kept))).await.expect("it is kept");
     let ids: Vec<UserId> = users.iter().map(|user| user.user_id).collect();
@@ -2022,6 +2120,7 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before(store: &Store) {
         silent_rule_at: Some(hour(4)),
         silent_rule_cursor: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     };
     place.put(&workspace).await;
     let end = device::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };

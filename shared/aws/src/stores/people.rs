@@ -15,7 +15,7 @@ use domain::user::{User, UserStatus};
 use domain::{DeviceId, InvitationId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
-use crate::item::{Item, Key, TIME_TO_LIVE};
+use crate::item::{Item, Key, Read, TIME_TO_LIVE};
 use crate::list::{Page, Position, Range, Source};
 use crate::rows::{self, CodeOwner, Pointer};
 use crate::stores::Commits;
@@ -151,6 +151,7 @@ impl Users for Table {
     async fn username_taken(&self, workspace: WorkspaceId, username: &str) -> Result<bool, Failure> {
         #[derive(Deserialize)]
         struct Claim {}
+        impl Read for Claim {}
         Ok(self.get::<Claim>(&rows::username(workspace, username)).await?.is_some())
     }
 
@@ -159,6 +160,7 @@ impl Users for Table {
         struct Claim {
             user_id: UserId,
         }
+        impl Read for Claim {}
         let claim: Option<Claim> = self.get(&rows::identity_key(workspace, key)).await?;
         Ok(claim.map(|claim| claim.user_id))
     }

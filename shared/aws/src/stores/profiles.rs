@@ -10,7 +10,7 @@ use domain::{ProfileId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::commit::Commit;
-use crate::item::Key;
+use crate::item::{Key, Read};
 use crate::list::{Page, Position, Source};
 use crate::rows;
 use crate::stores::Commits;
@@ -88,6 +88,7 @@ impl Profiles for Table {
         struct Called {
             name: String,
         }
+        impl Read for Called {}
         let key = |id: &ProfileId| rows::profile_called(workspace, *id);
         let found = self.get_many(ids.iter().map(key)).await?;
         let named = |id: &ProfileId| Some(found.row::<Called>(&key(id)).transpose()?.map(|called| (*id, called.name)));
@@ -107,6 +108,7 @@ impl Profiles for Table {
     async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Failure> {
         #[derive(Deserialize)]
         struct Claim {}
+        impl Read for Claim {}
         Ok(self.get::<Claim>(&rows::profile_name(workspace, name)).await?.is_some())
     }
 

@@ -10,7 +10,7 @@ use domain::{Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::commit::Commit;
-use crate::item::Key;
+use crate::item::{Key, Read};
 use crate::list::{Position, Range, Source};
 use crate::rows;
 use crate::stores::Users;
@@ -72,11 +72,15 @@ struct Claim {
     user_id: UserId,
 }
 
+impl Read for Claim {}
+
 /// What a user's row says beside the user: see [`crate::item::UPDATED_AT`].
 #[derive(Deserialize)]
 struct Dated {
     updated_at: Option<Time>,
 }
+
+impl Read for Dated {}
 
 impl ScimUsers for Table {
     async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<Person>, Failure> {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::commit::Commit;
-use crate::item::Key;
+use crate::item::{Key, Read};
 use crate::list::{Page, Position, Source};
 use crate::rows::{self, Stage, StagedKeys, StagedRows, UploadPart};
 use crate::stores::Users;
@@ -125,6 +125,8 @@ const PARTS: usize = 4;
 struct Claim {
     user_id: UserId,
 }
+
+impl Read for Claim {}
 
 impl Sources for Table {
     async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Failure> {

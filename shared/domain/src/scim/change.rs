@@ -14,6 +14,7 @@ use crate::input::{Fault, Fields};
 use crate::life::{self, Draw};
 use crate::provenance::{EXTERNAL_ID, Holder, Origin, holder, taken_over, tell_taken_over};
 use crate::refusal::Refusal;
+use crate::stored::Stored;
 use crate::user::{NewUser, Source, User, UserEdit};
 
 /// Why a user is suspended whom an identity provider has made inactive.
@@ -224,7 +225,8 @@ pub fn update(
 
 fn kept(user: &User, before: Option<&Kept>, attributes: Map<String, Value>) -> Option<Kept> {
     let version = before.map_or(1, |kept| kept.version);
-    let kept = Kept { workspace_id: user.workspace_id, user_id: user.user_id, attributes, version };
+    let kept =
+        Kept { workspace_id: user.workspace_id, user_id: user.user_id, attributes, version, stored: Stored::default() };
     (!kept.attributes.is_empty()).then_some(kept)
 }
 

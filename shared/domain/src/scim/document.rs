@@ -10,6 +10,7 @@ use super::schema::{Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutabili
 use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
 use crate::input::{FAULT_LIMIT, Fault};
+use crate::stored::Stored;
 use crate::text::TextRule;
 use crate::user::{MOBILE, NUMBER, User};
 
@@ -31,6 +32,9 @@ pub struct Kept {
     pub attributes: Map<String, Value>,
     /// Goes up by one with each change.
     pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
 }
 
 /// A user, with what is kept of them.

@@ -53,6 +53,7 @@ fn profile(settings: Value) -> Profile {
         created_at: at(0),
         updated_at: at(0),
         version: 1,
+        stored: domain::stored::Stored::default(),
     }
 }
 

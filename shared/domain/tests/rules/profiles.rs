@@ -27,6 +27,7 @@ fn workspace() -> Workspace {
         silent_rule_at: None,
         silent_rule_cursor: None,
         version: 1,
+        stored: domain::stored::Stored::default(),
     }
 }
 

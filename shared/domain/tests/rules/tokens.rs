@@ -35,6 +35,7 @@ fn member(number: u128, role: Role) -> Member {
         created_at: at(0),
         created_by: Actor::System,
         version: 1,
+        stored: domain::stored::Stored::default(),
     }
 }
 
