@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::description::About;
 use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
+use crate::settings::Settings;
 use crate::triggers::{self, Run};
 use crate::world::World;
 use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users, webhooks};
@@ -618,7 +619,10 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "update-workspace",
         Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::update_workspace::handle(w.table()?, c, &w.settings.defaults).await })
+            Box::pin(async move {
+                let Settings { defaults, senders, .. } = &w.settings;
+                access::update_workspace::handle(w.table()?, c, defaults, senders).await
+            })
         }),
     )
     .about(access::update_workspace::about),

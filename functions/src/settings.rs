@@ -6,6 +6,8 @@ use std::fmt;
 use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
+use domain::user::MOBILE;
+use domain::workspace::AllowedSenders;
 use lambda::Issuer;
 use thiserror::Error;
 
@@ -24,6 +26,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The address that e-mails come from.
     pub sender: Option<String>,
+    /// The senders that workspaces may use, the address above among them.
+    pub senders: AllowedSenders,
     /// SES's configuration set.
     pub configuration_set: Option<String>,
     /// The SNS platform applications.
@@ -103,7 +107,10 @@ impl Settings {
         };
         let tables = text("TABLE").map(|main| TableNames { main, secrets: text("SECRETS_TABLE").unwrap_or_default() });
         let issuer = text("OIDC_ISSUER").zip(text("OIDC_AUDIENCE")).map(|(url, audience)| Issuer { url, audience });
-        let fingerprints = text("ANDROID_CERT_FINGERPRINTS").unwrap_or_default();
+        let list = |name: &str| -> Vec<String> {
+            let entries = text(name).unwrap_or_default();
+            entries.split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect()
+        };
         Ok(Self {
             region: text("AWS_REGION").ok_or(SettingsError { name: "AWS_REGION", fault: "is not set" })?,
             credentials: Credentials::new(
@@ -117,6 +124,11 @@ impl Settings {
             events_topic: text("EVENTS_TOPIC_ARN"),
             public_url: text("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             sender: text("SENDER"),
+            senders: AllowedSenders {
+                email: text("SENDER").into_iter().chain(list("SENDERS")).collect(),
+                // Kept by workspaces without the spaces of a number.
+                sms: list("SMS_SENDERS").iter().map(|sender| MOBILE.read(sender).unwrap_or(sender.clone())).collect(),
+            },
             configuration_set: text("CONFIGURATION_SET"),
             applications: Applications {
                 ios: text("IOS_PLATFORM_APPLICATION_ARN"),
@@ -126,11 +138,7 @@ impl Settings {
             app: App {
                 ios_app_id: text("IOS_APP_ID"),
                 android_package: text("ANDROID_PACKAGE"),
-                android_fingerprints: fingerprints
-                    .split(',')
-                    .map(|fingerprint| fingerprint.trim().to_owned())
-                    .filter(|fingerprint| !fingerprint.is_empty())
-                    .collect(),
+                android_fingerprints: list("ANDROID_CERT_FINGERPRINTS"),
                 ios_store: text("IOS_STORE_URL"),
                 android_store: text("ANDROID_STORE_URL"),
                 scheme: text("APP_LINK_SCHEME").unwrap_or_else(|| "handset".to_owned()),
@@ -140,12 +148,7 @@ impl Settings {
                 invitation_life: days("INVITATION_DAYS", 7)?,
                 sender: text("SENDER"),
             },
-            source_hosts: text("SOURCE_HOSTS")
-                .unwrap_or_default()
-                .split(',')
-                .map(|host| host.trim().to_ascii_lowercase())
-                .filter(|host| !host.is_empty())
-                .collect(),
+            source_hosts: list("SOURCE_HOSTS").iter().map(|host| host.to_ascii_lowercase()).collect(),
         })
     }
 }
@@ -168,5 +171,19 @@ mod tests {
         assert_eq!((settings.defaults.retention, settings.sender), (Duration::days(14), None));
         assert_eq!(read("soon").unwrap_err().name, "RETENTION_DAYS");
         assert_eq!(Settings::from_variables(|_| None).unwrap_err().name, "AWS_REGION");
+    }
+
+    #[test]
+    fn the_deployments_own_address_is_one_of_those_that_workspaces_may_use() {
+        let settings = Settings::from_variables(|name| match name {
+            "AWS_REGION" => Some("eu-central-1".to_owned()),
+            "SENDER" => Some("phones@example.com".to_owned()),
+            "SENDERS" => Some(" it@example.com,,help@example.org".to_owned()),
+            "SMS_SENDERS" => Some("Acme, +49 170 1234567".to_owned()),
+            _ => None,
+        });
+        let senders = settings.unwrap().senders;
+        assert_eq!(senders.email, ["phones@example.com", "it@example.com", "help@example.org"]);
+        assert_eq!(senders.sms, ["Acme", "+491701234567"]);
     }
 }

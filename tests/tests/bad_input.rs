@@ -1890,11 +1890,12 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
         ("update-workspace", json!({"sms_sender": "abcdefghijkl"}), vec![("sms_sender", "invalid_format")]),
         ("update-workspace", json!({"sms_sender": "12345"}), vec![("sms_sender", "invalid_format")]),
         ("update-workspace", json!({"sms_sender": "+0170123456"}), vec![("sms_sender", "invalid_format")]),
-        ("update-workspace", json!({"sender": "someone@elsewhere.example"}), vec![("sender", "foreign_domain")]),
+        ("update-workspace", json!({"sender": "someone@elsewhere.example"}), vec![("sender", "sender_not_allowed")]),
+        ("update-workspace", json!({"sms_sender": "Stranger"}), vec![("sms_sender", "sender_not_allowed")]),
         (
             "update-workspace",
             json!({"sender": "someone@elsewhere.example", "name": 7, "dry_run": true}),
-            vec![("sender", "foreign_domain"), ("name", "wrong_type")],
+            vec![("sender", "sender_not_allowed"), ("name", "wrong_type")],
         ),
         (
             "update-workspace",

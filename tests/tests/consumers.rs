@@ -6,6 +6,7 @@ use chrono::Duration;
 use http::Method;
 use local::messaging::{Channel, OutboxItem};
 use serde_json::{Value, json};
+use testkit::faults::{Fault, Faults, Lasting, Strike};
 use testkit::{Bench, Tenant};
 
 fn mails(bench: &Bench) -> Vec<OutboxItem> {
@@ -182,6 +183,64 @@ async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() 
     assert_eq!(invitation_of(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
     let broken = json!({"awslogs": {"data": "no log"}});
     assert!(bench.stack.invoke("record-feedback", broken).await.is_err());
+}
+
+#[tokio::test]
+async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_up_nobody_elses() {
+    for (channel, action) in [("email", "SendEmail"), ("sms", "Publish")] {
+        let faults = Faults::new();
+        let bench = Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await;
+        let tenant = bench.tenant("Acme").await;
+        let mut users = Vec::new();
+        for (name, mobile) in [("ada", "+491701234561"), ("bob", "+491701234562")] {
+            let body = json!({"username": name, "email": format!("{name}@example.com"), "mobile": mobile});
+            users.push(bench.post("/users", &tenant.key, body).await.expect(201).get("user_id"));
+        }
+        // The first of them is denied, and would be denied again as often as it is tried.
+        let strike = Strike { action: action.to_owned(), nth: 1, fault: Fault::Denied, lasting: Lasting::Calls(1) };
+        faults.watch("send-message", Some(strike));
+        for user in &users {
+            let path = format!("/users/{user}/invite");
+            let _accepted = bench.post(&path, &tenant.key, json!({"channel": channel})).await.expect(202);
+            bench.drain().await;
+        }
+        let calls = faults.calls().into_iter().filter(|call| call.sends()).count();
+        assert_eq!(calls, 2, "{channel}: one call for each");
+        let denied = invitation_of(&bench, &tenant, &users[0]).await;
+        let delivery = &denied["delivery"];
+        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("access_denied")), "{channel}");
+        assert_eq!(invitation_of(&bench, &tenant, &users[1]).await["delivery"]["state"], "delivered", "{channel}");
+        let kinds = bench.event_types(&tenant).await;
+        assert!(kinds.contains(&"invitation.failed".to_owned()), "{kinds:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_sender_settled_before_may_not_be_any_more_sends_nothing_and_says_so() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let senders = json!({"sender": "IT@handset.example", "sms_sender": "handset"});
+    let _settled = bench.patch("/workspace", &tenant.key, senders).await.expect(200);
+    let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
+    assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
+    let (_, by_text) = texted(&bench, &tenant, "cleo", "+491701234567").await;
+    assert_eq!(by_text["delivery"]["state"], "delivered");
+    let sent = bench.stack.messaging().outbox().len();
+    // What an earlier release let a workspace settle: any address of the deployment's domain, any name.
+    let key = format!("WORKSPACE#{} | WORKSPACE", tenant.workspace_id);
+    let mut row = testkit::rows::all(&bench, testkit::rows::MAIN)[&key].clone();
+    row["settings"]["sender"] = json!("ceo@handset.example");
+    row["settings"]["sms_sender"] = json!("Bank");
+    testkit::rows::put(&bench, testkit::rows::MAIN, &row, &[]);
+    bench.advance(Duration::minutes(2));
+    let user = user_of(&bench, &tenant, "dan@example.com", "dan").await;
+    let by_mail = invited(&bench, &tenant, &user).await;
+    let (_, by_text) = texted(&bench, &tenant, "eve", "+491701234568").await;
+    for invitation in [by_mail, by_text] {
+        let delivery = &invitation["delivery"];
+        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("sender_not_allowed")));
+    }
+    assert_eq!(bench.stack.messaging().outbox().len(), sent);
 }
 
 #[tokio::test]

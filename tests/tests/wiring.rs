@@ -190,7 +190,7 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("seam-webhooks", vec!["SECRETS_TABLE"]),
         ("deliver-webhook", vec!["SECRETS_TABLE"]),
         ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
-        ("update-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
+        ("update-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER", "SENDERS", "SMS_SENDERS"]),
         ("open-invitation", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
         ("app-links", vec!["IOS_APP_ID", "ANDROID_PACKAGE", "ANDROID_CERT_FINGERPRINTS"]),
         // deployments
@@ -210,7 +210,16 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("notify-device", vec!["IOS_PLATFORM_APPLICATION_ARN", "ANDROID_PLATFORM_APPLICATION_ARN"]),
         (
             "send-message",
-            vec!["SECRETS_TABLE", "PUBLIC_URL", "SENDER", "CONFIGURATION_SET", "IOS_STORE_URL", "ANDROID_STORE_URL"],
+            vec![
+                "SECRETS_TABLE",
+                "PUBLIC_URL",
+                "SENDER",
+                "SENDERS",
+                "SMS_SENDERS",
+                "CONFIGURATION_SET",
+                "IOS_STORE_URL",
+                "ANDROID_STORE_URL",
+            ],
         ),
         (
             "run-due",

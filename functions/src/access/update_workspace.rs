@@ -6,7 +6,7 @@ use domain::UserId;
 use domain::device::Status;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
-use domain::workspace::{SilentRule, Workspace, WorkspaceEdit, update};
+use domain::workspace::{AllowedSenders, SilentRule, Workspace, WorkspaceEdit, update};
 use lambda::{Call, Reply};
 use serde_json::{Value, json};
 
@@ -38,10 +38,15 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `VersionMismatch`.
-pub async fn handle(store: &(impl Workspaces + Users), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
+pub async fn handle(
+    store: &(impl Workspaces + Users),
+    call: Call,
+    defaults: &Defaults,
+    senders: &AllowedSenders,
+) -> Result<Reply, Failure> {
     let mut fields = call.request.body()?;
     let (edit, dry_run) = read(&mut fields);
-    edit.check_sender(&mut fields, defaults.sender.as_deref());
+    senders.check(&edit, &mut fields);
     fields.finish().map_err(Refusal::Invalid)?;
     attempts(store, || async {
         let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;

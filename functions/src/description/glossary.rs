@@ -338,8 +338,12 @@ const TERMS: &[(&str, &str)] = &[
     ("sandbox", "Whether it is a workspace to try things in."),
     ("retention_days", "How many days deleted devices and users are kept."),
     ("invitation_days", "How many days an invitation counts."),
-    ("sender", "The address that its e-mails come from."),
-    ("sms_sender", "What its text messages come from: a name of at most 11 letters and digits, or a number."),
+    ("sender", "The address that its e-mails come from: one that the operator allows."),
+    (
+        "sms_sender",
+        "What its text messages come from, a name of at most 11 letters and digits or a number: one that the operator \
+         allows.",
+    ),
     ("silent_devices", "What is done to devices that have not come for long; `null` for nothing."),
     ("after_days", "After so many days without a login."),
     ("pin_limit", "How many wrong PINs in a row lock a user; 0 for never."),

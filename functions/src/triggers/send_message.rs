@@ -7,6 +7,7 @@ use domain::event::{Event, EventType};
 use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, Purpose, delivered};
 use domain::refusal::Failure;
 use domain::user::User;
+use domain::workspace::{AllowedSenders, SenderNotAllowed, Settings};
 use lambda::logging::Chain;
 use serde_json::Value;
 
@@ -24,6 +25,8 @@ pub struct Post<'a, M, S> {
     pub mail: &'a M,
     /// For texts.
     pub sms: &'a S,
+    /// Whom they may come from.
+    pub senders: &'a AllowedSenders,
     /// The product's own address, with which links begin.
     pub public_url: &'a str,
     /// Where the app is to be had.
@@ -101,12 +104,15 @@ async fn deliver(
     };
     let settings = store.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
     let outcome = match invitation.channel {
-        Channel::Email => by_mail(post, &user, &invitation, &code, settings.sender).await?,
-        Channel::Sms => by_text(post, &user, &code, settings.sms_sender.as_deref()).await?,
+        Channel::Email => by_mail(post, &user, &invitation, &code, &settings).await?,
+        Channel::Sms => by_text(post, &user, &code, &settings).await?,
     };
     Ok(Some(match outcome {
         Outcome::Sent(id) => news(run, DeliveryState::Sent, Some(id), None),
-        Outcome::Failed(reason) => news(run, DeliveryState::Failed, None, Some(reason)),
+        Outcome::Failed(reason) => {
+            tracing::warn!(operation = run.operation, workspace.id = %event.workspace_id, reason, "a message was refused");
+            news(run, DeliveryState::Failed, None, Some(reason))
+        }
     }))
 }
 
@@ -131,8 +137,11 @@ async fn by_mail(
     user: &User,
     invitation: &Invitation,
     code: &str,
-    sender: Option<String>,
+    settings: &Settings,
 ) -> Result<Outcome, Failure> {
+    let Ok(sender) = post.senders.email(settings) else {
+        return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
+    };
     let compose = match invitation.purpose {
         Purpose::Invite => invitation_mail::compose,
         Purpose::Deploy => deployment_mail::compose,
@@ -140,7 +149,7 @@ async fn by_mail(
     let Some(message) = compose(user, invitation, code, post.public_url, post.app)? else {
         return Ok(Outcome::Failed("no_address".to_owned()));
     };
-    match post.mail.send(Message { from: sender, ..message }).await {
+    match post.mail.send(Message { from: sender.map(str::to_owned), ..message }).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(MailError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(Failure::unavailable("SES", error)),
@@ -151,8 +160,11 @@ async fn by_text(
     post: &Post<'_, impl Mail, impl Sms>,
     user: &User,
     code: &str,
-    sender: Option<&str>,
+    settings: &Settings,
 ) -> Result<Outcome, Failure> {
+    let Ok(sender) = post.senders.sms(settings) else {
+        return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
+    };
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };

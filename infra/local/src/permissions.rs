@@ -22,11 +22,13 @@ pub struct Need {
     pub resource: String,
     /// The partition, where a call of DynamoDB's names one item.
     pub partition: Option<String>,
+    /// The address that an e-mail comes from.
+    pub sender: Option<String>,
 }
 
 impl Need {
     fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self { action: action.into(), resource: resource.into(), partition: None }
+        Self { action: action.into(), resource: resource.into(), partition: None, sender: None }
     }
 }
 
@@ -37,9 +39,11 @@ impl Need {
 pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'a Need> {
     let allows = |statement: &Statement, need: &Need| {
         let partition = need.partition.as_deref().unwrap_or_default();
+        let comes_from = |sender: &String| need.sender.as_ref() == Some(sender);
         statement.actions.iter().any(|pattern| fits(&pattern.to_lowercase(), &need.action.to_lowercase()))
             && statement.covers(|pattern| fits(pattern, &need.resource))
             && (statement.partitions.is_empty() || statement.partitions.iter().any(|pattern| fits(pattern, partition)))
+            && (statement.senders.is_empty() || statement.senders.iter().any(comes_from))
     };
     match needs.iter().find(|need| !statements.iter().any(|statement| allows(statement, need))) {
         Some(need) => Err(need),
@@ -171,7 +175,8 @@ fn ses(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
     let identity = place.arn("ses", &format!("identity/{address}"));
     let set = body["ConfigurationSetName"].as_str();
     let set = set.map(|set| place.arn("ses", &format!("configuration-set/{set}")));
-    Ok([Some(identity), set].into_iter().flatten().map(|arn| Need::new(action, arn)).collect())
+    let need = |arn| Need { sender: Some(address.to_owned()), ..Need::new(action, arn) };
+    Ok([Some(identity), set].into_iter().flatten().map(need).collect())
 }
 
 /// The client, but only for calls that the operation's role allows.
@@ -282,7 +287,7 @@ mod tests {
 
     fn statement(actions: &[&str], resources: &[&str]) -> Statement {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Statement { actions: owned(actions), resources: owned(resources), but: Vec::new(), partitions: Vec::new() }
+        Statement { actions: owned(actions), resources: owned(resources), ..Statement::default() }
     }
 
     fn need(action: &str, resource: &str) -> Need {
@@ -387,9 +392,8 @@ mod tests {
     fn what_a_statement_excludes_is_not_allowed_and_all_else_is() {
         let texts = Statement {
             actions: vec!["sns:Publish".to_owned()],
-            resources: Vec::new(),
             but: vec!["arn:aws:sns:*:*:*".to_owned()],
-            partitions: Vec::new(),
+            ..Statement::default()
         };
         let to_number = of_sns("Action=Publish&PhoneNumber=%2B491701234567");
         assert_eq!(to_number, [need("sns:Publish", "+491701234567")]);
@@ -412,12 +416,17 @@ mod tests {
                 .unwrap()
         };
         let arn = |of: &str| format!("arn:aws:ses:us-east-1:000000000000:{of}");
-        let identity = arn("identity/a@b.example");
-        assert_eq!(
-            email(json!({ "Simple": {} })),
-            [need("ses:SendEmail", &identity), need("ses:SendEmail", &arn("configuration-set/c"))]
-        );
-        assert_eq!(email(json!({ "Simple": { "Attachments": [{}] } }))[0], need("ses:SendRawEmail", &identity));
+        let need = |action: &str, of: &str| Need { sender: Some("a@b.example".to_owned()), ..need(action, &arn(of)) };
+        let (identity, set) = ("identity/a@b.example", "configuration-set/c");
+        let plain = email(json!({ "Simple": {} }));
+        assert_eq!(plain, [need("ses:SendEmail", identity), need("ses:SendEmail", set)]);
+        assert_eq!(email(json!({ "Simple": { "Attachments": [{}] } }))[0], need("ses:SendRawEmail", identity));
+        let from = |sender: &str| Statement {
+            senders: vec![sender.to_owned()],
+            ..statement(&["ses:SendEmail"], &[&arn("identity/*"), &arn(set)])
+        };
+        assert_eq!(allowed(&[from("a@b.example")], &plain), Ok(()));
+        assert!(allowed(&[from("c@b.example")], &plain).is_err());
     }
 
     #[test]

@@ -358,6 +358,8 @@ fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -
     let local = [
         ("PublicUrl", url.to_owned()),
         ("SenderAddress", "phones@handset.example".into()),
+        ("Senders", "it@handset.example,help@handset.example".into()),
+        ("SmsSenders", "Handset".into()),
         ("OidcIssuer", tokens::ISSUER.to_owned()),
         ("OidcAudience", "handset".into()),
         ("IosPlatformApplicationArn", application("APNS")),
@@ -441,11 +443,12 @@ fn messaging_config(
     Ok(MessagingConfig {
         region: place.region.clone(),
         account: place.account.clone(),
-        // As the template asks: the sender, by its address and by its domain.
-        verified_senders: parameters
-            .get("SenderAddress")
-            .into_iter()
-            .flat_map(|sender| [sender.as_str()].into_iter().chain(sender.rsplit_once('@').map(|(_, domain)| domain)))
+        // As the template asks: the senders, by their addresses and by their domains.
+        verified_senders: ["SenderAddress", "Senders"]
+            .iter()
+            .filter_map(|name| parameters.get(*name))
+            .flat_map(|senders| senders.split(','))
+            .flat_map(|sender| [sender].into_iter().chain(sender.rsplit_once('@').map(|(_, domain)| domain)))
             .map(str::to_owned)
             .collect(),
         base_url: url.to_owned(),

@@ -16,6 +16,7 @@ mod sms;
 pub mod stores;
 mod table;
 mod topic;
+mod verdict;
 
 pub use clients::{Clients, Connection};
 pub use commit::Commit;

@@ -12,6 +12,7 @@ use aws_sdk_sesv2::types::{
 use thiserror::Error;
 
 use crate::clients::Clients;
+use crate::verdict::{Verdict, verdict};
 
 /// A picture that comes with an e-mail.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ pub enum MailError {
     /// SES is being asked too much, or has paused; the message is as good as before.
     #[error("SES takes no more for now")]
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// SES will never take this message. With SES's own word for why.
+    /// SES will never take this message. With a stable reason.
     #[error("SES refused the message: {0}")]
     Refused(String),
     /// Nobody says what became of the call.
@@ -124,20 +125,14 @@ fn simple(message: Message) -> Result<SesMessage, aws_sdk_sesv2::error::BuildErr
     Ok(simple.build())
 }
 
-/// SES's errors, as its API reference describes them for `SendEmail`.
 fn mail_error(error: SdkError<SendEmailError>) -> MailError {
-    let Some(service) = error.as_service_error() else {
-        return MailError::Unknown(Box::new(error));
+    let verdict = match &error {
+        SdkError::ServiceError(service) => verdict(service.raw().status().as_u16(), service.err().code()),
+        _ => Verdict::Unknown,
     };
-    match service.code().unwrap_or_default() {
-        "TooManyRequestsException" | "LimitExceededException" | "SendingPausedException" | "ThrottlingException" => {
-            MailError::Throttled(Box::new(error))
-        }
-        code @ ("MessageRejected"
-        | "BadRequestException"
-        | "MailFromDomainNotVerifiedException"
-        | "AccountSuspendedException"
-        | "NotFoundException") => MailError::Refused(code.to_owned()),
-        _ => MailError::Unknown(Box::new(error)),
+    match verdict {
+        Verdict::Later => MailError::Throttled(Box::new(error)),
+        Verdict::Never(reason) => MailError::Refused(reason),
+        Verdict::Unknown => MailError::Unknown(Box::new(error)),
     }
 }

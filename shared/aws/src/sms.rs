@@ -9,6 +9,7 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use thiserror::Error;
 
 use crate::clients::Clients;
+use crate::verdict::{Verdict, verdict};
 
 /// Why a text was not sent.
 #[derive(Debug, Error)]
@@ -16,7 +17,7 @@ pub enum SmsError {
     /// SNS is being asked too much; the text is as good as before.
     #[error("SNS takes no more for now")]
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// SNS will never take this text. With SNS's own word for why.
+    /// SNS will never take this text. With a stable reason.
     #[error("SNS refused the text: {0}")]
     Refused(String),
     /// Nobody says what became of the call.
@@ -79,24 +80,16 @@ fn sender_attribute(sender: &str) -> Option<&'static str> {
     is_name.then_some("AWS.SNS.SMS.SenderID")
 }
 
-/// SNS's errors, as its API reference describes them for `Publish`. Of what SNS says, the code alone
-/// is kept: its sentences name the number.
+/// Of what SNS says, the code alone is kept: its sentences name the number.
 fn sms_error(error: SdkError<PublishError>) -> SmsError {
-    let Some(service) = error.as_service_error() else {
+    let SdkError::ServiceError(service) = &error else {
         return SmsError::Unknown(Box::new(error));
     };
-    let code = service.code().unwrap_or("no code").to_owned();
-    match code.as_str() {
-        "Throttled" | "ThrottledException" | "Throttling" | "ThrottlingException" => SmsError::Throttled(code.into()),
-        "InvalidParameter"
-        | "InvalidParameterException"
-        | "InvalidParameterValue"
-        | "ParameterValueInvalid"
-        | "OptedOut"
-        | "OptedOutException"
-        | "UserError"
-        | "ValidationException" => SmsError::Refused(code),
-        _ => SmsError::Unknown(code.into()),
+    let code = service.err().code();
+    match verdict(service.raw().status().as_u16(), code) {
+        Verdict::Later => SmsError::Throttled(code.unwrap_or("no code").to_owned().into()),
+        Verdict::Never(reason) => SmsError::Refused(reason),
+        Verdict::Unknown => SmsError::Unknown(code.unwrap_or("no code").to_owned().into()),
     }
 }
 
@@ -111,16 +104,16 @@ mod tests {
     #[test]
     fn what_sns_answers_is_told_apart_by_its_code_and_never_names_the_number() {
         let cases = [
-            ("Throttling", "SNS takes no more for now: Throttling"),
-            ("OptedOut", "SNS refused the text: OptedOut"),
-            ("InvalidParameter", "SNS refused the text: InvalidParameter"),
+            (400, "Throttling", "SNS takes no more for now: Throttling"),
+            (400, "OptedOut", "SNS refused the text: OptedOut"),
+            (400, "InvalidParameter", "SNS refused the text: InvalidParameter"),
             // It says on what the right is missing: the number.
-            ("AuthorizationError", "SNS did not answer: AuthorizationError"),
-            ("InternalError", "SNS did not answer: InternalError"),
+            (403, "AuthorizationError", "SNS refused the text: access_denied"),
+            (500, "InternalError", "SNS did not answer: InternalError"),
         ];
-        for (code, expected) in cases {
+        for (status, code, expected) in cases {
             let metadata = ErrorMetadata::builder().code(code).message("… on resource: +491701234567").build();
-            let status = StatusCode::try_from(400).expect("it is one");
+            let status = StatusCode::try_from(status).expect("it is one");
             let answer = HttpResponse::new(status, "+491701234567".into());
             let error = sms_error(SdkError::service_error(PublishError::generic(metadata), answer));
             let source = std::error::Error::source(&error).map(|source| format!(": {source}"));

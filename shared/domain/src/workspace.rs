@@ -117,10 +117,10 @@ pub struct Settings {
     /// How many days an invitation counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_days: Option<i64>,
-    /// The address that its e-mails come from; SES must know it.
+    /// The address that its e-mails come from: one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
-    /// What its texts come from: a name of at most 11 letters and digits, or a number.
+    /// What its texts come from, a name of at most 11 letters and digits or a number: one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms_sender: Option<String>,
     /// What is done to silent devices.
@@ -240,21 +240,60 @@ impl WorkspaceEdit {
     }
 }
 
-impl WorkspaceEdit {
-    /// Notes a fault of a sender that the deployment has no right to send as: the mail service
-    /// knows the domain of the deployment's own.
-    pub fn check_sender(&self, fields: &mut Fields, deployed: Option<&str>) {
-        let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
-        if let Some(Some(sender)) = &self.sender
-            && domain(sender) != deployed.and_then(domain)
-        {
-            let detail = match deployed.and_then(domain) {
-                Some(domain) => format!("must be an address of {domain}"),
-                None => "cannot be set: this deployment sends no e-mail".to_owned(),
-            };
-            fields.fault("sender", "foreign_domain", detail);
+/// The senders that the operator lets workspaces use: other tenants share the account, so nobody writes in
+/// whose name they like. Never shown to workspaces, since an entry may be another tenant's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedSenders {
+    /// Addresses that e-mails may come from.
+    pub email: Vec<String>,
+    /// Names and numbers that texts may come from.
+    pub sms: Vec<String>,
+}
+
+/// A sender that the operator has not named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderNotAllowed;
+
+impl SenderNotAllowed {
+    /// Its stable code: of a field, and of a message that was not sent.
+    pub const CODE: &'static str = "sender_not_allowed";
+}
+
+impl AllowedSenders {
+    /// The address of a workspace's e-mails, as the operator writes it; `None` for the deployment's own.
+    ///
+    /// # Errors
+    /// The operator has not named it, or does so no more.
+    pub fn email<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
+        listed(&self.email, settings.sender.as_deref())
+    }
+
+    /// The sender of a workspace's texts, as the operator writes it; `None` for whatever the network chooses.
+    ///
+    /// # Errors
+    /// The operator has not named it, or does so no more.
+    pub fn sms<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
+        listed(&self.sms, settings.sms_sender.as_deref())
+    }
+
+    /// Notes a fault of each sender of an edit that the operator has not named.
+    pub fn check(&self, edit: &WorkspaceEdit, fields: &mut Fields) {
+        let wanted = [("sender", &self.email, &edit.sender), ("sms_sender", &self.sms, &edit.sms_sender)];
+        for (field, list, sender) in wanted {
+            let sender = sender.as_ref().and_then(Option::as_deref);
+            if listed(list, sender).is_err() {
+                fields.fault(field, SenderNotAllowed::CODE, "must be one of the senders that the operator allows");
+            }
         }
     }
+}
+
+fn listed<'a>(list: &'a [String], wanted: Option<&str>) -> Result<Option<&'a str>, SenderNotAllowed> {
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    let same = |listed: &&String| listed.eq_ignore_ascii_case(wanted);
+    list.iter().find(same).map(|listed| Some(listed.as_str())).ok_or(SenderNotAllowed)
 }
 
 /// A text's sender: an alphanumeric name as the GSM standard allows (3GPP TS 23.040, 9.1.2.5: 11

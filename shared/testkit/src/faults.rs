@@ -102,6 +102,8 @@ pub enum Fault {
     ServerError,
     /// The service is being asked too much.
     Throttle,
+    /// The caller has no right to it. Not among [`Self::ALL`]: it is no passing fault.
+    Denied,
     /// Another transaction is under way on one of the rows.
     Conflict,
     /// Another change came first, to a row other than the event's.
@@ -113,7 +115,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every fault.
+    /// Every passing fault.
     pub const ALL: [Self; 8] = [
         Self::Before,
         Self::After,
@@ -130,7 +132,7 @@ impl Fault {
     #[must_use]
     pub fn applies_to(self, call: &Call) -> bool {
         match self {
-            Self::Before | Self::ServerError | Self::Throttle | Self::DropBefore => true,
+            Self::Before | Self::ServerError | Self::Throttle | Self::Denied | Self::DropBefore => true,
             Self::After | Self::DropAfter => !call.is_read(),
             Self::Conflict => call.transaction.is_some(),
             Self::LostRace => call.transaction.is_some_and(|(_, may_lose)| may_lose.is_some()),
@@ -165,6 +167,7 @@ impl Fault {
             Self::Before => Some(Err(ConnectorError::io("the connection was reset".into()))),
             Self::ServerError => Some(Ok(server_error(call.service))),
             Self::Throttle => Some(Ok(throttle(call.service))),
+            Self::Denied => Some(Ok(denied(call.service))),
             Self::Conflict => Some(Ok(canceled(call, 0, "TransactionConflict"))),
             Self::LostRace => {
                 let at = call.transaction.and_then(|(_, may_lose)| may_lose).unwrap_or(0);
@@ -408,6 +411,14 @@ fn throttle(service: Service) -> HttpResponse {
         Service::Dynamodb => dynamodb(400, "com.amazon.coral.availability#ThrottlingException", &json!({})),
         Service::Sns => sns(400, "Sender", "Throttling"),
         Service::Sesv2 => ses(429, "TooManyRequestsException"),
+    }
+}
+
+fn denied(service: Service) -> HttpResponse {
+    match service {
+        Service::Dynamodb => dynamodb(400, "com.amazon.coral.service#AccessDeniedException", &json!({})),
+        Service::Sns => sns(403, "Sender", "AuthorizationError"),
+        Service::Sesv2 => ses(403, "AccessDeniedException"),
     }
 }
 

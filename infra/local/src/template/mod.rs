@@ -235,7 +235,7 @@ pub struct LogSubscription {
 }
 
 /// A right: any of the actions on any of the resources, either with `*` for any text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
     /// Such as `dynamodb:PutItem`.
     pub actions: Vec<String>,
@@ -245,6 +245,8 @@ pub struct Statement {
     pub but: Vec<String>,
     /// The partitions of a table that it is about (`dynamodb:LeadingKeys`); none if it is about all.
     pub partitions: Vec<String>,
+    /// The addresses that e-mails may come from (`ses:FromAddress`); none if the statement asks for none.
+    pub senders: Vec<String>,
 }
 
 impl Statement {
@@ -634,18 +636,21 @@ fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), Templa
         if resources.is_empty() == but.is_empty() {
             return Err(fault("a statement has either Resource or NotResource"));
         }
-        let partitions = entries.get("Condition").map_or_else(|| Ok(Vec::new()), leading_keys)?;
-        into.push(Statement { actions: texts(&statement["Action"])?, resources, but, partitions });
+        let (partitions, senders) = entries.get("Condition").map_or_else(|| Ok((Vec::new(), Vec::new())), condition)?;
+        into.push(Statement { actions: texts(&statement["Action"])?, resources, but, partitions, senders });
     }
     Ok(())
 }
 
-/// The one condition that is known: which partitions a call may be about.
-fn leading_keys(condition: &Value) -> Result<Vec<String>, TemplateError> {
-    known(mapping(condition, "Condition")?, &["ForAllValues:StringLike"])?;
-    let keys = &condition["ForAllValues:StringLike"];
-    known(mapping(keys, "ForAllValues:StringLike")?, &["dynamodb:LeadingKeys"])?;
-    texts(&keys["dynamodb:LeadingKeys"])
+/// The conditions that are known: which partitions a call may be about, and which address an e-mail comes from.
+fn condition(condition: &Value) -> Result<(Vec<String>, Vec<String>), TemplateError> {
+    let known_keys = [("ForAllValues:StringLike", "dynamodb:LeadingKeys"), ("StringEquals", "ses:FromAddress")];
+    known(mapping(condition, "Condition")?, &known_keys.map(|(operator, _)| operator))?;
+    let [partitions, senders] = known_keys.map(|(operator, key)| match condition.get(operator) {
+        Some(keys) => known(mapping(keys, operator)?, &[key]).and_then(|()| texts(&keys[key])),
+        None => Ok(Vec::new()),
+    });
+    Ok((partitions?, senders?))
 }
 
 /// One text or a list of them.

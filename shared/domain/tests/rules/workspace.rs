@@ -6,8 +6,8 @@ use chrono::Duration;
 use domain::WorkspaceId;
 use domain::input::Fault;
 use domain::workspace::{
-    DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, Settings, SilentAction, SilentRule,
-    Workspace, WorkspaceEdit, silent_rule_applied, update,
+    AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
+    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, silent_rule_applied, update,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -121,6 +121,40 @@ fn each_fault_of_an_edit_is_named() {
     let too_many = read(json!({"service_levels": levels, "silent_devices": true})).unwrap_err();
     let expected = [("silent_devices", "wrong_type"), ("service_levels", "too_many")];
     assert_eq!(named(&too_many), expected.map(|(field, code)| (field.to_owned(), code)));
+}
+
+#[test]
+fn a_sender_is_one_that_the_operator_allows_and_is_sent_as_the_operator_writes_it() {
+    let list = |senders: &[&str]| senders.iter().map(|sender| (*sender).to_owned()).collect();
+    let allowed = AllowedSenders {
+        email: list(&["phones@example.com", "IT@example.com"]),
+        sms: list(&["Handset", "+491701234567"]),
+    };
+    let settings = |sender: Option<&str>, sms: Option<&str>| Settings {
+        sender: sender.map(str::to_owned),
+        sms_sender: sms.map(str::to_owned),
+        ..Settings::default()
+    };
+    let chosen = settings(Some("it@EXAMPLE.com"), Some("handset"));
+    assert_eq!((allowed.email(&chosen), allowed.sms(&chosen)), (Ok(Some("IT@example.com")), Ok(Some("Handset"))));
+    let none = Settings::default();
+    assert_eq!((allowed.email(&none), allowed.sms(&none)), (Ok(None), Ok(None)));
+    // Of the same domain, and still nobody's to use.
+    for strange in [settings(Some("ceo@example.com"), Some("Bank")), settings(Some("it@example.org"), Some("+4917012"))]
+    {
+        assert_eq!((allowed.email(&strange), allowed.sms(&strange)), (Err(SenderNotAllowed), Err(SenderNotAllowed)));
+    }
+    let faulty = |body: Value| {
+        let mut fields = fields(body);
+        let edit = WorkspaceEdit::read(&mut fields);
+        allowed.check(&edit, &mut fields);
+        let faults = fields.finish().err().unwrap_or_default();
+        faults.into_iter().map(|fault| format!("{}: {}", fault.field, fault.code)).collect::<Vec<_>>()
+    };
+    let strange = json!({"sender": "ceo@example.com", "sms_sender": "Bank"});
+    assert_eq!(faulty(strange), ["sender: sender_not_allowed", "sms_sender: sender_not_allowed"]);
+    assert!(faulty(json!({"sender": "it@example.com", "sms_sender": "+49 170 1234567"})).is_empty());
+    assert!(faulty(json!({"sender": null, "sms_sender": null})).is_empty());
 }
 
 #[test]
