@@ -173,7 +173,9 @@ impl<F> Wanted<F> {
         let text = String::from_utf8(text).map_err(|e| Failure::internal("writing CSV", e))?;
         let first = self.paging.start.is_none();
         let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &call.act());
-        attempts(store, || store.commit(Commit::of(&event()))).await?;
+        if !call.request.is_head {
+            attempts(store, || store.commit(Commit::of(&event()))).await?;
+        }
         let mut reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", text)
             .with(HeaderName::from_static("cache-control"), "no-store");
         let file = format!("attachment; filename=\"{}.csv\"", self.kind.name);

@@ -12,6 +12,7 @@ use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 use crate::operations::{Entry, Operation};
+use crate::pages::not_found;
 use crate::triggers::Run;
 use crate::world::World;
 
@@ -54,13 +55,16 @@ pub async fn invoke(
 
 async fn over_http(operation: &'static Operation, world: &World, event: Value) -> Value {
     let request = match Request::read(operation.name, world.moment(), event) {
-        Ok(request) => request,
+        Ok(mut request) => {
+            request.strict = operation.is_strict();
+            request
+        }
         Err(error) => {
             tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
             return operation.dialect.internal("").into_event(operation.dialect, "");
         }
     };
-    let request_id = request.request_id.clone();
+    let (request_id, is_head) = (request.request_id.clone(), request.is_head);
     let told = async {
         answer(operation, world, request).await.unwrap_or_else(|failure| {
             log(operation, &request_id, &failure);
@@ -76,19 +80,34 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         }
     };
     served(operation, &request_id, reply.status);
+    let reply = if is_head { reply.without_body() } else { reply };
     reply.into_event(operation.dialect, &request_id)
 }
 
 async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {
+    if !not_found::allows(&request) {
+        return not_found::handle(&request);
+    }
     match &operation.entry {
         Entry::Admin(permission, run) => {
-            run(world, visit(world, request).await?.enter(std::slice::from_ref(permission))?).await
+            let call = visit(world, request).await?.enter(std::slice::from_ref(permission))?;
+            operation.refuse_what_it_does_not_take(&call.request)?;
+            run(world, call).await
         }
-        Entry::AnyAdmin(permissions, run) => run(world, visit(world, request).await?.enter(permissions)?).await,
+        Entry::AnyAdmin(permissions, run) => {
+            let call = visit(world, request).await?.enter(permissions)?;
+            operation.refuse_what_it_does_not_take(&call.request)?;
+            run(world, call).await
+        }
+        // Seam's alone, whose protocol takes what it does not know.
         Entry::AdminAnywhere(permission, run) => {
             run(world, visit(world, request).await?.reach(std::slice::from_ref(permission))?).await
         }
-        Entry::Person(run) => run(world, visit(world, request).await?.own()?).await,
+        Entry::Person(run) => {
+            let own = visit(world, request).await?.own()?;
+            operation.refuse_what_it_does_not_take(&own.request)?;
+            run(world, own).await
+        }
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
             request.check_size()?;
             run(world, request).await

@@ -2,7 +2,7 @@
 //! does not exist, and `tests/` holds it against `template.yaml`.
 
 use domain::access::{Access, Permission as P};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use futures::future::BoxFuture;
 use lambda::{Call, Dialect, Own, Reach, Reply, Request};
 use serde_json::Value;
@@ -52,6 +52,34 @@ pub struct Operation {
 impl Operation {
     const fn about(self, about: fn() -> About) -> Self {
         Self { about: Some(about), ..self }
+    }
+
+    /// True if it refuses parameters and fields that it does not know: what admins and programs misspell must not
+    /// be taken for something else. Phones are older and newer than this, and the protocols of Seam's and of SCIM
+    /// have rules of their own.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        let native = self.dialect == Dialect::Problem;
+        native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person)
+    }
+
+    /// Refuses a query or a body that a strict operation does not read at all. One that is read is looked at by who
+    /// reads it.
+    ///
+    /// # Errors
+    /// A fault of each parameter or field; those of [`Request::body`].
+    pub(crate) fn refuse_what_it_does_not_take(&self, request: &Request) -> Result<(), Refusal> {
+        if !self.is_strict() || !(request.has_query() || request.has_body()) {
+            return Ok(());
+        }
+        let Some(about) = self.about.map(|about| about()) else { return Ok(()) };
+        if about.query.fields().is_empty() {
+            request.query()?.finish().map_err(Refusal::Invalid)?;
+        }
+        if about.body.is_none() {
+            request.body()?.finish().map_err(Refusal::Invalid)?;
+        }
+        Ok(())
     }
 
     /// Whom it takes.

@@ -751,6 +751,82 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
 }
 
 #[tokio::test]
+async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::with_token(&bench, &oidc, "heads").await;
+    let person = oidc.token("heads-owner", bench.now());
+    let bare = |answer: &Answer| {
+        let mut headers = answer.headers.clone();
+        for of_each in ["x-request-id", "apigw-requestid", "seam-request-id"] {
+            let _id = headers.remove(of_each);
+        }
+        (answer.status, headers)
+    };
+    let mut asked = 0;
+    for operation in functions::OPERATIONS {
+        let credential = match operation.access() {
+            Access::Person => Some(person.as_str()),
+            Access::Permission(_) | Access::AnyOf(_) => Some(house.tenant.key.as_str()),
+            _ => None,
+        };
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            if sample.method != Method::GET {
+                continue;
+            }
+            let before = rows::everything(&bench);
+            let head = bench.call(Method::HEAD, &sample.path, credential, None).await;
+            assert!(before == rows::everything(&bench), "HEAD {} changed something", sample.path);
+            assert_eq!(head.text, "", "HEAD {}", sample.path);
+            let get = send(&bench, &sample, credential).await;
+            assert_eq!(bare(&head), bare(&get), "HEAD {}", sample.path);
+            asked += 1;
+        }
+    }
+    assert!(asked >= 36, "{asked} routes were asked");
+}
+
+#[tokio::test]
+async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_not() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::with_token(&bench, &oidc, "strict").await;
+    let person = oidc.token("strict-owner", bench.now());
+    let before = rows::everything(&bench);
+    for operation in functions::OPERATIONS.iter().filter(|operation| operation.is_strict()) {
+        let credential = if operation.access() == Access::Person { &person } else { &house.tenant.key };
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            let joined = if sample.path.contains('?') { '&' } else { '?' };
+            let path = format!("{}{joined}blcoked=true", sample.path);
+            let answer = bench.call(sample.method.clone(), &path, Some(credential), sample.body.as_ref()).await;
+            let fault = &answer.body["errors"][0];
+            let what = format!("{} {path}: {}", sample.method, answer.text);
+            assert_eq!((answer.status.as_u16(), fault["code"].as_str()), (422, Some("unknown_field")), "{what}");
+            if operation.name == "upload-source-part" {
+                continue;
+            }
+            let mut body = sample.body.clone().unwrap_or_else(|| json!({}));
+            body["frist_name"] = json!("Ada");
+            let answer = bench.call(sample.method.clone(), &sample.path, Some(credential), Some(&body)).await;
+            let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
+            assert_eq!(answer.status.as_u16(), 422, "{what}");
+            let faults = answer.body["errors"].as_array().unwrap();
+            let named = |fault: &&Value| fault["field"] == "frist_name" && fault["code"] == "unknown_field";
+            assert!(faults.iter().any(|fault| named(&fault)), "{what}");
+        }
+    }
+    assert!(before == rows::everything(&bench), "something was changed");
+    let answer = bench.get("/devices?blcoked=true", &house.tenant.key).await;
+    assert_eq!(answer.body["errors"][0]["detail"], "unknown field (did you mean `blocked`?)");
+    let patch = bench.patch(&format!("/users/{}", house.user), &house.tenant.key, json!({"status": "suspended"})).await;
+    assert_eq!(patch.expect(422).body["errors"][0]["field"], "status");
+    // A newer app says more than this release knows.
+    let body = json!({"battery": 80});
+    let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&house.credential), Some(&body)).await;
+    let _told = check_in.expect(200);
+}
+
+#[tokio::test]
 async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("jobs").await;

@@ -124,6 +124,9 @@ async fn template() -> (Bench, BTreeMap<String, local::template::Function>) {
     (bench, functions)
 }
 
+/// Routes of Seam's that take their verbs by themselves.
+const SEAMS_VERBS: [&str; 3] = ["/events/get", "/events/list", "/webhooks/create"];
+
 #[tokio::test]
 async fn the_table_of_routes_that_not_found_knows_is_the_templates() {
     let (_bench, functions) = template().await;
@@ -133,7 +136,10 @@ async fn the_table_of_routes_that_not_found_knows_is_the_templates() {
         for route in &function.routes {
             match route {
                 Route::On { method, path } => {
-                    assert!(routes.entry(path.clone()).or_default().insert(method.clone()), "{} twice", route.key());
+                    // What reads takes any method, to answer HEAD as GET; a proxy answers for itself.
+                    let reads = method == "ANY" && !path.ends_with("{proxy+}") && !SEAMS_VERBS.contains(&path.as_str());
+                    let method = if reads { "GET" } else { method };
+                    assert!(routes.entry(path.clone()).or_default().insert(method.to_owned()), "{} twice", route.key());
                 }
                 Route::Default => default.push(function.operation.as_str()),
             }

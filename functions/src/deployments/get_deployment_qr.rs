@@ -41,7 +41,9 @@ pub async fn handle(store: &(impl Invitations + Secrets), call: Call, public_url
         let deployment = super::wanted(store, &call).await?;
         let event = qr_shown(&deployment, &call.act())?;
         let code = store.invitation_code(deployment.invitation_id).await?.ok_or(Refusal::CodeExpired)?;
-        store.commit(Commit::of(&event).guarded_by(&deployment)).await?;
+        if !call.request.is_head {
+            store.commit(Commit::of(&event).guarded_by(&deployment)).await?;
+        }
         let link = super::redirect::link(public_url, &code);
         let picture = match wanted {
             "image/png" => qr::png(&link)?,

@@ -108,7 +108,8 @@ Everything is JSON in `snake_case`, and times are RFC 3339 in UTC. What goes wro
 Lists take `limit` and `cursor`, and answer with `items` and `next_cursor`. Where a thing has an `ETag`, `If-Match` \
 guards its change. Creating calls take an `Idempotency-Key`, which is remembered for a day. \
 A field that is sent as `null` is as if it was not sent, unless it can be taken away. \
-Fields that are not known are ignored in bodies, unless a schema says that there are no others. Bodies have at most 256 KiB.
+Parameters and fields that are not known are refused (422), with the nearest name that is; of what phones send \
+they are ignored. HEAD is answered as GET is, without the body. Bodies have at most 256 KiB.
 
 Beside this, the deployment speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
 `/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents \
@@ -198,6 +199,9 @@ fn is_admins(access: Access) -> bool {
 fn request_body(operation: &Operation, body: &Body) -> Value {
     match body {
         Body::Json(shape) => {
+            if operation.is_strict() {
+                shape.close_all();
+            }
             let mut schema = shape.schema();
             explain(operation.name, &mut schema);
             json!({"required": !shape.required().is_empty(), "content": {"application/json": {"schema": schema}}})
@@ -416,7 +420,7 @@ fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
     if matches!(about.body, Some(Body::Json(_))) {
         refusals.push(malformed());
     }
-    if is_admins(access) || about.body.is_some() || !about.query.fields().is_empty() {
+    if operation.is_strict() || is_admins(access) || about.body.is_some() || !about.query.fields().is_empty() {
         refusals.push(Refusal::Invalid(Vec::new()));
     }
     refusals.extend(names_in(path).filter_map(named_by).map(Refusal::NotFound));

@@ -1,11 +1,11 @@
-//! `$default`: whatever no route takes.
+//! `$default`: whatever no route takes. And what no operation takes: the methods that a path does not have.
 
 use domain::refusal::{Failure, Refusal};
 use lambda::{Reply, Request, problem, seam};
 use lambda_http::http::{HeaderName, HeaderValue};
 
-/// The paths that have a route, each with its methods. `tests/` holds this list against
-/// `template.yaml`, which is the routing table.
+/// The paths that have a route, each with its methods; where GET is, HEAD is too. `tests/` holds this list
+/// against `template.yaml`, which is the routing table.
 pub const ROUTES: &[(&str, &[&str])] = &[
     ("/.well-known/apple-app-site-association", &["GET"]),
     ("/.well-known/assetlinks.json", &["GET"]),
@@ -91,19 +91,36 @@ pub const ROUTES: &[(&str, &[&str])] = &[
 const SEAM: &[(&str, &str)] =
     &[("/devices/get", "GET,POST"), ("/devices/list", "GET,POST"), ("/devices/update", "PATCH,POST")];
 
+/// True if the request's path has its method, or answers for itself whatever the method is.
+pub(crate) fn allows(request: &Request) -> bool {
+    let method = request.method.as_str();
+    methods(request).is_none_or(|methods| methods.iter().any(|allowed| *allowed == method || *allowed == "ANY"))
+}
+
+/// The methods of the request's path; `None` if it has no route.
+fn methods(request: &Request) -> Option<&'static [&'static str]> {
+    ROUTES.iter().find(|(route, _)| matches(route, &request.raw_path)).map(|(_, methods)| *methods)
+}
+
+/// The methods as `Allow` names them.
+fn allowed(methods: &[&str]) -> String {
+    let with_head = methods.iter().flat_map(|method| [Some(*method), (*method == "GET").then_some("HEAD")]);
+    with_head.flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// Answers 405 with `Allow` for a path that exists with other methods, else 404.
 ///
 /// # Errors
 /// `RouteNotFound`.
 pub fn handle(request: &Request) -> Result<Reply, Failure> {
-    let Some((_, methods)) = ROUTES.iter().find(|(route, _)| matches(route, &request.raw_path)) else {
+    let Some(methods) = methods(request) else {
         return Err(Refusal::RouteNotFound.into());
     };
     if let Some((_, verbs)) = SEAM.iter().find(|(path, _)| *path == request.raw_path) {
         return Ok(seam::refused(&Refusal::OnlyMethods(verbs), &request.request_id));
     }
     let mut reply = problem::reply(&Refusal::MethodNotAllowed.into(), &request.request_id);
-    if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
+    if let Ok(allowed) = HeaderValue::from_str(&allowed(methods)) {
         reply.headers.push((HeaderName::from_static("allow"), allowed));
     }
     Ok(reply)

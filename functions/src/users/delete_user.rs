@@ -35,7 +35,12 @@ pub async fn handle(
     call: Call,
     defaults: &Defaults,
 ) -> Result<Reply, Failure> {
-    let mut fields = if call.request.has_body() { call.request.body()? } else { call.request.query()? };
+    let mut fields = if call.request.has_body() {
+        call.request.query()?.finish().map_err(Refusal::Invalid)?;
+        call.request.body()?
+    } else {
+        call.request.query()?
+    };
     let action = read_delete(&mut fields);
     fields.finish().map_err(Refusal::Invalid)?;
     super::act(store, &call, &action, defaults).await

@@ -42,7 +42,7 @@ impl<'a> Api<'a> {
         self.stack.now()
     }
 
-    /// A call with a body.
+    /// A call with a body; without one if it is `null`.
     pub async fn send(&self, method: Method, path: &str, idempotency_key: Option<&str>, body: &Value) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         if let Some(credential) = self.credential {
@@ -51,7 +51,8 @@ impl<'a> Api<'a> {
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
-        match request.body(Bytes::from(body.to_string())) {
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        match request.body(body) {
             Ok(request) => self.answer(request).await,
             Err(_) => Answer { status: StatusCode::BAD_REQUEST, body: Value::Null },
         }

@@ -28,7 +28,9 @@ pub fn description(template: &Template) -> Value {
         .flat_map(|function| function.routes.iter().map(move |route| (function, route)))
         .filter_map(|(function, route)| match route {
             template::Route::On { method, path } => {
-                Some(Route { operation: function.operation.clone(), method: method.clone(), path: path.clone() })
+                // What reads takes any method, to answer HEAD as GET.
+                let method = if method == "ANY" { "GET" } else { method };
+                Some(Route { operation: function.operation.clone(), method: method.to_owned(), path: path.clone() })
             }
             template::Route::Default => None,
         })

@@ -43,14 +43,15 @@ pub trait Word: Sized {
 
 /// The fields of an input: a JSON object, or the parameters of a query. Each read answers with a
 /// usable value, or notes a fault and answers with `None`; [`Fields::finish`] gives the faults.
-/// Fields that nobody reads are ignored, so that newer apps can talk to an older back end; where
-/// that would be dangerous, [`Fields::refuse_others`] makes them faults.
+/// Fields that nobody reads are ignored, so that newer apps can talk to an older back end; in
+/// [strict](Fields::strict) ones, and by [`Fields::refuse_others`], they are faults.
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
     asked: BTreeSet<String>,
     faults: Vec<Fault>,
     textual: bool,
+    strict: bool,
     /// What was asked for, where that is all that is wanted to be known.
     shape: Option<Shape>,
 }
@@ -59,7 +60,7 @@ impl Fields {
     /// The fields of a JSON object.
     #[must_use]
     pub fn of_json(values: Map<String, Value>) -> Self {
-        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false, shape: None }
+        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false, strict: false, shape: None }
     }
 
     /// Fields that nobody has sent, by which a reader shows what it takes: each read is noted in the
@@ -77,8 +78,8 @@ impl Fields {
         for (name, value) in parameters {
             if fields.values.contains_key(&name) {
                 fields.fault(&name, "repeated", "must be given once only");
-            } else if !value.is_empty() {
-                fields.values.insert(name, Value::String(value));
+            } else {
+                fields.values.insert(name, if value.is_empty() { Value::Null } else { Value::String(value) });
             }
         }
         fields
@@ -89,6 +90,12 @@ impl Fields {
     #[must_use]
     pub fn of_parameters(values: Map<String, Value>) -> Self {
         Self { textual: true, ..Self::of_json(values) }
+    }
+
+    /// The same fields, of which none may be left that nobody reads.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
     }
 
     /// Notes a fault that the caller found by a rule of its own, if there are not
@@ -102,8 +109,9 @@ impl Fields {
     /// The faults found, if any.
     ///
     /// # Errors
-    /// All faults that the reads before have found.
-    pub fn finish(self) -> Result<(), Vec<Fault>> {
+    /// All faults that the reads before have found; of strict fields, also those that nobody has read.
+    pub fn finish(mut self) -> Result<(), Vec<Fault>> {
+        self.refuse_others_if_strict();
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
@@ -115,14 +123,26 @@ impl Fields {
         if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
     }
 
-    /// Notes a fault of each field that was sent and that nobody has read.
+    fn refuse_others_if_strict(&mut self) {
+        if self.strict {
+            self.refuse_others();
+        }
+    }
+
+    /// Notes a fault of each field that was sent and that nobody has read, with the name that it may have been
+    /// meant to be.
     pub fn refuse_others(&mut self) {
         if let Some(shape) = &self.shape {
             shape.close();
         }
         let others: Vec<String> = self.values.keys().filter(|name| !self.asked.contains(*name)).cloned().collect();
         for name in others {
-            self.fault(&name, "unknown_field", "is not known here");
+            let detail = match nearest(&name, &self.asked) {
+                Some(known) => format!("unknown field (did you mean `{known}`?)"),
+                None => "unknown field".to_owned(),
+            };
+            self.fault(&name, "unknown_field", detail);
+            self.asked.insert(name);
         }
     }
 
@@ -148,7 +168,8 @@ impl Fields {
 
     /// True if the field was sent as `null`, which takes a value away.
     #[must_use]
-    pub fn is_null(&self, name: &str) -> bool {
+    pub fn is_null(&mut self, name: &str) -> bool {
+        self.asked.insert(name.to_owned());
         self.values.get(name).is_some_and(Value::is_null)
     }
 
@@ -158,7 +179,7 @@ impl Fields {
             return Some(Self::noting(&within, Map::new()));
         }
         match self.value(name)? {
-            Value::Object(values) => Some(Self::of_json(values)),
+            Value::Object(values) => Some(Self { strict: self.strict, ..Self::of_json(values) }),
             _ => {
                 self.fault(name, "wrong_type", "must be an object");
                 None
@@ -167,7 +188,8 @@ impl Fields {
     }
 
     /// Takes over the faults of an object within.
-    pub fn faults_of(&mut self, name: &str, inner: Self) {
+    pub fn faults_of(&mut self, name: &str, mut inner: Self) {
+        inner.refuse_others_if_strict();
         for fault in inner.faults {
             let field = if fault.field.is_empty() { name.to_owned() } else { format!("{name}.{}", fault.field) };
             self.fault(&field, fault.code, fault.detail);
@@ -189,7 +211,6 @@ impl Fields {
     /// A text that is to be changed: `None` if it was not sent, an inner `None` if it was sent as
     /// `null`, which takes it away.
     pub fn edited_text(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
-        self.asked.insert(name.to_owned());
         if self.is_null(name) { Some(None) } else { self.text(name, rule).map(Some) }
     }
 
@@ -356,7 +377,8 @@ impl Fields {
 
     /// True if a field was sent, of which nothing is read.
     #[must_use]
-    pub fn is_sent(&self, name: &str) -> bool {
+    pub fn is_sent(&mut self, name: &str) -> bool {
+        self.asked.insert(name.to_owned());
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
@@ -407,6 +429,14 @@ impl Fields {
     }
 }
 
+/// The known name that a misspelled one was most likely meant to be: one that a mistake or two away, as a
+/// transposed, wrong, missing or further letter is.
+fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+    let most = (name.chars().count() / 3).min(3);
+    let distances = known.iter().map(|known| (strsim::osa_distance(name, known), known.as_str()));
+    distances.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)
+}
+
 fn names<T>(known: &'static [(&'static str, T)]) -> Vec<&'static str> {
     known.iter().map(|(word, _)| *word).collect()
 }
@@ -449,6 +479,48 @@ mod tests {
         assert!(fields.faults.is_empty());
         fields.refuse_others();
         assert_eq!(faults(fields), [("typo".to_owned(), "unknown_field")]);
+    }
+
+    #[test]
+    fn of_strict_fields_none_is_left_unread_within_others_too() {
+        let Value::Object(body) = serde_json::json!({"frist_name": "x", "rule": {"onn": true}, "zzz": null}) else {
+            unreachable!()
+        };
+        let read = |mut fields: Fields| {
+            let _name = fields.text("first_name", NAME);
+            if let Some(mut rule) = fields.object("rule") {
+                let _on = rule.boolean("on");
+                fields.faults_of("rule", rule);
+            }
+            fields.finish()
+        };
+        assert_eq!(read(Fields::of_json(body.clone())), Ok(()));
+        let found = read(Fields::of_json(body).strict()).unwrap_err();
+        let found: Vec<_> = found.iter().map(|fault| (fault.field.as_str(), fault.detail.as_str())).collect();
+        let expected = [
+            ("rule.onn", "unknown field (did you mean `on`?)"),
+            ("frist_name", "unknown field (did you mean `first_name`?)"),
+            ("zzz", "unknown field"),
+        ];
+        assert_eq!(found, expected);
+        let query = Fields::of_query(vec![("blcoked".to_owned(), String::new())]).strict();
+        assert_eq!(faults(query), [("blcoked".to_owned(), "unknown_field")]);
+    }
+
+    #[test]
+    fn the_name_that_was_meant_is_a_mistake_or_two_away() {
+        let known = ["blocked", "first_name", "status", "id"].map(str::to_owned).into();
+        for (sent, meant) in [
+            ("blcoked", Some("blocked")),
+            ("frist_name", Some("first_name")),
+            ("firstname", Some("first_name")),
+            ("firstName", Some("first_name")),
+            ("satus", Some("status")),
+            ("colour", None),
+            ("ix", None),
+        ] {
+            assert_eq!(nearest(sent, &known), meant, "{sent}");
+        }
     }
 
     #[test]

@@ -85,6 +85,12 @@ impl Shape {
         self.closed.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that other fields are refused, in the objects within too.
+    pub fn close_all(&self) {
+        self.close();
+        self.lock().values().filter_map(|property| property.within.as_ref()).for_each(Self::close_all);
+    }
+
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }

@@ -79,6 +79,12 @@ impl Reply {
         self
     }
 
+    /// The reply to HEAD: all but the body.
+    #[must_use]
+    pub fn without_body(self) -> Self {
+        Self { body: Vec::new(), ..self }
+    }
+
     /// The reply as API Gateway takes it (payload format 2.0). Every reply names its request, in
     /// `x-request-id` and in the header of the operation's dialect.
     #[must_use]

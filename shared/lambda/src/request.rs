@@ -63,12 +63,17 @@ pub struct Request {
     pub request_id: String,
     /// Where it came from.
     pub address: Option<String>,
-    /// Its method.
+    /// Its method. HEAD is answered as GET is (RFC 9110, section 9.3.2), so it stands here as GET.
     pub method: Method,
+    /// True if only the reply's status and headers are asked for: nobody reads what is in it, so reading it counts
+    /// for nothing.
+    pub is_head: bool,
     /// Its path.
     pub raw_path: String,
     /// Its headers.
     pub headers: HeaderMap,
+    /// True if parameters and fields that nobody reads are faults.
+    pub strict: bool,
     parameters: Vec<(String, String)>,
     raw_query: String,
     body: Vec<u8>,
@@ -87,14 +92,17 @@ impl Request {
             Some(body) => body.into_bytes(),
         };
         let context = event.request_context;
+        let is_head = context.http.method == Method::HEAD;
         Ok(Self {
             operation,
             moment,
             request_id: context.request_id.unwrap_or_default(),
             address: context.http.source_ip,
-            method: context.http.method,
+            method: if is_head { Method::GET } else { context.http.method },
+            is_head,
             raw_path: event.raw_path.unwrap_or_default(),
             headers: event.headers,
+            strict: false,
             parameters: event.path_parameters.into_iter().collect(),
             raw_query: event.raw_query_string.unwrap_or_default(),
             body,
@@ -146,7 +154,7 @@ impl Request {
     /// # Errors
     /// See [`Request::query_pairs`].
     pub fn query(&self) -> Result<Fields, Refusal> {
-        Ok(Fields::of_query(self.query_pairs()?))
+        Ok(self.as_strict(Fields::of_query(self.query_pairs()?)))
     }
 
     /// The body as fields: a JSON object, in which a name that stands twice is a fault. An empty
@@ -157,7 +165,7 @@ impl Request {
     pub fn body(&self) -> Result<Fields, Refusal> {
         self.check_size()?;
         if self.body.is_empty() {
-            return Ok(Fields::of_json(serde_json::Map::new()));
+            return Ok(self.as_strict(Fields::of_json(serde_json::Map::new())));
         }
         let malformed = |e: serde_json::Error| {
             Refusal::Malformed(format!("{} at line {} column {}", category(&e), e.line(), e.column()))
@@ -166,11 +174,15 @@ impl Request {
         let Value::Object(fields) = value else {
             return Err(Refusal::field("", "wrong_type", "the body must be a JSON object"));
         };
-        let mut fields = Fields::of_json(fields);
+        let mut fields = self.as_strict(Fields::of_json(fields));
         for name in repeated {
             fields.fault(&name, "repeated", "must be given once only");
         }
         Ok(fields)
+    }
+
+    fn as_strict(&self, fields: Fields) -> Fields {
+        if self.strict { fields.strict() } else { fields }
     }
 
     /// The body as it came: what it holds is not JSON.
@@ -180,6 +192,12 @@ impl Request {
     pub fn bytes(&self) -> Result<&[u8], Refusal> {
         self.check_size()?;
         Ok(&self.body)
+    }
+
+    /// True if there are parameters in the query.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        !self.raw_query.is_empty()
     }
 
     /// True if there is a body.

@@ -22,7 +22,10 @@ fn operation(method: &str, path: &str) -> String {
 fn the_most_specific_route_wins() {
     assert_eq!(operation("POST", "/devices/me/check-in"), "check-in-device");
     assert_eq!(operation("POST", "/devices/me/block"), "block-device");
-    assert_eq!(operation("GET", "/devices"), "list-devices");
+    for method in ["GET", "HEAD", "PUT"] {
+        assert_eq!(operation(method, "/devices"), "list-devices");
+    }
+    assert_eq!(operation("POST", "/devices"), "register-device");
     assert_eq!(operation("GET", "/i/abc"), "open-invitation");
     assert_eq!(operation("GET", "/.well-known/assetlinks.json"), "app-links");
 }
@@ -41,9 +44,7 @@ fn a_greedy_parameter_takes_the_rest_of_the_path_with_any_method() {
 fn what_has_no_route_goes_to_the_default() {
     for (method, path) in [
         ("GET", "/nowhere"),
-        ("PUT", "/devices"),
         ("GET", "/devices/me/check-in"),
-        ("HEAD", "/devices"),
         ("GET", "/devices/"),
         ("GET", "/"),
         ("GET", "/devices/a/b/c"),
@@ -57,7 +58,7 @@ fn what_has_no_route_goes_to_the_default() {
 fn path_parameters_are_decoded() {
     let found = routes().find("GET", "/devices/a%20b%2Fc+d").unwrap();
     assert_eq!(found.parameters["device_id"], "a b/c+d");
-    assert_eq!(found.key, "GET /devices/{device_id}");
+    assert_eq!(found.key, "ANY /devices/{device_id}");
 }
 
 /// The event that a request becomes, and the response to `reply`.
