@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use domain::text::is_blank;
 use futures::StreamExt;
 use futures::stream;
 use http::{Method, StatusCode};
@@ -122,6 +123,9 @@ fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
     for record in reader.byte_records() {
         let record = record.map_err(|error| error.to_string())?;
+        if record.iter().all(|cell| String::from_utf8_lossy(cell).chars().all(is_blank)) {
+            continue;
+        }
         let number = line_number(text, record.position().map_or(0, csv::Position::byte));
         lines.push(Line { number, person: person(&columns, &record) });
     }
@@ -182,10 +186,11 @@ mod tests {
 
     #[test]
     fn a_bad_line_does_not_stop_the_others() {
-        let lines = lines(b"username,number\na,1,2\nb\xff,1\n\nc,1\n").unwrap();
+        let lines = lines(b"username,number\na,1,2\nb\xff,1\n\nc,1\n,\n\xc2\xa0\n").unwrap();
         assert!(lines[0].person.as_ref().unwrap_err().contains("3 fields"));
         assert!(lines[1].person.as_ref().unwrap_err().contains("UTF-8"));
         assert_eq!((lines[2].number, lines[2].person.is_ok()), (5, true));
+        assert_eq!(lines.len(), 3, "empty cells are no person");
     }
 
     #[test]

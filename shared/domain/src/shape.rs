@@ -188,7 +188,7 @@ pub fn text(rule: TextRule) -> Value {
         Form::Mobile => schema = json!({"type": "string", "pattern": r"^[ ]*\+[0-9 ().\/-]{7,}$"}),
         Form::Number => schema["pattern"] = r"^[0-9 +*#().\/-]*$".into(),
         Form::Ascii => schema["pattern"] = "^[ -~]*$".into(),
-        Form::Line | Form::Word => {}
+        Form::Line | Form::Name | Form::Word => {}
     }
     schema
 }

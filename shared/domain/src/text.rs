@@ -1,5 +1,7 @@
 //! Rules for text that comes from outside.
 
+mod phone;
+
 /// What a text may be: its length, and which characters.
 #[derive(Clone, Copy, Debug)]
 pub struct TextRule {
@@ -18,7 +20,9 @@ pub struct TextRule {
 pub enum Form {
     /// Anything a person may write on one line: no control characters.
     Line,
-    /// As `Line`, and without any white space.
+    /// As `Line`, and without any character that nobody sees: a name that tells one thing from another.
+    Name,
+    /// As `Name`, and without any white space.
     Word,
     /// One e-mail address, in the plain form `local@domain`.
     Email,
@@ -44,7 +48,7 @@ impl TextRule {
     }
 
     /// The text in the form in which it is kept (outer spaces gone, a mobile number without
-    /// spacing), or what is wrong with it: a stable code and a sentence.
+    /// spacing and without a trunk zero), or what is wrong with it: a stable code and a sentence.
     ///
     /// # Errors
     /// `too_short`, `too_long`, `control_character` or `invalid_format`.
@@ -53,7 +57,7 @@ impl TextRule {
             return Err(("control_character", "must not hold control characters".into()));
         }
         let text = match self.form {
-            Form::Mobile => text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/')).collect(),
+            Form::Mobile => phone::mobile(text).map_err(|detail| ("invalid_format", detail.to_owned()))?,
             _ => text.trim().to_owned(),
         };
         let length = text.chars().count();
@@ -75,17 +79,19 @@ impl Form {
     fn fault(self, text: &str) -> Option<&'static str> {
         let ok = match self {
             Form::Line => !text.chars().any(is_invisible),
-            Form::Word => !text.chars().any(|c| c.is_whitespace() || is_invisible(c)),
+            Form::Name => !text.chars().any(is_unseen),
+            Form::Word => !text.chars().any(|c| c.is_whitespace() || is_unseen(c)),
             Form::Email => is_email(text),
             Form::Mobile => is_mobile(text),
+            Form::Number if phone::are_several(text) => return Some(phone::SEVERAL),
             Form::Number => text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c)),
             Form::Ascii => text.chars().all(|c| c.is_ascii_graphic() || c == ' '),
         };
         (!ok).then_some(match self {
-            Form::Line => "must not hold invisible characters",
+            Form::Line | Form::Name => "must not hold invisible characters",
             Form::Word => "must not hold spaces or invisible characters",
             Form::Email => "must be an e-mail address such as anna@example.com",
-            Form::Mobile => "must be a number with its country such as +49 170 1234567",
+            Form::Mobile => phone::MALFORMED,
             Form::Number => "may hold digits, spaces and + * # - ( ) . / only",
             Form::Ascii => "may hold ASCII letters, digits and signs only",
         })
@@ -103,6 +109,30 @@ pub fn is_visible(c: char) -> bool {
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+}
+
+/// Characters that nobody sees in a name: those of Unicode's property Default_Ignorable_Code_Point
+/// (DerivedCoreProperties.txt, version 16), the marks between lines, and blanks that are letters or
+/// signs to Unicode.
+fn is_unseen(c: char) -> bool {
+    is_invisible(c)
+        || matches!(c,
+            '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{206A}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// True for a character that leaves no mark: white space, what controls, and what nobody sees.
+#[must_use]
+pub fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || is_unseen(c)
+}
+
+/// True if somebody wrote several telephone numbers where one is asked for.
+#[must_use]
+pub fn are_several_numbers(text: &str) -> bool {
+    phone::are_several(text)
 }
 
 fn is_email(text: &str) -> bool {
@@ -155,6 +185,11 @@ mod tests {
             (Form::Email, "a@b@example.com", Err("invalid_format")),
             (Form::Email, "anna@-x.com", Err("invalid_format")),
             (Form::Email, "a..b@example.com", Err("invalid_format")),
+            (Form::Word, "an\u{AD}na", Err("invalid_format")),
+            (Form::Word, "anna\u{E0061}", Err("invalid_format")),
+            (Form::Line, "\u{2764}\u{FE0F} Anna", Ok("\u{2764}\u{FE0F} Anna")),
+            (Form::Name, "Anna\u{3164}", Err("invalid_format")),
+            (Form::Name, "Anna B", Ok("Anna B")),
             (Form::Mobile, "+49 (170) 123-4567", Ok("+491701234567")),
             (Form::Mobile, "0170 1234567", Err("invalid_format")),
             (Form::Mobile, "+01701234567", Err("invalid_format")),

@@ -12,6 +12,7 @@ use crate::input::Fields;
 use crate::provenance::{EXTERNAL_ID, Field};
 use crate::refusal::Refusal;
 use crate::source::{DataSource, Delimiter, EXTERNAL_ID_FIELD, Format, KeyField};
+use crate::text::is_blank;
 use crate::user::{NewUser, unique_username};
 
 /// The most rows of a data set.
@@ -195,8 +196,10 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     if first.bytes().filter(|byte| *byte == delimiter).take(2 * COLUMN_LIMIT).count() == 2 * COLUMN_LIMIT {
         return Err(too_wide());
     }
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let names = reader.headers().map_err(|e| unreadable(&e, text))?.clone();
+    let not_csv = |_| Garbage::new("not_csv", "is not a file of comma-separated values");
+    // A line of fewer cells may be one without anything in it, which counts for nothing.
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
+    let names = reader.headers().map_err(not_csv)?.clone();
     if names.len() > COLUMN_LIMIT {
         return Err(too_wide());
     }
@@ -216,11 +219,19 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
         source.mapping.iter().map(|(field, name)| Ok((field, column(name)?))).collect::<Result<_, Garbage>>()?;
     let (mut rows, mut lines) = (Vec::new(), Lines { text: text.as_bytes(), at: 0, line: 1 });
     for record in reader.records() {
-        let record = record.map_err(|e| unreadable(&e, text))?;
+        let record = record.map_err(not_csv)?;
+        if record.iter().all(is_empty_cell) {
+            continue;
+        }
+        let line = lines.of(record.position());
+        if record.len() != names.len() {
+            let (has, wanted) = (record.len(), names.len());
+            let detail = format!("line {line} has {has} cells where the first line has {wanted}");
+            return Err(Garbage::new("uneven_rows", detail));
+        }
         if rows.len() == ROW_LIMIT {
             return Err(too_many());
         }
-        let line = lines.of(record.position());
         let cell = |(field, at): &(&String, usize)| {
             ((*field).clone(), Value::String(record.get(*at).unwrap_or_default().to_owned()))
         };
@@ -254,13 +265,19 @@ impl Lines<'_> {
     }
 }
 
-fn unreadable(error: &csv::Error, text: &str) -> Garbage {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = Lines { text: text.as_bytes(), at: 0, line: 1 }.of(pos.as_ref());
-            Garbage::new("uneven_rows", format!("line {line} has {len} cells where the first line has {expected_len}"))
-        }
-        _ => Garbage::new("not_csv", "is not a file of comma-separated values"),
+/// True of a cell that holds nothing, or nothing that leaves a mark.
+fn is_empty_cell(text: &str) -> bool {
+    text.chars().all(is_blank)
+}
+
+/// True of a value in which there is no cell that holds anything.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => is_empty_cell(text),
+        Value::Array(items) => items.iter().all(is_empty),
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -323,7 +340,8 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     let Some(Value::Array(items)) = value.pointer(pointer) else {
         return Err(Garbage::new("items_missing", "there is no array where the rows should be"));
     };
-    if items.len() > ROW_LIMIT {
+    let filled = || items.iter().enumerate().filter(|(_, item)| !is_empty(item));
+    if filled().count() > ROW_LIMIT {
         return Err(too_many());
     }
     let row = |(at, item): (usize, &Value)| {
@@ -333,7 +351,7 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
         let values = source.mapping.iter().map(|(field, name)| (field.clone(), member(item, name)));
         Ok((u32::try_from(at + 1).unwrap_or(u32::MAX), values.collect()))
     };
-    items.iter().enumerate().map(row).collect()
+    filled().map(row).collect()
 }
 
 /// The rows by the rules for users; of rows for the same user each is a fault.
@@ -392,7 +410,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
     for (field, value) in values {
         let text = match value {
             Value::Null => None,
-            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !is_empty_cell(text)),
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
                 row.faults.push(RowFault::new(field, "wrong_type", "must be a text or a number"));

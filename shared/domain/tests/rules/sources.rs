@@ -81,6 +81,49 @@ fn a_file_is_read_whatever_its_line_ends_quotes_and_marks_and_lines_are_counted_
 }
 
 #[test]
+fn a_row_of_empty_cells_is_an_empty_line_whatever_the_emptiness_is_made_of() {
+    let source = people();
+    let empty = [
+        ",,,",
+        "\"\",\"\",,",
+        " , ,\t,",
+        "\u{a0},\u{3000},,",
+        "\u{feff},,,",
+        "\u{200b},\u{ad},\u{2060},\u{3164}",
+        ",",
+        ",,,,,,",
+        "   ",
+        "\"\"",
+        "\u{a0}",
+        "\u{1a}",
+        "\u{2800},,,\u{0}",
+    ];
+    for line in empty {
+        for text in [
+            format!("login,first,mail,ext\nada,Ada,,1\n{line}\nbob,Bob,,2\n{line}\n"),
+            format!("login,first,mail,ext\r\n{line}\r\nada,Ada,,1\r\nbob,Bob,,2\r\n{line}"),
+        ] {
+            let read = rows(&source, &text);
+            let users: Vec<&str> = read.rows.iter().map(Row::username).collect();
+            assert_eq!((users, read.nameless, read.keys.len()), (vec!["ada", "bob"], 0, 2), "{text:?}");
+            assert_eq!(read.rows[1].line, 4, "and the lines are counted all the same");
+        }
+        assert_eq!(garbage(&source, format!("login,first,mail,ext\n{line}\n").as_bytes()), "empty", "{line:?}");
+    }
+    let text = r#"{"people": [{"login": "ada", "id": 7}, {}, {"login": "", "id": null}, null, {"login": "\u00a0\u200b", "x": {"y": [" "]}}, {"login": "bob", "id": 8}]}"#;
+    let read = rows(&page("/people"), text);
+    let lines: Vec<(u32, &str)> = read.rows.iter().map(|row| (row.line, row.username())).collect();
+    assert_eq!((lines, read.nameless), (vec![(1, "ada"), (6, "bob")], 0));
+    // What holds anything is a row, even if it does not tell whose.
+    assert_eq!(rows(&source, "login,first,mail,ext,other\nada,,,,\n,,,,x\n").nameless, 1);
+    assert_eq!(rows(&source, "login,first,mail,ext\nada,,,\n,Bob,,\n").nameless, 1);
+    assert_eq!(rows(&page("/people"), r#"{"people": [{"id": 7}, {"age": 0}]}"#).nameless, 1);
+    // A cell that shows nothing is empty, and takes its field away.
+    let read = rows(&source, "login,first,mail,ext\nada,\u{200b},\u{a0},1\n");
+    assert_eq!((read.rows[0].faults.len(), read.rows[0].values["first_name"].as_ref()), (0, None));
+}
+
+#[test]
 fn garbage_and_half_a_file_are_refused_as_a_whole() {
     let (csv, json) = (people(), page("/people"));
     let head = "login,first,mail,ext\n";
