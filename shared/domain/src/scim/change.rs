@@ -71,7 +71,7 @@ impl New {
         let own = document.own();
         let external_id = external_id(own.external_id.as_deref());
         let user = NewUser::read(Fields::of_json(fields_of(&own, |_| true)));
-        let (user, external_id) = both(user, external_id)?;
+        let (user, external_id) = both(user, and(external_id, document.faults_since(&Document::default())))?;
         Ok(Self { user, external_id, active: own.active != Some(false), kept: document.kept() })
     }
 }
@@ -87,6 +87,7 @@ impl Wanted {
         let old_fields = fields_of(&old, |_| true);
         let new_fields = fields_of(&new, |_| true);
         let changed = fields_of(&new, |name| old_fields.get(name) != new_fields.get(name));
+        let external_id = and(external_id, after.faults_since(before));
         let (edit, external_id) = both(UserEdit::read(Fields::of_json(changed)), external_id)?;
         Ok(Self {
             edit: UserEdit { origin: Origin::DataSet, ..edit },
@@ -117,6 +118,14 @@ fn fields_of(own: &Own, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
 fn external_id(said: Option<&str>) -> Result<Option<String>, Vec<Fault>> {
     let read = said.map(|text| EXTERNAL_ID.read(text)).transpose();
     read.map_err(|(code, detail)| vec![Fault::new("externalId", code, detail)])
+}
+
+/// What was read, unless there are further faults: then all of them.
+fn and<T>(read: Result<T, Vec<Fault>>, further: Vec<Fault>) -> Result<T, Vec<Fault>> {
+    match read {
+        Ok(read) if further.is_empty() => Ok(read),
+        read => Err(read.err().into_iter().flatten().chain(further).collect()),
+    }
 }
 
 /// Both, or every fault of both, under SCIM's names.

@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 use super::filter::truth;
 use super::list::Projection;
 use super::path::{Named, Place, Target};
-use super::schema::{Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutability, USER, find};
+use super::schema::{Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutability, USER, USER_ATTRIBUTES, find};
 use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
 use crate::input::{FAULT_LIMIT, Fault};
 use crate::stored::Stored;
-use crate::text::TextRule;
+use crate::text::{TextRule, are_several_numbers, is_blank};
 use crate::user::{MOBILE, NUMBER, User};
 
 /// The most bytes that are kept of a user, as JSON.
@@ -87,6 +87,7 @@ impl Document {
             fields.insert("externalId".to_owned(), json!(external_id));
         }
         let mut document = Self(fields);
+        document.settle();
         document.set_name("givenName", user.first_name.as_deref());
         document.set_name("familyName", user.last_name.as_deref());
         document.set_value("emails", own_email, said, user.email.as_deref(), &json!({"type": "work", "primary": true}));
@@ -148,7 +149,7 @@ impl Document {
             }
         }
         let mut document = Self(fields);
-        document.prune();
+        document.settle();
         faults.check(&document);
         faults.finish()?;
         Ok(document)
@@ -211,10 +212,33 @@ impl Document {
         }
     }
 
+    /// What is wrong with what has changed since another document, in the numbers that are the user's own.
+    pub(super) fn faults_since(&self, before: &Self) -> Vec<Fault> {
+        let one = |document: &Self, choose: fn(&[Value]) -> Option<usize>| {
+            let values = document.0.get("phoneNumbers")?.as_array()?;
+            Some(values.get(choose(values)?)?.get("value")?.as_str()?.to_owned())
+        };
+        let changed = |choose| one(self, choose).filter(|new| one(before, choose).as_ref() != Some(new));
+        let several = [own_mobile, own_number].into_iter().filter_map(changed).any(|text| are_several_numbers(&text));
+        let fault = || Fault::new("phoneNumbers.value", "invalid_format", "must be one number only");
+        several.then(fault).into_iter().collect()
+    }
+
     /// What of it is kept beside the user's row.
     pub(super) fn kept(&self) -> Map<String, Value> {
         let kept = self.0.iter().filter(|(name, _)| !IN_USER.contains(&name.as_str()));
         kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Takes out what has no value, and of several values those that have none: they are not there,
+    /// wherever they stand and whatever else is said of them (RFC 7643, 2.4 and 2.5).
+    pub(super) fn settle(&mut self) {
+        for (name, values) in &mut self.0 {
+            if let (Some(attribute), Value::Array(values)) = (find(USER_ATTRIBUTES, name), values) {
+                values.retain(|value| is_assigned(attribute, value));
+            }
+        }
+        self.prune();
     }
 
     /// Takes out what has no value.
@@ -289,6 +313,21 @@ fn is_empty(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// True of one of several values that says more than what it is for: it has a `value`, or of what has
+/// no such part, any other.
+fn is_assigned(attribute: &Attribute, value: &Value) -> bool {
+    const ABOUT_IT: [&str; 3] = ["type", "primary", "display"];
+    let Some(parts) = value.as_object() else { return true };
+    let holds = |value: &Value| match value {
+        Value::String(text) => !text.chars().all(is_blank),
+        other => !is_empty(other),
+    };
+    match find(attribute.parts(), "value") {
+        Some(part) => parts.get(part.name).is_some_and(holds),
+        None => parts.iter().any(|(name, value)| !ABOUT_IT.contains(&name.as_str()) && holds(value)),
     }
 }
 
@@ -396,7 +435,8 @@ impl Faults {
             if values.len() > VALUES_LIMIT {
                 self.note(name, "too_many", format!("has at most {VALUES_LIMIT} values"));
             }
-            if values.iter().filter(|value| is_primary(value)).count() > 1 {
+            let assigned = |value: &&Value| find(USER_ATTRIBUTES, name).is_none_or(|of| is_assigned(of, value));
+            if values.iter().filter(assigned).filter(|value| is_primary(value)).count() > 1 {
                 self.note(name, "repeated", "has at most one primary value");
             }
         }

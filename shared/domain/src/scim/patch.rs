@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::document::{Document, Faults, is_primary, merge, put, within};
-use super::filter::Filter;
+use super::filter::{Filter, comparable, truth};
 use super::path::{Path, Place, Target};
-use super::schema::{ENTERPRISE, Kind, Mutability};
+use super::schema::{Attribute, ENTERPRISE, Kind, Mutability, find};
 use super::{ScimType, refuse};
 use crate::refusal::Refusal;
 
@@ -38,6 +38,8 @@ pub fn apply(document: &Document, id: &str, body: &Map<String, Value>) -> Result
         after.prune();
         after.faults().map_err(Refusal::Invalid)?;
     }
+    // Another operation may have given a value to what had none.
+    after.settle();
     Ok(after)
 }
 
@@ -62,7 +64,7 @@ fn one(document: &mut Document, id: &str, operation: &Value) -> Result<(), Refus
         Some(_) => return Err(refuse(ScimType::InvalidPath, "path must be a text.")),
     };
     match (path, op, value) {
-        (Some(path), Operation::Remove, _) => change(document, op, &path, &Value::Null),
+        (Some(path), Operation::Remove, value) => change(document, op, &path, value.unwrap_or(&Value::Null)),
         (None, Operation::Remove, _) => Err(refuse(ScimType::NoTarget, "remove needs a path.")),
         (_, Operation::Add | Operation::Replace, None) => Err(refuse(ScimType::InvalidValue, "value is required.")),
         (Some(path), Operation::Add | Operation::Replace, Some(value)) => change(document, op, &path, value),
@@ -117,6 +119,14 @@ fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) ->
 }
 
 fn enterprise(document: &mut Document, op: Operation, value: &Value) -> Result<(), Refusal> {
+    if op == Operation::Remove
+        && let Value::Object(named) = value
+    {
+        within(&mut document.0, ENTERPRISE, |added| {
+            added.retain(|name, _| !named.keys().any(|named| named.eq_ignore_ascii_case(name)));
+        });
+        return Ok(());
+    }
     if op == Operation::Remove || value.is_null() {
         document.0.remove(ENTERPRISE);
         return Ok(());
@@ -155,7 +165,13 @@ fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &V
 fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &Value) -> Result<(), Refusal> {
     let attribute = target.attribute;
     if op == Operation::Remove {
-        home.remove(attribute.name);
+        match (home.get_mut(attribute.name), given) {
+            // Some of its parts are named; what is its value stands for the whole.
+            (Some(Value::Object(parts)), Value::Object(named)) if member(named, "value").is_none() => {
+                parts.retain(|name, _| member(named, name).is_none());
+            }
+            _ => drop(home.remove(attribute.name)),
+        }
         return Ok(());
     }
     let mut faults = Faults::default();
@@ -177,11 +193,14 @@ fn several(
         _ => Vec::new(),
     };
     let mut values = before.clone();
-    if filter.is_none() && target.part.is_none() {
-        let new = match read(target, given)? {
-            Some(Value::Array(new)) if op != Operation::Remove => new,
-            _ => Vec::new(),
+    if op == Operation::Remove && names_values(given) && !(filter.is_some() && target.part.is_some()) {
+        without(&mut values, target, filter, given);
+    } else if filter.is_none() && target.part.is_none() {
+        let new = match op {
+            Operation::Remove => None,
+            Operation::Add | Operation::Replace => read(target, given)?,
         };
+        let new = if let Some(Value::Array(new)) = new { new } else { Vec::new() };
         if op == Operation::Add {
             for value in new {
                 if !values.contains(&value) {
@@ -201,6 +220,59 @@ fn several(
     values.retain(|value| value.as_object().is_none_or(|parts| !parts.is_empty()));
     put(home, name, (!values.is_empty()).then_some(Value::Array(values)));
     Ok(())
+}
+
+/// False if what is to be removed is not named any further than by the path.
+fn names_values(given: &Value) -> bool {
+    !given.is_null() && given != ""
+}
+
+/// Takes away the values that are named beside the path, as some providers name what they remove; none if
+/// none of them is there. Of a path to a part, that part of the values in which it is what is named.
+fn without(values: &mut Vec<Value>, target: &Target, filter: Option<&Filter>, given: &Value) {
+    let is_named =
+        |value: &Value| filter.is_none_or(|filter| filter.fits_value(value)) && is_meant(target, value, given);
+    let Some(part) = target.part else { return values.retain(|value| !is_named(value)) };
+    for value in values.iter_mut().filter(|value| is_named(value)) {
+        if let Some(parts) = value.as_object_mut() {
+            parts.remove(part.name);
+        }
+    }
+}
+
+/// True if one of the named values is this one: it has the same `value`, and is for the same if both say
+/// what for; or, where no `value` is named, the same of every part that is.
+fn is_meant(target: &Target, held: &Value, given: &Value) -> bool {
+    let parts = target.attribute.parts();
+    let same = |part: &'static Attribute, given: &Value| is_same(part, held.get(part.name), given);
+    match (given, target.part.or_else(|| find(parts, "value"))) {
+        (Value::Array(items), _) => items.iter().any(|item| is_meant(target, held, item)),
+        (Value::Object(given), _) => {
+            let known = given.iter().filter_map(|(name, given)| Some((find(parts, name)?, given)));
+            let said: Vec<(&'static Attribute, &Value)> = known.filter(|(_, given)| names_values(given)).collect();
+            let value = said.iter().find(|(part, _)| part.name == "value");
+            let kind = said.iter().find(|(part, _)| part.name == "type" && held.get(part.name).is_some());
+            match value {
+                Some((part, given)) => same(part, given) && kind.is_none_or(|(part, given)| same(part, given)),
+                None => !said.is_empty() && said.iter().all(|(part, given)| same(part, given)),
+            }
+        }
+        (given, Some(part)) => same(part, given),
+        (_, None) => false,
+    }
+}
+
+fn is_same(part: &Attribute, held: Option<&Value>, given: &Value) -> bool {
+    let as_truth = |value: &Value| value.as_bool().or_else(|| truth(value.as_str()?));
+    match (held, given) {
+        (Some(Value::String(held)), Value::String(given)) => {
+            comparable(part, held.trim()) == comparable(part, given.trim())
+        }
+        (held, given) if matches!(part.kind, Kind::Boolean) => {
+            held.and_then(as_truth).unwrap_or(false) == as_truth(given).unwrap_or(false)
+        }
+        (held, given) => held == Some(given),
+    }
 }
 
 fn some(

@@ -508,6 +508,165 @@ fn a_simple_value_in_place_of_parts_is_a_fault_of_its_field() {
     }
 }
 
+fn email_of(body: Value) -> Option<String> {
+    person(body).user.email
+}
+
+#[test]
+fn entries_without_a_value_are_not_there_whatever_else_they_say_and_wherever_they_stand() {
+    let home = json!({"type": "home", "value": "h@example.com"});
+    let nothing = [
+        json!({"type": "work", "primary": true, "value": ""}),
+        json!({"type": "work", "primary": true, "value": null}),
+        json!({"type": "work", "primary": true, "value": " \u{a0}\u{200b}"}),
+        json!({"type": "work", "primary": true}),
+        json!({"type": "work", "primary": true, "display": "Ada"}),
+        json!({"primary": "True"}),
+        Value::Null,
+        json!(""),
+    ];
+    for empty in &nothing {
+        for emails in [json!([empty, home]), json!([home, empty]), json!([empty, home, empty])] {
+            let made = person(json!({"userName": "ada", "emails": emails}));
+            assert_eq!(made.user.email.as_deref(), Some("h@example.com"), "{emails}");
+            assert_eq!(shown(&made)["emails"], json!([home]), "{emails}");
+            // In a replacement, and in a patch, as in what makes a user.
+            let (put, _) = changed(&person(barbara()), &document(json!({"userName": "bjensen", "emails": emails})));
+            assert_eq!((put.user.email.as_deref(), &shown(&put)["emails"]), (Some("h@example.com"), &json!([home])));
+            for op in ["add", "replace"] {
+                let before = person(json!({"userName": "ada"}));
+                let (after, _) = patched(&before, &json!([{"op": op, "path": "emails", "value": emails}]));
+                assert_eq!(shown(&after)["emails"], json!([home]), "{op} {emails}");
+                let (after, _) = patched(&before, &json!([{"op": op, "value": {"emails": emails}}]));
+                assert_eq!(after.user.email.as_deref(), Some("h@example.com"), "{op} {emails}");
+            }
+        }
+        assert_eq!(email_of(json!({"userName": "ada", "emails": [empty]})), None);
+    }
+    // The preferred one is the one that is there.
+    let two = json!([{"value": "", "primary": true}, {"value": "a@b.cd"}, {"value": "c@b.cd", "primary": true}]);
+    assert_eq!(email_of(json!({"userName": "ada", "emails": two})).as_deref(), Some("c@b.cd"));
+    // Every attribute that has several values.
+    let all = person(json!({
+        "userName": "ada",
+        "phoneNumbers": [{"type": "mobile", "value": ""}, {"type": "mobile", "value": "+49 170 1234567"}, {"type": "work"},
+            {"type": "work", "value": "4711"}],
+        "addresses": [{"type": "work", "primary": true, "country": ""}, {"type": "home", "country": "DE"}],
+        "roles": [{"primary": true, "display": "x"}, {"value": "admin"}],
+        "entitlements": [{"value": null, "type": "x"}],
+    }));
+    assert_eq!((all.user.mobile.as_deref(), all.user.number.as_deref()), (Some("+491701234567"), Some("4711")));
+    let view = shown(&all);
+    assert_eq!(
+        (&view["addresses"], &view["roles"]),
+        (&json!([{"type": "home", "country": "DE"}]), &json!([{"value": "admin"}]))
+    );
+    assert_eq!((view["phoneNumbers"].as_array().unwrap().len(), view.get("entitlements")), (2, None));
+}
+
+#[test]
+fn what_a_provider_empties_by_a_path_is_not_there_and_another_address_takes_its_place() {
+    let operations = [
+        json!([{"op": "Remove", "path": "emails[type eq \"work\"].value"}]),
+        json!([{"op": "Replace", "path": "emails[type eq \"work\"].value", "value": ""}]),
+        json!([{"op": "Replace", "path": "emails[type eq \"work\"].value", "value": null}]),
+        json!([{"op": "Replace", "value": {"emails[type eq \"work\"].value": ""}}]),
+    ];
+    for operations in operations {
+        let (after, _) = patched(&person(barbara()), &operations);
+        assert_eq!(after.user.email.as_deref(), Some("babs@home.example"), "{operations}");
+        assert_eq!(shown(&after)["emails"], json!([{"value": "babs@home.example", "type": "home"}]));
+        let (anew, _) = patched(
+            &after,
+            &json!([{"op": "Add", "path": "emails[type eq \"work\"].value", "value": "new@example.com"}]),
+        );
+        assert_eq!(anew.user.email.as_deref(), Some("new@example.com"));
+    }
+    // What has no value yet may get one by another operation of the same patch.
+    let both = json!([
+        {"op": "Add", "path": "emails[type eq \"other\"].primary", "value": "True"},
+        {"op": "Add", "path": "emails[type eq \"other\"].value", "value": "o@example.com"},
+    ]);
+    assert_eq!(patched(&person(barbara()), &both).0.user.email.as_deref(), Some("o@example.com"));
+    // What an earlier release has kept without a value is not there either.
+    let mut old = person(json!({"userName": "ada", "title": "x"}));
+    let kept = json!([{"type": "work", "primary": true}, {"type": "home", "value": "h@example.com"}]);
+    old.kept.as_mut().unwrap().attributes.insert("emails".to_owned(), kept);
+    old.user.email = Some("h@example.com".to_owned());
+    assert_eq!(shown(&old)["emails"], json!([{"type": "home", "value": "h@example.com"}]));
+}
+
+#[test]
+fn what_is_removed_with_a_value_is_that_value_alone() {
+    let [home, work] = [0, 1].map(|at| barbara()["emails"][at].clone());
+    let plaza = &barbara()["addresses"];
+    let by = |path: &str, value: Value| json!({"op": "Remove", "path": path, "value": value});
+    let cases = [
+        (by("emails", json!([{"value": "babs@home.example"}])), "emails", json!([work])),
+        (by("emails", json!({"value": "BABS@home.example"})), "emails", json!([work])),
+        (by("emails", json!("babs@home.example")), "emails", json!([work])),
+        (by("emails", json!(["babs@home.example"])), "emails", json!([work])),
+        (by("emails", json!([home])), "emails", json!([work])),
+        (
+            by("emails", json!([{"value": "bjensen@example.com", "type": "work", "primary": false}])),
+            "emails",
+            json!([home]),
+        ),
+        (by("emails", json!([{"type": "work"}])), "emails", json!([home])),
+        (by("emails", json!([{"primary": "True"}])), "emails", json!([home])),
+        (by("emails", json!([home, work])), "emails", Value::Null),
+        (by("emails", Value::Null), "emails", Value::Null),
+        (by("emails.value", json!("babs@home.example")), "emails", json!([work])),
+        // What is not there is not removed, and nothing else is.
+        (by("emails", json!([{"value": "nobody@example.com"}])), "emails", json!([home, work])),
+        (by("emails", json!([{"value": "babs@home.example", "type": "work"}])), "emails", json!([home, work])),
+        (by("emails", json!([])), "emails", json!([home, work])),
+        (by("emails", json!([{}])), "emails", json!([home, work])),
+        (by("emails[type eq \"work\"]", json!([{"value": "babs@home.example"}])), "emails", json!([home, work])),
+        (by("emails[type eq \"work\"]", json!([{"value": "bjensen@example.com"}])), "emails", json!([home])),
+        (by("phoneNumbers", json!([{"value": "555-0199"}])), "phoneNumbers", json!([barbara()["phoneNumbers"][0]])),
+        (by("addresses", json!([{"locality": "hollywood"}])), "addresses", Value::Null),
+        (by("addresses", json!([{"locality": "Berlin"}])), "addresses", plaza.clone()),
+        (by("addresses", json!([{"type": "work", "locality": "Berlin"}])), "addresses", plaza.clone()),
+        // What has one value, by its parts.
+        (by("name", json!({"middleName": "Jane"})), "name", json!({"givenName": "Barbara", "familyName": "Jensen"})),
+        (
+            by(ENTERPRISE, json!({"department": "Tour Operations"})),
+            ENTERPRISE,
+            json!({"manager": {"value": "26118915"}}),
+        ),
+        (
+            by(&format!("{ENTERPRISE}:manager"), json!({"value": "26118915"})),
+            ENTERPRISE,
+            json!({"department": "Tour Operations"}),
+        ),
+        (by("title", json!("Guide")), "title", Value::Null),
+    ];
+    for (operation, name, wanted) in cases {
+        let (after, _) = patched(&person(barbara()), &json!([operation]));
+        assert_eq!(shown(&after).get(name).unwrap_or(&Value::Null), &wanted, "{operation}");
+    }
+    let (after, _) = patched(&person(barbara()), &json!([by("emails", json!([{"value": "bjensen@example.com"}]))]));
+    assert_eq!(after.user.email.as_deref(), Some("babs@home.example"));
+}
+
+#[test]
+fn two_numbers_in_one_field_are_refused_and_a_trunk_zero_is_left_out() {
+    let phones = |mobile: &str| json!({"userName": "ada", "phoneNumbers": [{"type": "mobile", "value": mobile}]});
+    assert_eq!(person(phones("tel:+49-(0)170-1234567")).user.mobile.as_deref(), Some("+491701234567"));
+    for several in
+        ["+49 170 1234567 / +49 171 7654321", "+49 170 1234567, 0171 7654321", "+49 170 1234567\n+49 171 7654321"]
+    {
+        let wanted = [("phoneNumbers.value".to_owned(), "invalid_format")];
+        assert_eq!(faults(New::read(&document(phones(several)))), wanted, "{several}");
+        let before = Document::of(&person(phones("+49 170 1234567")));
+        assert_eq!(faults(Wanted::read(&before, &document(phones(several)))), wanted);
+    }
+    // What was kept before stands in nobody's way.
+    let before = document(phones("+49 170 1234567 / +49 171 7654321"));
+    assert!(Wanted::read(&before, &before).is_ok());
+}
+
 #[test]
 fn what_a_patch_may_not_is_refused_in_scims_words() {
     let person = person(barbara());
