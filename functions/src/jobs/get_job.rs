@@ -2,6 +2,7 @@
 
 use aws::{Jobs, Page};
 use domain::JobId;
+use domain::export::harmless;
 use domain::job::JobItem;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
@@ -67,7 +68,8 @@ fn csv_part(paging: &Paging, page: &Page<JobItem>, id: JobId) -> Result<Reply, F
     }
     for item in &page.items {
         let (code, detail) = (item.code.as_deref().unwrap_or_default(), item.detail.as_deref().unwrap_or_default());
-        writer.write_record([&item.id, item.outcome.as_str(), code, detail, &item.at.to_string()]).map_err(broken)?;
+        let cells = [&item.id, item.outcome.as_str(), code, detail, &item.at.to_string()];
+        writer.write_record(cells.map(|cell| harmless(cell).into_owned())).map_err(broken)?;
     }
     let bytes = writer.into_inner().map_err(|e| Failure::internal("writing CSV", e.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|e| Failure::internal("writing CSV", e))?;

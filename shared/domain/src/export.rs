@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::event::{Act, Event, EventType};
 use crate::input::{Fault, Fields};
-use crate::text::{Form, TextRule};
+use crate::text::{Form, TextRule, is_blank};
 
 /// The most things that an export names.
 pub const NAMED_LIMIT: usize = 100;
@@ -19,27 +19,82 @@ const LIST: TextRule = TextRule::new(Form::Ascii, 0, 8_000);
 /// The fewest digits that make a telephone number of what begins with a plus.
 const NUMBER_DIGITS: usize = 3;
 
-/// A cell that a spreadsheet shows and does not run: what would begin a formula there gets an
-/// apostrophe in front. Telephone numbers stay what they are.
+/// A cell that a spreadsheet shows and does not run: an apostrophe stands before each sign that would begin
+/// a formula there, or in one of the cells that a spreadsheet makes of it where it separates by something
+/// else than the file does. Telephone numbers stay what they are. Without these apostrophes the text is as
+/// it was.
 #[must_use]
 pub fn harmless(cell: &str) -> Cow<'_, str> {
-    let begins = cell.trim_start_matches(is_passed_over).chars().next();
-    // A tab or a line's end begins a formula by what comes after it, so it is not passed over.
-    let runs = begins.is_some_and(begins_formula) || cell.chars().next().is_some_and(begins_formula);
-    if runs && !is_telephone_number(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+    if is_telephone_number(cell) {
+        return Cow::Borrowed(cell);
+    }
+    let mut made = String::new();
+    // A tab or a line's end at the beginning runs what comes after it.
+    if cell.starts_with(is_line_or_tab) {
+        made.push('\'');
+    }
+    let mut before = Before::Separator;
+    for (at, c) in cell.char_indices() {
+        if before.runs(&cell[at..]) {
+            made.push('\'');
+        }
+        made.push(c);
+        before = before.then(c, at == 0);
+    }
+    if made.len() > cell.len() { Cow::Owned(made) } else { Cow::Borrowed(cell) }
 }
 
-/// What a spreadsheet passes over at the beginning of a cell, or does not show.
-fn is_passed_over(c: char) -> bool {
-    let unseen = matches!(c,
-        '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}');
-    c.is_whitespace() || c.is_control() || unseen
+/// What stands before a sign: of that depends whether it may begin a formula.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Text.
+    Text,
+    /// The beginning, or a sign that separates cells, and since then nothing that shows.
+    Separator,
+    /// A space within text: it separates cells where somebody has told a spreadsheet so.
+    Space,
+}
+
+impl Before {
+    fn then(self, c: char, first: bool) -> Self {
+        match (self, c) {
+            (_, ',' | ';' | '|') => Self::Separator,
+            (_, c) if is_line_or_tab(c) => Self::Separator,
+            // A quote at the beginning of the whole is written as text, and any other may be taken for one that
+            // opens a cell.
+            (Self::Separator | Self::Space, '"') if !first => self,
+            (Self::Text, c) if c.is_whitespace() => Self::Space,
+            (before, c) if is_blank(c) => before,
+            _ => Self::Text,
+        }
+    }
+
+    fn runs(self, rest: &str) -> bool {
+        let begins = rest.starts_with(begins_formula);
+        match self {
+            Self::Text => false,
+            Self::Separator => begins,
+            Self::Space => begins && computes(rest),
+        }
+    }
+}
+
+fn is_line_or_tab(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\u{B}' | '\u{C}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// True if what follows a space would do more, as a formula, than show a sign or a number.
+fn computes(rest: &str) -> bool {
+    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'));
+    let word = &rest[..end.unwrap_or(rest.len())];
+    let is_number = word.chars().all(|c| c.is_ascii_digit() || "+-()./#".contains(c));
+    word.contains(char::is_alphanumeric) && !is_number
 }
 
 /// The signs that begin a formula, in their full-width and small forms too, which some spreadsheets
 /// read as the same.
 fn begins_formula(c: char) -> bool {
-    matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n')
+    matches!(c, '=' | '+' | '-' | '@')
         || matches!(c, '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫' | '\u{2212}')
 }
 

@@ -19,25 +19,15 @@ fn what_would_run_as_a_formula_gets_an_apostrophe_and_a_telephone_number_stays()
         "+SUM(A1:A9)",
         "+49170=1",
         "+49 170 12+34",
-        "+491701234567\n=1",
         "-1",
         "-2+3+cmd|' /C calc'!A0",
         "@SUM(1+1)",
-        "\t=1",
-        "\r=1",
         "\n",
         "\tx",
-        " =1",
-        " +491701234567",
-        "\u{A0}=1",
-        "\u{3000}\u{FEFF}@x",
-        "\u{200B}=1",
-        "\u{0}=1",
         "＝1",
         "＋1",
         "－1",
         "＠x",
-        " ＝1",
         "﹢49",
         "+",
         "=",
@@ -48,6 +38,40 @@ fn what_would_run_as_a_formula_gets_an_apostrophe_and_a_telephone_number_stays()
     ];
     for cell in runs {
         assert_eq!(harmless(cell), format!("'{cell}"), "{cell:?}");
+    }
+    // After what a spreadsheet passes over, and after every sign by which one may separate cells.
+    let within = [
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        (" =1", " '=1"),
+        (" +491701234567", " '+491701234567"),
+        ("\u{A0}=1", "\u{A0}'=1"),
+        ("\u{3000}\u{FEFF}@x", "\u{3000}\u{FEFF}'@x"),
+        ("\u{200B}=1", "\u{200B}'=1"),
+        ("\u{AD}=1", "\u{AD}'=1"),
+        ("\u{0}=1", "\u{0}'=1"),
+        (" ＝1", " '＝1"),
+        ("+491701234567\n=1", "'+491701234567\n'=1"),
+        ("x;=cmd|' /C calc'!A0;y", "x;'=cmd|' /C calc'!A0;y"),
+        ("=1+1;=2", "'=1+1;'=2"),
+        ("x,=1", "x,'=1"),
+        ("x\t=1", "x\t'=1"),
+        ("x|-1", "x|'-1"),
+        ("x\n@SUM(A1)", "x\n'@SUM(A1)"),
+        ("x\r\n=1", "x\r\n'=1"),
+        ("x; \u{200B} =1", "x; \u{200B} '=1"),
+        ("x;\"=1\";y", "x;\"'=1\";y"),
+        ("x;\"\"=1", "x;\"\"'=1"),
+        ("x;;=1", "x;;'=1"),
+        ("x;＝1", "x;'＝1"),
+        ("x;+49 170 1234567", "x;'+49 170 1234567"),
+        ("{\"a\":[\"b\",\"-c\"]}", "{\"a\":[\"b\",\"'-c\"]}"),
+        ("x =cmd|' /C calc'!A0", "x '=cmd|' /C calc'!A0"),
+        ("x @SUM(A1:A9) y", "x '@SUM(A1:A9) y"),
+        ("x \"=A1\"", "x \"'=A1\""),
+    ];
+    for (cell, wanted) in within {
+        assert_eq!(harmless(cell), wanted, "{cell:?}");
     }
     let stays = [
         "",
@@ -70,28 +94,41 @@ fn what_would_run_as_a_formula_gets_an_apostrophe_and_a_telephone_number_stays()
         "2026-11-23T08:00:00.000Z",
         "{\"a\":1}",
         " Ada",
+        "Jean - Paul",
+        "a => b",
+        "call +49 170 1234567 or -5",
+        "x;'=1",
+        "a;b,c|d",
+        "Smith, Ann",
     ];
     for cell in stays {
         assert!(matches!(harmless(cell), Cow::Borrowed(same) if same == cell), "{cell:?}");
     }
 }
 
-/// What is left of a cell once a spreadsheet has taken off what it does not show.
+/// What is left of a cell once a spreadsheet has taken off what it does not show, and quotes.
 fn shown(cell: &str) -> &str {
-    cell.trim_start_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{FEFF}' || c == '\u{200B}')
+    let unseen = |c: char| c == '\u{FEFF}' || c == '\u{200B}' || c == '"';
+    cell.trim_start_matches(|c: char| c.is_whitespace() || c.is_control() || unseen(c))
 }
 
 proptest! {
     #[test]
-    fn no_cell_begins_as_a_formula_and_none_loses_anything(cell in "[ \t\r\n\u{A0}\u{FEFF}=+@＝＋－＠\\-0-9a-z()*#.]{0,12}|\\PC{0,8}") {
+    fn no_cell_begins_as_a_formula_wherever_a_spreadsheet_separates_and_none_loses_anything(
+        cell in "[ \t\r\n\u{A0}\u{FEFF}=+@＝＋－＠\\-0-9a-z()*#.,;|\"]{0,12}|\\PC{0,8}"
+    ) {
         let made = harmless(&cell);
-        let marked = format!("'{cell}");
-        prop_assert!(made == cell || made == marked);
-        let number = |text: &str| text.len() > 3 && text[1..].chars().all(|c| c.is_ascii_digit() || " *#-()./".contains(c));
-        let begins = shown(&made).chars().next();
-        let formula = begins.is_some_and(|c| "=+-@＝＋－＠".contains(c));
-        prop_assert!(!formula || (made.starts_with('+') && number(&made)), "{made:?}");
-        // Twice does no more than once.
+        let number = |text: &str| text.starts_with('+') && text.len() > 3 && text[1..].chars().all(|c| c.is_ascii_digit() || " *#-()./".contains(c));
+        for pieces in [',', ';', '|', '\t', '\n', '\r'].map(|separator| made.split(separator)) {
+            // Quotes at the very beginning are written as quotes.
+            for piece in pieces.filter(|piece| !made.starts_with(piece) || !piece.trim_start().starts_with('"')) {
+                let formula = shown(piece).starts_with(|c| "=+-@＝＋－＠".contains(c));
+                prop_assert!(!formula || number(&made), "{made:?}");
+            }
+        }
+        // Nothing else is changed, and twice does no more than once.
+        let bare = |text: &str| text.replace('\'', "");
+        prop_assert_eq!(bare(&made), bare(&cell));
         prop_assert_eq!(harmless(&made), made.as_ref());
     }
 
