@@ -160,7 +160,7 @@ pub(crate) fn user(user: &User, devices: &[Device], profile: Option<&str>, now: 
     // The devices know of their logins at once; the user's own row follows.
     let seen = devices.iter().filter_map(|device| device.last_login_at).chain(user.last_seen_at).max();
     let newest = devices.iter().filter(|device| device.app_version.is_some()).max_by_key(|d| d.last_login_at);
-    let networks = user.networks.iter().map(|(provider, known)| network(user, provider, known, now));
+    let networks = user.networks.iter().map(|(provider, known)| network(provider, known, now));
     json!({
         "user_id": user.user_id,
         "username": user.username,
@@ -213,15 +213,17 @@ pub(crate) fn user_with_usage(
 }
 
 /// A network, with its light.
-pub(crate) fn network(user: &User, provider: &str, network: &Network, now: Time) -> Value {
+pub(crate) fn network(provider: &str, network: &Network, now: Time) -> Value {
     json!({
         "provider": provider,
         "status": network.status,
         "status_at": network.status_at,
         "reason": network.reason,
         "mdn_provisioning": network.mdn_provisioning,
-        "indicator": indicator(user, provider, network, now),
-        "tooltip": tooltip(user, provider, network, now),
+        "last_seen_at": network.last_seen_at,
+        "last_archived_at": network.last_archived_at,
+        "indicator": indicator(provider, network, now),
+        "tooltip": tooltip(provider, network, now),
     })
 }
 

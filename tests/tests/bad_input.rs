@@ -413,7 +413,14 @@ impl House {
                 "report-network",
                 format!("/users/{user}/networks/verizon"),
                 json!({"status": "enabled"}),
-                vec![must("status", Word), may("status_at", Past), may("reason", Word), may("mdn_provisioning", Word)],
+                vec![
+                    must("status", Word),
+                    may("status_at", Past),
+                    may("reason", Word),
+                    may("mdn_provisioning", Word),
+                    may("last_seen_at", Past),
+                    may("last_archived_at", Past),
+                ],
             ),
             of(
                 "bulk-users",
@@ -2004,7 +2011,9 @@ async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight
         "a%2Fb",
         &long,
     ] {
-        let _refused = house.refuse_request(put(provider, "enabled"), 404, "network_not_found").await;
+        let answer = house.refuse_request(put(provider, "enabled"), 422, "invalid_input").await;
+        let told = told(&answer);
+        assert!(told.len() == 1 && told.iter().all(|(field, _)| field == "provider"), "{provider}: {told:?}");
     }
     let verizons = ["new_request", "opt_in_sent", "unable_to_provision"];
     for status in verizons {
@@ -2374,6 +2383,8 @@ fn any_name() -> impl Strategy<Value = String> {
         "status",
         "status_at",
         "mdn_provisioning",
+        "last_seen_at",
+        "last_archived_at",
         "action",
         "ids",
         "filter",

@@ -256,7 +256,14 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
                 1 => user.suspended = Some(hold),
                 2 => {
                     let status = NetworkStatus::Disabled;
-                    let network = Network { status, status_at: at, reason: None, mdn_provisioning: None };
+                    let network = Network {
+                        status,
+                        status_at: at,
+                        reason: None,
+                        mdn_provisioning: None,
+                        last_seen_at: None,
+                        last_archived_at: None,
+                    };
                     user.networks.insert(VERIZON.to_owned(), network);
                     user.service_level = Some("gold".to_owned());
                 }

@@ -971,6 +971,8 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
         status_at: now(),
         reason: Some(NetworkReason::InvalidNumber),
         mdn_provisioning: Some(Provisioning::Disabled),
+        last_seen_at: Some(now()),
+        last_archived_at: Some(now()),
     };
     for number in 0..NETWORK_LIMIT {
         let provider = format!("{}{number}", "p".repeat(PROVIDER.max - 1));

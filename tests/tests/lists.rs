@@ -707,15 +707,16 @@ impl Staff {
             let body = json!({"service_level": level});
             let _level = bench.patch(&staff.path(username, ""), &key, body).await.expect(200);
         }
-        for (username, provider, status) in [
-            ("eva", "verizon", "opt_in_sent"),
-            ("eva", "att", "enabled"),
-            ("max", "verizon", "enabled"),
-            ("zoe", "att", "enabled"),
-            ("ian", "att", "disabled"),
+        let quiet = bench.now() - Duration::days(31);
+        for (username, provider, report) in [
+            ("eva", "verizon", json!({"status": "enabled", "mdn_provisioning": "pending"})),
+            ("eva", "att", json!({"status": "enabled", "mdn_provisioning": "enabled"})),
+            ("max", "verizon", json!({"status": "enabled", "mdn_provisioning": "enabled"})),
+            ("zoe", "att", json!({"status": "enabled", "mdn_provisioning": "enabled", "last_seen_at": quiet})),
+            ("ian", "att", json!({"status": "disabled", "mdn_provisioning": "enabled"})),
         ] {
             let path = staff.path(username, &format!("/networks/{provider}"));
-            let _network = bench.put(&path, &key, json!({"status": status})).await.expect(200);
+            let _network = bench.put(&path, &key, report).await.expect(200);
         }
         for (username, action) in [("sue", "suspend"), ("lou", "suspend"), ("lou", "lock-and-wipe")] {
             let _held = bench.post(&staff.path(username, &format!("/{action}")), &key, json!({})).await.expect(200);

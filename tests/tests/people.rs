@@ -137,7 +137,8 @@ async fn the_list_of_users_shows_every_column() {
     let _first = house.check_in(&phones[0].1, json!({"app_version": "5.0.0", "usage": usage})).await.expect(200);
     house.bench.advance(Duration::minutes(2));
     let _newest = house.check_in(&phones[1].1, json!({"app_version": "4.9.0"})).await.expect(200);
-    let _carrier = house.network(&user, "att", json!({"status": "enabled"})).await.expect(200);
+    let _carrier =
+        house.network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"})).await.expect(200);
     let listed = house.listed(&user).await;
     let expected = json!({
         "user_id": user,
@@ -160,7 +161,9 @@ async fn the_list_of_users_shows_every_column() {
             "status": "enabled",
             "status_at": "2026-11-23T09:02:00.000Z",
             "reason": null,
-            "mdn_provisioning": null,
+            "mdn_provisioning": "enabled",
+            "last_seen_at": null,
+            "last_archived_at": null,
             "indicator": "green",
             "tooltip": "Enabled \u{2013} 2026-11-23",
         }],
@@ -247,14 +250,38 @@ async fn a_carriers_report_shows_as_a_light_with_its_tooltip() {
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
     assert_eq!(house.network(&user, "verizon", enabled).await.expect(200).get("indicator"), "green");
     assert_eq!(house.names("network_indicator=green").await, ["ada"]);
+    let off = json!({"status": "enabled", "mdn_provisioning": "disabled"});
+    let off = house.network(&user, "verizon", off).await.expect(200);
+    let says = "Enabled, provisioning not enabled \u{2013} 2026-11-23";
+    assert_eq!((off.get("indicator"), off.get("tooltip")), ("red".into(), says.into()));
+    house.bench.advance(Duration::minutes(1));
+    let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
+    let _on = house.network(&user, "verizon", enabled).await.expect(200);
+
+    // Time alone makes a network orange, though the phone checks in; and the carrier's word ends it.
     house.bench.advance(Duration::days(31));
+    let _came = house.bench.check_in(&phones[0].1).await.expect(200);
     let quiet = house.listed(&user).await;
     assert_eq!(quiet["network_indicator"], "orange");
     assert_eq!(quiet["networks"][0]["tooltip"], "Enabled, not seen for over 30 days \u{2013} 2026-11-21");
+    assert_eq!(house.names("network_indicator=orange").await, ["ada"]);
+    let seen = json!({
+        "status": "enabled", "mdn_provisioning": "enabled", "status_at": "2026-11-23T09:00:00Z",
+        "last_seen_at": "2026-12-20T10:00:00Z",
+    });
+    for provider in ["att", "verizon"] {
+        let heard = house.network(&user, provider, seen.clone()).await.expect(200);
+        assert_eq!(heard.get("indicator"), "green", "{}", heard.text);
+        assert_eq!(heard.get("last_seen_at"), "2026-12-20T10:00:00.000Z");
+    }
+    assert_eq!(house.names("network_indicator=green").await, ["ada"]);
+    let off = json!({"status": "disabled", "mdn_provisioning": "enabled"});
+    assert_eq!(house.network(&user, "att", off).await.expect(200).get("indicator"), "none");
 
     let foreign = house.network(&user, "att", json!({"status": "opt_in_sent"})).await.expect(422);
     assert_eq!(foreign.body["errors"][0]["field"], "status");
-    let _none = house.network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(404);
+    let bad = house.network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(422);
+    assert_eq!(bad.body["errors"][0]["field"], "provider");
     for n in 0..6 {
         let _more = house.network(&user, &format!("carrier{n}"), json!({"status": "enabled"})).await.expect(200);
     }

@@ -453,7 +453,10 @@ async fn settled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Val
     keep("event.user_updated", row(bench, "EVENT#", "user.updated"));
     let verizon = json!({"status": "opt_in_sent", "status_at": "2026-11-20T09:30:00Z", "reason": "message_block"});
     let _verizon = bench.put(&format!("{path}/networks/verizon"), &tenant.key, verizon).await.expect(200);
-    let att = json!({"status": "enabled", "mdn_provisioning": "enabled"});
+    let att = json!({
+        "status": "enabled", "mdn_provisioning": "enabled",
+        "last_seen_at": "2026-11-22T10:00:00Z", "last_archived_at": "2026-11-22T11:00:00Z",
+    });
     let _att = bench.put(&format!("{path}/networks/att"), &tenant.key, att).await.expect(200);
     keep("event.user_network_changed", row(bench, "EVENT#", "opt_in_sent"));
     let _active = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);

@@ -440,7 +440,6 @@ fn named_by(part: &str) -> Option<&'static str> {
         ("key_id", "key"),
         ("member_id", "member"),
         ("profile_id", "profile"),
-        ("provider", "network"),
         ("service", "credential_service"),
         ("source_id", "source"),
         ("token_id", "token"),

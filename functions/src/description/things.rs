@@ -228,6 +228,8 @@ fn network() -> Value {
         ("status_at", moment()),
         ("reason", maybe(word::<NetworkReason>())),
         ("mdn_provisioning", maybe(word::<Provisioning>())),
+        ("last_seen_at", maybe(moment())),
+        ("last_archived_at", maybe(moment())),
         ("indicator", maybe(word::<Indicator>())),
         ("tooltip", text()),
     ])

@@ -22,11 +22,11 @@ pub fn about() -> About {
         .refuses([Refusal::UserDeleted])
 }
 
-/// Takes `{status, status_at?, reason?, mdn_provisioning?}` and answers with the network. A report
-/// that is older than what is known changes nothing.
+/// Takes a carrier's report and answers with the network. A report that is older than what is known changes
+/// nothing.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+/// Every fault of the provider's name and of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
     let provider = call.request.path("provider").to_owned();
     let report = network::read(&provider, call.request.body()?, call.now())?;
@@ -38,7 +38,7 @@ pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
             user.version += 1;
         }
         let known = user.networks.get(&provider).unwrap_or(&report);
-        Ok(Reply::thing(&views::network(&user, &provider, known, call.now()), user.version))
+        Ok(Reply::thing(&views::network(&provider, known, call.now()), user.version))
     })
     .await
 }

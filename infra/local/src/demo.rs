@@ -164,10 +164,15 @@ fn network(number: usize) -> Option<(&'static str, Value)> {
         1 => Some(("verizon", json!({ "status": "opt_in_sent" }))),
         2 => Some(("verizon", json!({ "status": "enabled", "mdn_provisioning": "enabled" }))),
         3 => Some(("verizon", json!({ "status": "unable_to_provision", "reason": "message_block" }))),
-        4 | 5 => Some(("att", json!({ "status": "enabled" }))),
+        4 => Some(("att", json!({ "status": "enabled", "mdn_provisioning": "enabled", "last_seen_at": days_ago(50) }))),
+        5 => Some(("att", json!({ "status": "enabled", "mdn_provisioning": "enabled" }))),
         6 => Some(("att", json!({ "status": "not_communicating" }))),
         _ => None,
     }
+}
+
+fn days_ago(days: i64) -> String {
+    (system_time() - chrono::Duration::days(days)).to_rfc3339()
 }
 
 /// A registered phone.

@@ -17,7 +17,7 @@ pub const PROVIDER: TextRule = TextRule::new(Form::Ascii, 1, 32);
 pub const VERIZON: &str = "verizon";
 /// The most networks of one user.
 pub const NETWORK_LIMIT: usize = 8;
-/// After so many days without a sign of life a network's light is orange.
+/// A network that was last seen or archived more than so many days ago has an orange light.
 pub const QUIET_AFTER_DAYS: i64 = 30;
 
 words! {
@@ -81,7 +81,7 @@ words! {
 pub struct Network {
     /// Where it stands.
     pub status: NetworkStatus,
-    /// Since when, as the carrier says.
+    /// Date of the last status, as the carrier says.
     pub status_at: Time,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,36 +89,71 @@ pub struct Network {
     /// Whether the mobile directory number is provisioned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mdn_provisioning: Option<Provisioning>,
+    /// When the carrier last saw the subscriber in the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Time>,
+    /// When the carrier last archived something of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_archived_at: Option<Time>,
 }
 
-/// Reads a carrier's report `{status, status_at?, reason?, mdn_provisioning?}` of a provider.
+impl Network {
+    /// When the network was last seen or archived, whichever was later; of a carrier that tells neither, the date
+    /// of the last status.
+    #[must_use]
+    pub fn last_sign_at(&self) -> Time {
+        self.last_seen_at.max(self.last_archived_at).unwrap_or(self.status_at)
+    }
+
+    /// The newest moment that the report tells of: it was made then, or later.
+    fn reported_at(&self) -> Time {
+        self.last_sign_at().max(self.status_at)
+    }
+}
+
+/// Reads a carrier's report `{status, status_at?, reason?, mdn_provisioning?, last_seen_at?, last_archived_at?}` of a
+/// provider.
 ///
 /// # Errors
-/// `NotFound` for what is no provider's name; every fault of the fields.
+/// Every fault of the provider's name and of the fields.
 pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, Refusal> {
-    if !is_provider(provider) {
-        return Err(Refusal::NotFound("network"));
+    if let Err((code, detail)) = check_provider(provider) {
+        fields.fault("provider", code, detail);
     }
     let status = fields.required_word::<NetworkStatus>("status");
     if status.is_some_and(|status| status.is_verizons() && provider != VERIZON) {
         fields.fault("status", "unknown_value", "is a state that only verizon has");
     }
-    let status_at = fields.time("status_at");
-    if status_at.is_some_and(|at| at > now.plus(CLOCK_LEEWAY)) {
-        fields.fault("status_at", "out_of_range", "must not be in the future");
-    }
+    let status_at = past(&mut fields, "status_at", now).unwrap_or(now);
     let reason = fields.word("reason");
     let mdn_provisioning = fields.word("mdn_provisioning");
+    let last_seen_at = past(&mut fields, "last_seen_at", now);
+    let last_archived_at = past(&mut fields, "last_archived_at", now);
     fields.finish().map_err(Refusal::Invalid)?;
     let status = status.unwrap_or(NetworkStatus::NoStatus);
-    Ok(Network { status, status_at: status_at.unwrap_or(now), reason, mdn_provisioning })
+    Ok(Network { status, status_at, reason, mdn_provisioning, last_seen_at, last_archived_at })
+}
+
+fn past(fields: &mut Fields, name: &str, now: Time) -> Option<Time> {
+    let at = fields.time(name);
+    if at.is_some_and(|at| at > now.plus(CLOCK_LEEWAY)) {
+        fields.fault(name, "out_of_range", "must not be in the future");
+    }
+    at
 }
 
 /// How far a carrier's clock may be ahead of ours.
 const CLOCK_LEEWAY: Duration = Duration::minutes(5);
 
-fn is_provider(name: &str) -> bool {
-    PROVIDER.read(name).is_ok() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+/// A report without a date that says what is known already moves the date of the last status at most so often.
+const REPEATED_AFTER: Duration = Duration::days(1);
+
+fn check_provider(name: &str) -> Result<(), (&'static str, String)> {
+    PROVIDER.read(name)?;
+    match name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        true => Ok(()),
+        false => Err(("invalid_format", "must have lower-case letters, digits and _ only".to_owned())),
+    }
 }
 
 /// The user after a carrier's report; `None` if it says nothing new, or is older than what is
@@ -129,11 +164,14 @@ fn is_provider(name: &str) -> bool {
 pub fn reported(user: &User, provider: &str, report: &Network, act: &Act) -> Result<Option<(User, Event)>, Refusal> {
     user.require_there()?;
     let before = user.networks.get(provider);
-    // A report that does not say since when is as of now: one that else says what is known is no news.
+    // A report without a date is as of now. Repeated, it is news only after a day: that the carrier still says so.
     let repeated = |before: &Network| {
-        *report == Network { status_at: report.status_at, ..before.clone() } && report.status_at == act.at
+        *report == Network { status_at: report.status_at, ..before.clone() }
+            && report.status_at == act.at
+            && report.status_at < before.status_at.plus(REPEATED_AFTER)
     };
-    if before.is_some_and(|before| before == report || before.status_at > report.status_at || repeated(before)) {
+    let known = |before: &Network| before == report || before.reported_at() > report.reported_at() || repeated(before);
+    if before.is_some_and(known) {
         return Ok(None);
     }
     if before.is_none() && user.networks.len() >= NETWORK_LIMIT {
@@ -156,6 +194,14 @@ pub fn reported(user: &User, provider: &str, report: &Network, act: &Act) -> Res
         text(before.and_then(|b| b.mdn_provisioning).map(Provisioning::as_str)),
         text(report.mdn_provisioning.map(Provisioning::as_str)),
     );
+    let date = |at: Option<Time>| at.map_or(serde_json::Value::Null, |at| at.to_string().into());
+    for (name, was, is) in [
+        ("network.status_at", before.map(|b| b.status_at), Some(report.status_at)),
+        ("network.last_seen_at", before.and_then(|b| b.last_seen_at), report.last_seen_at),
+        ("network.last_archived_at", before.and_then(|b| b.last_archived_at), report.last_archived_at),
+    ] {
+        event.change(name, date(was), date(is));
+    }
     Ok(Some((after, event)))
 }
 
@@ -175,17 +221,17 @@ words! {
 
 /// A network's light: the first that fits.
 ///
-/// - red: Verizon, and not enabled;
-/// - orange: the user was last seen over [`QUIET_AFTER_DAYS`] days ago. Messages are archived, and
-///   told of, by a phone that checks in, so the user was last seen when the last one was archived;
-/// - green: provisioning is enabled.
+/// - red: Verizon, and provisioning is not enabled, whatever the status;
+/// - orange: the network was last seen or archived more than [`QUIET_AFTER_DAYS`] days ago;
+/// - green: provisioning is enabled, and the network is not disabled.
 #[must_use]
-pub fn indicator(user: &User, provider: &str, network: &Network, now: Time) -> Indicator {
-    if provider == VERIZON && network.status != NetworkStatus::Enabled {
+pub fn indicator(provider: &str, network: &Network, now: Time) -> Indicator {
+    let provisioned = network.mdn_provisioning == Some(Provisioning::Enabled);
+    if provider == VERIZON && !provisioned {
         Indicator::Red
-    } else if user.last_seen_at.is_some_and(|seen| seen < now.minus(Duration::days(QUIET_AFTER_DAYS))) {
+    } else if network.last_sign_at() < now.minus(Duration::days(QUIET_AFTER_DAYS)) {
         Indicator::Orange
-    } else if network.status == NetworkStatus::Enabled || network.mdn_provisioning == Some(Provisioning::Enabled) {
+    } else if provisioned && network.status != NetworkStatus::Disabled {
         Indicator::Green
     } else {
         Indicator::None
@@ -195,10 +241,10 @@ pub fn indicator(user: &User, provider: &str, network: &Network, now: Time) -> I
 /// What a network's light says in words: its status, or what there is to do, and the date of its
 /// last status.
 #[must_use]
-pub fn tooltip(user: &User, provider: &str, network: &Network, now: Time) -> String {
+pub fn tooltip(provider: &str, network: &Network, now: Time) -> String {
     let status = name(network.status);
-    let said = match indicator(user, provider, network, now) {
-        Indicator::Red => red_reason(network).to_owned(),
+    let said = match indicator(provider, network, now) {
+        Indicator::Red => red_reason(network),
         Indicator::Orange => format!("{status}, not seen for over {QUIET_AFTER_DAYS} days"),
         Indicator::Green if network.status != NetworkStatus::Enabled => format!("{status}, provisioning enabled"),
         Indicator::Green | Indicator::None => status.to_owned(),
@@ -207,11 +253,15 @@ pub fn tooltip(user: &User, provider: &str, network: &Network, now: Time) -> Str
 }
 
 /// Why a Verizon network is red. A number that is none comes first: nothing else helps.
-fn red_reason(network: &Network) -> &'static str {
+fn red_reason(network: &Network) -> String {
     match (network.reason, network.status) {
-        (Some(NetworkReason::InvalidNumber), _) => "Invalid number",
-        (Some(NetworkReason::MessageBlock), _) => "Message block to remove",
-        (None, status) => name(status),
+        (Some(NetworkReason::InvalidNumber), _) => "Invalid number".to_owned(),
+        (Some(NetworkReason::MessageBlock), _) => "Message block to remove".to_owned(),
+        // These say nothing of what keeps the number from being provisioned.
+        (None, status @ (NetworkStatus::NoStatus | NetworkStatus::NotCommunicating | NetworkStatus::Enabled)) => {
+            format!("{}, provisioning not enabled", name(status))
+        }
+        (None, status) => name(status).to_owned(),
     }
 }
 
@@ -233,6 +283,6 @@ fn name(status: NetworkStatus) -> &'static str {
 /// The most pressing light of a user's networks.
 #[must_use]
 pub fn user_indicator(user: &User, now: Time) -> Indicator {
-    let lights = user.networks.iter().map(|(provider, network)| indicator(user, provider, network, now));
+    let lights = user.networks.iter().map(|(provider, network)| indicator(provider, network, now));
     lights.min().unwrap_or(Indicator::None)
 }

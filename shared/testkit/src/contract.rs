@@ -27,7 +27,7 @@ use domain::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, begin};
 use domain::key::Key;
 use domain::life;
 use domain::member::Member;
-use domain::network::{Indicator, Network, NetworkStatus, VERIZON};
+use domain::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
 use domain::outside::Reach;
 use domain::profile::{Profile, given};
 use domain::push::Push;
@@ -462,8 +462,14 @@ async fn what_another_release_keeps_in_a_row_stays(store: &Store) {
     let mut user = place.new_user("ada");
     user.suspended = Some(Hold { at: place.now, by: Actor::System, reason: Some("away".to_owned()) });
     user.client.profile_id = Some(ProfileId(draw(place.now)));
-    let network =
-        Network { status: NetworkStatus::Enabled, status_at: place.now, reason: None, mdn_provisioning: None };
+    let network = Network {
+        status: NetworkStatus::Enabled,
+        status_at: place.now,
+        reason: None,
+        mdn_provisioning: None,
+        last_seen_at: None,
+        last_archived_at: None,
+    };
     user.networks = BTreeMap::from([(VERIZON.to_owned(), network)]);
     place.put(&user).await;
     let mut row = row_of(store, &user);
@@ -1873,8 +1879,15 @@ async fn user_filters_keep_what_they_say(store: &Store) {
     let hold = Hold { at: place.now, by: Actor::System, reason: None };
     let long_ago = place.now;
     place.later(Duration::days(40));
-    let network = |status| {
-        let network = Network { status, status_at: place.now, reason: None, mdn_provisioning: None };
+    let network = |mdn_provisioning, seen| {
+        let network = Network {
+            status: NetworkStatus::Enabled,
+            status_at: place.now,
+            reason: None,
+            mdn_provisioning: Some(mdn_provisioning),
+            last_seen_at: Some(seen),
+            last_archived_at: None,
+        };
         BTreeMap::from([(VERIZON.to_owned(), network)])
     };
     let plain = place.new_user("plain");
@@ -1883,9 +1896,13 @@ async fn user_filters_keep_what_they_say(store: &Store) {
         User { activated_at: Some(place.now), service_level: Some("gold".to_owned()), ..place.new_user("active") },
         User { suspended: Some(hold.clone()), last_seen_at: Some(place.now), ..place.new_user("suspended") },
         User { locked: Some(hold.clone()), suspended: Some(hold), ..place.new_user("locked") },
-        User { networks: network(NetworkStatus::Disabled), ..place.new_user("red") },
-        User { networks: network(NetworkStatus::Enabled), last_seen_at: Some(long_ago), ..place.new_user("orange") },
-        User { networks: network(NetworkStatus::Enabled), ..place.new_user("green") },
+        User { networks: network(Provisioning::Pending, long_ago), ..place.new_user("red") },
+        User {
+            networks: network(Provisioning::Enabled, long_ago),
+            last_seen_at: Some(long_ago),
+            ..place.new_user("orange")
+        },
+        User { networks: network(Provisioning::Enabled, place.now), ..place.new_user("green") },
     ];
     for user in &people {
         place.put(user).await;

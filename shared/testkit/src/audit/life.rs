@@ -90,6 +90,9 @@ impl Audit {
                 ("network.status", json!(network.status)),
                 ("network.reason", json!(network.reason)),
                 ("network.mdn_provisioning", json!(network.mdn_provisioning)),
+                ("network.status_at", json!(network.status_at)),
+                ("network.last_seen_at", json!(network.last_seen_at)),
+                ("network.last_archived_at", json!(network.last_archived_at)),
             ];
             for (field, is) in fields {
                 let changes = of_it().filter_map(|event| event.changes.get(field));
