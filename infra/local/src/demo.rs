@@ -2,26 +2,32 @@
 //! always the same.
 //!
 //! Most states need time to have passed. So the demonstration begins weeks ago: each step sets the clock to its
-//! moment, and the last leaves it at the present.
+//! moment, and the last leaves it at the present. A busy machine makes it slow, and nothing else: what was not done
+//! in time is asked for again, and each step waits until what it needs is there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::stream;
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::Now;
 use crate::api::{Answer, Api};
 use crate::messaging::Channel;
-use crate::queue::Retry;
 use crate::stack::{Stack, system_time};
 
 /// How many people there are.
 pub const PEOPLE: usize = 200;
 /// How many calls are under way at once.
 const AT_ONCE: usize = 8;
+/// How long the first and the longest pause is before something is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// The least time between two messages of a kind to one person.
+const BETWEEN_MESSAGES: chrono::Duration = chrono::Duration::minutes(2);
 
 const FIRST_NAMES: [&str; 20] = [
     "Ada", "Amara", "Anton", "Bea", "Chen", "Dario", "Elif", "Emil", "Farah", "Greta", "Hugo", "Ines", "Jonas", "Kofi",
@@ -60,6 +66,11 @@ impl DemoClock {
 
     fn set_back(&self, hours: i64) {
         self.0.store(-hours * 3_600_000, Ordering::Relaxed);
+    }
+
+    /// Sets it to a moment, unless that is past.
+    fn set_forward(&self, to: DateTime<Utc>) {
+        self.0.fetch_max((to - system_time()).num_milliseconds(), Ordering::Relaxed);
     }
 }
 
@@ -195,25 +206,21 @@ pub async fn make(stack: &Stack, key: &str, clock: &DemoClock, people: usize) ->
 
 async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -> Result<(), String> {
     clock.set_back(60 * 24);
-    expect(&admin.send(Method::PATCH, "/workspace", None, &json!({ "service_levels": SERVICE_LEVELS })).await)?;
+    let levels = json!({ "service_levels": SERVICE_LEVELS });
+    expect(&call(admin, Method::PATCH, "/workspace", None, &levels).await)?;
     let users = all(0..people, async |number| {
-        let created = admin.post("/users", &person(number)).await;
+        let once = format!("demo-user-{number}");
+        let created = call(admin, Method::POST, "/users", Some(&once), &person(number)).await;
         text(&created, "user_id").map(|user_id| (number, user_id))
     });
     let users: Vec<(usize, String)> = users.await?;
 
     clock.set_back(59 * 24);
     // One in sixteen is not invited yet.
-    let invited = users.iter().filter(|(number, _)| number % 16 != 0);
-    all(invited, async |(_, user_id)| {
-        let invitation = json!({ "channel": "email", "devices": 3 });
-        expect(&admin.post(&format!("/users/{user_id}/invite"), &invitation).await)
-    })
-    .await?;
-    drain(stack).await?;
+    let invited: Vec<_> = users.iter().filter(|(number, _)| number % 16 != 0).collect();
+    let codes = invite(stack, admin, clock, &invited).await?;
 
     clock.set_back(58 * 24);
-    let codes = codes(stack);
     // Phones of one person one after the other, as they come; people side by side.
     let registered = all(0..people, async |number| {
         let mut registered = Vec::new();
@@ -233,31 +240,31 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
     clock.set_back(9 * 24);
     let lost = registered.iter().filter(|phone| phone.phone.state() == State::Deleted);
     all(lost, async |phone| {
-        expect(&admin.send(Method::DELETE, &format!("/devices/{}", phone.device_id), None, &json!({})).await)
+        expect(&call(admin, Method::DELETE, &format!("/devices/{}", phone.device_id), None, &json!({})).await)
     })
     .await?;
     clock.set_back(3 * 24);
     let doubtful = registered.iter().filter(|phone| phone.phone.state() == State::Blocked);
     all(doubtful, async |phone| {
         let reason = json!({ "reason": "Reported lost" });
-        expect(&admin.post(&format!("/devices/{}/block", phone.device_id), &reason).await)
+        expect(&post(admin, &format!("/devices/{}/block", phone.device_id), &reason).await)
     })
     .await?;
     all(&users, async |(number, user_id)| {
         if let Some((provider, report)) = network(*number) {
             let path = format!("/users/{user_id}/networks/{provider}");
-            expect(&admin.send(Method::PUT, &path, None, &report).await)?;
+            expect(&call(admin, Method::PUT, &path, None, &report).await)?;
         }
         match person_action(*number) {
-            Some((action, body)) => expect(&admin.post(&format!("/users/{user_id}/{action}"), &body).await),
+            Some((action, body)) => expect(&post(admin, &format!("/users/{user_id}/{action}"), &body).await),
             None => Ok(()),
         }
     })
     .await?;
-    drain(stack).await?;
+    settle(stack, clock).await;
 
     clock.set_back(2 * 24);
-    deploy(stack, admin, &users, &registered).await?;
+    deploy(stack, admin, clock, &users, &registered).await?;
 
     for (sequence, hours) in [(3, 30), (4, 8), (5, 1)] {
         clock.set_back(hours);
@@ -265,8 +272,42 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
             |phone: &&Registered| phone.phone.state() == State::InUse && phone.phone.number() as i64 % 30 < hours;
         check_in(stack, registered.iter().filter(in_use), sequence).await?;
     }
+    settle(stack, clock).await;
     clock.set_back(0);
-    drain(stack).await
+    Ok(())
+}
+
+/// Invites people until each of them has got a code; answers with whom each went to. Mail that came to nothing goes
+/// out anew.
+async fn invite(
+    stack: &Stack,
+    admin: Api<'_>,
+    clock: &DemoClock,
+    people: &[&(usize, String)],
+) -> Result<Vec<(String, String)>, String> {
+    let mut pauses = pauses();
+    for round in 0.. {
+        let codes = codes(stack);
+        let without = |(number, _): &&&(usize, String)| codes.iter().all(|(to, _)| *to != address(*number));
+        let without: Vec<_> = people.iter().filter(without).collect();
+        if without.is_empty() {
+            return Ok(codes);
+        }
+        if round > 0 {
+            tracing::warn!(people = without.len(), "invitations did not arrive, and are sent again");
+            pause(&mut pauses).await;
+            clock.set_forward(stack.now() + BETWEEN_MESSAGES);
+        }
+        all(without, async |(number, user_id)| {
+            let once = format!("demo-invitation-{number}-{round}");
+            let invitation = json!({ "channel": "email", "devices": 3 });
+            let path = format!("/users/{user_id}/invite");
+            expect(&call(admin, Method::POST, &path, Some(&once), &invitation).await)
+        })
+        .await?;
+        settle(stack, clock).await;
+    }
+    Ok(Vec::new())
 }
 
 /// Brings configurations to some people: those who are on leave or locked get none, and one in five is left out.
@@ -274,6 +315,7 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
 async fn deploy(
     stack: &Stack,
     admin: Api<'_>,
+    clock: &DemoClock,
     users: &[(usize, String)],
     registered: &[Registered],
 ) -> Result<(), String> {
@@ -281,28 +323,31 @@ async fn deploy(
     for (name, codec) in PROFILES {
         let profile =
             json!({ "name": name, "settings": { "codec": codec, "account": { "domain": "pbx.example.com" } } });
-        profiles.push(text(&admin.post("/profiles", &profile).await, "profile_id")?);
+        let once = format!("demo-profile-{name}");
+        let made = call(admin, Method::POST, "/profiles", Some(&once), &profile).await;
+        profiles.push(text(&made, "profile_id")?);
     }
     let chosen = users.iter().filter(|(number, _)| number % 5 != 0 && person_action(*number).is_none());
     all(chosen, async |(number, user_id)| {
         let account = json!({ "sip_user_name": username(*number), "service_account": "main" });
-        expect(&admin.send(Method::PATCH, &format!("/users/{user_id}"), None, &account).await)?;
+        expect(&call(admin, Method::PATCH, &format!("/users/{user_id}"), None, &account).await)?;
         let profile = json!({ "profile_id": profiles[number % PROFILES.len()] });
-        expect(&admin.post(&format!("/users/{user_id}/deploy"), &profile).await)
+        let once = format!("demo-deployment-{number}");
+        expect(&call(admin, Method::POST, &format!("/users/{user_id}/deploy"), Some(&once), &profile).await)
     })
     .await?;
-    drain(stack).await?;
+    settle(stack, clock).await;
     let in_use = registered.iter().filter(|registered| {
         let (phone, person) = (registered.phone, registered.phone.person);
         phone.state() == State::InUse && person % 5 != 0 && person_action(person).is_none() && phone.number() % 6 != 0
     });
     all(in_use, async |registered| {
         let device = Api::of(stack).with(&registered.credential);
-        let version = text(&device.post("/devices/me/config", &json!({})).await, "config_version")?;
+        let version = text(&post(device, "/devices/me/config", &json!({})).await, "config_version")?;
         if registered.phone.number() % 6 == 1 {
             return Ok(());
         }
-        expect(&device.post("/devices/me/check-in", &json!({ "config_version": version })).await)
+        expect(&post(device, "/devices/me/check-in", &json!({ "config_version": version })).await)
     })
     .await
     .map(drop)
@@ -312,7 +357,7 @@ async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Re
     let address = address(phone.person);
     let code = codes.iter().find(|(to, _)| *to == address).map(|(_, code)| code.as_str());
     let code = code.ok_or_else(|| format!("{address} got no invitation"))?;
-    let answer = Api::of(stack).post("/devices", &phone.application(code)).await;
+    let answer = post(Api::of(stack), "/devices", &phone.application(code)).await;
     let device = Answer { status: answer.status, body: answer.body["device"].clone() };
     let device_id = text(&device, "device_id").map_err(|_| answer.complaint())?;
     Ok(Registered { phone, device_id, credential: text(&answer, "credential")? })
@@ -331,7 +376,7 @@ async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>, sequ
             "attachment_bytes": messages * 12_345,
             "calls": messages / 5,
         });
-        expect(&device.post("/devices/me/check-in", &json!({ "app_version": "3.4.0", "usage": usage })).await)
+        expect(&post(device, "/devices/me/check-in", &json!({ "app_version": "3.4.0", "usage": usage })).await)
     })
     .await
     .map(|_| ())
@@ -368,8 +413,40 @@ fn text(answer: &Answer, field: &str) -> Result<String, String> {
     answer.body[field].as_str().map(str::to_owned).ok_or_else(|| answer.complaint())
 }
 
-async fn drain(stack: &Stack) -> Result<(), String> {
-    stack.drain(Retry::Now).await.map_err(|error| error.to_string())
+/// A call that may be made again with the same effect, until it is answered for good: what a machine that is too busy
+/// did not get done in time, or what is to be asked later.
+async fn call(api: Api<'_>, method: Method, path: &str, once: Option<&str>, body: &Value) -> Answer {
+    let mut pauses = pauses();
+    loop {
+        let answer = api.send(method.clone(), path, once, body).await;
+        if !answer.status.is_server_error() && answer.status != StatusCode::TOO_MANY_REQUESTS {
+            return answer;
+        }
+        tracing::warn!(status = answer.status.as_u16(), "a call of the demonstration is made again");
+        pause(&mut pauses).await;
+    }
+}
+
+async fn post(api: Api<'_>, path: &str, body: &Value) -> Answer {
+    call(api, Method::POST, path, None, body).await
+}
+
+/// Moves on whatever is to be done until nothing is left: retries happen at their times, to which the clock is set.
+async fn settle(stack: &Stack, clock: &DemoClock) {
+    let mut pauses = pauses();
+    while let Err(error) = stack.settle(|due| clock.set_forward(due)).await {
+        tracing::warn!(%error, "the demonstration waits");
+        pause(&mut pauses).await;
+    }
+}
+
+/// Ever longer pauses.
+fn pauses() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(PAUSES.0), |pause| Some((*pause * 2).min(PAUSES.1)))
+}
+
+async fn pause(pauses: &mut impl Iterator<Item = Duration>) {
+    tokio::time::sleep(pauses.next().unwrap_or(PAUSES.1)).await;
 }
 
 #[cfg(test)]

@@ -154,17 +154,29 @@ impl Driver {
     }
 
     /// Moves everything on until nothing is left: the streams read to their ends, topics, queues and
-    /// asynchronous runs empty. With [`Retry::WhenDue`], what waits for its next attempt is left waiting.
+    /// asynchronous runs empty, and what other runs have in hand done. With [`Retry::WhenDue`], what waits for its
+    /// next attempt is left waiting.
     ///
     /// # Errors
     /// When a stream gets nowhere.
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
-        while self.step(retry).await {
-            if let Some(table) = self.blocked() {
-                return Err(StreamBlocked { table });
+        loop {
+            while self.step(retry).await {
+                if let Some(table) = self.blocked() {
+                    return Err(StreamBlocked { table });
+                }
             }
+            if !self.is_at_work() {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
         }
-        Ok(())
+    }
+
+    /// True while messages are in hand, by whichever run.
+    fn is_at_work(&self) -> bool {
+        let state = self.state();
+        self.triggers(|function| &function.queues).any(|(_, trigger)| state.queues.is_at_work(&trigger.queue_arn))
     }
 
     /// When the next thing is to be tried that waits for its time; nothing if nothing waits.
@@ -390,16 +402,13 @@ impl Driver {
         if messages.is_empty() {
             return false;
         }
-        let event = queue::event(arn, &self.place.region, &messages);
+        let received = Received { driver: self, arn, messages };
+        let event = queue::event(arn, &self.place.region, &received.messages);
         let outcome = (self.invoke)(&function.operation, event).await;
         let failed = Failed::of(&outcome);
         let mut state = self.state();
-        for message in &messages {
-            if failed.holds(&message.id) {
-                state.queues.leave(arn, &message.id);
-            } else {
-                state.queues.delete(arn, &message.id);
-            }
+        for message in received.messages.iter().filter(|message| !failed.holds(&message.id)) {
+            state.queues.delete(arn, &message.id);
         }
         true
     }
@@ -523,6 +532,22 @@ impl Position {
         self.limit = Some((of / 2).max(1));
         let wait = 1_i64 << self.failures.min(6);
         self.due = Some(now + chrono::Duration::seconds(wait));
+    }
+}
+
+/// Messages in hand. Those that are not deleted by the end, however it comes, are left in their queue.
+struct Received<'a> {
+    driver: &'a Driver,
+    arn: &'a str,
+    messages: Vec<Message>,
+}
+
+impl Drop for Received<'_> {
+    fn drop(&mut self) {
+        let mut state = self.driver.state();
+        for message in &self.messages {
+            state.queues.leave(self.arn, &message.id);
+        }
     }
 }
 

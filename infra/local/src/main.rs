@@ -93,17 +93,27 @@ async fn fill(
     folder: Option<&Path>,
 ) -> Result<(), String> {
     if arguments.demo && !workspace.demo {
-        println!("Making {} people and their phones …", demo::PEOPLE);
-        demo::make(stack, &workspace.key, clock, demo::PEOPLE).await?;
-        println!("There they are: {}/devices\n", workspace.url);
-        workspace.demo = true;
-        start_screen::keep(workspace, folder)?;
+        demonstrate(stack, workspace, clock, folder).await;
     }
     if let Some(file) = &arguments.people {
         let imported = people::import(Api::of(stack).with(&workspace.key), file).await?;
         show(&imported, file);
     }
     Ok(())
+}
+
+/// Makes the demonstration. Whatever comes of it, the product runs on.
+async fn demonstrate(stack: &Stack, workspace: &mut Workspace, clock: &DemoClock, folder: Option<&Path>) {
+    println!("Making {} people and their phones …", demo::PEOPLE);
+    if let Err(error) = demo::make(stack, &workspace.key, clock, demo::PEOPLE).await {
+        tracing::error!(error, "the demonstration is not complete");
+        return;
+    }
+    println!("There they are: {}/devices\n", workspace.url);
+    workspace.demo = true;
+    if let Err(error) = start_screen::keep(workspace, folder) {
+        tracing::error!(error, "it is not kept that the demonstration was made");
+    }
 }
 
 fn show(imported: &Imported, file: &Path) {

@@ -90,6 +90,12 @@ impl Queues {
         }
     }
 
+    /// True while a message of a queue is being worked on.
+    #[must_use]
+    pub fn is_at_work(&self, arn: &str) -> bool {
+        self.0.get(arn).is_some_and(|queue| queue.messages.iter().any(|message| message.in_flight))
+    }
+
     /// What is in a queue.
     #[must_use]
     pub fn messages(&self, arn: &str) -> Vec<Message> {

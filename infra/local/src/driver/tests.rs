@@ -1,6 +1,7 @@
 //! The driver over a table, a topic and queues of its own, with operations that do what a test says.
 
 use futures::FutureExt;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::*;
@@ -86,6 +87,14 @@ struct Bench {
 
 /// A driver whose operations reply by `reply`, given the operation, its event and how many runs there were.
 fn bench(reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static) -> Bench {
+    gated(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), reply)
+}
+
+/// The same, whose operations go on only while the gate lets them.
+fn gated(
+    gate: Arc<Semaphore>,
+    reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static,
+) -> Bench {
     let template = Arc::new(Template::read(TEMPLATE, &Place::default(), &BTreeMap::new()).unwrap());
     let database = Database::memory().unwrap();
     database.create_table(serde_json::from_value(template.tables[0].clone()).unwrap()).unwrap();
@@ -98,7 +107,12 @@ fn bench(reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + S
         let mut noted = noted.lock().unwrap();
         noted.push((operation.to_owned(), event.clone()));
         let outcome = reply(operation, &event, noted.len());
-        async move { outcome }.boxed()
+        let gate = Arc::clone(&gate);
+        async move {
+            let _let_through = gate.acquire_owned().await;
+            outcome
+        }
+        .boxed()
     });
     let driver = Driver::new(DriverOptions {
         template,
@@ -297,4 +311,40 @@ async fn a_restart_goes_on_where_everything_was_done() {
     again.drain(Retry::Now).await.unwrap();
     assert_eq!(first.runs.lock().unwrap().len(), 1, "nothing is published twice");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_left_only_when_what_another_run_has_in_hand_is_done() {
+    let gate = Arc::new(Semaphore::new(0));
+    let bench = gated(Arc::clone(&gate), |_, _, _| nothing());
+    bench.publish("mail", "one");
+    assert!(bench.driver.take_published().await);
+    let (function, trigger) = bench.driver.triggers(|function| &function.queues).next().unwrap();
+    let mut other = Box::pin(bench.driver.queue_step(function, trigger, Retry::Now));
+    assert!(futures::poll!(&mut other).is_pending(), "it is at it");
+    let mut drained = Box::pin(bench.driver.drain(Retry::Now));
+    tokio::select! {
+        biased;
+        _ = &mut drained => panic!("a message is still in hand"),
+        () = tokio::time::sleep(POLL * 3) => {}
+    }
+    gate.add_permits(10);
+    assert!(other.await);
+    drained.await.unwrap();
+    assert_eq!(bench.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_in_hand_when_a_run_was_dropped_is_received_again() {
+    let gate = Arc::new(Semaphore::new(0));
+    let bench = gated(Arc::clone(&gate), |_, _, _| nothing());
+    bench.publish("mail", "one");
+    assert!(bench.driver.take_published().await);
+    let (function, trigger) = bench.driver.triggers(|function| &function.queues).next().unwrap();
+    let mut dropped = Box::pin(bench.driver.queue_step(function, trigger, Retry::Now));
+    assert!(futures::poll!(&mut dropped).is_pending());
+    drop(dropped);
+    gate.add_permits(10);
+    bench.driver.drain(Retry::Now).await.unwrap();
+    assert_eq!(bench.runs().len(), 2);
 }

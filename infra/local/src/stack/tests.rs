@@ -1,5 +1,13 @@
 //! The whole of it, small: what the tests of the system build on.
 
+use std::sync::atomic::AtomicUsize;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use http::Method;
 use serde_json::json;
 
@@ -114,6 +122,52 @@ async fn a_restart_finds_everything_again() {
     let users = get(Api::of(&stack).with(&again.key), "/users").await;
     assert_eq!(users.body["items"][0]["username"], "ada", "{:?}", users.body);
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// A service that takes its time, and now and then does not answer.
+#[derive(Debug)]
+struct Busy<C> {
+    client: C,
+    calls: Arc<AtomicUsize>,
+}
+
+impl HttpClient for Busy<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let client = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(Busy { client, calls: Arc::clone(&self.calls) })
+    }
+}
+
+impl HttpConnector for Busy<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let is_mail = request.uri().contains("/v2/email/");
+        let fails = is_mail && self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(5);
+        let answer = self.client.call(request);
+        HttpConnectorFuture::new(async move {
+            if is_mail {
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+            if fails { Err(ConnectorError::other("it does not answer".into(), None)) } else { answer.await }
+        })
+    }
+}
+
+#[tokio::test]
+async fn on_a_busy_machine_the_demonstration_takes_longer_and_comes_out_the_same() {
+    let clock = DemoClock::default();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let adjust: Adjust = Arc::new(move |operation, mut connection| {
+        if operation == "send-message" {
+            let busy = Busy { client: connection.http.clone(), calls: Arc::clone(&calls) };
+            connection.http = SharedHttpClient::new(busy);
+        }
+        connection
+    });
+    let options = StackOptions { now: clock.now(), driven: true, adjust: Some(adjust), ..StackOptions::default() };
+    let (stack, key) = started(options).await;
+    demo::make(&stack, &key, &clock, 24).await.unwrap();
+    let devices = get(Api::of(&stack).with(&key), "/devices?limit=100").await;
+    assert_eq!(devices.body["items"].as_array().map(Vec::len), Some(33), "{:?}", devices.body);
 }
 
 #[tokio::test]
