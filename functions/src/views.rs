@@ -13,6 +13,7 @@ use domain::key::Key;
 use domain::member::Member;
 use domain::network::{Network, indicator, tooltip, user_indicator};
 use domain::profile::Profile;
+use domain::push::Push;
 use domain::source::{DataSource, SourceKind};
 use domain::token::Token;
 use domain::usage::{Counts, Usage, UsageKind};
@@ -26,6 +27,7 @@ use crate::settings::Defaults;
 
 /// A device, as the administration view shows it.
 pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Value {
+    let push = Push::shown(device);
     json!({
         "device_id": device.device_id,
         "user_id": device.user_id,
@@ -47,9 +49,9 @@ pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Val
         "erased_at": device.erased.as_ref().map(|erased| erased.at),
         "pin_failures": device.pin_failures,
         "push": {
-            "in_use": device.push.reason.in_use(),
-            "since": device.push.since,
-            "reason": device.push.reason,
+            "in_use": push.reason.in_use(),
+            "since": push.since,
+            "reason": push.reason,
         },
         "deleted_at": device.deleted.as_ref().map(|deleted| deleted.at),
         "purge_after": device.deleted.as_ref().map(|deleted| deleted.purge_after),

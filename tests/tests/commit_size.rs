@@ -6,7 +6,7 @@ use aws::{Commit, Row};
 use chrono::Duration;
 use domain::access::{Permission, Role};
 use domain::change::Change;
-use domain::check_in::{self, CheckIn, Report};
+use domain::check_in::{self, CheckIn, Report, TokenChange};
 use domain::command::{
     Command, CommandKind, CommandState, DETAIL, HISTORY_LIMIT, Happened, OpenCommand, Order, Phone, Stimulus, apply,
 };
@@ -769,7 +769,8 @@ fn checked_in(user: &User, phones: &[Phone]) -> Commit {
         panic!("all of it is new");
     };
     fits_changed(&change);
-    let after = PushToken::given(&change.devices[0].after, token.unwrap(), None, now());
+    let Some(TokenChange::New(token)) = token else { panic!("it has a new token") };
+    let after = PushToken::given(&change.devices[0].after, token, None, now());
     Commit::changing(act().event_id, &change).put(&after)
 }
 

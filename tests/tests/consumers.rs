@@ -489,6 +489,78 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
 }
 
 #[tokio::test]
+async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_contact_but_not_again_and_again() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let mut application = Bench::application(&code, "phone");
+    application["push_token"] = json!("stale-token");
+    let registered = bench.call(Method::POST, "/devices", None, Some(&application)).await.expect(201);
+    let id = registered.body["device"]["device_id"].as_str().unwrap().to_owned();
+    let credential = registered.get("credential");
+    let _came = bench.check_in(&credential).await.expect(200);
+    bench.drain().await;
+    let endpoint = device(&bench, &tenant, &id).await["push_endpoint"].clone();
+    // A push to this token fails, and SNS disables its endpoint.
+    let disable = async || {
+        for action in ["block", "unblock"] {
+            bench.advance(Duration::seconds(1));
+            let _held = bench.post(&format!("/devices/{id}/{action}"), &tenant.key, json!({})).await.expect(200);
+            bench.drain().await;
+        }
+        assert_eq!(device(&bench, &tenant, &id).await["push"]["in_use"], false);
+    };
+    let contact = async || {
+        let same = json!({"push_token": "stale-token"});
+        let _came = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&same)).await.expect(200);
+        bench.drain().await;
+        device(&bench, &tenant, &id).await
+    };
+    disable().await;
+    let shown = contact().await;
+    assert_eq!((&shown["push"]["reason"], &shown["push_endpoint"]), (&json!("endpoint_ready"), &endpoint));
+    bench.stack.messaging().clear();
+    disable().await;
+    assert!(!pushes(&bench).is_empty(), "SNS sends to it again");
+    let events = bench.event_types(&tenant).await.len();
+    for _ in 0..3 {
+        bench.advance(Duration::hours(7));
+        assert_eq!(contact().await["push"]["in_use"], false, "a token that does not work is not tried each time");
+    }
+    assert_eq!(bench.event_types(&tenant).await.len(), events);
+    bench.advance(Duration::hours(3));
+    assert_eq!(contact().await["push"]["reason"], "endpoint_ready");
+}
+
+#[tokio::test]
+async fn pushes_to_a_device_that_is_deleted_or_erased_show_as_not_in_use() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (_, phones) = bench.person(&tenant, "ada", 3).await;
+    bench.drain().await;
+    let [kept, deleted, erased] = [0, 1, 2].map(|n| phones[n].0.clone());
+    let _gone = bench.delete(&format!("/devices/{deleted}"), &tenant.key).await.expect(200);
+    let wipe = bench.post(&format!("/devices/{erased}/wipe"), &tenant.key, json!({})).await.expect(202);
+    let _done = bench.report(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
+    bench.drain().await;
+    for (id, reason) in [(&kept, "endpoint_ready"), (&deleted, "device_deleted"), (&erased, "device_erased")] {
+        let push = device(&bench, &tenant, id).await["push"].clone();
+        assert_eq!((&push["in_use"], &push["reason"]), (&json!(*id == kept), &json!(reason)));
+    }
+    for (filter, expected) in [("true", vec![&kept]), ("false", vec![&deleted, &erased])] {
+        let listed = bench.all(&tenant, &format!("/devices?push_in_use={filter}")).await;
+        let mut ids: Vec<&str> = listed.iter().filter_map(|device| device["device_id"].as_str()).collect();
+        ids.sort_unstable();
+        let mut expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();
+        expected.sort_unstable();
+        assert_eq!(ids, expected, "{filter}");
+    }
+    let erased = device(&bench, &tenant, &erased).await;
+    assert_eq!(erased["warnings"][0]["message"], "Push notifications are not in use: the device was erased.");
+}
+
+#[tokio::test]
 async fn an_invitation_whose_time_is_over_ends_and_its_code_is_gone() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;

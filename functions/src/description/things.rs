@@ -91,7 +91,9 @@ fn device_seen() -> Value {
         ("queued_at", moment()),
         ("expires_at", moment()),
     ]);
-    let push = object([("in_use", flag()), ("since", moment()), ("reason", word::<PushReason>())]);
+    let reasons: Vec<_> = PushReason::ALL.iter().filter(|reason| reason.shown() == **reason).collect();
+    let reason = json!({"type": "string", "enum": reasons});
+    let push = object([("in_use", flag()), ("since", moment()), ("reason", reason)]);
     object([
         ("device_id", uuid()),
         ("user_id", uuid()),

@@ -4,7 +4,7 @@ use aws::stores::Login;
 use aws::{Commands, Commit, Devices, PushTokens, UsageCounts, Users, Workspaces};
 use domain::Time;
 use domain::change::Edited;
-use domain::check_in::{CheckIn, Found, Report, authenticate, check_in, needs, user_must_follow};
+use domain::check_in::{CheckIn, Found, Report, TokenChange, authenticate, check_in, needs, user_must_follow};
 use domain::device::{Device, DeviceAccess, PushToken};
 use domain::event::Actor;
 use domain::refusal::Failure;
@@ -86,8 +86,13 @@ async fn more(
     if let Some(token) = token {
         let before = store.push_token(device.workspace_id, device.device_id).await?;
         let after = change.devices.first().map_or(device, |device| &device.after);
-        let after = PushToken::given(after, token, before.as_ref(), act.at);
-        commit = commit.edited(&Edited { before, after });
+        let after = match token {
+            TokenChange::New(token) => Some(PushToken::given(after, token, before.as_ref(), act.at)),
+            TokenChange::EnableAgain => before.clone().map(|token| token.due(act.at)),
+        };
+        if let Some(after) = after {
+            commit = commit.edited(&Edited { before, after });
+        }
     }
     store.commit(commit).await?;
     let after = change.devices.first().map_or(device, |device| &device.after);

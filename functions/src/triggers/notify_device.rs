@@ -18,7 +18,7 @@ const HOLD: Duration = Duration::seconds(50);
 
 /// What an event asks for.
 enum Task {
-    /// The device has a token that is new to us.
+    /// The device has a token that is new to us, or whose endpoint is to be enabled again.
     Settle,
     /// The device, or each of the user's, should check in soon.
     Wake,
@@ -46,7 +46,9 @@ fn task(event: &Event) -> Option<Task> {
     match event.event_type {
         EventType::DeviceRegistered | EventType::DeviceReEnrolled => Some(Task::Settle),
         EventType::DeviceUpdated | EventType::DeviceConfirmed => {
-            event.changed_fields.iter().any(|field| field == "push_token").then_some(Task::Settle)
+            let is_new = event.changed_fields.iter().any(|field| field == "push_token");
+            let is_disabled = event.changes.contains_key("push.reason");
+            (is_new || is_disabled).then_some(Task::Settle)
         }
         EventType::DeviceBlocked
         | EventType::DeviceUnblocked

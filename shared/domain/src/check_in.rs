@@ -66,9 +66,18 @@ pub enum CheckIn {
     Changed {
         /// What.
         change: Box<Change>,
-        /// The new push token.
-        token: Option<String>,
+        /// What is to be done about the device's push token.
+        token: Option<TokenChange>,
     },
+}
+
+/// What a check-in does to a device's push token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenChange {
+    /// The app has given another one.
+    New(String),
+    /// It is the same, and its endpoint is to be enabled again.
+    EnableAgain,
 }
 
 /// What the rule must know beyond the device's own row.
@@ -190,8 +199,8 @@ pub fn check_in(device: &Device, report: &Report, found: &Found, act: &Act) -> C
     CheckIn::Changed { change: Box::new(change), token }
 }
 
-/// Notes what the app says of itself; answers with its push token, if it is new.
-fn noted(after: &mut Device, report: &Report, change: &mut Change, act: &Act) -> Option<String> {
+/// Notes what the app says of itself; answers with what is to be done about its push token.
+fn noted(after: &mut Device, report: &Report, change: &mut Change, act: &Act) -> Option<TokenChange> {
     let confirmed = after.enrolment.take().is_some();
     let kind = if confirmed { EventType::DeviceConfirmed } else { EventType::DeviceUpdated };
     let mut event = act.event(kind).about_device(after.device_id, after.user_id);
@@ -207,12 +216,20 @@ fn noted(after: &mut Device, report: &Report, change: &mut Change, act: &Act) ->
         event.change("pin_failures", after.pin_failures, failures);
         after.pin_failures = failures;
     }
-    let token = new_token(after, report);
-    if let Some(token) = &token {
-        event.change_of("push_token");
-        after.push_token_hash = Some(Hash::of(token));
-        after.push = Push::of_token(true, act.at);
-    }
+    let token = match (new_token(after, report), Push::enabled_again(after, act.at)) {
+        (Some(token), _) => {
+            event.change_of("push_token");
+            after.push_token_hash = Some(Hash::of(&token));
+            after.push = Push::of_token(true, act.at);
+            Some(TokenChange::New(token))
+        }
+        (None, Some(push)) => {
+            event.change("push.reason", after.push.reason.as_str(), push.reason.as_str());
+            after.push = push;
+            Some(TokenChange::EnableAgain)
+        }
+        (None, None) => None,
+    };
     if confirmed || !event.changes.is_empty() || !event.changed_fields.is_empty() {
         change.events.push(event);
     }

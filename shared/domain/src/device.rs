@@ -676,4 +676,10 @@ impl PushToken {
             stored: Stored::default(),
         }
     }
+
+    /// The row of a token whose endpoint must be looked at again.
+    #[must_use]
+    pub fn due(self, now: Time) -> Self {
+        Self { mend_at: Some(now.plus(MEND_AFTER)), ..self }
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::clock::Time;
 use crate::device::{Belongings, Device, Platform, SILENT_AFTER_DAYS};
-use crate::push::PushReason;
+use crate::push::{Push, PushReason};
 use crate::workspace::Settings;
 
 /// One thing that is wrong, or to look after.
@@ -66,17 +66,22 @@ fn push(device: &Device) -> Option<Remark> {
     if device.platform == Platform::ThirdParty {
         return None;
     }
-    let why = match device.push.reason {
-        PushReason::EndpointReady => return None,
+    let push = Push::shown(device);
+    let why = match push.reason {
+        PushReason::EndpointReady | PushReason::EnabledAgain => return None,
         PushReason::NoToken => "the app has given no token",
-        PushReason::EndpointPending => "its endpoint is being made",
+        PushReason::EndpointPending | PushReason::EnablingAgain => "its endpoint is being made",
         PushReason::PlatformOff => "it is not set up for this platform",
         PushReason::TokenRefused => "the push service does not take the app's token",
-        PushReason::EndpointDisabled => "the push service says that the app's token no longer works",
+        PushReason::EndpointDisabled | PushReason::DisabledAgain => {
+            "the push service says that the app's token no longer works"
+        }
         PushReason::DeliveryFailed => "the push service could not deliver",
+        PushReason::DeviceDeleted => "the device is deleted",
+        PushReason::DeviceErased => "the device was erased",
     };
     let message = format!("Push notifications are not in use: {why}.");
-    Some(Remark { code: "push_not_in_use", message, created_at: device.push.since })
+    Some(Remark { code: "push_not_in_use", message, created_at: push.since })
 }
 
 fn app_version(device: &Device, settings: &Settings) -> Option<Remark> {

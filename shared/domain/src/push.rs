@@ -1,9 +1,10 @@
 //! Whether push notifications reach a device, since when, and why.
 
+use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::device::Device;
+use crate::device::{Device, Platform};
 use crate::event::{Act, Event, EventType};
 use crate::words::words;
 
@@ -24,6 +25,18 @@ words! {
         EndpointDisabled = "endpoint_disabled",
         /// The push service could not deliver, for good.
         DeliveryFailed = "delivery_failed",
+        /// The device is deleted. Shown, and never stored: a pending wipe may still wake it.
+        DeviceDeleted = "device_deleted",
+        /// The device was erased, and has no app that could be woken. Shown, and never stored.
+        DeviceErased = "device_erased",
+        // Stored, and never shown. They are words rather than a time beside the reason, since the device's row has no
+        // room for that.
+        /// The endpoint, which SNS had disabled, is being enabled again.
+        EnablingAgain = "enabling_again",
+        /// It was enabled again.
+        EnabledAgain = "enabled_again",
+        /// It was disabled again within [`ENABLED_AGAIN_AFTER`].
+        DisabledAgain = "disabled_again",
     }
 }
 
@@ -31,9 +44,36 @@ impl PushReason {
     /// True if pushes are sent in this state.
     #[must_use]
     pub fn in_use(self) -> bool {
-        self == Self::EndpointReady
+        matches!(self, Self::EndpointReady | Self::EnabledAgain)
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn shown(self) -> Self {
+        match self {
+            Self::EnablingAgain => Self::EndpointPending,
+            Self::EnabledAgain => Self::EndpointReady,
+            Self::DisabledAgain => Self::EndpointDisabled,
+            other => other,
+        }
+    }
+
+    /// The reason after this one, once the endpoint has turned out to be so at a time; `since` is that of this one.
+    fn then(self, next: Self, since: Time, at: Time) -> Self {
+        let again = matches!(self, Self::EnablingAgain | Self::EnabledAgain);
+        match next {
+            Self::EndpointReady if again => Self::EnabledAgain,
+            Self::EndpointDisabled | Self::DeliveryFailed => {
+                let soon = again && since.plus(ENABLED_AGAIN_AFTER) > at;
+                if soon || self == Self::DisabledAgain { Self::DisabledAgain } else { next }
+            }
+            next => next,
+        }
     }
 }
+
+/// An endpoint is enabled again at most so often: a token that no longer works is disabled again and again.
+pub const ENABLED_AGAIN_AFTER: Duration = Duration::days(1);
 
 /// Whether push notifications are in use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +90,32 @@ impl Push {
     pub fn of_token(present: bool, now: Time) -> Self {
         let reason = if present { PushReason::EndpointPending } else { PushReason::NoToken };
         Self { reason, since: now }
+    }
+
+    /// Whether pushes reach a device, as it is shown: none that is deleted or erased.
+    #[must_use]
+    pub fn shown(device: &Device) -> Self {
+        let (reason, since) = match (&device.deleted, &device.erased) {
+            (Some(deleted), _) => (PushReason::DeviceDeleted, deleted.at),
+            (None, Some(erased)) => (PushReason::DeviceErased, erased.at),
+            (None, None) => (device.push.reason.shown(), device.push.since),
+        };
+        Self { reason, since }
+    }
+
+    /// The state of a device whose endpoint SNS has disabled, once its app is heard of: the endpoint is to be enabled
+    /// again, as SNS asks at each start of an app ("Setting up an Amazon SNS platform endpoint for mobile
+    /// notifications"). `None` if there is nothing to enable, or if that was in vain less than
+    /// [`ENABLED_AGAIN_AFTER`] ago.
+    #[must_use]
+    pub fn enabled_again(device: &Device, now: Time) -> Option<Self> {
+        let due = match device.push.reason {
+            PushReason::EndpointDisabled | PushReason::DeliveryFailed => true,
+            PushReason::DisabledAgain => device.push.since <= now.minus(ENABLED_AGAIN_AFTER),
+            _ => false,
+        };
+        let enabling = Self { reason: PushReason::EnablingAgain, since: now };
+        (due && device.platform != Platform::ThirdParty).then_some(enabling)
     }
 }
 
@@ -81,6 +147,7 @@ pub fn reported(device: &Device, endpoint: &str, at: Time, reason: PushReason, a
 }
 
 fn changed(before: &Device, mut after: Device, reason: PushReason, act: &Act) -> Option<(Device, Event)> {
+    let reason = before.push.reason.then(reason, before.push.since, act.at);
     if before.push.reason != reason {
         after.push = Push { reason, since: act.at };
     }

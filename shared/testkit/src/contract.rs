@@ -30,7 +30,7 @@ use domain::member::Member;
 use domain::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
 use domain::outside::Reach;
 use domain::profile::{Profile, given};
-use domain::push::Push;
+use domain::push::{Push, PushReason};
 use domain::refusal::{Failure, Refusal};
 use domain::scim::document::{Kept, Person};
 use domain::search::Query;
@@ -1388,6 +1388,26 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         let more = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
         assert!(matches!(more, Login::More(Some(_))), "{report:?}: {more:?}");
     }
+    let before = store.table.device(place.workspace, id).await.expect("it answers").expect("it is there");
+    let disabled = |reason, since| Device { push: Push { reason, since }, ..before.clone() };
+    let (day, lately) = (place.now.minus(Duration::days(1)), place.now.minus(Duration::hours(23)));
+    let mut current = before.clone();
+    for (state, is_news) in [
+        (disabled(PushReason::EndpointDisabled, lately), true),
+        (disabled(PushReason::DeliveryFailed, lately), true),
+        (disabled(PushReason::DisabledAgain, day), true),
+        (disabled(PushReason::DisabledAgain, lately), false),
+        (disabled(PushReason::EnabledAgain, day), false),
+        (disabled(PushReason::TokenRefused, day), false),
+        (before.clone(), false),
+    ] {
+        let after = Device { last_login_at: current.last_login_at, version: current.version, ..state };
+        place.edit(&current, &after).await;
+        let login = store.table.note_login(&credential, &Report::default(), place.now).await.expect("it answers");
+        assert_eq!(matches!(login, Login::More(Some(_))), is_news, "{:?}: {login:?}", after.push);
+        current = store.table.device(place.workspace, id).await.expect("it answers").expect("it is there");
+    }
+    let good = Device { version: current.version, ..good };
     let foreign = DeviceCredential::new(letters, place.workspace, id, 1);
     let older = DeviceCredential::new(letters, place.workspace, id, 0);
     for credential in [foreign, older] {

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use domain::check_in::Report;
 use domain::command::{Command, Phone};
 use domain::device::{Belongings, Device, DeviceStatus, IdentifierClaim, Platform, PushToken, Status, fetched};
+use domain::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
 use domain::refusal::Failure;
 use domain::registration::Found;
 use domain::search::Query;
@@ -55,7 +56,7 @@ impl DeviceFilter {
             && is(self.device_status.as_ref(), &device.device_status(now))
             && is(self.blocked.as_ref(), &device.blocked.is_some())
             && is(self.platform.as_ref(), &device.platform)
-            && is(self.push_in_use.as_ref(), &device.push.reason.in_use())
+            && is(self.push_in_use.as_ref(), &Push::shown(device).reason.in_use())
             && is(self.pending_command.as_ref(), &device.has_pending_command(now))
             && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
     }
@@ -317,8 +318,15 @@ impl Devices for Table {
                 .to_owned(),
             "attribute_not_exists(commands) AND attribute_not_exists(replaced) AND attribute_not_exists(erased)"
                 .to_owned(),
+            // An endpoint that SNS has disabled is to be enabled again.
+            "(NOT #push.#reason IN (:disabled, :failed, :again) OR (#push.#reason = :again AND #push.#since > :lately))"
+                .to_owned(),
         ];
         let mut values = HashMap::from([
+            (":disabled", PushReason::EndpointDisabled.to_string()),
+            (":failed", PushReason::DeliveryFailed.to_string()),
+            (":again", PushReason::DisabledAgain.to_string()),
+            (":lately", now.minus(ENABLED_AGAIN_AFTER).to_string()),
             (":hash", credential.hash().as_str().to_owned()),
             (":inactive", "inactive".to_owned()),
             (":active", "active".to_owned()),
@@ -362,6 +370,9 @@ impl Devices for Table {
             .set_key(Some(key.attributes()))
             .update_expression(LOGIN)
             .condition_expression(conditions.join(" AND "))
+            .expression_attribute_names("#push", "push")
+            .expression_attribute_names("#reason", "reason")
+            .expression_attribute_names("#since", "since")
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         for (name, value) in values {

@@ -4,7 +4,7 @@ use crate::common::{act, at};
 use crate::world::{World, wanted};
 use chrono::Duration;
 use domain::CommandId;
-use domain::check_in::{CheckIn, Found, Report, authenticate, check_in};
+use domain::check_in::{CheckIn, Found, Report, TokenChange, authenticate, check_in};
 use domain::command::CommandKind;
 use domain::device::{
     Belongings, Device, DeviceAccess, DeviceStatus, Edit, Erased, METADATA_KEYS, Platform, block, delete, edit, purge,
@@ -12,7 +12,7 @@ use domain::device::{
 };
 use domain::event::EventType;
 use domain::invitation::{Delivery, DeliveryState, delivered, expire};
-use domain::push::{PushReason, endpoint_made, reported};
+use domain::push::{Push, PushReason, endpoint_made, reported};
 use domain::refusal::Refusal;
 use domain::secret::DeviceCredential;
 use domain::user::UserStatus;
@@ -145,7 +145,7 @@ fn a_check_in_tells_what_is_new_and_names_a_token_without_showing_it() {
         panic!("something changed");
     };
     let (device, event) = (&change.devices[0].after, &change.events[0]);
-    assert_eq!((device.os_version.as_str(), token.as_deref()), ("27.0", Some("secret-token")));
+    assert_eq!((device.os_version.as_str(), token), ("27.0", Some(TokenChange::New("secret-token".to_owned()))));
     assert_eq!((device.push.reason, change.events.len()), (PushReason::EndpointPending, 1));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["os_version"]);
     assert_eq!(event.changed_fields, ["push_token"]);
@@ -191,6 +191,71 @@ fn a_report_about_another_endpoint_or_from_before_is_dropped() {
     assert!(report("arn:new", 10).is_none());
     let (disabled, event) = report("arn:new", 11).unwrap();
     assert_eq!((disabled.push.reason, event.event_type), (PushReason::EndpointDisabled, EventType::DevicePushChanged));
+}
+
+#[test]
+fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_once_a_day() {
+    let day = 24 * 60;
+    let disabled =
+        |device: &Device, reason, minute| reported(device, "arn", at(minute), reason, &act(minute)).unwrap().0;
+    let contact =
+        |device: &Device, report: &Report, minute| match check_in(device, report, &Found::default(), &act(minute)) {
+            CheckIn::Changed { change, token } => {
+                Some((change.devices[0].after.clone(), token, change.events[0].clone()))
+            }
+            CheckIn::OnlyTime => None,
+            CheckIn::Nothing => panic!("it is allowed"),
+        };
+    let (ready, _) = endpoint_made(&Device { enrolment: None, ..device() }, "arn".to_owned(), &act(1)).unwrap();
+    let same = Report { push_token: Some("token".to_owned()), ..Report::default() };
+    let given = Device { push_token_hash: Some(domain::secret::Hash::of("token")), ..ready };
+    for report in [Report::default(), same] {
+        assert_eq!(contact(&given, &report, 2), None, "nothing is disabled");
+        for reason in [PushReason::EndpointDisabled, PushReason::DeliveryFailed] {
+            let (again, token, event) = contact(&disabled(&given, reason, 5), &report, 6).unwrap();
+            assert_eq!(
+                (Push::shown(&again).reason, token),
+                (PushReason::EndpointPending, Some(TokenChange::EnableAgain))
+            );
+            assert!(event.changes.contains_key("push.reason"));
+            let (ready, _) = endpoint_made(&again, "arn".to_owned(), &act(7)).unwrap();
+            assert_eq!((Push::shown(&ready).reason, ready.push.reason.in_use()), (PushReason::EndpointReady, true));
+            assert!(reported(&ready, "arn", at(8), PushReason::EndpointReady, &act(8)).is_none());
+            assert_eq!(contact(&ready, &report, 8), None, "it is enabled");
+            assert!(contact(&disabled(&ready, reason, 7 + day), &report, 8 + day).is_some(), "it did well for a day");
+            let once_more = disabled(&ready, reason, 9);
+            assert_eq!(Push::shown(&once_more).reason, PushReason::EndpointDisabled);
+            assert!(reported(&once_more, "arn", at(10), reason, &act(10)).is_none(), "it is known");
+            assert_eq!(contact(&once_more, &report, 8 + day), None, "not before a day is over");
+            assert!(contact(&once_more, &report, 9 + day).is_some());
+        }
+        for reason in [PushReason::TokenRefused, PushReason::PlatformOff] {
+            assert_eq!(contact(&disabled(&given, reason, 5), &report, 6), None, "{reason} is no endpoint");
+        }
+    }
+    let newer = Report { push_token: Some("newer".to_owned()), ..Report::default() };
+    let (_, token, _) = contact(&disabled(&given, PushReason::EndpointDisabled, 5), &newer, 6).unwrap();
+    assert_eq!(token, Some(TokenChange::New("newer".to_owned())), "a new token gets an endpoint of its own");
+    let blocked = block(&disabled(&given, PushReason::EndpointDisabled, 5), None, &act(6)).unwrap().unwrap().0;
+    assert_eq!(check_in(&blocked, &Report::default(), &Found::default(), &act(7)), CheckIn::Nothing);
+}
+
+#[test]
+fn pushes_are_not_in_use_of_a_device_that_is_deleted_or_erased() {
+    let mut world = World::with_phones(2);
+    let [deleted, erased] = [0, 1].map(|n| world.held()[n].device_id);
+    for id in [deleted, erased] {
+        let (ready, _) = endpoint_made(&world.devices[&id], "arn".to_owned(), &act(2)).unwrap();
+        assert_eq!(Push::shown(&ready), ready.push);
+        world.devices.insert(id, ready);
+    }
+    world.delete(deleted, 3);
+    world.erase(erased, 4).unwrap();
+    for (id, reason, since) in [(deleted, PushReason::DeviceDeleted, 3), (erased, PushReason::DeviceErased, 4)] {
+        let shown = Push::shown(&world.devices[&id]);
+        assert_eq!((shown.reason, shown.reason.in_use(), shown.since), (reason, false, at(since)));
+    }
+    assert!(world.devices[&deleted].push.reason.in_use(), "it is still woken to be wiped");
 }
 
 #[test]
