@@ -1,7 +1,7 @@
 //! Who does something, where and when: a caller by a request, or a job in the name of whoever
 //! began it. What an action does is the same for both.
 
-use domain::event::{Act, Actor};
+use domain::event::{Act, Actor, Maker};
 use domain::job::Job;
 use domain::{JobId, Time, TokenId, WorkspaceId};
 use lambda::{Call, Moment};
@@ -54,7 +54,12 @@ impl Doer {
 
     /// The same, for a job, in the name of whoever began it.
     pub fn for_job(&self, job: &Job) -> Self {
-        Self { actor: job.created_by, token_id: job.token_id, job_id: Some(job.job_id), ..self.clone() }
+        Self { job_id: Some(job.job_id), ..self.in_name_of(job.maker()) }
+    }
+
+    /// The same, in the name of whoever made what is at work.
+    pub fn in_name_of(&self, maker: Maker) -> Self {
+        Self { actor: maker.actor, token_id: maker.token_id, ..self.clone() }
     }
 
     /// The same, at another moment.

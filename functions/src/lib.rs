@@ -16,6 +16,7 @@ mod doer;
 pub mod exports;
 mod invoke;
 pub mod jobs;
+mod makers;
 pub mod operations;
 mod pace;
 pub mod pages;

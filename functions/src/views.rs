@@ -248,6 +248,10 @@ pub(crate) fn workspace(workspace: &Workspace, defaults: &Defaults) -> Value {
         "sender": settings.sender.as_ref().or(defaults.sender.as_ref()),
         "sms_sender": settings.sms_sender,
         "silent_devices": settings.silent_devices,
+        "silent_rule": settings.silent_devices.as_ref().map(|_| json!({
+            "set_by": workspace.silent_rule_by,
+            "paused_at": workspace.silent_rule_paused_at,
+        })),
         "pin_limit": settings.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT),
         "service_levels": settings.service_levels,
         "minimum_versions": {

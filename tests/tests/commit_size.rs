@@ -1003,6 +1003,8 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
         settings: Settings::default(),
         silent_rule_at: None,
         silent_rule_cursor: None,
+        silent_rule_by: None,
+        silent_rule_paused_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };

@@ -512,7 +512,8 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
         assert_eq!(status(&phones[0].0).await, done);
         let events = house.events(&format!("device.{done}")).await;
         assert_eq!(events.len(), 1);
-        assert_eq!(events[0]["actor"]["type"], "system");
+        let key = &house.bench.all(&house.tenant, "/keys").await[0]["key_id"];
+        assert_eq!(events[0]["actor"], json!({"type": "key", "id": key}), "who set the rule");
         assert_eq!(events[0]["private"]["reason"], "silent for over 30 days");
 
         // Ten days on a round finds nobody. Who is silent soon after it waits for the next, a day later.
@@ -534,4 +535,56 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
         assert_eq!(house.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[2].0).await, "silent");
     }
+}
+
+#[tokio::test]
+async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_with_them() {
+    let house = House::new().await;
+    let (_user, phones) = house.bench.person(&house.tenant, "ada", 2).await;
+    for (_, credential) in &phones {
+        let _came = house.bench.check_in(credential).await.expect(200);
+    }
+    house.bench.drain().await;
+    house.bench.advance(Duration::days(40));
+    let key = async |permissions: &[&str]| {
+        let body = json!({"name": "settings", "permissions": permissions});
+        let made = house.bench.post("/keys", &house.tenant.key, body).await.expect(201);
+        (made.get("key_id"), made.get("key"))
+    };
+    let rule = json!({"after_days": 30, "action": "delete"});
+    let (rule, preview) = (json!({"silent_devices": rule}), json!({"silent_devices": rule, "dry_run": true}));
+    let (_, settles) = key(&["workspace:manage"]).await;
+    let (id, manages) = key(&["workspace:manage", "devices:manage"]).await;
+    for (key, body, needed) in [
+        (&settles, &rule, "devices:manage"),
+        (&settles, &preview, "devices:read"),
+        (&settles, &json!({"dry_run": true}), "devices:read"),
+        (&manages, &preview, "devices:read"),
+    ] {
+        let refused = house.bench.patch("/workspace", key, body.clone()).await.expect(403);
+        assert_eq!((refused.code(), refused.body["permission"].as_str()), ("permission_missing", Some(needed)));
+    }
+    assert!(house.events("workspace.updated").await.is_empty());
+
+    let set = house.bench.patch("/workspace", &manages, rule.clone()).await.expect(200);
+    let by_key = json!({"type": "key", "id": id});
+    assert_eq!(set.body["silent_rule"], json!({"set_by": by_key, "paused_at": null}));
+    let _revoked = house.bench.delete(&format!("/keys/{id}"), &house.tenant.key).await.expect(200);
+    assert_eq!(house.bench.run_due().await["failed"], 0);
+    let paused = house.get("/workspace").await;
+    assert_eq!(paused["silent_rule"], json!({"set_by": by_key, "paused_at": "2027-01-02T08:00:00.000Z"}));
+    assert_eq!(paused["silent_devices"], rule["silent_devices"]);
+    let told = house.events("workspace.updated").await;
+    let paused = json!({"silent_rule_paused": {"before": false, "after": true}});
+    assert!(told.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused), "{told:?}");
+    house.bench.advance(Duration::days(2));
+    assert_eq!(house.bench.run_due().await, json!({"done": 0, "failed": 0}));
+    assert!(house.events("device.deleted").await.is_empty());
+
+    let set = house.settle(rule).await.expect(200);
+    assert_eq!(set.body["silent_rule"]["paused_at"], Value::Null);
+    assert_eq!(house.bench.run_due().await["failed"], 0);
+    let gone = house.events("device.deleted").await;
+    assert_eq!(gone.len(), phones.len());
+    assert!(gone.iter().all(|event| event["actor"] == set.body["silent_rule"]["set_by"]), "{gone:?}");
 }

@@ -882,6 +882,11 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
             }
             // When it was given to users stood in the profile's own row, and is beside it since.
             "profile" => assert!(row["given_at"].is_string() && read::<Profile>(&name, &row).version == 2, "{name}"),
+            // Nobody knew who had set its rule for silent devices.
+            "workspace" if row.get("silent_rule_at").is_some() => {
+                let workspace = read::<Workspace>(&name, &row);
+                assert!(workspace.settings.silent_devices.is_some() && workspace.silent_rule_by.is_none(), "{name}");
+            }
             "workspace" => {
                 assert!(row.get("settings").is_none(), "{name}");
                 assert_eq!(read::<Workspace>(&name, &row).settings, Settings::default());

@@ -52,6 +52,8 @@ async fn attempt(
         settings: Settings::default(),
         silent_rule_at: None,
         silent_rule_cursor: None,
+        silent_rule_by: None,
+        silent_rule_paused_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };

@@ -25,7 +25,9 @@ pub fn about() -> About {
     About::new("Change the workspace")
         .detail(
             "A setting of `null` goes back to what the deployment says. With `dry_run` nothing is changed, and \
-             `preview` shows the devices that the rule for silent devices would befall now.",
+             `preview` shows the devices that the rule for silent devices would befall now, which takes \
+             `devices:read`. To set that rule takes `devices:manage`: it acts in the name of whoever set it, and \
+             pauses once they may no longer do what it does.",
         )
         .body(|mut fields| drop(read(&mut fields)))
         .versioned()
@@ -37,7 +39,7 @@ pub fn about() -> About {
 /// would befall now: `{devices, more}`.
 ///
 /// # Errors
-/// Every fault of the body; `VersionMismatch`.
+/// Every fault of the body; `PermissionMissing` for a rule for devices, or its preview; `VersionMismatch`.
 pub async fn handle(
     store: &(impl Workspaces + Users),
     call: Call,
@@ -48,6 +50,7 @@ pub async fn handle(
     let (edit, dry_run) = read(&mut fields);
     senders.check(&edit, &mut fields);
     fields.finish().map_err(Refusal::Invalid)?;
+    edit.require_made_by(&call.caller, dry_run)?;
     attempts(store, || async {
         let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
         call.request.check_version(before.version)?;

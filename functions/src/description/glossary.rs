@@ -349,6 +349,17 @@ const TERMS: &[(&str, &str)] = &[
          allows.",
     ),
     ("silent_devices", "What is done to devices that have not come for long; `null` for nothing."),
+    ("silent_rule", "How the rule for silent devices stands; `null` if there is none."),
+    (
+        "set_by",
+        "Who set the rule: it acts in their name. `null` for a rule of an earlier release, which is paused until it \
+         is set anew.",
+    ),
+    (
+        "paused_at",
+        "Since when the rule is paused, because whoever set it may no longer do what it does, until somebody sets \
+         it anew.",
+    ),
     ("after_days", "After so many days without a login."),
     ("pin_limit", "How many wrong PINs in a row lock a user; 0 for never."),
     ("minimum_versions", "The oldest versions that do not make a warning."),

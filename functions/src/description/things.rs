@@ -45,6 +45,7 @@ pub fn things() -> Vec<(&'static str, &'static str, Value)> {
         ("JobItem", "What became of one of a job's things.", job_item()),
         ("JobPage", "A job, with a page of what became of its things.", job_page()),
         ("Key", "An API key; never its secret.", key()),
+        ("Maker", "Who made something, and by which personal access token if by one.", maker()),
         ("Member", "A person who signs in.", member()),
         ("MemberToken", "A member's personal access token, as one workspace sees it.", member_token()),
         ("Network", "A carrier's network of a user.", network()),
@@ -73,6 +74,10 @@ fn maybe(schema: Value) -> Value {
 fn actor() -> Value {
     let kinds = ["key", "member", "device", "invitation", "deployment", "system"];
     with(object([("type", json!({"type": "string", "enum": kinds}))]), [("id", uuid())])
+}
+
+fn maker() -> Value {
+    with(actor(), [("token_id", uuid())])
 }
 
 fn hold() -> Value {
@@ -564,6 +569,7 @@ fn workspace() -> Value {
         ("sender", maybe(text())),
         ("sms_sender", maybe(text())),
         ("silent_devices", maybe(rule)),
+        ("silent_rule", maybe(object([("set_by", maybe(thing("Maker"))), ("paused_at", maybe(moment()))]))),
         ("pin_limit", count()),
         ("service_levels", array(text())),
         ("minimum_versions", versions),

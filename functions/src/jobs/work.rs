@@ -1,8 +1,6 @@
 //! A job at work: page by page, thing by thing.
 
 use aws::{Commands, Commit, Invitations, Jobs, Keys, Position, Profiles, Tokens, Users, Workspaces};
-use domain::access::{Caller, Permissions};
-use domain::event::Actor;
 use domain::input::Fields;
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, cancel, page_done};
 use domain::refusal::{Failure, Refusal};
@@ -14,6 +12,7 @@ use crate::attempts::attempts;
 use crate::devices::actions::{self as device_actions, DeviceAction};
 use crate::devices::list_devices;
 use crate::doer::Doer;
+use crate::makers::permissions_now;
 use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::users::actions::{self as user_actions, UserAction};
@@ -86,24 +85,7 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Failure>>>(
 /// Whether whoever began the job may still do what it does: a key or a token that was revoked, or a member
 /// who was removed, does nothing more.
 pub(crate) async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Failure> {
-    let permissions = match job.created_by {
-        Actor::Key(id) => {
-            let key = store.key_by_id(job.workspace_id, id).await?;
-            key.map(|key| Caller::still_may(&key, now)).unwrap_or_default()
-        }
-        Actor::Member(id) => {
-            let member = store.member_by_id(job.workspace_id, id).await?;
-            match (member, job.token_id) {
-                (None, _) => Permissions::new(),
-                (Some(member), None) => member.role.permissions(),
-                (Some(member), Some(token)) => {
-                    let token = store.token_of(&member.issuer, &member.subject, token).await?;
-                    token.map(|token| token.still_may(&member, now)).unwrap_or_default()
-                }
-            }
-        }
-        Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => return Ok(true),
-    };
+    let permissions = permissions_now(store, job.workspace_id, job.maker(), now).await?;
     Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
 }
 

@@ -10,7 +10,7 @@ use domain::invitation::{Invitation, expire};
 use domain::job::{Job, JobKind};
 use domain::refusal::Failure;
 use domain::source::{DataSource, SyncWanted};
-use domain::workspace::{SilentAction, SilentRule, silent_rule_applied};
+use domain::workspace::{SilentAction, SilentRule, Workspace, pause_silent_rule, silent_rule_applied};
 use domain::{JobId, Time, WorkspaceId};
 use lambda::logging::Chain;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use crate::attempts::attempts;
 use crate::devices::actions::{DeviceAction, prepare};
 use crate::doer::Doer;
 use crate::jobs::work::{Store, advance};
+use crate::makers::permissions_now;
 use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::sources::sync::{self, Syncing};
@@ -207,8 +208,9 @@ async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Fa
     }
 }
 
-/// Applies a workspace's rule for silent devices, as far as the time goes: the next run goes on from
-/// there, until all are done and the rule rests for a day.
+/// Applies a workspace's rule for silent devices, in the name of whoever set it, as far as the time goes: the next
+/// run goes on from there, until all are done and the rule rests for a day. Once whoever set it may no longer do
+/// what it does, it pauses.
 async fn silent_rule(
     store: &impl Store,
     run: &Run,
@@ -223,11 +225,15 @@ async fn silent_rule(
     let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !rests) else {
         return Ok(());
     };
-    let doer = Doer::of_run(run, id);
+    let itself = Doer::of_run(run, id);
     let mut start = workspace.silent_rule_cursor.as_deref().and_then(|cursor| Position::from_bytes(cursor.as_bytes()));
     let mut looked = 0;
     loop {
         let now = pace.moment().now;
+        let Some(doer) = in_name_of_its_maker(store, &itself, &workspace, now).await? else {
+            let (paused, event) = pause_silent_rule(&workspace, &itself.at(pace.moment()).act());
+            return unless_changed(store.commit(Commit::of(&event).edit(&workspace, &paused)).await);
+        };
         let page = store.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
             let doer = doer.at(pace.moment());
@@ -247,11 +253,29 @@ async fn silent_rule(
     }
     let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
     let rested = silent_rule_applied(&workspace, cursor, run.moment.now);
-    match store.commit(Commit::unrecorded(run.moment.event_id()).edit(&workspace, &rested)).await {
-        // The workspace was changed meanwhile: its rule begins anew with the next run.
+    unless_changed(store.commit(Commit::unrecorded(run.moment.event_id()).edit(&workspace, &rested)).await)
+}
+
+/// A commit on a workspace that was changed meanwhile is not made: its rule begins anew with the next run.
+fn unless_changed(outcome: Result<(), Failure>) -> Result<(), Failure> {
+    match outcome {
         Err(Failure::LostRace) => Ok(()),
         outcome => outcome,
     }
+}
+
+/// Whoever set the rule, if they are known and may still do what it does.
+async fn in_name_of_its_maker(
+    store: &impl Store,
+    itself: &Doer,
+    workspace: &Workspace,
+    now: Time,
+) -> Result<Option<Doer>, Failure> {
+    let Some(maker) = workspace.silent_rule_by else {
+        return Ok(None);
+    };
+    let permissions = permissions_now(store, workspace.workspace_id, maker, now).await?;
+    Ok(permissions.contains(&SilentRule::PERMISSION).then(|| itself.in_name_of(maker)))
 }
 
 /// Does to one device what the rule says, if it is still silent when that is written down.

@@ -210,6 +210,17 @@ pub enum Actor {
     System,
 }
 
+/// Who made something, and by which personal access token if by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maker {
+    /// The key, the member, or whoever else it was.
+    #[serde(flatten)]
+    pub actor: Actor,
+    /// The personal access token that a member used, if they used one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+}
+
 /// One field's change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -333,6 +344,12 @@ pub struct Act {
 }
 
 impl Act {
+    /// Who does it, as what they make remembers them.
+    #[must_use]
+    pub fn maker(&self) -> Maker {
+        Maker { actor: self.actor, token_id: self.token_id }
+    }
+
     /// The event of this act.
     #[must_use]
     pub fn event(&self, event_type: EventType) -> Event {

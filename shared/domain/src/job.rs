@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::change::{Change, Edited};
 use crate::clock::Time;
-use crate::event::{Act, Actor, Event, EventType};
+use crate::event::{Act, Actor, Event, EventType, Maker};
 use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::source::data::RowFault;
@@ -297,6 +297,12 @@ pub fn fail(job: &Job, failure: JobFailure, event: Event, act: &Act) -> Change {
 const FORGOTTEN: &str = "\u{2026}";
 
 impl Job {
+    /// Who began it, as whom it goes on.
+    #[must_use]
+    pub fn maker(&self) -> Maker {
+        Maker { actor: self.created_by, token_id: self.token_id }
+    }
+
     /// Ends it. What people have written, of whom to look for and why, goes with its work.
     fn end(&mut self, state: JobState, at: Time) {
         self.state = state;

@@ -6,8 +6,9 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::access::{Caller, Permission};
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType};
+use crate::event::{Act, Event, EventType, Maker};
 use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::Fields;
 use crate::refusal::Refusal;
@@ -55,6 +56,9 @@ pub struct SilentRule {
 }
 
 impl SilentRule {
+    /// What it takes to set such a rule, whatever it does to devices; and so for the rule to go on.
+    pub const PERMISSION: Permission = Permission::DevicesManage;
+
     /// The moment before which the last login of a silent device was.
     #[must_use]
     pub fn silent_before(&self, now: Time) -> Time {
@@ -96,6 +100,13 @@ pub struct Workspace {
     /// How far the rule has got, if its time was over before it was applied to all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_cursor: Option<String>,
+    /// Who set the rule for silent devices: it acts in their name, and only while they may do what it does. A
+    /// rule that an earlier release has stored has nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_by: Option<Maker>,
+    /// Since when the rule rests until somebody sets it anew, if whoever set it may no longer do what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_paused_at: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
     /// The row that it was read as.
@@ -236,6 +247,22 @@ impl WorkspaceEdit {
             pin_limit: read_pin_limit(fields),
             service_levels: read_service_levels(fields),
             minimum_versions: read_minimum_versions(fields),
+        }
+    }
+}
+
+impl WorkspaceEdit {
+    /// Lets pass whoever may make this edit, or see what it would do: a rule for devices takes the right to do to
+    /// devices what the rule does, and its preview the right to see them. Whoever manages the workspace may end
+    /// the rule.
+    ///
+    /// # Errors
+    /// `PermissionMissing`.
+    pub fn require_made_by(&self, caller: &Caller, dry_run: bool) -> Result<(), Refusal> {
+        match &self.silent_devices {
+            _ if dry_run => caller.require(Permission::DevicesRead),
+            Some(Some(_)) => caller.require(SilentRule::PERMISSION),
+            Some(None) | None => Ok(()),
         }
     }
 }
@@ -399,7 +426,13 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
     set(&mut settings.pin_limit, edit.pin_limit.as_ref());
     set(&mut settings.service_levels, edit.service_levels.as_ref());
     set(&mut settings.minimum_versions, edit.minimum_versions.as_ref());
-    if after.settings.silent_devices != workspace.settings.silent_devices {
+    let other_rule = after.settings.silent_devices != workspace.settings.silent_devices;
+    let set_anew = matches!(edit.silent_devices, Some(Some(_)));
+    if set_anew || other_rule {
+        after.silent_rule_by = after.settings.silent_devices.as_ref().map(|_| act.maker());
+        after.silent_rule_paused_at = None;
+    }
+    if other_rule || workspace.silent_rule_paused_at != after.silent_rule_paused_at {
         // A rule is applied with the next run of what is due.
         after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| act.at);
         after.silent_rule_cursor = None;
@@ -409,6 +442,9 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
     }
     let mut event = act.event(EventType::WorkspaceUpdated);
     event.change("name", workspace.name.as_str(), after.name.as_str());
+    event.change("silent_rule_by", json!(workspace.silent_rule_by), json!(after.silent_rule_by));
+    let paused = |workspace: &Workspace| workspace.silent_rule_paused_at.is_some();
+    event.change("silent_rule_paused", paused(workspace), paused(&after));
     let fields = |settings: &Settings| match json!(settings) {
         Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
@@ -425,6 +461,21 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
         }
     }
     Some((after, event))
+}
+
+/// The workspace with its rule for silent devices at rest, and the event: whoever set it may no longer do what it
+/// does. Whoever may sets it anew.
+#[must_use]
+pub fn pause_silent_rule(workspace: &Workspace, act: &Act) -> (Workspace, Event) {
+    let after = Workspace {
+        silent_rule_at: None,
+        silent_rule_cursor: None,
+        silent_rule_paused_at: Some(act.at),
+        ..workspace.clone()
+    };
+    let mut event = act.event(EventType::WorkspaceUpdated);
+    event.change("silent_rule_paused", false, true);
+    (after, event)
 }
 
 /// The workspace once its rule for silent devices has got so far; `None` for to the end, after which

@@ -214,7 +214,10 @@ impl Audit {
     /// as long as there is one.
     fn settings(&mut self, workspace: &Workspace) {
         let (at, rule) = (workspace.silent_rule_at, &workspace.settings.silent_devices);
-        self.hold(at.is_some() == rule.is_some(), format!("the rule {rule:?} is due at {at:?}"));
+        let goes_on = rule.is_some() && workspace.silent_rule_paused_at.is_none();
+        self.hold(at.is_some() == goes_on, format!("the rule {rule:?} is due at {at:?}"));
+        let by = workspace.silent_rule_by;
+        self.hold(by.is_some() == rule.is_some(), format!("the rule {rule:?} was set by {by:?}"));
         let about = |event: &Event| {
             event.workspace_id == workspace.workspace_id && event.event_type == EventType::WorkspaceUpdated
         };

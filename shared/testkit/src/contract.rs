@@ -1229,6 +1229,8 @@ async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
         settings: Settings::default(),
         silent_rule_at: None,
         silent_rule_cursor: None,
+        silent_rule_by: None,
+        silent_rule_paused_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };
@@ -2156,6 +2158,8 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before(store: &Store) {
         settings: Settings::default(),
         silent_rule_at: Some(hour(4)),
         silent_rule_cursor: None,
+        silent_rule_by: None,
+        silent_rule_paused_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };

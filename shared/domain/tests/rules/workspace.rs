@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use domain::WorkspaceId;
+use domain::access::{Caller, Permission};
+use domain::event::{Act, Actor, Maker};
 use domain::input::Fault;
+use domain::refusal::Refusal;
 use domain::workspace::{
     AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
-    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, silent_rule_applied, update,
+    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, pause_silent_rule, silent_rule_applied, update,
 };
+use domain::{KeyId, MemberId, TokenId, WorkspaceId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -26,6 +29,8 @@ fn workspace() -> Workspace {
         settings: Settings::default(),
         silent_rule_at: None,
         silent_rule_cursor: None,
+        silent_rule_by: None,
+        silent_rule_paused_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     }
@@ -205,6 +210,66 @@ fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_
     let rule = SilentRule { after_days: 30, action: SilentAction::Block };
     assert_eq!(rule.silent_before(at(0).plus(Duration::days(30))), at(0));
     assert_eq!(rule.reason(), "silent for over 30 days");
+}
+
+#[test]
+fn a_rule_that_blocks_or_deletes_devices_takes_the_right_to_do_so_and_its_preview_the_right_to_see_them() {
+    let with = |permissions: &[Permission]| Caller {
+        workspace_id: workspace().workspace_id,
+        actor: act(0).actor,
+        token_id: None,
+        permissions: permissions.iter().copied().chain([Permission::WorkspaceManage]).collect(),
+    };
+    let (sees, manages) = (with(&[Permission::DevicesRead]), with(&[Permission::DevicesManage]));
+    let missing = |permission| Err(Refusal::PermissionMissing(permission));
+    for action in ["block", "delete"] {
+        let edit = read(json!({"silent_devices": {"after_days": 30, "action": action}})).unwrap();
+        assert_eq!(edit.require_made_by(&manages, false), Ok(()));
+        for caller in [with(&[]), sees.clone()] {
+            assert_eq!(edit.require_made_by(&caller, false), missing(Permission::DevicesManage));
+        }
+        assert_eq!(edit.require_made_by(&sees, true), Ok(()));
+        assert_eq!(edit.require_made_by(&manages, true), missing(Permission::DevicesRead));
+    }
+    for other in [json!({"name": "Other"}), json!({"silent_devices": null})] {
+        let edit = read(other).unwrap();
+        assert_eq!(edit.require_made_by(&with(&[]), false), Ok(()));
+        assert_eq!(edit.require_made_by(&with(&[]), true), missing(Permission::DevicesRead), "a rule that stands");
+    }
+}
+
+#[test]
+fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
+    let rule = |days: i64| read(json!({"silent_devices": {"after_days": days, "action": "delete"}})).unwrap();
+    let by = |actor, token_id, minutes| Act { actor, token_id, ..act(minutes) };
+    let key = by(Actor::Key(KeyId(Uuid::from_u128(3))), None, 1);
+    let token_id = Some(TokenId(Uuid::from_u128(4)));
+    let member = by(Actor::Member(MemberId(Uuid::from_u128(5))), token_id, 2);
+    let (set, event) = update(&workspace(), &rule(30), &key).unwrap();
+    assert_eq!(set.silent_rule_by, Some(Maker { actor: key.actor, token_id: None }));
+    assert_eq!(event.changes["silent_rule_by"].after, json!(set.silent_rule_by));
+    assert_eq!(update(&set, &rule(30), &key), None, "twice is once");
+    let (renamed, _) = update(&set, &read(json!({"name": "Other"})).unwrap(), &member).unwrap();
+    assert_eq!(renamed.silent_rule_by, set.silent_rule_by, "another edit leaves it theirs");
+
+    let rested = silent_rule_applied(&set, None, at(2));
+    let (taken_over, event) = update(&rested, &rule(30), &member).unwrap();
+    assert_eq!(taken_over.silent_rule_by, Some(Maker { actor: member.actor, token_id }));
+    assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_by"]);
+    assert_eq!(taken_over.silent_rule_at, rested.silent_rule_at, "the rule itself is the same");
+
+    let (paused, event) = pause_silent_rule(&taken_over, &by(Actor::System, None, 3));
+    assert_eq!((paused.silent_rule_at, paused.silent_rule_paused_at), (None, Some(at(3))));
+    assert_eq!(paused.settings.silent_devices, taken_over.settings.silent_devices);
+    assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_paused"]);
+    let (renamed, _) = update(&paused, &read(json!({"name": "Other"})).unwrap(), &key).unwrap();
+    assert_eq!((renamed.silent_rule_at, renamed.silent_rule_paused_at), (None, Some(at(3))));
+    let (set_anew, event) = update(&paused, &rule(30), &by(key.actor, None, 4)).unwrap();
+    assert_eq!((set_anew.silent_rule_at, set_anew.silent_rule_paused_at), (Some(at(4)), None));
+    assert_eq!(set_anew.silent_rule_by, set.silent_rule_by);
+    assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_by", "silent_rule_paused"]);
+    let (off, _) = update(&paused, &read(json!({"silent_devices": null})).unwrap(), &key).unwrap();
+    assert_eq!((off.silent_rule_by, off.silent_rule_paused_at, off.silent_rule_at), (None, None, None));
 }
 
 #[test]

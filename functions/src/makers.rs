@@ -1,0 +1,38 @@
+//! What whoever made something may do today: work that goes on without them goes on in their name, and only as
+//! long as they could do it themselves.
+
+use aws::{Keys, Tokens};
+use domain::access::{Caller, Permission, Permissions};
+use domain::event::{Actor, Maker};
+use domain::refusal::Failure;
+use domain::{Time, WorkspaceId};
+
+/// What a maker may do now: nothing by a key or a token that is over, and nothing as a member who was removed.
+/// Handset itself, and what acts by its own code, may do everything that it does.
+///
+/// # Errors
+/// Those of the reads.
+pub(crate) async fn permissions_now(
+    store: &(impl Keys + Tokens),
+    workspace: WorkspaceId,
+    maker: Maker,
+    now: Time,
+) -> Result<Permissions, Failure> {
+    Ok(match maker.actor {
+        Actor::Key(id) => {
+            let key = store.key_by_id(workspace, id).await?;
+            key.map(|key| Caller::still_may(&key, now)).unwrap_or_default()
+        }
+        Actor::Member(id) => match (store.member_by_id(workspace, id).await?, maker.token_id) {
+            (None, _) => Permissions::new(),
+            (Some(member), None) => member.role.permissions(),
+            (Some(member), Some(token)) => {
+                let token = store.token_of(&member.issuer, &member.subject, token).await?;
+                token.map(|token| token.still_may(&member, now)).unwrap_or_default()
+            }
+        },
+        Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => {
+            Permission::ALL.iter().copied().collect()
+        }
+    })
+}
