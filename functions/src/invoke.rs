@@ -7,7 +7,7 @@ use domain::Time;
 use domain::refusal::Failure;
 use futures::FutureExt as _;
 use lambda::logging::Chain;
-use lambda::{Reply, Request, Visit, authenticate};
+use lambda::{Reply, Request, Visit, authenticate, came_by_https};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
@@ -54,6 +54,8 @@ pub async fn invoke(
 }
 
 async fn over_http(operation: &'static Operation, world: &World, event: Value) -> Value {
+    let by_https = came_by_https(&event);
+    let may_be_kept = matches!(operation.entry, Entry::Public(_));
     let request = match Request::read(operation.name, world.moment(), event) {
         Ok(mut request) => {
             request.strict = operation.is_strict();
@@ -61,7 +63,8 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         }
         Err(error) => {
             tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
-            return operation.dialect.internal("").into_event(operation.dialect, "");
+            let reply = operation.dialect.internal("").protected(by_https, may_be_kept);
+            return reply.into_event(operation.dialect, "");
         }
     };
     let (request_id, is_head) = (request.request_id.clone(), request.is_head);
@@ -81,7 +84,7 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
     };
     served(operation, &request_id, reply.status);
     let reply = if is_head { reply.without_body() } else { reply };
-    reply.into_event(operation.dialect, &request_id)
+    reply.protected(by_https, may_be_kept).into_event(operation.dialect, &request_id)
 }
 
 async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {

@@ -791,9 +791,10 @@ pub static OPERATIONS: &[Operation] = &[
     of(
         "refresh-issuer-keys",
         Entry::Internal(|w, r| {
-            Box::pin(
-                async move { triggers::refresh_issuer_keys::handle(w.table()?, w.settings.issuer.as_ref(), r).await },
-            )
+            Box::pin(async move {
+                let issuer = w.settings.issuer.as_ref();
+                triggers::refresh_issuer_keys::handle(w.table()?, &|| w.issuer_pages(), issuer, r).await
+            })
         }),
     ),
 ];

@@ -6,6 +6,7 @@ use std::fmt;
 use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
+use domain::outside::is_own_address;
 use domain::user::MOBILE;
 use domain::workspace::AllowedSenders;
 use lambda::Issuer;
@@ -107,6 +108,11 @@ impl Settings {
         };
         let tables = text("TABLE").map(|main| TableNames { main, secrets: text("SECRETS_TABLE").unwrap_or_default() });
         let issuer = text("OIDC_ISSUER").zip(text("OIDC_AUDIENCE")).map(|(url, audience)| Issuer { url, audience });
+        let public_url = text("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned());
+        if public_url.as_deref().is_some_and(|url| !is_own_address(url)) {
+            let fault = "must be https:// and the host alone; http:// only for this machine itself";
+            return Err(SettingsError { name: "PUBLIC_URL", fault });
+        }
         let list = |name: &str| -> Vec<String> {
             let entries = text(name).unwrap_or_default();
             entries.split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect()
@@ -122,7 +128,7 @@ impl Settings {
             ),
             tables,
             events_topic: text("EVENTS_TOPIC_ARN"),
-            public_url: text("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            public_url,
             sender: text("SENDER"),
             senders: AllowedSenders {
                 email: text("SENDER").into_iter().chain(list("SENDERS")).collect(),
@@ -185,5 +191,22 @@ mod tests {
         let senders = settings.unwrap().senders;
         assert_eq!(senders.email, ["phones@example.com", "it@example.com", "help@example.org"]);
         assert_eq!(senders.sms, ["Acme", "+491701234567"]);
+    }
+
+    #[test]
+    fn the_products_own_address_is_https() {
+        let read = |url: &'static str| {
+            let settings = Settings::from_variables(move |name| match name {
+                "AWS_REGION" => Some("eu-central-1".to_owned()),
+                "PUBLIC_URL" => Some(url.to_owned()),
+                _ => None,
+            });
+            settings.map(|settings| settings.public_url.unwrap()).map_err(|error| error.name)
+        };
+        assert_eq!(read("https://phones.example.com/"), Ok("https://phones.example.com".to_owned()));
+        assert_eq!(read("http://127.0.0.1:4750"), Ok("http://127.0.0.1:4750".to_owned()));
+        for bad in ["http://phones.example.com", "https://phones.example.com/app", "phones.example.com"] {
+            assert_eq!(read(bad), Err("PUBLIC_URL"), "{bad}");
+        }
     }
 }

@@ -161,6 +161,14 @@ impl World {
         Outside::guarded(&self.clients)
     }
 
+    /// The way to the pages of the issuer of admins' tokens.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn issuer_pages(&self) -> Result<Outside, Failure> {
+        Outside::to_issuer(&self.clients)
+    }
+
     /// How far webhooks lead.
     #[must_use]
     pub fn reach(&self) -> Reach {

@@ -1266,3 +1266,31 @@ async fn a_code_leads_into_its_own_workspace_alone() {
         assert_eq!(ids, [&device.body["device"]["device_id"]]);
     }
 }
+
+#[tokio::test]
+async fn every_reply_over_https_keeps_browsers_there() {
+    let secure = BTreeMap::from([("PublicUrl".to_owned(), "https://phones.example.com".to_owned())]);
+    for (parameters, says) in [(secure, Some("max-age=31536000")), (BTreeMap::new(), None)] {
+        let bench = Bench::start_with(None, parameters).await;
+        let tenant = bench.tenant("Https").await;
+        for (method, path, credential) in [
+            (Method::GET, "/users", Some(tenant.key.as_str())),
+            (Method::GET, "/users", None),
+            (Method::GET, "/scim/v2/Users", None),
+            (Method::POST, "/devices/get", Some(&tenant.key)),
+            (Method::POST, "/devices/me/check-in", None),
+            (Method::POST, "/devices", None),
+            (Method::GET, "/i/2222222222222222222222", None),
+            (Method::GET, "/r/2222222222222222222222", None),
+            (Method::GET, "/docs", None),
+            (Method::GET, "/openapi.json", None),
+            (Method::GET, "/.well-known/assetlinks.json", None),
+            (Method::GET, "/nowhere", None),
+            (Method::DELETE, "/docs", None),
+        ] {
+            let answer = bench.call(method, path, credential, None).await;
+            let said = answer.headers.get("strict-transport-security").map(|value| value.to_str().unwrap());
+            assert_eq!(said, says, "{path} {}", answer.status);
+        }
+    }
+}

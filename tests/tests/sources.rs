@@ -835,6 +835,7 @@ async fn only_the_hosts_of_the_deployment_are_called_and_no_private_address() {
         ("https://[::ffff:169.254.169.254]/", "not_public"),
         ("http://hr.example.com/", "invalid_format"),
         ("https://user:pass@hr.example.com/", "invalid_format"),
+        ("https://hr.example.com:22/", "port_not_allowed"),
     ] {
         let body = json!({"name": "HR", "kind": "http", "mapping": {"username": "u"}, "format": "json", "url": url});
         let refused = house.post("/sources", body).await.expect(422);

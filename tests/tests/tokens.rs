@@ -1,5 +1,8 @@
 //! Who an admin's token lets in, and what keys and memberships are worth.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;
@@ -7,6 +10,7 @@ use domain::access::KeyMaterial;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::oidc::{self, AUDIENCE, EC, ISSUER, Oidc, RSA, Signer, get_as};
+use testkit::outside::{Answers, Pages};
 use testkit::{Bench, Tenant, rows};
 
 /// A system with a member `anna`, an admin.
@@ -50,7 +54,11 @@ async fn a_token_must_be_meant_for_us_by_aud_or_client_id() {
         (json!({"aud": [AUDIENCE]}), true),
         (json!({"aud": ["another", AUDIENCE]}), true),
         (json!({"aud": null, "client_id": AUDIENCE}), true),
-        (json!({"aud": "another", "client_id": AUDIENCE}), true),
+        (json!({"aud": "another", "client_id": AUDIENCE}), false),
+        (json!({"aud": ["another"], "client_id": AUDIENCE}), false),
+        (json!({"aud": [], "client_id": AUDIENCE}), false),
+        (json!({"aud": "", "client_id": AUDIENCE}), false),
+        (json!({"aud": 7, "client_id": AUDIENCE}), false),
         (json!({"aud": "another"}), false),
         (json!({"aud": ["another", "third"]}), false),
         (json!({"aud": []}), false),
@@ -67,6 +75,50 @@ async fn a_token_must_be_meant_for_us_by_aud_or_client_id() {
         let token = oidc.token_of(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
         assert_eq!(answer(&bench, &token).await, wanted, "{change}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_says_that_it_is_something_else_than_an_access_token_is_worth_nothing() {
+    let (oidc, bench, _) = with_anna().await;
+    let good = [
+        ("RFC 9068", "at+jwt", json!({})),
+        ("RFC 9068, in full", "application/at+jwt", json!({"nonce": "n"})),
+        ("RFC 9068, in other letters", "AT+JWT", json!({})),
+        ("nothing but JWT", "JWT", json!({})),
+        ("Cognito", "JWT", json!({"aud": null, "client_id": AUDIENCE, "token_use": "access", "scope": "openid"})),
+        ("Keycloak", "JWT", json!({"typ": "Bearer", "azp": "console", "scope": "openid"})),
+        ("Keycloak before its release 24", "JWT", json!({"typ": "Bearer", "nonce": "n", "azp": "console"})),
+        ("Auth0", "JWT", json!({"azp": "console", "scope": "openid profile"})),
+        ("Okta", "JWT", json!({"ver": 1, "cid": "console", "uid": "u", "scp": ["openid"]})),
+        ("Entra, of a person", "JWT", json!({"ver": "2.0", "tid": "t", "oid": "o", "azp": "a", "scp": "use"})),
+        ("Entra, first version", "JWT", json!({"ver": "1.0", "tid": "t", "oid": "o", "appid": "a"})),
+    ];
+    let bad = [
+        ("an ID token", "JWT", json!({"nonce": "n"})),
+        ("an ID token without a nonce", "JWT", json!({"at_hash": "h", "amr": ["pwd"]})),
+        ("an ID token of the hybrid flow", "JWT", json!({"c_hash": "h"})),
+        ("an ID token of Cognito", "JWT", json!({"token_use": "id", "cognito:username": "anna"})),
+        ("an ID token of Keycloak", "JWT", json!({"typ": "ID", "azp": AUDIENCE})),
+        ("a refresh token of Keycloak", "JWT", json!({"typ": "Refresh"})),
+        ("an ID token of Entra", "JWT", json!({"ver": "2.0", "tid": "t", "oid": "o", "roles": ["Admin"], "name": "A"})),
+        ("a logout token", "logout+jwt", json!({})),
+        (
+            "a logout token without a type",
+            "JWT",
+            json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+        ),
+        ("a proof of possession", "dpop+jwt", json!({})),
+        ("something else", "secevent+jwt", json!({})),
+    ];
+    let let_in = good.map(|case| (case, let_in()));
+    let refused = bad.map(|case| (case, invalid()));
+    for ((what, kind, change), wanted) in let_in.into_iter().chain(refused) {
+        let claims = changed(&Oidc::claims("anna", bench.now()), &change);
+        let token = oidc.sign(&json!({"alg": "ES256", "typ": kind, "kid": EC}), &claims, Signer::Ec);
+        assert_eq!(answer(&bench, &token).await, wanted, "{what}");
+    }
+    let untyped = oidc.sign(&json!({"alg": "ES256", "kid": EC}), &Oidc::claims("anna", bench.now()), Signer::Ec);
+    assert_eq!(answer(&bench, &untyped).await, (200, String::new()), "a header without a type");
 }
 
 /// The claims with others in their place; `null` takes one away.
@@ -220,6 +272,71 @@ async fn while_the_issuers_keys_are_not_known_no_token_is_worth_anything() {
     row["issuer"] = "https://former.example".into();
     rows::put(&bench, rows::MAIN, &row, &[]);
     assert_eq!(answer(&bench, &token).await, invalid());
+}
+
+#[tokio::test]
+async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed() {
+    let (oidc, bench, _) = with_anna().await;
+    bench.advance(Duration::hours(24) - Duration::milliseconds(1));
+    assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, let_in());
+    bench.advance(Duration::milliseconds(1));
+    let token = oidc.token("anna", bench.now());
+    assert_eq!(answer(&bench, &token).await, invalid(), "whether they are at hand or read anew");
+    oidc.trusted_by(&bench);
+    bench.advance(Duration::minutes(1));
+    assert_eq!(answer(&bench, &token).await, let_in());
+}
+
+/// Where an issuer says where its keys are.
+const CONFIGURATION: &str = "https://issuer.example/.well-known/openid-configuration";
+
+#[tokio::test]
+async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
+    let (oidc, pages) = (Oidc::new(), Pages::default());
+    let bench = Bench::start_with(Some(pages.adjust(None)), Oidc::parameters()).await;
+    let configuration = json!({"issuer": ISSUER, "jwks_uri": "https://issuer.example/keys"});
+    pages.answer_at(CONFIGURATION, Answers::With(200, Vec::new(), configuration.to_string().into()));
+    let mut keys = json!({"keys": oidc.keys(bench.now()).keys});
+    keys["keys"][1]["crv"] = "P-256".into();
+    pages.answer_at("https://issuer.example/keys", Answers::With(200, Vec::new(), keys.to_string().into()));
+    let tenant = bench.tenant("Deployed").await;
+    let _member = oidc::member(&bench, &tenant, "anna", "admin").await;
+    let token = oidc.token("anna", bench.now());
+    assert_eq!(answer(&bench, &token).await, invalid());
+    bench.stack.deployed().await.unwrap();
+    assert_eq!(answer(&bench, &token).await, let_in());
+    let asked: Vec<String> = pages.asked().into_iter().map(|asked| asked.url).collect();
+    assert_eq!(asked, [CONFIGURATION, "https://issuer.example/keys"]);
+}
+
+#[tokio::test]
+async fn an_issuer_that_answers_without_end_is_read_no_further_than_the_limit() {
+    const MEBIBYTES: usize = 64;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let endless = move || {
+        let counted = Arc::clone(&counted);
+        let pieces = futures::stream::iter((0..MEBIBYTES).map(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, std::io::Error>(vec![b' '; 1024 * 1024])
+        }));
+        std::future::ready(axum::body::Body::from_stream(pieces))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(axum::routing::get(endless));
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut parameters = Oidc::parameters();
+    parameters.insert("OidcIssuer".to_owned(), issuer);
+    let bench = Bench::start_with(None, parameters).await;
+    let failed = bench.stack.run_schedule("refresh-issuer-keys").await.unwrap_err();
+    serving.abort();
+    // What the sockets hold besides is a few mebibytes.
+    assert!(
+        sent.load(Ordering::SeqCst) < MEBIBYTES / 2,
+        "{} mebibytes were sent: {failed}",
+        sent.load(Ordering::SeqCst)
+    );
 }
 
 #[tokio::test]

@@ -284,6 +284,8 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
         ("http://hooks.example.com/", "invalid_format"),
         ("http://127.0.0.1:9999/", "invalid_format"),
         ("https://user:word@hooks.example.com/", "invalid_format"),
+        ("https://hooks.example.com:25/", "port_not_allowed"),
+        ("https://hooks.example.com:6667/", "port_not_allowed"),
     ] {
         let edit = json!({"url": url});
         let edited = house.bench.patch(&format!("/webhooks/{id}"), &house.tenant.key, edit.clone()).await;
@@ -294,12 +296,18 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
     // One that was let in by an earlier rule is not called either.
     let (key, mut row) =
         rows::all(&house.bench, rows::MAIN).into_iter().find(|(key, _)| key.contains("| WEBHOOK#")).unwrap();
-    for url in ["https://127.0.0.1/", "http://localhost:80/", "https://169.254.169.254/latest"] {
+    for (url, error) in [
+        ("https://127.0.0.1/", "not_public"),
+        ("http://localhost:80/", "not_public"),
+        ("https://169.254.169.254/latest", "not_public"),
+        ("https://hooks.example.com:25/", "port_not_allowed"),
+    ] {
         row["url"] = url.into();
         rows::put(&house.bench, rows::MAIN, &row, &[]);
+        house.bench.advance(Duration::milliseconds(1));
         let _user = house.user(&format!("ada{}", url.len())).await;
         let delivery = house.deliveries(&id).await.remove(0);
-        assert_eq!(delivery["last_attempt"]["error"], "not_public", "{key}");
+        assert_eq!(delivery["last_attempt"]["error"], error, "{key}");
         // The record of failures is that of the row itself.
         row = rows::all(&house.bench, rows::MAIN).remove(&key).unwrap();
     }
@@ -724,6 +732,7 @@ async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
     let all = functions::Settings::from_variables(|name| match name {
         "AWS_REGION" => Some("eu-central-1".to_owned()),
         "RETENTION_DAYS" | "INVITATION_DAYS" => Some("7".to_owned()),
+        "PUBLIC_URL" => Some("https://phones.example".to_owned()),
         _ => Some("true".to_owned()),
     })
     .unwrap();

@@ -290,7 +290,7 @@ async fn every_variable_of_the_template_is_one_that_the_program_reads() {
     let read = RefCell::new(BTreeSet::new());
     let settings = functions::Settings::from_variables(|name| {
         read.borrow_mut().insert(name.to_owned());
-        Some("1".to_owned())
+        Some(if name == "PUBLIC_URL" { "https://phones.example" } else { "1" }.to_owned())
     });
     assert!(settings.is_ok());
     let (_bench, functions) = template().await;
@@ -316,7 +316,7 @@ fn transformed(resource: &Value) -> usize {
                     // The permission; the route itself stands in the API's definition.
                     "HttpApi" => 1,
                     // The rule or the subscription, and the permission.
-                    "Schedule" | "SNS" => 2,
+                    "Schedule" | "EventBridgeRule" | "SNS" => 2,
                     // The event source mapping.
                     "DynamoDB" | "SQS" => 1,
                     other => panic!("say here how many resources {other} makes"),

@@ -10,9 +10,6 @@ use crate::description::About;
 use crate::pages::deployment_page;
 use crate::settings::App;
 
-/// What is said may be kept for an hour, by anyone: it holds nothing of anybody.
-const CACHE: &str = "public, max-age=3600";
-
 /// The link of a deployment.
 pub(crate) fn link(public_url: &str, code: &str) -> String {
     format!("{public_url}/r/{code}")
@@ -69,12 +66,12 @@ pub fn handle(request: &Request, public_url: &str, app: &App) -> Result<Reply, F
         return Ok(deployment_page::unknown());
     }
     let agent = request.header("user-agent").unwrap_or_default();
-    let reply = match Platform::of(agent) {
+    // It holds the code, by which a phone registers: whoever keeps pages for others does not keep this one.
+    Ok(match Platform::of(agent) {
         Platform::Ios => onward(app.ios_store.clone(), code, app),
         Platform::Android => onward(app.android_store.as_deref().map(|store| with_referrer(store, code)), code, app),
         Platform::Desktop => deployment_page::open(&link(public_url, code), code, app)?,
-    };
-    Ok(reply.with(HeaderName::from_static("cache-control"), CACHE).with(HeaderName::from_static("vary"), "user-agent"))
+    })
 }
 
 fn onward(store: Option<String>, code: &str, app: &App) -> Reply {

@@ -34,9 +34,8 @@ pub(crate) fn page(status: StatusCode, title: &str, body: &Markup, app: &App) ->
             body { main { (body) } }
         }
     };
-    let mut reply = Reply::page(status, page.into_string())
-        .with(HeaderName::from_static("referrer-policy"), "no-referrer")
-        .with(HeaderName::from_static("x-content-type-options"), "nosniff");
+    let mut reply =
+        Reply::page(status, page.into_string()).with(HeaderName::from_static("referrer-policy"), "no-referrer");
     let policy = format!(
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {}:; frame-ancestors 'none'",
         if app.scheme.is_empty() { "https" } else { &app.scheme }

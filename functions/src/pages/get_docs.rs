@@ -51,13 +51,10 @@ pub fn handle() -> Result<Reply, Failure> {
             PAGE.get_or_init(|| page(&document).into_string())
         }
     };
-    let reply = Reply::page(StatusCode::OK, text.clone())
-        .with(HeaderName::from_static("cache-control"), CACHE)
-        .with(HeaderName::from_static("x-content-type-options"), "nosniff")
-        .with(
-            HeaderName::from_static("content-security-policy"),
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-        );
+    let reply = Reply::page(StatusCode::OK, text.clone()).with(HeaderName::from_static("cache-control"), CACHE).with(
+        HeaderName::from_static("content-security-policy"),
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    );
     Ok(reply)
 }
 

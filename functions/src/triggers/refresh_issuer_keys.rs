@@ -1,4 +1,4 @@
-//! Each quarter of an hour: the public keys by which admins' tokens are verified.
+//! Each quarter of an hour, and once a deployment is done: the public keys by which admins' tokens are verified.
 
 use aws::{Issuer as IssuerStore, Outside};
 use domain::access::IssuerKeys;
@@ -8,15 +8,21 @@ use serde_json::{Value, json};
 
 use crate::triggers::Run;
 
-/// Answers with how many keys there are. Where they cannot be had, the older ones stay.
+/// Answers with how many keys there are. Where they cannot be had, the older ones stay, and are believed for
+/// [`IssuerKeys::BELIEVED`] after they were fetched.
 ///
 /// # Errors
 /// `Unavailable` if the issuer does not answer, or not as OpenID Connect Discovery 1.0 says.
-pub async fn handle(store: &impl IssuerStore, issuer: Option<&Issuer>, run: Run) -> Result<Value, Failure> {
+pub async fn handle(
+    store: &impl IssuerStore,
+    pages: &impl Fn() -> Result<Outside, Failure>,
+    issuer: Option<&Issuer>,
+    run: Run,
+) -> Result<Value, Failure> {
     let Some(issuer) = issuer else {
         return Ok(json!({"keys": 0}));
     };
-    let outside = Outside::new()?;
+    let outside = pages()?;
     let configuration =
         page(&outside, &format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'))).await?;
     let keys_url = configuration["jwks_uri"].as_str().filter(|url| url.starts_with("https://"));

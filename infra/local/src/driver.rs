@@ -216,6 +216,17 @@ impl Driver {
         reply
     }
 
+    /// Runs what runs once a deployment is done.
+    ///
+    /// # Errors
+    /// What an operation failed with.
+    pub async fn deployed(&self) -> Result<(), String> {
+        for function in self.template.functions.iter().filter(|function| function.runs_when_deployed) {
+            let _answer = (self.invoke)(&function.operation, self.deployed_event()).await?;
+        }
+        Ok(())
+    }
+
     /// The messages in a queue, by its name (`handset-messages-dead-letters`); none if there is no such queue.
     #[must_use]
     pub fn messages(&self, queue: &str) -> Vec<Message> {
@@ -510,6 +521,21 @@ impl Driver {
             "region": self.place.region,
             "resources": [self.place.arn("events", &name)],
             "detail": {},
+        })
+    }
+
+    fn deployed_event(&self) -> Value {
+        let stack = self.place.arn("cloudformation", &format!("stack/{}/local", self.place.stack));
+        json!({
+            "version": "0",
+            "id": crate::random_id().to_string(),
+            "detail-type": "CloudFormation Stack Status Change",
+            "source": "aws.cloudformation",
+            "account": self.place.account,
+            "time": (self.now)().to_rfc3339_opts(SecondsFormat::Secs, true),
+            "region": self.place.region,
+            "resources": [stack],
+            "detail": {"stack-id": stack, "status-details": {"status": "CREATE_COMPLETE"}},
         })
     }
 

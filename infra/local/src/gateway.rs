@@ -99,13 +99,20 @@ pub struct Gateway {
     place: Place,
     invoke: Invoke,
     now: Now,
+    scheme: &'static str,
 }
 
 impl Gateway {
     /// An API that runs the operations of its routes.
     #[must_use]
     pub fn new(routes: Routes, place: Place, invoke: Invoke, now: Now) -> Self {
-        Self { routes, place, invoke, now }
+        Self { routes, place, invoke, now, scheme: "http" }
+    }
+
+    /// The same, as something before it has ended TLS, if so.
+    #[must_use]
+    pub fn reached_by_https(self, by_https: bool) -> Self {
+        Self { scheme: if by_https { "https" } else { "http" }, ..self }
     }
 
     /// Answers a request that came from `address`.
@@ -168,7 +175,7 @@ impl Gateway {
             "routeKey": found.key,
             "rawPath": path,
             "rawQueryString": query,
-            "headers": headers(request.headers(), address),
+            "headers": headers(request.headers(), address, self.scheme),
             "requestContext": {
                 "accountId": self.place.account,
                 "apiId": "local",
@@ -230,13 +237,13 @@ fn request_id() -> String {
 }
 
 /// Names in lower case, repeated ones joined by commas; cookies stand elsewhere.
-fn headers(headers: &HeaderMap, address: &str) -> Map<String, Value> {
+fn headers(headers: &HeaderMap, address: &str, scheme: &str) -> Map<String, Value> {
     let mut joined = Map::new();
     for name in headers.keys().filter(|name| **name != COOKIE) {
         let values: Vec<String> = headers.get_all(name).iter().map(lossy).collect();
         joined.insert(name.as_str().to_owned(), json!(values.join(",")));
     }
-    let forwarded = [("x-forwarded-for", address), ("x-forwarded-proto", "http")];
+    let forwarded = [("x-forwarded-for", address), ("x-forwarded-proto", scheme)];
     for (name, value) in forwarded {
         joined.insert(name.to_owned(), json!(value));
     }

@@ -133,7 +133,10 @@ impl Stack {
         if parameters.get("OidcIssuer").is_some_and(|issuer| issuer == tokens::ISSUER) {
             // It has no keys to ask for.
             let asking = template.functions.iter_mut().filter(|function| function.operation == "refresh-issuer-keys");
-            asking.for_each(|function| function.schedules.clear());
+            asking.for_each(|function| {
+                function.schedules.clear();
+                function.runs_when_deployed = false;
+            });
         }
         let template = Arc::new(template);
 
@@ -164,7 +167,9 @@ impl Stack {
             kept: options.data.as_ref().map(|folder| folder.join("streams.json")),
         }));
         let routes = Routes::new(&template.functions).map_err(StackError)?;
-        let gateway = Arc::new(Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now)));
+        let by_https = parameters.get("PublicUrl").is_some_and(|url| url.starts_with("https://"));
+        let gateway = Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now));
+        let gateway = Arc::new(gateway.reached_by_https(by_https));
 
         let (now, data) = (options.now, options.data);
         let mut stack =
@@ -262,6 +267,14 @@ impl Stack {
     /// What the operation failed with.
     pub async fn run_schedule(&self, operation: &str) -> Result<Value, String> {
         self.driver.run_schedule(operation).await
+    }
+
+    /// Runs what runs once a deployment is done. Nothing on this machine waits for that: its issuer answers nobody.
+    ///
+    /// # Errors
+    /// What an operation failed with.
+    pub async fn deployed(&self) -> Result<(), String> {
+        self.driver.deployed().await
     }
 
     /// Keeps what is not yet in the folder. To be called before the process ends.

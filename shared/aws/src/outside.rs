@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
-use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, TlsContext};
@@ -29,20 +29,27 @@ pub struct Outside {
     reach: Reach,
 }
 
-/// The largest answer that is read, in bytes.
-const ANSWER_LIMIT: usize = 1024 * 1024;
+/// The most bytes that are read of what an issuer answers: a key set has a few thousand.
+pub const ANSWER_LIMIT: usize = 1024 * 1024;
 
 impl Outside {
-    /// A client that trusts the system's authorities.
+    /// A client for the pages of the issuer, whose addresses the operator has settled. Clients that were given a
+    /// connector use that.
     ///
     /// # Errors
-    /// `Internal` if the system's collection cannot be used.
-    pub fn new() -> Result<Self, Failure> {
-        let builder = Connector::builder()
-            .connector_settings(settings())
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .tls_context(context()?);
-        Ok(Self::over(SharedHttpConnector::new(builder.build())))
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn to_issuer(clients: &Clients) -> Result<Self, Failure> {
+        let connector = match &clients.outside {
+            Some(connector) => connector.clone(),
+            None => SharedHttpConnector::new(
+                Connector::builder()
+                    .connector_settings(settings())
+                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+                    .tls_context(context()?)
+                    .build(),
+            ),
+        };
+        Ok(Self { connector, sleep: clients.sleep.clone(), reach: Reach::Public })
     }
 
     /// A client for pages whose addresses somebody else has typed in: it goes to the public internet
@@ -78,12 +85,6 @@ impl Outside {
         Ok(Self { connector, sleep: clients.sleep.clone(), reach })
     }
 
-    /// A client over a given connector.
-    #[must_use]
-    pub fn over(connector: SharedHttpConnector) -> Self {
-        Self { connector, sleep: SharedAsyncSleep::new(TokioSleep::new()), reach: Reach::Public }
-    }
-
     /// A page that somebody else has typed in, read whole by GET, within [`PULL_WITHIN`].
     ///
     /// # Errors
@@ -107,7 +108,7 @@ impl Outside {
         limit: usize,
     ) -> Result<Vec<u8>, PullFault> {
         // A host that is an address is not looked up, so it is held to the rule here.
-        let _host = read_url(url).map_err(|_| PullFault::NotPublic)?;
+        let _host = read_url(url).map_err(|(code, _)| PullFault::of_url(code))?;
         let mut request = HttpRequest::get(url).map_err(|_| PullFault::Unreachable)?;
         request.headers_mut().insert("accept", accept);
         request.headers_mut().insert("user-agent", "handset");
@@ -115,6 +116,11 @@ impl Outside {
             let sent = request.headers_mut().try_insert("authorization", format!("Bearer {bearer}"));
             let _before = sent.map_err(|_| PullFault::TokenUnsendable)?;
         }
+        self.whole(request, limit).await
+    }
+
+    /// The answer to a request, read to its end.
+    async fn whole(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, PullFault> {
         let response = self.connector.call(request).await.map_err(|error| PullFault::of(&error, error.is_timeout()))?;
         let status = response.status().as_u16();
         match status {
@@ -161,7 +167,7 @@ impl Outside {
         body: Vec<u8>,
     ) -> Result<HttpResponse, PullFault> {
         // A host that is an address is not looked up, so it is held to the rule here.
-        let _host = self.reach.read_url(url).map_err(|_| PullFault::NotPublic)?;
+        let _host = self.reach.read_url(url).map_err(|(code, _)| PullFault::of_url(code))?;
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST").map_err(|_| PullFault::Unreachable)?;
         request.set_uri(url).map_err(|_| PullFault::Unreachable)?;
@@ -180,19 +186,17 @@ impl Outside {
         }
     }
 
-    /// A page, read by GET; redirects are not followed.
+    /// A page of the issuer, read by GET within [`PULL_WITHIN`], and no further than its limit; redirects are not
+    /// followed.
     ///
     /// # Errors
-    /// `Unavailable` if the page does not answer with 200, or with more than a mebibyte.
+    /// `Unavailable` if the page does not answer with 200, or with more than [`ANSWER_LIMIT`].
     pub async fn get(&self, url: &str) -> Result<Vec<u8>, Failure> {
         let mut request = HttpRequest::get(url).map_err(|e| Failure::internal("reading a URL", e))?;
         request.headers_mut().insert("accept", "application/json");
-        let response = self.connector.call(request).await;
-        let response = response.map_err(|e| Failure::unavailable("the issuer", e))?;
-        if response.status().as_u16() != 200 {
-            return Err(Failure::unavailable("the issuer", format!("status {}", response.status().as_u16())));
-        }
-        read(response.into_body()).await
+        let read = self.whole(request, ANSWER_LIMIT);
+        let read = Timeout::new(Box::pin(read), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(PullFault::Never));
+        read.map_err(|fault| Failure::unavailable("the issuer", fault))
     }
 }
 
@@ -218,6 +222,9 @@ pub enum PullFault {
     /// Its host is, or leads to, an address that is not of the public internet.
     #[error("the host does not lead to the public internet")]
     NotPublic,
+    /// Its port is one that another protocol owns.
+    #[error("another protocol owns the port")]
+    PortNotAllowed,
     /// The connection could not be made.
     #[error("the host cannot be reached")]
     Unreachable,
@@ -247,6 +254,7 @@ impl PullFault {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotPublic => "not_public",
+            Self::PortNotAllowed => "port_not_allowed",
             Self::Unreachable => "unreachable",
             Self::Never => "no_answer",
             Self::Redirected(_) => "redirected",
@@ -255,6 +263,11 @@ impl PullFault {
             Self::CutOff => "cut_off",
             Self::TokenUnsendable => "token_unsendable",
         }
+    }
+
+    /// Why a URL that was taken once is not called any more.
+    fn of_url(code: &str) -> Self {
+        if code == "port_not_allowed" { Self::PortNotAllowed } else { Self::NotPublic }
     }
 
     fn of(error: &(dyn Error + 'static), timed_out: bool) -> Self {
@@ -325,15 +338,6 @@ async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, PullFault> 
             return Err(PullFault::TooLarge(limit));
         }
         bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-async fn read(body: SdkBody) -> Result<Vec<u8>, Failure> {
-    let bytes = ByteStream::new(body).collect().await;
-    let bytes = bytes.map_err(|e| Failure::unavailable("the issuer", e))?.to_vec();
-    if bytes.len() > ANSWER_LIMIT {
-        return Err(Failure::unavailable("the issuer", "the answer is too large"));
     }
     Ok(bytes)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -304,6 +305,18 @@ pub struct IssuerKeys {
     pub keys: Vec<IssuerKey>,
     /// When they were fetched.
     pub fetched_at: Time,
+}
+
+impl IssuerKeys {
+    /// For how long keys that could not be fetched again are believed. An issuer that has taken a key back is heard
+    /// by then, and an outage of a night keeps nobody out.
+    pub const BELIEVED: Duration = Duration::hours(24);
+
+    /// True if the keys are this issuer's, and were fetched lately enough to be believed.
+    #[must_use]
+    pub fn vouch_for(&self, issuer: &str, now: Time) -> bool {
+        self.issuer == issuer && now < self.fetched_at.plus(Self::BELIEVED)
+    }
 }
 
 /// Where callers are looked up: one read each.

@@ -4,6 +4,7 @@
 //! whatever the functions reach. So a URL names a public host, and the connection goes to a public
 //! address.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The most bytes of a URL.
@@ -65,6 +66,15 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
+/// The "bad ports" of the Fetch standard (WHATWG, "Port blocking"): other protocols own them, and a server of these may
+/// take a request of HTTP for words of its own.
+const OF_OTHER_PROTOCOLS: [u16; 82] = [
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+    111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+    540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+    6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+];
+
 /// How far calls to the world outside go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
@@ -90,12 +100,11 @@ impl Reach {
     /// As [`read_url`].
     pub fn read_url(self, url: &str) -> Result<Host, (&'static str, String)> {
         if self == Self::Loopback {
-            let secure = url.strip_prefix("http://").map(|rest| format!("https://{rest}"));
-            let found = read_host(secure.as_deref().unwrap_or(url));
+            let found = read_host(&secure(url));
             if let Ok(host) = found
                 && host.is_loopback()
             {
-                return Ok(host);
+                return host.at_its_own_port();
             }
         }
         read_url(url)
@@ -106,13 +115,37 @@ impl Reach {
 /// with the URL if it is none: a stable code and a sentence.
 ///
 /// # Errors
-/// `too_long`, `invalid_format`, or `not_public` for an address that is not of the public internet.
+/// `too_long`, `invalid_format`, `not_public` for an address that is not of the public internet, or
+/// `port_not_allowed` for a port that another protocol owns.
 pub fn read_url(url: &str) -> Result<Host, (&'static str, String)> {
     let host = read_host(url)?;
     if host.is_public() {
-        Ok(host)
+        host.at_its_own_port()
     } else {
         Err(("not_public", "must not be an address of a private network".to_owned()))
+    }
+}
+
+/// The host that a URL names, whether or not it may be called.
+#[must_use]
+pub fn host_of(url: &str) -> Option<Host> {
+    read_host(&secure(url)).ok()
+}
+
+/// True for an address that the product itself can be reached at: https, or http on this machine's own loopback
+/// addresses, and the host alone.
+#[must_use]
+pub fn is_own_address(url: &str) -> bool {
+    let secured = secure(url);
+    let host = read_host(&secured).ok().filter(|_| !secured["https://".len()..].contains(['/', '?']));
+    host.is_some_and(|host| *secured == *url || host.is_loopback())
+}
+
+/// The URL as it would be by https.
+fn secure(url: &str) -> Cow<'_, str> {
+    match url.strip_prefix("http://") {
+        Some(rest) => Cow::Owned(format!("https://{rest}")),
+        None => Cow::Borrowed(url),
     }
 }
 
@@ -182,6 +215,14 @@ impl Host {
 
     fn is_loopback(&self) -> bool {
         self.address().map_or(self.name == "localhost", |address| address.is_loopback())
+    }
+
+    /// The host, unless another protocol owns its port.
+    fn at_its_own_port(self) -> Result<Self, (&'static str, String)> {
+        if OF_OTHER_PROTOCOLS.contains(&self.port) {
+            return Err(("port_not_allowed", format!("must not use port {}, which another protocol owns", self.port)));
+        }
+        Ok(self)
     }
 
     /// True if a list of hosts allows this one: it stands there itself, or a name of which it is a
@@ -340,9 +381,56 @@ mod tests {
     }
 
     #[test]
+    fn a_url_uses_no_port_that_another_protocol_owns() {
+        let at = |port: u16| format!("https://example.com:{port}/");
+        for port in [443, 80, 8080, 8443, 2222, 10_443, 65_535] {
+            assert!(read_url(&at(port)).is_ok(), "{port}");
+        }
+        for port in [1, 21, 22, 23, 25, 53, 110, 143, 389, 465, 587, 993, 2049, 5060, 6000, 6667, 10_080] {
+            let here = format!("http://127.0.0.1:{port}/");
+            let refused = [read_url(&at(port)), Reach::Loopback.read_url(&at(port)), Reach::Loopback.read_url(&here)];
+            assert!(
+                refused.iter().all(|read| read.as_ref().is_err_and(|(code, _)| *code == "port_not_allowed")),
+                "{port}"
+            );
+        }
+        assert!(OF_OTHER_PROTOCOLS.is_sorted());
+        assert_eq!(host_of("https://Example.com:25/x").map(|host| host.name).as_deref(), Some("example.com"));
+    }
+
+    #[test]
+    fn the_product_is_reached_by_https_and_by_http_on_this_machine_alone() {
+        for good in [
+            "https://phones.example.com",
+            "https://phones.example.com:8443",
+            "https://10.0.0.1",
+            "http://127.0.0.1:4750",
+            "http://localhost",
+            "http://[::1]:4750",
+        ] {
+            assert!(is_own_address(good), "{good}");
+        }
+        for bad in [
+            "http://phones.example.com",
+            "http://10.0.0.1",
+            "http://localhost.example.com",
+            "ftp://phones.example.com",
+            "phones.example.com",
+            "https://",
+            "https://phones.example.com/app",
+            "https://phones.example.com?x",
+            "https://phones.example.com#x",
+            "https://a@phones.example.com",
+            "http://127.0.0.1@phones.example.com",
+        ] {
+            assert!(!is_own_address(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn this_machines_own_addresses_are_called_only_where_that_was_switched_on() {
         let read = |reach: Reach, url: &str| reach.read_url(url).map(|host| host.name).map_err(|(code, _)| code);
-        for url in ["http://127.0.0.1:4000/x", "https://127.0.0.1/", "http://[::1]:80/", "http://localhost:9/"] {
+        for url in ["http://127.0.0.1:4000/x", "https://127.0.0.1/", "http://[::1]:80/", "http://localhost:4100/"] {
             assert!(read(Reach::Loopback, url).is_ok(), "{url}");
             assert!(read(Reach::Public, url).is_err(), "{url}");
         }

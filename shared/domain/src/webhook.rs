@@ -15,7 +15,7 @@ use crate::device::Platform;
 use crate::event::{Act, Actor, Event, EventType};
 use crate::ids::{EventId, WebhookId, WorkspaceId};
 use crate::input::Fields;
-use crate::outside::{Reach, URL_LIMIT};
+use crate::outside::{Reach, URL_LIMIT, host_of};
 use crate::secret::Random;
 use crate::stored::Stored;
 use crate::text::{Form, TextRule, is_visible};
@@ -265,7 +265,7 @@ impl Webhook {
     /// The host that is called: what of the URL may be told to everybody.
     #[must_use]
     pub fn host(&self) -> String {
-        Reach::Loopback.read_url(&self.url).map(|host| host.name).unwrap_or_default()
+        host_of(&self.url).map(|host| host.name).unwrap_or_default()
     }
 
     /// The webhook as it is to be, with the event; `None` if nothing changes. Another address begins with

@@ -16,7 +16,7 @@ use crate::token;
 pub struct Issuer {
     /// Its identifier, exactly as tokens name it.
     pub url: String,
-    /// For whom tokens must be meant, in `aud` or `client_id`.
+    /// For whom tokens must be meant, in `aud`, or in `client_id` if they have no `aud`.
     pub audience: String,
 }
 

@@ -17,6 +17,6 @@ mod token;
 
 pub use caller::{Call, Issuer, Own, Reach, Visit, authenticate, device_credential};
 pub use dialect::Dialect;
-pub use reply::Reply;
+pub use reply::{Reply, came_by_https};
 pub use request::{Moment, Request};
 pub use token::read_issuer_keys;

@@ -30,6 +30,18 @@ pub struct Reply {
 
 const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
 const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// For a year, browsers come by https alone (RFC 6797). Of the names beneath this one nothing is said: they may be
+/// somebody else's.
+const HTTPS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// True if a request came by https, as API Gateway says: it ends TLS itself, and writes this header whatever the
+/// caller sent.
+#[must_use]
+pub fn came_by_https(event: &Value) -> bool {
+    event["headers"]["x-forwarded-proto"].as_str().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+}
 
 impl Reply {
     /// A reply of JSON, that nobody keeps.
@@ -83,6 +95,26 @@ impl Reply {
     #[must_use]
     pub fn without_body(self) -> Self {
         Self { body: Vec::new(), ..self }
+    }
+
+    /// The reply with what protects it on its way: a browser takes it for nothing else than it says it is, it comes
+    /// by https alone once it came so, and nobody keeps it. Only a reply that depends on no credential and on no code
+    /// may say that it may be kept.
+    #[must_use]
+    pub fn protected(self, by_https: bool, may_be_kept: bool) -> Self {
+        let says = self.headers.iter().any(|(name, _)| *name == CACHE_CONTROL);
+        let mut reply =
+            self.set(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+        if by_https {
+            reply = reply.set(HeaderName::from_static("strict-transport-security"), HTTPS_ALONE);
+        }
+        if says && may_be_kept { reply } else { reply.set(CACHE_CONTROL, NO_STORE) }
+    }
+
+    fn set(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.retain(|(other, _)| *other != name);
+        self.headers.push((name, value));
+        self
     }
 
     /// The reply as API Gateway takes it (payload format 2.0). Every reply names its request, in

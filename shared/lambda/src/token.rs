@@ -11,7 +11,7 @@ use jsonwebtoken::signature::Verifier;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Validation};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::caller::Issuer;
 
@@ -27,8 +27,18 @@ struct Claims {
     iss: String,
     #[serde(default)]
     aud: Value,
-    #[serde(default)]
-    client_id: Option<String>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+impl Claims {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.others.get(name)?.as_str()
+    }
+
+    fn has_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.others.get(*name).is_some_and(|value| !value.is_null()))
+    }
 }
 
 /// The subject of a token, if the token is the issuer's, meant for us, and valid now.
@@ -40,9 +50,12 @@ pub(crate) fn verify(token: &str, issuer: &Issuer, keys: &IssuerKeys, now: Time)
     let invalid = |_| Refusal::CredentialInvalid;
     let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
     let key = keys.keys.iter().find(|key| header.kid.as_deref() == Some(&key.kid));
-    let key = key.filter(|_| keys.issuer == issuer.url).ok_or(Refusal::CredentialInvalid)?;
+    let key = key.filter(|_| keys.vouch_for(&issuer.url, now)).ok_or(Refusal::CredentialInvalid)?;
     let (algorithm, key) = decoding_key(&key.material).map_err(invalid)?;
     let claims = jsonwebtoken::decode::<Claims>(token, &key, &signature_only(algorithm)).map_err(invalid)?.claims;
+    if !is_access_token(header.typ.as_deref(), &claims) {
+        return Err(Refusal::CredentialInvalid);
+    }
     check(&claims, issuer, now)?;
     Ok(claims.sub)
 }
@@ -57,12 +70,46 @@ fn signature_only(algorithm: Algorithm) -> Validation {
     validation
 }
 
+/// Claims that stand in ID tokens (OpenID Connect Core 1.0: 2, 3.1.3.6 and 3.3.2.11) and in logout tokens and other
+/// reports of security events (RFC 8417), but in no access token of the common issuers.
+const NOT_OF_ACCESS_TOKENS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+
+/// Of these, an access token of Microsoft Entra has at least one ("Access token claims reference"), and its ID
+/// tokens have none.
+const OF_ENTRA_ACCESS_TOKENS: [&str; 4] = ["scp", "azp", "appid", "idtyp"];
+
+/// True unless a token says that it is something else than an access token: an ID token tells the console who
+/// has signed in, and lets nobody in here.
+///
+/// An issuer that follows RFC 9068 says so in the header (`at+jwt`). Others send `JWT` for both, and say it in a claim:
+/// Amazon Cognito in `token_use`, Keycloak in `typ`. For the rest (Auth0, Okta, Entra), what only the one kind has
+/// tells them apart.
+fn is_access_token(header: Option<&str>, claims: &Claims) -> bool {
+    let header = header.unwrap_or("JWT").to_ascii_lowercase();
+    match header.strip_prefix("application/").unwrap_or(&header) {
+        "at+jwt" => return true,
+        "jwt" => {}
+        _ => return false,
+    }
+    if let Some(token_use) = claims.text("token_use") {
+        return token_use == "access";
+    }
+    if let Some(kind) = claims.text("typ") {
+        return ["bearer", "dpop", "at+jwt"].contains(&kind.to_ascii_lowercase().as_str());
+    }
+    let of_entra = claims.has_any(&["tid"]) && claims.has_any(&["ver"]);
+    !claims.has_any(&NOT_OF_ACCESS_TOKENS) && (!of_entra || claims.has_any(&OF_ENTRA_ACCESS_TOKENS))
+}
+
+/// `client_id` stands in for an audience only in tokens that have none at all, as those of Amazon Cognito: in others
+/// it names the program that asked for the token, for whatever API that was.
 fn check(claims: &Claims, issuer: &Issuer, now: Time) -> Result<(), Refusal> {
     let meant_for_us = match &claims.aud {
+        Value::Null => claims.text("client_id") == Some(&issuer.audience),
         Value::String(audience) => *audience == issuer.audience,
         Value::Array(audiences) => audiences.iter().any(|audience| audience.as_str() == Some(&issuer.audience)),
         _ => false,
-    } || claims.client_id.as_deref() == Some(&issuer.audience);
+    };
     if claims.iss != issuer.url || !meant_for_us || claims.nbf.is_some_and(|from| from > now.seconds() + LEEWAY) {
         return Err(Refusal::CredentialInvalid);
     }

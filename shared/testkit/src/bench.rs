@@ -65,6 +65,22 @@ impl Answer {
 /// When every bench begins.
 pub const START: &str = "2026-11-23T08:00:00Z";
 
+/// The only pages that may be kept: they are the same for everybody.
+const MAY_BE_KEPT: [&str; 4] =
+    ["/docs", "/openapi.json", "/.well-known/apple-app-site-association", "/.well-known/assetlinks.json"];
+
+/// What a reply of ours lacks of what each of them says; the gateway's own have no `x-request-id`.
+fn unprotected(path: &str, headers: &HeaderMap) -> Option<String> {
+    let says = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    let lacks = |name: &str, wanted: &str| {
+        let said: Vec<&str> = says(name);
+        (said != [wanted]).then(|| format!("{name} is {said:?}"))
+    };
+    let _ours = headers.get("x-request-id")?;
+    let kept = if MAY_BE_KEPT.contains(&path) { None } else { lacks("cache-control", "no-store") };
+    lacks("x-content-type-options", "nosniff").or(kept)
+}
+
 impl Bench {
     /// The system, in memory.
     pub async fn start() -> Self {
@@ -132,6 +148,9 @@ impl Bench {
         };
         if let Some(fault) = described::fault(&exchange) {
             panic!("outside of the description: {fault}");
+        }
+        if let Some(fault) = unprotected(&path, &parts.headers) {
+            panic!("{method} {path}: {fault}");
         }
         Answer { status: parts.status, headers: parts.headers, text, body }
     }

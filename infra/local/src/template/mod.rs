@@ -96,6 +96,8 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// Schedules that are switched on.
     pub schedules: Vec<Schedule>,
+    /// True if it runs once a deployment of the stack is done.
+    pub runs_when_deployed: bool,
     /// Streams of tables.
     pub streams: Vec<StreamTrigger>,
     /// Topics that run it, with their filters.
@@ -371,6 +373,7 @@ fn function(name: &str, properties: &Value, statements: Vec<Statement>) -> Resul
         timeout: Duration::from_secs(number(properties, "Timeout")?),
         routes: Vec::new(),
         schedules: Vec::new(),
+        runs_when_deployed: false,
         streams: Vec::new(),
         topics: Vec::new(),
         queues: Vec::new(),
@@ -405,6 +408,14 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
             if properties.get("State").is_none_or(|state| state == "ENABLED") {
                 function.schedules.push(Schedule { every: interval(&text(of, "Schedule")?)? });
             }
+        }
+        // The only other events that are known here are those of the stack's own deployment.
+        Some("EventBridgeRule") => {
+            known(properties, &["Pattern"])?;
+            if properties.get("Pattern").is_none_or(|pattern| pattern["source"] != json!(["aws.cloudformation"])) {
+                return Err(fault("the pattern of events is not known here".to_owned()));
+            }
+            function.runs_when_deployed = true;
         }
         Some("DynamoDB") => function.streams.push(stream(of, properties)?),
         Some("SNS") => {

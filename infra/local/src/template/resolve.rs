@@ -174,6 +174,8 @@ impl<'a> Resolver<'a> {
             "AWS::Region" => Some(&self.place.region),
             "AWS::AccountId" => Some(&self.place.account),
             "AWS::StackName" => Some(&self.place.stack),
+            // On this machine the name says it all.
+            "AWS::StackId" => Some(&self.place.stack),
             "AWS::URLSuffix" => Some("amazonaws.com"),
             _ => None,
         }
