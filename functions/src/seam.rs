@@ -19,6 +19,7 @@ use domain::device::{Device, Platform, Status};
 use domain::event::Event;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
+use domain::webhook::Webhook;
 use domain::workspace::Settings;
 use lambda::reply::{LIST_MOST, wire_size};
 use lambda::{Call, Reply, Request};
@@ -65,8 +66,8 @@ impl Verbs {
 }
 
 /// What a webhook is told of an event.
-pub(crate) fn told(event: &Event) -> Value {
-    views::event(event)
+pub(crate) fn told(webhook: &Webhook, event: &Event) -> Value {
+    views::event(event, webhook.name_of(event))
 }
 
 /// The part of the path after the resource's own name.

@@ -100,8 +100,8 @@ pub(crate) async fn committed(
     if let Some(commit) = prepared.commit.take() {
         store.commit(commit).await?;
     }
-    let Prepared { user, devices, .. } = &prepared;
-    let mut view = views::user(user, devices, beside.profile(), call.now());
+    let Prepared { user, devices, left, .. } = &prepared;
+    let mut view = views::user(user, devices, left, beside.profile(), call.now());
     view["devices"] = beside.devices(user, devices, call.now());
     Ok(Reply::thing(&view, user.version))
 }

@@ -45,7 +45,10 @@ pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Val
         "created_at": device.created_at,
         "last_login_at": device.last_login_at,
         "blocked": device.blocked.as_ref().map(hold),
-        "commands": device.commands.iter().filter(|open| open.is_served(now)).map(open_command).collect::<Vec<_>>(),
+        "commands": device.pending_commands(now).map(open_command).collect::<Vec<_>>(),
+        "unconfirmed_wipe": device.unconfirmed_wipe().map(|wipe| {
+            json!({"command_id": wipe.command_id, "state": wipe.state, "since": wipe.at})
+        }),
         "erased_at": device.erased.as_ref().map(|erased| erased.at),
         "pin_failures": device.pin_failures,
         "push": {
@@ -124,6 +127,7 @@ fn open_command(open: &OpenCommand) -> Value {
         "state": open.state,
         "queued_at": open.queued_at,
         "expires_at": open.expires_at,
+        "again_at": open.again_at,
     })
 }
 
@@ -140,6 +144,7 @@ pub(crate) fn command(command: &Command) -> Value {
         "queued_by": command.queued_by,
         "reason": command.reason,
         "expires_at": command.expires_at,
+        "again_at": command.again_at,
         "deferrals": command.deferrals,
         "detail": command.detail,
         "history": command.history,
@@ -157,11 +162,12 @@ pub(crate) fn own_command(command: &Command) -> Value {
     })
 }
 
-/// A user, who holds these devices, and whose own profile is called so.
-pub(crate) fn user(user: &User, devices: &[Device], profile: Option<&str>, now: Time) -> Value {
+/// A user, who holds these devices, has left those behind, and whose own profile is called so.
+pub(crate) fn user(user: &User, devices: &[Device], left: &[Device], profile: Option<&str>, now: Time) -> Value {
     // The devices know of their logins at once; the user's own row follows.
     let seen = devices.iter().filter_map(|device| device.last_login_at).chain(user.last_seen_at).max();
     let newest = devices.iter().filter(|device| device.app_version.is_some()).max_by_key(|d| d.last_login_at);
+    let known = || devices.iter().chain(left);
     let networks = user.networks.iter().map(|(provider, known)| network(provider, known, now));
     json!({
         "user_id": user.user_id,
@@ -194,7 +200,8 @@ pub(crate) fn user(user: &User, devices: &[Device], profile: Option<&str>, now: 
         "suspended": user.suspension().map(hold),
         "suspended_by_source": user.suspended_by_source.as_ref().map(hold),
         "locked": user.locked.as_ref().map(hold),
-        "pending_command": devices.iter().any(|device| device.has_pending_command(now)),
+        "pending_command": known().any(|device| device.has_pending_command(now)),
+        "unconfirmed_wipe": known().any(|device| device.unconfirmed_wipe().is_some()),
         "device_count": user.device_ids.len(),
         "deleted_at": user.deleted.as_ref().map(|deleted| deleted.at),
         "purge_after": user.deleted.as_ref().map(|deleted| deleted.purge_after),
@@ -205,11 +212,12 @@ pub(crate) fn user(user: &User, devices: &[Device], profile: Option<&str>, now: 
 pub(crate) fn user_with_usage(
     shown: &User,
     devices: &[Device],
+    left: &[Device],
     profile: Option<&str>,
     used: Option<&Usage>,
     now: Time,
 ) -> Value {
-    let mut view = user(shown, devices, profile, now);
+    let mut view = user(shown, devices, left, profile, now);
     view["usage"] = used.map_or_else(|| counts(&Counts::new()), |used| counts(&used.counts));
     view
 }

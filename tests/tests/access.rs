@@ -1083,8 +1083,9 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
     let theirs = bench.tenant("theirs").await;
     let _blocked =
         bench.post(&format!("/devices/{}/block", ours.device), &ours.tenant.key, json!({})).await.expect(200);
-    let _deleted = bench.delete(&format!("/devices/{}", ours.doomed), &ours.tenant.key).await.expect(200);
     let key = &ours.tenant.key;
+    let _wiped = bench.post(&format!("/devices/{}/wipe", ours.doomed), key, json!({})).await.expect(202);
+    let _deleted = bench.delete(&format!("/devices/{}", ours.doomed), &ours.tenant.key).await.expect(200);
     let _levels = bench.patch("/workspace", key, json!({"service_levels": ["gold"]})).await.expect(200);
     let user = format!("/users/{}", ours.user);
     let _gold = bench.patch(&user, key, json!({"service_level": "gold"})).await.expect(200);
@@ -1098,6 +1099,7 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
         "/devices?search=ours".to_owned(),
         "/users?search=ours".to_owned(),
         "/users?pending_command=true".to_owned(),
+        "/users?unconfirmed_wipe=true".to_owned(),
         "/users?network_indicator=red".to_owned(),
         "/users?service_level=gold".to_owned(),
         "/users?status=deleted".to_owned(),

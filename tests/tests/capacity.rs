@@ -275,6 +275,7 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
                         state: CommandState::Queued,
                         queued_at: at,
                         expires_at: at.plus(Duration::days(30)),
+                        again_at: None,
                     }]
                 }
                 _ => {

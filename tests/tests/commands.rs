@@ -30,6 +30,7 @@ enum Next {
     To(&'static str),
     Late(&'static str),
     Counted,
+    Again,
     Same,
     Refused,
 }
@@ -38,9 +39,20 @@ const PENDING: [&str; 3] = ["queued", "delivered", "deferred"];
 const OVER: [&str; 7] = ["canceled", "timed_out", "succeeded", "failed", "rejected", "not_supported", "removed"];
 const RESULTS: [&str; 4] = ["succeeded", "failed", "rejected", "not_supported"];
 
-/// The design's table, row by row.
-fn table(kind: &str, state: &str, what: What) -> Next {
-    use Next::{Counted, Late, Refused, Same, To};
+/// The design's table, row by row; `gone` is whether the device is deleted.
+fn table(kind: &str, state: &str, gone: bool, what: What) -> Next {
+    use Next::{Again, Counted, Late, Refused, Same, To};
+    if gone && kind == "wipe" && matches!(state, "failed" | "rejected") {
+        return match what {
+            What::Told => Again,
+            What::Says("succeeded") => Late("succeeded"),
+            What::Says(result) => To(result),
+            What::NotNow => Counted,
+            What::Cancel => Refused,
+            What::TimeIsUp => To("timed_out"),
+            What::Replaced => To("removed"),
+        };
+    }
     match (state, what) {
         ("queued", What::Told) => To("delivered"),
         ("queued", What::Says(result)) => To(result),
@@ -94,6 +106,10 @@ struct Expected {
     late: bool,
     deferrals: u64,
     expires_at: DateTime<Utc>,
+    /// When the device last said what became of it.
+    said_at: Option<DateTime<Utc>>,
+    /// When it is told again.
+    again_at: Option<DateTime<Utc>>,
     /// True once it is over: the credential that it was meant for may speak of it even when the
     /// device was enrolled anew.
     kept: bool,
@@ -102,26 +118,53 @@ struct Expected {
 }
 
 impl Expected {
-    fn is_served(&self, now: DateTime<Utc>) -> bool {
+    fn is_pending(&self, now: DateTime<Utc>) -> bool {
         PENDING.contains(&self.state) && self.expires_at > now
     }
 
+    fn is_waiting(&self, now: DateTime<Utc>) -> bool {
+        (PENDING.contains(&self.state) || self.again_at.is_some()) && self.expires_at > now
+    }
+
+    fn is_served(&self, now: DateTime<Utc>) -> bool {
+        self.is_waiting(now) && self.again_at.is_none_or(|again| again <= now)
+    }
+
     /// Lets something befall it, and says what that was.
-    fn befall(&mut self, what: What) -> Next {
-        let next = table(self.kind, self.state, what);
-        match next {
+    fn befall(&mut self, what: What, gone: bool, now: DateTime<Utc>) -> Next {
+        if let What::Says(result) = what
+            && self.state == result
+            && self.told.last() == Some(&format!("command.{result}"))
+        {
+            return Next::Same;
+        }
+        let open = PENDING.contains(&self.state) || self.state == "cancel_requested" || self.again_at.is_some();
+        if !open && matches!(what, What::TimeIsUp | What::Replaced) {
+            return Next::Same;
+        }
+        let next = table(self.kind, self.state, gone, what);
+        let told_again = gone && self.kind == "wipe" && (PENDING.contains(&self.state) || self.again_at.is_some());
+        let happened = match next {
             Next::To(state) | Next::Late(state) => {
+                let fails = matches!(next, Next::To("failed" | "rejected"));
+                self.again_at = (told_again && fails).then(|| now + Duration::days(1));
+                self.said_at = Some(now);
                 self.state = state;
                 self.late |= matches!(next, Next::Late(_));
                 self.kept |= OVER.contains(&state);
+                state
             }
-            Next::Counted => {}
+            Next::Counted => "deferred",
+            Next::Again => {
+                self.again_at = Some(now + Duration::days(1));
+                "delivered"
+            }
             Next::Same | Next::Refused => return next,
-        }
+        };
         if matches!(what, What::NotNow) {
             self.deferrals += 1;
         }
-        self.told.push(format!("command.{}", self.state));
+        self.told.push(format!("command.{happened}"));
         next
     }
 }
@@ -137,23 +180,30 @@ struct Device {
     replaced: bool,
     last_login: Option<DateTime<Utc>>,
     commands: Vec<Expected>,
+    /// True if the last wipe is over, and not confirmed.
+    unconfirmed: bool,
 }
 
 impl Device {
     fn order(&mut self, kind: &'static str, days: Option<i64>, now: DateTime<Utc>) -> Result<usize, &'static str> {
-        if self.deleted {
+        if self.deleted && (self.replaced || kind != "wipe" || !self.is_unconfirmed()) {
             return Err("device_deleted");
         }
         if self.erased {
             return Err("device_erased");
         }
         let stands_for = |known: &Expected| known.kind == kind || (is_destructive(known.kind) && is_destructive(kind));
-        if let Some(pending) = self.commands.iter().position(|known| known.is_served(now) && stands_for(known)) {
+        if let Some(pending) = self.commands.iter().position(|known| known.is_pending(now) && stands_for(known)) {
             return Ok(pending);
         }
         for outlived in self.commands.iter_mut().filter(|known| known.kind == kind) {
-            outlived.befall(What::TimeIsUp);
+            match outlived.again_at.take() {
+                // It stays failed, and the new one is told in its place.
+                Some(_) => {}
+                None => drop(outlived.befall(What::TimeIsUp, self.deleted, now)),
+            }
         }
+        self.unconfirmed &= !is_destructive(kind);
         let days = days.unwrap_or(if is_destructive(kind) { 90 } else { 30 });
         self.commands.push(Expected {
             id: None,
@@ -163,6 +213,8 @@ impl Device {
             late: false,
             deferrals: 0,
             expires_at: now + Duration::days(days),
+            said_at: None,
+            again_at: None,
             kept: false,
             told: vec!["command.queued".to_owned()],
         });
@@ -170,7 +222,55 @@ impl Device {
     }
 
     fn is_to_be_erased(&self, now: DateTime<Utc>) -> bool {
-        self.commands.iter().any(|known| is_destructive(known.kind) && known.is_served(now))
+        self.commands.iter().any(|known| is_destructive(known.kind) && known.is_pending(now))
+    }
+
+    /// True if a wipe was ordered, and not taken back, that is not confirmed.
+    fn is_unconfirmed(&self) -> bool {
+        let open =
+            |known: &Expected| known.kind == "wipe" && (PENDING.contains(&known.state) || known.again_at.is_some());
+        !self.erased && (self.unconfirmed || self.commands.iter().any(open))
+    }
+
+    /// Notes what became of a wipe.
+    fn note(&mut self, at: usize) {
+        let known = &self.commands[at];
+        if known.epoch != self.epoch {
+            return;
+        }
+        if known.state == "succeeded" && is_destructive(known.kind) {
+            self.unconfirmed = false;
+        }
+        let open = |known: &Expected| {
+            let open = PENDING.contains(&known.state) || known.state == "cancel_requested" || known.again_at.is_some();
+            known.kind == "wipe" && open
+        };
+        let over = matches!(known.state, "failed" | "rejected" | "not_supported" | "timed_out" | "removed");
+        self.unconfirmed |= known.kind == "wipe" && over && !self.commands.iter().any(open);
+    }
+
+    /// What it still has to do, now or later.
+    fn waiting(&self, now: DateTime<Utc>) -> BTreeSet<String> {
+        let waiting = self.commands.iter().filter(|known| !self.erased && known.is_waiting(now));
+        waiting.map(|known| known.id.clone().expect("the list has shown it")).collect()
+    }
+
+    /// The device is deleted: a wipe that has failed, and that no other order stands in place of, is told again.
+    fn delete(&mut self, now: DateTime<Utc>) {
+        if self.deleted {
+            return;
+        }
+        self.deleted = true;
+        let (epoch, erased) = (self.epoch, self.erased);
+        let last = self.commands.iter_mut().rfind(|known| is_destructive(known.kind));
+        let failed = |known: &&mut Expected| {
+            let failed = known.kind == "wipe" && matches!(known.state, "failed" | "rejected") && !known.late;
+            failed && known.epoch == epoch && known.expires_at > now && !erased
+        };
+        if let Some(failed) = last.filter(failed) {
+            failed.again_at = failed.said_at.map(|at| at + Duration::days(1));
+            self.unconfirmed = false;
+        }
     }
 
     fn served(&self, now: DateTime<Utc>) -> BTreeSet<String> {
@@ -359,7 +459,8 @@ impl<'a> Walk<'a> {
             Step::Delete { phone } => {
                 let path = format!("/devices/{}", self.device(phone).id);
                 let _deleted = self.admin(Method::DELETE, &path, json!({})).await.expect(200);
-                self.device(phone).deleted = true;
+                let now = self.bench.now();
+                self.device(phone).delete(now);
             }
             Step::Enrol { phone } => self.enrol(phone).await,
         }
@@ -396,11 +497,12 @@ impl<'a> Walk<'a> {
         let Some((device, at)) = self.command(phone, back) else {
             return;
         };
+        let now = self.bench.now();
         let device = &mut self.devices[device];
         let known = &mut device.commands[at];
         let path = format!("/devices/{}/commands/{}", device.id, known.id.as_deref().unwrap());
         let answer = self.bench.delete(&path, &self.tenant.key).await;
-        match known.befall(What::Cancel) {
+        match known.befall(What::Cancel, device.deleted, now) {
             Next::Refused => {
                 let answer = answer.expect(409);
                 assert_eq!((answer.code(), answer.get("state").as_str()), ("command_over", known.state));
@@ -424,7 +526,7 @@ impl<'a> Walk<'a> {
         let ids: BTreeSet<String> = told.iter().map(|command| text(&command["command_id"])).collect();
         assert_eq!((ids, told.len()), (device.served(now), device.served(now).len()), "exactly what is pending");
         device.commands.iter_mut().filter(|known| known.is_served(now)).for_each(|known| {
-            known.befall(What::Told);
+            known.befall(What::Told, device.deleted, now);
         });
         if access == "allowed" {
             device.last_login = Some(now);
@@ -444,6 +546,7 @@ impl<'a> Walk<'a> {
             let _refused = answer.expect(if speaks { 404 } else { 401 });
             return;
         }
+        let now = self.bench.now();
         let device = &mut self.devices[device];
         let known = &mut device.commands[at];
         if credential.epoch < device.epoch && !(known.kept && known.epoch == credential.epoch) {
@@ -451,21 +554,22 @@ impl<'a> Walk<'a> {
             return;
         }
         let before = known.state;
-        match known.befall(if result == "deferred" { What::NotNow } else { What::Says(result) }) {
+        let what = if result == "deferred" { What::NotNow } else { What::Says(result) };
+        match known.befall(what, device.deleted, now) {
             Next::Refused => {
                 assert_eq!(answer.expect(409).code(), "command_over");
                 return;
             }
             _ => assert_eq!(answer.expect(200).get("state"), known.state),
         }
-        if known.state == "succeeded" {
-            if known.kind == "wipe" {
+        let (state, kind, epoch) = (known.state, known.kind, known.epoch);
+        device.note(at);
+        if state == "succeeded" {
+            if kind == "wipe" {
                 self.wiped.insert(id);
             }
-            device.erased |= is_destructive(known.kind)
-                && before != "removed"
-                && known.epoch == device.epoch
-                && before != "succeeded";
+            device.erased |=
+                is_destructive(kind) && before != "removed" && epoch == device.epoch && before != "succeeded";
         }
     }
 
@@ -473,10 +577,16 @@ impl<'a> Walk<'a> {
         let now = self.bench.now();
         let done = self.bench.run_due().await;
         assert_eq!(done["failed"], 0);
-        let commands = self.devices.iter_mut().flat_map(|device| &mut device.commands);
-        commands.filter(|known| known.expires_at <= now).for_each(|known| {
-            known.befall(What::TimeIsUp);
-        });
+        for device in &mut self.devices {
+            for at in 0..device.commands.len() {
+                if device.commands[at].expires_at <= now {
+                    let next = device.commands[at].befall(What::TimeIsUp, device.deleted, now);
+                    if next != Next::Same {
+                        device.note(at);
+                    }
+                }
+            }
+        }
     }
 
     async fn enrol(&mut self, phone: usize) {
@@ -507,6 +617,7 @@ impl<'a> Walk<'a> {
                 let device = &mut self.devices[held];
                 device.epoch += 1;
                 device.erased = false;
+                device.unconfirmed = false;
                 held
             }
             None => {
@@ -523,6 +634,7 @@ impl<'a> Walk<'a> {
                     replaced: false,
                     last_login: None,
                     commands: Vec::new(),
+                    unconfirmed: false,
                 });
                 let new = self.devices.len() - 1;
                 self.phones[phone].devices.push(new);
@@ -530,8 +642,9 @@ impl<'a> Walk<'a> {
             }
         };
         if let Some(old) = newest {
-            self.devices[old].commands.iter_mut().for_each(|known| {
-                known.befall(What::Replaced);
+            let old = &mut self.devices[old];
+            old.commands.iter_mut().for_each(|known| {
+                known.befall(What::Replaced, old.deleted, now);
             });
         }
         let answer = answer.expect(201);
@@ -578,7 +691,9 @@ impl<'a> Walk<'a> {
             assert_eq!(shown.get("device_status"), self.status(at));
             let open = shown.body["commands"].as_array().cloned().unwrap_or_default();
             let open: BTreeSet<String> = open.iter().map(|command| text(&command["command_id"])).collect();
-            assert_eq!(open, self.devices[at].served(self.bench.now()));
+            assert_eq!(open, self.devices[at].waiting(self.bench.now()));
+            let unconfirmed = shown.body["unconfirmed_wipe"].is_object();
+            assert!(self.devices[at].replaced || unconfirmed == self.devices[at].is_unconfirmed(), "{}", shown.text);
         }
     }
 
@@ -632,11 +747,15 @@ impl<'a> Walk<'a> {
             let (id, state) = (text(&command["command_id"]), text(&command["state"]));
             assert!(!self.wiped.contains(&id) || state == "succeeded", "a wipe's success is lost");
             let history = command["history"].as_array().unwrap();
-            assert_eq!(history.last().unwrap()["state"], *state, "the history ends where the command stands");
+            let (last, gone) = (text(&history.last().unwrap()["state"]), self.devices[at].deleted);
+            let told_again = gone && matches!(&*state, "failed" | "rejected") && command["kind"] == "wipe";
+            let ends = last == state || told_again && matches!(&*last, "delivered" | "deferred");
+            assert!(ends, "the history ends where the command stands: {command}");
             let Some(before) = self.shown.insert(id, command.clone()).filter(|before| before != command) else {
                 continue;
             };
-            if OVER.contains(&&*text(&before["state"])) {
+            let before_failed = matches!(&*text(&before["state"]), "failed" | "rejected");
+            if OVER.contains(&&*text(&before["state"])) && !(gone && before_failed && command["kind"] == "wipe") {
                 let by_device = matches!(step, Some(Step::Say { .. }));
                 assert!(
                     by_device && command["late"] == true && RESULTS.contains(&&*state),
@@ -1004,7 +1123,10 @@ async fn who_is_shut_out_is_still_told_what_to_do_and_may_say_so_and_nothing_els
         one.bench.drain().await;
         let mut after = one.shown().await;
         assert_eq!(after["commands"][0]["state"], "delivered");
-        after["commands"] = before["commands"].clone();
+        assert_eq!(after["unconfirmed_wipe"]["state"], "delivered");
+        for told in ["commands", "unconfirmed_wipe"] {
+            after[told] = before[told].clone();
+        }
         assert_eq!(after, before, "{kept_out}");
         let usage = one.bench.get(&format!("{user}/usage"), &one.tenant.key).await.expect(200);
         assert_eq!(usage.body["months"], json!([]), "{kept_out}");
@@ -1054,4 +1176,131 @@ async fn a_wipe_whose_time_is_over_is_not_told_and_no_longer_shows() {
     assert_ne!(other, wipe, "an order after it is a new one, and closes it");
     assert_eq!(one.command(&wipe).await["state"], "timed_out");
     assert_eq!(one.told().await, [other]);
+}
+
+/// A phone that is deleted, told to wipe itself, and has said that it could not.
+async fn failed_leaver(by_user: bool) -> (One, String) {
+    let one = One::new().await;
+    let (device, user) = (format!("/devices/{}", one.device), format!("/users/{}", one.user));
+    if by_user {
+        let _locked = one.bench.post(&format!("{user}/lock-and-wipe"), &one.tenant.key, json!({})).await.expect(200);
+        let _gone = one.bench.delete(&user, &one.tenant.key).await.expect(200);
+    } else {
+        let _ordered = one.order("wipe").await;
+        let _gone = one.bench.delete(&device, &one.tenant.key).await.expect(200);
+    }
+    let told = one.told().await;
+    let _failed = one.say(&told[0], "failed").await.expect(200);
+    one.bench.drain().await;
+    (one, told[0].clone())
+}
+
+impl One {
+    async fn user(&self) -> Value {
+        self.bench.get(&format!("/users/{}", self.user), &self.tenant.key).await.expect(200).body
+    }
+
+    /// The user and the device show that the wipe is not confirmed, or that it is: by themselves, in the lists and by
+    /// each filter.
+    async fn shows(&self, pending: bool, unconfirmed: bool) {
+        let (user, device) = (self.user().await, self.shown().await);
+        assert_eq!(user["pending_command"], pending, "{user}");
+        assert_eq!(user["unconfirmed_wipe"], unconfirmed, "{user}");
+        assert_eq!(!device["commands"].as_array().unwrap().is_empty(), pending, "{device}");
+        assert_eq!(device["unconfirmed_wipe"].is_object(), unconfirmed, "{device}");
+        for (name, is) in [("pending_command", pending), ("unconfirmed_wipe", unconfirmed)] {
+            for asked in [true, false] {
+                let users = self.bench.all(&self.tenant, &format!("/users?{name}={asked}")).await;
+                assert_eq!(users.iter().any(|listed| listed["user_id"] == *self.user), is == asked, "{name}={asked}");
+                assert!(users.iter().all(|listed| listed[name] == asked), "{name}={asked}");
+                let devices = self.bench.all(&self.tenant, &format!("/devices?{name}={asked}")).await;
+                let found = devices.iter().any(|listed| listed["device_id"] == *self.device);
+                assert_eq!(found, is == asked, "{name}={asked}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_leavers_wipe_that_fails_is_told_again_shows_and_is_kept_when_it_is_done_late() {
+    for by_user in [true, false] {
+        let (one, wipe) = failed_leaver(by_user).await;
+        one.shows(true, true).await;
+        let device = one.shown().await;
+        assert_eq!(device["unconfirmed_wipe"]["state"], "failed");
+        assert_eq!(device["errors"][0]["code"], "command_failed", "{device}");
+        assert_eq!(device["commands"][0]["again_at"], "2026-11-24T08:00:02.000Z");
+        assert!(one.told().await.is_empty(), "it failed less than a day ago");
+        one.bench.advance(Duration::days(1));
+        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+        assert!(one.told().await.is_empty(), "once a day");
+        assert_eq!(one.say(&wipe, "failed").await.expect(200).get("state"), "failed");
+        one.bench.advance(Duration::days(1));
+        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+        let done = one.say(&wipe, "succeeded").await.expect(200);
+        assert_eq!((done.get("state").as_str(), &done.body["late"]), ("succeeded", &json!(true)));
+        one.shows(false, false).await;
+        let events = ["queued", "delivered", "failed", "delivered", "failed", "delivered", "succeeded"];
+        assert_eq!(one.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
+        one.bench.run_due().await;
+        one.bench.advance(Duration::days(120));
+        assert_eq!(one.bench.run_due().await["failed"], 0);
+        assert_eq!(one.bench.purge().await["failed"], 0);
+        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_leavers_wipe_can_be_ordered_anew_until_the_purge_and_the_purge_waits_for_it() {
+    for by_user in [true, false] {
+        let (one, failed) = failed_leaver(by_user).await;
+        let user = format!("/users/{}", one.user);
+        one.bench.advance(Duration::days(80));
+        if by_user {
+            let path = format!("{user}/lock-and-wipe");
+            let ordered = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+            assert_eq!(ordered.body["pending_command"], true, "{}", ordered.text);
+            let _again = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+        } else {
+            let _ordered = one.order("wipe").await;
+        }
+        one.bench.drain().await;
+        let told = one.told().await;
+        assert!(told.len() == 1 && told[0] != failed, "the new one alone: {told:?}");
+        let purge = "2027-05-12T08:00:02.000Z";
+        assert_eq!(one.shown().await["purge_after"], purge);
+        if by_user {
+            assert_eq!(one.user().await["purge_after"], purge);
+        }
+        one.bench.advance(Duration::days(89));
+        assert_eq!(
+            (one.bench.run_due().await["failed"].clone(), one.bench.purge().await),
+            (json!(0), json!({"purged": 0, "failed": 0, "more": false}))
+        );
+        one.shows(true, true).await;
+        one.bench.advance(Duration::days(1));
+        assert_eq!(one.bench.run_due().await["failed"], 0);
+        one.shows(false, true).await;
+        assert_eq!(one.shown().await["unconfirmed_wipe"]["state"], "timed_out");
+        let refused = one.post("lock", json!({})).await.expect(409);
+        assert_eq!(refused.code(), "device_deleted");
+        assert_eq!(one.bench.purge().await["failed"], 0);
+        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_wipe_that_failed_before_the_phone_was_deleted_is_told_again_afterwards() {
+    let one = One::new().await;
+    let wipe = one.order("wipe").await;
+    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+    let _failed = one.say(&wipe, "failed").await.expect(200);
+    one.shows(false, true).await;
+    one.bench.advance(Duration::days(2));
+    assert!(one.told().await.is_empty(), "a phone that is there is wiped by another order");
+    let _gone = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
+    one.shows(true, true).await;
+    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+    assert_eq!(one.say(&wipe, "succeeded").await.expect(200).body["late"], true);
+    one.shows(false, false).await;
 }

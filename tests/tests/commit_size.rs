@@ -204,6 +204,7 @@ fn device(user: &User, application: &Application) -> Device {
         user_status: UserStatus::Inactive,
         commands: Vec::new(),
         failed: None,
+        unconfirmed: None,
         erased: None,
         pin_failures: PIN_FAILURES_MOST,
         usage_sequence: Some(SEQUENCE_MOST),
@@ -245,6 +246,7 @@ fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) ->
             reason: Some("\u{10400}".repeat(REASON.max)),
             expires_at: *expires_at,
             deferrals: u32::MAX - 1,
+            again_at: None,
             detail: Some("\u{10400}".repeat(DETAIL.max)),
             history: vec![
                 Happened { state: *state, at: now(), by: Actor::Device(device.device_id), late: true };
@@ -267,7 +269,19 @@ fn noted(command: &Command) -> OpenCommand {
         state: command.state,
         queued_at: command.queued_at,
         expires_at: command.expires_at,
+        again_at: command.again_at,
     }
+}
+
+/// Phones that are to be deleted with their user, each with a wipe that it could not do, which is told again.
+fn leaving(phones: &[Phone]) -> Vec<life::Leaving> {
+    let leaving = |phone: &Phone| {
+        let failed = phone_with(phone.device.clone(), &[(CommandKind::Wipe, CommandState::Failed, Time::EPOCH)]);
+        let failed = Command { expires_at: now().plus(Duration::days(1)), ..failed.open[0].clone() };
+        let claim = claim(&phone.device, true);
+        life::Leaving { device: phone.device.clone(), claim, unconfirmed: Some(failed) }
+    };
+    phones.iter().map(leaving).collect()
 }
 
 /// Open commands of some kinds, in whatever state they are open in, over their time or not.
@@ -532,7 +546,7 @@ proptest! {
         let mut user = user(new);
         let device = device(&user, &application);
         user.device_ids.insert(device.device_id);
-        let deletion = device::delete(&device, &user, &claim(&device, true), Duration::days(30), &act()).unwrap();
+        let deletion = device::delete(&device, &user, &claim(&device, true), None, Duration::days(30), &act()).unwrap();
         let commit = Commit::of(&deletion.event)
             .edit(&device, &deletion.device)
             .edit(&user, &deletion.user)
@@ -557,7 +571,7 @@ proptest! {
         user.invitation_id = invited.user.invitation_id;
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
-        let claimed: Vec<_> = devices(&phones).into_iter().map(|device| (device.clone(), claim(&device, true))).collect();
+        let claimed = leaving(&phones);
         let wanted = life::Deletion {
             without_wipe: true,
             reason: Some("\u{10400}".repeat(REASON.max)),
@@ -565,8 +579,8 @@ proptest! {
         };
         let change = life::delete(&user, &claimed, std::slice::from_ref(&invited.invitation), &wanted, &act()).unwrap().unwrap();
         // Five events, the user, whose username and identity key are free again, the phones and their claims, the
-        // invitation and its code. Commands stay as they are.
-        prop_assert_eq!(fits_changed(&change), 5 + 3 + 6 + 2);
+        // invitation and its code, and of each phone a wipe that is told again. Other commands stay as they are.
+        prop_assert_eq!(fits_changed(&change), 5 + 3 + 6 + 2 + 3);
     }
 
     #[test]
@@ -642,13 +656,13 @@ proptest! {
         user.invitation_id = invited.user.invitation_id;
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
-        let claimed: Vec<_> = devices(&phones).into_iter().map(|device| (device.clone(), claim(&device, true))).collect();
+        let claimed = leaving(&phones);
         let wanted = life::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
         let offers = [invited.invitation, open_deployment.clone()];
         let change = life::delete(&user, &claimed, &offers, &wanted, &act()).unwrap().unwrap();
         // Six events, the user, whose username and identity key are free again, the phones and their claims, what
-        // was offered with its codes, and the secrets.
-        prop_assert_eq!(fits_changed(&change), 6 + 3 + 6 + 4 + 1);
+        // was offered with its codes, the secrets, and of each phone a wipe that is told again.
+        prop_assert_eq!(fits_changed(&change), 6 + 3 + 6 + 4 + 1 + 3);
         let change = deployment::remove(&user, &devices(&phones), Some(&open_deployment), &act()).unwrap().unwrap();
         // Two events, the user, three phones that are to download, the deployment, its code and the secrets.
         prop_assert_eq!(fits_changed(&change), 2 + 1 + 3 + 2 + 1);

@@ -278,6 +278,10 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
         let (device, _credential) = house.bench.phone(&house.tenant, name).await;
         house.bench.advance(chrono::Duration::minutes(1));
         times.push(house.bench.now().to_rfc3339());
+        if name == "ada" {
+            let known = json!({"device_id": device, "custom_metadata": {"site": "Bonn", "loaner": true}});
+            let _known = house.post("/devices/update", known).await.expect(200);
+        }
         let _gone = house.post("/phones/deactivate", json!({"device_id": device})).await.expect(200);
         devices.push(device);
     }
@@ -318,6 +322,9 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
     }
 
     let first = list(json!({"since": times[0]})).await.body["events"][0].clone();
+    assert_eq!(first["device_custom_metadata"], json!({"site": "Bonn", "loaner": true}));
+    let second = list(json!({"since": times[1]})).await.body["events"][0].clone();
+    assert!(second.get("device_custom_metadata").is_none(), "it had none: {second}");
     let by_id = house.post("/events/get", json!({"event_id": first["event_id"]})).await.expect(200);
     assert_eq!(by_id.body["event"], first);
     let of_device = format!("/events/get?device_id={}&event_type=phone.deactivated", devices[0]);

@@ -178,9 +178,17 @@ async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_w
     assert_eq!((&webhook["url"], &webhook["event_types"][1]), (&json!(URL), &json!("lock.unlocked")));
     let every = house.post("/webhooks/create", json!({"url": OTHER})).await.expect(200).body;
     assert_eq!(every["webhook"]["event_types"], json!(["*"]));
+    let ours = json!({"url": format!("{OTHER}/ours"), "event_types": ["device.deleted"]});
+    let ours = house.post("/webhooks", ours).await.expect(201).get("webhook_id");
     let (phone, _) = house.bench.phone(&house.tenant, "ada").await;
     let _gone = house.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
     house.bench.drain().await;
+    let [own] = <[Sent; 1]>::try_from(house.sent_to(&format!("{OTHER}/ours"))).unwrap();
+    let own = own.json();
+    assert_eq!((&own["event_type"], &own["device_id"]), (&json!("device.deleted"), &json!(phone)));
+    assert!(own["user_id"].is_string() && own["actor"]["type"] == "key" && own["private"].is_null(), "{own}");
+    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&ours).await).unwrap();
+    assert_eq!(delivery["event_type"], "device.deleted");
     let [sent] = <[Sent; 1]>::try_from(house.sent_to(URL)).unwrap();
     assert!(is_signed(&sent, &text(&webhook["secret"]), SVIX));
     let asked = json!({"device_id": phone, "event_type": "phone.deactivated"});

@@ -98,7 +98,34 @@ const TERMS: &[(&str, &str)] = &[
         "The devices that stand in the way: those that take the user's places, or that were never wiped.",
     ),
     ("device_count", "How many devices the user holds; at most three."),
-    ("pending_command", "Whether a device still has something to do."),
+    ("pending_command", "Whether a device still has something to do, held or left behind."),
+    ("unconfirmed_wipe", "Those of which a wipe was ordered that no device has said to be done, or the others."),
+    ("User.unconfirmed_wipe", "Whether a device was to be wiped, held or left behind, and has not said that it is."),
+    (
+        "UserListed.unconfirmed_wipe",
+        "Whether a device was to be wiped, held or left behind, and has not said that it is.",
+    ),
+    (
+        "UserWhole.unconfirmed_wipe",
+        "Whether a device was to be wiped, held or left behind, and has not said that it is.",
+    ),
+    (
+        "UserWithDevices.unconfirmed_wipe",
+        "Whether a device was to be wiped, held or left behind, and has not said that it is.",
+    ),
+    (
+        "Device.unconfirmed_wipe",
+        "The wipe that was ordered and that the device has not said to be done, if there is one.",
+    ),
+    (
+        "DeviceListed.unconfirmed_wipe",
+        "The wipe that was ordered and that the device has not said to be done, if there is one.",
+    ),
+    (
+        "DeviceSeen.unconfirmed_wipe",
+        "The wipe that was ordered and that the device has not said to be done, if there is one.",
+    ),
+    ("again_at", "Of a wipe that a device, deleted since, could not do: from when on it is told again."),
     ("networks", "The networks of carriers."),
     ("network_indicator", "The most pressing light of the user's networks."),
     ("registered_at", "When the user's first device was registered."),

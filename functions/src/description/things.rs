@@ -95,7 +95,9 @@ fn device_seen() -> Value {
         ("state", word::<CommandState>()),
         ("queued_at", moment()),
         ("expires_at", moment()),
+        ("again_at", maybe(moment())),
     ]);
+    let wipe = object([("command_id", uuid()), ("state", word::<CommandState>()), ("since", moment())]);
     let reasons: Vec<_> = PushReason::ALL.iter().filter(|reason| reason.shown() == **reason).collect();
     let reason = json!({"type": "string", "enum": reasons});
     let push = object([("in_use", flag()), ("since", moment()), ("reason", reason)]);
@@ -117,6 +119,7 @@ fn device_seen() -> Value {
         ("last_login_at", maybe(moment())),
         ("blocked", maybe(thing("Hold"))),
         ("commands", array(command)),
+        ("unconfirmed_wipe", maybe(wipe)),
         ("erased_at", maybe(moment())),
         ("pin_failures", count()),
         ("push", push),
@@ -162,6 +165,7 @@ fn command() -> Value {
         ("queued_by", thing("Actor")),
         ("reason", maybe(text())),
         ("expires_at", moment()),
+        ("again_at", maybe(moment())),
         ("deferrals", count()),
         ("detail", maybe(text())),
         ("history", array(with(happened, [("late", flag())]))),
@@ -201,6 +205,7 @@ fn user() -> Value {
         ("suspended_by_source", maybe(thing("Hold"))),
         ("locked", maybe(thing("Hold"))),
         ("pending_command", flag()),
+        ("unconfirmed_wipe", flag()),
         ("device_count", count()),
         ("deleted_at", maybe(moment())),
         ("purge_after", maybe(moment())),

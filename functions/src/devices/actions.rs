@@ -5,10 +5,11 @@ use aws::{Commands, Commit, Workspaces};
 use domain::access::Permission;
 use domain::change::Change;
 use domain::command::{Command, CommandKind, Order, Ordered, Phone, order};
-use domain::device::{REASON, block, delete, unblock};
+use domain::device::{Device, REASON, block, delete, unblock};
 use domain::event::Act;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
+use domain::user::User;
 use domain::{CommandId, change::Edited};
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +107,7 @@ impl Prepared {
 }
 
 async fn deleted(
-    store: &impl Workspaces,
+    store: &(impl Commands + Workspaces),
     whole: DeviceWhole,
     reason: Option<String>,
     defaults: &Defaults,
@@ -122,7 +123,8 @@ async fn deleted(
     };
     let workspace = store.workspace(act.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
     let retention = workspace.settings.retention(defaults.retention);
-    let change = delete(&whole.device, user, claim, retention, act).map(|mut deletion| {
+    let unconfirmed = store.unconfirmed_wipes(std::slice::from_ref(&whole.device)).await?;
+    let change = delete(&whole.device, user, claim, unconfirmed.first(), retention, act).map(|mut deletion| {
         deletion.event.private.reason = reason;
         if let Some(belongings) = &whole.belongings {
             belongings.revoked_in(&mut deletion.event);
@@ -131,6 +133,7 @@ async fn deleted(
             devices: vec![Edited::from(whole.device.clone(), deletion.device)],
             user: Some(Edited::from(user.clone(), deletion.user)),
             claims: vec![Edited::from(claim.clone(), deletion.claim)],
+            commands: deletion.wipe.into_iter().collect(),
             ..Change::recorded(deletion.event)
         }
     });
@@ -154,9 +157,20 @@ async fn ordered(
             let command = commanded.commands.last().map(|command| command.after.clone());
             let mut change = Change::default();
             change.add(&phone.device, *commanded);
+            if let Some(user) = &whole.user {
+                change.user = left_behind(user, &change.devices[0].after);
+            }
             Ok(Prepared::of(Some(change), act, whole, command))
         }
     }
+}
+
+/// The user of a device that is to be wiped although it is deleted.
+fn left_behind(user: &User, device: &Device) -> Option<Edited<User>> {
+    device.deleted.as_ref()?;
+    let mut after = user.clone();
+    after.leave_behind(device);
+    (after != *user).then(|| Edited::from(user.clone(), after))
 }
 
 #[cfg(test)]

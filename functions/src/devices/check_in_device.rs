@@ -55,7 +55,7 @@ async fn attempt(
     match store.note_login(credential, report, request.moment.now).await? {
         Login::Noted(before) => {
             follow(store, &before, request).await?;
-            Ok(reply(&before, request.moment.now))
+            Ok(reply(&before, &before, request.moment.now))
         }
         Login::More(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
@@ -74,10 +74,10 @@ async fn more(
     let found = found(store, device, report, now).await?;
     let act = request.act(device.workspace_id, Actor::Device(device.device_id));
     let (change, token) = match check_in(device, report, &found, &act) {
-        CheckIn::Nothing => return Ok(reply(device, now)),
+        CheckIn::Nothing => return Ok(reply(device, device, now)),
         CheckIn::OnlyTime if store.note_time(device, now).await? => {
             follow(store, device, request).await?;
-            return Ok(reply(device, now));
+            return Ok(reply(device, device, now));
         }
         CheckIn::OnlyTime => return Err(Failure::LostRace),
         CheckIn::Changed { change, token } => (change, token),
@@ -99,7 +99,7 @@ async fn more(
     if after.last_login_at == Some(now) {
         follow(store, device, request).await?;
     }
-    Ok(reply(after, now))
+    Ok(reply(device, after, now))
 }
 
 /// What the rule asks to know.
@@ -152,8 +152,9 @@ async fn follow(store: &impl Devices, before: &Device, request: &Request) -> Res
     Ok(())
 }
 
-fn reply(device: &Device, now: Time) -> Reply {
-    let commands = device.commands.iter().filter(|open| open.is_served(now));
+/// What a device is told: what it was to be told when it came, and what it may do by now.
+fn reply(came: &Device, device: &Device, now: Time) -> Reply {
+    let commands = came.commands.iter().filter(|open| open.is_served(now));
     let commands: Vec<_> = commands
         .map(|open| json!({"command_id": open.command_id, "kind": open.kind, "expires_at": open.expires_at}))
         .collect();

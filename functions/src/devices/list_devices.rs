@@ -56,6 +56,7 @@ pub(crate) fn read(fields: &mut Fields) -> DeviceFilter {
         platform: fields.word("platform"),
         push_in_use: fields.boolean("push_in_use"),
         pending_command: fields.boolean("pending_command"),
+        unconfirmed_wipe: fields.boolean("unconfirmed_wipe"),
         last_login_before: fields.time("last_login_before"),
         search: Query::read(fields),
     }

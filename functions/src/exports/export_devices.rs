@@ -41,6 +41,7 @@ static DEVICES: Kind = Kind {
         ("push_in_use", "/push/in_use"),
         ("push_since", "/push/since"),
         ("push_reason", "/push/reason"),
+        ("unconfirmed_wipe", "/unconfirmed_wipe/state"),
         ("deleted_at", "/deleted_at"),
         ("purge_after", "/purge_after"),
     ],

@@ -7,6 +7,7 @@ use aws::{Page, Profiles, UsageCounts, Users};
 use domain::UserId;
 use domain::refusal::Failure;
 use domain::usage::{Of, Usage, month};
+use domain::user::User;
 use lambda::{Call, Reply};
 use serde_json::Value;
 
@@ -50,6 +51,7 @@ static USERS: Kind = Kind {
         ("locked_by", "/locked/by"),
         ("locked_reason", "/locked/reason"),
         ("pending_command", "/pending_command"),
+        ("unconfirmed_wipe", "/unconfirmed_wipe"),
         ("device_count", "/device_count"),
         ("messages_sent", "/usage/messages_sent"),
         ("messages_received", "/usage/messages_received"),
@@ -90,12 +92,11 @@ pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -
 
 async fn named(store: &impl Users, call: &Call, ids: &[UserId]) -> Result<Vec<Person>, Failure> {
     let users = store.users(call.workspace(), &ids.iter().copied().collect()).await?;
-    let devices = users.iter().flat_map(|user| user.device_ids.iter().copied()).collect();
+    let devices = users.iter().flat_map(User::known_device_ids).collect();
     let devices = store.devices(call.workspace(), &devices).await?;
     let person = |id: &UserId| {
         let user = users.iter().find(|user| user.user_id == *id)?.clone();
-        let held = devices.iter().filter(|device| device.user_id == *id).cloned().collect();
-        Some(Person { user, devices: held })
+        Some(Person::of(user, &devices))
     };
     Ok(ids.iter().filter_map(person).collect())
 }

@@ -1,9 +1,10 @@
 //! `/events/list` and `/events/get`: of what happened, what Seam has words for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws::Events;
 use aws::stores::EventFilter;
+use aws::{Credentials, Events};
+use domain::device::Belongings;
 use domain::event::{Event, EventType};
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
@@ -28,7 +29,7 @@ const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
-pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Events + Credentials), call: Call) -> Result<Reply, Failure> {
     match route(&call, "events") {
         "list" => list(store, &call).await,
         "get" => get(store, &call).await,
@@ -115,7 +116,7 @@ fn moment(value: &Value) -> Option<Time> {
     Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
 }
 
-async fn list(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
+async fn list(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, Failure> {
     let wanted = Wanted::read(Verbs::GetPost.parameters(call)?, call.now())?;
     let mut found = Vec::new();
     if wanted.deactivations {
@@ -132,10 +133,25 @@ async fn list(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
         }
     }
     let mut listing = Listing::default();
+    let belongings = belongings(store, call, &found).await?;
     for event in &found {
-        listing.push(views::deactivated(event))?;
+        listing.push(shown(event, &belongings))?;
     }
     Ok(lambda::seam::ok(json!({"events": listing.items})))
+}
+
+/// What belongs to the phones that events are about.
+async fn belongings(
+    store: &impl Credentials,
+    call: &Call,
+    events: &[Event],
+) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
+    let ids = events.iter().filter_map(|event| event.device_id).collect();
+    store.belongings(call.workspace(), &ids).await
+}
+
+fn shown(event: &Event, belongings: &BTreeMap<DeviceId, Belongings>) -> Value {
+    views::deactivated(event, event.device_id.and_then(|id| belongings.get(&id)))
 }
 
 fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter {
@@ -164,7 +180,7 @@ async fn deactivations(
 }
 
 /// By `event_id`, or the newest by `device_id` and `event_type`.
-async fn get(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
+async fn get(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, Failure> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {
         let id = required_id(&mut fields, "event_id", EventId::parse);
@@ -179,5 +195,6 @@ async fn get(store: &impl Events, call: &Call) -> Result<Reply, Failure> {
         if wanted { deactivations(store, call, &filter, 1).await?.pop() } else { None }
     };
     let event = found.ok_or(Refusal::NotFound("event"))?;
-    Ok(lambda::seam::ok(json!({"event": views::deactivated(&event)})))
+    let belongings = belongings(store, call, std::slice::from_ref(&event)).await?;
+    Ok(lambda::seam::ok(json!({"event": shown(&event, &belongings)})))
 }

@@ -7,7 +7,7 @@ use domain::device::{Belongings, Device, Platform};
 use domain::event::Event;
 use domain::health::{Remark, health};
 use domain::user::User;
-use domain::webhook::{PHONE_DEACTIVATED, is_deactivation};
+use domain::webhook::PHONE_DEACTIVATED;
 use domain::workspace::{Settings, Workspace};
 use serde_json::{Map, Value, json};
 
@@ -118,9 +118,9 @@ fn maker(platform: Platform) -> &'static str {
     }
 }
 
-/// The end of a phone.
-pub(super) fn deactivated(event: &Event) -> Value {
-    json!({
+/// The end of a phone, with the metadata that it had, if it is known to have had any.
+pub(super) fn deactivated(event: &Event, belongings: Option<&Belongings>) -> Value {
+    let mut view = json!({
         "event_id": event.event_id,
         "event_type": PHONE_DEACTIVATED,
         "event_description": "A phone was deactivated.",
@@ -128,14 +128,18 @@ pub(super) fn deactivated(event: &Event) -> Value {
         "device_id": event.device_id,
         "created_at": event.created_at,
         "occurred_at": event.created_at,
-    })
+    });
+    if let Some(known) = belongings.filter(|known| !known.metadata.is_empty()) {
+        view["device_custom_metadata"] = json!(known.metadata);
+    }
+    view
 }
 
-/// An event as a webhook is told of it: in Seam's words where it has some, else in our own, in Seam's
+/// An event as a webhook is told of it under a name: in Seam's words if that is Seam's, else in our own, in Seam's
 /// shape. Nothing of its private part.
-pub(super) fn event(event: &Event) -> Value {
-    if is_deactivation(event) {
-        return deactivated(event);
+pub(super) fn event(event: &Event, name: &str) -> Value {
+    if name == PHONE_DEACTIVATED {
+        return deactivated(event, None);
     }
     let mut view = event.public();
     view["occurred_at"] = json!(event.created_at);

@@ -1,5 +1,6 @@
 //! What is done to one user: by an operation of its own, or by a job to each of many.
 
+use aws::stores::Person;
 use aws::{Commit, Invitations, Profiles, Users, Workspaces};
 use domain::access::Permission;
 use domain::change::Change;
@@ -9,7 +10,7 @@ use domain::device::{DEVICE_LIMIT, Device, REASON};
 use domain::event::{Act, EventType};
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
-use domain::life::{self, Deletion, is_renamed};
+use domain::life::{self, Deletion, Leaving, is_renamed};
 use domain::profile::{Given, Profile, given};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
@@ -106,6 +107,8 @@ pub(crate) struct Prepared {
     pub user: User,
     /// The devices that they then hold; none of an invitation, which leaves them alone.
     pub devices: Vec<Device>,
+    /// The deleted ones that they have then left behind.
+    pub left: Vec<Device>,
     /// The invitation that it makes.
     pub invitation: Option<Invitation>,
 }
@@ -120,6 +123,10 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared, Failure> {
     let act = doer.act();
     let (phones, devices) = match action {
+        // Nobody holds the phones of a user who is deleted.
+        UserAction::LockAndWipe(_) if user.deleted.is_some() => {
+            (store.phones(user.workspace_id, &user.left_device_ids).await?, Vec::new())
+        }
         UserAction::LockAndWipe(_) | UserAction::ResetPin(_) => {
             let phones = held(store, user).await?;
             let devices = phones.iter().map(|phone| phone.device.clone()).collect();
@@ -170,11 +177,18 @@ pub(crate) async fn prepare(
             return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
         }
     };
+    let devices = with_left(store, user, devices).await?;
     let Some(change) = change else {
         return Ok(Prepared::of(None, &act, user, devices));
     };
     let (change, commit) = carried_through(store, doer, change, defaults, &act).await?;
     Ok(Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) })
+}
+
+/// The devices that a user holds, and the deleted ones that they have left behind.
+async fn with_left(store: &impl Users, user: &User, mut held: Vec<Device>) -> Result<Vec<Device>, Failure> {
+    held.extend(store.devices(user.workspace_id, &user.left_device_ids).await?);
+    Ok(held)
 }
 
 impl Prepared {
@@ -185,10 +199,11 @@ impl Prepared {
         self
     }
 
-    /// What a change comes to, for a user who held these devices.
+    /// What a change comes to, for a user who held these devices, or had left them behind.
     pub fn of(change: Option<Change>, act: &Act, user: &User, devices: Vec<Device>) -> Self {
         let Some(change) = change else {
-            return Self { commit: None, user: user.clone(), devices, invitation: None };
+            let Person { user, devices, left } = Person::of(user.clone(), &devices);
+            return Self { commit: None, user, devices, left, invitation: None };
         };
         let mut after = change.user_after().unwrap_or(user).clone();
         after.version += 1;
@@ -196,8 +211,9 @@ impl Prepared {
             let found = change.devices.iter().map(|edited| &edited.after).find(|d| d.device_id == device.device_id);
             found.cloned().unwrap_or(device)
         };
-        let devices = devices.into_iter().map(changed).filter(|d| after.device_ids.contains(&d.device_id)).collect();
-        Self { commit: Some(Commit::changing(act.event_id, &change)), user: after, devices, invitation: None }
+        let devices: Vec<Device> = devices.into_iter().map(changed).collect();
+        let Person { user, devices, left } = Person::of(after, &devices);
+        Self { commit: Some(Commit::changing(act.event_id, &change)), user, devices, left, invitation: None }
     }
 }
 
@@ -220,9 +236,11 @@ async fn delete(
     act: &Act,
 ) -> Result<Option<Change>, Failure> {
     let claims = store.claims(devices).await?;
+    let wipes = store.unconfirmed_wipes(devices).await?;
     let claimed = |device: &Device| {
-        let claim = claims.iter().find(|claim| claim.device_id == device.device_id)?;
-        Some((device.clone(), claim.clone()))
+        let claim = claims.iter().find(|claim| claim.device_id == device.device_id)?.clone();
+        let unconfirmed = wipes.iter().find(|wipe| wipe.device_id == device.device_id).cloned();
+        Some(Leaving { device: device.clone(), claim, unconfirmed })
     };
     let claimed: Vec<_> = devices.iter().filter_map(claimed).collect();
     if claimed.len() < devices.len() {
@@ -332,7 +350,8 @@ impl Offered {
         let commit = self.commit(act, &self.change);
         let mut after = self.change.user_after().unwrap_or(user).clone();
         after.version += 1;
-        Prepared { commit: Some(commit), user: after, devices: Vec::new(), invitation: self.invitation().cloned() }
+        let (devices, left) = (Vec::new(), Vec::new());
+        Prepared { commit: Some(commit), user: after, devices, left, invitation: self.invitation().cloned() }
     }
 }
 
@@ -401,7 +420,7 @@ pub(crate) async fn edited(
     {
         require_fitting(after, &profile)?;
     }
-    let devices = phones.into_iter().map(|phone| phone.device).collect();
+    let devices = with_left(store, user, phones.into_iter().map(|phone| phone.device).collect()).await?;
     let Some(change) = change else {
         return Ok(Prepared::of(None, &act, user, devices));
     };

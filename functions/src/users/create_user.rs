@@ -83,5 +83,5 @@ async fn attempt(
 }
 
 fn shown(user: &User, call: &Call) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::user(user, &[], None, call.now())).versioned(user.version)
+    Reply::json(StatusCode::CREATED, &views::user(user, &[], &[], None, call.now())).versioned(user.version)
 }

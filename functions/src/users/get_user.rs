@@ -1,5 +1,6 @@
 //! `GET /users/{user_id}`: the console's Open.
 
+use aws::stores::Person;
 use aws::{Invitations, Profiles, UsageCounts, Users, Workspaces};
 use domain::UserId;
 use domain::invitation::Purpose;
@@ -37,11 +38,12 @@ pub async fn handle(
 ) -> Result<Reply, Failure> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
-    let devices = store.devices(call.workspace(), &user.device_ids).await?;
+    let known = store.devices(call.workspace(), &user.known_device_ids()).await?;
+    let Person { user, devices, left } = Person::of(user, &known);
     let used = store.usage(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
     let invitation = newest(store, &user, Purpose::Invite).await?;
     let beside = Beside::read(store, &user, &devices).await?;
-    let mut view = views::user_with_usage(&user, &devices, beside.profile(), used.first(), call.now());
+    let mut view = views::user_with_usage(&user, &devices, &left, beside.profile(), used.first(), call.now());
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
     view["devices"] = beside.devices(&user, &devices, call.now());

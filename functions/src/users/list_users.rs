@@ -63,7 +63,7 @@ pub(crate) fn shown(
     call: &Call,
 ) -> serde_json::Value {
     let profile = person.user.client.profile_id.and_then(|id| names.get(&id)).map(String::as_str);
-    views::user_with_usage(&person.user, &person.devices, profile, used, call.now())
+    views::user_with_usage(&person.user, &person.devices, &person.left, profile, used, call.now())
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.
@@ -74,6 +74,7 @@ pub(crate) fn read(fields: &mut Fields) -> UserFilter {
         network_indicator: fields.word("network_indicator"),
         last_seen_before: fields.time("last_seen_before"),
         pending_command: fields.boolean("pending_command"),
+        unconfirmed_wipe: fields.boolean("unconfirmed_wipe"),
         deployed: fields.boolean("deployed"),
         profile_id: fields.id("profile_id", ProfileId::parse),
         source_id: fields.id("source_id", SourceId::parse),

@@ -600,7 +600,7 @@ impl Row for Command {
         self.version
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
-        if self.state.is_open() { due(&self.key(), self.expires_at) } else { Vec::new() }
+        if self.is_open() { due(&self.key(), self.expires_at) } else { Vec::new() }
     }
 }
 

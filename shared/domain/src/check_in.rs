@@ -97,7 +97,7 @@ pub struct Needs {
 pub fn needs(device: &Device, report: &Report, now: Time) -> Needs {
     let allowed = device.access() == DeviceAccess::Allowed;
     Needs {
-        commands: device.commands.iter().any(|open| open.is_served(now) && crate::command::is_news(open.state)),
+        commands: device.commands.iter().any(|open| open.is_news(now)),
         user: allowed
             && (report.pin_failures.is_some_and(|failures| failures > device.pin_failures)
                 || new_config(device, report).is_some()),
@@ -181,7 +181,7 @@ pub fn check_in(device: &Device, report: &Report, found: &Found, act: &Act) -> C
         count(&mut after, report, found, &mut change, act);
         install(&mut after, report, found, &mut change, act);
     }
-    let served = found.commands.iter().filter(|command| command.expires_at > act.at);
+    let served = found.commands.iter().filter(|command| command.is_served(act.at));
     let told = apply_to_all(&after, served, Stimulus::Served, act);
     after = told.device;
     change.commands = told.commands;

@@ -8,10 +8,13 @@
 //! | `cancel_requested` | not served | the result, late | `canceled` | again, same | `canceled` | `removed` |
 //! | `canceled`, `timed_out` | not served | the result, late | refused | refused | same | same |
 //! | `succeeded`, `failed`, `rejected`, `not_supported` | not served | refused; the same again is the same answer | refused | refused | same | same |
+//! | `failed`, `rejected` of a wipe of a deleted device | again, once a day | the result; `succeeded`, late | counted | refused | `timed_out` | `removed` |
 //! | `removed` | not served | `succeeded` of a wipe, late; else refused | refused | refused | same | same |
 //!
 //! [`step`] is this table, and nothing else changes a command's state. A device is not replaced while a
-//! wipe or a factory reset is served to it: see [`register`](crate::registration::register).
+//! wipe or a factory reset is served to it: see [`register`](crate::registration::register). Whoever deletes a user
+//! deletes their devices, so a deleted user's wipe is one of a deleted device. Such a wipe is told again until
+//! another is ordered in its place: see [`Command::again_at`].
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -61,6 +64,8 @@ impl CommandKind {
 
 /// The fewest and the most days that a command counts.
 pub const LIFE_DAYS: (i64, i64) = (1, 365);
+/// A wipe that failed on a device that is deleted is told again at most so often.
+pub const AGAIN_AFTER: Duration = Duration::days(1);
 /// What a device says of a result, for people.
 pub const DETAIL: TextRule = TextRule::new(Form::Line, 1, 256);
 /// The most entries of a command's history. Of a longer one, the oldest but the first go.
@@ -159,16 +164,22 @@ pub enum Step {
     Late(CommandState),
     /// It stays, and is counted once more.
     Counted,
+    /// It stays, and the device is told once more.
+    Again,
     /// Nothing changes.
     Same,
     /// It is refused.
     Refused,
 }
 
-/// What befalls a command of a kind in a state: the table at the head of this module.
+/// What befalls a command of a kind in a state, of a device that is deleted or there: the table at the head of this
+/// module.
 #[must_use]
-pub fn step(kind: CommandKind, state: CommandState, stimulus: Stimulus) -> Step {
+pub fn step(kind: CommandKind, state: CommandState, deleted: bool, stimulus: Stimulus) -> Step {
     use CommandState as S;
+    if deleted && kind == CommandKind::Wipe && matches!(state, S::Failed | S::Rejected) {
+        return step_of_a_failed_wipe(stimulus);
+    }
     match (stimulus, state) {
         (Stimulus::Served, S::Queued | S::Deferred) => Step::To(S::Delivered),
         (Stimulus::Served, _) => Step::Same,
@@ -191,6 +202,19 @@ pub fn step(kind: CommandKind, state: CommandState, stimulus: Stimulus) -> Step 
         (Stimulus::TimeIsUp, S::CancelRequested) => Step::To(S::Canceled),
         (Stimulus::Replaced, S::Queued | S::Delivered | S::Deferred | S::CancelRequested) => Step::To(S::Removed),
         (Stimulus::TimeIsUp | Stimulus::Replaced, _) => Step::Same,
+    }
+}
+
+/// What befalls a wipe that a device, deleted since, could not do, or would not.
+fn step_of_a_failed_wipe(stimulus: Stimulus) -> Step {
+    match stimulus {
+        Stimulus::Served => Step::Again,
+        Stimulus::Reported(Outcome::Succeeded) => Step::Late(CommandState::Succeeded),
+        Stimulus::Reported(outcome) => Step::To(outcome.state()),
+        Stimulus::NotNow => Step::Counted,
+        Stimulus::Cancel => Step::Refused,
+        Stimulus::TimeIsUp => Step::To(CommandState::TimedOut),
+        Stimulus::Replaced => Step::To(CommandState::Removed),
     }
 }
 
@@ -240,6 +264,10 @@ pub struct Command {
     /// How often the device said: not now.
     #[serde(default)]
     pub deferrals: u32,
+    /// Of a wipe that a device, deleted since, could not do, or would not: from when on it is told again. None once
+    /// it is over, or another wipe was ordered in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_at: Option<Time>,
     /// What the device said of the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -256,12 +284,6 @@ pub struct Command {
     pub stored: Stored,
 }
 
-/// True if serving a command in this state tells the device something new.
-#[must_use]
-pub fn is_news(state: CommandState) -> bool {
-    matches!(state, CommandState::Queued | CommandState::Deferred)
-}
-
 /// What a device's row says of a command that is not over, so that check-in needs no other row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenCommand {
@@ -275,13 +297,42 @@ pub struct OpenCommand {
     pub queued_at: Time,
     /// Until when it counts.
     pub expires_at: Time,
+    /// See [`Command::again_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_at: Option<Time>,
 }
 
 impl OpenCommand {
+    /// True if the device still has to do it, now or later.
+    #[must_use]
+    pub fn is_pending(&self, now: Time) -> bool {
+        (self.state.is_pending() || self.again_at.is_some()) && self.expires_at > now
+    }
+
     /// True if the device is to be told of it now.
     #[must_use]
     pub fn is_served(&self, now: Time) -> bool {
-        self.state.is_pending() && self.expires_at > now
+        self.is_pending(now) && self.again_at.is_none_or(|at| at <= now)
+    }
+
+    /// True if telling the device of it now changes something.
+    #[must_use]
+    pub fn is_news(&self, now: Time) -> bool {
+        let again = self.again_at.is_some();
+        self.is_served(now) && (again || matches!(self.state, CommandState::Queued | CommandState::Deferred))
+    }
+}
+
+impl From<&Command> for OpenCommand {
+    fn from(command: &Command) -> Self {
+        Self {
+            command_id: command.command_id,
+            kind: command.kind,
+            state: command.state,
+            queued_at: command.queued_at,
+            expires_at: command.expires_at,
+            again_at: command.again_at,
+        }
     }
 }
 
@@ -312,11 +363,13 @@ impl Order {
 }
 
 /// The open command that stands for an order: asking again is answered by the one that is pending,
-/// and a device is told to destroy its data by one command at a time.
+/// and a device is told to destroy its data by one command at a time. A wipe that has failed stands for none: it can
+/// be ordered anew.
 #[must_use]
 pub fn pending_for(device: &Device, kind: CommandKind, now: Time) -> Option<&OpenCommand> {
     let same = |open: &&OpenCommand| {
-        open.is_served(now) && (open.kind == kind || (open.kind.is_destructive() && kind.is_destructive()))
+        let is_pending = open.state.is_pending() && open.expires_at > now;
+        is_pending && (open.kind == kind || (open.kind.is_destructive() && kind.is_destructive()))
     };
     device.commands.iter().find(same)
 }
@@ -353,27 +406,40 @@ pub enum Ordered {
 /// Gives an order to a device. Asking again is answered by the command that is pending.
 ///
 /// Open commands of the same kind that are not served any more (they were taken back and the
-/// device has not spoken, or their time is over) are closed with it, so that a device never has
-/// more than a handful.
+/// device has not spoken, or their time is over), or that have failed, are closed with it, so that a device never has
+/// more than a handful. A wipe of a deleted device that is not confirmed can be ordered anew until the purge, which then
+/// waits for it.
 ///
 /// # Errors
-/// `DeviceDeleted`; `DeviceErased` if there is no app that could do it.
+/// `DeviceDeleted` for whatever else, or if the phone is another device by now; `DeviceErased` if there is no app
+/// that could do it.
 pub fn order(phone: &Phone, order: &Order, command_id: CommandId, act: &Act) -> Result<Ordered, Refusal> {
     let device = &phone.device;
-    device.require_there()?;
+    let anew = order.kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
+    if !anew {
+        device.require_there()?;
+    }
     if device.erased.is_some() {
         return Err(Refusal::DeviceErased);
     }
     if let Some(pending) = pending_for(device, order.kind, act.at) {
         return Ok(Ordered::Pending(pending.command_id));
     }
-    let outlived = phone.open.iter().filter(|open| open.kind == order.kind);
+    let (failed, outlived): (Vec<_>, Vec<_>) =
+        phone.open.iter().filter(|open| open.kind == order.kind).partition(|open| open.again_at.is_some());
     let mut commanded = apply_to_all(device, outlived, Stimulus::TimeIsUp, act);
+    failed.into_iter().for_each(|failed| commanded.give_up(failed));
     commanded.queue(order, command_id, act);
     Ok(Ordered::Queued(Box::new(commanded)))
 }
 
 impl Commanded {
+    /// Leaves a wipe that has failed as it is, without telling it again.
+    fn give_up(&mut self, failed: &Command) {
+        self.device.commands.retain(|open| open.command_id != failed.command_id);
+        self.commands.push(Edited::from(failed.clone(), Command { again_at: None, ..failed.clone() }));
+    }
+
     fn queue(&mut self, order: &Order, command_id: CommandId, act: &Act) {
         let device = &mut self.device;
         let command = Command {
@@ -390,19 +456,20 @@ impl Commanded {
             reason: order.reason.clone(),
             expires_at: act.at.plus(order.life()),
             deferrals: 0,
+            again_at: None,
             detail: None,
             history: vec![Happened { state: CommandState::Queued, at: act.at, by: act.actor, late: false }],
             credential_hash: None,
             version: 1,
             stored: Stored::default(),
         };
-        device.commands.push(OpenCommand {
-            command_id,
-            kind: command.kind,
-            state: command.state,
-            queued_at: command.queued_at,
-            expires_at: command.expires_at,
-        });
+        device.commands.push(OpenCommand::from(&command));
+        if order.kind.is_destructive() {
+            device.unconfirmed = None;
+        }
+        if let Some(deleted) = &mut device.deleted {
+            deleted.purge_after = deleted.purge_after.max(command.expires_at);
+        }
         let mut event = command.event(EventType::CommandQueued, act);
         event.change("expires_at", serde_json::Value::Null, command.expires_at.to_string());
         event.private.reason.clone_from(&order.reason);
@@ -448,12 +515,18 @@ pub fn apply(
     detail: Option<String>,
     act: &Act,
 ) -> Result<Option<Applied>, Refusal> {
-    let (state, late) = match step(command.kind, command.state, stimulus) {
+    if matches!(stimulus, Stimulus::Reported(outcome) if command.has_just_been(outcome)) {
+        return Ok(None);
+    }
+    let deleted = device.deleted.is_some();
+    // With what happened by it, which of a wipe that has failed may be less than a new state.
+    let (state, late, happened) = match step(command.kind, command.state, deleted, stimulus) {
         Step::Same => return Ok(None),
         Step::Refused => return Err(Refusal::CommandOver(command.state)),
-        Step::Counted => (command.state, false),
-        Step::To(state) => (state, false),
-        Step::Late(state) => (state, true),
+        Step::Counted => (command.state, false, CommandState::Deferred),
+        Step::Again => (command.state, false, CommandState::Delivered),
+        Step::To(state) => (state, false, state),
+        Step::Late(state) => (state, true, state),
     };
     let mut after = command.clone();
     after.state = state;
@@ -466,7 +539,8 @@ pub fn apply(
     }
     let kept = || command.credential_hash.clone().unwrap_or_else(|| device.credential_hash.clone());
     after.credential_hash = (!state.is_open()).then(kept);
-    after.remember(Happened { state, at: act.at, by: act.actor, late });
+    after.again_at = again_at(deleted, command, state, late, stimulus, act.at);
+    after.remember(Happened { state: happened, at: act.at, by: act.actor, late });
     let mut changed = device.clone();
     changed.note(&after);
     if state == CommandState::Succeeded
@@ -478,12 +552,32 @@ pub fn apply(
         // A registration repeated from before it would answer with a credential that is worth nothing.
         changed.enrolment = None;
     }
-    let mut event = command.event(event_type(state), act);
+    let mut event = command.event(event_type(happened), act);
     event.change("state", command.state.as_str(), state.as_str());
     event.change("late", command.late, after.late);
     event.change("deferrals", command.deferrals, after.deferrals);
     event.private.reason = detail;
     Ok(Some(Applied { device: changed, command: after, event }))
+}
+
+/// When a command is told again that is in this state by now: a wipe that a device, deleted by now, could not do, or
+/// would not, unless it had been taken back, or was over, before the device said so.
+fn again_at(
+    deleted: bool,
+    before: &Command,
+    state: CommandState,
+    late: bool,
+    stimulus: Stimulus,
+    now: Time,
+) -> Option<Time> {
+    let failed = matches!(state, CommandState::Failed | CommandState::Rejected);
+    let open = before.state.is_pending() || before.again_at.is_some();
+    let again = deleted && before.kind == CommandKind::Wipe && failed && open && !late;
+    match (again, stimulus) {
+        (false, _) => None,
+        (true, Stimulus::NotNow) => before.again_at,
+        (true, _) => Some(now.plus(AGAIN_AFTER)),
+    }
 }
 
 /// A device's commands after a stimulus that befalls all of them; those that it does not change
@@ -524,6 +618,38 @@ fn event_type(state: CommandState) -> EventType {
 }
 
 impl Command {
+    /// True while time alone still changes it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state.is_open() || self.again_at.is_some()
+    }
+
+    /// True if its device is to be told of it now.
+    #[must_use]
+    pub fn is_served(&self, now: Time) -> bool {
+        OpenCommand::from(self).is_served(now)
+    }
+
+    /// When it last came into its state.
+    fn state_at(&self) -> Time {
+        let last = self.history.iter().rfind(|happened| happened.state == self.state);
+        last.map_or(self.queued_at, |last| last.at)
+    }
+
+    /// True if this was the device's last word of it: said again, it is the same answer.
+    fn has_just_been(&self, outcome: Outcome) -> bool {
+        self.state == outcome.state() && self.history.last().is_some_and(|last| last.state == outcome.state())
+    }
+
+    /// The command told again, if it is the wipe that a device could not do, or would not, before it was deleted.
+    #[must_use]
+    pub(crate) fn told_again(&self, device: &Device, now: Time) -> Option<Self> {
+        let failed = matches!(self.state, CommandState::Failed | CommandState::Rejected) && !self.late;
+        let counts = self.epoch == device.epoch && self.expires_at > now && device.erased.is_none();
+        let again_at = self.state_at().plus(AGAIN_AFTER);
+        (self.kind == CommandKind::Wipe && failed && counts).then(|| Self { again_at: Some(again_at), ..self.clone() })
+    }
+
     fn event(&self, event_type: EventType, act: &Act) -> Event {
         let mut event = act.event(event_type).about_device(self.device_id, self.user_id);
         event.command_id = Some(self.command_id);
@@ -580,14 +706,85 @@ impl TryFrom<String> for FailedCommand {
     }
 }
 
+/// The last wipe of a device that is over, and of which the device has not said that it was done; as its row holds it:
+/// in few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct UnconfirmedWipe {
+    /// Its identifier.
+    pub command_id: CommandId,
+    /// What became of it.
+    pub state: CommandState,
+    /// Since when.
+    pub at: Time,
+}
+
+impl UnconfirmedWipe {
+    fn of(command: &Command) -> Option<Self> {
+        let unconfirmed = match command.state {
+            CommandState::Failed
+            | CommandState::Rejected
+            | CommandState::NotSupported
+            | CommandState::TimedOut
+            | CommandState::Removed => true,
+            CommandState::Queued
+            | CommandState::Delivered
+            | CommandState::Deferred
+            | CommandState::CancelRequested
+            | CommandState::Canceled
+            | CommandState::Succeeded => false,
+        };
+        let wipe = Self { command_id: command.command_id, state: command.state, at: command.state_at() };
+        (unconfirmed && command.kind == CommandKind::Wipe).then_some(wipe)
+    }
+}
+
+impl From<UnconfirmedWipe> for String {
+    fn from(wipe: UnconfirmedWipe) -> Self {
+        format!("{} {} {:x}", wipe.command_id, wipe.state, wipe.at.millis())
+    }
+}
+
+impl TryFrom<String> for UnconfirmedWipe {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let read = || {
+            let mut parts = text.split(' ');
+            let command_id = CommandId::parse(parts.next()?)?;
+            let state = CommandState::parse(parts.next()?)?;
+            let at = Time::from_millis(i64::from_str_radix(parts.next()?, 16).ok()?)?;
+            Some(Self { command_id, state, at })
+        };
+        read().ok_or("no command, state and time")
+    }
+}
+
 impl Device {
+    /// The wipe that was ordered and of which the device has not said that it was done, if there is one: pending, or
+    /// over otherwise. None of one that was taken back.
+    #[must_use]
+    pub fn unconfirmed_wipe(&self) -> Option<UnconfirmedWipe> {
+        if self.erased.is_some() {
+            return None;
+        }
+        let is_meant =
+            |open: &&OpenCommand| open.kind == CommandKind::Wipe && open.state != CommandState::CancelRequested;
+        let failed_at = self.failed.filter(|failed| failed.kind == CommandKind::Wipe).map(|failed| failed.at);
+        let wipe = |open: &OpenCommand| UnconfirmedWipe {
+            command_id: open.command_id,
+            state: open.state,
+            at: failed_at.filter(|_| open.again_at.is_some()).unwrap_or(open.queued_at),
+        };
+        self.commands.iter().find(is_meant).map(wipe).or(self.unconfirmed)
+    }
+
     /// Notes in the device's row where one of its commands stands, and the last that it could not
     /// do; what it can do again is no failure any more.
     fn note(&mut self, command: &Command) {
         match command.state {
             CommandState::Failed | CommandState::Rejected | CommandState::NotSupported => {
-                let at = command.history.last().map_or(command.queued_at, |last| last.at);
-                self.failed = Some(FailedCommand { kind: command.kind, at });
+                self.failed = Some(FailedCommand { kind: command.kind, at: command.state_at() });
             }
             CommandState::Succeeded if self.failed.is_some_and(|failed| failed.kind == command.kind) => {
                 self.failed = None;
@@ -601,12 +798,26 @@ impl Device {
             | CommandState::TimedOut
             | CommandState::Removed => {}
         }
-        if command.state.is_open() {
+        if command.is_open() {
             for open in self.commands.iter_mut().filter(|open| open.command_id == command.command_id) {
-                open.state = command.state;
+                *open = OpenCommand::from(command);
             }
         } else {
             self.commands.retain(|open| open.command_id != command.command_id);
+        }
+        // A command of an earlier enrolment says nothing of this one.
+        if command.epoch == self.epoch {
+            self.note_unconfirmed(command);
+        }
+    }
+
+    fn note_unconfirmed(&mut self, command: &Command) {
+        if command.state == CommandState::Succeeded && command.kind.is_destructive() {
+            self.unconfirmed = None;
+        }
+        let other = self.commands.iter().any(|open| open.kind == CommandKind::Wipe);
+        if !other && let Some(wipe) = UnconfirmedWipe::of(command) {
+            self.unconfirmed = Some(wipe);
         }
     }
 }

@@ -6,8 +6,9 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::change::Edited;
 use crate::clock::Time;
-use crate::command::{CommandKind, FailedCommand, OpenCommand, pending_for};
+use crate::command::{Command, CommandKind, FailedCommand, OpenCommand, UnconfirmedWipe, pending_for};
 use crate::credential::{Service, ServiceKind};
 use crate::event::{Act, Actor, Event, EventType};
 use crate::hold::Hold;
@@ -185,6 +186,9 @@ pub struct Device {
     /// The last command that it could not do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedCommand>,
+    /// The last wipe that is over and not confirmed: see [`Device::unconfirmed_wipe`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<UnconfirmedWipe>,
     /// Set once a wipe or a factory reset has ended its enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<Erased>,
@@ -290,10 +294,16 @@ impl Device {
         search::words([self.device_identifier.as_str(), &self.model_name].into_iter().chain(nickname))
     }
 
+    /// What it still has to do, now or later; nothing once it is erased, since it is told of nothing until it is
+    /// enrolled anew, which ends its commands.
+    pub fn pending_commands(&self, now: Time) -> impl Iterator<Item = &OpenCommand> {
+        self.commands.iter().filter(move |open| self.erased.is_none() && open.is_pending(now))
+    }
+
     /// True while it has something to do.
     #[must_use]
     pub fn has_pending_command(&self, now: Time) -> bool {
-        self.commands.iter().any(|open| open.is_served(now))
+        self.pending_commands(now).next().is_some()
     }
 
     /// True if it is to download its configuration: it was told to, or was given one, and has not
@@ -353,7 +363,7 @@ impl Device {
     /// Since when it has something to do, as its row says.
     #[must_use]
     pub fn pending_since(&self) -> Option<Time> {
-        let pending = self.commands.iter().filter(|open| open.state.is_pending());
+        let pending = self.commands.iter().filter(|open| open.state.is_pending() || open.again_at.is_some());
         pending.map(|open| open.queued_at).min()
     }
 
@@ -459,32 +469,47 @@ pub struct Deletion {
     pub user: User,
     /// Its identifier, no longer held.
     pub claim: IdentifierClaim,
+    /// The wipe that it could not do, or would not, which it is told of again.
+    pub wipe: Option<Edited<Command>>,
     /// What happened.
     pub event: Event,
 }
 
 /// The device deleted, for good; `None` if it is deleted already. Its row stays until the later
-/// of the retention time and the end of its last pending command.
+/// of the retention time and the end of its last pending command. `unconfirmed` is the command that
+/// [`Device::unconfirmed`] names: one that the device could not do, or would not, is told of again.
 #[must_use]
 pub fn delete(
     device: &Device,
     user: &User,
     claim: &IdentifierClaim,
+    unconfirmed: Option<&Command>,
     retention: Duration,
     act: &Act,
 ) -> Option<Deletion> {
     if device.deleted.is_some() {
         return None;
     }
-    let purge_after = device.commands.iter().map(|open| open.expires_at).fold(act.at.plus(retention), Time::max);
     let mut deletion = Deletion {
         device: device.clone(),
         user: user.clone(),
         claim: claim.clone(),
+        wipe: None,
         event: device.event(EventType::DeviceDeleted, act),
     };
+    let again = unconfirmed.and_then(|command| Some((command, command.told_again(device, act.at)?)));
+    if let Some((command, again)) = again {
+        deletion.device.commands.push(OpenCommand::from(&again));
+        deletion.device.unconfirmed = None;
+        deletion.wipe = Some(Edited::from(command.clone(), again));
+    }
+    let open = deletion.device.commands.iter();
+    let purge_after = open.map(|open| open.expires_at).fold(act.at.plus(retention), Time::max);
     deletion.device.deleted = Some(Deleted { at: act.at, by: act.actor, purge_after });
     deletion.user.device_ids.remove(&device.device_id);
+    if deletion.device.unconfirmed_wipe().is_some() {
+        deletion.user.leave_behind(&deletion.device);
+    }
     deletion.claim.held = false;
     deletion.event.change("status", Status::Active.as_str(), Status::Deleted.as_str());
     // What the record says of a device that is gone, for whoever cares for phones alone.

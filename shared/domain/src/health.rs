@@ -5,6 +5,7 @@ use chrono::Duration;
 use serde::Serialize;
 
 use crate::clock::Time;
+use crate::command::CommandKind;
 use crate::device::{Belongings, Device, Platform, SILENT_AFTER_DAYS};
 use crate::push::{Push, PushReason};
 use crate::workspace::Settings;
@@ -30,11 +31,13 @@ pub struct Health {
 }
 
 /// How a phone is, by its own row, by what services say of it, and by what its workspace asks. Of a
-/// deleted phone nothing is said.
+/// deleted phone nothing is said but that it could not be wiped.
 #[must_use]
 pub fn health(device: &Device, belongings: Option<&Belongings>, settings: &Settings, now: Time) -> Health {
     if device.deleted.is_some() {
-        return Health::default();
+        let not_wiped = device.unconfirmed_wipe().and(failed_command(device));
+        let not_wiped = not_wiped.filter(|_| device.failed.is_some_and(|failed| failed.kind == CommandKind::Wipe));
+        return Health { errors: not_wiped.into_iter().collect(), warnings: Vec::new() };
     }
     let errors = [failed_command(device)];
     let warnings = [

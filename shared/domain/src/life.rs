@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::change::{Change, Edited};
 use crate::clock::Time;
-use crate::command::{CommandKind, Commanded, Order, Ordered, Phone, order, pending_for};
+use crate::command::{Command, CommandKind, Commanded, Order, Ordered, Phone, order, pending_for};
 use crate::device::{Deleted, Device, IdentifierClaim};
 use crate::event::{Act, Event, EventType};
 use crate::hold::Hold;
@@ -119,10 +119,11 @@ pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, act: &Act) -
 }
 
 /// Remote Lock & Wipe: locks the user, and orders a wipe of every device that has something to
-/// wipe and is not about to be wiped. `None` if all of that is so already.
+/// wipe and is not about to be wiped. Of a deleted user of whom a wipe is not confirmed, of each device that was left
+/// behind. `None` if all of that is so already.
 ///
 /// # Errors
-/// `UserDeleted`.
+/// `UserDeleted` if no wipe of a deleted user's devices is to be confirmed.
 pub fn lock_and_wipe(
     user: &User,
     phones: &[Phone],
@@ -130,9 +131,12 @@ pub fn lock_and_wipe(
     draw: Draw<'_>,
     act: &Act,
 ) -> Result<Option<Change>, Refusal> {
-    user.require_there()?;
     let mut after = user.clone();
-    after.locked.get_or_insert_with(|| Hold::by(act, wanted.reason.clone()));
+    if user.deleted.is_none() {
+        after.locked.get_or_insert_with(|| Hold::by(act, wanted.reason.clone()));
+    } else if !phones.iter().any(|phone| phone.device.unconfirmed_wipe().is_some() && !phone.device.replaced) {
+        return Err(Refusal::UserDeleted);
+    }
     Ok(ordered(user, after, phones, wanted, EventType::UserLockedAndWiped, draw, act))
 }
 
@@ -272,17 +276,26 @@ pub struct Deletion {
     pub retention: Duration,
 }
 
+/// A device that is to be deleted with its user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaving {
+    /// The device.
+    pub device: Device,
+    /// The claim of its identifier.
+    pub claim: IdentifierClaim,
+    /// The command that [`Device::unconfirmed`] names.
+    pub unconfirmed: Option<Command>,
+}
+
 /// Deletes a user for good, with their devices; what is open of `offers`, their invitation and
 /// their deployment, is taken back, and their secrets go. Commands that are pending are still
 /// served. `None` if the user is deleted already.
-///
-/// `claims` are those of the devices' identifiers, in the devices' order.
 ///
 /// # Errors
 /// `WipeFirst`, with the devices that are neither wiped nor about to be.
 pub fn delete(
     user: &User,
-    devices: &[(Device, IdentifierClaim)],
+    devices: &[Leaving],
     offers: &[Invitation],
     wanted: &Deletion,
     act: &Act,
@@ -291,7 +304,7 @@ pub fn delete(
         return Ok(None);
     }
     let unwiped: Vec<Device> =
-        devices.iter().map(|(device, _)| device).filter(|device| !is_wiped(device, act.at)).cloned().collect();
+        devices.iter().map(|leaving| &leaving.device).filter(|device| !is_wiped(device, act.at)).cloned().collect();
     if !unwiped.is_empty() && !wanted.without_wipe {
         return Err(Refusal::WipeFirst(unwiped));
     }
@@ -302,13 +315,16 @@ pub fn delete(
     let mut change = Change::recorded(event);
     let mut after = user.clone();
     let mut purge_after = act.at.plus(wanted.retention);
-    for (device, claim) in devices {
-        if let Some(deletion) = crate::device::delete(device, &after, claim, wanted.retention, act) {
+    for Leaving { device, claim, unconfirmed } in devices {
+        if let Some(deletion) =
+            crate::device::delete(device, &after, claim, unconfirmed.as_ref(), wanted.retention, act)
+        {
             after = deletion.user;
             let deleted = Device { user_status: UserStatus::Deleted, ..deletion.device };
             purge_after = deleted.deleted.as_ref().map_or(purge_after, |end| end.purge_after.max(purge_after));
             change.devices.push(Edited::from(device.clone(), deleted));
             change.claims.push(Edited::from(claim.clone(), deletion.claim));
+            change.commands.extend(deletion.wipe);
             change.events.push(deletion.event);
         }
     }
@@ -368,9 +384,13 @@ fn ordered(
     event.change("locked", user.locked.is_some(), after.locked.is_some());
     event.private.reason.clone_from(&wanted.reason);
     let mut change = Change::recorded(event);
+    let mut after = after;
     give(&mut change, &after, phones, wanted, draw, act);
     if after == *user && change.commands.is_empty() {
         return None;
+    }
+    for device in change.devices.iter().map(|edited| &edited.after).filter(|device| device.deleted.is_some()) {
+        after.leave_behind(device);
     }
     change.user = Some(Edited::from(user.clone(), after));
     Some(change)

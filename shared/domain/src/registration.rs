@@ -246,6 +246,7 @@ fn re_enrol(
     after.erased = None;
     after.pin_failures = 0;
     after.failed = None;
+    after.unconfirmed = None;
     after.usage_sequence = None;
     after.config = None;
     after.served = None;
@@ -318,6 +319,7 @@ fn new_device(user: &User, application: &Application, device_id: DeviceId, epoch
         user_status: user.status(),
         commands: Vec::new(),
         failed: None,
+        unconfirmed: None,
         erased: None,
         pin_failures: 0,
         usage_sequence: None,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::clock::Time;
 use crate::deployment::{ClientAccount, OVERRIDES_LIMIT, SERVICE_ACCOUNT, SIP_USER_NAME};
 use crate::device::Deleted;
+use crate::device::Device;
 use crate::event::{Act, Actor, Event, EventType};
 use crate::hold::Hold;
 use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
@@ -26,6 +27,8 @@ use crate::workspace::SERVICE_LEVEL;
 /// A username: what a person is called in the systems around. Unique in its workspace, whatever
 /// its capitals and accents.
 pub const USERNAME: TextRule = TextRule::new(Form::Word, 1, 64);
+/// The most deleted devices that a user's row names.
+pub const LEFT_LIMIT: usize = 16;
 /// The most bytes of the form in which a username is unique. A single sign may stand for eighteen
 /// letters there (U+FDFA), and DynamoDB takes a partition key of 2048 bytes, prefix included.
 const UNIQUE_USERNAME_LIMIT: usize = 1024;
@@ -140,6 +143,10 @@ pub struct User {
     /// [`crate::device::DEVICE_LIMIT`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub device_ids: BTreeSet<DeviceId>,
+    /// Deleted devices of which a wipe was not confirmed: the newest, at most [`LEFT_LIMIT`]. Some may be confirmed by
+    /// now, or purged.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_device_ids: BTreeSet<DeviceId>,
     /// The newest invitation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_id: Option<InvitationId>,
@@ -438,6 +445,7 @@ impl User {
             networks: BTreeMap::new(),
             last_seen_at: None,
             device_ids: BTreeSet::new(),
+            left_device_ids: BTreeSet::new(),
             invitation_id: None,
             client: ClientAccount {
                 sip_user_name: new.sip_user_name,
@@ -459,6 +467,23 @@ impl User {
             event.change_of("overrides");
         }
         (user, event)
+    }
+
+    /// Keeps in mind a deleted device that is, or was, to be wiped. A user who is deleted stays as long as it does.
+    pub fn leave_behind(&mut self, device: &Device) {
+        self.left_device_ids.insert(device.device_id);
+        while self.left_device_ids.len() > LEFT_LIMIT {
+            self.left_device_ids.pop_first();
+        }
+        if let (Some(own), Some(of_device)) = (&mut self.deleted, &device.deleted) {
+            own.purge_after = own.purge_after.max(of_device.purge_after);
+        }
+    }
+
+    /// The devices that the user holds, and those that were left behind.
+    #[must_use]
+    pub fn known_device_ids(&self) -> BTreeSet<DeviceId> {
+        self.device_ids.union(&self.left_device_ids).copied().collect()
     }
 
     /// Where the user stands.

@@ -316,6 +316,15 @@ impl Webhook {
         self.disabled.is_none() && event.workspace_id == self.workspace_id && fresh && !own && self.names(event)
     }
 
+    /// What an event is called to this webhook, and thereby in whose words it is told. The end of a phone is told in
+    /// our own to one that names it so, and does not name it as Seam does too.
+    #[must_use]
+    pub fn name_of(&self, event: &Event) -> &'static str {
+        let own = event.event_type.as_str();
+        let names = |name: &str| self.event_types.iter().any(|named| named == name);
+        if names(own) && !names(PHONE_DEACTIVATED) && !names(EVERY) { own } else { name_of(event) }
+    }
+
     /// A phone's end is known by Seam's name and by our own.
     fn names(&self, event: &Event) -> bool {
         let is = |name: &String| name == EVERY || name == name_of(event) || name == event.event_type.as_str();
@@ -471,7 +480,7 @@ impl Delivery {
             workspace_id: webhook.workspace_id,
             webhook_id: webhook.webhook_id,
             event_id: event.event_id,
-            event_type: name_of(event).to_owned(),
+            event_type: webhook.name_of(event).to_owned(),
             created_at: now,
             state: DeliveryState::Pending,
             attempts: 0,

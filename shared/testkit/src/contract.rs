@@ -303,6 +303,7 @@ impl<'a> Place<'a> {
             user_status: UserStatus::Active,
             commands: Vec::new(),
             failed: None,
+            unconfirmed: None,
             erased: None,
             pin_failures: 0,
             usage_sequence: None,
@@ -825,7 +826,7 @@ async fn device_filters_keep_what_they_say(store: &Store) {
     place.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(place.now), ..blocked.clone() }).await;
     let gone = place.device(&mut user, "gone").await;
     let claim = claim(&place, &gone);
-    let deleted = device::delete(&gone, &user, &claim, Duration::days(30), &place.act()).expect("it is there");
+    let deleted = device::delete(&gone, &user, &claim, None, Duration::days(30), &place.act()).expect("it is there");
     place.edit(&gone, &deleted.device).await;
     place.later(Duration::days(40));
     let (place, user) = (&place, &user);
@@ -1427,6 +1428,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         state: CommandState::Queued,
         queued_at: place.now,
         expires_at: place.now,
+        again_at: None,
     };
     let erased = device::Erased { at: place.now, command_id: CommandId(draw(place.now)) };
     let shut = [
@@ -1536,6 +1538,7 @@ fn command(place: &Place<'_>, device: &Device, kind: CommandKind, state: Command
         reason: None,
         expires_at: place.now.plus(Duration::days(30)),
         deferrals: 0,
+        again_at: None,
         detail: None,
         history: Vec::new(),
         credential_hash: None,
@@ -1551,6 +1554,7 @@ fn open(command: &Command) -> OpenCommand {
         state: command.state,
         queued_at: command.queued_at,
         expires_at: command.expires_at,
+        again_at: command.again_at,
     }
 }
 
@@ -1929,6 +1933,16 @@ async fn user_filters_keep_what_they_say(store: &Store) {
     for user in &people {
         place.put(user).await;
     }
+    // One who has left, and whose phone could not wipe itself.
+    let gone = || Some(device::Deleted { at: place.now, by: Actor::System, purge_after: place.now });
+    let leaver = User { deleted: gone(), ..place.new_user("leaver") };
+    let phone = Device { deleted: gone(), ..place.new_device(leaver.user_id, "left") };
+    let mut wipe = command(&place, &phone, CommandKind::Wipe, CommandState::Failed);
+    wipe.again_at = Some(place.now);
+    let phone = Device { commands: vec![open(&wipe)], ..phone };
+    place.put(&User { left_device_ids: BTreeSet::from([phone.device_id]), ..leaver }).await;
+    place.put(&wipe).await;
+    place.put(&phone).await;
     let mut holder = people[1].clone();
     let device = place.device(&mut holder, "phone").await;
     let lock = command(&place, &device, CommandKind::Lock, CommandState::Queued);
@@ -1940,7 +1954,7 @@ async fn user_filters_keep_what_they_say(store: &Store) {
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     let none = UserFilter::default;
-    let all = ["plain", "active", "suspended", "locked", "red", "orange", "green"];
+    let all = ["plain", "active", "suspended", "locked", "red", "orange", "green", "leaver"];
     let light = |light| UserFilter { network_indicator: Some(light), ..none() };
     let status = |status| UserFilter { status: Some(status), ..none() };
     let seen = |before| UserFilter { last_seen_before: Some(before), ..none() };
@@ -1950,17 +1964,20 @@ async fn user_filters_keep_what_they_say(store: &Store) {
         (status(UserStatus::Active), &["active"]),
         (status(UserStatus::Suspended), &["suspended"]),
         (status(UserStatus::Locked), &["locked"]),
-        (status(UserStatus::Deleted), &[]),
+        (status(UserStatus::Deleted), &["leaver"]),
         (UserFilter { service_level: Some("gold".to_owned()), ..none() }, &["active"]),
         (UserFilter { service_level: Some("Gold".to_owned()), ..none() }, &[]),
         (light(Indicator::Red), &["red"]),
         (light(Indicator::Orange), &["orange"]),
         (light(Indicator::Green), &["green"]),
-        (light(Indicator::None), &["plain", "active", "suspended", "locked"]),
+        (light(Indicator::None), &["plain", "active", "suspended", "locked", "leaver"]),
         (seen(place.now), &["orange"]),
         (seen(place.now.plus(Duration::milliseconds(1))), &["orange", "suspended"]),
         (seen(long_ago), &[]),
-        (UserFilter { pending_command: Some(true), ..none() }, &["active"]),
+        (UserFilter { pending_command: Some(true), ..none() }, &["active", "leaver"]),
+        (UserFilter { unconfirmed_wipe: Some(true), ..none() }, &["leaver"]),
+        (UserFilter { unconfirmed_wipe: Some(true), status: Some(UserStatus::Active), ..none() }, &[]),
+        (UserFilter { unconfirmed_wipe: Some(false), search: Some(typed("active")), ..none() }, &["active"]),
         (
             UserFilter { pending_command: Some(false), ..none() },
             &["plain", "suspended", "locked", "red", "orange", "green"],

@@ -40,6 +40,8 @@ pub struct DeviceFilter {
     pub push_in_use: Option<bool>,
     /// Those with a command to do, or those without.
     pub pending_command: Option<bool>,
+    /// Those that were to be wiped and have not said that they are, or the others.
+    pub unconfirmed_wipe: Option<bool>,
     /// Those whose last login was before.
     pub last_login_before: Option<Time>,
     /// Those whose user, model, name or identifier was typed.
@@ -58,6 +60,7 @@ impl DeviceFilter {
             && is(self.platform.as_ref(), &device.platform)
             && is(self.push_in_use.as_ref(), &Push::shown(device).reason.in_use())
             && is(self.pending_command.as_ref(), &device.has_pending_command(now))
+            && is(self.unconfirmed_wipe.as_ref(), &device.unconfirmed_wipe().is_some())
             && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
     }
 
@@ -136,6 +139,9 @@ pub trait Devices: Commits {
 
     /// A device's open commands.
     fn open_commands(&self, device: &Device) -> impl Future<Output = Result<Vec<Command>, Failure>> + Send;
+
+    /// The commands that devices name as over and not confirmed: see [`Device::unconfirmed`].
+    fn unconfirmed_wipes(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<Command>, Failure>> + Send;
 
     /// The claim of an identifier.
     fn claim(
@@ -271,6 +277,16 @@ impl Devices for Table {
     async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Failure> {
         let found = self.get_many(open_command_keys(device)).await?;
         open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
+    }
+
+    async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Failure> {
+        let key = |device: &Device| {
+            let wipe = device.unconfirmed?;
+            Some(rows::command(device.workspace_id, device.device_id, wipe.command_id))
+        };
+        let keys: Vec<Key> = devices.iter().filter_map(key).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
     async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Failure> {

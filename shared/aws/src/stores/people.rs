@@ -34,8 +34,10 @@ pub struct UserFilter {
     pub network_indicator: Option<Indicator>,
     /// Those who were last seen before.
     pub last_seen_before: Option<Time>,
-    /// Those who hold a device with something to do, or who hold none.
+    /// Those of whom a device has something to do, held or left behind; or those of whom none has.
     pub pending_command: Option<bool>,
+    /// Those of whom a device was to be wiped, held or left behind, and has not said that it is; or those of whom none.
+    pub unconfirmed_wipe: Option<bool>,
     /// Those who have a deployment, or who have none; deleted users are neither.
     pub deployed: Option<bool>,
     /// Those of a profile; deleted users have none.
@@ -65,9 +67,11 @@ impl UserFilter {
     }
 
     fn keeps_with(&self, person: &Person, now: Time) -> bool {
-        let pending = || person.devices.iter().any(|device| device.has_pending_command(now));
+        let pending = || person.known().any(|device| device.has_pending_command(now));
+        let unconfirmed = || person.known().any(|device| device.unconfirmed_wipe().is_some());
         let forced = || person.devices.iter().any(Device::is_forced);
         self.pending_command.is_none_or(|wanted| wanted == pending())
+            && self.unconfirmed_wipe.is_none_or(|wanted| wanted == unconfirmed())
             && self.force_pending.is_none_or(|wanted| wanted == forced())
     }
 
@@ -104,6 +108,24 @@ pub struct Person {
     pub user: User,
     /// The devices.
     pub devices: Vec<Device>,
+    /// The deleted ones that were left behind: see [`User::left_device_ids`].
+    pub left: Vec<Device>,
+}
+
+impl Person {
+    /// A user, with those of the devices that are theirs.
+    #[must_use]
+    pub fn of(user: User, devices: &[Device]) -> Self {
+        let among = |ids: &BTreeSet<DeviceId>| {
+            devices.iter().filter(|device| ids.contains(&device.device_id)).cloned().collect::<Vec<_>>()
+        };
+        Self { devices: among(&user.device_ids), left: among(&user.left_device_ids), user }
+    }
+
+    /// The devices that the user holds, and those that were left behind.
+    pub fn known(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().chain(&self.left)
+    }
 }
 
 /// Where users are kept.
@@ -197,12 +219,15 @@ impl Users for Table {
 
 impl Table {
     async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<Person>, Failure> {
-        let ids: BTreeSet<DeviceId> = users.iter().flat_map(|user| user.device_ids.iter().copied()).collect();
-        let mut held = BTreeMap::<UserId, Vec<Device>>::new();
+        let ids = users.iter().flat_map(User::known_device_ids).collect();
+        let mut known = BTreeMap::<UserId, Vec<Device>>::new();
         for device in self.devices(workspace, &ids).await? {
-            held.entry(device.user_id).or_default().push(device);
+            known.entry(device.user_id).or_default().push(device);
         }
-        let person = |user: User| Person { devices: held.remove(&user.user_id).unwrap_or_default(), user };
+        let person = |user: User| {
+            let devices = known.remove(&user.user_id).unwrap_or_default();
+            Person::of(user, &devices)
+        };
         Ok(users.into_iter().map(person).collect())
     }
 
@@ -252,7 +277,7 @@ impl Table {
         let users = self.users(workspace, &ids).await?;
         let people = self.people(workspace, users).await?;
         let stands_for = |person: &&Person, device: &Device| {
-            let pending = person.devices.iter().filter(|device| device.has_pending_command(now));
+            let pending = person.known().filter(|device| device.has_pending_command(now));
             let first = pending.max_by_key(|device| (device.pending_since(), device.device_id));
             first.map(|first| first.device_id) == Some(device.device_id)
         };

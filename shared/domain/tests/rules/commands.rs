@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::check_in::{CheckIn, Report, authenticate_report};
 use domain::command::{
-    Command, CommandKind, CommandState, HISTORY_LIMIT, Order, Outcome, Step as To, Stimulus, Word, pending_for, step,
+    Command, CommandKind, CommandState, HISTORY_LIMIT, OpenCommand, Order, Outcome, Step as To, Stimulus, Word,
+    pending_for, step,
 };
 use domain::device::{Device, DeviceStatus, block, purge, unblock};
 use domain::event::EventType;
+use domain::health::health;
+use domain::life::lock_and_wipe;
 use domain::secret::DeviceCredential;
+use domain::workspace::Settings;
 use domain::{CommandId, DeviceId, Refusal};
 use proptest::prelude::*;
 use serde_json::json;
@@ -39,6 +43,7 @@ fn meant(word: &str) -> To {
             "same" => To::Same,
             "no" => To::Refused,
             "count" => To::Counted,
+            "again" => To::Again,
             state => To::To(CommandState::parse(state).unwrap()),
         },
     }
@@ -62,9 +67,12 @@ fn the_machine_does_what_the_table_of_the_design_says() {
         ("not_supported", "same", ["no", "no", "no", "same"], "no", "no", "same", "same"),
         ("removed", "same", ["no", "no", "no", "no"], "no", "no", "same", "same"),
     ];
+    // A wipe of a deleted device that has failed.
+    let failed =
+        ["again", "late succeeded", "failed", "rejected", "not_supported", "count", "no", "timed_out", "removed"];
     let listed: BTreeSet<_> = table.iter().map(|row| CommandState::parse(row.0).unwrap()).collect();
     assert_eq!(listed, CommandState::ALL.iter().copied().collect(), "every state has its row");
-    for kind in CommandKind::ALL {
+    for (kind, deleted) in CommandKind::ALL.iter().flat_map(|kind| [(kind, false), (kind, true)]) {
         for (state, served, results, not_now, cancel, time_is_up, replaced) in table {
             let mut row = vec![served];
             row.extend(results);
@@ -72,9 +80,12 @@ fn the_machine_does_what_the_table_of_the_design_says() {
             if state == "removed" && *kind == CommandKind::Wipe {
                 row[1] = "late succeeded";
             }
+            if deleted && *kind == CommandKind::Wipe && ["failed", "rejected"].contains(&state) {
+                row = failed.to_vec();
+            }
             let state = CommandState::parse(state).unwrap();
             for (stimulus, word) in STIMULI.into_iter().zip(row) {
-                assert_eq!(step(*kind, state, stimulus), meant(word), "{kind} {state} {stimulus:?}");
+                assert_eq!(step(*kind, state, deleted, stimulus), meant(word), "{kind} {state} {deleted} {stimulus:?}");
             }
         }
     }
@@ -145,6 +156,174 @@ fn a_wipe_that_was_taken_back_and_ran_anyway_is_told_as_run_and_the_audit_has_bo
     ];
     assert_eq!(world.story(wipe), story);
     assert_eq!(world.events.last().unwrap().changes["late"].after, true);
+}
+
+/// A world whose only phone is deleted, with a wipe of which it has said that it failed, before or after.
+fn failed_wipe(deleted_first: bool) -> (World, DeviceId, CommandId) {
+    let (mut world, id) = one_phone();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
+    if deleted_first {
+        world.delete(id, 4);
+    }
+    assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 5), Ok(true));
+    if !deleted_first {
+        world.delete(id, 6);
+    }
+    (world, id, wipe)
+}
+
+#[test]
+fn a_wipe_of_a_deleted_phone_that_fails_is_told_again_once_a_day_until_it_is_done() {
+    for deleted_first in [true, false] {
+        let (mut world, id, wipe) = failed_wipe(deleted_first);
+        let shows = |world: &World, minute| {
+            let device = &world.devices[&id];
+            let unconfirmed = device.unconfirmed_wipe().map(|wipe| (wipe.command_id, wipe.state, wipe.at));
+            assert_eq!(unconfirmed, Some((wipe, CommandState::Failed, at(minute))));
+            assert!(device.has_pending_command(at(minute)) && device.pending_since() == Some(at(2)));
+            assert!(health(device, None, &Settings::default(), at(minute)).errors[0].message.contains("wipe"));
+            assert!(world.user.left_device_ids.contains(&id));
+        };
+        shows(&world, 5);
+        assert_eq!(checked_in(&mut world, id, 4 + DAY), Ok(vec![]), "it failed less than a day ago");
+        assert_eq!(checked_in(&mut world, id, 5 + DAY), Ok(vec![wipe]));
+        assert_eq!(checked_in(&mut world, id, 6 + DAY), Ok(vec![]), "once a day");
+        assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 7 + DAY), Ok(true));
+        assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 8 + DAY), Ok(false), "its answer was lost");
+        shows(&world, 7 + DAY);
+        assert_eq!(checked_in(&mut world, id, 6 + 2 * DAY), Ok(vec![]));
+        assert_eq!(checked_in(&mut world, id, 7 + 2 * DAY), Ok(vec![wipe]));
+        assert_eq!(world.say(wipe, &NOT_NOW, 1, 8 + 2 * DAY), Ok(true));
+        assert_eq!(world.commands[&wipe].deferrals, 1);
+        assert_eq!(world.befall(wipe, Stimulus::Cancel, 9 + 2 * DAY), Err(Refusal::CommandOver(CommandState::Failed)));
+
+        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 10 + 2 * DAY), Ok(true), "a success is kept");
+        let (done, device) = (&world.commands[&wipe], &world.devices[&id]);
+        assert_eq!((done.state, done.late, done.is_open()), (CommandState::Succeeded, true, false));
+        assert!(device.erased.is_some() && device.unconfirmed_wipe().is_none() && device.commands.is_empty());
+        assert!(!device.has_pending_command(at(10 + 2 * DAY)));
+        let told = world.story(wipe);
+        let told: Vec<&str> = told.iter().map(|kind| kind.as_str().trim_start_matches("command.")).collect();
+        let again = ["delivered", "failed", "delivered", "deferred", "succeeded"];
+        assert_eq!(told, [&["queued", "delivered", "failed"][..], &again].concat());
+    }
+}
+
+#[test]
+fn a_wipe_of_a_deleted_phone_can_be_ordered_anew_until_the_purge_which_waits_for_it() {
+    let (mut world, id, failed) = failed_wipe(true);
+    assert_eq!(world.order(id, &wanted(CommandKind::Lock), 10), Err(Refusal::DeviceDeleted));
+    let anew = world.order(id, &wanted(CommandKind::Wipe), 29 * DAY).unwrap();
+    assert_ne!(anew, failed);
+    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), 29 * DAY), Ok(anew), "asked again, it is the pending one");
+    assert_eq!(checked_in(&mut world, id, 29 * DAY), Ok(vec![anew]), "one at a time");
+    assert_eq!(world.commands[&failed].state, CommandState::Failed);
+    let until = 119 * DAY;
+    assert_eq!(world.devices[&id].deleted.as_ref().unwrap().purge_after, at(until));
+    world.run_due(until - 1);
+    assert!(purge(&world.devices[&id], &act(until - 1)).is_none());
+    world.run_due(until);
+    assert_eq!(world.commands[&anew].state, CommandState::TimedOut);
+    assert_eq!(world.devices[&id].unconfirmed_wipe().map(|wipe| wipe.state), Some(CommandState::TimedOut));
+    assert!(!world.devices[&id].has_pending_command(at(until)));
+    assert_eq!(world.say(failed, &said(Outcome::Succeeded), 1, until), Ok(true), "whichever was done is kept");
+    assert!(world.devices[&id].unconfirmed_wipe().is_none());
+    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), until), Err(Refusal::DeviceDeleted), "it is done");
+    assert!(purge(&world.devices[&id], &act(until)).is_some());
+}
+
+#[test]
+fn a_failed_wipe_of_a_deleted_phone_ends_with_its_time_or_with_the_phones_next_enrolment() {
+    let (mut world, id, wipe) = failed_wipe(true);
+    world.run_due(89 * DAY);
+    assert_eq!(world.commands[&wipe].state, CommandState::Failed);
+    world.run_due(91 * DAY);
+    assert_eq!(world.commands[&wipe].state, CommandState::TimedOut);
+    assert_eq!(checked_in(&mut world, id, 91 * DAY), Ok(vec![]));
+
+    let (mut world, id, wipe) = failed_wipe(true);
+    world.invite(1, DAY);
+    world.register("phone-0", DAY).unwrap();
+    assert_eq!(world.commands[&wipe].state, CommandState::Removed);
+    assert!(!world.devices[&id].has_pending_command(at(DAY)));
+    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), DAY), Err(Refusal::DeviceDeleted), "it is another one now");
+    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, DAY), Ok(true));
+}
+
+#[test]
+fn a_wipe_that_was_taken_back_is_not_told_again_whatever_comes_of_it() {
+    let (mut world, id) = one_phone();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
+    world.delete(id, 4);
+    world.befall(wipe, Stimulus::Cancel, 5).unwrap();
+    assert_eq!(world.devices[&id].unconfirmed_wipe(), None);
+    assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 6), Ok(true));
+    assert_eq!(checked_in(&mut world, id, 10 * DAY), Ok(vec![]));
+    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 10 * DAY), Ok(true), "a success is kept all the same");
+}
+
+#[test]
+fn a_phone_that_is_there_is_not_told_again_of_a_wipe_that_failed_and_it_shows_as_not_confirmed() {
+    let (mut world, id) = one_phone();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
+    let state = |world: &World| world.devices[&id].unconfirmed_wipe().map(|wipe| wipe.state);
+    assert_eq!(state(&world), Some(CommandState::Delivered));
+    assert_eq!(world.say(wipe, &said(Outcome::Rejected), 1, 5), Ok(true));
+    assert_eq!(state(&world), Some(CommandState::Rejected));
+    let lock = world.order(id, &wanted(CommandKind::Lock), 6).unwrap();
+    assert_eq!(world.say(lock, &said(Outcome::Failed), 1, 6), Ok(true));
+    assert_eq!(state(&world), Some(CommandState::Rejected), "a lock says nothing of it");
+    assert_eq!(checked_in(&mut world, id, 10 * DAY), Ok(vec![]));
+    assert!(!world.devices[&id].has_pending_command(at(10 * DAY)));
+    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 5), Err(Refusal::CommandOver(CommandState::Rejected)));
+    let reset = world.order(id, &wanted(CommandKind::FactoryReset), 10 * DAY).unwrap();
+    assert_eq!(state(&world), None, "another order stands in its place");
+    assert_eq!(world.say(reset, &said(Outcome::Succeeded), 1, 10 * DAY), Ok(true));
+    assert_eq!(state(&world), None);
+}
+
+#[test]
+fn a_deleted_users_phones_can_be_wiped_until_none_is_left() {
+    let mut world = World::with_phones(2);
+    let [first, second] = [0, 1].map(|n| world.held()[n].device_id);
+    let mut never = World::with_phones(2);
+    never.store(&never.delete_user(true, 5).unwrap().unwrap());
+    let phones = never.user.left_device_ids.iter().map(|id| never.phone(*id)).collect::<Vec<_>>();
+    let draw = || CommandId(never.draw());
+    let refused = lock_and_wipe(&never.user, &phones, &wanted(CommandKind::Wipe), &draw, &act(6));
+    assert_eq!(refused, Err(Refusal::UserDeleted), "no wipe was ordered that could be ordered anew");
+
+    let failed = world.order(first, &wanted(CommandKind::Wipe), 2).unwrap();
+    let pending = world.order(second, &wanted(CommandKind::Wipe), 2).unwrap();
+    world.store(&world.delete_user(false, 5).unwrap().unwrap());
+    assert_eq!(world.say(failed, &said(Outcome::Failed), 1, 6), Ok(true));
+    assert_eq!(world.user.left_device_ids, [first, second].into());
+    let left = |world: &World| [first, second].map(|id| world.phone(id));
+    let draw = || CommandId(world.draw());
+    let again = |world: &World, minute| {
+        lock_and_wipe(&world.user, &left(world), &wanted(CommandKind::Wipe), &draw, &act(minute))
+    };
+    let change = again(&world, DAY).unwrap().unwrap();
+    let wipes: Vec<CommandId> =
+        change.commands.iter().filter(|edited| edited.before.is_none()).map(|edited| edited.after.command_id).collect();
+    assert_eq!((wipes.len(), change.commands.len()), (1, 2), "the one that failed is told no more");
+    let after = change.user_after().unwrap();
+    assert!(after.locked.is_none(), "who is deleted is kept out already");
+    assert_eq!(after.deleted.as_ref().unwrap().purge_after, at(91 * DAY), "the user stays as long as their phones");
+    world.store(&change);
+    let draw = || CommandId(uuid::Uuid::from_u128(9));
+    let order = |world: &World| {
+        let phones = [first, second].map(|id| world.phone(id));
+        lock_and_wipe(&world.user, &phones, &wanted(CommandKind::Wipe), &draw, &act(2 * DAY))
+    };
+    assert_eq!(order(&world), Ok(None), "both are pending");
+    for wipe in wipes.into_iter().chain([pending]) {
+        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 2 * DAY), Ok(true));
+    }
+    assert_eq!(order(&world), Err(Refusal::UserDeleted), "nothing is left to wipe");
 }
 
 #[test]
@@ -363,7 +542,8 @@ impl Course {
         let known = self.world.commands.len();
         let device = self.world.devices[&id].clone();
         let ordered = self.world.order(id, &Order { expires_in_days: days, ..wanted(kind) }, self.now);
-        let expected = if device.deleted.is_some() {
+        let anew = kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
+        let expected = if device.deleted.is_some() && !anew {
             Err(Refusal::DeviceDeleted)
         } else if device.erased.is_some() {
             Err(Refusal::DeviceErased)
@@ -389,7 +569,8 @@ impl Course {
     /// news.
     fn check_in(&mut self, id: DeviceId) {
         let pending = |command: &&Command| {
-            command.device_id == id && command.state.is_pending() && command.expires_at > at(self.now)
+            let again = command.again_at.is_some_and(|again| again <= at(self.now));
+            command.device_id == id && (command.state.is_pending() || again) && command.expires_at > at(self.now)
         };
         let expected: Vec<CommandId> =
             self.world.commands.values().filter(pending).map(|command| command.command_id).collect();
@@ -402,8 +583,13 @@ impl Course {
         }
         assert_eq!(served.as_ref(), Ok(&expected));
         for (id, command) in &self.world.commands {
-            let state = if expected.contains(id) { CommandState::Delivered } else { before[id].state };
+            let before = &before[id];
+            let delivered = expected.contains(id) && before.again_at.is_none();
+            let state = if delivered { CommandState::Delivered } else { before.state };
             assert_eq!(command.state, state, "what is not served stays");
+            let told_again = expected.contains(id) && before.again_at.is_some();
+            let again_at = if told_again { Some(at(self.now + DAY)) } else { before.again_at };
+            assert_eq!(command.again_at, again_at, "once a day");
         }
         let again = self.world.checked_in(&self.world.devices[&id], &Report::default(), self.now);
         assert!(matches!(again, CheckIn::Nothing | CheckIn::OnlyTime), "{again:?}");
@@ -416,10 +602,14 @@ impl Course {
         let epoch = if own { before.epoch } else { self.world.devices[&before.device_id].epoch };
         let word = Word { outcome, detail: None };
         let told = self.world.say(id, &word, epoch, self.now);
-        let expected = match step(before.kind, before.state, word.stimulus()) {
+        let deleted = self.world.devices[&before.device_id].deleted.is_some();
+        let last = before.history.last().unwrap().state.as_str();
+        let repeated = outcome.is_some_and(|outcome| outcome.as_str() == last && last == before.state.as_str());
+        let expected = match step(before.kind, before.state, deleted, word.stimulus()) {
+            _ if repeated => Ok(false),
             To::Same => Ok(false),
             To::Refused => Err(Refusal::CommandOver(before.state)),
-            To::To(_) | To::Late(_) | To::Counted => Ok(true),
+            To::To(_) | To::Late(_) | To::Counted | To::Again => Ok(true),
         };
         assert_eq!(told, expected, "{before:?}");
         if outcome.is_some() && told.is_ok() {
@@ -430,7 +620,7 @@ impl Course {
 
     fn note(&mut self, before: &Command, outcome: Option<Outcome>) {
         let after = &self.world.commands[&before.command_id];
-        if before.kind == CommandKind::Wipe && outcome == Some(Outcome::Succeeded) && !is_result(before.state) {
+        if before.kind == CommandKind::Wipe && after.state == CommandState::Succeeded {
             self.wiped.insert(before.command_id);
         }
         let taken_back = matches!(before.state, CommandState::CancelRequested | CommandState::Canceled);
@@ -466,11 +656,14 @@ impl Course {
     /// What holds after every step.
     fn holds(&self, next: &Next, before: &BTreeMap<CommandId, Command>) {
         for (id, command) in before {
-            only_what_may_change(command, &self.world.commands[id], next);
+            let deleted = self.world.devices[&command.device_id].deleted.is_some();
+            only_what_may_change(command, &self.world.commands[id], next, deleted);
         }
         for command in self.world.commands.values() {
             assert!(command.history.len() <= HISTORY_LIMIT);
-            assert_eq!(command.history.last().unwrap().state, command.state);
+            let last = command.history.last().unwrap().state;
+            let told_again = matches!(last, CommandState::Delivered | CommandState::Deferred);
+            assert!(last == command.state || told_again && is_failed_wipe(command), "{command:?}");
         }
         for wipe in &self.wiped {
             assert_eq!(self.world.commands[wipe].state, CommandState::Succeeded, "no success of a wipe is lost");
@@ -482,15 +675,16 @@ impl Course {
 
     fn device_holds(&self, device: &Device) {
         let open = self.world.open_commands(device.device_id);
-        let rows = open.iter().map(|row| (row.command_id, row.kind, row.state, row.queued_at, row.expires_at));
-        let listed = device.commands.iter();
-        let listed = listed.map(|row| (row.command_id, row.kind, row.state, row.queued_at, row.expires_at));
-        assert_eq!(listed.collect::<BTreeSet<_>>(), rows.collect(), "the device's row lists what is open");
+        let rows: BTreeMap<CommandId, OpenCommand> =
+            open.iter().map(|row| (row.command_id, OpenCommand::from(row))).collect();
+        let listed = device.commands.iter().map(|row| (row.command_id, row.clone())).collect();
+        assert_eq!(rows, listed, "the device's row lists what is open");
+        assert!(device.deleted.is_some() || open.iter().all(|row| row.again_at.is_none()), "it can be told by hand");
         assert_eq!(device.commands.len(), open.len());
 
         let kinds: BTreeSet<CommandKind> = open.iter().map(|row| row.kind).collect();
         assert_eq!(kinds.len(), open.len(), "one of a kind is open");
-        let pending = |row: &&Command| row.kind.is_destructive() && row.state.is_pending();
+        let pending = |row: &&Command| row.kind.is_destructive() && (row.state.is_pending() || row.again_at.is_some());
         let destructive = open.iter().filter(pending).filter(|row| row.expires_at > at(self.now));
         assert!(destructive.count() <= 1, "one command at a time destroys the data");
 
@@ -512,7 +706,7 @@ impl Course {
     fn comes_to_an_end(mut self) {
         self.now += 400 * DAY;
         self.world.run_due(self.now);
-        assert!(self.world.commands.values().all(|command| !command.state.is_open()));
+        assert!(self.world.commands.values().all(|command| !command.is_open()));
         for device in self.world.devices.values() {
             assert!(device.commands.is_empty());
             assert_eq!(purge(device, &act(self.now)).is_some(), device.deleted.is_some());
@@ -520,14 +714,19 @@ impl Course {
     }
 }
 
-/// What was said of a command by its device stays; what ended otherwise changes by the device's
-/// late word alone; and what a command is never changes.
-fn only_what_may_change(before: &Command, after: &Command, next: &Next) {
+fn is_failed_wipe(command: &Command) -> bool {
+    command.kind == CommandKind::Wipe && matches!(command.state, CommandState::Failed | CommandState::Rejected)
+}
+
+/// What was said of a command by its device stays, but for a wipe of a deleted one that has failed; what ended
+/// otherwise changes by the device's late word alone; and what a command is never changes.
+fn only_what_may_change(before: &Command, after: &Command, next: &Next, deleted: bool) {
     if before == after {
         return;
     }
-    assert!(!is_result(before.state), "{before:?} became {after:?}");
-    if !before.state.is_open() {
+    let may_be_told_again = deleted && is_failed_wipe(before);
+    assert!(may_be_told_again || !is_result(before.state), "{before:?} became {after:?}");
+    if !before.state.is_open() && !may_be_told_again {
         assert!(matches!(next, Next::Say(_, Some(_), _)) && is_result(after.state) && after.late, "{after:?}");
     }
     if before.state == CommandState::Removed {
@@ -537,6 +736,7 @@ fn only_what_may_change(before: &Command, after: &Command, next: &Next) {
         state: after.state,
         late: after.late,
         deferrals: after.deferrals,
+        again_at: after.again_at,
         history: after.history.clone(),
         credential_hash: after.credential_hash.clone(),
         ..before.clone()

@@ -126,6 +126,7 @@ fn what_is_wrong_is_told_with_since_when() {
         app_version: None,
         served: None,
         failed: None,
+        unconfirmed: None,
         ..ill
     };
     assert_eq!(codes(&other, &settings, 100), (vec![], vec![]), "another maker's app");

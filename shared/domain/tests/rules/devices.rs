@@ -49,7 +49,7 @@ fn nothing_undoes_a_delete() {
     assert_eq!(unblock(deleted, None, &act(2)), Err(Refusal::DeviceDeleted));
     assert_eq!(edit(deleted, &empty(deleted), &Edit::default(), &act(2)), Err(Refusal::DeviceDeleted));
     let claim = &world.claims["phone"];
-    assert_eq!(delete(deleted, &world.user, claim, Duration::days(1), &act(2)), None);
+    assert_eq!(delete(deleted, &world.user, claim, None, Duration::days(1), &act(2)), None);
     assert_eq!(check_in(deleted, &Report::default(), &Found::default(), &act(2)), CheckIn::Nothing);
 }
 

@@ -496,10 +496,13 @@ impl Course {
 
     fn erase(&mut self, n: usize) {
         let Some(id) = self.phone(n) else { return };
+        // A wipe of one that is deleted can be ordered anew, until it is another device.
+        let device = &self.world.devices[&id];
+        let anew = device.unconfirmed_wipe().is_some() && !device.replaced;
         let erased = self.world.erase(id, self.now).map(drop);
         let phone = self.phones.get_mut(&id).unwrap();
         let expected = match phone {
-            Phone { deleted: true, .. } => Err(Refusal::DeviceDeleted),
+            Phone { deleted: true, .. } if !anew => Err(Refusal::DeviceDeleted),
             Phone { erased: true, .. } => Err(Refusal::DeviceErased),
             _ => Ok(()),
         };

@@ -153,6 +153,14 @@ fn a_webhook_is_told_of_what_it_names_and_of_nothing_older_than_itself() {
         event
     };
     assert_eq!((name_of(&phone), name_of(&third_party)), ("phone.deactivated", "device.deleted"));
+    for (types, name) in [
+        (vec!["*"], "phone.deactivated"),
+        (vec!["phone.deactivated", "device.deleted"], "phone.deactivated"),
+        (vec!["device.deleted", "user.created"], "device.deleted"),
+    ] {
+        assert_eq!(webhook(&types).name_of(&phone), name, "{types:?}");
+        assert_eq!(webhook(&types).name_of(&third_party), "device.deleted");
+    }
     let user = event(EventType::UserCreated, 10);
     let wants = |types: &[&str], event: &Event| webhook(types).wants(event, at(10));
     for (types, expected) in [

@@ -13,7 +13,7 @@ use domain::command::{
 use domain::device::{self, Device, IdentifierClaim};
 use domain::event::Event;
 use domain::invitation::Invitation;
-use domain::life::{self, Deletion};
+use domain::life::{self, Deletion, Leaving};
 use domain::registration::{Drawn, Found, Refused, Registration, register};
 use domain::secret::DeviceCredential;
 use domain::user::User;
@@ -81,7 +81,7 @@ impl World {
 
     /// The rows of a device's commands that are not over, whatever the device's own row says.
     pub fn open_commands(&self, id: DeviceId) -> Vec<Command> {
-        let open = |command: &&Command| command.device_id == id && command.state.is_open();
+        let open = |command: &&Command| command.device_id == id && command.is_open();
         self.commands.values().filter(open).cloned().collect()
     }
 
@@ -179,14 +179,24 @@ impl World {
     pub fn delete(&mut self, id: DeviceId, minutes: i64) -> bool {
         let device = &self.devices[&id];
         let claim = &self.claims[&device.device_identifier];
-        let Some(deletion) = device::delete(device, &self.user, claim, RETENTION, &act(minutes)) else {
+        let unconfirmed = self.unconfirmed(device);
+        let deletion = device::delete(device, &self.user, claim, unconfirmed.as_ref(), RETENTION, &act(minutes));
+        let Some(deletion) = deletion else {
             return false;
         };
+        if let Some(wipe) = &deletion.wipe {
+            put(&mut self.commands, wipe.after.command_id, wipe);
+        }
         self.user = deletion.user;
         self.claims.insert(deletion.claim.device_identifier.clone(), deletion.claim);
         self.devices.insert(id, deletion.device);
         self.events.push(deletion.event);
         true
+    }
+
+    /// The command that a device names as over and not confirmed.
+    fn unconfirmed(&self, device: &Device) -> Option<Command> {
+        self.commands.get(&device.unconfirmed?.command_id).cloned()
     }
 
     pub fn confirm(&mut self, id: DeviceId, minutes: i64) {
@@ -199,6 +209,8 @@ impl World {
     /// Those of `authenticate`.
     pub fn check_in(&mut self, id: DeviceId, report: &Report, minutes: i64) -> Result<Vec<CommandId>, Refusal> {
         let device = self.authenticated(id)?;
+        let served = device.commands.iter().filter(|open| open.is_served(at(minutes)));
+        let served = served.map(|open| open.command_id).collect();
         match self.checked_in(&device, report, minutes) {
             CheckIn::Nothing => {}
             CheckIn::OnlyTime => {
@@ -206,8 +218,7 @@ impl World {
             }
             CheckIn::Changed { change, .. } => self.store(&change),
         }
-        let served = self.devices[&id].commands.iter().filter(|open| open.is_served(at(minutes)));
-        Ok(served.map(|open| open.command_id).collect())
+        Ok(served)
     }
 
     /// What a check-in comes to, given what the rule asks for.
@@ -269,7 +280,7 @@ impl World {
 
     /// Ends each command whose time is over, as the schedule does.
     pub fn run_due(&mut self, minutes: i64) {
-        let due = |command: &&Command| command.state.is_open() && command.expires_at <= at(minutes);
+        let due = |command: &&Command| command.is_open() && command.expires_at <= at(minutes);
         let due: Vec<CommandId> = self.commands.values().filter(due).map(|command| command.command_id).collect();
         for id in due {
             self.befall(id, Stimulus::TimeIsUp, minutes).unwrap();
@@ -308,8 +319,8 @@ impl World {
 
     pub fn delete_user(&self, without_wipe: bool, minutes: i64) -> Result<Option<Change>, Refusal> {
         let claimed = |device: Device| {
-            let claim = self.claims[&device.device_identifier].clone();
-            (device, claim)
+            let (claim, unconfirmed) = (self.claims[&device.device_identifier].clone(), self.unconfirmed(&device));
+            Leaving { device, claim, unconfirmed }
         };
         let devices: Vec<_> = self.held().into_iter().map(claimed).collect();
         let reason = without_wipe.then(|| "left".to_owned());

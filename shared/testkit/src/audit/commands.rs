@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::DeviceId;
-use domain::command::{Command, CommandState, OpenCommand};
+use domain::command::{Command, CommandKind, CommandState, OpenCommand};
 use domain::device::Device;
 use domain::event::EventType;
 use serde_json::json;
@@ -50,7 +50,10 @@ impl Audit {
             (recorded == remembered, format!("a command's events {recorded:?}, its history {remembered:?}")),
             (meant, "an event of a command is about another device, user or kind".to_owned()),
             (first == Some(CommandState::Queued), "a command's history does not begin with its order".to_owned()),
-            (last == Some(command.state), format!("a command is {}, its history ends with {last:?}", command.state)),
+            (
+                last == Some(command.state) || (may_be_told_again(command) && told_again(last)),
+                format!("a command is {}, its history ends with {last:?}", command.state),
+            ),
             (
                 follows(&json!("queued"), &states, &json!(command.state)),
                 format!("a command is {}: {states:?}", command.state),
@@ -74,16 +77,18 @@ impl Audit {
     fn orders_of(&mut self, device: &Device) {
         let own: Vec<Command> =
             self.commands.iter().filter(|command| command.device_id == device.device_id).cloned().collect();
-        let says = |open: &OpenCommand| (open.kind, open.state, open.queued_at, open.expires_at);
+        let says = |open: &OpenCommand| (open.kind, open.state, open.queued_at, open.expires_at, open.again_at);
+        let again = own.iter().any(|command| command.again_at.is_some());
+        self.hold(!again || device.deleted.is_some(), "a wipe is told again to a device that is there");
         let open: BTreeMap<_, _> = own
             .iter()
-            .filter(|command| command.state.is_open())
-            .map(|c| (c.command_id, (c.kind, c.state, c.queued_at, c.expires_at)))
+            .filter(|command| command.is_open())
+            .map(|c| (c.command_id, (c.kind, c.state, c.queued_at, c.expires_at, c.again_at)))
             .collect();
         let known: BTreeMap<_, _> = device.commands.iter().map(|open| (open.command_id, says(open))).collect();
         self.hold(known == open, format!("a device's row knows the commands {known:?}, and open are {open:?}"));
         let listed = self.row_of(device.device_id)["pending_since"].is_string();
-        let pending = own.iter().any(|command| command.state.is_pending());
+        let pending = own.iter().any(|command| command.state.is_pending() || command.again_at.is_some());
         self.hold(listed == pending, format!("listed as pending: {listed}, pending: {pending}"));
         let served = device.commands.iter().filter(|open| open.kind.is_destructive() && open.is_served(self.now));
         let served = served.count();
@@ -99,6 +104,16 @@ impl Audit {
         let row = self.main.iter().find(|(key, _)| key.starts_with("DEVICE#") && key.ends_with(&ends));
         row.map(|(_, row)| row.clone()).unwrap_or_default()
     }
+}
+
+/// True for a wipe of which the device has said that it could not, or would not.
+fn may_be_told_again(command: &Command) -> bool {
+    command.kind == CommandKind::Wipe && matches!(command.state, CommandState::Failed | CommandState::Rejected)
+}
+
+/// True for what then happens without a new state.
+fn told_again(last: Option<CommandState>) -> bool {
+    matches!(last, Some(CommandState::Delivered | CommandState::Deferred))
 }
 
 /// True if the command has ended the enrolment that the device has now: it was meant for it, was
