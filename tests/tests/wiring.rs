@@ -368,6 +368,8 @@ async fn no_role_reaches_further_than_is_written_here() {
         // Endpoints, whose names SNS makes up.
         ("arn:aws:sns:us-east-1:000000000000:endpoint/APNS/handset/*", pushing.clone()),
         ("arn:aws:sns:us-east-1:000000000000:endpoint/GCM/handset/*", pushing),
+        // Whatever identity the sender's address belongs to; which addresses, the condition says.
+        ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
     ]
     .map(|(resource, operations)| (resource.to_owned(), operations))
     .into();
