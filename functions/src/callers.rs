@@ -7,7 +7,7 @@ use aws::Table;
 use chrono::Duration;
 use domain::Time;
 use domain::access::{IssuerKeys, Principals};
-use domain::key::Key;
+use domain::key::{Key, Makers};
 use domain::member::Member;
 use domain::refusal::Failure;
 use domain::token::Token;
@@ -47,6 +47,10 @@ pub(crate) struct Callers<'a> {
 impl Principals for Callers<'_> {
     async fn key(&self, short: &str) -> Result<Option<Key>, Failure> {
         self.table.key(short).await
+    }
+
+    async fn makers_of(&self, key: &Key) -> Result<Makers, Failure> {
+        self.table.makers_of(key).await
     }
 
     async fn token(&self, short: &str) -> Result<Option<Token>, Failure> {

@@ -111,6 +111,11 @@ async fn answer(operation: &'static Operation, world: &World, request: Request) 
             operation.refuse_what_it_does_not_take(&own.request)?;
             run(world, own).await
         }
+        Entry::SignedIn(run) => {
+            let own = visit(world, request).await?.signed_in()?;
+            operation.refuse_what_it_does_not_take(&own.request)?;
+            run(world, own).await
+        }
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
             request.check_size()?;
             run(world, request).await

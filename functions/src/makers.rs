@@ -20,12 +20,12 @@ pub(crate) async fn permissions_now(
 ) -> Result<Permissions, Failure> {
     Ok(match maker.actor {
         Actor::Key(id) => {
-            let key = store.key_by_id(workspace, id).await?;
-            key.map(|key| Caller::still_may(&key, now)).unwrap_or_default()
+            let Some(key) = store.key_by_id(workspace, id).await? else { return Ok(Permissions::new()) };
+            Caller::still_may(&key, &store.makers_of(&key).await?, now)
         }
         Actor::Member(id) => match (store.member_by_id(workspace, id).await?, maker.token_id) {
             (None, _) => Permissions::new(),
-            (Some(member), None) => member.role.permissions(),
+            (Some(member), None) => member.permissions(),
             (Some(member), Some(token)) => {
                 let token = store.token_of(&member.issuer, &member.subject, token).await?;
                 token.map(|token| token.still_may(&member, now)).unwrap_or_default()

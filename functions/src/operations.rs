@@ -27,6 +27,8 @@ pub enum Entry {
     AdminAnywhere(P, for<'a> fn(&'a World, Reach) -> Answer<'a, Reply>),
     /// By a person who has signed in, for themselves.
     Person(for<'a> fn(&'a World, Own) -> Answer<'a, Reply>),
+    /// By anyone who has signed in, for themselves, before they are a member of any workspace.
+    SignedIn(for<'a> fn(&'a World, Own) -> Answer<'a, Reply>),
     /// By a device, with its own credential.
     Device(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
     /// By whoever has a code.
@@ -60,7 +62,7 @@ impl Operation {
     #[must_use]
     pub fn is_strict(&self) -> bool {
         let native = self.dialect == Dialect::Problem;
-        native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person)
+        native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn)
     }
 
     /// Refuses a query or a body that a strict operation does not read at all. One that is read is looked at by who
@@ -89,6 +91,7 @@ impl Operation {
             Entry::Admin(permission, _) | Entry::AdminAnywhere(permission, _) => Access::Permission(permission),
             Entry::AnyAdmin(permissions, _) => Access::AnyOf(permissions),
             Entry::Person(_) => Access::Person,
+            Entry::SignedIn(_) => Access::SignedIn,
             Entry::Device(_) => Access::Device,
             Entry::Code(_) => Access::Code,
             Entry::Public(_) => Access::Public,
@@ -701,6 +704,21 @@ pub static OPERATIONS: &[Operation] = &[
         }),
     )
     .about(access::remove_member::about),
+    of(
+        "list-memberships",
+        Entry::SignedIn(|w, o| Box::pin(async move { access::list_memberships::handle(w.table()?, o).await })),
+    )
+    .about(access::list_memberships::about),
+    of(
+        "accept-membership",
+        Entry::SignedIn(|w, o| Box::pin(async move { access::accept_membership::handle(w.table()?, o).await })),
+    )
+    .about(access::accept_membership::about),
+    of(
+        "decline-membership",
+        Entry::SignedIn(|w, o| Box::pin(async move { access::decline_membership::handle(w.table()?, o).await })),
+    )
+    .about(access::decline_membership::about),
     of(
         "create-token",
         Entry::Person(|w, o| Box::pin(async move { access::create_token::handle(w.table()?, o).await })),

@@ -9,7 +9,7 @@ use domain::health::health;
 use domain::hold::Hold;
 use domain::invitation::Invitation;
 use domain::job::{Job, JobItem, Selection, Tally};
-use domain::key::Key;
+use domain::key::{Key, Makers};
 use domain::member::Member;
 use domain::network::{Network, indicator, tooltip, user_indicator};
 use domain::profile::Profile;
@@ -290,7 +290,7 @@ pub(crate) fn job(job: &Job) -> Value {
         "dry_run": job.dry_run,
         "state": job.state,
         "created_at": job.created_at,
-        "created_by": job.created_by,
+        "created_by": job.maker(),
         "ended_at": job.ended_at,
         "failure": job.failure,
         "progress": tally(job.tally),
@@ -421,24 +421,20 @@ pub(crate) fn event(event: &Event) -> Value {
     json!(event)
 }
 
-/// A key: never its secret.
-pub(crate) fn key(key: &Key, now: Time) -> Value {
-    let status = match (&key.revoked, key.expires_at) {
-        (Some(_), _) => "revoked",
-        (None, Some(expires_at)) if expires_at <= now => "expired",
-        _ => "active",
-    };
+/// A key, as it stands with the keys that it came from: never its secret.
+pub(crate) fn key(key: &Key, makers: &Makers, now: Time) -> Value {
+    let revoked = key.revoked_with(makers);
     json!({
         "key_id": key.key_id,
         "name": key.name,
         "short": key.short,
         "permissions": key.permissions,
-        "status": status,
+        "status": key.status(makers, now),
         "created_at": key.created_at,
         "created_by": key.created_by,
         "expires_at": key.expires_at,
-        "revoked_at": key.revoked.as_ref().map(|revoked| revoked.at),
-        "revoked_by": key.revoked.as_ref().map(|revoked| revoked.by),
+        "revoked_at": revoked.map(|revoked| revoked.at),
+        "revoked_by": revoked.map(|revoked| revoked.by),
     })
 }
 
@@ -481,8 +477,23 @@ pub(crate) fn member(member: &Member) -> Value {
         "subject": member.subject,
         "name": member.name,
         "role": member.role,
+        "status": member.status(),
         "created_at": member.created_at,
         "created_by": member.created_by,
+        "accepted_at": member.accepted_at,
+    })
+}
+
+/// A membership, as its person sees it.
+pub(crate) fn membership(member: &Member, workspace: Option<&Workspace>) -> Value {
+    json!({
+        "workspace_id": member.workspace_id,
+        "workspace_name": workspace.map(|workspace| &workspace.name),
+        "member_id": member.member_id,
+        "role": member.role,
+        "status": member.status(),
+        "created_at": member.created_at,
+        "accepted_at": member.accepted_at,
     })
 }
 

@@ -93,6 +93,10 @@ const TABLE: &[(&str, Access)] = &[
     ("add-member", Access::Permission(WorkspaceManage)),
     ("list-members", Access::Permission(WorkspaceManage)),
     ("remove-member", Access::Permission(WorkspaceManage)),
+    // one's own memberships
+    ("list-memberships", Access::SignedIn),
+    ("accept-membership", Access::SignedIn),
+    ("decline-membership", Access::SignedIn),
     // personal access tokens
     ("create-token", Access::Person),
     ("list-tokens", Access::Person),
@@ -453,6 +457,11 @@ impl House {
                     "name": fresh, "workspace_ids": [self.tenant.workspace_id], "expires_at": "2026-12-31T00:00:00Z",
                 }),
             ),
+            "list-memberships" => get("/memberships".into()),
+            "accept-membership" => {
+                vec![sample(Method::POST, format!("/memberships/{}/accept", self.tenant.workspace_id), None)]
+            }
+            "decline-membership" => delete(format!("/memberships/{}", self.tenant.workspace_id)),
             "list-tokens" => get("/tokens".into()),
             "revoke-token" => delete(format!("/tokens/{}", self.token)),
             "list-member-tokens" => get(format!("/members/{}/tokens", self.owner)),
@@ -702,6 +711,8 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                     assert!(code.contains(&&json!("permission_missing")), "{operation} by {who}: {body}");
                 } else if sample.path == SEAM_UPDATE && !held.contains(&DevicesManage) {
                     assert_eq!(answer.expect(403).body["error"]["type"], "permission_missing", "{who}");
+                } else if operation == "create-key" && credential.starts_with("seam_at1_") {
+                    assert_eq!(answer.expect(403).code(), "token_makes_no_keys", "{who}");
                 } else if operation == "add-member" && held.len() == 1 {
                     assert_eq!(answer.expect(403).code(), "permission_not_held", "{who}");
                 } else {
@@ -742,6 +753,13 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
         }
     }
     assert_eq!((let_in, kept_out), (3 * 4, 3 * 17));
+    // So are their memberships.
+    let of_anyone = TABLE.iter().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| *operation);
+    for sample in of_anyone.flat_map(|operation| house.samples(operation, "fresh", &house.member)) {
+        for (who, credential, _) in callers.iter().filter(|(who, ..)| HELD.iter().all(|(name, ..)| name != who)) {
+            refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+        }
+    }
     // One person's is nobody else's.
     let admin = oidc.token("admin", bench.now());
     house.token = house.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
@@ -794,7 +812,8 @@ async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_no
     let person = oidc.token("strict-owner", bench.now());
     let before = rows::everything(&bench);
     for operation in functions::OPERATIONS.iter().filter(|operation| operation.is_strict()) {
-        let credential = if operation.access() == Access::Person { &person } else { &house.tenant.key };
+        let of_person = matches!(operation.access(), Access::Person | Access::SignedIn);
+        let credential = if of_person { &person } else { &house.tenant.key };
         for sample in house.samples(operation.name, "fresh", &house.member) {
             let joined = if sample.path.contains('?') { '&' } else { '?' };
             let path = format!("{}{joined}blcoked=true", sample.path);
@@ -867,6 +886,9 @@ async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
     }
 }
 
+/// Who has signed in, and whom no workspace knows.
+const NO_MEMBER: &str = "a token of someone who is no member";
+
 #[tokio::test]
 async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let oidc = Oidc::new();
@@ -914,7 +936,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
         (Some(revoked.as_str()), "credential_revoked", "a revoked key"),
         (Some(expired.as_str()), "credential_expired", "an expired key"),
         (Some(stale.as_str()), "credential_expired", "an expired token"),
-        (Some(nobody.as_str()), "credential_invalid", "a token of someone who is no member"),
+        (Some(nobody.as_str()), "credential_invalid", NO_MEMBER),
         (Some(device.as_str()), "credential_invalid", "a device"),
         (Some("seam_at1_12345678_123456789123456789123456"), "credential_invalid", "a personal token that is nobody's"),
         (Some(wrong_token.as_str()), "credential_invalid", "a personal token with another secret"),
@@ -925,17 +947,19 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     ];
     let mut calls = 0;
     for (operation, access) in TABLE.iter().copied() {
-        let (Access::Permission(_) | Access::AnyOf(_) | Access::Person) = access else { continue };
+        let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
         for sample in house.samples(operation, "fresh", &house.member) {
             let before = rows::everything(&bench);
-            for (credential, code, who) in &cases {
+            // Who has signed in may look whether a workspace has added them.
+            let nobody_yet = |who: &str| access == Access::SignedIn && who == NO_MEMBER;
+            for (credential, code, who) in cases.iter().filter(|(_, _, who)| !nobody_yet(who)) {
                 turned_away(&bench, &sample, *credential, 401, code, who).await;
                 calls += 1;
             }
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
         }
     }
-    assert_eq!(calls, 92 * cases.len());
+    assert_eq!(calls, 95 * cases.len() - 3);
 }
 
 #[tokio::test]
@@ -1044,6 +1068,10 @@ async fn from_another_workspace_nothing_is_there() {
                 ];
                 let lists_all =
                     lists_all.iter().any(|list| sample.path.ends_with(list)) || sample.path.starts_with("/events/list");
+                if operation == "create-key" && *credential == token {
+                    assert_eq!(answer.code(), "token_makes_no_keys", "{what}");
+                    continue;
+                }
                 if sample.path.matches('/').count() > 1 && !lists_all {
                     let seam = || answer.body["error"]["type"].as_str().unwrap_or_default().ends_with("_not_found");
                     let told = sample.path.starts_with(SCIM) || answer.code().ends_with("_not_found") || seam();
@@ -1072,7 +1100,7 @@ async fn from_another_workspace_nothing_is_there() {
             }
         }
     }
-    assert_eq!((missing, lists), (3 * 57, 3 * 29));
+    assert_eq!((missing, lists), (3 * 57, 3 * 29 - 1), "a token makes no key");
     assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
 }
 

@@ -184,8 +184,7 @@ impl House {
         let code = bench.invite(&tenant, &user, 2).await;
         let key = json!({"name": "key", "permissions": ["devices:read"]});
         let key = bench.post("/keys", &tenant.key, key).await.expect(201).get("key_id");
-        let member = json!({"issuer": ISSUER, "subject": "anna", "role": "viewer"});
-        let member = bench.post("/members", &tenant.key, member).await.expect(201).get("member_id");
+        let member = oidc::member(&bench, &tenant, "anna", "viewer").await;
         let signed_in = oidc.token("anna", bench.now());
         let token = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await.get("token_id");
         let (other, _) = bench.phone(&tenant, "olga").await;
@@ -1622,12 +1621,18 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
         ),
         ("token", members_tokens.as_str(), &house.token, vec![(Method::DELETE, "")]),
         ("token", "tokens", &house.token, vec![(Method::DELETE, "")]),
+        (
+            "membership",
+            "memberships",
+            &house.tenant.workspace_id,
+            vec![(Method::DELETE, ""), (Method::POST, "/accept")],
+        ),
     ];
     let signed_in = house.signed_in();
     for (kind, collection, id, calls) in things {
         let credential = match collection {
             "devices/me/commands" => &house.credential,
-            "tokens" => &signed_in,
+            "tokens" | "memberships" => &signed_in,
             _ => &house.tenant.key,
         };
         let bad = [
@@ -2191,6 +2196,7 @@ async fn whatever_has_no_route_is_told_so() {
         "/keys/x/y",
         "/members/x/tokens/y/z",
         "/tokens/x/y",
+        "/memberships/x/y",
         "/?x=%ff",
         "/nowhere?limit=0",
         "/deployments/",

@@ -22,8 +22,9 @@ use domain::ids::timed_uuid;
 use domain::input::Fields;
 use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite};
 use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
+use domain::key::{self, Key};
 use domain::life;
-use domain::member::{self, ISSUER, Member, SUBJECT};
+use domain::member::{self, ISSUER, MADE_LIMIT, Made, Member, SUBJECT};
 use domain::network::{
     NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
 };
@@ -468,7 +469,9 @@ proptest! {
             name: None,
             role: Role::Admin,
             created_at: now(),
-            created_by: Actor::System,
+            created_by: Actor::System.into(),
+            pending: false,
+            accepted_at: None,
             version: 1,
             stored: domain::stored::Stored::default(),
         };
@@ -1032,6 +1035,40 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
     fits(&Commit::of(&event).edit(&workspace, &after));
     small(&after);
     small(&event);
+}
+
+#[test]
+fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
+    let before = serde_json::from_value::<Workspace>(json!({
+        "workspace_id": act().workspace_id, "name": "Fleet", "sandbox": false, "created_at": now(), "admin_count": 2,
+        "version": 1,
+    }))
+    .unwrap();
+    let leaves: Member = serde_json::from_value(json!({
+        "workspace_id": act().workspace_id, "member_id": id(1), "issuer": "i".repeat(ISSUER.max),
+        "subject": "s".repeat(SUBJECT.max), "role": "admin", "created_at": now(), "created_by": Actor::System,
+        "version": 1,
+    }))
+    .unwrap();
+    let key = |number: usize| -> Key {
+        serde_json::from_value(json!({
+            "workspace_id": act().workspace_id, "key_id": Uuid::from_u128(number as u128), "short": format!("{number:08}"),
+            "secret_hash": Hash::of("secret"), "name": "\u{10400}".repeat(key::NAME.max),
+            "permissions": Permission::ALL, "created_at": now(), "created_by": leaves.created_by, "version": 1,
+        }))
+        .unwrap()
+    };
+    let made = Made { keys: (0..MADE_LIMIT).map(key).collect(), webhooks: Vec::new() };
+    let drawn = std::cell::Cell::new(0_u8);
+    let draw = || {
+        drawn.set(drawn.get() + 1);
+        Act { event_id: EventId(timed_uuid(now(), [drawn.get(); 10])), ..act() }
+    };
+    let removal = member::remove(&before, &leaves, &made, true, draw).unwrap();
+    assert_eq!(removal.keys.len(), MADE_LIMIT);
+    let change = Change { events: removal.events, ..Change::default() };
+    let commit = Commit::changing(act().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
+    fits(&removal.keys.iter().fold(commit, |commit, (before, after)| commit.edit(before, after)));
 }
 
 /// What is kept of a user goes by so many rows at a time: see `purge-deleted`.

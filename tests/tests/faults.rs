@@ -52,6 +52,14 @@ impl Ground {
         (member, self.oidc.token(&subject, self.bench.now()))
     }
 
+    /// Somebody who was added as an admin and has not accepted it: what they sign in with.
+    async fn invited(&self) -> String {
+        self.bench.advance(Duration::minutes(2));
+        let subject = self.name("ines");
+        let _member = oidc::added(&self.bench, &self.tenant, &subject, "admin").await;
+        self.oidc.token(&subject, self.bench.now())
+    }
+
     /// A new personal access token for this workspace, by whoever has signed in: its identifier.
     async fn personal_token(&self, signed_in: &str) -> String {
         let token = oidc::new_token(&self.bench, signed_in, &[&self.tenant.workspace_id], None).await;
@@ -541,10 +549,36 @@ static PEOPLE: &[Scenario] = &[
     }),
     scenario("remove-member", "one of two admins", |g| {
         Box::pin(async move {
-            let _stays = g.post("/members", member(g, "one")).await.expect(201);
-            let goes = g.post("/members", member(g, "two")).await.expect(201).get("member_id");
+            let _stays = oidc::member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
+            let goes = oidc::member(&g.bench, &g.tenant, &g.name("two"), "admin").await;
             // Who asks again for what was done finds nobody to remove.
             http(g, Method::DELETE, format!("/members/{goes}"), Value::Null, &[200, 404])
+        })
+    }),
+    scenario("remove-member", "with what they made", |g| {
+        Box::pin(async move {
+            let _stays = oidc::member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
+            let (goes, credential) = g.admin().await;
+            let key = json!({"name": "theirs", "permissions": ["devices:read"]});
+            let _key = g.bench.post("/keys", &credential, key).await.expect(201);
+            let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
+            let _hook = g.bench.post("/webhooks", &credential, hook).await.expect(201);
+            http(g, Method::DELETE, format!("/members/{goes}?revoke=true"), Value::Null, &[200, 404])
+        })
+    }),
+    scenario("accept-membership", "an admin's", |g| {
+        Box::pin(async move {
+            let credential = g.invited().await;
+            let path = format!("/memberships/{}/accept", g.tenant.workspace_id);
+            signed_in(credential, Method::POST, path, Value::Null, &[200])
+        })
+    }),
+    scenario("decline-membership", "an admin's", |g| {
+        Box::pin(async move {
+            let credential = g.invited().await;
+            // Who asks again for what was done finds nothing to decline.
+            let path = format!("/memberships/{}", g.tenant.workspace_id);
+            signed_in(credential, Method::DELETE, path, Value::Null, &[200, 404])
         })
     }),
     scenario("create-token", "for one workspace", |g| {
@@ -1227,6 +1261,12 @@ static READERS: &[Scenario] = &[
     }),
     scenario("list-keys", "all", |g| {
         Box::pin(async move { http(g, Method::GET, "/keys".to_owned(), Value::Null, &[200]) })
+    }),
+    scenario("list-memberships", "one that waits", |g| {
+        Box::pin(async move {
+            let credential = g.invited().await;
+            signed_in(credential, Method::GET, "/memberships".to_owned(), Value::Null, &[200])
+        })
     }),
     scenario("list-tokens", "one's own", |g| {
         Box::pin(async move {

@@ -116,9 +116,14 @@ async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_ro
     assert_eq!(house.answer(&narrow, "/users", None).await, let_in());
     assert_eq!(house.answer(&narrow, "/keys", None).await, let_in());
     assert_eq!(house.answer(&narrow, "/devices", None).await, refused(403, "permission_missing"));
-    // Nor can it give away what it does not let through.
-    let key = json!({"name": "k", "permissions": ["devices:read"]});
-    assert_eq!(house.bench.post("/keys", &narrow, key).await.expect(403).code(), "permission_not_held");
+    // A key would outlive it, so it makes none. What else it makes is known as its own.
+    let key = json!({"name": "k", "permissions": ["users:read"]});
+    assert_eq!(house.bench.post("/keys", &narrow, key).await.expect(403).code(), "token_makes_no_keys");
+    let viewer = json!({"issuer": oidc::ISSUER, "subject": "eve", "role": "viewer"});
+    assert_eq!(house.bench.post("/members", &narrow, viewer.clone()).await.expect(403).code(), "permission_not_held");
+    let all = house.one(None).await;
+    let made = house.bench.post("/members", &all.get("token"), viewer).await.expect(201);
+    assert_eq!(made.body["created_by"]["token_id"], all.body["token_id"]);
     let workspaces = [house.second.workspace_id.as_str()];
     let wide = new_token(&house.bench, &house.signed_in(), &workspaces, Some(&["users:read", "users:manage"])).await;
     let user = house.bench.post("/users", &wide.get("token"), json!({"username": "eve"})).await.expect(403);

@@ -300,10 +300,11 @@ async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
     keys["keys"][1]["crv"] = "P-256".into();
     pages.answer_at("https://issuer.example/keys", Answers::With(200, Vec::new(), keys.to_string().into()));
     let tenant = bench.tenant("Deployed").await;
-    let _member = oidc::member(&bench, &tenant, "anna", "admin").await;
+    let _member = oidc::added(&bench, &tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
     assert_eq!(answer(&bench, &token).await, invalid());
     bench.stack.deployed().await.unwrap();
+    let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
     assert_eq!(answer(&bench, &token).await, let_in());
     let asked: Vec<String> = pages.asked().into_iter().map(|asked| asked.url).collect();
     assert_eq!(asked, [CONFIGURATION, "https://issuer.example/keys"]);
@@ -455,7 +456,7 @@ async fn admins(bench: &Bench, tenant: &Tenant) -> usize {
 
 #[tokio::test]
 async fn the_last_admin_cannot_be_removed() {
-    let bench = Bench::start().await;
+    let bench = Oidc::new().bench().await;
     let tenant = bench.tenant("Last").await;
     let anna = oidc::member(&bench, &tenant, "anna", "admin").await;
     let bert = oidc::member(&bench, &tenant, "bert", "admin").await;
@@ -471,7 +472,7 @@ async fn the_last_admin_cannot_be_removed() {
 
 #[tokio::test]
 async fn of_admins_who_are_removed_at_the_same_time_one_stays() {
-    let bench = Bench::start().await;
+    let bench = Oidc::new().bench().await;
     for round in 0..10 {
         let tenant = bench.tenant(&format!("Race {round}")).await;
         let mut paths = Vec::new();
@@ -490,7 +491,7 @@ async fn of_admins_who_are_removed_at_the_same_time_one_stays() {
 
 #[tokio::test]
 async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
-    let bench = Bench::start().await;
+    let bench = Oidc::new().bench().await;
     let tenant = bench.tenant("Once").await;
     let body = json!({"issuer": ISSUER, "subject": "anna", "role": "admin"});
     let calls = (0..8).map(|_| bench.post("/members", &tenant.key, body.clone()));
@@ -498,6 +499,203 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
     assert!(answers.iter().filter(|answer| answer.status != 201).all(|answer| answer.code() == "member_exists"));
     // They count once: as the only admin they cannot be removed.
+    let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
     let made = answers.iter().find(|answer| answer.status == 201).unwrap().get("member_id");
     let _last = bench.delete(&format!("/members/{made}"), &tenant.key).await.expect(409);
+}
+
+/// A new key, made by a key: its identifier and itself.
+async fn key_by(bench: &Bench, maker: &str, expires_at: Option<&str>) -> (String, String) {
+    let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"], "expires_at": expires_at});
+    let made = bench.post("/keys", maker, body).await.expect(201);
+    (made.get("key_id"), made.get("key"))
+}
+
+#[tokio::test]
+async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Chains").await;
+    let (first_id, first) = key_by(&bench, &tenant.key, Some("2026-11-24T08:00:00Z")).await;
+    let later = json!({"name": "k", "permissions": ["devices:read"], "expires_at": "2026-11-24T08:00:01Z"});
+    let refused = bench.post("/keys", &first, later).await.expect(422);
+    assert_eq!(
+        (&refused.body["errors"][0]["field"], &refused.body["errors"][0]["code"]),
+        (&json!("expires_at"), &json!("out_of_range"))
+    );
+    let (second_id, second) = key_by(&bench, &first, None).await;
+    let (third_id, third) = key_by(&bench, &second, Some("2026-11-24T07:00:00Z")).await;
+    let (beside_id, beside) = key_by(&bench, &tenant.key, None).await;
+    let listed = async |id: &str| {
+        let keys = bench.all(&tenant, "/keys").await;
+        keys.into_iter().find(|key| key["key_id"] == id).unwrap()
+    };
+    let shown = listed(&second_id).await;
+    assert_eq!((&shown["expires_at"], &shown["status"]), (&json!("2026-11-24T08:00:00.000Z"), &json!("active")));
+    assert_eq!(shown["created_by"], json!({"type": "key", "id": first_id}));
+    for key in [&first, &second, &third, &beside] {
+        assert_eq!(answer(&bench, key).await, let_in());
+    }
+
+    // Whatever work the third has begun ends with the first as well.
+    let every = json!({"after_days": 30, "action": "block"});
+    let manager = json!({"name": "m", "permissions": ["devices:manage", "workspace:manage"]});
+    let manager = bench.post("/keys", &tenant.key, manager).await.expect(201);
+    let manages = json!({"name": "n", "permissions": ["devices:manage", "workspace:manage"]});
+    let managed = bench.post("/keys", &manager.get("key"), manages).await.expect(201).get("key");
+    let _rule = bench.patch("/workspace", &managed, json!({"silent_devices": every})).await.expect(200);
+    let _over = bench.delete(&format!("/keys/{}", manager.get("key_id")), &tenant.key).await.expect(200);
+    assert_eq!(bench.run_due().await["failed"], 0);
+    let paused = bench.get("/workspace", &tenant.key).await.expect(200);
+    assert!(paused.body["silent_rule"]["paused_at"].is_string(), "{}", paused.text);
+
+    bench.advance(Duration::minutes(1));
+    let _revoked = bench.delete(&format!("/keys/{first_id}"), &tenant.key).await.expect(200);
+    for key in [&first, &second, &third] {
+        assert_eq!(answer(&bench, key).await, (401, "credential_revoked".to_owned()));
+        assert_eq!(bench.post("/keys", key, json!({})).await.expect(401).code(), "credential_revoked");
+    }
+    assert_eq!(answer(&bench, &beside).await, let_in());
+    for id in [&first_id, &second_id, &third_id] {
+        let shown = listed(id).await;
+        assert_eq!((&shown["status"], &shown["revoked_at"]), (&json!("revoked"), &json!("2026-11-23T08:01:00.000Z")));
+    }
+    assert_eq!(listed(&beside_id).await["status"], "active");
+    let again = bench.delete(&format!("/keys/{second_id}"), &tenant.key).await.expect(200);
+    assert_eq!(again.body["status"], "revoked");
+}
+
+#[tokio::test]
+async fn so_many_keys_come_from_one_another_and_no_more() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Long chains").await;
+    let mut newest = tenant.key.clone();
+    for _ in 0..4 {
+        newest = key_by(&bench, &newest, None).await.1;
+    }
+    let body = json!({"name": "k", "permissions": ["devices:read"]});
+    assert_eq!(bench.post("/keys", &newest, body).await.expect(409).code(), "too_many_makers");
+}
+
+#[tokio::test]
+async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
+    let (oidc, bench, tenant) = with_anna().await;
+    let made_by = async |subject: &str| {
+        let member = oidc::member(&bench, &tenant, subject, "admin").await;
+        let signed_in = oidc.token(subject, bench.now());
+        let key = key_by(&bench, &signed_in, None).await;
+        let (over, _) = key_by(&bench, &signed_in, None).await;
+        let _over = bench.delete(&format!("/keys/{over}"), &signed_in).await.expect(200);
+        let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
+        let hook = bench.post("/webhooks", &signed_in, hook).await.expect(201).get("webhook_id");
+        (member, key, hook)
+    };
+    let ids = |list: &Value, id: &str| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|thing| thing[id].as_str().unwrap().to_owned()).collect()
+    };
+    let (bert, (key_id, key), hook) = made_by("bert").await;
+    let (_child_id, child) = key_by(&bench, &key, None).await;
+    let removed = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(200);
+    assert_eq!(
+        (ids(&removed.body["keys"], "key_id"), ids(&removed.body["webhooks"], "webhook_id")),
+        (vec![key_id], vec![hook.clone()])
+    );
+    assert_eq!(removed.body["keys"][0]["status"], "active");
+    assert_eq!((answer(&bench, &key).await, answer(&bench, &child).await), (let_in(), let_in()));
+    let still = bench.get(&format!("/webhooks/{hook}"), &tenant.key).await.expect(200);
+    assert_eq!(
+        (&still.body["enabled"], &still.body["created_by"]),
+        (&json!(true), &json!({"type": "member", "id": bert}))
+    );
+
+    let (carl, (key_id, key), hook) = made_by("carl").await;
+    let (_child_id, child) = key_by(&bench, &key, None).await;
+    let removed = bench.delete(&format!("/members/{carl}?revoke=true"), &tenant.key).await.expect(200);
+    assert_eq!(
+        (ids(&removed.body["keys"], "key_id"), &removed.body["keys"][0]["status"]),
+        (vec![key_id], &json!("revoked"))
+    );
+    assert_eq!(removed.body["webhooks"][0]["enabled"], false);
+    let revoked = || (401, "credential_revoked".to_owned());
+    assert_eq!((answer(&bench, &key).await, answer(&bench, &child).await), (revoked(), revoked()));
+    let off = bench.get(&format!("/webhooks/{hook}"), &tenant.key).await.expect(200);
+    assert_eq!(off.body["enabled"], false);
+    let wrong = bench.delete(&format!("/members/{carl}?revoke=perhaps"), &tenant.key).await.expect(422);
+    assert_eq!(wrong.body["errors"][0]["field"], "revoke");
+}
+
+#[tokio::test]
+async fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
+    let (oidc, bench, first) = with_anna().await;
+    let second = bench.tenant("Second").await;
+    let anna = oidc.token("anna", bench.now());
+    let member = oidc::added(&bench, &second, "anna", "admin").await;
+    let _only = get_as(&bench, "/devices", &anna, None).await.expect(200);
+    assert_eq!(
+        get_as(&bench, "/devices", &anna, Some(&second.workspace_id)).await.expect(401).code(),
+        "credential_invalid"
+    );
+    assert_eq!(
+        get_as(&bench, "/workspaces/list", &anna, None).await.expect(200).body["workspaces"].as_array().unwrap().len(),
+        1
+    );
+    let body = json!({"name": "t", "workspace_ids": [second.workspace_id], "expires_at": "2026-12-01T00:00:00Z"});
+    assert_eq!(bench.post("/tokens", &anna, body).await.expect(422).body["errors"][0]["code"], "unknown_value");
+    let listed = bench.get("/members", &second.key).await.expect(200);
+    assert_eq!(
+        (&listed.body["items"][0]["status"], &listed.body["items"][0]["accepted_at"]),
+        (&json!("pending"), &Value::Null)
+    );
+
+    let own = get_as(&bench, "/memberships", &anna, None).await.expect(200);
+    let own: Vec<(&Value, &Value, &Value)> = own.body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (&item["workspace_id"], &item["workspace_name"], &item["status"]))
+        .collect();
+    let (ours, theirs) = (json!(first.workspace_id), json!(second.workspace_id));
+    let (tokens, name, active, pending) = (json!("Tokens"), json!("Second"), json!("active"), json!("pending"));
+    let mut expected = [(&ours, &tokens, &active), (&theirs, &name, &pending)];
+    expected.sort_by_key(|(id, ..)| id.to_string());
+    assert_eq!(own, expected);
+
+    // Nobody accepts for another, and a key or a token for nobody.
+    let path = format!("/memberships/{}/accept", second.workspace_id);
+    let post = async |credential: &str| bench.call(http::Method::POST, &path, Some(credential), None).await;
+    assert_eq!(post(&oidc.token("eve", bench.now())).await.expect(404).code(), "membership_not_found");
+    assert_eq!(post(&second.key).await.expect(403).code(), "member_only");
+    let accepted = post(&anna).await.expect(200);
+    assert_eq!((accepted.get("member_id"), accepted.get("status")), (member.clone(), "active".to_owned()));
+    assert_eq!(post(&anna).await.expect(200).body, accepted.body, "twice is once");
+    let changed = bench.event_types(&second).await.into_iter().filter(|kind| kind == "member.changed").count();
+    assert_eq!(changed, 1);
+    let _there = get_as(&bench, "/keys", &anna, Some(&second.workspace_id)).await.expect(200);
+    let unsaid = get_as(&bench, "/devices", &anna, None).await.expect(422);
+    assert_eq!(unsaid.body["errors"][0]["field"], "x-workspace-id");
+    let last = bench.delete(&format!("/members/{member}"), &second.key).await.expect(409);
+    assert_eq!(last.code(), "last_admin", "once accepted, an admin is one");
+    let declined =
+        bench.call(http::Method::DELETE, &format!("/memberships/{}", second.workspace_id), Some(&anna), None).await;
+    assert_eq!(declined.expect(409).code(), "membership_accepted");
+}
+
+#[tokio::test]
+async fn whoever_declines_a_membership_has_none() {
+    let (oidc, bench, tenant) = with_anna().await;
+    let bert = oidc.token("bert", bench.now());
+    assert_eq!(get_as(&bench, "/memberships", &bert, None).await.expect(200).body["items"], json!([]));
+    let member = oidc::added(&bench, &tenant, "bert", "admin").await;
+    assert_eq!(answer(&bench, &bert).await, invalid());
+    let path = format!("/memberships/{}", tenant.workspace_id);
+    let declined = bench.call(http::Method::DELETE, &path, Some(&bert), None).await.expect(200);
+    assert_eq!((declined.get("member_id"), declined.get("status")), (member.clone(), "pending".to_owned()));
+    assert_eq!(
+        bench.call(http::Method::DELETE, &path, Some(&bert), None).await.expect(404).code(),
+        "membership_not_found"
+    );
+    assert_eq!(bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(404).code(), "member_not_found");
+    // They may be asked again, and taken back before they answer.
+    let member = oidc::added(&bench, &tenant, "bert", "viewer").await;
+    let _taken_back = bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(200);
+    assert_eq!(oidc::accept(&bench, &tenant, "bert").await.expect(404).code(), "membership_not_found");
 }

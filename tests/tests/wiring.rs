@@ -247,7 +247,7 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         let without_table = ["app-links", "get-docs", "get-openapi", "not-found", "publish-events", "redirect"]
             .contains(&operation.name);
         let mut wanted: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
-        if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person) {
+        if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) {
             wanted.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
         }
         wanted.extend(more.get(operation.name).into_iter().flatten());

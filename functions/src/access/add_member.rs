@@ -18,7 +18,10 @@ use crate::views;
 #[must_use]
 pub fn about() -> About {
     About::new("Add a member")
-        .detail("A person, as the issuer of their tokens knows them. They can be given only what the caller holds.")
+        .detail(
+            "A person, as the issuer of their tokens knows them. They can be given only what the caller holds. The \
+             membership counts for nothing until they have accepted it, by their own sign-in.",
+        )
         .body(|fields| drop(Wanted::read(fields)))
         .once()
         .answers(201, "The member.", thing("Member"))
@@ -81,7 +84,7 @@ async fn attempt(
     if store.membership(workspace_id, &wanted.issuer, &wanted.subject).await?.is_some() {
         return Err(Refusal::MemberExists.into());
     }
-    let before = store.workspace(workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let _there = store.workspace(workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
     let act = call.act();
     let member = Member {
         workspace_id,
@@ -91,12 +94,13 @@ async fn attempt(
         name: wanted.name.clone(),
         role: wanted.role,
         created_at: act.at,
-        created_by: act.actor,
+        created_by: act.maker(),
+        pending: true,
+        accepted_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    let (after, event) = member::add(&before, &member, &act);
-    let commit = Commit::of(&event).put(&member).edit(&before, &after);
+    let commit = Commit::of(&member::add(&member, &act)).put(&member);
     store.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
     Ok(shown(&member))
 }

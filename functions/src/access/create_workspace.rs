@@ -2,7 +2,7 @@
 
 use aws::{Commit, Workspaces};
 use domain::access::Permission;
-use domain::event::{Actor, EventType};
+use domain::event::EventType;
 use domain::key::Key;
 use domain::refusal::{Failure, Refusal};
 use domain::secret::ApiKey;
@@ -66,7 +66,8 @@ async fn attempt(
         name: "First key".to_owned(),
         permissions: Permission::ALL.iter().copied().collect(),
         created_at: act.at,
-        created_by: Actor::System,
+        created_by: act.maker(),
+        makers: Vec::new(),
         expires_at: None,
         revoked: None,
         version: 1,

@@ -12,7 +12,9 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("List keys").detail("The newest first, revoked and expired ones too.").lists(thing("Key"), |_| ())
+    About::new("List keys")
+        .detail("The newest first, revoked and expired ones too. One that a key made is revoked with it.")
+        .lists(thing("Key"), |_| ())
 }
 
 /// Answers with a page of keys, the newest first, revoked and expired ones too.
@@ -22,5 +24,6 @@ pub fn about() -> About {
 pub async fn handle(store: &impl Keys, call: Call) -> Result<Reply, Failure> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = store.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, |key| views::key(key, call.now())))
+    let makers = store.makers_of_all(&page.items).await?;
+    Ok(paging.reply(&page, |key| views::key(key, &makers, call.now())))
 }

@@ -1,9 +1,14 @@
 //! `DELETE /members/{member_id}`.
 
-use aws::{Commit, Members};
+use aws::{Commit, Keys, Members, Webhooks};
 use domain::MemberId;
-use domain::member::remove;
+use domain::change::Change;
+use domain::event::Actor;
+use domain::input::Fields;
+use domain::key::{KeyStatus, Makers};
+use domain::member::{MADE_LIMIT, Made, Member, Removal, remove};
 use domain::refusal::{Failure, Refusal};
+use domain::webhook::WEBHOOK_LIMIT;
 use lambda::{Call, Reply};
 
 use crate::attempts::attempts;
@@ -15,23 +20,68 @@ use crate::views;
 #[must_use]
 pub fn about() -> About {
     About::new("Remove a member")
-        .detail("They may do nothing from this answer on. The last admin stays.")
-        .shows("The member as they were.", thing("Member"))
-        .refuses([Refusal::LastAdmin])
+        .detail(
+            "They may do nothing from this answer on. The last admin stays. The answer shows the keys that they made \
+             and that are good, and their webhooks; with `revoke`, these keys are revoked and these webhooks switched \
+             off together with them.",
+        )
+        .query(|mut fields| {
+            let _revoke = read(&mut fields);
+        })
+        .shows("The member as they were, with what they made.", thing("MemberRemoved"))
+        .refuses([Refusal::LastAdmin, Refusal::TooManyMade(MADE_LIMIT + 1)])
 }
 
-/// Answers with the member as they were: they may do nothing from this answer on.
+/// Answers with the member as they were: they may do nothing from this answer on. With it come the keys and the
+/// webhooks that they made, which end in the same commit if `revoke` is true.
 ///
 /// # Errors
-/// `NotFound`; `LastAdmin`.
-pub async fn handle(store: &impl Members, call: Call) -> Result<Reply, Failure> {
+/// Every fault of the query; `NotFound`; `LastAdmin`; `TooManyMade`.
+pub async fn handle(store: &(impl Members + Keys + Webhooks), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("member_id", "member", MemberId::parse)?;
+    let mut query = call.request.query()?;
+    let revoke = read(&mut query);
+    query.finish().map_err(Refusal::Invalid)?;
     attempts(store, || async {
         let member = store.member_by_id(call.workspace(), id).await?.ok_or(Refusal::NotFound("member"))?;
         let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
-        let (after, event) = remove(&before, &member, &call.act())?;
-        store.commit(Commit::of(&event).delete(&member).edit(&before, &after)).await?;
-        Ok(Reply::ok(&views::member(&member)))
+        let made = made_by(store, &call, &member).await?;
+        let removal = remove(&before, &member, &made, revoke, || call.act())?;
+        let Removal { workspace: after, keys, webhooks, events } = &removal;
+        let change = Change { events: events.clone(), ..Change::default() };
+        let mut commit = Commit::changing(call.request.moment.event_id(), &change).delete(&member).edit(&before, after);
+        for (before, after) in keys {
+            commit = commit.edit(before, after);
+        }
+        for (before, after) in webhooks {
+            commit = commit.edit(before, after);
+        }
+        store.commit(commit).await?;
+        Ok(shown(&call, &member, &made, &removal))
     })
     .await
+}
+
+fn read(fields: &mut Fields) -> bool {
+    fields.boolean("revoke").unwrap_or(false)
+}
+
+/// What a member has made and that outlasts them. Their keys come from no other key.
+async fn made_by(store: &(impl Keys + Webhooks), call: &Call, member: &Member) -> Result<Made, Failure> {
+    let maker = Actor::Member(member.member_id);
+    let mut keys = store.keys_made_by(call.workspace(), maker).await?;
+    keys.retain(|key| key.status(&Makers::new(), call.now()) == KeyStatus::Active);
+    let mut webhooks = store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items;
+    webhooks.retain(|webhook| webhook.created_by.actor == maker);
+    Ok(Made { keys, webhooks })
+}
+
+fn shown(call: &Call, member: &Member, made: &Made, removal: &Removal) -> Reply {
+    let mut view = views::member(member);
+    let ended = |key_id| removal.keys.iter().find(|(before, _)| before.key_id == key_id).map(|(_, after)| after);
+    let keys = made.keys.iter().map(|key| views::key(ended(key.key_id).unwrap_or(key), &Makers::new(), call.now()));
+    view["keys"] = keys.collect();
+    let off = |id| removal.webhooks.iter().find(|(before, _)| before.webhook_id == id).map(|(_, after)| after);
+    view["webhooks"] = made.webhooks.iter().map(|w| views::webhook(off(w.webhook_id).unwrap_or(w))).collect();
+    Reply::ok(&view)
 }

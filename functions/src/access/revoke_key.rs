@@ -14,10 +14,12 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn about() -> About {
-    About::new("Revoke a key").detail("It opens nothing from this answer on.").shows("The key.", thing("Key"))
+    About::new("Revoke a key")
+        .detail("It opens nothing from this answer on, and neither does any key that it made.")
+        .shows("The key.", thing("Key"))
 }
 
-/// Answers with the key, revoked: it opens nothing from this answer on.
+/// Answers with the key, revoked: it opens nothing from this answer on, and neither does any key that it made.
 ///
 /// # Errors
 /// `NotFound`.
@@ -29,7 +31,8 @@ pub async fn handle(store: &impl Keys, call: Call) -> Result<Reply, Failure> {
             store.commit(Commit::of(&event).edit(&key, &revoked)).await?;
             key = revoked;
         }
-        Ok(Reply::ok(&views::key(&key, call.now())))
+        let makers = store.makers_of(&key).await?;
+        Ok(Reply::ok(&views::key(&key, &makers, call.now())))
     })
     .await
 }

@@ -44,6 +44,7 @@ const GROUPS: &[(&str, &str, &str)] = &[
     ("workspace", "Workspace", "The tenant and its settings."),
     ("keys", "Keys", "Credentials of programs."),
     ("members", "Members", "People who sign in."),
+    ("memberships", "Members", "People who sign in."),
     ("tokens", "Tokens", "Personal access tokens of those who have signed in."),
     ("webhooks", "Webhooks", "Telling addresses of one's choice what happens."),
     ("i", "Links", "What is behind the links in messages."),
@@ -177,7 +178,8 @@ fn permission(access: Access) -> Option<String> {
         Access::AnyOf(permissions) => {
             Some(permissions.iter().map(|permission| format!("`{permission}`")).collect::<Vec<_>>().join(" or "))
         }
-        Access::Person | Access::Device | Access::Code | Access::Public | Access::Internal => None,
+        Access::Person | Access::SignedIn => None,
+        Access::Device | Access::Code | Access::Public | Access::Internal => None,
     }
 }
 
@@ -186,7 +188,7 @@ fn permission(access: Access) -> Option<String> {
 fn security(access: Access) -> Value {
     match access {
         Access::Permission(_) | Access::AnyOf(_) => json!([{"key": []}, {"token": []}, {"member": []}]),
-        Access::Person => json!([{"member": []}]),
+        Access::Person | Access::SignedIn => json!([{"member": []}]),
         Access::Device => json!([{"device": []}]),
         Access::Code | Access::Public | Access::Internal => json!([]),
     }
@@ -410,11 +412,11 @@ fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
     match access {
         Access::Permission(permission) => refusals.push(Refusal::PermissionMissing(permission)),
         Access::AnyOf(permissions) => refusals.push(Refusal::PermissionsMissing(permissions)),
-        Access::Person => refusals.push(Refusal::MemberOnly),
+        Access::Person | Access::SignedIn => refusals.push(Refusal::MemberOnly),
         Access::Device => refusals.extend(devices_refusals()),
         Access::Code | Access::Public | Access::Internal => {}
     }
-    if is_admins(access) || access == Access::Person {
+    if is_admins(access) || matches!(access, Access::Person | Access::SignedIn) {
         refusals.extend(callers_refusals());
     }
     if matches!(about.body, Some(Body::Json(_))) {
@@ -431,6 +433,7 @@ fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
 fn named_by(part: &str) -> Option<&'static str> {
     const NAMED: &[(&str, &str)] = &[
         ("acs_credential_id", "credential"),
+        ("workspace_id", "membership"),
         ("command_id", "command"),
         ("deployment_id", "deployment"),
         ("device_id", "device"),

@@ -7,6 +7,8 @@ use domain::device::{DeviceAccess, DeviceStatus, Platform, Status};
 use domain::event::EventType;
 use domain::invitation::{Channel, DeliveryState, InvitationStatus};
 use domain::job::{ItemChange, ItemOutcome, JobKind, JobState};
+use domain::key::KeyStatus;
+use domain::member::MemberStatus;
 use domain::network::{Indicator, NetworkReason, NetworkStatus, Provisioning};
 use domain::provenance::Field;
 use domain::push::PushReason;
@@ -47,6 +49,8 @@ pub fn things() -> Vec<(&'static str, &'static str, Value)> {
         ("Key", "An API key; never its secret.", key()),
         ("Maker", "Who made something, and by which personal access token if by one.", maker()),
         ("Member", "A person who signs in.", member()),
+        ("MemberRemoved", "A member who was removed, with what they made.", member_removed()),
+        ("Membership", "A person's membership of a workspace, as they see it.", membership()),
         ("MemberToken", "A member's personal access token, as one workspace sees it.", member_token()),
         ("Network", "A carrier's network of a user.", network()),
         ("Problem", "Why something was not done (RFC 9457).", problem()),
@@ -385,7 +389,7 @@ fn job() -> Value {
         ("dry_run", flag()),
         ("state", word::<JobState>()),
         ("created_at", moment()),
-        ("created_by", thing("Actor")),
+        ("created_by", thing("Maker")),
         ("ended_at", maybe(moment())),
         ("failure", maybe(failure)),
         ("progress", thing("Tally")),
@@ -474,9 +478,9 @@ pub(crate) fn key() -> Value {
         ("name", text()),
         ("short", text()),
         ("permissions", array(word::<Permission>())),
-        ("status", json!({"type": "string", "enum": ["active", "expired", "revoked"]})),
+        ("status", word::<KeyStatus>()),
         ("created_at", moment()),
-        ("created_by", thing("Actor")),
+        ("created_by", thing("Maker")),
         ("expires_at", maybe(moment())),
         ("revoked_at", maybe(moment())),
         ("revoked_by", maybe(thing("Actor"))),
@@ -490,9 +494,27 @@ fn member() -> Value {
         ("subject", text()),
         ("name", maybe(text())),
         ("role", word::<Role>()),
+        ("status", word::<MemberStatus>()),
         ("created_at", moment()),
-        ("created_by", thing("Actor")),
+        ("created_by", thing("Maker")),
+        ("accepted_at", maybe(moment())),
     ])
+}
+
+fn membership() -> Value {
+    object([
+        ("workspace_id", uuid()),
+        ("workspace_name", maybe(text())),
+        ("member_id", uuid()),
+        ("role", word::<Role>()),
+        ("status", word::<MemberStatus>()),
+        ("created_at", moment()),
+        ("accepted_at", maybe(moment())),
+    ])
+}
+
+fn member_removed() -> Value {
+    and(member(), [("keys", array(thing("Key"))), ("webhooks", array(thing("Webhook")))])
 }
 
 /// A personal access token.
@@ -536,7 +558,7 @@ pub(crate) fn webhook() -> Value {
         ("failing_since", maybe(moment())),
         ("earlier_secret_until", maybe(moment())),
         ("created_at", moment()),
-        ("created_by", thing("Actor")),
+        ("created_by", thing("Maker")),
     ])
 }
 

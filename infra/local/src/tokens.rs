@@ -1,6 +1,6 @@
 //! `POST /_local/tokens`: a personal access token without signing in, for which there is nobody on this machine who
-//! would vouch. The operator of the machine is a person like others: made a member by `add-member`, and given a token
-//! by `create-token`, with the rights of these.
+//! would vouch. The operator of the machine is a person like others: made a member by `add-member`, which they accept by
+//! `accept-membership`, and given a token by `create-token`, with the rights of these.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use chrono::TimeDelta;
 use domain::WorkspaceId;
 use domain::access::{Caller, Permission, Principals as _};
 use domain::event::Actor;
-use domain::member::Person;
+use domain::member::{Person, accepted};
 use domain::refusal::{Failure, Refusal};
 use functions::World;
-use functions::access::{add_member, create_token};
+use functions::access::{accept_membership, add_member, create_token};
 use lambda::{Call, Dialect, Own, Request};
 use serde_json::{Map, Value, json};
 
@@ -38,6 +38,7 @@ pub struct Operator(Arc<Worlds>);
 
 struct Worlds {
     add_member: World,
+    accept_membership: World,
     create_token: World,
     now: Now,
 }
@@ -49,8 +50,12 @@ impl Operator {
     /// Names what the template lacks.
     pub fn new(template: &Template, place: &Place, connection: &Connection, now: &Now) -> Result<Self, String> {
         let world = |name| world(name, template, place, connection, now);
-        let worlds =
-            Worlds { add_member: world("add-member")?, create_token: world("create-token")?, now: Arc::clone(now) };
+        let worlds = Worlds {
+            add_member: world("add-member")?,
+            accept_membership: world("accept-membership")?,
+            create_token: world("create-token")?,
+            now: Arc::clone(now),
+        };
         Ok(Self(Arc::new(worlds)))
     }
 
@@ -76,7 +81,7 @@ impl Operator {
         let world = &self.0.create_token;
         let request = request("create-token", world, &Value::Object(wanted))?;
         let issuer = self.issuer().to_owned();
-        let memberships = world.table()?.memberships(&issuer, SUBJECT).await?;
+        let memberships = accepted(world.table()?.memberships(&issuer, SUBJECT).await?);
         let person = Person { issuer, subject: SUBJECT.to_owned(), memberships };
         let reply = create_token::handle(world.table()?, Own { request, person }).await?;
         serde_json::from_slice(&reply.body).map_err(|e| Failure::internal("reading a reply", e))
@@ -95,9 +100,14 @@ impl Operator {
         let caller = Caller { workspace_id, actor: Actor::System, token_id: None, permissions };
         let call = Call { request: request("add-member", world, &operator)?, caller };
         match add_member::handle(world.table()?, call).await {
-            Ok(_) | Err(Failure::Refused(Refusal::MemberExists | Refusal::NotFound(_))) => Ok(()),
-            Err(failure) => Err(failure),
+            Ok(_) | Err(Failure::Refused(Refusal::MemberExists)) => {}
+            Err(Failure::Refused(Refusal::NotFound(_))) => return Ok(()),
+            Err(failure) => return Err(failure),
         }
+        let world = &self.0.accept_membership;
+        let request = request("accept-membership", world, &json!({}))?;
+        let person = Person { issuer: self.issuer().to_owned(), subject: SUBJECT.to_owned(), memberships: Vec::new() };
+        accept_membership::accept(world.table()?, &Own { request, person }, workspace_id).await.map(drop)
     }
 }
 

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::event::Actor;
 use crate::ids::{TokenId, WorkspaceId};
-use crate::key::Key;
+use crate::key::{Key, KeyStatus, Makers};
 use crate::member::{Member, Person};
 use crate::refusal::{Failure, Refusal};
-use crate::secret::ApiKey;
 use crate::token::Token;
 use crate::words::words;
 
@@ -95,6 +94,8 @@ pub enum Access {
     AnyOf(&'static [Permission]),
     /// A person who has signed in, in whatever workspaces they are a member; no key, and no token of theirs.
     Person,
+    /// Anyone who has signed in, be they a member of a workspace or not; no key, and no token of theirs.
+    SignedIn,
     /// The device's own credential, checked in the operation's own read or write.
     Device,
     /// A code in the body or the path is the proof.
@@ -168,19 +169,12 @@ impl Proof {
 }
 
 impl Caller {
-    /// The caller that a presented key stands for.
+    /// The caller that a key stands for, which is good by itself.
     ///
     /// # Errors
-    /// `CredentialInvalid` for an unknown key or a wrong secret, `CredentialRevoked`,
-    /// `CredentialExpired`.
-    pub fn of_key(found: Option<Key>, presented: &ApiKey, now: Time) -> Result<Self, Refusal> {
-        let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(Refusal::CredentialInvalid)?;
-        if key.revoked.is_some() {
-            return Err(Refusal::CredentialRevoked);
-        }
-        if key.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(Refusal::CredentialExpired);
-        }
+    /// `CredentialRevoked` or `CredentialExpired`, if a key that it came from is over.
+    pub fn of_key(key: Key, makers: &Makers, now: Time) -> Result<Self, Refusal> {
+        key.status(makers, now).require_active()?;
         Ok(Self {
             workspace_id: key.workspace_id,
             actor: Actor::Key(key.key_id),
@@ -191,9 +185,8 @@ impl Caller {
 
     /// What a key still may, whoever holds it: work that was begun under it goes on only so long.
     #[must_use]
-    pub fn still_may(key: &Key, now: Time) -> Permissions {
-        let over = key.revoked.is_some() || key.expires_at.is_some_and(|expires_at| expires_at <= now);
-        if over { Permissions::new() } else { key.permissions.clone() }
+    pub fn still_may(key: &Key, makers: &Makers, now: Time) -> Permissions {
+        if key.status(makers, now) == KeyStatus::Active { key.permissions.clone() } else { Permissions::new() }
     }
 
     /// The caller that a verified token's person stands for: the member of the workspace that was
@@ -231,7 +224,7 @@ impl Caller {
             workspace_id: member.workspace_id,
             actor: Actor::Member(member.member_id),
             token_id: None,
-            permissions: member.role.permissions(),
+            permissions: member.permissions(),
         }
     }
 
@@ -319,10 +312,12 @@ impl IssuerKeys {
     }
 }
 
-/// Where callers are looked up: one read each.
+/// Where callers are looked up: by one read each, but for the makers of a key, which take one for each of them.
 pub trait Principals {
     /// The key with this short part, revoked and expired ones too.
     fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Failure>> + Send;
+    /// The keys that a key came from.
+    fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Failure>> + Send;
     /// The personal access token with this short part, revoked and expired ones too.
     fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Failure>> + Send;
     /// A person's memberships, over all workspaces.

@@ -29,11 +29,11 @@ words! {
         TokenCreated = "token.created",
         /// A personal access token opens the workspace no more.
         TokenRevoked = "token.revoked",
-        /// A person became a member.
+        /// A person was added as a member, who has yet to accept it.
         MemberAdded = "member.added",
-        /// A member's role was changed.
+        /// A person has accepted a membership.
         MemberChanged = "member.changed",
-        /// A person is no longer a member.
+        /// A person is no longer a member, or has declined to be one.
         MemberRemoved = "member.removed",
         /// A user was made.
         UserCreated = "user.created",
@@ -219,6 +219,12 @@ pub struct Maker {
     /// The personal access token that a member used, if they used one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
+}
+
+impl From<Actor> for Maker {
+    fn from(actor: Actor) -> Self {
+        Self { actor, token_id: None }
+    }
 }
 
 /// One field's change.

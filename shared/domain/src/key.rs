@@ -1,18 +1,25 @@
 //! API keys.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Caller, Permissions};
+use crate::access::{Caller, Permission, Permissions};
 use crate::clock::Time;
-use crate::event::{Act, Actor, Event, EventType};
+use crate::event::{Act, Actor, Event, EventType, Maker};
 use crate::ids::{KeyId, WorkspaceId};
+use crate::input::Fields;
 use crate::refusal::Refusal;
-use crate::secret::Hash;
+use crate::secret::{ApiKey, Hash};
 use crate::stored::Stored;
 use crate::text::{Form, TextRule};
+use crate::words::words;
 
 /// A key's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
+/// The most keys of which each was made by the one before, up to the one that a person or Handset made: so many more
+/// are read for a call by the last of them.
+pub const MAKERS_LIMIT: usize = 4;
 
 /// A key; the secret itself is shown once and not kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +39,11 @@ pub struct Key {
     /// Since when.
     pub created_at: Time,
     /// By whom.
-    pub created_by: Actor,
+    pub created_by: Maker,
+    /// If a key made it: that one's short part, after those of the keys that it came from in its turn. It ends with
+    /// each of them. A key that an earlier release has stored has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub makers: Vec<String>,
     /// Until when; for ever if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -55,7 +66,73 @@ pub struct Revoked {
     pub by: Actor,
 }
 
-/// Lets a caller make a key with these permissions: nobody can hand out more than they hold.
+words! {
+    /// How a key stands.
+    KeyStatus {
+        /// It is good.
+        Active = "active",
+        /// Its time is over.
+        Expired = "expired",
+        /// It was taken back, or the key that made it was.
+        Revoked = "revoked",
+    }
+}
+
+/// The keys that made others, by their short parts.
+pub type Makers = BTreeMap<String, Key>;
+
+impl Key {
+    /// The key that a presented one is, if it is good now by itself.
+    ///
+    /// # Errors
+    /// `CredentialInvalid` for an unknown key or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
+    pub fn proved(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, Refusal> {
+        let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(Refusal::CredentialInvalid)?;
+        key.own_status(now).require_active()?;
+        Ok(key)
+    }
+
+    fn own_status(&self, now: Time) -> KeyStatus {
+        match (&self.revoked, self.expires_at) {
+            (Some(_), _) => KeyStatus::Revoked,
+            (None, Some(expires_at)) if expires_at <= now => KeyStatus::Expired,
+            (None, _) => KeyStatus::Active,
+        }
+    }
+
+    /// How it stands, with the keys that it came from: as its own state says, if that is over, or else as theirs
+    /// does. One that is not there any more counts as taken back.
+    #[must_use]
+    pub fn status(&self, makers: &Makers, now: Time) -> KeyStatus {
+        let of_makers =
+            self.makers.iter().map(|short| makers.get(short).map_or(KeyStatus::Revoked, |m| m.own_status(now)));
+        let over = |status: &KeyStatus| *status != KeyStatus::Active;
+        std::iter::once(self.own_status(now)).chain(of_makers).find(over).unwrap_or(KeyStatus::Active)
+    }
+
+    /// When and by whom it was taken back, be it with one of the keys that it came from.
+    #[must_use]
+    pub fn revoked_with<'a>(&'a self, makers: &'a Makers) -> Option<&'a Revoked> {
+        let of_makers = self.makers.iter().filter_map(|short| makers.get(short)?.revoked.as_ref());
+        self.revoked.iter().chain(of_makers).min_by_key(|revoked| revoked.at)
+    }
+}
+
+impl KeyStatus {
+    /// Lets pass what is good.
+    ///
+    /// # Errors
+    /// `CredentialRevoked`, `CredentialExpired`.
+    pub fn require_active(self) -> Result<(), Refusal> {
+        match self {
+            Self::Active => Ok(()),
+            Self::Expired => Err(Refusal::CredentialExpired),
+            Self::Revoked => Err(Refusal::CredentialRevoked),
+        }
+    }
+}
+
+/// Lets a caller give away these permissions: nobody can hand out more than they hold.
 ///
 /// # Errors
 /// `PermissionNotHeld`, with the first that the caller lacks.
@@ -66,14 +143,85 @@ pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), Refus
     }
 }
 
-/// The event of a new key.
-#[must_use]
-pub fn created(key: &Key, act: &Act) -> Event {
+/// What a key is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewKey {
+    /// A name for people.
+    pub name: String,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// Until when; for as long as whoever makes it if not set.
+    pub expires_at: Option<Time>,
+}
+
+impl NewKey {
+    /// Reads the fields of a key.
+    ///
+    /// # Errors
+    /// Every fault of them.
+    pub fn read(mut fields: Fields, now: Time) -> Result<Self, Refusal> {
+        let name = fields.required_text("name", NAME);
+        let permissions = fields.required_words::<Permission>("permissions");
+        let expires_at = fields.time("expires_at");
+        if expires_at.is_some_and(|expires_at| expires_at <= now) {
+            fields.fault("expires_at", "out_of_range", "must be in the future");
+        }
+        fields.finish().map_err(Refusal::Invalid)?;
+        let permissions = permissions.into_iter().flatten().collect();
+        Ok(Self { name: name.unwrap_or_default(), permissions, expires_at })
+    }
+}
+
+/// A new key of a caller, with the event. It may no more than they, and a key that a key makes expires no later than
+/// that and ends with it. `maker` is the key by which they call, if they call by one.
+///
+/// # Errors
+/// `TokenMakesNoKeys`; `PermissionNotHeld`; `TooManyMakers`; a fault of `expires_at` if it is later than the maker's.
+pub fn create(
+    new: NewKey,
+    key_id: KeyId,
+    secret: &ApiKey,
+    caller: &Caller,
+    maker: Option<&Key>,
+    act: &Act,
+) -> Result<(Key, Event), Refusal> {
+    if caller.token_id.is_some() {
+        return Err(Refusal::TokenMakesNoKeys);
+    }
+    may_grant(caller, &new.permissions)?;
+    let makers: Vec<String> =
+        maker.map(|key| [key.makers.as_slice(), std::slice::from_ref(&key.short)].concat()).unwrap_or_default();
+    if makers.len() > MAKERS_LIMIT {
+        return Err(Refusal::TooManyMakers);
+    }
+    let makers_end = maker.and_then(|key| key.expires_at);
+    if let (Some(wanted), Some(end)) = (new.expires_at, makers_end)
+        && wanted > end
+    {
+        let detail = format!("must not be after {end}, when the key that makes it expires");
+        return Err(Refusal::field("expires_at", "out_of_range", detail));
+    }
+    let key = Key {
+        workspace_id: caller.workspace_id,
+        key_id,
+        short: secret.short.clone(),
+        secret_hash: secret.hash(),
+        name: new.name,
+        permissions: new.permissions,
+        created_at: act.at,
+        created_by: act.maker(),
+        makers,
+        expires_at: new.expires_at.or(makers_end),
+        revoked: None,
+        version: 1,
+        stored: Stored::default(),
+    };
     let permissions: Vec<_> = key.permissions.iter().map(|permission| permission.as_str()).collect();
     let mut event = act.event(EventType::KeyCreated);
     event.key_id = Some(key.key_id);
     event.change("permissions", serde_json::Value::Null, permissions);
-    event
+    event.change("expires_at", serde_json::Value::Null, serde_json::json!(key.expires_at));
+    Ok((key, event))
 }
 
 /// The key taken back, with the event; `None` if it was before.

@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::input::Fault;
 use crate::invitation::InvitationStatus;
 use crate::job::JobState;
+use crate::key::MAKERS_LIMIT;
 use crate::scim::ScimType;
 use crate::source::SOURCE_LIMIT;
 use crate::webhook::WEBHOOK_LIMIT;
@@ -57,6 +58,20 @@ pub enum Refusal {
     /// What is for a person alone, whom neither a key nor a token stands for.
     #[error("This is for people who have signed in; neither a key nor a personal access token may do it.")]
     MemberOnly,
+    /// A key would outlive the token that made it.
+    #[error("A personal access token makes no keys; sign in to make one, or use a key.")]
+    TokenMakesNoKeys,
+    /// A key that was made by a key that was made by a key, and so on.
+    #[error(
+        "This key was made by a key, and that by another, {MAKERS_LIMIT} times over; make the new one by one of these."
+    )]
+    TooManyMakers,
+    /// So much was made by a member that it cannot end in the commit that removes them.
+    #[error("They made {0} keys and webhooks, more than can end at once; revoke some of them first.")]
+    TooManyMade(usize),
+    /// What was accepted cannot be declined.
+    #[error("You have accepted this membership; an admin of the workspace can remove you.")]
+    MembershipAccepted,
     /// The workspace has no such thing.
     #[error("There is no such {0}.")]
     NotFound(&'static str),
@@ -238,6 +253,10 @@ impl Refusal {
             Self::PermissionMissing(_) | Self::PermissionsMissing(_) => "permission_missing",
             Self::PermissionNotHeld(_) => "permission_not_held",
             Self::MemberOnly => "member_only",
+            Self::TokenMakesNoKeys => "token_makes_no_keys",
+            Self::MembershipAccepted => "membership_accepted",
+            Self::TooManyMakers => "too_many_makers",
+            Self::TooManyMade(_) => "too_many_made",
             Self::NotFound(kind) => return format!("{kind}_not_found"),
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed | Self::OnlyMethods(_) => "method_not_allowed",

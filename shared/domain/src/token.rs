@@ -153,7 +153,7 @@ impl Token {
     #[must_use]
     pub fn still_may(&self, member: &Member, now: Time) -> Permissions {
         match self.status_in(member.workspace_id, now) {
-            TokenStatus::Active => self.lets_through(member.role.permissions()),
+            TokenStatus::Active => self.lets_through(member.permissions()),
             TokenStatus::Expired | TokenStatus::Revoked => Permissions::new(),
         }
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::device::Platform;
-use crate::event::{Act, Actor, Event, EventType};
+use crate::event::{Act, Event, EventType, Maker};
 use crate::ids::{EventId, WebhookId, WorkspaceId};
 use crate::input::Fields;
 use crate::outside::{Reach, URL_LIMIT, host_of};
@@ -104,7 +104,7 @@ pub struct Webhook {
     /// Since when.
     pub created_at: Time,
     /// By whom.
-    pub created_by: Actor,
+    pub created_by: Maker,
     /// Set while it is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<Disabled>,
@@ -161,6 +161,12 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// To switch it off.
+    #[must_use]
+    pub fn switch_off() -> Self {
+        Self { enabled: Some(false), ..Self::default() }
+    }
+
     /// Reads what was sent of `url`, `event_types`, `description` and `enabled`.
     pub fn read(fields: &mut Fields, reach: Reach) -> Self {
         Self {
@@ -243,7 +249,7 @@ impl Webhook {
             event_types: settings.event_types,
             description: settings.description,
             created_at: act.at,
-            created_by: act.actor,
+            created_by: act.maker(),
             disabled: None,
             failing_since: None,
             earlier_secret_until: None,

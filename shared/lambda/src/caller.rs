@@ -2,7 +2,8 @@
 
 use domain::access::{Access, Caller, Permission, Principals, Proof, WORKSPACE_HEADERS};
 use domain::event::{Act, Actor};
-use domain::member::{Member, Person};
+use domain::key::Key;
+use domain::member::{Member, Person, accepted};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{AccessToken, ApiKey, DeviceCredential};
 use domain::token::Token;
@@ -112,6 +113,7 @@ impl Visit {
     /// `CredentialInvalid` if they are nobody there; a fault of the workspace header; `PermissionMissing`,
     /// `PermissionsMissing`; `TooLarge`.
     pub fn enter(self, permissions: &'static [Permission]) -> Result<Call, Refusal> {
+        self.require_somebody()?;
         let caller = self.proof.caller(wanted_workspace(&self.request)?)?;
         caller.require_any(permissions)?;
         self.request.check_size()?;
@@ -124,6 +126,7 @@ impl Visit {
     /// # Errors
     /// As [`Visit::enter`].
     pub fn reach(self, permissions: &'static [Permission]) -> Result<Reach, Refusal> {
+        self.require_somebody()?;
         let everywhere = match wanted_workspace(&self.request)? {
             Some(named) => vec![self.proof.caller(Some(named))?],
             None => self.proof.callers(),
@@ -137,19 +140,39 @@ impl Visit {
         Ok(Reach { visit: self, permissions, callers })
     }
 
-    /// Lets the request in if the caller is a person who has signed in themselves.
+    /// Lets the request in if the caller is a person who has signed in themselves, and a member of a workspace.
+    ///
+    /// # Errors
+    /// `CredentialInvalid` if they are a member of none; `MemberOnly`; `TooLarge`.
+    pub fn own(self) -> Result<Own, Refusal> {
+        self.require_somebody()?;
+        self.signed_in()
+    }
+
+    /// Lets the request in if the caller is a person who has signed in themselves, whether or not a workspace knows
+    /// them: they accept memberships before they have any.
     ///
     /// # Errors
     /// `MemberOnly`; `TooLarge`.
-    pub fn own(self) -> Result<Own, Refusal> {
+    pub fn signed_in(self) -> Result<Own, Refusal> {
+        if !matches!(self.proof, Proof::Person(_)) {
+            self.require_somebody()?;
+        }
         let person = self.proof.person()?;
         self.request.check_size()?;
         Ok(Own { request: self.request, person })
     }
+
+    /// Whoever is a member of nothing is nobody, and a token whose person is a member of nothing that it opens is
+    /// worth nothing.
+    fn require_somebody(&self) -> Result<(), Refusal> {
+        if self.proof.callers().is_empty() { Err(Refusal::CredentialInvalid) } else { Ok(()) }
+    }
 }
 
 /// Whoever sends a request, if what they send is valid now: by one read of the key, or of the memberships; by two
-/// for a personal access token, its own and the memberships.
+/// for a personal access token, its own and the memberships; and for a key that a key made, by one more for each key
+/// that it came from, so that it is out as soon as one of these is, however many there are like it.
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `CredentialRevoked`, `CredentialExpired`.
@@ -161,25 +184,22 @@ pub async fn authenticate(
     let presented = bearer(&request)?;
     let now = request.moment.now;
     let proof = if let Some(key) = ApiKey::parse(presented) {
-        Proof::Key(Caller::of_key(principals.key(&key.short).await?, &key, now)?)
+        let key = Key::proved(principals.key(&key.short).await?, &key, now)?;
+        let makers = principals.makers_of(&key).await?;
+        Proof::Key(Caller::of_key(key, &makers, now)?)
     } else if let Some(token) = AccessToken::parse(presented) {
         let token = Token::proved(principals.token(&token.short).await?, &token, now)?;
         // It stands in for signing in, which is over with an issuer that does not vouch for anybody any more.
         let _vouched = issuer.filter(|issuer| issuer.url == token.issuer).ok_or(Refusal::CredentialInvalid)?;
-        let memberships = principals.memberships(&token.issuer, &token.subject).await?;
+        let memberships = accepted(principals.memberships(&token.issuer, &token.subject).await?);
         Proof::Token(Box::new(token), memberships)
     } else {
         let issuer = issuer.ok_or(Refusal::CredentialInvalid)?;
         let keys = principals.issuer_keys().await?.ok_or(Refusal::CredentialInvalid)?;
         let subject = token::verify(presented, issuer, &keys, now)?;
-        let memberships = principals.memberships(&issuer.url, &subject).await?;
+        let memberships = accepted(principals.memberships(&issuer.url, &subject).await?);
         Proof::Person(Person { issuer: issuer.url.clone(), subject, memberships })
     };
-    // Whoever is a member of nothing is nobody, and a token whose person is a member of nothing that it opens
-    // is worth nothing.
-    if proof.callers().is_empty() {
-        return Err(Refusal::CredentialInvalid.into());
-    }
     Ok(Visit { request, proof })
 }
 
@@ -214,6 +234,7 @@ pub fn access_name(access: Access) -> &'static str {
         Access::Permission(permission) => permission.as_str(),
         Access::AnyOf(_) => "any of several permissions",
         Access::Person => "person",
+        Access::SignedIn => "signed in",
         Access::Device => "device",
         Access::Code => "code",
         Access::Public => "public",

@@ -25,6 +25,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::PermissionsMissing(_)
         | Refusal::PermissionNotHeld(_)
         | Refusal::MemberOnly
+        | Refusal::TokenMakesNoKeys
         | Refusal::FilterNotTaken
         | Refusal::DeviceBlocked
         | Refusal::UserSuspended
@@ -59,6 +60,9 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::SyncRunning
         | Refusal::MemberExists
         | Refusal::LastAdmin
+        | Refusal::MembershipAccepted
+        | Refusal::TooManyMakers
+        | Refusal::TooManyMade(_)
         // profiles
         | Refusal::ProfileNameTaken
         | Refusal::ProfileInUse

@@ -110,7 +110,11 @@ fn check(claims: &Claims, issuer: &Issuer, now: Time) -> Result<(), Refusal> {
         Value::Array(audiences) => audiences.iter().any(|audience| audience.as_str() == Some(&issuer.audience)),
         _ => false,
     };
-    if claims.iss != issuer.url || !meant_for_us || claims.nbf.is_some_and(|from| from > now.seconds() + LEEWAY) {
+    if claims.iss != issuer.url
+        || claims.sub.is_empty()
+        || !meant_for_us
+        || claims.nbf.is_some_and(|from| from > now.seconds() + LEEWAY)
+    {
         return Err(Refusal::CredentialInvalid);
     }
     if claims.exp <= now.seconds() - LEEWAY {

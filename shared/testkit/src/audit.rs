@@ -181,8 +181,8 @@ impl Audit {
         for workspace in workspaces {
             let id = workspace.workspace_id;
             self.settings(&workspace);
-            let admins = members.iter().filter(|member| member.workspace_id == id && member.role.as_str() == "admin");
-            let admins = admins.count();
+            let here = members.iter().filter(|member| member.workspace_id == id && !member.pending);
+            let admins = here.filter(|member| member.role.as_str() == "admin").count();
             self.profiles(&workspace);
             let counted = workspace.admin_count;
             self.hold(

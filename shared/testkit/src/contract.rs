@@ -24,7 +24,7 @@ use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, begin};
-use domain::key::Key;
+use domain::key::{Key, Makers};
 use domain::life;
 use domain::member::Member;
 use domain::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
@@ -1104,7 +1104,8 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
         name: "reader".to_owned(),
         permissions: [Permission::DevicesRead].into(),
         created_at: place.now,
-        created_by: Actor::System,
+        created_by: Actor::System.into(),
+        makers: Vec::new(),
         expires_at: None,
         revoked: None,
         version: 1,
@@ -1120,6 +1121,24 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
     );
     assert!(store.table.list_keys(other.workspace, 10, None).await.expect("it answers").items.is_empty());
 
+    let gone = format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed));
+    let made = Key {
+        key_id: KeyId(draw(place.now)),
+        short: format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed)),
+        created_by: Actor::Key(key.key_id).into(),
+        makers: vec![gone, key.short.clone()],
+        ..key.clone()
+    };
+    place.put(&made).await;
+    let makers = Makers::from([(key.short.clone(), key.clone())]);
+    assert_eq!(store.table.makers_of(&made).await.expect("it answers"), makers, "those that are there");
+    assert_eq!(store.table.makers_of_all(&[key.clone(), made.clone()]).await.expect("it answers"), makers);
+    assert_eq!(store.table.makers_of(&key).await.expect("it answers"), Makers::new());
+    let by = |maker| store.table.keys_made_by(place.workspace, maker);
+    assert_eq!(by(Actor::System).await.expect("it answers"), std::slice::from_ref(&key));
+    assert_eq!(by(Actor::Key(key.key_id)).await.expect("it answers"), [made]);
+    assert!(store.table.keys_made_by(other.workspace, Actor::System).await.expect("it answers").is_empty());
+
     let subject = format!("person-{}", place.id());
     let member = |place: &Place<'_>| Member {
         workspace_id: place.workspace,
@@ -1129,7 +1148,9 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
         name: None,
         role: Role::Admin,
         created_at: place.now,
-        created_by: Actor::System,
+        created_by: Actor::System.into(),
+        pending: false,
+        accepted_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };
@@ -1140,6 +1161,11 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
     let mut both = table.memberships(&here.issuer, &subject).await.expect("it answers");
     both.sort_by_key(|member| member.member_id);
     assert_eq!(both, [here.clone(), there.clone()]);
+    let page = table.list_memberships(&here.issuer, &subject, 1, None).await.expect("it answers");
+    let rest = table.list_memberships(&here.issuer, &subject, 1, page.next).await.expect("it answers").items;
+    let mut paged: Vec<Member> = page.items.into_iter().chain(rest).collect();
+    paged.sort_by_key(|member| member.member_id);
+    assert_eq!(paged, both);
     assert_eq!(
         table.membership(place.workspace, &here.issuer, &subject).await.expect("it answers"),
         Some(here.clone())

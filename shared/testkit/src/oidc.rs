@@ -160,10 +160,25 @@ pub fn message(header: &Value, claims: &Value) -> String {
     format!("{}.{}", part(header), part(claims))
 }
 
-/// Makes a person a member of a workspace, by its key; answers with the membership's identifier.
+/// Makes a person a member of a workspace, by its key, which they accept if the system lets them sign in; answers
+/// with the membership's identifier.
 pub async fn member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
+    let member = added(bench, tenant, subject, role).await;
+    let accepted = accept(bench, tenant, subject).await;
+    assert!([200, 401].contains(&accepted.status.as_u16()), "{}", accepted.text);
+    member
+}
+
+/// Adds a person to a workspace, by its key; answers with the membership's identifier. It waits to be accepted.
+pub async fn added(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
     let body = json!({"issuer": ISSUER, "subject": subject, "role": role});
     bench.post("/members", &tenant.key, body).await.expect(201).get("member_id")
+}
+
+/// A person accepts to be a member of a workspace. The RSA key is that of every issuer of a test.
+pub async fn accept(bench: &Bench, tenant: &Tenant, subject: &str) -> Answer {
+    let token = Oidc::new().token_of(&Oidc::claims(subject, bench.now()), Signer::Rsa);
+    bench.call(Method::POST, &format!("/memberships/{}/accept", tenant.workspace_id), Some(&token), None).await
 }
 
 /// A GET with a token, for one of the person's workspaces if it is said which.

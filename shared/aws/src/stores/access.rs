@@ -5,8 +5,9 @@ use std::future::Future;
 
 use domain::access::{IssuerKeys, Principals};
 use domain::deployment::SecretsEdit;
+use domain::event::Actor;
 use domain::idempotency::Remembered;
-use domain::key::Key as ApiKey;
+use domain::key::{Key as ApiKey, Makers};
 use domain::member::Member;
 use domain::refusal::Failure;
 use domain::token::Token;
@@ -21,12 +22,32 @@ use crate::rows::{self, Pointer, RememberedCall, TokenPlace};
 use crate::stores::Commits;
 use crate::table::{Table, failure};
 
-/// The most workspaces that one person belongs to.
-const MEMBERSHIP_LIMIT: usize = 200;
+/// Keys that are looked for at once.
+const KEYS_AT_ONCE: usize = 100;
+
+/// The most workspaces that one person belongs to, or was added to: so many that whoever adds people for mischief needs
+/// a thousand workspaces to push one membership out.
+const MEMBERSHIP_LIMIT: usize = 1_000;
+
+/// A person's memberships.
+fn memberships(issuer: &str, subject: &str) -> Source {
+    let partition = ("pk", rows::person(issuer, subject));
+    Source { index: None, partition, order: "sk", range: Range::All, descending: false }
+}
 
 impl Principals for Table {
     async fn key(&self, short: &str) -> Result<Option<ApiKey>, Failure> {
         self.get(&rows::api_key(short)).await
+    }
+
+    async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Failure> {
+        let mut makers = Makers::new();
+        for short in &key.makers {
+            if let Some(maker) = self.get::<ApiKey>(&rows::api_key(short)).await? {
+                makers.insert(short.clone(), maker);
+            }
+        }
+        Ok(makers)
     }
 
     async fn token(&self, short: &str) -> Result<Option<Token>, Failure> {
@@ -34,14 +55,7 @@ impl Principals for Table {
     }
 
     async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {
-        let source = Source {
-            index: None,
-            partition: ("pk", rows::person(issuer, subject)),
-            order: "sk",
-            range: Range::All,
-            descending: false,
-        };
-        let (items, _) = self.query(&source, MEMBERSHIP_LIMIT, None).await?;
+        let (items, _) = self.query(&memberships(issuer, subject), MEMBERSHIP_LIMIT, None).await?;
         items.into_iter().map(from_item).collect()
     }
 
@@ -86,7 +100,7 @@ impl Workspaces for Table {
 }
 
 /// Where keys are kept.
-pub trait Keys: Commits {
+pub trait Keys: Commits + Principals {
     /// A key of a workspace.
     fn key_by_id(
         &self,
@@ -101,6 +115,16 @@ pub trait Keys: Commits {
         limit: usize,
         start: Option<Position>,
     ) -> impl Future<Output = Result<Page<ApiKey>, Failure>> + Send;
+
+    /// The keys that these came from.
+    fn makers_of_all(&self, keys: &[ApiKey]) -> impl Future<Output = Result<Makers, Failure>> + Send;
+
+    /// Every key of a workspace that somebody made by themselves, the newest first.
+    fn keys_made_by(
+        &self,
+        workspace: WorkspaceId,
+        maker: Actor,
+    ) -> impl Future<Output = Result<Vec<ApiKey>, Failure>> + Send;
 }
 
 impl Keys for Table {
@@ -121,6 +145,27 @@ impl Keys for Table {
         let source = Source::newest("created", ("list", rows::list(rows::KEYS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
+
+    async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Failure> {
+        let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.makers).collect();
+        let found = self.get_many(shorts.iter().map(|short| rows::api_key(short))).await?;
+        let made = |short: &&String| found.row(&rows::api_key(short)).map(|key| Some(((*short).clone(), key?)));
+        shorts.iter().filter_map(|short| made(short).transpose()).collect()
+    }
+
+    async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Failure> {
+        let source = Source::newest("created", ("list", rows::list(rows::KEYS, workspace)), "created_at");
+        let (mut keys, mut start) = (Vec::new(), None);
+        loop {
+            let made = |_: &Item, key: &ApiKey| key.created_by.actor == maker;
+            let page = self.page(&source, KEYS_AT_ONCE, start, Key::of, made).await?;
+            keys.extend(page.items);
+            start = page.next;
+            if start.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
 }
 
 /// Where members are kept.
@@ -139,6 +184,15 @@ pub trait Members: Workspaces {
         issuer: &str,
         subject: &str,
     ) -> impl Future<Output = Result<Option<Member>, Failure>> + Send;
+
+    /// A page of a person's memberships, those that they have not accepted too.
+    fn list_memberships(
+        &self,
+        issuer: &str,
+        subject: &str,
+        limit: usize,
+        start: Option<Position>,
+    ) -> impl Future<Output = Result<Page<Member>, Failure>> + Send;
 
     /// A page of members, the newest first.
     fn list_members(
@@ -160,6 +214,16 @@ impl Members for Table {
 
     async fn membership(&self, workspace: WorkspaceId, issuer: &str, subject: &str) -> Result<Option<Member>, Failure> {
         self.get(&rows::member(workspace, issuer, subject)).await
+    }
+
+    async fn list_memberships(
+        &self,
+        issuer: &str,
+        subject: &str,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Member>, Failure> {
+        self.rows(&memberships(issuer, subject), limit, start).await
     }
 
     async fn list_members(

@@ -10,6 +10,7 @@ mod devices;
 mod exports;
 mod invitations;
 mod jobs;
+mod keys;
 mod life;
 mod networks;
 mod profiles;

@@ -33,7 +33,9 @@ fn member(number: u128, role: Role) -> Member {
         name: None,
         role,
         created_at: at(0),
-        created_by: Actor::System,
+        created_by: Actor::System.into(),
+        pending: false,
+        accepted_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     }

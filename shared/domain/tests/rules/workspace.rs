@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::common::{act, at, faults, fields, named};
 
-fn workspace() -> Workspace {
+pub fn workspace() -> Workspace {
     Workspace {
         workspace_id: WorkspaceId(Uuid::from_u128(1)),
         name: "Fleet".to_owned(),

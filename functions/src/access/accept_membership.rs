@@ -1,0 +1,58 @@
+//! `POST /memberships/{workspace_id}/accept`.
+
+use aws::{Commit, Members};
+use domain::WorkspaceId;
+use domain::member::{self, Member};
+use domain::refusal::{Failure, Refusal};
+use domain::workspace::Workspace;
+use lambda::{Own, Reply};
+
+use crate::attempts::attempts;
+use crate::description::About;
+use crate::description::schema::thing;
+use crate::views;
+
+/// What the operation says of itself.
+#[must_use]
+pub fn about() -> About {
+    About::new("Accept a membership")
+        .detail("It counts from this answer on: a workspace adds whom it will, and that is nothing to them before.")
+        .shows("The membership.", thing("Membership"))
+}
+
+/// Answers with the membership, which counts from this answer on.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn handle(store: &impl Members, own: Own) -> Result<Reply, Failure> {
+    let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
+    accept(store, &own, id).await
+}
+
+/// The same, of this workspace.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn accept(store: &impl Members, own: &Own, id: WorkspaceId) -> Result<Reply, Failure> {
+    attempts(store, || async {
+        let (workspace, member) = wanted(store, own, id).await?;
+        let Some((after, accepted, event)) = member::accept(&workspace, &member, &own.act(&member)) else {
+            return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
+        };
+        let mut commit = Commit::of(&event).edit(&member, &accepted);
+        if after != workspace {
+            commit = commit.edit(&workspace, &after);
+        }
+        store.commit(commit).await?;
+        Ok(Reply::ok(&views::membership(&accepted, Some(&workspace))))
+    })
+    .await
+}
+
+/// The person's membership of a workspace.
+pub(super) async fn wanted(store: &impl Members, own: &Own, id: WorkspaceId) -> Result<(Workspace, Member), Failure> {
+    let member = store.membership(id, &own.person.issuer, &own.person.subject).await?;
+    let member = member.ok_or(Refusal::NotFound("membership"))?;
+    let workspace = store.workspace(id).await?.ok_or(Refusal::NotFound("membership"))?;
+    Ok((workspace, member))
+}
