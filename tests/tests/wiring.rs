@@ -155,6 +155,40 @@ async fn the_table_of_routes_that_not_found_knows_is_the_templates() {
     }
 }
 
+#[test]
+fn deploying_asks_nothing_and_a_first_try_that_fails_can_be_tried_again() {
+    let template = raw();
+    let parameters = template["Parameters"].as_object().unwrap();
+    let needed: Vec<&String> =
+        parameters.iter().filter(|(_, of)| of.get("Default").is_none()).map(|(name, _)| name).collect();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, command) = readme.split_once("sam deploy --parameter-overrides").unwrap();
+    let given: Vec<&str> = command.split("```").next().unwrap().split(['=', ' ', '\n', '\\']).collect();
+    for name in ["PublicUrl", "SenderAddress", "AlarmEmail"] {
+        assert!(given.contains(&name) && parameters.contains_key(name), "{name}");
+    }
+    assert!(needed.iter().all(|name| given.contains(&name.as_str())), "{needed:?} must be given");
+    let config = fs::read_to_string(root().join("samconfig.toml")).unwrap();
+    for line in [
+        "stack_name = \"handset\"",
+        "resolve_s3 = true",
+        "capabilities = \"CAPABILITY_IAM\"",
+        "confirm_changeset = false",
+        "fail_on_empty_changeset = false",
+    ] {
+        assert!(config.lines().any(|actual| actual == line), "{line}");
+    }
+    assert!(readme.contains("--function-name handset-create-workspace"));
+    for (name, table) in resources().iter().filter(|(_, resource)| resource["Type"] == "AWS::DynamoDB::Table") {
+        assert_eq!(table["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
+        assert_eq!(table["UpdateReplacePolicy"], "Retain", "{name}");
+        assert_eq!(table["Properties"].get("DeletionProtectionEnabled"), None, "{name}");
+        let stem = table["Properties"]["TableName"]["Sub"].as_str().map_or("handset", |_| "handset-secrets");
+        assert!(readme.contains(&format!("update-table --table-name {stem} --deletion-protection-enabled")), "{name}");
+    }
+    assert_eq!(parameters["SmsLogGroups"]["Default"], "none", "what may or may not be there is no reason to fail");
+}
+
 #[tokio::test]
 async fn what_has_a_route_is_for_callers_and_what_has_none_is_for_aws() {
     let (_bench, functions) = template().await;

@@ -19,6 +19,10 @@ TEMPLATE = pathlib.Path(__file__).parents[3] / "template.yaml"
 MOST_RESOURCES = 420
 # The only places where a resource may hold a wildcard, each with the reason.
 WILDCARDS = {
+    **{
+        ("SendMessageRole", f"ses:{action}"): "which identities SES asks for is its own choice; the sender's address counts"
+        for action in ("SendEmail", "SendRawEmail")
+    },
     ("LogsAndTraces", "xray:PutTraceSegments"): "X-Ray knows no resource for it",
     ("LogsAndTraces", "xray:PutTelemetryRecords"): "X-Ray knows no resource for it",
     ("PublishEventsRole", "dynamodb:ListStreams"): "a stream's label is the time of its making",

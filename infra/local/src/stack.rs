@@ -373,6 +373,7 @@ fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -
         ("SenderAddress", "phones@handset.example".into()),
         ("Senders", "it@handset.example,help@handset.example".into()),
         ("SmsSenders", "Handset".into()),
+        ("SmsLogGroups", "new".into()),
         ("OidcIssuer", tokens::ISSUER.to_owned()),
         ("OidcAudience", "handset".into()),
         ("IosPlatformApplicationArn", application("APNS")),

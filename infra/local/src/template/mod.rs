@@ -300,7 +300,8 @@ impl Template {
         resolver: &Resolver<'_>,
     ) -> Result<(), TemplateError> {
         let kind = resource["Type"].as_str().ok_or_else(|| fault("no Type"))?;
-        if UNUSED.contains(&kind) {
+        let is_made = resource["Condition"].as_str().map_or(Ok(true), |condition| resolver.condition(condition))?;
+        if UNUSED.contains(&kind) || !is_made {
             return Ok(());
         }
         let properties = resolver.value(&resource["Properties"])?;
@@ -590,7 +591,6 @@ fn create_table(properties: &Value) -> Result<Value, TemplateError> {
     let entries = mapping(properties, "Properties")?;
     let taken = ["TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"];
     let without_meaning = [
-        "DeletionProtectionEnabled",
         "PointInTimeRecoverySpecification",
         "SSESpecification",
         "StreamSpecification",
@@ -719,8 +719,12 @@ mod tests {
     }
 
     fn own() -> Template {
+        with([])
+    }
+
+    fn with<const N: usize>(more: [(&str, &str); N]) -> Template {
         let given = [("PublicUrl", "http://127.0.0.1:4750"), ("SenderAddress", "phones@example.com")];
-        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let given = given.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap()
     }
 
@@ -735,14 +739,14 @@ mod tests {
         assert_eq!(template.function("not-found").unwrap().routes, [Route::Default]);
         let sending = template.function("send-message").unwrap();
         assert_eq!(sending.queues[0].queue_arn, "arn:aws:sqs:us-east-1:000000000000:handset-messages");
-        assert!(sending.statements.iter().any(|statement| {
-            statement.resources.contains(&"arn:aws:ses:us-east-1:000000000000:identity/example.com".to_owned())
-        }));
+        assert!(sending.statements.iter().any(|statement| statement.senders.contains(&"phones@example.com".to_owned())));
         assert_eq!(template.function("run-due").unwrap().schedules, [Schedule { every: Duration::from_secs(60) }]);
         assert!(template.function("refresh-issuer-keys").unwrap().schedules.is_empty(), "no issuer, no schedule");
         assert_eq!(template.function("run-due").unwrap().attempts, 1);
         assert_eq!(template.function("notify-device").unwrap().attempts, 3);
+        assert!(template.log_subscriptions.is_empty(), "texts are not logged");
         let group = "sns/us-east-1/000000000000/DirectPublishToPhoneNumber";
+        let template = with([("SmsLogGroups", "new")]);
         let logs = template.log_subscriptions.iter().map(|logs| (logs.group.as_str(), logs.operation.as_str()));
         let failure = format!("{group}/Failure");
         assert_eq!(logs.collect::<Vec<_>>(), [(group, "record-feedback"), (failure.as_str(), "record-feedback")]);
