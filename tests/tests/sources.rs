@@ -285,7 +285,30 @@ async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
     assert_eq!(house.bench.all(&house.tenant, "/jobs").await.len(), 1);
     // Without a line of names for the mapping, nothing is taken.
     let job = house.uploaded(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
-    assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("column_missing")));
+    let failure = json!({
+        "code": "column_missing",
+        "detail": "the header row lacks these mapped columns: first, login, mail",
+    });
+    assert_eq!((&job["state"], &job["failure"]), (&json!("failed"), &failure));
+}
+
+#[tokio::test]
+async fn the_csv_of_a_sync_says_of_whom_each_row_is_what_changed_and_what_is_wrong() {
+    let house = House::new().await;
+    let source = house.csv(json!({})).await;
+    let _made = house.uploaded(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
+    let file = "login,mail,first\nada,ada@example.com,Adela\nbea,nonsense,Bea\n";
+    let job = house.uploaded(&source, 2, file).await;
+    let request = Request::builder().uri(format!("/jobs/{}", job["job_id"].as_str().unwrap()));
+    let request = request.header("accept", "text/csv").header("authorization", format!("Bearer {}", house.tenant.key));
+    let csv = house.bench.send(request.body(Vec::new()).unwrap()).await.expect(200).text;
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    let columns = ["id", "outcome", "code", "detail", "at", "user_id", "change", "fields", "errors"];
+    assert_eq!(rows.headers().unwrap(), columns.as_slice());
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let ada = house.user("ada").await["user_id"].as_str().unwrap().to_owned();
+    assert_eq!(rows[0].iter().skip(5).collect::<Vec<_>>(), [ada.as_str(), "updated", "first_name", ""]);
+    assert_eq!((&rows[1][1], &rows[1][5], &rows[1][8]), ("failed", "", "email: invalid_format"), "{csv}");
 }
 
 #[tokio::test]

@@ -3,13 +3,13 @@
 use aws::{Events, Page};
 use domain::EventId;
 use domain::Time;
-use domain::event::Event;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
 use super::{Kind, Wanted};
 use crate::access::list_events;
 use crate::description::About;
+use crate::views;
 
 static EVENTS: Kind = Kind {
     name: "events",
@@ -37,6 +37,8 @@ static EVENTS: Kind = Kind {
         ("webhook_id", "/webhook_id"),
         ("changes", "/changes"),
         ("changed_fields", "/changed_fields"),
+        ("reason", "/private/reason"),
+        ("address", "/private/address"),
     ],
 };
 
@@ -48,9 +50,10 @@ pub fn about() -> About {
     })
 }
 
-/// Answers with a part of the events, without what only the audit shows: those of `ids`, in their
-/// order, as far as they are there; or what the filters of the list find, the newest first, in a span
-/// from `since` (90 days ago) to `until` (now), as the list has it.
+/// Answers with a part of the events: those of `ids`, in their order, as far as they are there; or what the
+/// filters of the list find, the newest first, in a span from `since` (90 days ago) to `until` (now), as the
+/// list has it. Whoever may export them may list them, so the reason and the caller's address are among the
+/// columns.
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
@@ -59,14 +62,14 @@ pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
     let wanted = Wanted::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
     if let Some(ids) = wanted.ids(EventId::parse) {
         let events = store.events(call.workspace(), &ids).await?;
-        let views: Vec<_> = events.iter().map(Event::public).collect();
+        let views: Vec<_> = events.iter().map(views::event).collect();
         return wanted.named(store, &call, &views).await;
     }
     let page = |limit, start| {
         let (call, filter) = (&call, &wanted.filter);
         async move {
             let page = store.list_events(call.workspace(), filter, limit, start).await?;
-            Ok(Page { items: page.items.iter().map(Event::public).collect(), next: page.next })
+            Ok(Page { items: page.items.iter().map(views::event).collect(), next: page.next })
         }
     };
     wanted.part(store, &call, page).await

@@ -3,7 +3,7 @@
 use aws::{Jobs, Page};
 use domain::JobId;
 use domain::export::harmless;
-use domain::job::JobItem;
+use domain::job::{Job, JobItem, JobKind};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
@@ -48,7 +48,7 @@ pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
     Action::of(&job)?.require_seen_by(&call.caller)?;
     if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
         let page = store.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
-        return Ok(csv_part(&paging, &page, id)?.versioned(job.version));
+        return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
     let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
     let mut view = views::job(&job);
@@ -60,25 +60,48 @@ pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
 /// back.
 const CSV_PART: usize = 1_000;
 
-fn csv_part(paging: &Paging, page: &Page<JobItem>, id: JobId) -> Result<Reply, Failure> {
+/// What is said of each thing.
+const COLUMNS: [&str; 5] = ["id", "outcome", "code", "detail", "at"];
+
+/// What is said beside it of a data set's row: the user, what was done to them, and by name the fields that changed
+/// or are at fault.
+const COLUMNS_OF_ROWS: [&str; 4] = ["user_id", "change", "fields", "errors"];
+
+fn csv_part(paging: &Paging, page: &Page<JobItem>, job: &Job) -> Result<Reply, Failure> {
+    let of_rows: &[&str] = if job.kind == JobKind::Sync { &COLUMNS_OF_ROWS } else { &[] };
     let broken = |e: csv::Error| Failure::internal("writing CSV", e);
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     if paging.start.is_none() {
-        writer.write_record(["id", "outcome", "code", "detail", "at"]).map_err(broken)?;
+        writer.write_record(COLUMNS.iter().chain(of_rows)).map_err(broken)?;
     }
     for item in &page.items {
-        let (code, detail) = (item.code.as_deref().unwrap_or_default(), item.detail.as_deref().unwrap_or_default());
-        let cells = [&item.id, item.outcome.as_str(), code, detail, &item.at.to_string()];
-        writer.write_record(cells.map(|cell| harmless(cell).into_owned())).map_err(broken)?;
+        let cells = cells(item).into_iter().take(COLUMNS.len() + of_rows.len());
+        writer.write_record(cells.map(|cell| harmless(&cell).into_owned())).map_err(broken)?;
     }
     let bytes = writer.into_inner().map_err(|e| Failure::internal("writing CSV", e.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|e| Failure::internal("writing CSV", e))?;
     let mut reply = Reply::new(lambda_http::http::StatusCode::OK, "text/csv; charset=utf-8", text)
         .with(HeaderName::from_static("cache-control"), "no-store");
     if let Some(next) = paging.next(page)
-        && let Ok(link) = HeaderValue::from_str(&format!("</jobs/{id}?cursor={next}>; rel=\"next\""))
+        && let Ok(link) = HeaderValue::from_str(&format!("</jobs/{}?cursor={next}>; rel=\"next\"", job.job_id))
     {
         reply.headers.push((HeaderName::from_static("link"), link));
     }
     Ok(reply)
+}
+
+/// The cells of an outcome, in the order of the columns.
+fn cells(item: &JobItem) -> Vec<String> {
+    let errors = item.faults.iter().map(|fault| format!("{}: {}", fault.field, fault.code)).collect::<Vec<_>>();
+    vec![
+        item.id.clone(),
+        item.outcome.as_str().to_owned(),
+        item.code.clone().unwrap_or_default(),
+        item.detail.clone().unwrap_or_default(),
+        item.at.to_string(),
+        item.user_id.map(|id| id.to_string()).unwrap_or_default(),
+        item.change.map(|change| change.as_str().to_owned()).unwrap_or_default(),
+        item.fields.join(", "),
+        errors.join(", "),
+    ]
 }

@@ -590,12 +590,8 @@ fn outputs(outputs: &Value, resolver: &Resolver<'_>) -> Result<BTreeMap<String, 
 fn create_table(properties: &Value) -> Result<Value, TemplateError> {
     let entries = mapping(properties, "Properties")?;
     let taken = ["TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"];
-    let without_meaning = [
-        "PointInTimeRecoverySpecification",
-        "SSESpecification",
-        "StreamSpecification",
-        "TimeToLiveSpecification",
-    ];
+    let without_meaning =
+        ["PointInTimeRecoverySpecification", "SSESpecification", "StreamSpecification", "TimeToLiveSpecification"];
     known(entries, &[taken.as_slice(), &without_meaning].concat())?;
     let mut request: Map<String, Value> = entries
         .iter()

@@ -2,7 +2,7 @@
 //!
 //! What is garbage, or only half of what it was, is refused as a whole: nothing is taken from it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -203,20 +203,7 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     if names.len() > COLUMN_LIMIT {
         return Err(too_wide());
     }
-    let column = |name: &String| {
-        let mut found = names.iter().enumerate().filter(|(_, column)| column.trim() == name.as_str());
-        match (found.next(), found.next()) {
-            (Some((at, _)), None) => Ok(at),
-            (None, _) => {
-                Err(Garbage::new("column_missing", "its first line does not name every column of the mapping"))
-            }
-            (Some(_), Some(_)) => {
-                Err(Garbage::new("column_repeated", "its first line names a column of the mapping twice"))
-            }
-        }
-    };
-    let columns: Vec<(&String, usize)> =
-        source.mapping.iter().map(|(field, name)| Ok((field, column(name)?))).collect::<Result<_, Garbage>>()?;
+    let columns = columns(&source.mapping, &names)?;
     let (mut rows, mut lines) = (Vec::new(), Lines { text: text.as_bytes(), at: 0, line: 1 });
     for record in reader.records() {
         let record = record.map_err(not_csv)?;
@@ -238,6 +225,30 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
         rows.push((line, columns.iter().map(cell).collect()));
     }
     Ok(rows)
+}
+
+/// The place of each mapped column in the header row.
+///
+/// # Errors
+/// `column_missing` or `column_repeated`, with the names of all such columns.
+fn columns<'a>(
+    mapping: &'a BTreeMap<String, String>,
+    header: &csv::StringRecord,
+) -> Result<Vec<(&'a String, usize)>, Garbage> {
+    let places = |name: &str| header.iter().enumerate().filter(move |(_, column)| column.trim() == name);
+    let found = |count: fn(usize) -> bool| {
+        let names: BTreeSet<&str> =
+            mapping.values().map(String::as_str).filter(|name| count(places(name).count())).collect();
+        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    if let Some(missing) = found(|count| count == 0) {
+        return Err(Garbage::new("column_missing", format!("the header row lacks these mapped columns: {missing}")));
+    }
+    if let Some(repeated) = found(|count| count > 1) {
+        let detail = format!("the header row names these mapped columns more than once: {repeated}");
+        return Err(Garbage::new("column_repeated", detail));
+    }
+    Ok(mapping.iter().filter_map(|(field, name)| Some((field, places(name).next()?.0))).collect())
 }
 
 /// The lines of a text. Where a line ends by two signs, the reader finds the next row between them.
