@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::template::{Function, Place, Route};
-use crate::{Invoke, Now};
+use crate::{Invoke, Now, Wait, within};
 
 /// The largest body that API Gateway takes ("Quotas for configuring and running an HTTP API").
 pub const MOST_BODY: usize = 10 * 1024 * 1024;
@@ -100,13 +100,14 @@ pub struct Gateway {
     invoke: Invoke,
     now: Now,
     scheme: &'static str,
+    wait: Wait,
 }
 
 impl Gateway {
     /// An API that runs the operations of its routes.
     #[must_use]
-    pub fn new(routes: Routes, place: Place, invoke: Invoke, now: Now) -> Self {
-        Self { routes, place, invoke, now, scheme: "http" }
+    pub fn new(routes: Routes, place: Place, invoke: Invoke, now: Now, wait: Wait) -> Self {
+        Self { routes, place, invoke, now, scheme: "http", wait }
     }
 
     /// The same, as something before it has ended TLS, if so.
@@ -152,9 +153,9 @@ impl Gateway {
             return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
         let run = (self.invoke)(&found.operation, event);
-        let mut response = match tokio::time::timeout(MOST_TIME, run).await {
-            Err(_) => own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
-            Ok(reply) => reply
+        let mut response = match within(&self.wait, MOST_TIME, run).await {
+            None => own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+            Some(reply) => reply
                 .ok()
                 .and_then(|reply| response(&reply))
                 .unwrap_or_else(|| own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")),

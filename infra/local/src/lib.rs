@@ -24,15 +24,28 @@ pub mod template;
 mod tokens;
 mod workspaces;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 use serde_json::Value;
 
 pub use messaging::Now;
 
 /// Runs an operation with an event as Lambda would, and gives its reply or the text of its failure.
 pub type Invoke = Arc<dyn Fn(&str, Value) -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
+
+/// Waits for so long, by the same clock as [`Now`].
+pub type Wait = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// What comes of a run that may take so long; `None` if its time is up first.
+pub(crate) async fn within<T>(wait: &Wait, limit: Duration, run: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(run), wait(limit)).await {
+        Either::Left((outcome, _)) => Some(outcome),
+        Either::Right(_) => None,
+    }
+}
 
 /// An identifier as AWS makes up its own.
 #[expect(clippy::disallowed_methods, reason = "none of ours: AWS's are random, and hold no time")]

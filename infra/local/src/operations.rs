@@ -10,7 +10,7 @@ use futures::FutureExt;
 use serde_json::Value;
 
 use crate::template::{Function, Place, Template};
-use crate::{Invoke, Now, permissions};
+use crate::{Invoke, Now, Wait, permissions, within};
 
 /// Changes the connection of an operation, named first, before it is used: to inject faults, to count calls, or
 /// to wait by another clock.
@@ -32,6 +32,7 @@ pub fn operations(
     connection: &Connection,
     adjust: Option<&Adjust>,
     now: &Now,
+    wait: &Wait,
 ) -> Result<Invoke, String> {
     let made = template.functions.iter().map(|function| {
         let rights = permissions::enforcing(connection.http.clone(), &function.operation, &function.statements, place);
@@ -43,9 +44,9 @@ pub fn operations(
         Ok((function.operation.clone(), Arc::new(lambda(function, place, &own, now)?)))
     });
     let lambdas: BTreeMap<String, Arc<Lambda>> = made.collect::<Result<_, String>>()?;
-    let now = Arc::clone(now);
+    let (now, wait) = (Arc::clone(now), Arc::clone(wait));
     Ok(Arc::new(move |operation, event| match lambdas.get(operation) {
-        Some(lambda) => run(Arc::clone(lambda), event, Arc::clone(&now)).boxed(),
+        Some(lambda) => run(Arc::clone(lambda), event, Arc::clone(&now), Arc::clone(&wait)).boxed(),
         None => std::future::ready(Err(format!("there is no operation {operation}"))).boxed(),
     }))
 }
@@ -85,15 +86,15 @@ fn world_of(function: &Function, place: &Place, connection: &Connection, now: &N
 
 /// One run, in a task of its own: as on Lambda it goes on when nobody waits for its reply any more, a panic is
 /// a failure of this run alone, and what takes too long is ended.
-async fn run(lambda: Arc<Lambda>, event: Value, now: Now) -> Result<Value, String> {
+async fn run(lambda: Arc<Lambda>, event: Value, now: Now, wait: Wait) -> Result<Value, String> {
     let (name, timeout) = (lambda.operation.name, lambda.timeout);
     let deadline = now() + chrono::Duration::from_std(timeout).unwrap_or_default();
     let task = async move { functions::invoke(lambda.operation, &lambda.world, event, deadline).await };
-    let failure = match tokio::spawn(tokio::time::timeout(timeout, task)).await {
-        Ok(Ok(Ok(reply))) => return Ok(reply),
+    let failure = match tokio::spawn(async move { within(&wait, timeout, task).await }).await {
+        Ok(Some(Ok(reply))) => return Ok(reply),
         // What an operation fails with it has logged itself.
-        Ok(Ok(Err(error))) => return Err(error.to_string()),
-        Ok(Err(_)) => format!("timed out after {} s", timeout.as_secs()),
+        Ok(Some(Err(error))) => return Err(error.to_string()),
+        Ok(None) => format!("timed out after {} s", timeout.as_secs()),
         Err(_) => "panicked".to_owned(),
     };
     eprintln!("{name} {failure}");

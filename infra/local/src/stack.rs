@@ -31,7 +31,7 @@ use crate::operations::{Adjust, operations};
 use crate::queue::Retry;
 use crate::template::{Place, Template};
 use crate::tokens::{self, Operator};
-use crate::{Invoke, Now};
+use crate::{Invoke, Now, Wait};
 
 /// Why the stack did not start.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct StackOptions {
     pub driven: bool,
     /// The time.
     pub now: Now,
+    /// What limits of time wait by: the same clock.
+    pub wait: Wait,
     /// The template's text.
     pub template: String,
     /// Values of the template's parameters other than the local ones.
@@ -81,6 +83,7 @@ impl Default for StackOptions {
             port: None,
             driven: false,
             now: Arc::new(system_time),
+            wait: Arc::new(|time| tokio::time::sleep(time).boxed()),
             template: crate::TEMPLATE.to_owned(),
             parameters: BTreeMap::new(),
             adjust: None,
@@ -150,7 +153,7 @@ impl Stack {
 
         let mut connection = connection(&place, &dynamodb_url, &messaging_url);
         connection.webhooks = options.webhooks;
-        let invoke = operations(&template, &place, &connection, options.adjust.as_ref(), &options.now);
+        let invoke = operations(&template, &place, &connection, options.adjust.as_ref(), &options.now, &options.wait);
         let used = Arc::new(AtomicBool::new(false));
         let invoke = noting(invoke.map_err(StackError)?, Arc::clone(&used));
 
@@ -168,7 +171,7 @@ impl Stack {
         }));
         let routes = Routes::new(&template.functions).map_err(StackError)?;
         let by_https = parameters.get("PublicUrl").is_some_and(|url| url.starts_with("https://"));
-        let gateway = Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now));
+        let gateway = Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now), options.wait);
         let gateway = Arc::new(gateway.reached_by_https(by_https));
 
         let (now, data) = (options.now, options.data);

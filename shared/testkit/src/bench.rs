@@ -1,14 +1,17 @@
 //! The system in process, moved on by hand.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
+use futures::FutureExt as _;
 use http::{HeaderMap, Method, Request, StatusCode};
+use local::Wait;
 use local::operations::Adjust;
 use local::queue::Retry;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::described::{self, Exchange};
 
@@ -16,7 +19,7 @@ use crate::described::{self, Exchange};
 pub struct Bench {
     /// The system.
     pub stack: Stack,
-    clock: Arc<Mutex<DateTime<Utc>>>,
+    clock: Arc<watch::Sender<DateTime<Utc>>>,
 }
 
 /// A workspace and its first key, which may do everything.
@@ -81,6 +84,25 @@ fn unprotected(path: &str, headers: &HeaderMap) -> Option<String> {
     lacks("x-content-type-options", "nosniff").or(kept)
 }
 
+/// Waits by a clock that tests move: a busy machine takes none of an operation's time.
+fn waiting_by(clock: &Arc<watch::Sender<DateTime<Utc>>>) -> Wait {
+    let clock = Arc::downgrade(clock);
+    Arc::new(move |time| {
+        let clock = clock.upgrade().map(|clock| clock.subscribe());
+        async move {
+            if let Some(mut clock) = clock {
+                let until = *clock.borrow() + time;
+                if clock.wait_for(|now| *now >= until).await.is_ok() {
+                    return;
+                }
+            }
+            // Nobody moves the clock any more.
+            std::future::pending().await
+        }
+        .boxed()
+    })
+}
+
 impl Bench {
     /// The system, in memory.
     pub async fn start() -> Self {
@@ -90,33 +112,34 @@ impl Bench {
     /// The system, with its operations' connections adjusted and other parameters of the template.
     pub async fn start_with(adjust: Option<Adjust>, parameters: BTreeMap<String, String>) -> Self {
         let start = START.parse().expect("START is a date and time");
-        let clock = Arc::new(Mutex::new(start));
+        let clock = Arc::new(watch::Sender::new(start));
         let reader = Arc::clone(&clock);
-        let now = Arc::new(move || *reader.lock().expect("nobody panics holding the clock"));
-        let options = StackOptions { now, adjust, parameters, ..StackOptions::default() };
+        let now = Arc::new(move || *reader.borrow());
+        let wait = waiting_by(&clock);
+        let options = StackOptions { now, wait, adjust, parameters, ..StackOptions::default() };
         Self { stack: Stack::start(options).await.expect("the system starts"), clock }
     }
 
     /// The time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        *self.clock.lock().expect("nobody panics holding the clock")
+        *self.clock.borrow()
     }
 
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        *self.clock.lock().expect("nobody panics holding the clock") += by;
+        self.clock.send_modify(|now| *now += by);
     }
 
     /// What moves the clock on, for what happens meanwhile.
     pub fn mover(&self, by: Duration) -> impl Fn() + Send + 'static {
         let clock = Arc::clone(&self.clock);
-        move || *clock.lock().expect("nobody panics holding the clock") += by
+        move || clock.send_modify(|now| *now += by)
     }
 
     /// Sets the clock.
     pub fn set_clock(&self, to: DateTime<Utc>) {
-        *self.clock.lock().expect("nobody panics holding the clock") = to;
+        self.clock.send_modify(|now| *now = to);
     }
 
     /// Lets everything happen that is to happen now, retries included.

@@ -71,7 +71,8 @@ async fn exchanged(request: Request<Bytes>, reply: Result<Value, String>) -> (Op
         async move { reply }.boxed()
     });
     let now: Now = Arc::new(|| DateTime::from_timestamp(1_583_348_638, 0).unwrap());
-    let gateway = Gateway::new(routes(), Place::default(), invoke, now);
+    let wait: Wait = Arc::new(|_| futures::future::pending().boxed());
+    let gateway = Gateway::new(routes(), Place::default(), invoke, now, wait);
     let response = gateway.handle(request, "192.0.2.1").await;
     let event = seen.lock().unwrap().take();
     (event, response)
