@@ -64,8 +64,7 @@ const PERSONAL: [&str; 19] = [
     "203.0.113.77",
 ];
 
-/// The personal columns of the exports, each with the words that may stand there. The others, and all
-/// of events, hold none.
+/// The personal columns of the exports, each with the words that may stand there. The others hold none.
 const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("users", "username", &USERNAMES),
     ("users", "first_name", &[FIRST]),
@@ -84,6 +83,8 @@ const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("devices", "nickname", &[NICKNAME]),
     ("devices", "display_name", &[NICKNAME]),
     ("devices", "blocked_reason", &[REASON]),
+    ("events", "reason", &[REASON]),
+    ("events", "address", &["203.0.113.77"]),
 ];
 
 /// The first of some words that a text holds, whatever its capitals.
@@ -497,8 +498,8 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let held = walk.register(&code, 0).await.expect(409);
     assert_eq!(held.code(), "identifier_held");
     let reason = json!({"reason": format!("{REASON} of this")});
-    for action in ["block", "unblock", "lock"] {
-        let answer = walk.post(&format!("{device}/{action}"), reason.clone()).await;
+    for (action, body) in [("block", &reason), ("unblock", &json!({})), ("lock", &reason)] {
+        let answer = walk.post(&format!("{device}/{action}"), body.clone()).await;
         assert!(answer.status.is_success(), "{}", answer.text);
     }
     let renamed = walk.admin(Method::PATCH, &path, json!({"username": USERNAMES[1]})).await.expect(200);
@@ -514,8 +515,11 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let config =
         walk.call(Method::POST, "/devices/me/config", Some(&back.get("credential")), json!({})).await.expect(200);
     assert!(config.text.contains(USERNAMES[1]) && config.text.contains(SECRETS[0]));
-    for action in ["suspend", "activate", "reset-pin", "lock-and-wipe"] {
-        let _done = walk.post(&format!("{path}/{action}"), reason.clone()).await.expect(200);
+    let nothing = json!({});
+    for (action, body) in
+        [("suspend", &reason), ("activate", &nothing), ("reset-pin", &reason), ("lock-and-wipe", &reason)]
+    {
+        let _done = walk.post(&format!("{path}/{action}"), body.clone()).await.expect(200);
     }
     assert!(walk.export().await.contains("locked_reason"));
     let bulk = json!({"action": "suspend", "ids": [user], "dry_run": true});

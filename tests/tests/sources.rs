@@ -287,7 +287,7 @@ async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
     let job = house.uploaded(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
     let failure = json!({
         "code": "column_missing",
-        "detail": "the header row lacks these mapped columns: first, login, mail",
+        "detail": "The data set cannot be used: the header row lacks these mapped columns: first, login, mail.",
     });
     assert_eq!((&job["state"], &job["failure"]), (&json!("failed"), &failure));
 }

@@ -399,6 +399,8 @@ async fn no_role_reaches_further_than_is_written_here() {
         ("arn:aws:logs:us-east-1:000000000000:log-group:/handset/handset/functions:*", all),
         // Streams of the table: their labels are times.
         ("arn:aws:dynamodb:us-east-1:000000000000:table/handset/stream/*", some(&["publish-events"])),
+        // Which identities SES asks for is its own choice: from which address is what counts.
+        ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
         // Endpoints, whose names SNS makes up.
         ("arn:aws:sns:us-east-1:000000000000:endpoint/APNS/handset/*", pushing.clone()),
         ("arn:aws:sns:us-east-1:000000000000:endpoint/GCM/handset/*", pushing),

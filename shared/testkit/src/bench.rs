@@ -97,7 +97,7 @@ fn waiting_by(clock: &Arc<watch::Sender<DateTime<Utc>>>) -> Wait {
                 }
             }
             // Nobody moves the clock any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         .boxed()
     })

@@ -735,7 +735,9 @@ mod tests {
         assert_eq!(template.function("not-found").unwrap().routes, [Route::Default]);
         let sending = template.function("send-message").unwrap();
         assert_eq!(sending.queues[0].queue_arn, "arn:aws:sqs:us-east-1:000000000000:handset-messages");
-        assert!(sending.statements.iter().any(|statement| statement.senders.contains(&"phones@example.com".to_owned())));
+        assert!(
+            sending.statements.iter().any(|statement| statement.senders.contains(&"phones@example.com".to_owned()))
+        );
         assert_eq!(template.function("run-due").unwrap().schedules, [Schedule { every: Duration::from_secs(60) }]);
         assert!(template.function("refresh-issuer-keys").unwrap().schedules.is_empty(), "no issuer, no schedule");
         assert_eq!(template.function("run-due").unwrap().attempts, 1);

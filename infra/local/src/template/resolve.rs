@@ -181,7 +181,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn condition(&self, of: &str) -> Result<bool, TemplateError> {
+    pub(super) fn condition(&self, of: &str) -> Result<bool, TemplateError> {
         let condition = self.conditions.get(of).ok_or_else(|| fault(format!("there is no condition {of}")))?;
         self.truth(condition)
     }

@@ -235,20 +235,22 @@ fn columns<'a>(
     mapping: &'a BTreeMap<String, String>,
     header: &csv::StringRecord,
 ) -> Result<Vec<(&'a String, usize)>, Garbage> {
-    let places = |name: &str| header.iter().enumerate().filter(move |(_, column)| column.trim() == name);
-    let found = |count: fn(usize) -> bool| {
-        let names: BTreeSet<&str> =
-            mapping.values().map(String::as_str).filter(|name| count(places(name).count())).collect();
-        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
+    let place = |name: &str| header.iter().position(|column| column.trim() == name);
+    let count = |name: &str| header.iter().filter(|column| column.trim() == name).count();
+    let with = |wanted: fn(usize) -> bool| -> Vec<&str> {
+        let names: BTreeSet<&str> = mapping.values().map(String::as_str).filter(|name| wanted(count(name))).collect();
+        names.into_iter().collect()
     };
-    if let Some(missing) = found(|count| count == 0) {
-        return Err(Garbage::new("column_missing", format!("the header row lacks these mapped columns: {missing}")));
+    let (missing, repeated) = (with(|count| count == 0), with(|count| count > 1));
+    if !missing.is_empty() {
+        let detail = format!("the header row lacks these mapped columns: {}", missing.join(", "));
+        return Err(Garbage::new("column_missing", detail));
     }
-    if let Some(repeated) = found(|count| count > 1) {
-        let detail = format!("the header row names these mapped columns more than once: {repeated}");
+    if !repeated.is_empty() {
+        let detail = format!("the header row names these mapped columns more than once: {}", repeated.join(", "));
         return Err(Garbage::new("column_repeated", detail));
     }
-    Ok(mapping.iter().filter_map(|(field, name)| Some((field, places(name).next()?.0))).collect())
+    Ok(mapping.iter().filter_map(|(field, name)| Some((field, place(name)?))).collect())
 }
 
 /// The lines of a text. Where a line ends by two signs, the reader finds the next row between them.
