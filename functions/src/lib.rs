@@ -5,6 +5,7 @@
 //! and touches no more than its signature names.
 
 pub mod access;
+mod actors;
 mod asked;
 mod attempts;
 mod bodies;

@@ -104,6 +104,7 @@ fn place(list: &str, column: &str) -> String {
         ("/devices", "push_in_use" | "push_since" | "push_reason") => format!("/push/{}", &column["push_".len()..]),
         ("/events", "actor_type") => "/actor/type".to_owned(),
         ("/events", "actor_id") => "/actor/id".to_owned(),
+        ("/events", "actor_name") => "/actor/name".to_owned(),
         ("/events", "reason" | "address") => format!("/private/{column}"),
         (_, column) => format!("/{column}"),
     }

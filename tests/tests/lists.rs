@@ -530,6 +530,35 @@ async fn lists_of_keys_members_and_events_are_stable_while_things_are_added_and_
     }
 }
 
+#[tokio::test]
+async fn whoever_did_something_is_named_beside_their_identifier() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Names").await;
+    let (device, credential) = bench.phone(&tenant, "ada").await;
+    let nightly = json!({"name": "Nightly sync", "permissions": ["devices:manage", "users:manage"]});
+    let nightly = bench.post("/keys", &tenant.key, nightly).await.expect(201).get("key");
+    let _locked = bench.post(&format!("/devices/{device}/lock"), &nightly, json!({})).await.expect(202);
+    let _told = bench.check_in(&credential).await.expect(200);
+    let job = json!({"action": "unblock", "ids": [device]});
+    let job = bench.post("/devices/bulk", &nightly, job).await.expect(200).get("job_id");
+    let named = |holder: &Value| holder["name"].as_str().unwrap_or_default().to_owned();
+    let events = bench.all(&tenant, &format!("/events?device_id={device}")).await;
+    let by: BTreeSet<(String, String)> = events
+        .iter()
+        .map(|event| (event["actor"]["type"].as_str().unwrap().to_owned(), named(&event["actor"])))
+        .collect();
+    let wanted = [("device", "iPhone 17"), ("invitation", ""), ("key", "Nightly sync")];
+    assert!(wanted.iter().all(|(kind, name)| by.contains(&((*kind).to_owned(), (*name).to_owned()))), "{by:?}");
+    let commands = bench.get(&format!("/devices/{device}/commands"), &tenant.key).await.expect(200).body;
+    assert_eq!(named(&commands["items"][0]["queued_by"]), "Nightly sync");
+    assert_eq!(named(&commands["items"][0]["history"][0]["by"]), "Nightly sync");
+    let shown = bench.get(&format!("/jobs/{job}"), &tenant.key).await.expect(200).body;
+    assert_eq!(named(&shown["created_by"]), "Nightly sync");
+    assert_eq!(named(&bench.all(&tenant, "/jobs").await[0]["created_by"]), "Nightly sync");
+    let csv = bench.get("/events/export?columns=actor_type,actor_name", &tenant.key).await.expect(200).text;
+    assert!(csv.contains("key,Nightly sync\r\n") && csv.contains("device,iPhone 17\r\n"), "{csv}");
+}
+
 /// Devices of one user each, the oldest first.
 async fn phones(bench: &Bench, tenant: &Tenant, prefix: &str, count: usize) -> Vec<String> {
     let mut devices = Vec::new();

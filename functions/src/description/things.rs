@@ -77,7 +77,7 @@ fn maybe(schema: Value) -> Value {
 
 fn actor() -> Value {
     let kinds = ["key", "member", "device", "invitation", "deployment", "system"];
-    with(object([("type", json!({"type": "string", "enum": kinds}))]), [("id", uuid())])
+    with(object([("type", json!({"type": "string", "enum": kinds}))]), [("id", uuid()), ("name", text())])
 }
 
 fn maker() -> Value {

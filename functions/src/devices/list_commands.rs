@@ -1,10 +1,13 @@
 //! `GET /devices/{device_id}/commands`.
 
-use aws::Commands;
+use aws::stores::Actors;
+use aws::{Commands, Page};
 use domain::DeviceId;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
+use serde_json::Value;
 
+use crate::actors::name_actors;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::paging::Paging;
@@ -22,10 +25,11 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &impl Commands, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Commands + Actors), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     store.device(call.workspace(), id).await?.ok_or(Refusal::NotFound("device"))?;
     let page = store.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, views::command))
+    let items = name_actors(store, call.workspace(), page.items.iter().map(views::command).collect()).await?;
+    Ok(paging.reply(&Page { items, next: page.next }, Value::clone))
 }

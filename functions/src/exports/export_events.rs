@@ -1,5 +1,6 @@
 //! `GET /events/export`: who did what, when, to what, as comma-separated values.
 
+use aws::stores::Actors;
 use aws::{Events, Page};
 use domain::EventId;
 use domain::Time;
@@ -8,6 +9,7 @@ use lambda::{Call, Reply};
 
 use super::{Kind, Wanted};
 use crate::access::list_events;
+use crate::actors::name_actors;
 use crate::description::About;
 use crate::views;
 
@@ -19,6 +21,7 @@ static EVENTS: Kind = Kind {
         ("created_at", "/created_at"),
         ("actor_type", "/actor/type"),
         ("actor_id", "/actor/id"),
+        ("actor_name", "/actor/name"),
         ("actor_token_id", "/actor_token_id"),
         ("operation", "/operation"),
         ("request_id", "/request_id"),
@@ -57,19 +60,20 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Events, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Events + Actors), call: Call) -> Result<Reply, Failure> {
     let is_id = |id: &str| EventId::parse(id).is_some();
     let wanted = Wanted::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
     if let Some(ids) = wanted.ids(EventId::parse) {
         let events = store.events(call.workspace(), &ids).await?;
-        let views: Vec<_> = events.iter().map(views::event).collect();
+        let views = name_actors(store, call.workspace(), events.iter().map(views::event).collect()).await?;
         return wanted.named(store, &call, &views).await;
     }
     let page = |limit, start| {
         let (call, filter) = (&call, &wanted.filter);
         async move {
             let page = store.list_events(call.workspace(), filter, limit, start).await?;
-            Ok(Page { items: page.items.iter().map(views::event).collect(), next: page.next })
+            let items = name_actors(store, call.workspace(), page.items.iter().map(views::event).collect()).await?;
+            Ok(Page { items, next: page.next })
         }
     };
     wanted.part(store, &call, page).await

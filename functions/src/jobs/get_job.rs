@@ -1,5 +1,6 @@
 //! `GET /jobs/{job_id}`: how far it is, and what became of each thing.
 
+use aws::stores::Actors;
 use aws::{Jobs, Page};
 use domain::JobId;
 use domain::export::harmless;
@@ -8,6 +9,7 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 
+use crate::actors::name_actors;
 use crate::description::About;
 use crate::description::schema::{text, thing};
 use crate::jobs::work::Action;
@@ -41,7 +43,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `PermissionMissing`, `CursorInvalid`.
-pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
@@ -51,7 +53,7 @@ pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
         return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
     let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let mut view = views::job(&job);
+    let mut view = name_actors(store, call.workspace(), vec![views::job(&job)]).await?.pop().unwrap_or_default();
     paging.put_into(&mut view, &page, views::job_item);
     Ok(Reply::thing(&view, job.version))
 }

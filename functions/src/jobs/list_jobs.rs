@@ -1,9 +1,12 @@
 //! `GET /jobs`.
 
-use aws::Jobs;
+use aws::stores::Actors;
+use aws::{Jobs, Page};
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
+use serde_json::Value;
 
+use crate::actors::name_actors;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::jobs::work::Action;
@@ -20,9 +23,10 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Jobs, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, Failure> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let mut page = store.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));
-    Ok(paging.reply(&page, views::job))
+    let items = name_actors(store, call.workspace(), page.items.iter().map(views::job).collect()).await?;
+    Ok(paging.reply(&Page { items, next: page.next }, Value::clone))
 }

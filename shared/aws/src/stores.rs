@@ -2,6 +2,7 @@
 //! touches.
 
 mod access;
+mod actors;
 mod commands;
 mod credentials;
 mod device_search;
@@ -24,6 +25,7 @@ use crate::commit::Commit;
 use crate::table::Table;
 
 pub use access::{Idempotency, Issuer, Keys, Members, Tokens, Workspaces};
+pub use actors::Actors;
 pub use commands::Commands;
 pub use credentials::Credentials;
 pub use devices::{DeviceFilter, DeviceWhole, Devices, Login, PushTokens};

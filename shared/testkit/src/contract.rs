@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws::rows::{self as keys, CodeOwner, RememberedCall, TokenPlace};
-use aws::stores::{DeviceFilter, DueRow, EventFilter, Leavings, Login, Taken, UserFilter, Work};
+use aws::stores::{Actors, DeviceFilter, DueRow, EventFilter, Leavings, Login, Taken, UserFilter, Work};
 use aws::{
     Commands, Commit, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members,
     Page, Position, Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, Tokens, UsageCounts, Users,
@@ -95,6 +95,7 @@ pub async fn run(store: &Store) {
     a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(store).await;
     a_profile_that_is_given_meanwhile_is_not_removed(store).await;
     events_come_by_their_identifiers(store).await;
+    who_acts_has_a_name_in_their_own_workspace_alone(store).await;
     // sources
     a_data_set_comes_with_its_users_and_what_was_uploaded(store).await;
     what_a_data_set_calls_its_users_is_unique_in_it_alone(store).await;
@@ -1924,6 +1925,17 @@ async fn events_come_by_their_identifiers(store: &Store) {
     let found = place.table.events(place.workspace, &ids).await.expect("it answers");
     assert_eq!(found, [events[2].clone(), events[0].clone()]);
     assert_eq!(place.table.events(other.workspace, &ids).await.expect("it answers"), []);
+}
+
+async fn who_acts_has_a_name_in_their_own_workspace_alone(store: &Store) {
+    let (place, other) = (Place::new(store), Place::new(store));
+    let mut user = place.user("ada").await;
+    let device = place.device(&mut user, "phone").await;
+    let actors = [Actor::Device(device.device_id), Actor::Device(DeviceId(place.id().0)), Actor::System];
+    let names = place.table.actor_names(place.workspace, &actors).await.expect("it answers");
+    let expected = BTreeMap::from([(device.device_id.to_string(), device.display_name().to_owned())]);
+    assert_eq!(names, expected);
+    assert_eq!(other.table.actor_names(other.workspace, &actors).await.expect("it answers"), BTreeMap::new());
 }
 
 async fn user_filters_keep_what_they_say(store: &Store) {

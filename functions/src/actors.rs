@@ -1,0 +1,72 @@
+//! Who did something, by name: in events, in the history of commands, and in jobs.
+
+use aws::stores::Actors;
+use domain::WorkspaceId;
+use domain::event::Actor;
+use domain::refusal::Failure;
+use serde_json::Value;
+
+/// The fields that hold an actor.
+const HOLDERS: [&str; 4] = ["actor", "by", "created_by", "queued_by"];
+
+/// The fields that hold what callers have sent, whatever it looks like.
+const SENT: [&str; 2] = ["changes", "private"];
+
+/// Gives each actor in what is shown the name that they have now, beside the identifier.
+///
+/// # Errors
+/// As reading rows.
+pub(crate) async fn name_actors(
+    store: &impl Actors,
+    workspace: WorkspaceId,
+    mut views: Vec<Value>,
+) -> Result<Vec<Value>, Failure> {
+    let mut actors = Vec::new();
+    for view in &mut views {
+        each_actor(view, &mut |held| actors.extend(serde_json::from_value::<Actor>(held.clone())));
+    }
+    let names = store.actor_names(workspace, &actors).await?;
+    for view in &mut views {
+        each_actor(view, &mut |held| {
+            if let Some(name) = held["id"].as_str().and_then(|id| names.get(id)) {
+                held["name"] = name.clone().into();
+            }
+        });
+    }
+    Ok(views)
+}
+
+fn each_actor(value: &mut Value, found: &mut impl FnMut(&mut Value)) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut().filter(|(name, _)| !SENT.contains(&name.as_str())) {
+                if HOLDERS.contains(&name.as_str()) && value.is_object() {
+                    found(value);
+                } else {
+                    each_actor(value, found);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| each_actor(item, found)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_actor_is_found_wherever_it_stands_but_in_what_callers_have_sent() {
+        let mut view = json!({
+            "actor": {"type": "key", "id": "1"},
+            "changes": {"blocked": {"before": null, "after": {"by": {"type": "key", "id": "2"}}}},
+            "history": [{"by": {"type": "member", "id": "3"}}, {"by": null}],
+        });
+        let mut ids = Vec::new();
+        each_actor(&mut view, &mut |held| ids.push(held["id"].as_str().unwrap().to_owned()));
+        assert_eq!(ids, ["1", "3"]);
+    }
+}

@@ -1,0 +1,58 @@
+//! What those who act are called.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use domain::WorkspaceId;
+use domain::device::Device;
+use domain::event::Actor;
+use domain::key::Key as ApiKey;
+use domain::member::Member;
+use domain::refusal::Failure;
+
+use crate::item::Key;
+use crate::rows::{self, Pointer};
+use crate::table::Table;
+
+/// Where names of actors are found.
+pub trait Actors: Sync {
+    /// The names of keys, members and devices, by their identifiers. Who has no name, or is gone, is left out.
+    fn actor_names(
+        &self,
+        workspace: WorkspaceId,
+        actors: &[Actor],
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, Failure>> + Send;
+}
+
+impl Actors for Table {
+    async fn actor_names(&self, workspace: WorkspaceId, actors: &[Actor]) -> Result<BTreeMap<String, String>, Failure> {
+        let (mut pointers, mut devices) = (BTreeMap::new(), BTreeMap::new());
+        for actor in actors {
+            let pointer = |id: String| (id.clone(), rows::pointer(workspace, &id));
+            match actor {
+                Actor::Key(id) => pointers.extend([pointer(id.to_string())]),
+                Actor::Member(id) => pointers.extend([pointer(id.to_string())]),
+                Actor::Device(id) => devices.extend([(id.to_string(), rows::device(workspace, *id))]),
+                Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => {}
+            }
+        }
+        let found = self.get_many(pointers.values().chain(devices.values()).cloned()).await?;
+        let mut names = BTreeMap::new();
+        for (id, key) in devices {
+            names.extend(found.row(&key)?.map(|device: Device| (id, device.display_name().to_owned())));
+        }
+        let mut targets = BTreeMap::new();
+        for (id, key) in pointers {
+            targets.extend(found.row(&key)?.map(|to: Pointer| (id, Key::new(to.to_pk, to.to_sk))));
+        }
+        let found = self.get_many(targets.values().cloned()).await?;
+        for (id, key) in targets {
+            let name = match key.sk.as_str() {
+                "KEY" => found.row(&key)?.map(|key: ApiKey| key.name),
+                _ => found.row(&key)?.and_then(|member: Member| member.name),
+            };
+            names.extend(name.map(|name| (id, name)));
+        }
+        Ok(names)
+    }
+}
