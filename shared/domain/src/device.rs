@@ -500,6 +500,8 @@ pub fn delete(
     let again = unconfirmed.and_then(|command| Some((command, command.told_again(device, act.at)?)));
     if let Some((command, again)) = again {
         deletion.device.commands.push(OpenCommand::from(&again));
+        // They are told in the order in which they were given.
+        deletion.device.commands.sort_by_key(|open| open.command_id);
         deletion.device.unconfirmed = None;
         deletion.wipe = Some(Edited::from(command.clone(), again));
     }
