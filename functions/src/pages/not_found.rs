@@ -94,15 +94,20 @@ pub const ROUTES: &[(&str, &[&str])] = &[
 const SEAM: &[(&str, &str)] =
     &[("/devices/get", "GET,POST"), ("/devices/list", "GET,POST"), ("/devices/update", "PATCH,POST")];
 
-/// True if the request's path has its method, or answers for itself whatever the method is.
+/// True if the request's route has its method, or answers for itself whatever the method is.
 pub(crate) fn allows(request: &Request) -> bool {
     let method = request.method.as_str();
     methods(request).is_none_or(|methods| methods.iter().any(|allowed| *allowed == method || *allowed == "ANY"))
 }
 
-/// The methods of the request's path; `None` if it has no route.
+/// The methods of the request's route, or of one that its path would have by another method; `None` if there is
+/// none.
 fn methods(request: &Request) -> Option<&'static [&'static str]> {
-    ROUTES.iter().find(|(route, _)| matches(route, &request.raw_path)).map(|(_, methods)| *methods)
+    let is_meant = |route: &str| match &request.route {
+        Some(taken) => route == taken,
+        None => matches(route, &request.raw_path),
+    };
+    ROUTES.iter().find(|(route, _)| is_meant(route)).map(|(_, methods)| *methods)
 }
 
 /// The methods as `Allow` names them.

@@ -70,6 +70,8 @@ pub struct Request {
     pub is_head: bool,
     /// Its path.
     pub raw_path: String,
+    /// The path of the route that took it, with names in braces; `None` if none did.
+    pub route: Option<String>,
     /// Its headers.
     pub headers: HeaderMap,
     /// True if parameters and fields that nobody reads are faults.
@@ -101,6 +103,7 @@ impl Request {
             method: if is_head { Method::GET } else { context.http.method },
             is_head,
             raw_path: event.raw_path.unwrap_or_default(),
+            route: context.route_key.as_deref().and_then(|key| Some(key.split_once(' ')?.1.to_owned())),
             headers: event.headers,
             strict: false,
             parameters: event.path_parameters.into_iter().collect(),
