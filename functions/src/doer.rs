@@ -1,6 +1,7 @@
 //! Who does something, where and when: a caller by a request, or a job in the name of whoever
 //! began it. What an action does is the same for both.
 
+use domain::access::Permission;
 use domain::event::{Act, Actor, Maker};
 use domain::job::Job;
 use domain::{JobId, Time, TokenId, WorkspaceId};
@@ -15,6 +16,8 @@ pub(crate) struct Doer {
     pub moment: Moment,
     /// Where.
     pub workspace_id: WorkspaceId,
+    /// True for a caller who may deploy; a job is begun with what it needs, and has nothing more.
+    pub may_deploy: bool,
     actor: Actor,
     token_id: Option<TokenId>,
     operation: &'static str,
@@ -29,6 +32,7 @@ impl Doer {
         Self {
             moment: call.request.moment,
             workspace_id: call.workspace(),
+            may_deploy: call.caller.require(Permission::DeploymentsManage).is_ok(),
             actor: call.caller.actor,
             token_id: call.caller.token_id,
             operation: call.request.operation,
@@ -43,6 +47,7 @@ impl Doer {
         Self {
             moment: run.moment,
             workspace_id,
+            may_deploy: false,
             actor: Actor::System,
             token_id: None,
             operation: run.operation,
@@ -59,7 +64,7 @@ impl Doer {
 
     /// The same, in the name of whoever made what is at work.
     pub fn in_name_of(&self, maker: Maker) -> Self {
-        Self { actor: maker.actor, token_id: maker.token_id, ..self.clone() }
+        Self { may_deploy: false, actor: maker.actor, token_id: maker.token_id, ..self.clone() }
     }
 
     /// The same, at another moment.
@@ -69,7 +74,7 @@ impl Doer {
 
     /// Handset itself, in what was begun by somebody else.
     pub fn itself(&self) -> Self {
-        Self { actor: Actor::System, token_id: None, ..self.clone() }
+        Self { may_deploy: false, actor: Actor::System, token_id: None, ..self.clone() }
     }
 
     /// A new act, with an event of its own.

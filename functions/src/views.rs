@@ -325,6 +325,9 @@ pub(crate) fn job_item(item: &JobItem) -> Value {
     if !item.faults.is_empty() {
         view["errors"] = json!(item.faults);
     }
+    if !item.warnings.is_empty() {
+        view["warnings"] = json!(item.warnings);
+    }
     view
 }
 
@@ -373,6 +376,8 @@ pub(crate) fn invitation(invitation: &Invitation, now: Time) -> Value {
         "invitation_id": invitation.invitation_id,
         "user_id": invitation.user_id,
         "channel": invitation.channel,
+        "sent_to": invitation.sent_to,
+        "warnings": invitation.warnings(),
         "devices": invitation.devices,
         "used": invitation.used,
         "refused_registrations": invitation.refused_registrations,
@@ -399,6 +404,8 @@ pub(crate) fn deployment(deployment: &Invitation, now: Time) -> Value {
     json!({
         "deployment_id": deployment.invitation_id,
         "user_id": deployment.user_id,
+        "sent_to": deployment.sent_to,
+        "warnings": deployment.warnings(),
         "status": deployment.status(now),
         "created_at": deployment.created_at,
         "expires_at": deployment.expires_at,

@@ -970,6 +970,9 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
     let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
     let (other_device, other) = bench.phone(&house.tenant, "cleo").await;
+    // It may download the configuration.
+    let forced = format!("/users/{}/force-config", house.user);
+    let _forced = bench.post(&forced, &house.tenant.key, json!({})).await.expect(200);
     // One device's name with another's secret.
     let mixed = format!("{}{}", &house.credential[..52], &other[52..]);
     let cases = [

@@ -104,6 +104,9 @@ impl Thirty {
             if n < SET_UP {
                 let code = bench.invite(tenant, &user, 1).await;
                 phones.push(bench.register(&code, &format!("phone{n:03}")).await.expect(201).get("credential"));
+                // It may have its configuration, and nothing was sent to its user.
+                let path = format!("/users/{user}/force-config");
+                let _forced = bench.post(&path, &tenant.key, json!({})).await.expect(200);
             }
             users.push(user);
             bench.advance(Duration::milliseconds(1));

@@ -42,8 +42,12 @@ impl House {
         self.meter.read().into_iter().map(|Consumed { action, units, .. }| (action, units)).collect()
     }
 
-    /// Gives a phone its configuration, and answers with its version.
+    /// Gives the only user's phone its configuration, and answers with its version.
     async fn download(&self, credential: &str) -> String {
+        let user = self.bench.all(&self.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+        let _deployed =
+            self.bench.post(&format!("/users/{user}/deploy"), &self.tenant.key, json!({})).await.expect(202);
+        self.bench.drain().await;
         let path = "/devices/me/config";
         self.bench.call(Method::POST, path, Some(credential), None).await.expect(200).get("config_version")
     }
@@ -225,7 +229,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         devices: 1,
         life: Duration::days(7),
     };
-    let change = deploy(user, None, new, Some(profile()), &act).unwrap();
+    let change = deploy(user, &[], None, new, Some(profile()), &act).unwrap();
     (change.user_after().unwrap().clone(), rows_of(&change.invitations[0].after))
 }
 

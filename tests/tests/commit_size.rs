@@ -20,7 +20,7 @@ use domain::hold::Hold;
 use domain::idempotency::Remembered;
 use domain::ids::timed_uuid;
 use domain::input::Fields;
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite};
+use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite, take_back};
 use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
 use domain::key::{self, Key};
 use domain::life;
@@ -358,6 +358,7 @@ fn outcome(number: u8) -> JobItem {
         change: None,
         fields: Vec::new(),
         faults: Vec::new(),
+        warnings: Vec::new(),
         at: now(),
     }
 }
@@ -372,7 +373,7 @@ fn new_deployment(number: u8) -> NewInvitation {
 
 /// A user with an open deployment, who has everything that client deployment knows of one.
 fn deployed(user: &User) -> (User, Invitation) {
-    let made = deployment::deploy(user, None, new_deployment(6), Some(ProfileId(id(30))), &act()).unwrap();
+    let made = deployment::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &act()).unwrap();
     let mut user = made.user_after().unwrap().clone();
     let client = &mut user.client;
     client.overrides = json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone();
@@ -628,10 +629,13 @@ proptest! {
         old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let (mut user, older) = deployed(&user(old));
+        let invited = invite(&user, None, new_invitation(8), &act()).unwrap();
+        user.invitation_id = invited.user.invitation_id;
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let edit = UserEdit {
             username: Some(format!("x{}", new.username)),
+            email: Some(Some("another@example.com".to_owned())),
             first_name: Some(new.first_name),
             last_name: Some(new.last_name),
             mobile: Some(None),
@@ -639,10 +643,14 @@ proptest! {
             overrides: Some(serde_json::Map::new()),
             ..UserEdit::default()
         };
-        let change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+        let mut change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+        // Another address ends what is open, as well.
+        prop_assert!(life::is_readdressed(&change));
+        take_back(&mut change, &[invited.invitation, older], &act());
+        let older = change.invitations.last().unwrap().after.clone();
         let renamed = change.user_after().unwrap().clone();
-        prop_assert!(deployment::follows_rename(&renamed));
-        let offered = deployment::deploy(&renamed, Some(&older), new_deployment(7), None, &act()).unwrap();
+        prop_assert_eq!(deployment::follows_rename(&renamed, Some(&older), true), Some(Purpose::Deploy));
+        let offered = deployment::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &act()).unwrap();
         let made = offered.invitations.last().unwrap().after.clone();
         let change = change.then(offered);
         fits_changed(&change);
@@ -671,6 +679,12 @@ proptest! {
         prop_assert_eq!(fits_changed(&change), 2 + 1 + 3 + 2 + 1);
         let change = deployment::force(&user, &devices(&phones), &act()).unwrap().unwrap();
         prop_assert_eq!(fits_changed(&change), 1 + 1 + 3);
+        let bare: Vec<Device> =
+            devices(&phones).into_iter().map(|device| Device { served: None, ..device.clone() }).collect();
+        let change =
+            deployment::deploy(&user, &bare, Some(&open_deployment), new_deployment(9), None, &act()).unwrap();
+        // The event, the user, the phones, the older deployment and its code, the newer with its code and pointer.
+        prop_assert_eq!(fits_changed(&change), 1 + 1 + 3 + 2 + 3);
     }
 
     #[test]

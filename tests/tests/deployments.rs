@@ -915,3 +915,185 @@ async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is
         (&json!(profile), &json!(["overrides"]))
     );
 }
+
+/// A key that may do so much and nothing else.
+async fn key(house: &House, permissions: &[&str]) -> String {
+    let body = json!({"name": permissions.join(" "), "permissions": permissions});
+    house.post("/keys", body).await.expect(201).get("key")
+}
+
+/// A user who was deployed to, with a phone that is set up, and with a secret.
+async fn with_secret(house: &House, username: &str) -> (String, String) {
+    let (user, _device, credential) = house.enrolled(username).await;
+    let secrets = json!({"pbx_sip_password": "correct horse", "voicemail_pin": "4711"});
+    let path = format!("/users/{user}/secrets");
+    let _set = house.bench.put(&path, &house.tenant.key, secrets).await.expect(200);
+    let _version = house.set_up(&credential).await;
+    (user, credential)
+}
+
+#[tokio::test]
+async fn whoever_may_only_invite_reaches_no_secrets() {
+    let house = House::new().await;
+    let bench = &house.bench;
+    let helpdesk = key(&house, &["users:read", "users:manage", "devices:read", "devices:manage"]).await;
+    let (user, theirs) = with_secret(&house, "ada").await;
+    let path = format!("/users/{user}");
+    let invited = async |identifier: &str| {
+        let _invited = bench.post(&format!("{path}/invite"), &helpdesk, json!({"channel": "email"})).await.expect(202);
+        bench.drain().await;
+        bench.register(&bench.newest_code().unwrap(), identifier).await.expect(201).get("credential")
+    };
+    let _changed = bench.patch(&path, &helpdesk, json!({"email": "mallory@example.org"})).await.expect(200);
+    // A phone of their own, and the user's own in its place.
+    for identifier in ["mallorys-phone", "ada-phone"] {
+        let credential = invited(identifier).await;
+        let told = bench.check_in(&credential).await.expect(200);
+        assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(false)));
+        let refused = house.download(&credential).await.expect(409);
+        assert_eq!(refused.code(), "device_not_deployed");
+        assert!(!refused.text.contains("horse"));
+    }
+    assert_eq!(house.download(&theirs).await.expect(401).code(), "re_enrol");
+
+    // Whoever may deploy opens it for the phones that the user holds by then, and is told of the address.
+    let credential = invited("another").await;
+    let made = house.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    assert_eq!(made.get("sent_to"), "m…y@example.org");
+    let warning = &made.body["warnings"][0];
+    assert_eq!(
+        (&warning["code"], &warning["at"]),
+        (&json!("address_changed_recently"), &json!("2026-11-23T08:00:00.000Z"))
+    );
+    assert_eq!(house.shown(&user).await["deployment"]["warnings"], made.body["warnings"]);
+    let many = house.post("/users/bulk", json!({"action": "deploy", "ids": [user]})).await.expect(200);
+    assert_eq!(many.body["items"][0]["warnings"], made.body["warnings"]);
+    assert!(house.download(&credential).await.expect(200).text.contains("horse"));
+    assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true, "it has fetched one");
+    bench.advance(Duration::days(7));
+    let later = house.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    assert_eq!(later.body["warnings"], json!([]));
+    // A phone that comes after it has none again, until it is told to fetch one.
+    let credential = invited("another").await;
+    let _refused = house.download(&credential).await.expect(409);
+    let _forced = house.post(&format!("{path}/force-config"), json!({})).await.expect(200);
+    assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true);
+    let _config = house.download(&credential).await.expect(200);
+    // Who is taken out and comes back has it by the next deployment alone.
+    let _out = bench.delete(&format!("/deployments/users/{user}"), &house.tenant.key).await.expect(200);
+    let _refused = house.download(&credential).await.expect(409);
+    assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], false);
+}
+
+#[tokio::test]
+async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
+    let house = House::new().await;
+    let bench = &house.bench;
+    let helpdesk = key(&house, &["users:manage", "users:wipe"]).await;
+    let rename = async |user: &str, edit: Value| {
+        bench.advance(Duration::minutes(1));
+        let _renamed = bench.patch(&format!("/users/{user}"), &helpdesk, edit).await.expect(200);
+        bench.drain().await;
+    };
+    let newest = || house.mails()[0].text.clone().unwrap();
+    // To the address that was deployed to, a deployment follows.
+    let (user, _credential) = with_secret(&house, "ada").await;
+    rename(&user, json!({"username": "eve"})).await;
+    assert!(newest().contains("/r/"), "{}", newest());
+    // To another one, be it changed before or at once, or if nobody ever deployed, an invitation does.
+    rename(&user, json!({"username": "eva", "email": "mallory@example.org"})).await;
+    assert!(newest().contains("/i/"), "{}", newest());
+    rename(&user, json!({"username": "mia"})).await;
+    assert!(newest().contains("/i/"), "{}", newest());
+    let shown = house.shown(&user).await;
+    assert_eq!(shown["deployment"]["status"], "revoked");
+    let (never, _phones) = bench.person(&house.tenant, "bob", 2).await;
+    rename(&never, json!({"username": "ben"})).await;
+    let invitations = house.get(&format!("/users/{never}/invitations")).await;
+    assert_eq!((&invitations["items"][0]["devices"], &invitations["items"][0]["status"]), (&json!(2), &json!("open")));
+    // Whoever may deploy starts a deployment, wherever it goes.
+    let admin = json!({"username": "may"});
+    let _renamed = bench.patch(&format!("/users/{user}"), &house.tenant.key, admin).await.expect(200);
+    bench.drain().await;
+    assert!(newest().contains("/r/"), "{}", newest());
+}
+
+#[tokio::test]
+async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes() {
+    let house = House::new().await;
+    let (bench, tenant) = (&house.bench, &house.tenant);
+    let source = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "email": "mail"}});
+    let source = house.post("/sources", source).await.expect(201).get("source_id");
+    let upload = async |number: u32, rows: &str| {
+        let id = format!("0190f3c4-7b5e-7a11-8c1d-00000000000{number}");
+        let path = format!("/sources/{source}/parts/1?upload={id}&last=true");
+        let _synced = bench.upload(tenant, &path, &format!("login,mail\n{rows}")).await.expect(202);
+        bench.drain().await;
+    };
+    let call = async |method: Method, path: &str, body: Value| {
+        let _changed = bench.call(method, path, Some(&tenant.key), Some(&body)).await.expect(200);
+    };
+    upload(1, "sync,sync@example.com\n").await;
+    for way in ["native", "number", "removed", "seam", "scim-patch", "scim-put", "sync"] {
+        let user = match way {
+            "sync" => text(&house.get("/users?search=sync").await["items"][0]["user_id"]),
+            _ => house.user(way).await,
+        };
+        if way.starts_with("scim") {
+            // Whom it takes over keeps what was typed: from then on it is the provider's.
+            let taken = json!({"userName": way, "emails": [{"value": format!("{way}@example.com")}]});
+            call(Method::PUT, &format!("/scim/v2/Users/{user}"), taken).await;
+            let release = json!({"release": ["first_name", "last_name", "email", "mobile", "number"]});
+            call(Method::PATCH, &format!("/users/{user}"), release).await;
+        }
+        let invited = bench.invite(tenant, &user, 1).await;
+        let (deployment, deployed) = house.deploy(&user).await;
+        bench.advance(Duration::minutes(1));
+        let native = format!("/users/{user}");
+        let scim = format!("/scim/v2/Users/{user}");
+        let emails = json!([{"value": "new@example.org", "type": "work"}]);
+        match way {
+            "native" => call(Method::PATCH, &native, json!({"email": "new@example.org"})).await,
+            "number" => call(Method::PATCH, &native, json!({"mobile": "+491709999999"})).await,
+            "removed" => call(Method::PATCH, &native, json!({"email": null})).await,
+            "seam" => {
+                let body = json!({"user_identity_id": user, "email_address": "new@example.org"});
+                call(Method::PATCH, "/user_identities/update", body).await;
+            }
+            "scim-patch" => {
+                let patch = json!([{"op": "replace", "path": "emails", "value": emails}]);
+                let schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"];
+                call(Method::PATCH, &scim, json!({"schemas": schemas, "Operations": patch})).await;
+            }
+            "scim-put" => call(Method::PUT, &scim, json!({"userName": way, "emails": emails})).await,
+            _ => upload(2, "sync,new@example.org\n").await,
+        }
+        for (code, what) in [(invited, "invitation"), (deployed, "deployment")] {
+            let refused = bench.register(&code, &format!("{way}-{what}")).await.expect(410);
+            assert_eq!(refused.code(), "code_revoked", "{way}: {what}");
+        }
+        // In the very commit that changes them.
+        let events = bench.all(tenant, &format!("/events?user_id={user}")).await;
+        let of = |event_type: &str| {
+            let event = events.iter().find(|event| event["event_type"] == event_type);
+            let event = event.unwrap_or_else(|| panic!("{way}: no {event_type}"));
+            (event["request_id"].clone(), event["created_at"].clone())
+        };
+        assert_eq!(
+            [of("invitation.revoked"), of("deployment.revoked")],
+            [of("user.updated"), of("user.updated")],
+            "{way}"
+        );
+        let shown = house.shown(&user).await;
+        assert_eq!(
+            (text(&shown["deployment"]["deployment_id"]), text(&shown["deployment"]["status"])),
+            (deployment, "revoked".into())
+        );
+    }
+    // What leaves both as they are ends nothing.
+    let user = house.user("same").await;
+    let invited = bench.invite(tenant, &user, 1).await;
+    let same = json!({"email": "same@example.com", "mobile": "+49 170 1234567", "first_name": "Eda"});
+    call(Method::PATCH, &format!("/users/{user}"), same).await;
+    let _registered = bench.register(&invited, "same").await.expect(201);
+}

@@ -110,6 +110,14 @@ impl Ground {
         self.bench.newest_deployment_code().expect("an e-mail with a code was sent")
     }
 
+    /// A phone that was enrolled by an invitation and told to fetch its configuration since: its credential.
+    async fn forced(&self) -> String {
+        let (user, phones) = self.person(1).await;
+        let _forced = self.post(&format!("/users/{user}/force-config"), json!({})).await.expect(200);
+        self.bench.drain().await;
+        phones[0].1.clone()
+    }
+
     /// Gives a phone its configuration, and answers with its version.
     async fn download(&self, credential: &str) -> String {
         let path = "/devices/me/config";
@@ -1529,7 +1537,7 @@ static DEPLOYMENTS: &[Scenario] = &[
     }),
     scenario("download-config", "for the first time", |g| {
         Box::pin(async move {
-            let (_device, credential) = g.phone().await;
+            let credential = g.forced().await;
             let path = "/devices/me/config".to_owned();
             Go::Http { method: Method::POST, path, credential: Some(credential), body: Value::Null, ends: &[200] }
         })
@@ -1542,7 +1550,7 @@ static DEPLOYMENTS: &[Scenario] = &[
     }),
     scenario("check-in-device", "with a configuration in place", |g| {
         Box::pin(async move {
-            let (_device, credential) = g.phone().await;
+            let credential = g.forced().await;
             let version = g.download(&credential).await;
             check_in(credential, json!({"config_version": version}))
         })
@@ -1552,6 +1560,28 @@ static DEPLOYMENTS: &[Scenario] = &[
             let (user, _credential) = g.set_up().await;
             let _open = g.deployed(&user).await;
             http(g, Method::PATCH, format!("/users/{user}"), json!({"username": g.name("eve")}), &[200])
+        })
+    }),
+    scenario("update-user", "another address, with an open invitation and an open deployment", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _deployment = g.deployed(&user).await;
+            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            http(g, Method::PATCH, format!("/users/{user}"), json!({"email": "new@example.org"}), &[200])
+        })
+    }),
+    scenario("update-user", "another address and another username, with an open deployment", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _deployment = g.deployed(&user).await;
+            let body = json!({"username": g.name("eve"), "email": "new@example.org"});
+            http(g, Method::PATCH, format!("/users/{user}"), body, &[200])
+        })
+    }),
+    scenario("deploy-config", "to a user with two phones that may have no configuration yet", |g| {
+        Box::pin(async move {
+            let (user, _phones) = g.person(2).await;
+            http(g, Method::POST, format!("/users/{user}/deploy"), json!({}), &[202])
         })
     }),
     scenario("delete-user", "with an open invitation, an open deployment and secrets", |g| {

@@ -328,6 +328,13 @@ async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     let credential = "0190f3c4-7b5e-7a11-8c1d-000000000002";
     let put =
         async |what: String, body: Value| bench.put(&format!("{path}/{what}"), &tenant.key, body).await.expect(200);
+    let edit = json!({"email": "kim@example.org"});
+    let _readdressed = bench.patch(&format!("/users/{user}"), &tenant.key, edit).await.expect(200);
+    let of_user = format!("USER#{}#{user}", tenant.workspace_id);
+    keep("user.readdressed", row(bench, &of_user, "\"sk\":\"USER\""));
+    let _deployed = bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202);
+    keep("invitation.of_a_deployment_to_a_new_address", row(bench, &of_user, "address_changed_at"));
+    keep("device.deployed_to", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "\"sk\":\"DEVICE\""));
     let _issued = put(format!("credentials/{credential}"), json!({})).await;
     keep("its_belongings.bare", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
     let report = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": "no answer"});
@@ -894,6 +901,11 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
             "workspace" => {
                 assert!(row.get("settings").is_none(), "{name}");
                 assert_eq!(read::<Workspace>(&name, &row).settings, Settings::default());
+            }
+            // Where its message goes is kept since.
+            "invitation" => {
+                let invitation: Invitation = read(&name, &row);
+                assert_eq!((invitation.sent_to.clone(), invitation.warnings()), (None, Vec::new()), "{name}");
             }
             // When it was enrolled stands in the enrolment since: without it, a lost answer is not made up for.
             "device" => {

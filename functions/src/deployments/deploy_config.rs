@@ -17,7 +17,8 @@ pub fn about() -> About {
     About::new("Deploy a user's configuration")
         .detail(
             "Its e-mail follows, with the link, the QR code and what to do. Doing it again is a resend: the older \
-             link ends.",
+             link ends. From this answer on, the devices that the user holds may have the configuration. A warning \
+             says if the address that it goes to was changed within the last 7 days.",
         )
         .body(|mut fields| drop(read_deploy(&mut fields)))
         .once()

@@ -19,8 +19,9 @@ use crate::users::actions::profile_of;
 pub fn about() -> About {
     About::new("Download the configuration")
         .detail(
-            "For a registered, allowed device. Secrets are included, and nobody may keep the answer. The app puts it \
-             in place and says so at its next check-in.",
+            "For a registered, allowed device that a deployment's code registered, or whose user was deployed to, or \
+             told to fetch the configuration, since it was registered. Secrets are included, and nobody may keep the \
+             answer. The app puts it in place and says so at its next check-in.",
         )
         .shows(
             "The configuration.",
@@ -37,6 +38,7 @@ pub fn about() -> About {
             Refusal::DeviceDeleted,
             Refusal::DeviceErased,
             Refusal::NotDeployed,
+            Refusal::DeviceNotDeployed,
         ])
 }
 

@@ -64,6 +64,7 @@ pub fn things() -> Vec<(&'static str, &'static str, Value)> {
         ("UserListed", "A user, as a list shows them.", user_listed()),
         ("UserWhole", "A user with all that belongs to them.", user_whole()),
         ("UserWithDevices", "A user with the devices that they hold.", user_with_devices()),
+        ("Warning", "Something that was done, and that whoever did it should look at.", warning()),
         ("Webhook", "Where events are sent; never its secret.", webhook()),
         ("WebhookDelivery", "What became of the delivery of an event to a webhook.", webhook_delivery()),
         ("Workspace", "A tenant, and what holds in it.", workspace()),
@@ -261,11 +262,17 @@ fn delivery() -> Value {
     object([("state", word::<DeliveryState>()), ("at", moment()), ("reason", maybe(text()))])
 }
 
+fn warning() -> Value {
+    object([("code", text()), ("detail", text()), ("at", moment())])
+}
+
 fn invitation() -> Value {
     object([
         ("invitation_id", uuid()),
         ("user_id", uuid()),
         ("channel", word::<Channel>()),
+        ("sent_to", maybe(text())),
+        ("warnings", array(thing("Warning"))),
         ("devices", count()),
         ("used", count()),
         ("refused_registrations", count()),
@@ -287,6 +294,8 @@ fn deployment() -> Value {
     object([
         ("deployment_id", uuid()),
         ("user_id", uuid()),
+        ("sent_to", maybe(text())),
+        ("warnings", array(thing("Warning"))),
         ("status", word::<InvitationStatus>()),
         ("created_at", moment()),
         ("expires_at", moment()),
@@ -420,6 +429,7 @@ fn job_item() -> Value {
             ("change", word::<ItemChange>()),
             ("fields", array(text())),
             ("errors", array(thing("Fault"))),
+            ("warnings", array(thing("Warning"))),
         ],
     )
 }

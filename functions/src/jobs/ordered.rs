@@ -17,7 +17,7 @@ use crate::attempts::{Before, Once, attempts};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::doer::Doer;
-use crate::jobs::work::{Store, advance, decided};
+use crate::jobs::work::{Decided, Store, advance, decided};
 use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::views;
@@ -178,14 +178,15 @@ async fn tried(
     let job = job.ok_or_else(|| Failure::internal("beginning a job", "there is none"))?;
     let (mut tally, mut items) = (Tally::default(), Vec::new());
     for id in ids {
-        let (outcome, refusal) = match decided(store, doer, &job, id, defaults).await {
-            Ok(Some(_)) => (ItemOutcome::Changed, None),
-            Ok(None) => (ItemOutcome::Unchanged, None),
-            Err(Failure::Refused(refusal)) => (ItemOutcome::Failed, Some(refusal)),
+        let item = |outcome, refusal: Option<&Refusal>| JobItem::of(&job, id, outcome, refusal, doer.now());
+        let item = match decided(store, doer, &job, id, defaults).await {
+            Ok(Some(Decided { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
+            Ok(None) => item(ItemOutcome::Unchanged, None),
+            Err(Failure::Refused(refusal)) => item(ItemOutcome::Failed, Some(&refusal)),
             Err(failure) => return Err(failure),
         };
-        tally.count(outcome);
-        items.push(JobItem::of(&job, id, outcome, refusal.as_ref(), doer.now()));
+        tally.count(item.outcome);
+        items.push(item);
     }
     let items: Vec<Value> = items.iter().map(views::job_item).collect();
     let view = json!({"job_id": null, "dry_run": true, "progress": views::tally(tally), "items": items});

@@ -2,6 +2,7 @@
 
 use aws::{Commands, Commit, Invitations, Jobs, Keys, Position, Profiles, Tokens, Users, Workspaces};
 use domain::input::Fields;
+use domain::invitation::{Invitation, Warning};
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, cancel, page_done};
 use domain::refusal::{Failure, Refusal};
 use domain::source::SyncAction;
@@ -156,7 +157,10 @@ async fn thing(
     }
     let item = |outcome, refusal: Option<&Refusal>| JobItem::of(job, id, outcome, refusal, doer.now());
     let (item, commit) = match decided(store, doer, job, id, defaults).await {
-        Ok(Some(commit)) => (item(ItemOutcome::Changed, None), Some(commit).filter(|_| !job.dry_run)),
+        Ok(Some(Decided { commit, warnings })) => {
+            let changed = JobItem { warnings, ..item(ItemOutcome::Changed, None) };
+            (changed, Some(commit).filter(|_| !job.dry_run))
+        }
         Ok(None) => (item(ItemOutcome::Unchanged, None), None),
         Err(Failure::Refused(refusal)) => (item(ItemOutcome::Failed, Some(&refusal)), None),
         Err(failure @ Failure::Internal { .. }) => (given_up(job, id, doer, &failure), None),
@@ -202,24 +206,35 @@ impl Action {
     }
 }
 
-/// What the job's action comes to for one thing.
+/// What an action comes to for one thing.
+pub(crate) struct Decided {
+    /// What is to be written.
+    pub commit: Commit,
+    /// What whoever asked for it should look at.
+    pub warnings: Vec<Warning>,
+}
+
+/// What the job's action comes to for one thing; `None` if there is nothing to do.
 pub(crate) async fn decided(
     store: &impl Store,
     doer: &Doer,
     job: &Job,
     id: &str,
     defaults: &Defaults,
-) -> Result<Option<Commit>, Failure> {
+) -> Result<Option<Decided>, Failure> {
     match Action::of(job)? {
         Action::User(action) => {
             let id = UserId::parse(id).ok_or(Refusal::NotFound("user"))?;
             let user = store.user(job.workspace_id, id).await?.ok_or(Refusal::NotFound("user"))?;
-            Ok(user_actions::prepare(store, doer, &user, &action, defaults).await?.commit)
+            let prepared = user_actions::prepare(store, doer, &user, &action, defaults).await?;
+            let warnings = prepared.invitation.iter().flat_map(Invitation::warnings).collect();
+            Ok(prepared.commit.map(|commit| Decided { commit, warnings }))
         }
         Action::Device(action) => {
             let id = DeviceId::parse(id).ok_or(Refusal::NotFound("device"))?;
             let whole = store.device_whole(job.workspace_id, id).await?.ok_or(Refusal::NotFound("device"))?;
-            Ok(device_actions::prepare(store, doer, whole, &action, defaults).await?.commit)
+            let commit = device_actions::prepare(store, doer, whole, &action, defaults).await?.commit;
+            Ok(commit.map(|commit| Decided { commit, warnings: Vec::new() }))
         }
         Action::Sync(_) => Err(not_by_things()),
     }

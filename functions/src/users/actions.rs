@@ -3,14 +3,14 @@
 use aws::stores::Person;
 use aws::{Commit, Invitations, Profiles, Users, Workspaces};
 use domain::access::Permission;
-use domain::change::Change;
+use domain::change::{Change, Edited};
 use domain::command::{CommandKind, Order, Phone};
 use domain::deployment::{self, follows_rename, has_downloaded, require_fitting};
 use domain::device::{DEVICE_LIMIT, Device, REASON};
 use domain::event::{Act, EventType};
 use domain::input::Fields;
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
-use domain::life::{self, Deletion, Leaving, is_renamed};
+use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite, take_back};
+use domain::life::{self, Deletion, Leaving, is_readdressed, is_renamed};
 use domain::profile::{Given, Profile, given};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
@@ -132,9 +132,10 @@ pub(crate) async fn prepare(
             let devices = phones.iter().map(|phone| phone.device.clone()).collect();
             (phones, devices)
         }
-        // What is offered has no need to know of the devices.
-        UserAction::Invite { .. } | UserAction::Deploy { .. } => (Vec::new(), Vec::new()),
-        UserAction::Activate
+        // An invitation has no need to know of the devices.
+        UserAction::Invite { .. } => (Vec::new(), Vec::new()),
+        UserAction::Deploy { .. }
+        | UserAction::Activate
         | UserAction::Suspend { .. }
         | UserAction::Delete { .. }
         | UserAction::ForceConfig
@@ -157,12 +158,15 @@ pub(crate) async fn prepare(
         }
         UserAction::Invite { channel, devices } => {
             let wanted = Offer::Invitation { channel: *channel, devices: *devices };
-            return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
+            let previous = newest(store, user, Purpose::Invite).await?;
+            return Ok(offer(store, doer, user, wanted, previous, defaults, &act).await?.prepared(&act, user));
         }
         UserAction::Deploy { profile_id } => {
             let profile = named_profile(store, doer, *profile_id).await?;
-            let wanted = Offer::Deployment { profile_id: *profile_id, devices: 1 };
-            let prepared = offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user);
+            let wanted = Offer::Deployment { profile_id: *profile_id, devices: 1, held: &devices };
+            let previous = newest(store, user, Purpose::Deploy).await?;
+            let offered = offer(store, doer, user, wanted, previous, defaults, &act).await?;
+            let prepared = offered.prepared(&act, user);
             if let Some((profile, _)) = &profile {
                 require_fitting(&prepared.user, profile)?;
             }
@@ -173,8 +177,9 @@ pub(crate) async fn prepare(
         UserAction::AutoDeploy if user.client.removed_at.is_some() || user.deleted.is_some() => None,
         UserAction::AutoDeploy if has_downloaded(&devices) => deployment::force(user, &devices, &act)?,
         UserAction::AutoDeploy => {
-            let wanted = Offer::Deployment { profile_id: None, devices: 1 };
-            return Ok(offer(store, doer, user, wanted, defaults, &act).await?.prepared(&act, user));
+            let wanted = Offer::Deployment { profile_id: None, devices: 1, held: &devices };
+            let previous = newest(store, user, Purpose::Deploy).await?;
+            return Ok(offer(store, doer, user, wanted, previous, defaults, &act).await?.prepared(&act, user));
         }
     };
     let devices = with_left(store, user, devices).await?;
@@ -246,10 +251,7 @@ async fn delete(
     if claimed.len() < devices.len() {
         return Err(Failure::internal("deleting a user", "a device's claim is not there"));
     }
-    let mut offers = Vec::new();
-    for purpose in Purpose::ALL {
-        offers.extend(newest(store, user, *purpose).await?);
-    }
+    let offers = newest_offers(store, user).await?;
     let mut change = life::delete(user, &claimed, &offers, wanted, act)?;
     let belongings = store.belongings(user.workspace_id, &user.device_ids).await?;
     let ends = change.iter_mut().flat_map(|change| &mut change.events);
@@ -259,6 +261,15 @@ async fn delete(
         }
     }
     Ok(change)
+}
+
+/// The newest of what was offered to a user, for each purpose: nothing older is open.
+async fn newest_offers(store: &impl Invitations, user: &User) -> Result<Vec<Invitation>, Failure> {
+    let mut offers = Vec::new();
+    for purpose in Purpose::ALL {
+        offers.extend(newest(store, user, *purpose).await?);
+    }
+    Ok(offers)
 }
 
 /// The newest of what was offered to a user for a purpose.
@@ -320,9 +331,26 @@ pub(crate) async fn default_profile(store: &impl Workspaces, id: WorkspaceId) ->
 }
 
 /// What is offered to a user by a code.
-enum Offer {
-    Invitation { channel: Channel, devices: u32 },
-    Deployment { profile_id: Option<ProfileId>, devices: u32 },
+enum Offer<'a> {
+    Invitation {
+        channel: Channel,
+        devices: u32,
+    },
+    Deployment {
+        profile_id: Option<ProfileId>,
+        devices: u32,
+        /// The devices of the user that may have the configuration from then on.
+        held: &'a [Device],
+    },
+}
+
+impl Offer<'_> {
+    fn purpose(&self) -> Purpose {
+        match self {
+            Self::Invitation { .. } => Purpose::Invite,
+            Self::Deployment { .. } => Purpose::Deploy,
+        }
+    }
 }
 
 /// What an offer changes, and the code that it is good for.
@@ -355,26 +383,27 @@ impl Offered {
     }
 }
 
-/// Offers something to a user; the code of what was offered before for the same purpose ends.
+/// Offers something to a user; the code of `previous`, the newest of what was offered before for the same
+/// purpose, ends.
 async fn offer(
-    store: &(impl Invitations + Workspaces),
+    store: &impl Workspaces,
     doer: &Doer,
     user: &User,
-    wanted: Offer,
+    wanted: Offer<'_>,
+    previous: Option<Invitation>,
     defaults: &Defaults,
     act: &Act,
 ) -> Result<Offered, Failure> {
     let life = settings(store, doer).await?.invitation_life(defaults.invitation_life);
     let code = new_code(doer.moment.random);
-    let (purpose, channel, devices) = match wanted {
-        Offer::Invitation { channel, devices } => (Purpose::Invite, channel, devices),
-        Offer::Deployment { devices, .. } => (Purpose::Deploy, Channel::Email, devices),
+    let (channel, devices) = match wanted {
+        Offer::Invitation { channel, devices } => (channel, devices),
+        Offer::Deployment { devices, .. } => (Channel::Email, devices),
     };
-    let previous = newest(store, user, purpose).await?;
     let new = NewInvitation {
         invitation_id: InvitationId(doer.moment.draw()),
         code_hash: Hash::of(&code),
-        purpose,
+        purpose: wanted.purpose(),
         channel,
         devices,
         life,
@@ -382,7 +411,7 @@ async fn offer(
     let previous = previous.as_ref();
     let change = match wanted {
         Offer::Invitation { .. } => invite(user, previous, new, act)?.change(user, previous),
-        Offer::Deployment { profile_id, .. } => deployment::deploy(user, previous, new, profile_id, act)?,
+        Offer::Deployment { profile_id, held, .. } => deployment::deploy(user, held, previous, new, profile_id, act)?,
     };
     Ok(Offered { change, code })
 }
@@ -447,9 +476,10 @@ pub(crate) async fn require_key_free(
     if other { Err(Refusal::IdentityKeyTaken.into()) } else { Ok(()) }
 }
 
-/// The commit of a change of a user. To one whom a rename has made due for a new deployment, and who may
-/// use the app, it also offers that, if there is anything to bring back and an address to write to: with
-/// the rename itself, or with what lets them in again.
+/// The commit of a change of a user. What is open of their invitation and deployment ends with another address
+/// or number. To one whom a rename has made due for a new deployment, and who may use the app, it also offers
+/// that, or an invitation (see [`follows_rename`]), if there is anything to bring back and an address to write
+/// to: with the rename itself, or with what lets them in again.
 pub(crate) async fn carried_through(
     store: &(impl Invitations + Workspaces),
     doer: &Doer,
@@ -457,20 +487,19 @@ pub(crate) async fn carried_through(
     defaults: &Defaults,
     act: &Act,
 ) -> Result<(Change, Commit), Failure> {
+    if let Some(user) = change.user.as_ref().and_then(|user| user.before.clone())
+        && is_readdressed(&change)
+    {
+        take_back(&mut change, &newest_offers(store, &user).await?, act);
+    }
     let due = change.user.as_mut().map(|user| &mut user.after);
     let due = due.filter(|after| after.deployment_due && after.require_usable().is_ok());
+    let due = due.map(|due| {
+        due.deployment_due = false;
+        due.clone()
+    });
     let offered = match due {
-        Some(due) => {
-            due.deployment_due = false;
-            // Its code brings back every phone that the rename has reset.
-            let devices = u32::try_from(due.device_ids.len()).unwrap_or(u32::MAX).max(1);
-            let wanted = Offer::Deployment { profile_id: None, devices };
-            if follows_rename(due) {
-                Some(offer(store, doer, &due.clone(), wanted, defaults, act).await?)
-            } else {
-                None
-            }
-        }
+        Some(due) => offered_after_rename(store, doer, &due, &change, defaults, act).await?,
         None => None,
     };
     let Some(offered) = offered else {
@@ -480,6 +509,35 @@ pub(crate) async fn carried_through(
     let change = change.then(offered.change.clone());
     let commit = offered.commit(act, &change);
     Ok((change, commit))
+}
+
+/// What is offered to a user whom a rename has made due, if anything is. Its code brings back every phone that
+/// the rename has reset.
+async fn offered_after_rename(
+    store: &(impl Invitations + Workspaces),
+    doer: &Doer,
+    due: &User,
+    change: &Change,
+    defaults: &Defaults,
+    act: &Act,
+) -> Result<Option<Offered>, Failure> {
+    let deployed = newest(store, due, Purpose::Deploy).await?;
+    let Some(purpose) = follows_rename(due, deployed.as_ref(), doer.may_deploy) else {
+        return Ok(None);
+    };
+    let devices = u32::try_from(due.device_ids.len()).unwrap_or(u32::MAX).max(1);
+    let (wanted, previous) = match purpose {
+        Purpose::Deploy => (Offer::Deployment { profile_id: None, devices, held: &[] }, deployed),
+        Purpose::Invite => {
+            (Offer::Invitation { channel: Channel::Email, devices }, newest(store, due, Purpose::Invite).await?)
+        }
+    };
+    // The change may have taken it back.
+    let changed = |previous: Invitation| {
+        let edited = change.invitations.iter().map(|Edited { after, .. }| after);
+        edited.into_iter().find(|after| after.invitation_id == previous.invitation_id).cloned().unwrap_or(previous)
+    };
+    offer(store, doer, due, wanted, previous.map(changed), defaults, act).await.map(Some)
 }
 
 #[cfg(test)]

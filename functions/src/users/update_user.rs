@@ -21,7 +21,10 @@ pub fn about() -> About {
         .detail(
             "A field of `null` is taken away. Another username is another identity: each of the user's devices is \
              ordered back to the state before its first enrolment and comes back by a new deployment; for a user with \
-             devices that needs `users:wipe`. The profile and the user's own settings need `deployments:manage`.",
+             devices that needs `users:wipe`. Made without `deployments:manage`, of a user who was never deployed to or \
+             whose e-mail address was changed since, an invitation takes the deployment's place. Another e-mail address \
+             or mobile number takes back the user's open invitation and deployment. The profile and the user's own \
+             settings need `deployments:manage`.",
         )
         .body(|fields| drop(UserEdit::read(fields)))
         .versioned()

@@ -4,7 +4,8 @@
 //! link and QR code register one phone, or enrol it anew, which then downloads. A phone that has
 //! the app just downloads. The *configuration* is made of the profile's settings, under the user's
 //! own account data, under the user's own settings; it is given only to a registered, allowed
-//! device, by its credential.
+//! device, by its credential, that a deployment's code enrolled, or whose user was deployed to or told
+//! to fetch it since ([`Device::may_have_config`]): whoever may only invite reaches no secrets.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::device::{CONFIG_VERSION, Device, DeviceAccess};
 use crate::event::{Act, Event, EventType};
 use crate::ids::{InvitationId, ProfileId};
 use crate::input::{Fault, Fields};
-use crate::invitation::{Invitation, NewInvitation, invite, revoke};
+use crate::invitation::{Invitation, NewInvitation, Purpose, invite, take_back};
 use crate::profile::{Profile, check};
 use crate::refusal::Refusal;
 use crate::secret::Hash;
@@ -97,12 +98,13 @@ impl ClientAccount {
 }
 
 /// Starts a deployment for a user: see [`invite`]. Whoever was taken out of client deployment is in
-/// it again.
+/// it again, and `devices`, those that they hold, may have the configuration.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
 pub fn deploy(
     user: &User,
+    devices: &[Device],
     previous: Option<&Invitation>,
     new: NewInvitation,
     profile: Option<ProfileId>,
@@ -114,15 +116,29 @@ pub fn deploy(
     let mut invited = invite(&wanted, previous, new, act)?;
     let shown = |id: Option<ProfileId>| id.map(String::from);
     invited.event.change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
-    Ok(invited.change(user, previous))
+    let mut change = invited.change(user, previous);
+    for device in devices.iter().filter(|device| device.erased.is_none() && !device.may_have_config()) {
+        change.devices.push(Edited::from(device.clone(), device.clone().offered()));
+    }
+    Ok(change)
 }
 
-/// True if a user who becomes somebody else to the systems around is to get a new deployment: they
-/// hold a phone, or had a deployment, and it can reach them.
+/// What is offered to a user who has become somebody else to the systems around, if they hold a phone, or had
+/// a deployment, and it can reach them. Whoever may deploy has it start a new deployment; so has anybody whose
+/// rename leaves it to the address that `previous`, the newest deployment, was made for. Otherwise it is an
+/// invitation, which brings the phones back without secrets: to change an address and then the username must
+/// not be a way to them.
 #[must_use]
-pub fn follows_rename(user: &User) -> bool {
+pub fn follows_rename(user: &User, previous: Option<&Invitation>, may_deploy: bool) -> Option<Purpose> {
     let known = !user.device_ids.is_empty() || user.client.deployment_id.is_some();
-    known && user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some()
+    let reached = user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some();
+    if !known || !reached {
+        return None;
+    }
+    let same_address =
+        |previous: &Invitation| user.email_changed_at.is_none_or(|changed| changed <= previous.created_at);
+    let deploys = may_deploy || previous.is_some_and(same_address);
+    Some(if deploys { Purpose::Deploy } else { Purpose::Invite })
 }
 
 /// Has all of a user's phones download the configuration at their next contact, and put it in place,
@@ -188,12 +204,7 @@ pub fn remove(
         let told = Device { served: None, ..device.clone() };
         change.devices.push(Edited::from(device.clone(), told));
     }
-    if let Some(open) = open
-        && let Ok(Some((revoked, event))) = revoke(open, act)
-    {
-        change.invitations.push(Edited::from(open.clone(), revoked));
-        change.events.push(event);
-    }
+    take_back(&mut change, open, act);
     Ok(Some(change))
 }
 
@@ -360,7 +371,7 @@ fn canonical(value: &Value) -> String {
 /// Gives a device its configuration; `None` if it was given the same before.
 ///
 /// # Errors
-/// `DeviceBlocked`, `UserSuspended`, `UserLocked`, `DeviceDeleted`; `NotDeployed`.
+/// `DeviceBlocked`, `UserSuspended`, `UserLocked`, `DeviceDeleted`; `NotDeployed`, `DeviceNotDeployed`.
 pub fn serve(device: &Device, user: &User, config: &Configuration, act: &Act) -> Result<Option<Change>, Refusal> {
     match device.access() {
         DeviceAccess::Allowed => {}
@@ -370,6 +381,9 @@ pub fn serve(device: &Device, user: &User, config: &Configuration, act: &Act) ->
         DeviceAccess::Deleted => return Err(Refusal::DeviceDeleted),
     }
     require_in(user)?;
+    if !device.may_have_config() {
+        return Err(Refusal::DeviceNotDeployed);
+    }
     let version = config.version.as_str();
     if device.given() == Some(version) {
         return Ok(None);

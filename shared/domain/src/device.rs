@@ -42,6 +42,8 @@ pub const NICKNAME: TextRule = TextRule::in_bytes(Form::Line, 1, 48);
 pub const CONFIG_VERSION: TextRule = TextRule::in_bytes(Form::Ascii, 1, 8);
 /// Stands for the version of a configuration that is to be fetched anew, whatever it is.
 const FORCED: &str = "forced";
+/// Stands for a version where a configuration may be fetched and none was: see [`Device::may_have_config`].
+const OFFERED: &str = "offered";
 /// Stands before the version that was then fetched, until it is in place.
 const FETCHED: char = '!';
 /// A push token. Apple's and Google's are opaque; the bound is Amazon SNS's own for a token.
@@ -201,8 +203,9 @@ pub struct Device {
     /// The version of the configuration that it has in place, by its own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// The version that it was last given, or that it is to fetch one anew: see [`Device::forced`],
-    /// [`Device::given`].
+    /// The version that it was last given, or that it is to fetch one anew, or may fetch one: see
+    /// [`Device::given`], [`Device::forced`], [`Device::offered`]. While it is absent, the device gets no
+    /// configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
     /// Its last check-in.
@@ -306,11 +309,26 @@ impl Device {
         self.pending_commands(now).next().is_some()
     }
 
+    /// True if it may have its user's configuration, with the secrets in it: a deployment's code enrolled it;
+    /// or since then its user was deployed to, or told to fetch the configuration. Being enrolled by an
+    /// invitation, and the user's removal from client deployment, end that. What an earlier release served
+    /// counts.
+    #[must_use]
+    pub fn may_have_config(&self) -> bool {
+        self.served.is_some()
+    }
+
+    /// The device once its user was deployed to: it may have the configuration, and need not fetch it.
+    #[must_use]
+    pub fn offered(self) -> Self {
+        Self { served: self.served.or_else(|| Some(OFFERED.to_owned())), ..self }
+    }
+
     /// True if it is to download its configuration: it was told to, or was given one, and has not
     /// put it in place.
     #[must_use]
     pub fn must_download(&self) -> bool {
-        self.is_forced() || (self.served.is_some() && self.served != self.config)
+        self.is_forced() || self.given().is_some_and(|given| self.config.as_deref() != Some(given))
     }
 
     /// True if it was told to download its configuration, and has not put it in place since.
@@ -334,7 +352,7 @@ impl Device {
     /// The version that it was last given since it was told to fetch one, if it was.
     #[must_use]
     pub fn given(&self) -> Option<&str> {
-        let served = self.served.as_deref().filter(|_| !self.must_fetch())?;
+        let served = self.served.as_deref().filter(|served| ![FORCED, OFFERED].contains(served))?;
         Some(served.strip_prefix(FETCHED).unwrap_or(served))
     }
 

@@ -14,6 +14,7 @@ use crate::ids::{InvitationId, UserId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::secret::Hash;
 use crate::stored::Stored;
+use crate::text::{masked_email, masked_number};
 use crate::user::User;
 use crate::words::words;
 
@@ -98,6 +99,20 @@ pub struct Delivery {
     pub reason: Option<String>,
 }
 
+/// So long after a user's address or number was changed, what is deployed to it carries a warning.
+pub const ADDRESS_IS_NEW_FOR: Duration = Duration::days(7);
+
+/// Something that was done, and that whoever did it should look at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Warning {
+    /// A stable code, which programs read.
+    pub code: String,
+    /// The same for people.
+    pub detail: String,
+    /// When what it warns of happened.
+    pub at: Time,
+}
+
 /// One offer to register devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Invitation {
@@ -112,6 +127,12 @@ pub struct Invitation {
     pub purpose: Purpose,
     /// How it is sent.
     pub channel: Channel,
+    /// The address or number that its message goes to, masked; rows of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<String>,
+    /// When that address or number was changed, if that was less than [`ADDRESS_IS_NEW_FOR`] before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_changed_at: Option<Time>,
     /// How many devices it is good for.
     pub devices: u32,
     /// How many have been registered with it.
@@ -140,7 +161,8 @@ pub struct Invitation {
     /// When a newer one took its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_at: Option<Time>,
-    /// When an admin took it back, its user was deleted, or its code was refused too often.
+    /// When an admin took it back, its user was deleted or got another address or number, or its code was
+    /// refused too often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
     /// When its message went out.
@@ -193,6 +215,21 @@ impl Invitation {
             InvitationStatus::Revoked => Err(Refusal::CodeRevoked),
             InvitationStatus::Expired => Err(Refusal::CodeExpired),
         }
+    }
+
+    /// What whoever made it should look at.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let recently = |at| Warning {
+            code: "address_changed_recently".to_owned(),
+            detail: match self.channel {
+                Channel::Email => "The e-mail address that this goes to was changed within the last 7 days.",
+                Channel::Sms => "The mobile number that this goes to was changed within the last 7 days.",
+            }
+            .to_owned(),
+            at,
+        };
+        self.address_changed_at.map(recently).into_iter().collect()
     }
 
     /// True while its code must be kept, so that its message can be made.
@@ -313,11 +350,10 @@ impl Invited {
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
 pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, act: &Act) -> Result<Invited, Refusal> {
     user.require_usable()?;
-    match new.channel {
-        Channel::Email if user.email.is_none() => return Err(Refusal::EmailMissing),
-        Channel::Sms if user.mobile.is_none() => return Err(Refusal::MobileMissing),
-        Channel::Email | Channel::Sms => {}
-    }
+    let (sent_to, changed_at) = match new.channel {
+        Channel::Email => (masked_email(user.email.as_deref().ok_or(Refusal::EmailMissing)?), user.email_changed_at),
+        Channel::Sms => (masked_number(user.mobile.as_deref().ok_or(Refusal::MobileMissing)?), user.mobile_changed_at),
+    };
     let superseded = previous.filter(|previous| previous.keeps_code()).map(|previous| {
         let mut superseded = previous.clone();
         superseded.superseded_at = Some(act.at);
@@ -329,6 +365,8 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         invitation_id: new.invitation_id,
         purpose: new.purpose,
         channel: new.channel,
+        sent_to: Some(sent_to),
+        address_changed_at: changed_at.filter(|changed| act.at < changed.plus(ADDRESS_IS_NEW_FOR)),
         devices: new.devices,
         used: 0,
         refused_registrations: 0,
@@ -382,6 +420,16 @@ pub fn revoke(invitation: &Invitation, act: &Act) -> Result<Option<(Invitation, 
     let mut event = invitation.event(Step::Revoked, act);
     event.change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
     Ok(Some((revoked, event)))
+}
+
+/// Takes back what is open of a user's `offers`, as part of a change.
+pub fn take_back<'a>(change: &mut Change, offers: impl IntoIterator<Item = &'a Invitation>, act: &Act) {
+    for offer in offers {
+        if let Ok(Some((revoked, event))) = revoke(offer, act) {
+            change.invitations.push(Edited::from(offer.clone(), revoked));
+            change.events.push(event);
+        }
+    }
 }
 
 /// A registration by an open code is refused because another user holds the device: it is counted, and

@@ -10,6 +10,7 @@ use crate::change::{Change, Edited};
 use crate::clock::Time;
 use crate::event::{Act, Actor, Event, EventType, Maker};
 use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
+use crate::invitation::Warning;
 use crate::refusal::Refusal;
 use crate::source::data::RowFault;
 use crate::stored::Stored;
@@ -353,6 +354,9 @@ pub struct JobItem {
     /// Every fault of a data set's row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<RowFault>,
+    /// What whoever began the job should look at, although it was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// When.
     pub at: Time,
 }
@@ -377,6 +381,7 @@ impl JobItem {
             change: None,
             fields: Vec::new(),
             faults: Vec::new(),
+            warnings: Vec::new(),
             at,
         }
     }

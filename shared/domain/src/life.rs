@@ -18,7 +18,7 @@ use crate::device::{Deleted, Device, IdentifierClaim};
 use crate::event::{Act, Event, EventType};
 use crate::hold::Hold;
 use crate::ids::{CommandId, ProfileId};
-use crate::invitation::{Invitation, revoke};
+use crate::invitation::{Invitation, take_back};
 use crate::provenance::{Field, Holder, Origin, holder};
 use crate::refusal::Refusal;
 use crate::user::{User, UserEdit, UserStatus, unique_username};
@@ -193,6 +193,12 @@ pub fn update(
             event.change_of(name);
         }
     }
+    if after.email != user.email {
+        after.email_changed_at = Some(act.at);
+    }
+    if after.mobile != user.mobile {
+        after.mobile_changed_at = Some(act.at);
+    }
     if let Some(level) = &edit.service_level {
         event.change("service_level", user.service_level.clone(), level.clone());
         after.service_level.clone_from(level);
@@ -256,6 +262,15 @@ fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> 
     }
     held.retain(|field| !edit.release.contains(field));
     held
+}
+
+/// True if a change gives its user another e-mail address or mobile number, or takes one away: what is open of
+/// their invitation and their deployment is then to be taken back in the same commit ([`take_back`]), since its
+/// code may be where they are no longer reached.
+#[must_use]
+pub fn is_readdressed(change: &Change) -> bool {
+    let Some(Edited { before: Some(before), after }) = &change.user else { return false };
+    before.email != after.email || before.mobile != after.mobile
 }
 
 /// True if an edit makes a user somebody else to the systems around.
@@ -331,12 +346,7 @@ pub fn delete(
     after.deleted = Some(Deleted { at: act.at, by: act.actor, purge_after });
     after.client.secrets.clear();
     change.user = Some(Edited::from(user.clone(), after));
-    for offer in offers {
-        if let Ok(Some((revoked, event))) = revoke(offer, act) {
-            change.invitations.push(Edited::from(offer.clone(), revoked));
-            change.events.push(event);
-        }
-    }
+    take_back(&mut change, offers, act);
     Ok(Some(change))
 }
 

@@ -148,6 +148,9 @@ pub enum Refusal {
     /// The user was taken out of client deployment.
     #[error("The user is not in client deployment; deploy to them first.")]
     NotDeployed,
+    /// The device was enrolled by an invitation, and nobody has deployed to its user since.
+    #[error("This device may not have a configuration: nobody has deployed to its user since it was registered.")]
+    DeviceNotDeployed,
     /// An e-mail cannot be sent to a user without an address.
     #[error("The user has no e-mail address.")]
     EmailMissing,
@@ -281,6 +284,7 @@ impl Refusal {
             Self::UserLocked => "user_locked",
             Self::UserDeleted => "user_deleted",
             Self::NotDeployed => "not_deployed",
+            Self::DeviceNotDeployed => "device_not_deployed",
             Self::EmailMissing => "email_missing",
             Self::MobileMissing => "mobile_missing",
             Self::UsernameTaken => "username_taken",

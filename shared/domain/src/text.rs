@@ -162,6 +162,26 @@ fn is_mobile(text: &str) -> bool {
     })
 }
 
+/// An e-mail address as it is shown where only who knows it should recognise it: `a…e@example.com`.
+#[must_use]
+pub fn masked_email(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first = local.chars().next().filter(|_| local.chars().count() > 1);
+    let last = local.chars().last().filter(|_| local.chars().count() > 2);
+    let shown = |sign: Option<char>| sign.map(String::from).unwrap_or_default();
+    format!("{}…{}@{domain}", shown(first), shown(last))
+}
+
+/// A number (E.164) as it is shown where only who knows it should recognise it: `+49…4567`, or less of one that
+/// is short.
+#[must_use]
+pub fn masked_number(number: &str) -> String {
+    let digits: Vec<char> = number.chars().collect();
+    let last = if digits.len() < 11 { 2 } else { 4 };
+    let (first, last) = (digits.iter().take(3), digits.iter().skip(digits.len().saturating_sub(last).max(3)));
+    format!("{}…{}", first.collect::<String>(), last.collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,9 +96,15 @@ pub struct User {
     /// Where invitations go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// When the e-mail address was last changed; `None` if it is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_changed_at: Option<Time>,
     /// E.164.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mobile: Option<String>,
+    /// When the mobile number was last changed; `None` if it is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mobile_changed_at: Option<Time>,
     /// As the telephone system shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
@@ -430,7 +436,9 @@ impl User {
             first_name: new.first_name,
             last_name: new.last_name,
             email: new.email,
+            email_changed_at: None,
             mobile: new.mobile,
+            mobile_changed_at: None,
             number: new.number,
             user_identity_key: new.user_identity_key,
             created_at: act.at,

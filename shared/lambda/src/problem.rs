@@ -46,6 +46,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::WipeFirst(_)
         | Refusal::UserDeleted
         | Refusal::NotDeployed
+        | Refusal::DeviceNotDeployed
         | Refusal::EmailMissing
         | Refusal::MobileMissing
         | Refusal::UsernameTaken

@@ -1759,6 +1759,7 @@ fn item(place: &Place<'_>, job: &Job, id: &str) -> JobItem {
         change: None,
         fields: Vec::new(),
         faults: Vec::new(),
+        warnings: Vec::new(),
         at: place.now,
     }
 }
@@ -2275,7 +2276,7 @@ async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
         life: Duration::days(7),
     };
     let change =
-        deployment::deploy(user, None, new, user.client.profile_id, &place.act()).expect("they have an address");
+        deployment::deploy(user, &[], None, new, user.client.profile_id, &place.act()).expect("they have an address");
     let made = change.invitations.last().expect("one is made").after.clone();
     let commit = Commit::changing(change.events[0].event_id, &change).keep_code(&made, &code);
     place.table.commit(commit).await.expect("nobody came first");

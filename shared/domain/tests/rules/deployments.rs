@@ -38,7 +38,7 @@ fn new(number: u128) -> NewInvitation {
 
 /// A user with an open deployment, and the deployment.
 fn deployed(user: &User) -> (User, Invitation) {
-    let change = deploy(user, None, new(5), None, &act(0)).unwrap();
+    let change = deploy(user, &[], None, new(5), None, &act(0)).unwrap();
     (change.user_after().unwrap().clone(), change.invitations.last().unwrap().after.clone())
 }
 
@@ -80,7 +80,7 @@ fn a_newer_deployment_ends_the_older_and_leaves_invitations_alone() {
     assert_eq!(first.client.deployment_id, Some(older.invitation_id));
     assert_eq!((older.purpose, older.devices, first.invitation_id), (Purpose::Deploy, 1, None));
     let profile = Some(ProfileId(Uuid::from_u128(30)));
-    let change = deploy(&first, Some(&older), new(6), profile, &act(1)).unwrap();
+    let change = deploy(&first, &[], Some(&older), new(6), profile, &act(1)).unwrap();
     let [ended, made] = &change.invitations[..] else { panic!("{change:?}") };
     assert_eq!((ended.after.invitation_id, ended.after.superseded_at), (older.invitation_id, Some(at(1))));
     assert_eq!(made.before, None);
@@ -91,7 +91,7 @@ fn a_newer_deployment_ends_the_older_and_leaves_invitations_alone() {
     assert_eq!((event.invitation_id, change.events.len()), (None, 1));
     // One that is over already stays as it ended.
     let over = Invitation { revoked_at: Some(at(0)), ..older };
-    assert_eq!(deploy(&first, Some(&over), new(6), None, &act(1)).unwrap().invitations.len(), 1);
+    assert_eq!(deploy(&first, &[], Some(&over), new(6), None, &act(1)).unwrap().invitations.len(), 1);
 }
 
 #[test]
@@ -103,10 +103,10 @@ fn a_deployment_needs_an_address_and_a_user_whom_nothing_keeps_out() {
         (User { locked: hold, ..user() }, Refusal::UserLocked),
     ];
     for (user, refusal) in cases {
-        assert_eq!(deploy(&user, None, new(5), None, &act(0)), Err(refusal));
+        assert_eq!(deploy(&user, &[], None, new(5), None, &act(0)), Err(refusal));
     }
     // Without a mobile it goes as well: it goes by e-mail.
-    assert!(deploy(&User { mobile: None, ..user() }, None, new(5), None, &act(0)).is_ok());
+    assert!(deploy(&User { mobile: None, ..user() }, &[], None, new(5), None, &act(0)).is_ok());
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn versions_follow_from_a_salt_that_the_user_keeps_and_are_nobodys_to_find_by_tr
     let drawn = |user: &User, salt: &str| configuration(user, None, &UserSecrets::new(), salt.to_owned());
     let first = drawn(&user, "one");
     assert_ne!(first.version, drawn(&user, "another").version);
-    let change = serve(&devices[0], &user, &first, &act(1)).unwrap().unwrap();
+    let change = serve(&devices[0].clone().offered(), &user, &first, &act(1)).unwrap().unwrap();
     let served = change.user_after().unwrap();
     assert_eq!(drawn(served, "another"), first, "the salt stays");
     assert!(!published(&change.events[0]).contains("one\""), "it is not told");
@@ -221,7 +221,7 @@ fn every_fault_of_secrets_is_named_and_a_misspelt_one_is_one() {
 #[test]
 fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
     let (user, devices) = phones(1);
-    let device = &devices[0];
+    let device = &devices[0].clone().offered();
     let change = serve(device, &user, &version("version1"), &act(1)).unwrap().unwrap();
     let served = change.devices[0].after.clone();
     assert!(served.must_download() && !served.is_forced());
@@ -321,16 +321,60 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     let again = remove(&late, &[], None, &act(4)).unwrap().unwrap();
     assert_eq!(again.user_after().unwrap().client, after.client);
     // A new deployment brings them back, as somebody of whom nothing is known.
-    let back = deploy(after, None, new(6), None, &act(3)).unwrap();
+    let back = deploy(after, &[], None, new(6), None, &act(3)).unwrap();
     assert_eq!(back.user_after().unwrap().client.removed_at, None);
+}
+
+#[test]
+fn a_phone_gets_a_configuration_by_a_deployment_and_by_nothing_else() {
+    let (user, devices) = phones(1);
+    let by_invitation = &devices[0];
+    let tried = |device: &Device| serve(device, &user, &version("version1"), &act(9)).map(|change| change.is_some());
+    assert_eq!(tried(by_invitation), Err(Refusal::DeviceNotDeployed));
+    assert!(!by_invitation.must_download());
+    let named = Device { config: Some("version0".to_owned()), ..by_invitation.clone() };
+    assert_eq!(tried(&named), Err(Refusal::DeviceNotDeployed), "what it says of itself does not count");
+
+    let change = deploy(&user, &devices, None, new(5), None, &act(1)).unwrap();
+    let deployed = &change.devices[0].after;
+    assert_eq!((change.devices.len(), change.devices[0].before.as_ref()), (1, Some(by_invitation)));
+    assert_eq!((tried(deployed), deployed.must_download(), deployed.given()), (Ok(true), false, None));
+    let again = deploy(&user, std::slice::from_ref(deployed), None, new(6), None, &act(2)).unwrap();
+    assert_eq!(again.devices, [], "it may have it already");
+
+    let forced = &force(&user, &devices, &act(1)).unwrap().unwrap().devices[0].after;
+    assert_eq!((tried(forced), forced.must_download()), (Ok(true), true));
+    for may in [deployed, forced] {
+        let out = remove(&user, std::slice::from_ref(may), None, &act(2)).unwrap().unwrap();
+        let back = serve(&out.devices[0].after, &user, &version("version1"), &act(3));
+        assert_eq!(back, Err(Refusal::DeviceNotDeployed), "who is taken out and deployed to again is deployed to");
+    }
+    let in_place = deployed.clone().served_with("version1").with_in_place("version1");
+    assert!(!in_place.must_download() && in_place.may_have_config());
+    let erased = World::with_phones(1).erased(2);
+    assert_eq!(deploy(&user, &[erased], None, new(7), None, &act(3)).unwrap().devices, [], "it is enrolled anew first");
+}
+
+#[test]
+fn the_code_that_enrols_a_phone_decides_whether_it_gets_a_configuration() {
+    let mut world = World::new(1);
+    for (minute, purpose) in [(1, Purpose::Invite), (2, Purpose::Deploy), (3, Purpose::Invite)] {
+        world.invite(1, minute);
+        world.invitation.purpose = purpose;
+        let device = world.register("phone", minute).unwrap().device.after;
+        assert_eq!(device.may_have_config(), purpose == Purpose::Deploy, "{purpose}");
+        assert_eq!(device.must_download(), device.may_have_config());
+    }
 }
 
 #[test]
 fn another_name_is_followed_by_a_deployment_only_if_there_is_something_to_bring_back() {
     let (with_phone, _devices) = phones(1);
     let (without_phone, _open) = deployed(&user());
-    assert!(follows_rename(&with_phone) && follows_rename(&without_phone));
-    assert!(!follows_rename(&user()), "never deployed, and no phone");
+    for known in [&with_phone, &without_phone] {
+        assert_eq!(follows_rename(known, None, true), Some(Purpose::Deploy));
+    }
+    assert_eq!(follows_rename(&user(), None, true), None, "never deployed, and no phone");
     let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
     let none = [
         User { email: None, ..with_phone.clone() },
@@ -338,7 +382,21 @@ fn another_name_is_followed_by_a_deployment_only_if_there_is_something_to_bring_
         User { locked: hold, ..with_phone.clone() },
         remove(&with_phone, &[], None, &act(1)).unwrap().unwrap().user_after().unwrap().clone(),
     ];
-    assert!(none.iter().all(|user| !follows_rename(user)));
+    for may_deploy in [true, false] {
+        assert!(none.iter().all(|user| follows_rename(user, None, may_deploy).is_none()));
+    }
+}
+
+#[test]
+fn who_may_not_deploy_has_another_name_followed_by_a_deployment_only_to_where_one_went() {
+    let (with_phone, _devices) = phones(1);
+    let (user, open) = deployed(&with_phone);
+    assert_eq!(follows_rename(&with_phone, None, false), Some(Purpose::Invite), "never deployed");
+    assert_eq!(follows_rename(&user, Some(&open), false), Some(Purpose::Deploy));
+    let changed = |minutes| User { email_changed_at: Some(at(minutes)), ..user.clone() };
+    assert_eq!(follows_rename(&changed(0), Some(&open), false), Some(Purpose::Deploy), "it was changed before");
+    assert_eq!(follows_rename(&changed(1), Some(&open), false), Some(Purpose::Invite));
+    assert_eq!(follows_rename(&changed(1), Some(&open), true), Some(Purpose::Deploy));
 }
 
 #[test]

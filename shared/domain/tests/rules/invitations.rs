@@ -5,11 +5,12 @@ use domain::event::EventType;
 use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, delivered, invite};
 use domain::refusal::Refusal;
 use domain::secret::Hash;
+use domain::text::{masked_email, masked_number};
 use domain::user::User;
 use domain::{InvitationId, Time};
 use uuid::Uuid;
 
-use crate::common::{act, user};
+use crate::common::{act, at, user};
 
 fn by(channel: Channel) -> NewInvitation {
     NewInvitation {
@@ -63,4 +64,31 @@ fn what_was_never_sent_fails_only_while_nothing_better_is_known() {
     let (failed, _) = delivered(&texted(), news(DeliveryState::Failed, None), &act(1)).unwrap();
     let (sent, _) = delivered(&failed, news(DeliveryState::Sent, Some("m-1")), &act(2)).unwrap();
     assert_eq!(delivered(&sent, news(DeliveryState::Failed, None), &act(3)), None);
+}
+
+#[test]
+fn where_a_message_goes_is_kept_masked() {
+    assert_eq!(texted().sent_to.as_deref(), Some("+49…4567"));
+    let mailed = invite(&user(), None, by(Channel::Email), &act(0)).unwrap().invitation;
+    assert_eq!(mailed.sent_to.as_deref(), Some("a…a@example.com"));
+    let addresses = [("alice@example.com", "a…e@example.com"), ("ab@x.org", "a…@x.org"), ("a@x.org", "…@x.org")];
+    for (address, masked) in addresses {
+        assert_eq!(masked_email(address), masked);
+    }
+    for (number, masked) in [("+12025550123", "+12…0123"), ("+3531234", "+35…34"), ("+1234567", "+12…67")] {
+        assert_eq!(masked_number(number), masked);
+    }
+}
+
+#[test]
+fn what_goes_to_an_address_that_was_changed_within_a_week_says_so() {
+    let week = 7 * 24 * 60;
+    let user = User { email_changed_at: Some(at(0)), ..user() };
+    let made = |channel, minutes| invite(&user, None, by(channel), &act(minutes)).unwrap().invitation;
+    let recent = made(Channel::Email, week - 1).warnings();
+    assert_eq!((recent.len(), recent[0].code.as_str(), recent[0].at), (1, "address_changed_recently", at(0)));
+    assert_eq!(made(Channel::Email, week).warnings(), []);
+    assert_eq!(made(Channel::Sms, 1).warnings(), [], "the number is the one that it was");
+    let user = User { mobile_changed_at: Some(at(0)), ..user };
+    assert_eq!(invite(&user, None, by(Channel::Sms), &act(1)).unwrap().invitation.warnings().len(), 1);
 }

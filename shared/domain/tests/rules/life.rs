@@ -7,13 +7,13 @@ use domain::check_in::{CheckIn, Report};
 use domain::command::{CommandKind, CommandState, Order, Outcome, Word};
 use domain::device::{Device, DeviceAccess, block, unblock};
 use domain::event::EventType;
-use domain::life::{Draw, purge, update};
+use domain::life::{Draw, is_readdressed, purge, update};
 use domain::user::{User, UserEdit, UserStatus};
 use domain::{CommandId, DeviceId, Refusal};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::common::{act, at, faults, fields, published};
+use crate::common::{act, at, faults, fields, published, user};
 use crate::world::{RETENTION, World, wanted};
 
 const DAY: i64 = 24 * 60;
@@ -594,4 +594,22 @@ fn nothing_is_done_to_a_deleted_user() {
     assert_eq!(world.lock_by_pins(3), None);
     assert_eq!(User::require_there(&world.user), Err(Refusal::UserDeleted));
     assert_eq!(world.register("phone-1", 3).unwrap_err().refusal, Refusal::UserDeleted);
+}
+
+#[test]
+fn another_address_or_number_is_noted_with_its_time_and_makes_a_change_one_that_ends_what_is_open() {
+    let user = user();
+    let no_draw = || -> CommandId { unreachable!("nothing is ordered") };
+    let edited = |edit: UserEdit| update(&user, &[], &edit, &no_draw, &act(5)).unwrap().unwrap();
+    let text = |text: &str| Some(Some(text.to_owned()));
+    let email = edited(UserEdit { email: text("new@example.com"), ..UserEdit::default() });
+    let after = email.user_after().unwrap();
+    assert_eq!((after.email_changed_at, after.mobile_changed_at), (Some(at(5)), None));
+    let mobile = edited(UserEdit { mobile: Some(None), ..UserEdit::default() });
+    let after = mobile.user_after().unwrap();
+    assert_eq!((after.email_changed_at, after.mobile_changed_at), (None, Some(at(5))));
+    let name = edited(UserEdit { first_name: text("Eda"), email: text("ada@example.com"), ..UserEdit::default() });
+    assert_eq!(name.user_after().unwrap().email_changed_at, None, "it is the same");
+    assert_eq!([&email, &mobile, &name].map(is_readdressed), [true, true, false]);
+    assert!(!is_readdressed(&Change::default()));
 }

@@ -295,6 +295,13 @@ impl World {
         Ok(wipe)
     }
 
+    /// The user's first device, erased.
+    pub fn erased(mut self, minutes: i64) -> Device {
+        let id = self.held()[0].device_id;
+        let _wipe = self.erase(id, minutes).unwrap();
+        self.devices[&id].clone()
+    }
+
     pub fn suspend(&self, minutes: i64) -> Result<Option<Change>, Refusal> {
         life::suspend(&self.user, &self.held(), Some("on leave".to_owned()), &act(minutes))
     }

@@ -82,6 +82,12 @@ impl Audit {
                 };
                 self.events.iter().any(forced)
             }
+            Some(_) if device.given().is_none() => {
+                let deployed = |event: &Event| {
+                    event.event_type == EventType::DeploymentStarted && event.user_id == Some(device.user_id)
+                };
+                self.events.iter().any(deployed)
+            }
             Some(_) => true,
         };
         let served = served && device.given().is_none_or(|version| told(EventType::DeviceConfigServed, version));
