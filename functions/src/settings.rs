@@ -6,6 +6,7 @@ use std::fmt;
 use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
+use domain::message::MessagePolicy;
 use domain::outside::is_own_address;
 use domain::user::MOBILE;
 use domain::workspace::AllowedSenders;
@@ -52,6 +53,8 @@ pub struct Defaults {
     pub invitation_life: Duration,
     /// The address that e-mails come from, for those that show it.
     pub sender: Option<String>,
+    /// How many messages may go out, and to which numbers.
+    pub messages: MessagePolicy,
 }
 
 impl fmt::Debug for Settings {
@@ -117,6 +120,15 @@ impl Settings {
             let entries = text(name).unwrap_or_default();
             entries.split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect()
         };
+        let quota = |name: &'static str| match text(name).map(|value| value.parse::<u32>()) {
+            None => Ok(0),
+            Some(Ok(quota)) => Ok(quota),
+            Some(Err(_)) => Err(SettingsError { name, fault: "must be a whole number" }),
+        };
+        let calling_codes = list("TEXT_CALLING_CODES");
+        if !calling_codes.iter().all(|code| is_calling_code(code)) {
+            return Err(SettingsError { name: "TEXT_CALLING_CODES", fault: "must be calling codes such as +1,+44" });
+        }
         Ok(Self {
             region: text("AWS_REGION").ok_or(SettingsError { name: "AWS_REGION", fault: "is not set" })?,
             credentials: Credentials::new(
@@ -153,10 +165,21 @@ impl Settings {
                 retention: days("RETENTION_DAYS", 30)?,
                 invitation_life: days("INVITATION_DAYS", 7)?,
                 sender: text("SENDER"),
+                messages: MessagePolicy {
+                    emails_per_day: quota("EMAILS_PER_DAY")?,
+                    texts_per_day: quota("TEXTS_PER_DAY")?,
+                    calling_codes,
+                },
             },
             source_hosts: list("SOURCE_HOSTS").iter().map(|host| host.to_ascii_lowercase()).collect(),
         })
     }
+}
+
+/// True for how numbers begin: a calling code, or more digits to name a part of its numbers.
+fn is_calling_code(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -208,5 +231,23 @@ mod tests {
         for bad in ["http://phones.example.com", "https://phones.example.com/app", "phones.example.com"] {
             assert_eq!(read(bad), Err("PUBLIC_URL"), "{bad}");
         }
+    }
+
+    #[test]
+    fn calling_codes_and_quotas_are_read_or_named() {
+        let read = |name: &'static str, value: &'static str| {
+            Settings::from_variables(move |asked| match asked {
+                "AWS_REGION" => Some("eu-central-1".to_owned()),
+                asked => (asked == name).then(|| value.to_owned()),
+            })
+        };
+        let codes = read("TEXT_CALLING_CODES", "+1, +44").unwrap().defaults.messages.calling_codes;
+        assert_eq!(codes, ["+1", "+44"]);
+        assert!(read("TEXT_CALLING_CODES", "").unwrap().defaults.messages.calling_codes.is_empty());
+        for wrong in ["1", "+", "+0", "+1;+44", "*"] {
+            assert_eq!(read("TEXT_CALLING_CODES", wrong).unwrap_err().name, "TEXT_CALLING_CODES", "{wrong}");
+        }
+        assert_eq!(read("EMAILS_PER_DAY", "500").unwrap().defaults.messages.emails_per_day, 500);
+        assert_eq!(read("TEXTS_PER_DAY", "many").unwrap_err().name, "TEXTS_PER_DAY");
     }
 }

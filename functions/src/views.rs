@@ -7,7 +7,7 @@ use domain::device::{Belongings, Device};
 use domain::event::Event;
 use domain::health::health;
 use domain::hold::Hold;
-use domain::invitation::Invitation;
+use domain::invitation::{Channel, Invitation};
 use domain::job::{Job, JobItem, Selection, Tally};
 use domain::key::{Key, Makers};
 use domain::member::Member;
@@ -255,6 +255,8 @@ pub(crate) fn workspace(workspace: &Workspace, defaults: &Defaults) -> Value {
         "invitation_days": settings.invitation_life(defaults.invitation_life).num_days(),
         "sender": settings.sender.as_ref().or(defaults.sender.as_ref()),
         "sms_sender": settings.sms_sender,
+        "emails_per_day": defaults.messages.per_day(Channel::Email, settings),
+        "texts_per_day": defaults.messages.per_day(Channel::Sms, settings),
         "silent_devices": settings.silent_devices,
         "silent_rule": settings.silent_devices.as_ref().map(|_| json!({
             "set_by": workspace.silent_rule_by,
@@ -293,6 +295,7 @@ pub(crate) fn job(job: &Job) -> Value {
         "created_by": job.maker(),
         "ended_at": job.ended_at,
         "failure": job.failure,
+        "waiting": job.rest,
         "progress": tally(job.tally),
     })
 }

@@ -143,8 +143,8 @@ impl World {
     /// `Internal` if the environment names no sender of e-mails or not the product's own address.
     pub fn post(&self) -> Result<Post<'_, Mailer, Texter>, Failure> {
         let (mail, public_url) = (self.mailer()?, self.public_url()?);
-        let Settings { app, senders, .. } = &self.settings;
-        Ok(Post { mail, sms: &self.texter, senders, public_url, app })
+        let Settings { app, senders, defaults, .. } = &self.settings;
+        Ok(Post { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })
     }
 
     /// The pusher, which is always there; a platform without an application gets no pushes.

@@ -696,6 +696,12 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                 if ["get-job", "cancel-job"].contains(&operation) {
                     sample.path = format!("/jobs/{}", house.job_for(held));
                 }
+                // One recipient gets few messages.
+                let sends = [("invite-user", "invite"), ("deploy-config", "deploy")];
+                if let Some((_, what)) = sends.iter().find(|(sends, _)| *sends == operation) {
+                    let user = bench.user(&house.tenant, &format!("of-{at}-{what}")).await;
+                    sample.path = format!("/users/{user}/{what}");
+                }
                 if operation == "delete-source" {
                     sample.path = format!("/sources/{}", data_set(&bench, &house.tenant, &format!("of {who}")).await);
                 }

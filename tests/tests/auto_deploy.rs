@@ -147,6 +147,8 @@ impl Thirty {
         let many = &self.many;
         let once = format!("once-{}", self.run);
         self.run += 1;
+        // Nobody gets more than five a day.
+        many.bench.advance(Duration::hours(5));
         many.bench.stack.messaging().clear();
         let body = json!({"ids": self.users});
         let struck_here = end.is_some() && operation == "auto-deploy";

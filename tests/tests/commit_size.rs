@@ -986,7 +986,7 @@ fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_ro
         let job = change.job.as_ref().unwrap().after.clone();
         fits(&Commit::changing(act().event_id, &change).remember(&remembered(), false));
         small(&job);
-        let next = NextPage { ids: ids.clone(), cursor: Some("c".repeat(4096)) };
+        let next = NextPage { ids: ids.clone(), cursor: Some("c".repeat(4096)), ..NextPage::default() };
         let change = page_done(&job, &[ItemOutcome::Failed; NAMED_LIMIT], Some(next), &act());
         small(&change.job.as_ref().unwrap().after);
         let last = page_done(&job, &[ItemOutcome::Changed; NAMED_LIMIT], None, &act());

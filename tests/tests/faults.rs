@@ -100,7 +100,8 @@ impl Ground {
 
     /// A user's newest deployment, whose e-mail was sent.
     async fn deployed(&self, user: &str) -> String {
-        let made = self.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
+        let path = format!("/users/{user}/deploy");
+        let made = self.bench.post_when_it_may(&path, &self.tenant.key, json!({})).await.expect(202);
         self.bench.drain().await;
         made.get("deployment_id")
     }
@@ -478,6 +479,7 @@ static PEOPLE: &[Scenario] = &[
         Box::pin(async move {
             let user = g.user().await;
             let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            g.bench.advance(Duration::minutes(1));
             http(g, Method::POST, format!("/users/{user}/invite"), json!({"channel": "email"}), &[202])
         })
     }),
@@ -854,6 +856,17 @@ static JOBS: &[Scenario] = &[
             http(g, Method::POST, "/users/bulk".to_owned(), json!({"action": "suspend", "ids": ids}), &[207, 202])
         })
     }),
+    scenario("bulk-users", "two with one address are invited, of whom one has to wait", |g| {
+        Box::pin(async move {
+            let mut ids = Vec::new();
+            for name in ["ada", "bob"] {
+                let body = json!({"username": g.name(name), "email": "both@example.com"});
+                ids.push(g.post("/users", body).await.expect(201).get("user_id"));
+            }
+            let body = json!({"action": "invite", "channel": "email", "ids": ids});
+            http(g, Method::POST, "/users/bulk".to_owned(), body, &[200, 202])
+        })
+    }),
     scenario("bulk-users", "all whom a filter finds are invited, one of whom has no address", |g| {
         Box::pin(async move {
             let _user = g.user().await;
@@ -1147,6 +1160,17 @@ async fn file_of(g: &Ground) -> String {
 }
 
 static SCHEDULES: &[Scenario] = &[
+    scenario("run-due", "a deployment that a limit of messages kept from following a rename", |g| {
+        Box::pin(async move {
+            let user = g.user().await;
+            let _deployment = g.deployed(&user).await;
+            let rename = json!({"username": g.name("eve")});
+            let _renamed = g.bench.patch(&format!("/users/{user}"), &g.tenant.key, rename).await.expect(200);
+            g.bench.drain().await;
+            g.bench.advance(Duration::minutes(2));
+            Go::Schedule
+        })
+    }),
     scenario("run-due", "an invitation whose time is over", |g| {
         Box::pin(async move {
             let _code = g.bench.invite(&g.tenant, &g.user().await, 1).await;
@@ -1464,6 +1488,7 @@ static DEPLOYMENTS: &[Scenario] = &[
         Box::pin(async move {
             let user = g.user().await;
             let _before = g.deployed(&user).await;
+            g.bench.advance(Duration::minutes(1));
             http(g, Method::POST, format!("/users/{user}/deploy"), json!({}), &[202])
         })
     }),
@@ -1559,6 +1584,7 @@ static DEPLOYMENTS: &[Scenario] = &[
         Box::pin(async move {
             let (user, _credential) = g.set_up().await;
             let _open = g.deployed(&user).await;
+            g.bench.advance(Duration::minutes(1));
             http(g, Method::PATCH, format!("/users/{user}"), json!({"username": g.name("eve")}), &[200])
         })
     }),

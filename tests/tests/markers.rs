@@ -502,6 +502,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
         let answer = walk.post(&format!("{device}/{action}"), body.clone()).await;
         assert!(answer.status.is_success(), "{}", answer.text);
     }
+    walk.bench.advance(Duration::minutes(1));
     let renamed = walk.admin(Method::PATCH, &path, json!({"username": USERNAMES[1]})).await.expect(200);
     assert_eq!(renamed.get("username"), USERNAMES[1]);
     let code = walk.code().await;
@@ -529,6 +530,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
 
     // Out of client deployment, and then altogether.
     let _active = walk.post(&format!("{path}/activate"), json!({})).await.expect(200);
+    walk.bench.advance(Duration::minutes(1));
     let _again = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     let _code = walk.code().await;
     let _out = walk.admin(Method::DELETE, &format!("/deployments{path}"), Value::Null).await.expect(200);

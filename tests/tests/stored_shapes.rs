@@ -20,6 +20,7 @@ use domain::invitation::Invitation;
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
+use domain::message::{SentTo, SentToday};
 use domain::profile::{Given, Profile};
 use domain::scim::document::Kept;
 use domain::secret::{Hash, is_code};
@@ -243,6 +244,7 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     issued(&bench, &tenant, &mut keep).await;
     tokened(&oidc, &bench, &tenant, &mut keep).await;
     told(&bench, &pages, &tenant, &mut keep).await;
+    limited(&bench, &tenant, &mut keep).await;
     (bench, shapes)
 }
 
@@ -611,6 +613,28 @@ async fn over(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)
     keep("outcome_of_a_jobs_thing.changed", row(bench, &pk, "\"sk\":\"ITEM#"));
 }
 
+/// What counts messages, and what waits since it met a limit of theirs: a renamed user's deployment, and a job.
+async fn limited(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
+    bench.advance(Duration::days(1));
+    let new = async |name: &str, email: &str| {
+        bench.post("/users", &tenant.key, json!({"username": name, "email": email})).await.expect(201).get("user_id")
+    };
+    let lee = new("lee", "lee@example.com").await;
+    let _deployed = bench.post(&format!("/users/{lee}/deploy"), &tenant.key, json!({})).await.expect(202);
+    keep("messages_sent_to_a_recipient", row(bench, "SENT#", &bench.now().format("%Y-%m-%dT%H:%M").to_string()));
+    keep("messages_of_a_day", row(bench, "QUOTA#", &bench.now().format("%Y-%m-%d").to_string()));
+    let _renamed = bench.patch(&format!("/users/{lee}"), &tenant.key, json!({"username": "leo"})).await.expect(200);
+    keep("user.with_a_deployment_that_waits", row(bench, &format!("USER#{}#{lee}", tenant.workspace_id), "\"USER\""));
+    bench.advance(Duration::days(1));
+    let quotas = json!({"emails_per_day": 1, "texts_per_day": 0});
+    let _settled = bench.patch("/workspace", &tenant.key, quotas).await.expect(200);
+    keep("workspace.with_quotas", row(bench, "WORKSPACE#", "Shapes"));
+    let ids = [new("mia", "m@example.com").await, new("max", "m@example.com").await, new("ned", "n@example.com").await];
+    let invite = json!({"action": "invite", "channel": "email", "ids": ids});
+    let at_rest = bench.post("/users/bulk", &tenant.key, invite).await.expect(202).get("job_id");
+    keep("job.at_rest", row(bench, &format!("JOB#{}#{at_rest}", tenant.workspace_id), "\"sk\":\"JOB\""));
+}
+
 /// Takes out of a row what chance has put in: each identifier, hash and code becomes a name, the
 /// same for the same within the row. Times stay, since the clock is the test's own.
 #[derive(Default)]
@@ -650,6 +674,11 @@ impl Names {
             Some((kind @ ("KEY" | "TOKEN"), short)) if short.len() == 8 => return format!("{kind}#<short>"),
             Some((shard @ ("DUE" | "PURGE" | "CALLS"), number)) if number.len() == 2 => {
                 return format!("{shard}#<shard>");
+            }
+            Some(("QUOTA", rest)) => {
+                let whole = format!("QUOTA {rest}");
+                let (of, _) = whole.rsplit_once('#').unwrap_or((&whole, ""));
+                return format!("{}#00", self.text(of)).replacen("QUOTA ", "QUOTA#", 1);
             }
             Some((month, shard)) if (month.len(), shard.len()) == (7, 2) => return format!("{month}#00"),
             _ => {}
@@ -715,7 +744,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
     let (bench, shapes) = stored().await;
     let kinds = kinds();
-    assert_eq!(kinds.len(), 45);
+    assert_eq!(kinds.len(), 47);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
         assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
@@ -822,6 +851,8 @@ fn what_was_stored_once_is_still_read() {
             "workspace" => same::<Workspace>(&name, &row),
             "user" => same::<User>(&name, &row),
             "invitation" => same::<Invitation>(&name, &row),
+            "messages_sent_to_a_recipient" => same::<SentTo>(&name, &row),
+            "messages_of_a_day" => same::<SentToday>(&name, &row),
             "device" => same::<Device>(&name, &row),
             "its_belongings" => same::<Belongings>(&name, &row),
             "its_command" => same::<Command>(&name, &row),

@@ -206,22 +206,35 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
     let more: BTreeMap<&str, Vec<&str>> = [
         ("register-device", vec!["SECRETS_TABLE"]),
         ("delete-device", vec!["RETENTION_DAYS"]),
-        ("invite-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
+        (
+            "invite-user",
+            vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY", "TEXTS_PER_DAY", "TEXT_CALLING_CODES"],
+        ),
         ("revoke-invitation", vec!["SECRETS_TABLE"]),
         ("delete-user", vec!["SECRETS_TABLE", "RETENTION_DAYS"]),
         // scim
-        ("scim", vec!["SECRETS_TABLE", "PUBLIC_URL", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        ("scim", vec!["SECRETS_TABLE", "PUBLIC_URL", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         // seam
         ("seam-phones", vec!["RETENTION_DAYS"]),
-        ("seam-user-identities", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
-        ("bulk-users", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        ("seam-user-identities", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        (
+            "bulk-users",
+            vec![
+                "SECRETS_TABLE",
+                "RETENTION_DAYS",
+                "INVITATION_DAYS",
+                "EMAILS_PER_DAY",
+                "TEXTS_PER_DAY",
+                "TEXT_CALLING_CODES",
+            ],
+        ),
         ("bulk-devices", vec!["RETENTION_DAYS"]),
         // sources
         ("create-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
         ("update-source", vec!["SECRETS_TABLE", "SOURCE_HOSTS"]),
         ("delete-source", vec!["SECRETS_TABLE"]),
-        ("upload-source-part", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
-        ("sync-users", vec!["SECRETS_TABLE", "SOURCE_HOSTS", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        ("upload-source-part", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        ("sync-users", vec!["SECRETS_TABLE", "SOURCE_HOSTS", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         // webhooks
         ("create-webhook", vec!["SECRETS_TABLE"]),
         ("delete-webhook", vec!["SECRETS_TABLE"]),
@@ -229,16 +242,27 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
         ("redeliver", vec!["SECRETS_TABLE"]),
         ("seam-webhooks", vec!["SECRETS_TABLE"]),
         ("deliver-webhook", vec!["SECRETS_TABLE"]),
-        ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER"]),
-        ("update-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "SENDER", "SENDERS", "SMS_SENDERS"]),
+        ("get-workspace", vec!["RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY", "TEXTS_PER_DAY", "SENDER"]),
+        (
+            "update-workspace",
+            vec![
+                "RETENTION_DAYS",
+                "INVITATION_DAYS",
+                "EMAILS_PER_DAY",
+                "TEXTS_PER_DAY",
+                "SENDER",
+                "SENDERS",
+                "SMS_SENDERS",
+            ],
+        ),
         ("open-invitation", vec!["PUBLIC_URL", "IOS_STORE_URL", "ANDROID_STORE_URL", "APP_LINK_SCHEME"]),
         ("app-links", vec!["IOS_APP_ID", "ANDROID_PACKAGE", "ANDROID_CERT_FINGERPRINTS"]),
         // deployments
-        ("update-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
-        ("activate-user", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
-        ("reset-pin", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
-        ("deploy-config", vec!["SECRETS_TABLE", "INVITATION_DAYS"]),
-        ("auto-deploy", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS"]),
+        ("update-user", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        ("activate-user", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        ("reset-pin", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        ("deploy-config", vec!["SECRETS_TABLE", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
+        ("auto-deploy", vec!["SECRETS_TABLE", "RETENTION_DAYS", "INVITATION_DAYS", "EMAILS_PER_DAY"]),
         ("revoke-deployment", vec!["SECRETS_TABLE"]),
         ("get-deployment-qr", vec!["SECRETS_TABLE", "PUBLIC_URL"]),
         ("set-user-secrets", vec!["SECRETS_TABLE"]),
@@ -256,6 +280,7 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
                 "SENDER",
                 "SENDERS",
                 "SMS_SENDERS",
+                "TEXT_CALLING_CODES",
                 "CONFIGURATION_SET",
                 "IOS_STORE_URL",
                 "ANDROID_STORE_URL",
@@ -267,6 +292,9 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
                 "SECRETS_TABLE",
                 "RETENTION_DAYS",
                 "INVITATION_DAYS",
+                "EMAILS_PER_DAY",
+                "TEXTS_PER_DAY",
+                "TEXT_CALLING_CODES",
                 "SOURCE_HOSTS",
                 "IOS_PLATFORM_APPLICATION_ARN",
                 "ANDROID_PLATFORM_APPLICATION_ARN",
@@ -324,7 +352,12 @@ async fn every_variable_of_the_template_is_one_that_the_program_reads() {
     let read = RefCell::new(BTreeSet::new());
     let settings = functions::Settings::from_variables(|name| {
         read.borrow_mut().insert(name.to_owned());
-        Some(if name == "PUBLIC_URL" { "https://phones.example" } else { "1" }.to_owned())
+        let value = match name {
+            "PUBLIC_URL" => "https://phones.example",
+            "TEXT_CALLING_CODES" => "+1",
+            _ => "1",
+        };
+        Some(value.to_owned())
     });
     assert!(settings.is_ok());
     let (_bench, functions) = template().await;
@@ -404,12 +437,17 @@ async fn no_role_reaches_further_than_is_written_here() {
         // Endpoints, whose names SNS makes up.
         ("arn:aws:sns:us-east-1:000000000000:endpoint/APNS/handset/*", pushing.clone()),
         ("arn:aws:sns:us-east-1:000000000000:endpoint/GCM/handset/*", pushing),
-        // Whatever identity the sender's address belongs to; which addresses, the condition says.
+        // Identities, of senders as of recipients: what counts is the sender, below.
         ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
     ]
     .map(|(resource, operations)| (resource.to_owned(), operations))
     .into();
     assert_eq!(wide, expected);
+    let statements = functions.values().flat_map(|function| &function.statements);
+    let mailing = statements.filter(|statement| statement.actions.iter().any(|action| action.starts_with("ses:")));
+    let senders: Vec<&Vec<String>> = mailing.map(|statement| &statement.senders).collect();
+    let named = ["phones@handset.example", "it@handset.example", "help@handset.example"];
+    assert_eq!(senders, [&named.map(str::to_owned).to_vec()], "e-mails come from the senders that the operator named");
     let excluding: Vec<(&str, &Vec<String>, &Vec<String>)> = functions
         .values()
         .flat_map(|function| function.statements.iter().map(|statement| (function.operation.as_str(), statement)))

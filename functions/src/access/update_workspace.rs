@@ -49,6 +49,7 @@ pub async fn handle(
     let mut fields = call.request.body()?;
     let (edit, dry_run) = read(&mut fields);
     senders.check(&edit, &mut fields);
+    defaults.messages.check(&edit, &mut fields);
     fields.finish().map_err(Refusal::Invalid)?;
     edit.require_made_by(&call.caller, dry_run)?;
     attempts(store, || async {

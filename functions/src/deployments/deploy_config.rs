@@ -1,6 +1,8 @@
 //! `POST /users/{user_id}/deploy`.
 
 use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
+use domain::Time;
+use domain::message::{MessageLimit, Wait};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
@@ -29,6 +31,8 @@ pub fn about() -> About {
             Refusal::UserSuspended,
             Refusal::UserLocked,
             Refusal::EmailMissing,
+            Refusal::TooManyMessages(Wait::new(MessageLimit::Recipient, Time::EPOCH, Time::EPOCH)),
+            Refusal::TooManyMessages(Wait::new(MessageLimit::Workspace, Time::EPOCH, Time::EPOCH)),
             Refusal::NotFound("profile"),
         ])
 }

@@ -318,7 +318,11 @@ fn responses(operation: &Operation, about: &About, path: &str) -> Map<String, Va
         }
     }
     for (number, name) in [("429", "Throttled"), ("500", "Failed"), ("503", "Busy")] {
-        responses.insert(number.to_owned(), response(name));
+        match responses.get_mut(number) {
+            // Refused by a rule of ours, or by the gateway before that.
+            Some(ours) => ours["content"]["application/json"] = gateways_own(),
+            None => drop(responses.insert(number.to_owned(), response(name))),
+        }
     }
     responses
 }
@@ -376,6 +380,9 @@ fn refusal(refusals: &[Told]) -> Value {
     let mut refusal = failure("Refused:", &codes);
     if refusals.iter().all(|(status, ..)| *status == StatusCode::UNAUTHORIZED.as_u16()) {
         refusal["headers"]["www-authenticate"] = json!({"$ref": "#/components/headers/WwwAuthenticate"});
+    }
+    if refusals.iter().all(|(status, ..)| *status == StatusCode::TOO_MANY_REQUESTS.as_u16()) {
+        refusal["headers"]["retry-after"] = json!({"$ref": "#/components/headers/RetryAfter"});
     }
     refusal
 }

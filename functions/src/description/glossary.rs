@@ -384,6 +384,11 @@ const TERMS: &[(&str, &str)] = &[
         "What its text messages come from, a name of at most 11 letters and digits or a number: one that the operator \
          allows.",
     ),
+    ("emails_per_day", "How many e-mails go out a day (UTC); at most what the operator allows."),
+    ("texts_per_day", "How many texts go out a day (UTC); at most what the operator allows."),
+    ("retry_at", "When it may be tried again."),
+    ("waiting", "Why the job waits, and until when, if it does."),
+    ("until", "Until when."),
     ("silent_devices", "What is done to devices that have not come for long; `null` for nothing."),
     ("silent_rule", "How the rule for silent devices stands; `null` if there is none."),
     (

@@ -401,6 +401,7 @@ fn job() -> Value {
         ("created_by", thing("Maker")),
         ("ended_at", maybe(moment())),
         ("failure", maybe(failure)),
+        ("waiting", maybe(object([("code", text()), ("until", moment())]))),
         ("progress", thing("Tally")),
     ])
 }
@@ -605,6 +606,8 @@ fn workspace() -> Value {
         ("invitation_days", count()),
         ("sender", maybe(text())),
         ("sms_sender", maybe(text())),
+        ("emails_per_day", count()),
+        ("texts_per_day", count()),
         ("silent_devices", maybe(rule)),
         ("silent_rule", maybe(object([("set_by", maybe(thing("Maker"))), ("paused_at", maybe(moment()))]))),
         ("pin_limit", count()),
@@ -649,6 +652,7 @@ fn problem() -> Value {
             ("invitation_status", word::<InvitationStatus>()),
             ("permission", word::<Permission>()),
             ("permissions", array(word::<Permission>())),
+            ("retry_at", moment()),
         ],
     )
 }

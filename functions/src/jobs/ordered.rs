@@ -182,6 +182,8 @@ async fn tried(
         let item = match decided(store, doer, &job, id, defaults).await {
             Ok(Some(Decided { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
             Ok(None) => item(ItemOutcome::Unchanged, None),
+            // The job would wait, and then do it.
+            Err(Failure::Refused(Refusal::TooManyMessages(_))) => item(ItemOutcome::Changed, None),
             Err(Failure::Refused(refusal)) => item(ItemOutcome::Failed, Some(&refusal)),
             Err(failure) => return Err(failure),
         };

@@ -3,7 +3,10 @@
 use aws::{Commands, Commit, Invitations, Jobs, Keys, Position, Profiles, Tokens, Users, Workspaces};
 use domain::input::Fields;
 use domain::invitation::{Invitation, Warning};
-use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Selection, cancel, page_done};
+use domain::job::{
+    ItemOutcome, Job, JobItem, JobKind, JobState, NextPage, Rest, Selection, Waiting, cancel, page_done,
+};
+use domain::message::{MessageLimit, Wait};
 use domain::refusal::{Failure, Refusal};
 use domain::source::SyncAction;
 use domain::{DeviceId, Time, UserId};
@@ -67,7 +70,7 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Failure>>>(
     step: impl Fn(Job) -> F,
 ) -> Result<Job, Failure> {
     let mut done = 0;
-    while job.state == JobState::Running && done < most && !pace.is_over() {
+    while job.state == JobState::Running && done < most && !pace.is_over() && !job.rests(pace.moment().now) {
         done += size(&job);
         match step(job.clone()).await {
             Ok(Some(after)) => job = after,
@@ -116,44 +119,70 @@ async fn page(
     defaults: &Defaults,
     pace: &Pace,
 ) -> Result<Option<Job>, Failure> {
-    let mut outcomes = Vec::new();
-    for id in &job.page {
+    let (mut outcomes, mut waiting) = (Vec::new(), job.waiting.clone());
+    for (at, id) in job.page.iter().enumerate() {
         if pace.is_over() {
             return Ok(None);
         }
         let doer = doer.at(pace.moment());
         match attempts(store, || thing(store, &doer, job, id, defaults)).await? {
-            Some(outcome) => outcomes.push(outcome),
-            None => return Err(Failure::LostRace),
+            Done::Came(outcome) => outcomes.push(outcome),
+            Done::Waits(wait) if wait.limit == MessageLimit::Recipient => {
+                waiting.push(Waiting { id: id.clone(), until: wait.until });
+            }
+            // What is left of the page waits as well, and all that comes after it.
+            Done::Waits(wait) => {
+                let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
+                let rest = NextPage { ids, cursor, waiting, rest: Some(Rest::of(&wait)) };
+                return turned(store, &doer, job, &outcomes, Some(rest)).await;
+            }
+            Done::Overtaken => return Err(Failure::LostRace),
         }
     }
     let doer = doer.at(pace.moment());
     let next = match &job.cursor {
-        None => None,
-        Some(cursor) => Some(next_page(store, &doer, job, cursor).await?),
+        Some(cursor) if waiting.len() < PAGE => {
+            Some(NextPage { waiting, ..next_page(store, &doer, job, cursor).await? })
+        }
+        cursor => NextPage::of_waiting(waiting, cursor.clone()),
     };
+    turned(store, &doer, job, &outcomes, next).await
+}
+
+/// The job with its next page.
+async fn turned(
+    store: &impl Store,
+    doer: &Doer,
+    job: &Job,
+    outcomes: &[ItemOutcome],
+    next: Option<NextPage>,
+) -> Result<Option<Job>, Failure> {
     let act = doer.act();
-    let change = page_done(job, &outcomes, next, &act);
+    let change = page_done(job, outcomes, next, &act);
     store.commit(Commit::changing(act.event_id, &change)).await?;
     let after = change.job.map_or_else(|| job.clone(), |job| job.after);
     Ok(Some(Job { version: job.version + 1, ..after }))
 }
 
+/// What came of one thing.
+enum Done {
+    /// Its outcome.
+    Came(ItemOutcome),
+    /// Its message may not go out yet.
+    Waits(Wait),
+    /// The job was moved on or stopped meanwhile.
+    Overtaken,
+}
+
 /// Does one thing, once: its outcome's row is made in the commit that changes it, and that commit
-/// stands on the job as it is. `None` if the job was moved on or stopped meanwhile.
-async fn thing(
-    store: &impl Store,
-    doer: &Doer,
-    job: &Job,
-    id: &str,
-    defaults: &Defaults,
-) -> Result<Option<ItemOutcome>, Failure> {
+/// stands on the job as it is.
+async fn thing(store: &impl Store, doer: &Doer, job: &Job, id: &str, defaults: &Defaults) -> Result<Done, Failure> {
     let (now, item) = store.job_and_item(job.workspace_id, job.job_id, id).await?;
     if now.is_none_or(|now| now.version != job.version) {
-        return Ok(None);
+        return Ok(Done::Overtaken);
     }
     if let Some(item) = item {
-        return Ok(Some(item.outcome));
+        return Ok(Done::Came(item.outcome));
     }
     let item = |outcome, refusal: Option<&Refusal>| JobItem::of(job, id, outcome, refusal, doer.now());
     let (item, commit) = match decided(store, doer, job, id, defaults).await {
@@ -162,6 +191,9 @@ async fn thing(
             (changed, Some(commit).filter(|_| !job.dry_run))
         }
         Ok(None) => (item(ItemOutcome::Unchanged, None), None),
+        // A job waits instead of failing; what is only tried is told as what it will come to.
+        Err(Failure::Refused(Refusal::TooManyMessages(wait))) if !job.dry_run => return Ok(Done::Waits(wait)),
+        Err(Failure::Refused(Refusal::TooManyMessages(_))) => (item(ItemOutcome::Changed, None), None),
         Err(Failure::Refused(refusal)) => (item(ItemOutcome::Failed, Some(&refusal)), None),
         Err(failure @ Failure::Internal { .. }) => (given_up(job, id, doer, &failure), None),
         Err(failure) => return Err(failure),
@@ -171,9 +203,9 @@ async fn thing(
         Err(failure @ Failure::Internal { .. }) => {
             let item = given_up(job, id, doer, &failure);
             store.commit(alone().put(&item).guarded_by(job)).await?;
-            Ok(Some(item.outcome))
+            Ok(Done::Came(item.outcome))
         }
-        outcome => outcome.map(|()| Some(item.outcome)),
+        outcome => outcome.map(|()| Done::Came(item.outcome)),
     }
 }
 
@@ -268,5 +300,5 @@ async fn next_page(store: &impl Store, doer: &Doer, job: &Job, cursor: &str) -> 
         JobKind::Sync => return Err(not_by_things()),
     };
     let cursor = next.map(|next| String::from_utf8_lossy(&next.to_bytes()).into_owned());
-    Ok(NextPage { ids, cursor })
+    Ok(NextPage { ids, cursor, ..NextPage::default() })
 }

@@ -88,7 +88,7 @@ impl Stand {
 
     fn next(&self) -> Result<NextPage, Failure> {
         let cursor = serde_json::to_string(self).map_err(|e| Failure::internal("keeping where a sync stands", e))?;
-        Ok(NextPage { ids: Vec::new(), cursor: Some(cursor) })
+        Ok(NextPage { cursor: Some(cursor), ..NextPage::default() })
     }
 }
 

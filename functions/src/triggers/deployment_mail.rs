@@ -30,7 +30,7 @@ pub(crate) fn compose(
     let link = redirect::link(public_url, code);
     let devices = letter::good_for(deployment.devices);
     let said = Said {
-        name: &name,
+        name: name.as_deref(),
         link: &link,
         code,
         devices: &devices,
@@ -43,7 +43,7 @@ pub(crate) fn compose(
 
 /// What the e-mail says, in either of its forms.
 struct Said<'a> {
-    name: &'a str,
+    name: Option<&'a str>,
     link: &'a str,
     code: &'a str,
     devices: &'a str,
@@ -62,7 +62,7 @@ fn text(said: &Said<'_>) -> String {
          Should the app ask for a code, it is this one:\n\n{code}\n\n\
          It sets up {devices} until {until}. Please do not pass it on: whoever has it can use your account.\n\n\
          If you did not expect this message, please tell your administrator.\n",
-        letter::greeting_as_text(name),
+        letter::greeting_as_text(*name),
         letter::stores_as_text(stores)
     )
 }
@@ -70,7 +70,7 @@ fn text(said: &Said<'_>) -> String {
 fn page(said: &Said<'_>) -> String {
     let Said { name, link, code, devices, until, stores } = said;
     let said = html! {
-        (letter::greeting_as_html(name))
+        (letter::greeting_as_html(*name))
         p { "your settings for the app are ready. Open this message on your phone and press:" }
         (letter::button(link, "Set up the app"))
         p { "Install the app if you are asked to, then press once more. The app sets itself up; there is nothing to type." }
@@ -95,7 +95,7 @@ mod tests {
     fn a_name_is_text_whatever_it_holds_and_the_message_stays_small() {
         let stores = [("iPhone", "https://apps.example/a?b=1&c=2".to_owned())];
         let said = Said {
-            name: "<i>Bob</i> & Co",
+            name: Some("<i>Bob</i> & Co"),
             link: "https://e.example/r/abc",
             code: "abc",
             devices: "3 phones",

@@ -26,7 +26,7 @@ pub(crate) fn compose(
     };
     let link = format!("{public_url}/i/{code}");
     let said = Said {
-        name: &name,
+        name: name.as_deref(),
         link: &link,
         code,
         devices: invitation.devices,
@@ -39,7 +39,7 @@ pub(crate) fn compose(
 
 /// What the e-mail says, in either of its forms.
 struct Said<'a> {
-    name: &'a str,
+    name: Option<&'a str>,
     link: &'a str,
     code: &'a str,
     devices: u32,
@@ -55,7 +55,7 @@ fn text(said: &Said<'_>) -> String {
          Or enter this code in the app:\n\n{code}\n\n\
          It is good for {} until {until}. Please do not pass it on.\n\n\
          If you did not expect this message, you can ignore it.\n",
-        letter::greeting_as_text(name),
+        letter::greeting_as_text(*name),
         letter::stores_as_text(stores),
         letter::good_for(*devices)
     )
@@ -64,7 +64,7 @@ fn text(said: &Said<'_>) -> String {
 fn page(said: &Said<'_>) -> String {
     let Said { name, link, code, devices, until, stores } = said;
     let said = html! {
-        (letter::greeting_as_html(name))
+        (letter::greeting_as_html(*name))
         p { "you are invited to use the app. Open this message on your phone and press:" }
         (letter::button(link, "Use the app"))
         (letter::stores_as_html(stores))
@@ -84,7 +84,7 @@ mod tests {
 
     fn said(stores: &'static [(&'static str, String)]) -> Said<'static> {
         Said {
-            name: "<b>Anna</b> & Co",
+            name: Some("<b>Anna</b> & Co"),
             link: "https://example.com/i/abc",
             code: "abc",
             devices: 3,

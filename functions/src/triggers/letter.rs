@@ -93,28 +93,31 @@ pub(crate) fn page(title: &str, said: &Markup) -> String {
     .into_string()
 }
 
-/// To whom an e-mail goes, and what they are called in it.
+/// To whom an e-mail goes, and what they are called in it: see [`User::greeting_name`].
 pub(crate) struct Addressee {
     pub to: String,
-    pub name: String,
+    pub name: Option<String>,
 }
 
 impl Addressee {
     /// A user with an address.
     pub(crate) fn of(user: &User) -> Option<Self> {
-        let name = user.first_name.clone().unwrap_or_else(|| user.name());
-        Some(Self { to: user.email.clone()?, name })
+        Some(Self { to: user.email.clone()?, name: user.greeting_name() })
     }
 }
 
 /// How an e-mail begins, as plain text.
-pub(crate) fn greeting_as_text(name: &str) -> String {
-    format!("Hello {name},\n\n")
+pub(crate) fn greeting_as_text(name: Option<&str>) -> String {
+    format!("{},\n\n", greeting(name))
 }
 
 /// How an e-mail begins.
-pub(crate) fn greeting_as_html(name: &str) -> Markup {
-    html! { p style="margin-top:0" { "Hello " (name) "," } }
+pub(crate) fn greeting_as_html(name: Option<&str>) -> Markup {
+    html! { p style="margin-top:0" { (greeting(name)) "," } }
+}
+
+fn greeting(name: Option<&str>) -> String {
+    name.map_or_else(|| "Hello".to_owned(), |name| format!("Hello {name}"))
 }
 
 /// An e-mail's words, in both forms.

@@ -4,12 +4,14 @@ use aws::rows::{DUE_SHARDS, due_shard};
 use aws::stores::{DueRow, Work};
 use aws::{Commit, Endpoints, Invitations, Position, PushTokens, Sources};
 use chrono::Duration;
+use domain::change::{Change, Edited};
 use domain::command::{Command, Stimulus, apply};
 use domain::device::Device;
 use domain::invitation::{Invitation, expire};
 use domain::job::{Job, JobKind};
 use domain::refusal::Failure;
 use domain::source::{DataSource, SyncWanted};
+use domain::user::User;
 use domain::workspace::{SilentAction, SilentRule, Workspace, pause_silent_rule, silent_rule_applied};
 use domain::{JobId, Time, WorkspaceId};
 use lambda::logging::Chain;
@@ -26,6 +28,7 @@ use crate::settings::Defaults;
 use crate::sources::sync::{self, Syncing};
 use crate::sources::{Pulling, is_running};
 use crate::triggers::{Run, Tally, endpoint};
+use crate::users::actions::carried_through;
 
 /// Rows that are looked up at once.
 const PAGE: usize = 100;
@@ -60,7 +63,7 @@ pub async fn handle(
                     Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
                         long.push((key, row));
                     }
-                    Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row).await),
+                    Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row, defaults).await),
                     Ok(None) => {}
                     Err(failure) => tally.note(&run, &key, Err(failure)),
                 }
@@ -105,8 +108,10 @@ async fn short(
     endpoints: &impl Endpoints,
     run: &Run,
     row: &DueRow,
+    defaults: &Defaults,
 ) -> Result<(), Failure> {
     match row {
+        DueRow::User(due) => attempts(store, || deploy_after_rename(store, run, due, defaults)).await,
         DueRow::Invitation(due) => attempts(store, || end(store, run, due)).await,
         DueRow::PushToken(due) => {
             let (workspace, device) = (due.workspace_id, due.device_id);
@@ -114,7 +119,7 @@ async fn short(
         }
         DueRow::Command(due) => attempts(store, || time_out(store, run, due)).await,
         // Those below are done at length; these others are for `purge-deleted` and `deliver-webhook`.
-        DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) | DueRow::User(_) => Ok(()),
+        DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) => Ok(()),
         DueRow::Webhook(_) | DueRow::Delivery(_) => Ok(()),
     }
 }
@@ -189,6 +194,23 @@ async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) 
     let (after, change) = source.begin_sync(wanted, false, &act)?;
     store.commit(Commit::changing(act.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))
+}
+
+/// Deploys to a user who was renamed when a limit of messages kept the deployment from following at once; while it
+/// still does, the user stays due. Whoever may not use the app gets it once they may.
+async fn deploy_after_rename(store: &impl Store, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Failure> {
+    let Some(before) = store.user(due.workspace_id, due.user_id).await? else {
+        return Ok(());
+    };
+    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.moment.now) {
+        return Ok(());
+    }
+    let doer = Doer::of_run(run, before.workspace_id);
+    let act = doer.act();
+    let after = User { deployment_due_at: None, ..before.clone() };
+    let change = Change { user: Some(Edited::from(before, after)), ..Change::default() };
+    let (_, commit) = carried_through(store, &doer, change, defaults, &act).await?;
+    store.commit(commit).await
 }
 
 /// Ends a command whose time is over.

@@ -5,6 +5,7 @@ use aws::{Commit, Invitations, Leases, Mail, MailError, Message, Secrets, Sms, S
 use chrono::Duration;
 use domain::event::{Event, EventType};
 use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, Purpose, delivered};
+use domain::message::MessagePolicy;
 use domain::refusal::Failure;
 use domain::user::User;
 use domain::workspace::{AllowedSenders, SenderNotAllowed, Settings};
@@ -27,6 +28,8 @@ pub struct Post<'a, M, S> {
     pub sms: &'a S,
     /// Whom they may come from.
     pub senders: &'a AllowedSenders,
+    /// Where texts may go.
+    pub policy: &'a MessagePolicy,
     /// The product's own address, with which links begin.
     pub public_url: &'a str,
     /// Where the app is to be had.
@@ -168,6 +171,9 @@ async fn by_text(
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };
+    if let Err(refusal) = post.policy.require_textable(number) {
+        return Ok(Outcome::Failed(refusal.code()));
+    }
     match post.sms.text(number, &invitation_text::compose(code, post.public_url), sender).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(SmsError::Refused(reason)) => Ok(Outcome::Failed(reason)),

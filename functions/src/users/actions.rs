@@ -11,6 +11,7 @@ use domain::event::{Act, EventType};
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite, take_back};
 use domain::life::{self, Deletion, Leaving, is_readdressed, is_renamed};
+use domain::message::{Counted, DailyQuota, QUOTA_SHARDS, Recipient, SentTo};
 use domain::profile::{Given, Profile, given};
 use domain::refusal::{Failure, Refusal};
 use domain::secret::{Hash, new_code};
@@ -386,7 +387,7 @@ impl Offered {
 /// Offers something to a user; the code of `previous`, the newest of what was offered before for the same
 /// purpose, ends.
 async fn offer(
-    store: &impl Workspaces,
+    store: &(impl Workspaces + Invitations),
     doer: &Doer,
     user: &User,
     wanted: Offer<'_>,
@@ -394,8 +395,10 @@ async fn offer(
     defaults: &Defaults,
     act: &Act,
 ) -> Result<Offered, Failure> {
-    let life = settings(store, doer).await?.invitation_life(defaults.invitation_life);
+    let settings = settings(store, doer).await?;
+    let life = settings.invitation_life(defaults.invitation_life);
     let code = new_code(doer.moment.random);
+    let purpose = wanted.purpose();
     let (channel, devices) = match wanted {
         Offer::Invitation { channel, devices } => (channel, devices),
         Offer::Deployment { devices, .. } => (Channel::Email, devices),
@@ -403,17 +406,47 @@ async fn offer(
     let new = NewInvitation {
         invitation_id: InvitationId(doer.moment.draw()),
         code_hash: Hash::of(&code),
-        purpose: wanted.purpose(),
+        purpose,
         channel,
         devices,
         life,
     };
     let previous = previous.as_ref();
-    let change = match wanted {
+    let mut change = match wanted {
         Offer::Invitation { .. } => invite(user, previous, new, act)?.change(user, previous),
         Offer::Deployment { profile_id, held, .. } => deployment::deploy(user, held, previous, new, profile_id, act)?,
     };
+    if channel == Channel::Sms {
+        user.mobile.as_deref().map_or(Ok(()), |number| defaults.messages.require_textable(number))?;
+    }
+    if let Some(recipient) = Recipient::of(user, purpose, channel) {
+        let per_day = defaults.messages.per_day(channel, &settings);
+        change.counted = Some(counted(store, doer, &recipient, per_day).await?);
+    }
     Ok(Offered { change, code })
+}
+
+/// Counts one more message to a recipient, and of the workspace's day: in a part of it by chance, so that many at once
+/// seldom meet, and once that is full in any that is not.
+async fn counted(
+    store: &impl Invitations,
+    doer: &Doer,
+    recipient: &Recipient,
+    per_day: u32,
+) -> Result<Counted, Failure> {
+    let now = doer.now();
+    let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
+    let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
+    let first = doer.moment.draw().as_bytes()[15] % QUOTA_SHARDS;
+    let (sent, today) = store.sent_before(recipient, &quota, &[first]).await?;
+    let to = SentTo::one_more(sent, recipient, now)?;
+    if let Some(today) = quota.one_more(&today, &[first]) {
+        return Ok(Counted { to, today });
+    }
+    let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
+    let (_, today) = store.sent_before(recipient, &quota, &all).await?;
+    let today = quota.one_more(&today, &all).ok_or_else(|| quota.reached(now))?;
+    Ok(Counted { to, today })
 }
 
 /// Decides what an edit does to a user, as they are now. A rename carries through, in one commit:
@@ -495,11 +528,20 @@ pub(crate) async fn carried_through(
     let due = change.user.as_mut().map(|user| &mut user.after);
     let due = due.filter(|after| after.deployment_due && after.require_usable().is_ok());
     let due = due.map(|due| {
-        due.deployment_due = false;
+        (due.deployment_due, due.deployment_due_at) = (false, None);
         due.clone()
     });
     let offered = match due {
-        Some(due) => offered_after_rename(store, doer, &due, &change, defaults, act).await?,
+        Some(due) => match offered_after_rename(store, doer, &due, &change, defaults, act).await {
+            // A rename is not refused for it: what is offered follows as soon as its message may go out.
+            Err(Failure::Refused(Refusal::TooManyMessages(wait))) => {
+                if let Some(user) = &mut change.user {
+                    (user.after.deployment_due, user.after.deployment_due_at) = (true, Some(wait.until));
+                }
+                None
+            }
+            offered => offered?,
+        },
         None => None,
     };
     let Some(offered) = offered else {

@@ -1,6 +1,8 @@
 //! `POST /users/{user_id}/invite`.
 
 use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
+use domain::Time;
+use domain::message::{MessageLimit, Wait};
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
@@ -14,7 +16,10 @@ use crate::views;
 #[must_use]
 pub fn about() -> About {
     About::new("Invite a user")
-        .detail("By e-mail or text message, which follows. The code of an older invitation ends.")
+        .detail(
+            "By e-mail or text message, which follows. The code of an older invitation ends. A recipient gets one \
+             invitation a minute and five a day by each channel, whoever has the address or number.",
+        )
         .body(|mut fields| drop(read_invite(&mut fields)))
         .once()
         .guarded()
@@ -25,6 +30,10 @@ pub fn about() -> About {
             Refusal::UserLocked,
             Refusal::EmailMissing,
             Refusal::MobileMissing,
+            Refusal::TextsOff,
+            Refusal::CallingCodeNotAllowed,
+            Refusal::TooManyMessages(Wait::new(MessageLimit::Recipient, Time::EPOCH, Time::EPOCH)),
+            Refusal::TooManyMessages(Wait::new(MessageLimit::Workspace, Time::EPOCH, Time::EPOCH)),
             Refusal::DeviceLimitReached(Vec::new()),
         ])
 }

@@ -79,6 +79,9 @@ impl Commit {
         commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
         commit = commit.all(&change.profile).all(&change.job);
         commit = change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after));
+        if let Some(counted) = &change.counted {
+            commit = commit.edited(&counted.to).edited(&counted.today);
+        }
         match &change.user {
             // A user's secrets go with the last that is known of them.
             Some(Edited { before: Some(before), after }) if after.client.secrets.is_empty() => {

@@ -3,11 +3,13 @@
 //! | row | `pk` | `sk` | indexes |
 //! |---|---|---|---|
 //! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | `due` while it has a rule for silent devices |
-//! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted |
+//! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted; `due` while a deployment waits |
 //! | user's scim attributes | the user's | `SCIM` | |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
 //! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
+//! | messages sent to a recipient | `SENT#{workspace}#{hash}` | `{channel}#{purpose}` | time to live |
+//! | messages of a day | `QUOTA#{workspace}#{channel}#{shard}` | `{day}` | time to live |
 //! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
 //! | its belongings | the device's | `BELONGINGS` | |
 //! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
@@ -64,6 +66,7 @@ use domain::invitation::{Channel, Invitation, Purpose};
 use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
+use domain::message::{Recipient, SentTo, SentToday};
 use domain::profile::{Given, Profile};
 use domain::scim::document::Kept;
 use domain::search::fold;
@@ -136,6 +139,8 @@ kept!(
     Member,
     Profile,
     PushToken,
+    SentTo,
+    SentToday,
     Token,
     Usage,
     User,
@@ -296,6 +301,7 @@ impl Row for User {
         indexes.extend(self.last_seen_at.map(|seen| ("login_day", seen.day())));
         indexes.extend(self.deleted.iter().flat_map(|end| ended(&self.key(), end)));
         if self.deleted.is_none() {
+            indexes.extend(self.deployment_due_at.iter().flat_map(|at| due(&self.key(), *at)));
             let profile = self.client.profile_id.map(|id| users_of_profile(self.workspace_id, id));
             let source = self.provenance.source_id.map(|id| users_of_source(self.workspace_id, id));
             indexes.extend(profile.map(|partition| ("of_profile", partition)));
@@ -458,6 +464,45 @@ impl Row for Invitation {
         let asked = self.purpose == Purpose::Deploy;
         let pointer = asked.then(|| pointer_companion(self.workspace_id, &self.invitation_id.to_string(), &self.key()));
         texted.into_iter().chain([code]).chain(pointer).collect()
+    }
+}
+
+/// The key of what counts the messages of a kind to a recipient.
+#[must_use]
+pub fn sent_to(recipient: &Recipient) -> Key {
+    let Recipient { workspace_id, hash, purpose, channel } = recipient;
+    Key::new(format!("SENT#{workspace_id}#{}", hash.as_str()), format!("{channel}#{purpose}"))
+}
+
+impl Row for SentTo {
+    fn key(&self) -> Key {
+        let Self { workspace_id, recipient, purpose, channel, .. } = self.clone();
+        sent_to(&Recipient { workspace_id, hash: recipient, purpose, channel })
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        self.at.last().map(|last| last.plus(chrono::Duration::days(2)).seconds())
+    }
+}
+
+/// The key of what counts a part of a day's messages. The parts have partitions of their own.
+#[must_use]
+pub fn sent_today(workspace: WorkspaceId, channel: Channel, day: &str, shard: u8) -> Key {
+    Key::new(format!("QUOTA#{workspace}#{channel}#{shard:02}"), day)
+}
+
+impl Row for SentToday {
+    fn key(&self) -> Key {
+        sent_today(self.workspace_id, self.channel, &self.day, self.shard)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        let day = Time::parse(&format!("{}T00:00:00Z", self.day))?;
+        Some(day.plus(chrono::Duration::days(3)).seconds())
     }
 }
 

@@ -6,6 +6,7 @@ use crate::device::{Device, IdentifierClaim};
 use crate::event::Event;
 use crate::invitation::Invitation;
 use crate::job::Job;
+use crate::message::Counted;
 use crate::profile::Profile;
 use crate::usage::Usage;
 use crate::user::User;
@@ -50,6 +51,8 @@ pub struct Change {
     pub commands: Vec<Edited<Command>>,
     /// Invitations and deployments.
     pub invitations: Vec<Edited<Invitation>>,
+    /// The message that makes due, counted.
+    pub counted: Option<Counted>,
     /// Counts of usage.
     pub usage: Vec<Edited<Usage>>,
     /// A profile.
@@ -88,6 +91,7 @@ impl Change {
         self.claims.extend(next.claims);
         self.commands.extend(next.commands);
         self.invitations.extend(next.invitations);
+        self.counted = next.counted.or(self.counted);
         self.usage.extend(next.usage);
         self.profile = both(self.profile, next.profile);
         self.job = both(self.job, next.job);

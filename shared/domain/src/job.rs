@@ -11,6 +11,7 @@ use crate::clock::Time;
 use crate::event::{Act, Actor, Event, EventType, Maker};
 use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
 use crate::invitation::Warning;
+use crate::message::{MessageLimit, Wait};
 use crate::refusal::Refusal;
 use crate::source::data::RowFault;
 use crate::stored::Stored;
@@ -134,6 +135,13 @@ pub struct Job {
     /// Since when it waits for the schedule to take it up, while it is at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Time>,
+    /// Things of pages that are done whose message has to wait for its recipient: they are the next page once no
+    /// others are left, or too many wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
+    /// Why it rests, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
     /// What came of the pages that are done.
     pub tally: Tally,
     /// Why it was stopped, if by what it works on.
@@ -147,6 +155,32 @@ pub struct Job {
     /// The row that it was read as.
     #[serde(skip)]
     pub stored: Stored,
+}
+
+/// A thing of a job that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The thing.
+    pub id: String,
+    /// Until when.
+    pub until: Time,
+}
+
+/// Why a job rests: what it has to send may not go out yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// The limit's stable code.
+    pub code: String,
+    /// Until when.
+    pub until: Time,
+}
+
+impl Rest {
+    /// A job that has met a limit rests until it may go on.
+    #[must_use]
+    pub fn of(wait: &Wait) -> Self {
+        Self { code: wait.limit.as_str().to_owned(), until: wait.until }
+    }
 }
 
 /// Why a job was stopped by what it works on.
@@ -212,6 +246,8 @@ pub fn begin(new: NewJob, act: &Act) -> Change {
         page,
         cursor,
         due_at: Some(act.at.plus(TAKEN_UP_AFTER)),
+        waiting: Vec::new(),
+        rest: None,
         tally: Tally::default(),
         failure: None,
         ended_at: None,
@@ -233,6 +269,22 @@ pub struct NextPage {
     pub ids: Vec<String>,
     /// Where the page after it begins; `None` if there is none.
     pub cursor: Option<String>,
+    /// See [`Job::waiting`].
+    pub waiting: Vec<Waiting>,
+    /// Why it has to wait, if it has.
+    pub rest: Option<Rest>,
+}
+
+impl NextPage {
+    /// The page that takes up what waits, as soon as the first of it may go on. `cursor` is where the list goes on
+    /// after it. `None` if nothing waits.
+    #[must_use]
+    pub fn of_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
+        let until = waiting.iter().map(|waiting| waiting.until).min()?;
+        let rest = Rest { code: MessageLimit::Recipient.as_str().to_owned(), until };
+        let ids = waiting.into_iter().map(|waiting| waiting.id).collect();
+        Some(Self { ids, cursor, waiting: Vec::new(), rest: Some(rest) })
+    }
 }
 
 /// The job after its page came out so; without a next page it is over. Only the end is an event:
@@ -255,8 +307,9 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
         // The others have their turn first; a call that has begun it has its time for itself.
         after.due_at = job.due_at.map(|due| due.max(act.at));
     }
-    let NextPage { ids, cursor } = next.unwrap_or_default();
-    (after.page, after.cursor) = (ids, cursor);
+    let NextPage { ids, cursor, waiting, rest } = next.unwrap_or_default();
+    after.due_at = rest.as_ref().map(|rest| rest.until).or(after.due_at);
+    (after.page, after.cursor, after.waiting, after.rest) = (ids, cursor, waiting, rest);
     change.job = Some(Edited::from(job.clone(), after));
     change
 }
@@ -304,13 +357,20 @@ impl Job {
         Maker { actor: self.created_by, token_id: self.token_id }
     }
 
+    /// True while it has to wait.
+    #[must_use]
+    pub fn rests(&self, now: Time) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.until > now)
+    }
+
     /// Ends it. What people have written, of whom to look for and why, goes with its work.
     fn end(&mut self, state: JobState, at: Time) {
         self.state = state;
         self.due_at = None;
         self.ended_at = Some(at);
         self.page.clear();
-        self.cursor = None;
+        self.waiting.clear();
+        (self.cursor, self.rest) = (None, None);
         if let Selection::Filter(filter) = &mut self.selection
             && let Some(search) = filter.get_mut("search")
         {

@@ -25,6 +25,7 @@ pub mod job;
 pub mod key;
 pub mod life;
 pub mod member;
+pub mod message;
 pub mod network;
 pub mod outside;
 pub mod profile;

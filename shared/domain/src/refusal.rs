@@ -11,6 +11,7 @@ use crate::input::Fault;
 use crate::invitation::InvitationStatus;
 use crate::job::JobState;
 use crate::key::MAKERS_LIMIT;
+use crate::message::{MessageLimit, Wait};
 use crate::scim::ScimType;
 use crate::source::SOURCE_LIMIT;
 use crate::webhook::WEBHOOK_LIMIT;
@@ -157,6 +158,15 @@ pub enum Refusal {
     /// A text cannot be sent to a user without a number.
     #[error("The user has no mobile number.")]
     MobileMissing,
+    /// The operator has named no calling codes.
+    #[error("Texts are off: the operator of this deployment has named no calling codes that they may go to.")]
+    TextsOff,
+    /// The operator has not named the number's calling code.
+    #[error("Texts do not go to numbers with this calling code.")]
+    CallingCodeNotAllowed,
+    /// As many messages went out as may.
+    #[error("{}", too_many(.0))]
+    TooManyMessages(Wait),
     /// Another user has this username.
     #[error("Another user has this username.")]
     UsernameTaken,
@@ -229,6 +239,15 @@ pub enum Refusal {
     Scim(ScimType, String),
 }
 
+fn too_many(wait: &Wait) -> String {
+    match wait.limit {
+        MessageLimit::Recipient => {
+            "This recipient gets at most one such message a minute, and five a day; try again later.".to_owned()
+        }
+        MessageLimit::Workspace => "The workspace has sent as many such messages today as it may.".to_owned(),
+    }
+}
+
 fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
@@ -287,6 +306,9 @@ impl Refusal {
             Self::DeviceNotDeployed => "device_not_deployed",
             Self::EmailMissing => "email_missing",
             Self::MobileMissing => "mobile_missing",
+            Self::TextsOff => "texts_off",
+            Self::CallingCodeNotAllowed => "calling_code_not_allowed",
+            Self::TooManyMessages(wait) => wait.limit.as_str(),
             Self::UsernameTaken => "username_taken",
             Self::IdentityKeyTaken => "user_identity_key_taken",
             Self::HeldByOtherSource => "held_by_other_source",

@@ -2,6 +2,8 @@
 
 mod phone;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 /// What a text may be: its length, and which characters.
 #[derive(Clone, Copy, Debug)]
 pub struct TextRule {
@@ -103,6 +105,32 @@ impl Form {
 pub fn is_visible(c: char) -> bool {
     !c.is_control() && !is_invisible(c)
 }
+
+/// True if a mail client might make a link of a part of a text: an address of a page, a person, a number to call. So a
+/// name of `Claim at evil.example` never becomes one that our e-mail seems to recommend. Rather too careful than not:
+/// who is called `Ada.Adler` is greeted without a name.
+#[must_use]
+pub fn looks_like_link(text: &str) -> bool {
+    // As clients see it: other forms of a letter or a dot are that letter or dot (UTS 46), and what does not show is
+    // not there.
+    let shows = |c: &char| is_visible(*c) && !matches!(c, '\u{AD}' | '\u{34F}' | '\u{FE00}'..='\u{FE0F}');
+    let dot = |c: char| if c == '\u{3002}' { '.' } else { c };
+    let text: Vec<char> = text.nfkc().filter(shows).map(dot).collect();
+    let label = |at: usize| text[at..].iter().take_while(|c| c.is_alphanumeric() || **c == '-').count();
+    let follows = |at: usize| at > 0 && text[at - 1].is_alphanumeric();
+    let begins_link = |(at, c): (usize, &char)| match c {
+        '@' => true,
+        // The last part of a host has at least two letters; initials have one.
+        '.' => follows(at) && label(at + 1) > 1,
+        ':' => follows(at) && text.get(at + 1).is_some_and(|next| !next.is_whitespace()),
+        '/' | '\\' => text.get(at + 1) == Some(c),
+        _ => false,
+    };
+    text.iter().enumerate().any(begins_link) || text.iter().filter(|c| c.is_ascii_digit()).count() > DIGITS_OF_A_NAME
+}
+
+/// More digits than these are a telephone number, whatever stands between them.
+const DIGITS_OF_A_NAME: usize = 6;
 
 /// Characters that do not show, or that turn the direction of what follows (Unicode's property
 /// Bidi_Control): they would let one name pass for another.

@@ -20,7 +20,7 @@ use crate::provenance::{Field, Origin, Provenance, read_release};
 use crate::refusal::Refusal;
 use crate::search;
 use crate::stored::Stored;
-use crate::text::{Form, TextRule};
+use crate::text::{Form, TextRule, looks_like_link};
 use crate::words::words;
 use crate::workspace::SERVICE_LEVEL;
 
@@ -165,6 +165,9 @@ pub struct User {
     /// True from a rename until the user may use the app: then a new deployment is due.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deployment_due: bool,
+    /// When that deployment is tried, if a limit of messages kept it from following at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_due_at: Option<Time>,
     /// Goes up by one with each change.
     pub version: u64,
     /// The row that it was read as.
@@ -464,6 +467,7 @@ impl User {
             },
             provenance: Provenance::default(),
             deployment_due: false,
+            deployment_due_at: None,
             version: 1,
             stored: Stored::default(),
         };
@@ -579,6 +583,13 @@ impl User {
     #[must_use]
     pub fn name(&self) -> String {
         self.full_name().unwrap_or_else(|| self.username.clone())
+    }
+
+    /// What the user is called in a greeting; `None` if that looks like a link.
+    #[must_use]
+    pub fn greeting_name(&self) -> Option<String> {
+        let name = self.first_name.clone().unwrap_or_else(|| self.name());
+        Some(name).filter(|name| !looks_like_link(name))
     }
 
     /// The words by which the user is found.

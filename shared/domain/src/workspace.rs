@@ -11,6 +11,7 @@ use crate::clock::Time;
 use crate::event::{Act, Event, EventType, Maker};
 use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::Fields;
+use crate::message::QUOTA_MAX;
 use crate::refusal::Refusal;
 use crate::stored::Stored;
 use crate::text::{Form, TextRule};
@@ -134,6 +135,12 @@ pub struct Settings {
     /// What its texts come from, a name of at most 11 letters and digits or a number: one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms_sender: Option<String>,
+    /// The most e-mails a day, below what the operator allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emails_per_day: Option<u32>,
+    /// The most texts a day, below what the operator allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts_per_day: Option<u32>,
     /// What is done to silent devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_devices: Option<SilentRule>,
@@ -220,6 +227,10 @@ pub struct WorkspaceEdit {
     pub sender: Option<Option<String>>,
     /// See [`Settings::sms_sender`].
     pub sms_sender: Option<Option<String>>,
+    /// See [`Settings::emails_per_day`].
+    pub emails_per_day: Option<Option<u32>>,
+    /// See [`Settings::texts_per_day`].
+    pub texts_per_day: Option<Option<u32>>,
     /// See [`Settings::silent_devices`].
     pub silent_devices: Option<Option<SilentRule>>,
     /// See [`Settings::pin_limit`].
@@ -243,6 +254,8 @@ impl WorkspaceEdit {
             invitation_days: fields.edited_integer("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
             sender: fields.edited_text("sender", EMAIL),
             sms_sender: read_sms_sender(fields),
+            emails_per_day: read_quota(fields, "emails_per_day"),
+            texts_per_day: read_quota(fields, "texts_per_day"),
             silent_devices: read_silent_rule(fields),
             pin_limit: read_pin_limit(fields),
             service_levels: read_service_levels(fields),
@@ -345,6 +358,11 @@ fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
     }
 }
 
+fn read_quota(fields: &mut Fields, name: &str) -> Option<Option<u32>> {
+    let quota = fields.edited_integer(name, 0, i64::from(QUOTA_MAX))?;
+    Some(quota.and_then(|quota| u32::try_from(quota).ok()))
+}
+
 fn read_silent_rule(fields: &mut Fields) -> Option<Option<SilentRule>> {
     if fields.is_null("silent_devices") {
         return Some(None);
@@ -422,6 +440,8 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
     set(&mut settings.invitation_days, edit.invitation_days.as_ref());
     set(&mut settings.sender, edit.sender.as_ref());
     set(&mut settings.sms_sender, edit.sms_sender.as_ref());
+    set(&mut settings.emails_per_day, edit.emails_per_day.as_ref());
+    set(&mut settings.texts_per_day, edit.texts_per_day.as_ref());
     set(&mut settings.silent_devices, edit.silent_devices.as_ref());
     set(&mut settings.pin_limit, edit.pin_limit.as_ref());
     set(&mut settings.service_levels, edit.service_levels.as_ref());

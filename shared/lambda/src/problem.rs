@@ -35,6 +35,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         Refusal::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
         Refusal::CodeExpired | Refusal::CodeUsed | Refusal::CodeSuperseded | Refusal::CodeRevoked => StatusCode::GONE,
         Refusal::VersionMismatch => StatusCode::PRECONDITION_FAILED,
+        Refusal::TooManyMessages(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::DeviceLimitReached(_)
         | Refusal::IdentifierHeld
         | Refusal::DeviceDeleted
@@ -49,6 +50,8 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::DeviceNotDeployed
         | Refusal::EmailMissing
         | Refusal::MobileMissing
+        | Refusal::TextsOff
+        | Refusal::CallingCodeNotAllowed
         | Refusal::UsernameTaken
         | Refusal::IdentityKeyTaken
         | Refusal::HeldByOtherSource
@@ -117,6 +120,7 @@ fn refused(refusal: &Refusal, request_id: &str) -> Reply {
         Refusal::CommandOver(state) => json!({"state": state}),
         Refusal::InvitationOver(status) => json!({"invitation_status": status}),
         Refusal::JobOver(state) => json!({"state": state}),
+        Refusal::TooManyMessages(wait) => json!({"retry_at": wait.until}),
         Refusal::PermissionMissing(permission) | Refusal::PermissionNotHeld(permission) => {
             json!({"permission": permission.as_str()})
         }
@@ -124,7 +128,11 @@ fn refused(refusal: &Refusal, request_id: &str) -> Reply {
         _ => json!({}),
     };
     let status = status(refusal);
-    with_what_is_asked(problem(status, &refusal.code(), &refusal.to_string(), request_id, more))
+    let reply = with_what_is_asked(problem(status, &refusal.code(), &refusal.to_string(), request_id, more));
+    match refusal {
+        Refusal::TooManyMessages(wait) => reply.retry_after(wait.seconds),
+        _ => reply,
+    }
 }
 
 /// A refusal for want of a credential says which kind is taken (RFC 9110, section 15.5.2).

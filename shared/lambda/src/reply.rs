@@ -84,6 +84,13 @@ impl Reply {
         self
     }
 
+    /// The reply, which refuses for so many seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: i64) -> Self {
+        self.headers.push((HeaderName::from_static("retry-after"), HeaderValue::from(seconds)));
+        self
+    }
+
     /// The reply with another header.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {

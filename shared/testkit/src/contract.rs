@@ -27,6 +27,7 @@ use domain::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, begin};
 use domain::key::{Key, Makers};
 use domain::life;
 use domain::member::Member;
+use domain::message::{Counted, DailyQuota, Recipient, SentTo, SentToday};
 use domain::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
 use domain::outside::Reach;
 use domain::profile::{Profile, given};
@@ -89,6 +90,7 @@ pub async fn run(store: &Store) {
     each_phone_comes_with_its_open_commands(store).await;
     claims_come_by_the_devices_that_have_them(store).await;
     commands_and_invitations_come_newest_first_and_alone(store).await;
+    messages_are_counted_for_their_recipient_and_in_a_part_of_the_day(store).await;
     usage_is_told_by_months_of_a_user_and_of_the_workspace(store).await;
     a_job_comes_with_its_outcomes_and_each_is_made_once(store).await;
     // profiles
@@ -1699,6 +1701,46 @@ fn usage(place: &Place<'_>, of: Of, month: &str, calls: u64) -> Usage {
         counts,
         version: 1,
         stored: domain::stored::Stored::default(),
+    }
+}
+
+async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day(store: &Store) {
+    let (place, other) = (Place::new(store), Place::new(store));
+    let recipient = |place: &Place<'_>, purpose| {
+        let user = User { email: Some("ann@example.com".to_owned()), ..place.new_user("ann") };
+        Recipient::of(&user, purpose, Channel::Email).expect("there is an address")
+    };
+    let quota = |place: &Place<'_>, day: &str| {
+        let (workspace_id, day) = (place.workspace, day.to_owned());
+        DailyQuota { workspace_id, channel: Channel::Email, day, per_day: 32 }
+    };
+    let (ann, today) = (recipient(&place, Purpose::Invite), quota(&place, "2026-11-23"));
+    let read = async |shards: &[u8]| store.table.sent_before(&ann, &today, shards).await.expect("it answers");
+    assert_eq!(read(&[3, 4]).await, (None, Vec::new()));
+    let counted = |(to, parts): (Option<SentTo>, Vec<SentToday>), hours: i64| {
+        let to = SentTo::one_more(to, &ann, place.now.plus(Duration::hours(hours))).expect("it may go");
+        Counted { to, today: today.one_more(&parts, &[3]).expect("there is room") }
+    };
+    let commit = |counted: &Counted| Commit::unrecorded(place.id()).edited(&counted.to).edited(&counted.today);
+    let (first, beside) = (counted(read(&[3]).await, 0), counted(read(&[3]).await, 0));
+    store.table.commit(commit(&first)).await.expect("nobody came first");
+    lost(store.table.commit(commit(&beside)).await, "another message came first");
+    let (to, parts) = read(&[2, 3]).await;
+    assert_eq!((to.as_ref(), parts.as_slice()), (Some(&first.to.after), &[first.today.after.clone()][..]));
+    let (second, beside) = (counted(read(&[3]).await, 1), counted(read(&[3]).await, 1));
+    store.table.commit(commit(&second)).await.expect("nobody came first");
+    let only_the_day = Commit::unrecorded(place.id()).edited(&beside.today);
+    lost(store.table.commit(only_the_day).await, "the part has counted another since");
+    let (to, parts) = read(&[3]).await;
+    assert_eq!(to.map(|to| to.at.len()), Some(2));
+    assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [2]);
+    assert_eq!(today.one_more(&parts, &[3]), None, "the part has its share");
+    // Of another kind, of another day, of another workspace.
+    let (deployed, tomorrow) = (recipient(&place, Purpose::Deploy), quota(&place, "2026-11-24"));
+    let elsewhere = (recipient(&other, Purpose::Invite), quota(&other, "2026-11-23"));
+    for (recipient, quota) in [(deployed, tomorrow), elsewhere] {
+        let none = store.table.sent_before(&recipient, &quota, &[3]).await.expect("it answers");
+        assert_eq!(none, (None, Vec::new()));
     }
 }
 

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::deployment::{SecretKind, UserSecrets};
 use domain::device::Device;
 use domain::invitation::Invitation;
+use domain::message::{DailyQuota, Recipient, SentTo, SentToday};
 use domain::network::{Indicator, user_indicator};
 use domain::refusal::Failure;
 use domain::search::Query;
@@ -292,6 +293,15 @@ impl Table {
 
 /// Where invitations are kept.
 pub trait Invitations: Commits {
+    /// What counts the messages of a kind to a recipient, and those of a day in some of its parts; parts that have
+    /// counted none are left out.
+    fn sent_before(
+        &self,
+        recipient: &Recipient,
+        quota: &DailyQuota,
+        shards: &[u8],
+    ) -> impl Future<Output = Result<(Option<SentTo>, Vec<SentToday>), Failure>> + Send;
+
     /// Whose a code is, whether it can still be used or not.
     fn code_owner(&self, hash: &Hash) -> impl Future<Output = Result<Option<CodeOwner>, Failure>> + Send;
 
@@ -330,6 +340,20 @@ pub trait Invitations: Commits {
 }
 
 impl Invitations for Table {
+    async fn sent_before(
+        &self,
+        recipient: &Recipient,
+        quota: &DailyQuota,
+        shards: &[u8],
+    ) -> Result<(Option<SentTo>, Vec<SentToday>), Failure> {
+        let to = rows::sent_to(recipient);
+        let part = |shard: &u8| rows::sent_today(quota.workspace_id, quota.channel, &quota.day, *shard);
+        let parts: Vec<Key> = shards.iter().map(part).collect();
+        let found = self.get_many(parts.iter().cloned().chain([to.clone()])).await?;
+        let today = parts.iter().filter_map(|key| found.row(key).transpose()).collect::<Result<_, _>>()?;
+        Ok((found.row(&to)?, today))
+    }
+
     async fn list_invitations(
         &self,
         workspace: WorkspaceId,

@@ -67,10 +67,10 @@ fn a_job_over_named_things_is_one_page_and_then_over() {
 fn a_job_over_a_filter_goes_from_page_to_page_and_only_its_end_is_an_event() {
     let job = begun(filter());
     assert_eq!((job.page.len(), job.cursor.as_deref()), (0, Some("")), "its first page is still to be read");
-    let first = NextPage { ids: named(&["a", "b"]), cursor: Some("after b".to_owned()) };
+    let first = NextPage { ids: named(&["a", "b"]), cursor: Some("after b".to_owned()), ..NextPage::default() };
     let (job, events) = after(&job, &[], Some(first), &act(1));
     assert_eq!((job.tally.total(), events), (0, vec![]));
-    let last = NextPage { ids: named(&["c"]), cursor: None };
+    let last = NextPage { ids: named(&["c"]), ..NextPage::default() };
     let (job, events) = after(&job, &[ItemOutcome::Changed; 2], Some(last), &act(2));
     assert_eq!((job.state, &job.page, &job.cursor, events), (JobState::Running, &named(&["c"]), &None, vec![]));
     let (job, events) = after(&job, &[ItemOutcome::Failed], None, &act(3));
@@ -79,7 +79,7 @@ fn a_job_over_a_filter_goes_from_page_to_page_and_only_its_end_is_an_event() {
 
 #[test]
 fn a_job_is_canceled_once_what_was_done_stays_counted_and_a_finished_one_stays_finished() {
-    let next = NextPage { ids: named(&["c"]), cursor: None };
+    let next = NextPage { ids: named(&["c"]), ..NextPage::default() };
     let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed; 2], Some(next), &act(1));
     let change = cancel(&job, &[ItemOutcome::Failed], None, &act(2)).unwrap().unwrap();
     assert_eq!(change.events[0].event_type, EventType::JobCanceled);

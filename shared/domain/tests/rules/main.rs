@@ -12,6 +12,7 @@ mod invitations;
 mod jobs;
 mod keys;
 mod life;
+mod messages;
 mod networks;
 mod profiles;
 mod registration;
