@@ -755,6 +755,8 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             bad.extend([too_long(most), (json!("é"), "", "invalid_format"), (json!(""), "", "too_short")]);
         }
         Username => {
+            let unseen = ["a\u{AD}b", "a\u{200B}", "\u{2066}a", "a\u{34F}b", "a\u{3164}", "a\u{FE0F}", "a\u{E0061}"];
+            bad.extend(unseen.map(|text| (json!(text), "", "invalid_format")));
             bad.extend(["a b", "a\u{3000}b", "a\u{202E}b"].map(|text| (json!(text), "", "invalid_format")));
             // A single sign that stands for eighteen letters.
             bad.extend([too_long(64), (json!("\u{FDFA}".repeat(64)), "", "too_long"), (json!(""), "", "too_short")]);

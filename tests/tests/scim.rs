@@ -277,7 +277,7 @@ async fn user_names_and_external_ids_are_unique_and_a_users_own_are_no_conflict(
     let bob = house.post("/Users", json!({"userName": "bob", "externalId": "2"})).await.expect(201).get("id");
     let before = rows::everything(&house.bench);
     for body in
-        [json!({"userName": "ADA"}), json!({"userName": "\u{c5}da"}), json!({"userName": "cleo", "externalId": "1"})]
+        [json!({"userName": "ADA"}), json!({"userName": "\u{ff21}da"}), json!({"userName": "cleo", "externalId": "1"})]
     {
         told(&house.post("/Users", body).await, 409, Some("uniqueness"));
     }
@@ -337,6 +337,59 @@ async fn versions_guard_changes_and_spare_repeated_reads() {
     );
     assert_eq!(tag(&house.call(Method::PUT, &path, &[("if-match", "*")], put()).await.expect(200)), "W/\"3\"");
     let _gone = house.call(Method::DELETE, &path, &[("if-match", "W/\"3\"")], None).await.expect(204);
+}
+
+/// Puts the claim of a user's name where an earlier release has put it, without accents.
+fn claimed_by_an_earlier_release(house: &House, user: &str, former: &str) {
+    let all = rows::all(&house.bench, rows::MAIN);
+    let of_user = |row: &&Value| row["sk"] == "CLAIM" && row["user_id"] == user;
+    let claim = all.values().filter(of_user).find(|row| row["pk"].as_str().unwrap().starts_with("USERNAME#")).unwrap();
+    rows::remove(&house.bench, rows::MAIN, &json!({"pk": claim["pk"], "sk": "CLAIM"}));
+    let workspace = claim["pk"].as_str().unwrap().split('#').nth(1).unwrap();
+    let former = json!({"pk": format!("USERNAME#{workspace}#{former}"), "sk": "CLAIM", "user_id": user});
+    rows::put(&house.bench, rows::MAIN, &former, &[]);
+}
+
+#[tokio::test]
+async fn who_is_looked_for_by_a_username_is_who_is_called_so_and_two_who_differ_by_an_accent_are_two() {
+    for by_an_earlier_release in [false, true] {
+        let house = House::new().await;
+        let accented = house.make("Jos\u{e9}.Pe\u{f1}a").await;
+        if by_an_earlier_release {
+            claimed_by_an_earlier_release(&house, &accented, "jose.pena");
+        }
+        let by_name = async |name: &str| house.filtered(&format!("userName eq \"{name}\"")).await;
+        assert_eq!(by_name("jose.pena").await, [""; 0], "a provider would overwrite him");
+        for same in ["JOS\u{c9}.pe\u{f1}a", "jose\u{301}.pen\u{303}a", "\u{ff4a}os\u{e9}.pe\u{f1}a"] {
+            assert_eq!(by_name(same).await, ["Jos\u{e9}.Pe\u{f1}a"], "{same}");
+            let taken = json!({"schemas": [USER], "userName": same});
+            assert_eq!(house.post("/Users", taken).await.expect(409).body["scimType"], "uniqueness");
+            let taken = json!({"username": same});
+            assert_eq!(house.bench.post("/users", &house.tenant.key, taken).await.expect(409).code(), "username_taken");
+        }
+        let jose = house.bench.user(&house.tenant, "jose.pena").await;
+        assert_eq!(
+            (by_name("jose.pena").await, by_name("JOS\u{c9}.PE\u{d1}A").await),
+            (vec!["jose.pena".to_owned()], vec!["Jos\u{e9}.Pe\u{f1}a".to_owned()])
+        );
+        // Renamed to one another's names, neither gets the other's.
+        let rename = async |user: &str, name: &str| {
+            house.bench.patch(&format!("/users/{user}"), &house.tenant.key, json!({"username": name})).await
+        };
+        assert_eq!(rename(&jose, "JOS\u{c9}.PE\u{d1}A").await.expect(409).code(), "username_taken");
+        let taken = json!([{"op": "replace", "path": "userName", "value": "JOSE.PENA"}]);
+        let _refused = house.patch(&accented, taken).await.expect(409);
+        let _renamed = rename(&jose, "jos\u{ea}.pena").await.expect(200);
+        let _renamed = house
+            .patch(&accented, json!([{"op": "replace", "path": "userName", "value": "jose.pena"}]))
+            .await
+            .expect(200);
+        assert_eq!((by_name("jose.pena").await.len(), by_name("jos\u{e9}.pe\u{f1}a").await.len()), (1, 0));
+        assert_eq!(by_name("JOS\u{ca}.pena").await, ["jos\u{ea}.pena"]);
+        // Whoever types finds both.
+        let found = house.bench.get("/users?search=jose", &house.tenant.key).await.expect(200).body;
+        assert_eq!(found["items"].as_array().unwrap().len(), 2);
+    }
 }
 
 #[tokio::test]

@@ -57,7 +57,10 @@ const TERMS: &[(&str, &str)] = &[
     ("request_id", "The request, as `x-request-id` names it."),
     ("id", "Its identifier."),
     ("Problem.id", "What the first call with this idempotency key has made."),
-    ("username", "By what the user is known; unique in the workspace. Capitals and accents make no difference."),
+    (
+        "username",
+        "By what the user is known; unique in the workspace. Capitals and width make no difference, accents do (RFC 8265).",
+    ),
     ("mapping.username", "The column of the username."),
     ("first_name", "First name."),
     ("last_name", "Last name."),

@@ -71,7 +71,7 @@ fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
 /// Everyone whom a list holds, in its order.
 async fn listed(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) -> Result<Vec<UserId>, Failure> {
     let candidates = match query.filter.as_ref().and_then(Filter::only) {
-        Some(only) => the_only(store, call, &only).await?.into_iter().collect(),
+        Some(only) => the_only(store, call, &only).await?,
         None => store.user_ids(call.workspace(), LOOK_MOST).await?.ok_or_else(Query::too_many)?,
     };
     if query.filter.is_none() && query.sort.is_none() {
@@ -100,15 +100,17 @@ fn fits(person: &Person, query: &Query, base: &str) -> Option<((bool, String), U
     fits.then(|| (key(), person.user.user_id))
 }
 
-/// The only user whom a filter can mean.
-async fn the_only(store: &impl ScimUsers, call: &Call, only: &Only) -> Result<Option<UserId>, Failure> {
+/// Those among whom the only user is whom a filter can mean.
+async fn the_only(store: &impl ScimUsers, call: &Call, only: &Only) -> Result<Vec<UserId>, Failure> {
     let workspace = call.workspace();
-    match only {
-        Only::Id(id) => Ok(UserId::parse(id)),
-        Only::Username(name) if is_username(name) => store.id_of_username(workspace, name).await,
-        Only::Username(_) => Ok(None),
-        Only::ExternalId(id) => store.id_of_external_id(workspace, id).await,
-    }
+    Ok(match only {
+        Only::Id(id) => UserId::parse(id).into_iter().collect(),
+        Only::Username(name) if is_username(name) => {
+            store.ids_of_username(workspace, name).await?.into_iter().collect()
+        }
+        Only::Username(_) => Vec::new(),
+        Only::ExternalId(id) => store.id_of_external_id(workspace, id).await?.into_iter().collect(),
+    })
 }
 
 /// Refuses a change of a version that the caller has not seen.

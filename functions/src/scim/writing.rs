@@ -1,6 +1,6 @@
 //! Users made, changed and deleted.
 
-use aws::{Commit, Invitations, Profiles, ScimUsers, Sources, Workspaces};
+use aws::{Commit, Invitations, Profiles, ScimUsers, Sources, UsernameClaims, Workspaces};
 use domain::access::Permission;
 use domain::provenance::require_no_data_set;
 use domain::refusal::{Failure, Refusal};
@@ -18,7 +18,7 @@ use super::{body, found, projection, shown, with};
 use crate::attempts::attempts;
 use crate::doer::Doer;
 use crate::settings::Defaults;
-use crate::users::actions::{UserAction, carried_through, held, prepare};
+use crate::users::actions::{UserAction, carried_through, claims_of_rename, held, prepare, renaming};
 
 /// Makes a user: 201, and where they are.
 pub(super) async fn create(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
@@ -32,7 +32,8 @@ pub(super) async fn create(store: &impl ScimUsers, call: &Call, base: &str) -> R
 }
 
 async fn make(store: &impl ScimUsers, call: &Call, new: &New) -> Result<Person, Failure> {
-    if store.username_taken(call.workspace(), &new.user.username).await? {
+    let claims = store.username_claims(call.workspace(), &new.user.username).await?;
+    if claims.are_taken_from(None) {
         return Err(Refusal::UsernameTaken.into());
     }
     if let Some(external_id) = &new.external_id {
@@ -42,7 +43,8 @@ async fn make(store: &impl ScimUsers, call: &Call, new: &New) -> Result<Person, 
     let created = change::create(new.clone(), UserId(call.request.moment.draw()), &act)?;
     let mut commit = Commit::unrecorded(act.event_id);
     if let Some((first, others)) = created.events.split_first() {
-        commit = Commit::of(first).put(&created.person.user).keep(None, created.person.kept.as_ref());
+        let user = &created.person.user;
+        commit = Commit::of(first).put(user).claim(&claims, user.user_id).keep(None, created.person.kept.as_ref());
         for (n, event) in others.iter().enumerate() {
             commit = commit.also(act.event_id, n + 1, event);
         }
@@ -122,7 +124,7 @@ async fn change_one(
     let person = to_be_changed(store, call, id).await?;
     let before = Document::of(&person);
     let wanted = Wanted::read(&before, &to(&before)?)?;
-    require_names_free(store, call, &person.user, &wanted).await?;
+    let claims = names_free(store, call, &person.user, &wanted).await?;
     let phones = held(store, &person.user).await?;
     if is_renamed(&person.user, &wanted) && !phones.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
@@ -134,22 +136,26 @@ async fn change_one(
         return Ok(person);
     };
     let (change, commit) = carried_through(store, &doer, updated.change, defaults, &act).await?;
+    let commit = renaming(commit, claims.as_ref(), &person.user);
     store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = change.user_after().unwrap_or(&person.user).clone();
     let user = User { version: user.version + 1, ..user };
     Ok(Person { user, kept: updated.kept, updated_at: Some(act.at) })
 }
 
-async fn require_names_free(store: &impl ScimUsers, call: &Call, user: &User, wanted: &Wanted) -> Result<(), Failure> {
-    if let Some(username) = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted))
-        && store.username_taken(call.workspace(), username).await?
-    {
-        return Err(Refusal::UsernameTaken.into());
+/// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
+async fn names_free(
+    store: &impl ScimUsers,
+    call: &Call,
+    user: &User,
+    wanted: &Wanted,
+) -> Result<Option<UsernameClaims>, Failure> {
+    let renamed = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted));
+    let claims = claims_of_rename(store, user, renamed).await?;
+    if let Some(Some(external_id)) = &wanted.external_id {
+        require_free(store, call, external_id, Some(user.user_id)).await?;
     }
-    match &wanted.external_id {
-        Some(Some(external_id)) => require_free(store, call, external_id, Some(user.user_id)).await,
-        Some(None) | None => Ok(()),
-    }
+    Ok(claims)
 }
 
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.

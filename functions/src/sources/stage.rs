@@ -6,7 +6,7 @@ use aws::rows::{Stage, StagedKeys, StagedRows};
 use aws::{Commit, Sources};
 use domain::job::{Job, JobFailure};
 use domain::refusal::Failure;
-use domain::source::data::{Garbage, KeyHash, PAGE_LIMIT, Row, Rows, read};
+use domain::source::data::{Garbage, KeyHash, PAGE_LIMIT, Row, Rows, read, rule_mark};
 use domain::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -133,7 +133,10 @@ async fn staged(
         commit = commit.replace(&StagedRows { stage, number: pages, rows: aws::bytes(&compressed(chunk)?), at });
         pages += 1;
     }
-    for chunk in rows.keys.chunks(KEYS) {
+    let mut keys = rows.keys.clone();
+    let place = keys.binary_search(&rule_mark()).unwrap_or_else(|place| place);
+    keys.insert(place, rule_mark());
+    for chunk in keys.chunks(KEYS) {
         if commit.len() > STAGED_TOGETHER {
             store.commit(std::mem::replace(&mut commit, new_commit())).await?;
         }

@@ -8,17 +8,22 @@
 //! A step at which run after run is ended is not tried for ever: each run notes in the cursor that it
 //! begins where it finds the sync, and after [`TRIES`] of them the sync has failed.
 
+#[path = "names.rs"]
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 
 use aws::stores::{Claimed, Leavings};
-use aws::{Commit, Jobs, PULL_WITHIN, Position, Sources};
+use aws::{Commit, Jobs, PULL_WITHIN, Position, Sources, UsernameClaims};
 use chrono::Duration;
 use domain::access::Permission;
 use domain::command::Phone;
 use domain::event::EventType;
 use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, JobState, NextPage, fail, page_done};
+use domain::life;
 use domain::refusal::{Failure, Refusal};
-use domain::source::data::{KeyHash, Row, RowFault, key_hash};
+use domain::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
 use domain::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
 use domain::sync::{self as rules, Found, Meant};
 use domain::user::User;
@@ -34,7 +39,8 @@ use crate::pace::Pace;
 use crate::settings::Defaults;
 use crate::sources::Pulling;
 use crate::sources::stage::{ROWS, Taken, keys_of, page_of, take_in};
-use crate::users::actions::{UserAction, carried_through, held, prepare, settings};
+use crate::sources::sync::names::{Ahead, Known};
+use crate::users::actions::{UserAction, carried_through, held, prepare, renaming, settings};
 
 /// Users of a data set that are looked at together.
 const USERS: usize = 100;
@@ -158,6 +164,7 @@ pub(crate) async fn advance(
     };
     let id = job.job_id;
     let workspace_id = job.workspace_id;
+    let known = &Known::default();
     let moved = moved_on(
         store,
         job,
@@ -166,7 +173,7 @@ pub(crate) async fn advance(
         |_| ROWS,
         |job| async move {
             if may_go_on(store, &job, doer.now()).await? {
-                step(store, syncing, doer, &job, pace).await
+                step(store, syncing, doer, &job, pace, known).await
             } else {
                 forget(store, doer, &job).await?;
                 stopped(store, &doer.at(pace.moment()).itself(), &job).await
@@ -244,6 +251,7 @@ async fn step(
     doer: &Doer,
     job: &Job,
     pace: &Pace,
+    known: &Known,
 ) -> Result<Option<Job>, Failure> {
     let doer = &doer.at(pace.moment());
     let action = action_of(job)?;
@@ -257,7 +265,8 @@ async fn step(
         let gone = Step::failed(JobFailure { code: "source_not_found".to_owned(), detail });
         return moved(store, doer, job, &[], &gone).await.map(Some);
     };
-    let at_work = AtWork { store, syncing, doer, job, source: &source, may_wipe, pace };
+    let ahead = Ahead::default();
+    let at_work = AtWork { store, syncing, doer, job, source: &source, may_wipe, pace, known, ahead };
     let (outcomes, next) = match step {
         Step::TakeIn => match take_in(store, syncing, doer, job, &source, &action).await? {
             Ok(taken) => (Vec::new(), Step::Rows { taken, at: 0 }),
@@ -349,7 +358,16 @@ struct AtWork<'a, S> {
     source: &'a DataSource,
     may_wipe: bool,
     pace: &'a Pace,
+    known: &'a Known,
+    ahead: Ahead,
 }
+
+/// What a step of a row comes to. It is kept apart from whoever waits for it: a sync is deep, and each part of it
+/// that has room of its own leaves more of the stack to the others.
+type Later<'f, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'f>>;
+
+/// The users whom a row may mean, and who holds the claims of its username.
+type FoundByRow = (Found, Option<UsernameClaims>);
 
 /// What one thing comes to.
 enum Decided {
@@ -389,7 +407,13 @@ impl<S: Store + Sources> AtWork<'_, S> {
             if self.pace.is_over() {
                 return Ok(None);
             }
-            let decided = self.row(row, found, &taken, chosen.as_ref(), &settings).await?;
+            if let Some(outcome) = self.done_ahead(row) {
+                outcomes.push(outcome);
+                continue;
+            }
+            let Some(decided) = self.row(row, found, &taken, chosen.as_ref(), &settings).await? else {
+                return Ok(None);
+            };
             self.note(decided, &mut outcomes, &mut told);
         }
         self.tell(&told).await?;
@@ -417,15 +441,26 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// Does one thing, starting over from the reads if another change came first. What is only told of is
-    /// left to the page's end.
-    async fn row(
+    /// left to the page's end. `None` if the time was over before.
+    fn row<'f>(
+        &'f self,
+        row: &'f Row,
+        found: FoundByRow,
+        taken: &'f Taken,
+        chosen: Option<&'f Chosen>,
+        settings: &'f Settings,
+    ) -> Later<'f, Option<Decided>> {
+        Box::pin(self.row_done(row, found, taken, chosen, settings))
+    }
+
+    async fn row_done(
         &self,
         row: &Row,
-        found: Found,
+        found: FoundByRow,
         taken: &Taken,
         chosen: Option<&Chosen>,
         settings: &Settings,
-    ) -> Result<Decided, Failure> {
+    ) -> Result<Option<Decided>, Failure> {
         let mut found = Some(found);
         let mut round = 0;
         loop {
@@ -437,7 +472,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
                     None => return Err(Failure::LostRace),
                 },
             };
-            match self.tried(row, &found, chosen, settings).await {
+            match self.tried_once_clear(row, found, taken, chosen, settings).await {
                 Err(Failure::LostRace) if round < ATTEMPTS => {
                     self.store.pause(round).await;
                     round += 1;
@@ -450,8 +485,36 @@ impl<S: Store + Sources> AtWork<'_, S> {
         }
     }
 
+    /// Tries a row once its username is free, if it can be.
+    fn tried_once_clear<'f>(
+        &'f self,
+        row: &'f Row,
+        found: FoundByRow,
+        taken: &'f Taken,
+        chosen: Option<&'f Chosen>,
+        settings: &'f Settings,
+    ) -> Later<'f, Option<Decided>> {
+        Box::pin(async move {
+            let way = self.way_of(row, &found.0, taken, chosen, settings).await?;
+            match way.found(found, || self.again(row, taken)).await? {
+                Some(found) => self.tried_boxed(row, found, chosen, settings).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn tried_boxed<'f>(
+        &'f self,
+        row: &'f Row,
+        found: FoundByRow,
+        chosen: Option<&'f Chosen>,
+        settings: &'f Settings,
+    ) -> Later<'f, Decided> {
+        Box::pin(async move { self.tried(row, &found, chosen, settings).await })
+    }
+
     /// Whom a row means, read once more; `None` if the job was moved on or stopped meanwhile.
-    async fn again(&self, row: &Row, taken: &Taken) -> Result<Option<Found>, Failure> {
+    async fn again(&self, row: &Row, taken: &Taken) -> Result<Option<FoundByRow>, Failure> {
         let (now, item) = self.store.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
         if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
             return Ok(None);
@@ -462,7 +525,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
     async fn tried(
         &self,
         row: &Row,
-        found: &Found,
+        found: &FoundByRow,
         chosen: Option<&Chosen>,
         settings: &Settings,
     ) -> Result<Decided, Failure> {
@@ -497,7 +560,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
     async fn decided(
         &self,
         row: &Row,
-        found: &Found,
+        found: &FoundByRow,
         chosen: Option<&Chosen>,
         settings: &Settings,
     ) -> Result<Decided, Failure> {
@@ -506,6 +569,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
         }
         let doer = self.doer();
         let act = doer.act();
+        let (found, claims) = found;
         let user = match rules::meant(self.source, row, found)? {
             Meant::New if chosen.is_some() => return Ok(Decided::NotChosen),
             Meant::New => {
@@ -513,6 +577,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
                 let change = rules::create(self.source, row, UserId(doer.moment.draw()), &act);
                 let Some(user) = change.user_after() else { return Ok(Decided::Nothing) };
                 let commit = change.events.iter().fold(Commit::unrecorded(act.event_id), Commit::put).put(user);
+                let commit = renaming(commit, claims.as_ref(), user);
                 let item = JobItem {
                     user_id: Some(user.user_id),
                     change: Some(ItemChange::Created),
@@ -544,12 +609,14 @@ impl<S: Store + Sources> AtWork<'_, S> {
             fields: rules::changed_fields(&change),
             ..self.item(&line(row), ItemOutcome::Changed)
         };
+        let renamed = life::is_renamed(&user, &rules::edit_of(row));
         let (_, commit) = carried_through(self.store, &doer, change, self.syncing.defaults, &act).await?;
+        let commit = renaming(commit, claims.as_ref().filter(|_| renamed), &user);
         Ok(Decided::Changed(Box::new(commit), Box::new(item)))
     }
 
-    /// The users whom rows may mean, in their order.
-    async fn found(&self, rows: &[&Row], taken: &Taken) -> Result<Vec<Found>, Failure> {
+    /// The users whom rows may mean, in their order, and who holds the claims of their usernames.
+    async fn found(&self, rows: &[&Row], taken: &Taken) -> Result<Vec<FoundByRow>, Failure> {
         let names: Vec<(String, Option<String>)> = rows
             .iter()
             .filter(|row| row.faults.is_empty())
@@ -574,8 +641,9 @@ impl<S: Store + Sources> AtWork<'_, S> {
             let claimed = if row.faults.is_empty() { claimed.next().unwrap_or_default() } else { Claimed::default() };
             let other_source = other(&claimed).filter(|id| there.iter().any(|source| source.source_id == *id));
             let has_other_row = self.known_otherwise(&claimed).is_some_and(|name| rules::has_row_of(name, &keys));
-            let Claimed { by_username, by_source_username, by_external_id } = claimed;
-            found.push(Found { by_username, by_source_username, by_external_id, other_source, has_other_row });
+            let Claimed { by_username, by_source_username, by_external_id, username } = claimed;
+            let users = Found { by_username, by_source_username, by_external_id, other_source, has_other_row };
+            found.push((users, username));
         }
         Ok(found)
     }
@@ -609,7 +677,9 @@ impl<S: Store + Sources> AtWork<'_, S> {
         };
         let ids: BTreeSet<UserId> = ids.iter().filter_map(|id| UserId::parse(id)).collect();
         let users = self.store.users(self.job.workspace_id, &ids).await?;
-        let names = users.iter().flat_map(|user| names_of(user, self.source)).collect();
+        // An earlier release may have staged the rows.
+        let former = users.iter().filter_map(|user| former_key_hash(&user.username));
+        let names = users.iter().flat_map(|user| names_of(user, self.source)).chain(former).collect();
         Ok(Some(Chosen { ids, users, names, key: self.source.key }))
     }
 

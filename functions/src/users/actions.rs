@@ -1,7 +1,7 @@
 //! What is done to one user: by an operation of its own, or by a job to each of many.
 
 use aws::stores::Person;
-use aws::{Commit, Invitations, Profiles, Users, Workspaces};
+use aws::{Commit, Invitations, Profiles, UsernameClaims, Users, Workspaces};
 use domain::access::Permission;
 use domain::change::{Change, Edited};
 use domain::command::{CommandKind, Order, Phone};
@@ -466,11 +466,7 @@ pub(crate) async fn edited(
         settings(store, doer).await?.require_level(level)?;
     }
     let named = named_profile(store, doer, edit.profile_id.flatten()).await?;
-    if let Some(username) = edit.username.as_ref().filter(|_| is_renamed(user, edit))
-        && store.username_taken(user.workspace_id, username).await?
-    {
-        return Err(Refusal::UsernameTaken.into());
-    }
+    let claims = claims_of_rename(store, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
     require_key_free(store, user.workspace_id, edit.user_identity_key.as_ref().and_then(Option::as_deref), Some(user))
         .await?;
     let phones = held(store, user).await?;
@@ -487,8 +483,33 @@ pub(crate) async fn edited(
         return Ok(Prepared::of(None, &act, user, devices));
     };
     let (change, commit) = carried_through(store, doer, change, defaults, &act).await?;
+    let commit = renaming(commit, claims.as_ref(), user);
     let prepared = Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) };
     Ok(prepared.giving(named.as_ref(), &act))
+}
+
+/// Who holds the claims of the username that a user gets, if they get another one.
+///
+/// # Errors
+/// `UsernameTaken`.
+pub(crate) async fn claims_of_rename(
+    store: &impl Users,
+    user: &User,
+    username: Option<&String>,
+) -> Result<Option<UsernameClaims>, Failure> {
+    let Some(username) = username else {
+        return Ok(None);
+    };
+    let claims = store.username_claims(user.workspace_id, username).await?;
+    if claims.are_taken_from(Some(user.user_id)) { Err(Refusal::UsernameTaken.into()) } else { Ok(Some(claims)) }
+}
+
+/// A commit that gives a user another username, if there is one.
+pub(crate) fn renaming(commit: Commit, claims: Option<&UsernameClaims>, user: &User) -> Commit {
+    match claims {
+        Some(claims) => commit.claim(claims, user.user_id),
+        None => commit,
+    }
 }
 
 /// Lets a user be known by a key if nobody else is.

@@ -65,7 +65,8 @@ async fn attempt(
     if let Some(level) = &new.service_level {
         settings(store, &doer).await?.require_level(level)?;
     }
-    if store.username_taken(call.workspace(), &new.username).await? {
+    let claims = store.username_claims(call.workspace(), &new.username).await?;
+    if claims.are_taken_from(None) {
         return Err(Refusal::UsernameTaken.into());
     }
     require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
@@ -77,7 +78,7 @@ async fn attempt(
     {
         require_fitting(&user, &profile)?;
     }
-    let commit = giving(Commit::of(&event).put(&user), named.as_ref(), &act);
+    let commit = giving(Commit::of(&event).put(&user).claim(&claims, user.user_id), named.as_ref(), &act);
     store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user, call))
 }

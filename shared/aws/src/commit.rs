@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Trans
 use domain::change::{Change, Edited};
 use domain::event::Event;
 use domain::refusal::Failure;
-use domain::{EventId, Time};
+use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
 use crate::item::{Companion, Difference, Item, Key, Row, stored, to_item, to_whole_item};
@@ -31,14 +31,28 @@ pub struct Commit {
 /// One row's part of a commit, not yet bound to a table.
 #[derive(Debug)]
 enum Part {
-    Put { item: Item, fresh: bool },
+    Put { item: Item, over: Over },
     Update { key: Item, update: Box<UpdateParts> },
     Delete { key: Item, version: Option<u64> },
+    Release { key: Item, holder: UserId },
     Check { key: Item, version: u64 },
     CheckAbsent { key: Item },
     PutSecret { item: Item },
     SetSecrets { pk: String, secrets: BTreeMap<&'static str, Option<String>> },
     DeleteSecret { pk: String },
+}
+
+/// What a row that is put may take the place of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Over {
+    /// Nothing.
+    Nothing,
+    /// Whatever stands there.
+    Anything,
+    /// The claim of a user.
+    ClaimOf(UserId),
+    /// Nothing, or the claim of a user.
+    NothingOrClaimOf(UserId),
 }
 
 #[derive(Debug)]
@@ -111,18 +125,18 @@ impl Commit {
     /// A new row, and its companions.
     #[must_use]
     pub fn put<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_item(row), true);
+        self.add_item(to_item(row), Over::Nothing);
         for companion in row.companions() {
             self.put_companion(&companion);
         }
-        self
+        self.all_vacant(row.vacant())
     }
 
     /// A new row, or one that takes the place of whatever stands there: for bookkeeping rows whose
     /// earlier state has no bearing. Of one that was read, what another release keeps in it stays.
     #[must_use]
     pub fn replace<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_whole_item(row), false);
+        self.add_item(to_whole_item(row), Over::Anything);
         self
     }
 
@@ -148,9 +162,16 @@ impl Commit {
                 let update = Box::new(UpdateParts { difference, version: before.version(), limits, same: Vec::new() });
                 self.parts.push(Part::Update { key: before.key().attributes(), update });
                 self.edit_companions(&before.companions(), &after.companions());
+                let known = before.vacant();
+                return self.all_vacant(after.vacant().into_iter().filter(|key| !known.contains(key)));
             }
         }
         self
+    }
+
+    fn all_vacant(self, keys: impl IntoIterator<Item = Key>) -> Self {
+        let vacant = |commit: Self, key: Key| if commit.concerns(&key) { commit } else { commit.while_absent(&key) };
+        keys.into_iter().fold(self, vacant)
     }
 
     /// A row whose version goes up even if nothing else of it changes: the version stands for more
@@ -278,18 +299,57 @@ impl Commit {
         self.parts.is_empty()
     }
 
-    fn add_item(&mut self, item: Result<Item, Failure>, fresh: bool) {
+    /// A claim put where only this may stand. One that the commit puts there already is that one.
+    pub(crate) fn put_claim(mut self, claim: &Companion, wanted: Over) -> Self {
+        let key = claim.key.attributes();
+        let own = self.parts.iter_mut().find_map(|part| match part {
+            Part::Put { item, over } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => Some(over),
+            _ => None,
+        });
+        match own {
+            Some(over) => *over = wanted,
+            None => self.parts.push(Part::Put { item: item_of(claim), over: wanted }),
+        }
+        self
+    }
+
+    /// True if a row is changed by it, or looked at.
+    pub(crate) fn concerns(&self, key: &Key) -> bool {
+        let wanted = key.attributes();
+        self.parts.iter().any(|part| match part {
+            Part::Put { item, .. } => wanted.iter().all(|(name, value)| item.get(name) == Some(value)),
+            Part::Update { key, .. }
+            | Part::Delete { key, .. }
+            | Part::Release { key, .. }
+            | Part::Check { key, .. }
+            | Part::CheckAbsent { key } => *key == wanted,
+            Part::PutSecret { .. } | Part::SetSecrets { .. } | Part::DeleteSecret { .. } => false,
+        })
+    }
+
+    /// Whatever stands at a key is none of its concern, because somebody has looked at it.
+    pub(crate) fn not_while_absent(mut self, key: &Key) -> Self {
+        let wanted = key.attributes();
+        self.parts.retain(|part| !matches!(part, Part::CheckAbsent { key } if *key == wanted));
+        self
+    }
+
+    /// A user's claim removed, if it is still theirs.
+    pub(crate) fn release(mut self, key: &Key, holder: UserId) -> Self {
+        self.parts.push(Part::Release { key: key.attributes(), holder });
+        self
+    }
+
+    fn add_item(&mut self, item: Result<Item, Failure>, over: Over) {
         match item {
-            Ok(item) => self.parts.push(Part::Put { item, fresh }),
+            Ok(item) => self.parts.push(Part::Put { item, over }),
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
         }
     }
 
     fn put_companion(&mut self, companion: &Companion) {
-        let mut item = companion.key.attributes();
-        let texts = companion.attributes.iter();
-        item.extend(texts.map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone()))));
-        self.parts.push(Part::Put { item, fresh: companion.unique });
+        let over = if companion.unique { Over::Nothing } else { Over::Anything };
+        self.parts.push(Part::Put { item: item_of(companion), over });
     }
 
     fn edit_companions(&mut self, before: &BTreeSet<Companion>, after: &BTreeSet<Companion>) {
@@ -317,17 +377,47 @@ impl Commit {
 }
 
 const ABSENT: &str = "attribute_not_exists(pk)";
+const HELD: &str = "user_id = :holder";
+
+fn item_of(companion: &Companion) -> Item {
+    let mut item = companion.key.attributes();
+    let texts = companion.attributes.iter();
+    item.extend(texts.map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone()))));
+    item
+}
+
+impl Over {
+    /// The condition, and who must be the holder.
+    fn condition(self) -> (Option<String>, Option<UserId>) {
+        match self {
+            Self::Nothing => (Some(ABSENT.to_owned()), None),
+            Self::Anything => (None, None),
+            Self::ClaimOf(holder) => (Some(HELD.to_owned()), Some(holder)),
+            Self::NothingOrClaimOf(holder) => (Some(format!("{ABSENT} OR {HELD}")), Some(holder)),
+        }
+    }
+}
 
 impl Part {
     fn finish(self, names: &TableNames) -> Result<TransactWriteItem, Failure> {
         let item = TransactWriteItem::builder();
         let broken = |e| Failure::internal("building a commit", e);
         Ok(match self {
-            Part::Put { item: row, fresh } => {
-                let condition = fresh.then(|| ABSENT.to_owned());
+            Part::Put { item: row, over } => {
+                let (condition, holder) = over.condition();
                 let put =
                     Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
+                let put = match holder {
+                    Some(holder) => put.expression_attribute_values(":holder", AttributeValue::S(holder.to_string())),
+                    None => put,
+                };
                 item.put(put.build().map_err(broken)?).build()
+            }
+            Part::Release { key, holder } => {
+                let delete = Delete::builder().table_name(&names.main).set_key(Some(key));
+                let delete = delete.condition_expression(HELD);
+                let holder = AttributeValue::S(holder.to_string());
+                item.delete(delete.expression_attribute_values(":holder", holder).build().map_err(broken)?).build()
             }
             Part::Update { key, update } => item.update(update.finish(names, key).map_err(broken)?).build(),
             Part::Delete { key, version } => {

@@ -104,6 +104,11 @@ pub trait Row: Serialize + Read + Clone {
     fn companions(&self) -> BTreeSet<Companion> {
         BTreeSet::new()
     }
+    /// Keys at which nothing may stand where the row is made, or comes to need this: what an earlier release would
+    /// have put there.
+    fn vacant(&self) -> BTreeSet<Key> {
+        BTreeSet::new()
+    }
     /// When DynamoDB may remove it, in seconds since 1970.
     fn time_to_live(&self) -> Option<i64> {
         None

@@ -16,6 +16,7 @@ mod sms;
 pub mod stores;
 mod table;
 mod topic;
+mod usernames;
 mod verdict;
 
 pub use clients::{Clients, Connection};
@@ -34,6 +35,7 @@ pub use stores::{
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
+pub use usernames::UsernameClaims;
 
 /// Bytes as a row keeps them.
 #[must_use]

@@ -38,7 +38,7 @@
 //!
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
-//! | username [user, until deleted] | `USERNAME#{workspace}#{folded}` | `CLAIM` | `user_id`; unique |
+//! | username [user, until deleted] | `USERNAME#{workspace}#{as it is compared}` | `CLAIM` | `user_id`; unique. Earlier releases left out accents too: see `usernames.rs` |
 //! | identity key [user, until deleted] | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | data set's username [user renamed by hand, until deleted] | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
@@ -76,7 +76,7 @@ use domain::source::{DataSource, UPLOAD_KEPT};
 use domain::stored::Stored;
 use domain::token::{self, Token};
 use domain::usage::{Of, Usage};
-use domain::user::{Source as UserSource, User, unique_username};
+use domain::user::{Source as UserSource, User, former_username, unique_username};
 use domain::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
 use domain::workspace::Workspace;
 use domain::{
@@ -284,6 +284,22 @@ pub fn username(workspace: WorkspaceId, username: &str) -> Key {
     Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
 }
 
+/// The key under which an earlier release has made a username's claim, if it is another one. Whoever holds
+/// it may be called otherwise: their own row tells.
+#[must_use]
+pub fn former_claim(workspace: WorkspaceId, username: &str) -> Option<Key> {
+    former_username(username).map(|former| Key::new(format!("USERNAME#{workspace}#{former}"), "CLAIM"))
+}
+
+/// The claim of a user to their username.
+pub(crate) fn username_claim(user: &User) -> Companion {
+    Companion {
+        key: username(user.workspace_id, &user.username),
+        attributes: BTreeMap::from([("user_id", user.user_id.to_string())]),
+        unique: true,
+    }
+}
+
 impl Row for User {
     const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::device::DEVICE_LIMIT)];
     const PARTS: &'static [&'static str] = &["client", "provenance"];
@@ -316,11 +332,7 @@ impl Row for User {
     fn companions(&self) -> BTreeSet<Companion> {
         let id = self.user_id.to_string();
         // A deleted user's name is free for another.
-        let claim = self.deleted.is_none().then(|| Companion {
-            key: username(self.workspace_id, &self.username),
-            attributes: BTreeMap::from([("user_id", id.clone())]),
-            unique: true,
-        });
+        let claim = self.deleted.is_none().then(|| username_claim(self));
         let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| Companion {
             key: identity_key(self.workspace_id, name),
             attributes: BTreeMap::from([("user_id", id.clone())]),
@@ -339,6 +351,10 @@ impl Row for User {
         });
         let words = word_companions(USERS, self.workspace_id, &id, self.search_words());
         words.chain(claim).chain(known).chain(external).chain(followed).collect()
+    }
+    fn vacant(&self) -> BTreeSet<Key> {
+        let former = || former_claim(self.workspace_id, &self.username);
+        self.deleted.is_none().then(former).flatten().into_iter().collect()
     }
 }
 
@@ -391,6 +407,13 @@ fn known_to_source(user: &User) -> Option<Key> {
 #[must_use]
 pub fn source_username(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
     Key::new(format!("SOURCENAME#{workspace}#{source}#{}", Hash::of(unique_username(name)).as_str()), "CLAIM")
+}
+
+/// The key that an earlier release has made for it, if it is another one.
+#[must_use]
+pub fn former_source_username(workspace: WorkspaceId, source: SourceId, name: &str) -> Option<Key> {
+    let former = Hash::of(former_username(name)?);
+    Some(Key::new(format!("SOURCENAME#{workspace}#{source}#{}", former.as_str()), "CLAIM"))
 }
 
 /// The first part of an invitation's sort key.

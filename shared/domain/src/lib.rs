@@ -45,6 +45,7 @@ pub mod text;
 pub mod token;
 pub mod usage;
 pub mod user;
+pub mod username;
 pub mod webhook;
 mod words;
 pub mod workspace;

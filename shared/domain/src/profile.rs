@@ -24,7 +24,7 @@ use crate::workspace::Workspace;
 pub use schema::{SCHEMA_DEPTH, check, check_schema};
 
 /// A profile's name.
-pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
+pub const NAME: TextRule = TextRule::new(Form::Name, 1, 64);
 /// The most bytes of the form in which a name is unique. See
 /// [`unique_username`](crate::user::unique_username).
 const UNIQUE_NAME_LIMIT: usize = 1024;

@@ -16,9 +16,9 @@ use crate::job::ItemChange;
 use crate::life::{self, Draw};
 use crate::provenance::{Field, Holder, Origin, holder, taken_over, tell_taken_over};
 use crate::refusal::Refusal;
-use crate::source::data::{KeyHash, Row, key_hash, unnamed_hash};
+use crate::source::data::{KeyHash, Row, former_key_hash, key_hash, rule_mark, unnamed_hash};
 use crate::source::{DataSource, EXTERNAL_ID_FIELD, KeyField, VanishPolicy};
-use crate::user::{User, UserEdit, unique_username};
+use crate::user::{User, UserEdit, same_username, unique_username};
 
 /// Fewer users than these may vanish at once, whatever their share.
 pub const VANISH_FREELY: u64 = 10;
@@ -85,6 +85,110 @@ pub fn meant(source: &DataSource, row: &Row, found: &Found) -> Result<Meant, Ref
         Holder::Nobody => {}
     }
     Ok(Meant::User(Box::new(user.clone())))
+}
+
+/// The user of a row, whatever username it gives them; `None` if only a username can tell.
+#[must_use]
+pub fn owner<'a>(source: &DataSource, found: &'a Found) -> Option<&'a User> {
+    let user = match source.key {
+        KeyField::ExternalId => found.by_external_id.as_ref(),
+        KeyField::Username => found.by_source_username.as_ref(),
+    };
+    user.filter(|user| user.deleted.is_none())
+}
+
+/// The user who has the username that a row gives to another, or whom the data set knew by it.
+#[must_use]
+pub fn in_the_way<'a>(source: &DataSource, found: &'a Found) -> Option<&'a User> {
+    let own = owner(source, found).map(|user| user.user_id);
+    let others = [found.by_username.as_ref(), found.by_source_username.as_ref()];
+    others.into_iter().flatten().find(|user| user.deleted.is_none() && Some(user.user_id) != own)
+}
+
+/// The users whom a row may mean once somebody has given up its username.
+#[must_use]
+pub fn without(found: &Found, user: &User) -> Found {
+    let other = |held: &Option<User>| held.clone().filter(|held| held.user_id != user.user_id);
+    Found {
+        by_username: other(&found.by_username),
+        by_source_username: other(&found.by_source_username),
+        by_external_id: found.by_external_id.clone(),
+        other_source: None,
+        has_other_row: false,
+    }
+}
+
+/// True if a user's own row takes a username from them.
+#[must_use]
+pub fn gives_up(source: &DataSource, user: &User, row: &Row, username: &str) -> bool {
+    let own = user.provenance.source_id == Some(source.source_id) && user.deleted.is_none();
+    let other = !same_username(row.username(), username);
+    own && other && (!same_username(&user.username, username) || is_renamed(source, user, row))
+}
+
+/// True if a data set may say what a user is called.
+#[must_use]
+pub fn may_be_renamed(user: &User) -> bool {
+    !user.provenance.by_hand.contains(&Field::Username)
+}
+
+/// A user of the data set with a name for the time between, while they and others hand on their names to one
+/// another, or until they are deleted; `None` if they have it already. It has a space, so that nobody else can
+/// have it. It is nothing that the user's phones need to know, and the row's own change follows.
+#[must_use]
+pub fn park(source: &DataSource, user: &User, act: &Act) -> Option<Change> {
+    let username = format!("renaming {}", user.user_id);
+    if user.deleted.is_some() || user.username == username {
+        return None;
+    }
+    let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
+    event.source_id = Some(source.source_id);
+    event.change_of("username");
+    let after = User { username, ..user.clone() };
+    Some(Change { user: Some(Edited::from(user.clone(), after)), ..Change::recorded(event) })
+}
+
+/// The most characters of a username in the one that its user has without it.
+const LEFT: usize = 40;
+
+/// A user of the data set without a row, who loses a username to another user's row: they are called by it, and
+/// by what marks that they have left, and the data set does not know them by it any more; `None` if nothing
+/// changes.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn leave(
+    source: &DataSource,
+    user: &User,
+    username: &str,
+    phones: &[Phone],
+    draw: Draw<'_>,
+    act: &Act,
+) -> Result<Option<Change>, Refusal> {
+    user.require_there()?;
+    let mut edit = UserEdit { origin: Origin::DataSet, ..UserEdit::default() };
+    if same_username(&user.username, username) {
+        let kept: String = user.username.chars().filter(|c| !c.is_whitespace()).take(LEFT).collect();
+        edit.username = Some(format!("{kept}.left-{}", &user.user_id.to_string()[24..]));
+    }
+    let changed = life::update(user, phones, &edit, draw, act)?;
+    let is_new = changed.is_none();
+    let mut change = changed.unwrap_or_default();
+    let mut after = change.user.take().map_or_else(|| user.clone(), |edited| edited.after);
+    after.provenance.source_username = None;
+    if after == *user {
+        return Ok(None);
+    }
+    if is_new {
+        let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
+        event.change_of("source_username");
+        change.events.push(event);
+    }
+    for event in &mut change.events {
+        event.source_id = Some(source.source_id);
+    }
+    change.user = Some(Edited::from(user.clone(), after));
+    Ok(Some(change))
 }
 
 /// A user of the data set, unless the row gives them a username that is somebody else's.
@@ -219,7 +323,15 @@ pub fn has_vanished(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool 
 /// True if a user of the data set has a row in it, even one that cannot be used. `keys` are sorted.
 #[must_use]
 pub fn has_row(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
-    names_in(source, user).into_iter().any(|name| keys.binary_search(&name).is_ok())
+    let is_there = |name: &KeyHash| keys.binary_search(name).is_ok();
+    names_in(source, user).iter().any(is_there)
+        || (!is_there(&rule_mark()) && former_names(user).any(|name| is_there(&name)))
+}
+
+/// By what earlier releases have staged the rows of a user.
+fn former_names(user: &User) -> impl Iterator<Item = KeyHash> {
+    let usernames = [Some(&user.username), user.provenance.source_username.as_ref()];
+    usernames.into_iter().flatten().filter_map(|name| former_key_hash(name))
 }
 
 /// True if a data set has a row of a username. `keys` are sorted.

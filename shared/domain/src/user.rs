@@ -21,17 +21,15 @@ use crate::refusal::Refusal;
 use crate::search;
 use crate::stored::Stored;
 use crate::text::{Form, TextRule, looks_like_link};
+pub use crate::username::{former_username, same_username, unique_username};
 use crate::words::words;
 use crate::workspace::SERVICE_LEVEL;
 
 /// A username: what a person is called in the systems around. Unique in its workspace, whatever
-/// its capitals and accents.
+/// its capitals and width: see [`crate::username`].
 pub const USERNAME: TextRule = TextRule::new(Form::Word, 1, 64);
 /// The most deleted devices that a user's row names.
 pub const LEFT_LIMIT: usize = 16;
-/// The most bytes of the form in which a username is unique. A single sign may stand for eighteen
-/// letters there (U+FDFA), and DynamoDB takes a partition key of 2048 bytes, prefix included.
-const UNIQUE_USERNAME_LIMIT: usize = 1024;
 /// A first or a last name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
 /// An e-mail address: at most 254 characters (RFC 5321, 4.5.3.1.3, less its angle brackets).
@@ -42,7 +40,7 @@ pub const MOBILE: TextRule = TextRule::new(Form::Mobile, 8, 16);
 pub const NUMBER: TextRule = TextRule::new(Form::Number, 1, 32);
 
 /// By what programs know a person.
-pub const IDENTITY_KEY: TextRule = TextRule::new(Form::Line, 1, 128);
+pub const IDENTITY_KEY: TextRule = TextRule::new(Form::Name, 1, 128);
 
 words! {
     /// Where a user came from.
@@ -270,8 +268,10 @@ impl NewUser {
     }
 }
 
+/// The form in which earlier releases keep names unique has room as well: a sign may stand for eighteen
+/// letters there (U+FDFA).
 fn check_username(fields: &mut Fields, username: Option<&str>) {
-    if username.is_some_and(|username| unique_username(username).len() > UNIQUE_USERNAME_LIMIT) {
+    if username.is_some_and(|username| search::fold(username).len() > crate::username::LIMIT) {
         fields.fault("username", "too_long", "holds signs that stand for too many letters");
     }
 }
@@ -611,14 +611,8 @@ impl User {
     }
 }
 
-/// True for what may be a username: nobody has any other.
+/// True for what can be looked up as a username. It may hold what a new one may not.
 #[must_use]
 pub fn is_username(text: &str) -> bool {
-    USERNAME.read(text).is_ok() && unique_username(text).len() <= UNIQUE_USERNAME_LIMIT
-}
-
-/// The form of a username in which it is unique.
-#[must_use]
-pub fn unique_username(username: &str) -> String {
-    search::fold(username)
+    (1..=crate::username::LIMIT).contains(&unique_username(text).len())
 }

@@ -60,7 +60,8 @@ pub async fn run(store: &Store) {
     an_edit_brings_back_what_follows_from_the_thing(store).await;
     what_another_release_keeps_in_a_row_stays(store).await;
     a_row_that_is_there_is_not_made_again(store).await;
-    a_name_is_unique_whatever_its_capitals_and_accents(store).await;
+    a_name_is_unique_as_it_is_compared_and_another_by_its_accents(store).await;
+    claims_of_an_earlier_release_are_looked_under_and_give_way(store).await;
     companions_stand_and_fall_with_their_row(store).await;
     dynamodb_itself_refuses_a_fourth_device(store).await;
     the_same_commit_twice_is_one_change(store).await;
@@ -522,28 +523,115 @@ async fn a_row_that_is_there_is_not_made_again(store: &Store) {
     assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
 }
 
-async fn a_name_is_unique_whatever_its_capitals_and_accents(store: &Store) {
+/// True if a user of the place is called so.
+async fn is_taken(place: &Place<'_>, username: &str) -> bool {
+    place.table.username_claims(place.workspace, username).await.expect("it answers").are_taken_from(None)
+}
+
+/// A user made as the operations make one.
+async fn named(place: &Place<'_>, username: &str) -> Result<User, Failure> {
+    let user = place.new_user(username);
+    let claims = place.table.username_claims(place.workspace, username).await.expect("it answers");
+    let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&user).claim(&claims, user.user_id);
+    place.table.commit(commit).await.map(|()| user)
+}
+
+async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents(store: &Store) {
     let place = Place::new(store);
-    let user = place.user("Zo\u{eb}").await;
-    for taken in ["Zo\u{eb}", "zoe", "ZOE"] {
-        assert!(store.table.username_taken(place.workspace, taken).await.expect("it answers"), "{taken}");
+    let user = place.user("Jos\u{e9}.Pe\u{f1}a").await;
+    for taken in ["Jos\u{e9}.Pe\u{f1}a", "JOSE\u{301}.PEN\u{303}A", "\u{ff2a}os\u{e9}.pe\u{f1}a"] {
+        assert!(is_taken(&place, taken).await, "{taken}");
+        let rows = place.rows();
+        let second = place.new_user(taken);
+        let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&second);
+        lost(store.table.commit(commit).await, "the name is taken, whatever the code that came here believes");
+        assert_eq!(place.rows(), rows, "nothing of the second is left");
     }
-    let rows = place.rows();
-    let second = place.new_user("zoe");
-    lost(
-        store.table.commit(Commit::of(&place.act().event(EventType::UserCreated)).put(&second)).await,
-        "the name is taken",
-    );
-    assert_eq!(place.rows(), rows, "nothing of the second is left");
+    assert!(!is_taken(&place, "jose.pena").await, "another person");
+    let second = named(&place, "jose.pena").await.expect("nobody is called so");
+    let called = async |name: &str| {
+        let claims = place.table.username_claims(place.workspace, name).await.expect("it answers");
+        claims.user().map(|user| user.user_id)
+    };
+    assert_eq!(called("JOS\u{c9}.PE\u{d1}A").await, Some(user.user_id));
+    assert_eq!(called("JOSE.PENA").await, Some(second.user_id));
     let renamed = User { username: "eve".to_owned(), ..user.clone() };
     place.edit(&user, &renamed).await;
-    assert!(
-        !store.table.username_taken(place.workspace, "zoe").await.expect("it answers"),
-        "a name that was given up is free"
-    );
-    place.put(&second).await;
+    assert!(!is_taken(&place, "jos\u{e9}.pe\u{f1}a").await, "a name that was given up is free");
+    let _third = named(&place, "jos\u{e9}.pe\u{f1}a").await.expect("it is free");
     let other = Place::new(store);
-    let _same_name_elsewhere = other.user("zoe").await;
+    let _same_name_elsewhere = other.user("jose.pena").await;
+}
+
+/// A user whose claim stands where an earlier release has put it.
+async fn of_an_earlier_release(place: &Place<'_>, username: &str, former: &str) -> User {
+    let user = place.user(username).await;
+    let bench = &place.store.bench;
+    let key = aws::rows::username(place.workspace, username);
+    let claim = json!({"pk": format!("USERNAME#{}#{former}", place.workspace), "sk": "CLAIM", "user_id": user.user_id});
+    rows::remove(bench, rows::MAIN, &json!({"pk": key.pk, "sk": key.sk}));
+    rows::put(bench, rows::MAIN, &claim, &[]);
+    user
+}
+
+async fn claims_of_an_earlier_release_are_looked_under_and_give_way(store: &Store) {
+    let place = Place::new(store);
+    let jose = of_an_earlier_release(&place, "Jos\u{e9}", "jose").await;
+    assert!(is_taken(&place, "JOS\u{c9}").await && !is_taken(&place, "jose").await);
+    let ids = store.table.ids_of_username(place.workspace, "jos\u{e9}").await.expect("it is read");
+    assert_eq!(ids, [jose.user_id].into());
+    // Whoever writes without a look is refused by the table.
+    let again = place.new_user("JOSE\u{301}");
+    let unseen = Commit::of(&place.act().event(EventType::UserCreated)).put(&again);
+    lost(store.table.commit(unseen).await, "one who is called so holds the former claim");
+    // Another name of the same letters is free, under the same former key and under that very key.
+    let other = named(&place, "jos\u{ea}").await.expect("nobody is called so");
+    let claims = store.table.username_claims(place.workspace, "jose").await.expect("it answers");
+    let plain = place.new_user("jose");
+    let late = || Commit::of(&place.act().event(EventType::UserCreated)).put(&plain).claim(&claims, plain.user_id);
+    place.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
+    lost(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
+    let plain = named(&place, "jose").await.expect("nobody is called so");
+    let holder = |username: &str| {
+        let key = aws::rows::username(place.workspace, username).to_string();
+        rows::all(&store.bench, rows::MAIN).get(&key).map(|row| row["user_id"].clone())
+    };
+    let holders = [holder("jose"), holder("jos\u{e9}"), holder("jos\u{ea}")];
+    assert_eq!(holders, [plain.user_id, jose.user_id, other.user_id].map(|id| Some(json!(id))), "it was moved");
+    for (name, user) in [("jose", &plain), ("jos\u{e9}", &jose), ("jos\u{ea}", &other)] {
+        let claims = store.table.username_claims(place.workspace, name).await.expect("it answers");
+        assert_eq!(claims.user().map(|user| user.user_id), Some(user.user_id), "{name}");
+        lost(named(&place, name).await.map(drop), "each is taken");
+    }
+    // Renamed to the name under whose key their claim stands; renamed away; deleted; and gone.
+    let zoe = of_an_earlier_release(&place, "Zo\u{eb}", "zoe").await;
+    let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
+    let claims = store.table.username_claims(place.workspace, "zoe").await.expect("it answers");
+    let commit = Commit::unrecorded(place.id()).edit(&zoe, &renamed).claim(&claims, zoe.user_id);
+    store.table.commit(commit).await.expect("the claim is their own");
+    assert_eq!((holder("zoe"), is_taken(&place, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
+    let eva = of_an_earlier_release(&place, "Ev\u{e1}", "eva").await;
+    let claims = store.table.username_claims(place.workspace, "Ev\u{e0}").await.expect("it answers");
+    let renamed = User { username: "Ev\u{e0}".to_owned(), ..eva.clone() };
+    let commit = Commit::unrecorded(place.id()).edit(&eva, &renamed).claim(&claims, eva.user_id);
+    store.table.commit(commit).await.expect("the former claim is their own");
+    assert_eq!((holder("eva"), holder("Ev\u{e0}")), (None, Some(json!(eva.user_id))));
+    let bjorn = of_an_earlier_release(&place, "Bj\u{f6}rn", "bjorn").await;
+    let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    let commit = Commit::unrecorded(place.id()).reclaim(&claims, &bjorn);
+    store.table.commit(commit).await.expect("nobody came first");
+    assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
+    let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    assert!(Commit::unrecorded(place.id()).reclaim(&claims, &bjorn).is_empty());
+    let rene_before = of_an_earlier_release(&place, "Ren\u{e9}", "rene").await;
+    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
+    place.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
+    assert!(
+        !is_taken(&place, "ren\u{e9}").await && !is_taken(&place, "rene").await,
+        "what is left behind holds nothing"
+    );
+    let _next = named(&place, "rene").await.expect("it is free");
+    let _next = named(&place, "ren\u{e9}").await.expect("it is free");
 }
 
 async fn companions_stand_and_fall_with_their_row(store: &Store) {
@@ -2101,7 +2189,7 @@ async fn identity_providers_see_who_is_not_deleted(store: &Store) {
     let of_bob = |people: &[Person]| (people.len(), people[1].kept.clone());
     assert_eq!(of_bob(&with(true).await.expect("it is read")), (3, Some(kept.clone())));
     assert_eq!(of_bob(&with(false).await.expect("it is read")), (3, None));
-    assert_eq!(store.table.id_of_username(workspace, "ADA").await.expect("it is read"), Some(ada.user_id));
+    assert_eq!(store.table.ids_of_username(workspace, "ADA").await.expect("it is read"), [ada.user_id].into());
     assert_eq!(store.table.id_of_external_id(workspace, "00bob").await.expect("it is read"), Some(bob.user_id));
     assert_eq!(
         store.table.id_of_external_id(workspace, "00BOB").await.expect("it is read"),
@@ -2215,12 +2303,12 @@ async fn a_deleted_user_is_found_and_their_name_is_free(store: &Store) {
     let searched = UserFilter { search: Some(typed("xena")), ..UserFilter::default() };
     let found = place.table.list_users(place.workspace, &searched, 10, None, place.now).await.expect("it answers");
     assert_eq!(found.items.len(), 1, "a deleted user is found until they are purged");
-    assert!(!place.table.username_taken(place.workspace, "xena").await.expect("it answers"), "the name is free");
+    assert!(!is_taken(place, "xena").await, "the name is free");
     let second = place.user("xena").await;
-    assert!(place.table.username_taken(place.workspace, "xena").await.expect("it answers"));
+    assert!(is_taken(place, "xena").await);
     let first = users.iter().find(|user| user.username == "xena").expect("she is the first of two");
     place.remove(first).await;
-    assert!(place.table.username_taken(place.workspace, "xena").await.expect("it answers"), "it is the second's now");
+    assert!(is_taken(place, "xena").await, "it is the second's now");
     let found = place.table.list_users(place.workspace, &searched, 10, None, place.now).await.expect("it answers");
     assert_eq!(found.items.iter().map(|person| person.user.user_id).collect::<Vec<_>>(), [second.user_id]);
 }

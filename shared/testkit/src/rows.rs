@@ -78,6 +78,16 @@ pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
     bench.stack.database().put_item(request).expect("the row is stored");
 }
 
+/// Removes a row of a table, by its key.
+///
+/// # Panics
+/// If it cannot be removed.
+pub fn remove(bench: &Bench, table: &str, key: &Value) {
+    let request: DeleteItemRequest =
+        serde_json::from_value(json!({"TableName": table, "Key": item(key, &[])})).expect("a key is one");
+    bench.stack.database().delete_item(request).expect("the row is removed");
+}
+
 /// Puts many rows into a table at once, as [`put`] does each, but that the stream tells nobody.
 pub fn fill(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
     let items = rows.iter().map(|row| serde_json::from_value(item(row, sets).into()).expect("a row is an item"));

@@ -23,6 +23,7 @@ use crate::stores::Commits;
 use crate::stores::credentials::Credentials;
 use crate::stores::devices::{DeviceFilter, Devices};
 use crate::table::Table;
+use crate::usernames::{UsernameClaims, keys_of_username};
 
 /// Which users a list shows.
 #[derive(Clone, Debug, Default)]
@@ -134,12 +135,12 @@ pub trait Users: Credentials {
     /// A user, as they are now.
     fn user(&self, workspace: WorkspaceId, id: UserId) -> impl Future<Output = Result<Option<User>, Failure>> + Send;
 
-    /// True if a user of the workspace has this username.
-    fn username_taken(
+    /// Who has a username of the workspace.
+    fn username_claims(
         &self,
         workspace: WorkspaceId,
         username: &str,
-    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+    ) -> impl Future<Output = Result<UsernameClaims, Failure>> + Send;
 
     /// The user whom programs know by a key.
     fn id_of_identity_key(
@@ -171,11 +172,8 @@ impl Users for Table {
         self.get(&rows::user(workspace, id)).await
     }
 
-    async fn username_taken(&self, workspace: WorkspaceId, username: &str) -> Result<bool, Failure> {
-        #[derive(Deserialize)]
-        struct Claim {}
-        impl Read for Claim {}
-        Ok(self.get::<Claim>(&rows::username(workspace, username)).await?.is_some())
+    async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Failure> {
+        Ok(self.holders(workspace, keys_of_username(workspace, username)).await?.of_username(workspace, username))
     }
 
     async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Failure> {

@@ -15,6 +15,7 @@ use crate::list::{Position, Range, Source};
 use crate::rows;
 use crate::stores::Users;
 use crate::table::Table;
+use crate::usernames::keys_of_username;
 
 /// How many entries of an index one query reads.
 const STEP: usize = 1000;
@@ -28,12 +29,12 @@ pub trait ScimUsers: Users {
         id: UserId,
     ) -> impl Future<Output = Result<Option<Person>, Failure>> + Send;
 
-    /// The user who has a username.
-    fn id_of_username(
+    /// Those among whom the user is who has a username, if there is one: their own row tells.
+    fn ids_of_username(
         &self,
         workspace: WorkspaceId,
         username: &str,
-    ) -> impl Future<Output = Result<Option<UserId>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeSet<UserId>, Failure>> + Send;
 
     /// The user whom a data set, or an identity provider, calls so.
     fn id_of_external_id(
@@ -87,9 +88,8 @@ impl ScimUsers for Table {
         Ok(self.scim_users(workspace, &[id], true).await?.pop())
     }
 
-    async fn id_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<Option<UserId>, Failure> {
-        let claim: Option<Claim> = self.get(&rows::username(workspace, username)).await?;
-        Ok(claim.map(|claim| claim.user_id))
+    async fn ids_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<BTreeSet<UserId>, Failure> {
+        Ok(self.holder_ids(keys_of_username(workspace, username)).await?.into_values().collect())
     }
 
     async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Failure> {

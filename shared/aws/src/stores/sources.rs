@@ -6,17 +6,17 @@ use std::future::Future;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::refusal::Failure;
 use domain::source::DataSource;
-use domain::user::{User, unique_username};
-use domain::{JobId, SourceId, UserId, WorkspaceId};
-use serde::Deserialize;
+use domain::user::{User, same_username};
+use domain::{JobId, SourceId, WorkspaceId};
 use uuid::Uuid;
 
 use crate::commit::Commit;
-use crate::item::{Key, Read};
+use crate::item::Key;
 use crate::list::{Page, Position, Source};
 use crate::rows::{self, Stage, StagedKeys, StagedRows, UploadPart};
 use crate::stores::Users;
 use crate::table::Table;
+use crate::usernames::{UsernameClaims, keys_of_username};
 
 /// Who has a username, and whom a data set calls by a name of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Claimed {
     pub by_source_username: Option<User>,
     /// The user of the name in the data set.
     pub by_external_id: Option<User>,
+    /// Who holds the username's claims.
+    pub username: Option<UsernameClaims>,
 }
 
 /// Where data sets are kept.
@@ -121,13 +123,6 @@ const LEAVINGS: usize = 90;
 /// Parts that are read at once: a reply of DynamoDB has at most a mebibyte.
 const PARTS: usize = 4;
 
-#[derive(Deserialize)]
-struct Claim {
-    user_id: UserId,
-}
-
-impl Read for Claim {}
-
 impl Sources for Table {
     async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Failure> {
         self.get(&rows::source(workspace, id)).await
@@ -166,39 +161,29 @@ impl Sources for Table {
         source: SourceId,
         names: &[(String, Option<String>)],
     ) -> Result<Vec<Claimed>, Failure> {
-        let username = |name: &(String, Option<String>)| rows::username(workspace, &name.0);
-        let external = |name: &(String, Option<String>)| {
-            name.1.as_deref().map(|external| rows::external_id(workspace, Some(source), external))
+        let external = |name: &Option<String>| {
+            name.as_deref().map(|external| rows::external_id(workspace, Some(source), external))
         };
-        let keys = names.iter().flat_map(|name| external(name).into_iter().chain([username(name)]));
-        let known = |name: &(String, Option<String>)| rows::source_username(workspace, source, &name.0);
-        let claims = self.get_many(keys.chain(names.iter().map(known))).await?;
-        let holder = |key: &Key| claims.row::<Claim>(key).map(|claim| claim.map(|claim| claim.user_id));
-        let mut ids = Vec::new();
-        for name in names {
-            let by_external_id = external(name).map(|key| holder(&key)).transpose()?.flatten();
-            ids.push([holder(&username(name))?, holder(&known(name))?, by_external_id]);
-        }
-        let mut keys = Vec::new();
-        for id in ids.iter().flatten().flatten() {
-            keys.push(rows::user(workspace, *id));
-        }
-        let users = self.get_many(keys).await?;
-        let user = |id: Option<UserId>| id.map_or(Ok(None), |id| users.row(&rows::user(workspace, id)));
-        let mut claimed = Vec::new();
-        for (name, [by_username, known, by_external_id]) in names.iter().zip(ids) {
+        let known = |name: &str| {
+            let former = rows::former_source_username(workspace, source, name);
+            [rows::source_username(workspace, source, name)].into_iter().chain(former)
+        };
+        let keys = names.iter().flat_map(|(username, called)| {
+            keys_of_username(workspace, username).chain(external(called)).chain(known(username))
+        });
+        let holders = self.holders(workspace, keys).await?;
+        let claimed = names.iter().map(|(username, called)| {
+            let claims = holders.of_username(workspace, username);
             // The user's own row tells whether they are still known so.
-            let is_known = |user: &User| {
-                let told = user.provenance.source_username.as_deref().map(unique_username);
-                user.provenance.source_id == Some(source) && told == Some(unique_username(&name.0))
+            let is_known = |user: &&User| {
+                let told = user.provenance.source_username.as_deref();
+                user.provenance.source_id == Some(source) && told.is_some_and(|told| same_username(told, username))
             };
-            claimed.push(Claimed {
-                by_username: user(by_username)?,
-                by_source_username: user(known)?.filter(is_known),
-                by_external_id: user(by_external_id)?,
-            });
-        }
-        Ok(claimed)
+            let by_source_username = known(username).find_map(|key| holders.user(&key).filter(is_known).cloned());
+            let by_external_id = external(called).and_then(|key| holders.user(&key).cloned());
+            Claimed { by_username: claims.user().cloned(), by_source_username, by_external_id, username: Some(claims) }
+        });
+        Ok(claimed.collect())
     }
 
     async fn upload_parts(

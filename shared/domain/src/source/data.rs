@@ -13,7 +13,7 @@ use crate::provenance::{EXTERNAL_ID, Field};
 use crate::refusal::Refusal;
 use crate::source::{DataSource, Delimiter, EXTERNAL_ID_FIELD, Format, KeyField};
 use crate::text::is_blank;
-use crate::user::{NewUser, unique_username};
+use crate::user::{NewUser, former_username, unique_username};
 
 /// The most rows of a data set.
 pub const ROW_LIMIT: usize = 50_000;
@@ -128,6 +128,19 @@ pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
         KeyField::ExternalId => key.to_owned(),
     };
     hash(field.as_str(), &key)
+}
+
+/// The hash of a username as earlier releases compared it, if that is another one.
+#[must_use]
+pub fn former_key_hash(username: &str) -> Option<KeyHash> {
+    former_username(username).map(|former| hash(KeyField::Username.as_str(), &former))
+}
+
+/// A hash among those of a data set, by which they are known to be of usernames as they are compared now. A
+/// data set that an earlier release has begun to take in is without it.
+#[must_use]
+pub fn rule_mark() -> KeyHash {
+    hash("rule", "rfc8265")
 }
 
 /// The hash by which a row is found to be that of a user of whom it is not known yet what the data set

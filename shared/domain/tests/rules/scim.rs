@@ -159,6 +159,26 @@ fn target(name: &str) -> domain::scim::path::Target {
 }
 
 #[test]
+fn a_username_is_compared_by_case_and_width_and_other_texts_by_case_neither_by_accents() {
+    let body = json!({"userName": "Jos\u{e9}.Pe\u{f1}a", "displayName": "Jos\u{e9}", "emails": [{"value": "Jose@Example.com"}]});
+    let shown = Document::shown(&person(body), BASE);
+    for (filter, holds) in [
+        ("userName eq \"JOS\u{c9}.PE\u{d1}A\"", true),
+        ("userName eq \"jose\u{301}.pen\u{303}a\"", true),
+        ("userName eq \"\u{ff2a}os\u{e9}.pe\u{f1}a\"", true),
+        ("userName eq \"jose.pena\"", false),
+        ("userName sw \"JOS\u{c9}\"", true),
+        ("userName sw \"jose\"", false),
+        ("userName ne \"jose.pena\"", true),
+        ("displayName eq \"JOS\u{c9}\"", true),
+        ("displayName eq \"jose\"", false),
+        ("emails.value eq \"jose@example.COM\"", true),
+    ] {
+        assert_eq!(Filter::read(filter).unwrap().fits(&shown), holds, "{filter}");
+    }
+}
+
+#[test]
 fn what_is_no_filter_is_refused() {
     let deep = format!("{}active eq true{}", "(".repeat(17), ")".repeat(17));
     let long = format!("userName eq \"{}\"", "x".repeat(FILTER_LIMIT));

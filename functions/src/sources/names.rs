@@ -1,0 +1,344 @@
+//! Usernames handed on within a data set: a row's username is somebody else's, who gives it up by a row of their
+//! own, or has no row any more.
+//!
+//! Whoever is in a row's way is done first, and whoever is in theirs before that, up to a name that is free. Where
+//! they go round in a ring, one of them has a name for the time between that nobody else can have. All is looked
+//! at before anything is changed: if one of them cannot be done, none is touched, and the row fails.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws::{Commit, Sources};
+use domain::CommandId;
+use domain::UserId;
+use domain::job::{ItemOutcome, Selection};
+use domain::refusal::{Failure, Refusal};
+use domain::source::VanishPolicy;
+use domain::source::data::{KeyHash, Row, key_hash};
+use domain::source::{KeyField, SourceKind};
+use domain::sync::{self as rules, Found};
+use domain::user::User;
+use domain::workspace::Settings;
+use uuid::Uuid;
+
+use super::{ATTEMPTS, AtWork, Chosen, Decided, FoundByRow, Later, line};
+use crate::attempts::attempts;
+use crate::jobs::work::Store;
+use crate::sources::stage::{Taken, keys_of, page_of};
+use crate::users::actions::{carried_through, held};
+
+/// How many users may hand names on to one another, so that it is known within a run whether they can.
+const CHAIN: usize = 1000;
+
+/// Rows by what their users are known by.
+type RowsByKey = Arc<HashMap<KeyHash, Row>>;
+
+/// What a run of a sync has found out once.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The rows of a taking in that can be used, by what their users are known by.
+    rows: Mutex<Option<(Uuid, RowsByKey)>>,
+    /// Whether those without a row may vanish.
+    may_vanish: Mutex<Option<bool>>,
+}
+
+/// What became of rows that were done ahead of others of their page, by their lines.
+pub(super) type Ahead = Mutex<BTreeMap<String, ItemOutcome>>;
+
+/// How it stands with what is in a row's way.
+pub(super) enum Way {
+    /// Nothing is, or it stays.
+    AsItIs,
+    /// It would go; in a dry run it stays.
+    WouldBe(Box<Found>),
+    /// It is gone.
+    Clear,
+    /// The time was over before it was gone.
+    NoTime,
+}
+
+/// Where those end who hand on names to one another.
+enum End {
+    /// With a name that is free.
+    Free,
+    /// With the row's own user.
+    Ring(UserId),
+    /// With a user who has no row.
+    Leaver(Box<User>),
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: Store + Sources> AtWork<'_, S> {
+    /// What became of a row that was done ahead of this.
+    pub(super) fn done_ahead(&self, row: &Row) -> Option<ItemOutcome> {
+        locked(&self.ahead).get(&line(row)).copied()
+    }
+
+    /// Sees to it that the username of a row is free, if those can give it up who have it.
+    pub(super) fn way_of<'f>(
+        &'f self,
+        row: &'f Row,
+        found: &'f Found,
+        taken: &'f Taken,
+        chosen: Option<&'f Chosen>,
+        settings: &'f Settings,
+    ) -> Later<'f, Way> {
+        if !row.faults.is_empty() || !self.is_taken(row, found) {
+            return Box::pin(std::future::ready(Ok(Way::AsItIs)));
+        }
+        Box::pin(self.way_made(row, taken, chosen, settings))
+    }
+
+    fn is_taken(&self, row: &Row, found: &Found) -> bool {
+        matches!(rules::meant(self.source, row, found), Err(Refusal::UsernameTaken))
+    }
+
+    /// Sees to it that a username that was taken when its page was begun is free.
+    async fn way_made(
+        &self,
+        row: &Row,
+        taken: &Taken,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<Way, Failure> {
+        let Some((found, _)) = self.again(row, taken).await? else { return Err(Failure::LostRace) };
+        let found = &found;
+        // A row before this one has made it free.
+        if !self.is_taken(row, found) {
+            return Ok(Way::Clear);
+        }
+        let (Some(first), Some(rows)) = (rules::in_the_way(self.source, found), self.rows_by_key(taken).await?) else {
+            return Ok(Way::AsItIs);
+        };
+        let cleared = rules::without(found, first);
+        match Box::pin(self.decided(row, &(cleared.clone(), None), chosen, settings)).await {
+            Ok(Decided::Changed(..)) => {}
+            // That is what is told of it.
+            Err(Failure::Refused(_)) => return Ok(Way::WouldBe(Box::new(cleared))),
+            Ok(_) | Err(Failure::Internal { .. }) => return Ok(Way::AsItIs),
+            Err(failure) => return Err(failure),
+        }
+        let own = rules::owner(self.source, found).map(|user| user.user_id);
+        let (mut chain, mut holder, mut wanted) = (Vec::new(), first.clone(), row.username());
+        let end = loop {
+            if self.pace.is_over() {
+                return Ok(Way::NoTime);
+            }
+            if own == Some(holder.user_id) {
+                break End::Ring(holder.user_id);
+            }
+            let Some(next) = self.row_of(&holder, row, &rows) else {
+                break End::Leaver(Box::new(holder));
+            };
+            let gives_up = rules::gives_up(self.source, &holder, next, wanted) && chain.len() < CHAIN;
+            // What is only tried is told of before it is done.
+            let done = !self.job.dry_run && !self.done([line(next)].into_iter()).await?.is_empty();
+            if !gives_up || done {
+                return Ok(Way::AsItIs);
+            }
+            let Some((theirs, _)) = self.found(&[next], taken).await?.pop() else { return Ok(Way::AsItIs) };
+            if rules::owner(self.source, &theirs).map(|user| user.user_id) != Some(holder.user_id) {
+                return Ok(Way::AsItIs);
+            }
+            let other = rules::in_the_way(self.source, &theirs);
+            let cleared = other.map_or_else(|| theirs.clone(), |other| rules::without(&theirs, other));
+            if !self.can_be_done(next, &cleared, chosen, settings).await? {
+                return Ok(Way::AsItIs);
+            }
+            chain.push(next);
+            wanted = next.username();
+            match other {
+                None => break End::Free,
+                Some(other) => holder = other.clone(),
+            }
+        };
+        if let End::Leaver(leaver) = &end
+            && !self.may_lose_name(leaver, taken).await?
+        {
+            return Ok(Way::AsItIs);
+        }
+        if self.job.dry_run {
+            return Ok(Way::WouldBe(Box::new(cleared)));
+        }
+        match end {
+            End::Free => {}
+            End::Ring(user) => self.parked(user).await?,
+            End::Leaver(leaver) if self.is_parked_for_good(&leaver) => {
+                Box::pin(self.left(leaver.user_id, wanted)).await?;
+            }
+            End::Leaver(leaver) => self.parked(leaver.user_id).await?,
+        }
+        for next in chain.iter().rev() {
+            if self.pace.is_over() {
+                return Ok(Way::NoTime);
+            }
+            Box::pin(self.do_ahead(next, taken, chosen, settings)).await?;
+        }
+        Ok(Way::Clear)
+    }
+
+    /// True if a row changes its user, once nobody is in its way.
+    async fn can_be_done(
+        &self,
+        row: &Row,
+        found: &Found,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<bool, Failure> {
+        match Box::pin(self.decided(row, &(found.clone(), None), chosen, settings)).await {
+            Ok(decided) => Ok(matches!(decided, Decided::Changed(..))),
+            Err(Failure::Refused(_) | Failure::Internal { .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Does a row ahead of those before it, unless that was done meanwhile.
+    async fn do_ahead(
+        &self,
+        row: &Row,
+        taken: &Taken,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<(), Failure> {
+        let id = line(row);
+        for round in 0..ATTEMPTS {
+            let Some(found) = self.again(row, taken).await? else { return Err(Failure::LostRace) };
+            match self.tried(row, &found, chosen, settings).await {
+                Ok(Decided::Changed(_, item)) => {
+                    locked(&self.ahead).insert(id, item.outcome);
+                    return Ok(());
+                }
+                // It is told of in its own turn.
+                Ok(_) => return Ok(()),
+                Err(Failure::LostRace) => self.store.pause(round).await,
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(Failure::unavailable("the table", "others kept changing the same rows"))
+    }
+
+    /// The row of a user in the data set, other than one.
+    fn row_of<'r>(&self, user: &User, but: &Row, rows: &'r HashMap<KeyHash, Row>) -> Option<&'r Row> {
+        let known = &user.provenance;
+        let names = match self.source.key {
+            KeyField::ExternalId => vec![known.external_id.as_deref()],
+            KeyField::Username => vec![known.source_username.as_deref(), Some(user.username.as_str())],
+        };
+        let keys = names.into_iter().flatten().map(|name| key_hash(self.source.key, name));
+        keys.filter_map(|key| rows.get(&key)).find(|row| row.line != but.line)
+    }
+
+    /// The rows of the data set that can be used, by what their users are known by; `None` if their time is over.
+    async fn rows_by_key(&self, taken: &Taken) -> Result<Option<RowsByKey>, Failure> {
+        let known = locked(&self.known.rows).clone().filter(|(attempt, _)| *attempt == taken.attempt);
+        if let Some((_, rows)) = known {
+            return Ok(Some(rows));
+        }
+        let mut rows = HashMap::new();
+        for number in 0..taken.pages {
+            let Some(page) = page_of(self.store, self.job, self.source, taken, number).await? else {
+                return Ok(None);
+            };
+            let usable = page.into_iter().filter(|row| row.faults.is_empty());
+            rows.extend(usable.filter_map(|row| Some((row.key?, row))));
+        }
+        let rows = Arc::new(rows);
+        *locked(&self.known.rows) = Some((taken.attempt, rows.clone()));
+        Ok(Some(rows))
+    }
+
+    /// True if a user of the data set has no row in it, and nobody has said that they keep their name.
+    async fn may_lose_name(&self, user: &User, taken: &Taken) -> Result<bool, Failure> {
+        let all = matches!(self.job.selection, Selection::Filter(_)) && self.source.kind != SourceKind::Scim;
+        let own = user.provenance.source_id == Some(self.source.source_id) && user.deleted.is_none();
+        if !all || !own || taken.nameless > 0 {
+            return Ok(false);
+        }
+        let Some(keys) = keys_of(self.store, self.job, self.source, taken).await? else { return Ok(false) };
+        if rules::has_row(self.source, user, &keys) {
+            return Ok(false);
+        }
+        if self.is_parked_for_good(user)
+            && (!rules::may_be_renamed(user) || !user.device_ids.is_empty() && !self.may_wipe)
+        {
+            return Ok(false);
+        }
+        if user.provenance.vanished_at.is_some() {
+            return Ok(true);
+        }
+        let known = *locked(&self.known.may_vanish);
+        if let Some(may_vanish) = known {
+            return Ok(may_vanish);
+        }
+        let (users, vanishing) = self.all_vanishing(&keys).await?;
+        let may_vanish = !rules::too_many_vanish(self.source, vanishing, users);
+        *locked(&self.known.may_vanish) = Some(may_vanish);
+        Ok(may_vanish)
+    }
+
+    /// How many users the data set has, and how many of them have no row.
+    async fn all_vanishing(&self, keys: &[KeyHash]) -> Result<(u64, u64), Failure> {
+        let (mut users, mut vanishing, mut start) = (0, 0, None);
+        loop {
+            let page = self.users(start).await?;
+            for user in page.items.iter().filter(|user| user.provenance.vanished_at.is_none()) {
+                users += 1;
+                vanishing += u64::from(rules::has_vanished(self.source, user, keys));
+            }
+            start = page.next;
+            if start.is_none() {
+                return Ok((users, vanishing));
+            }
+        }
+    }
+
+    /// False for a user whom this very sync deletes, so that it does not matter what they are called until then.
+    fn is_parked_for_good(&self, user: &User) -> bool {
+        self.source.policy != VanishPolicy::Delete || user.provenance.vanished_at.is_some()
+    }
+
+    /// Gives a user a name for the time between.
+    async fn parked(&self, id: UserId) -> Result<(), Failure> {
+        attempts(self.store, || async {
+            let act = self.doer().act();
+            let user = self.store.user(self.job.workspace_id, id).await?;
+            let Some(change) = user.and_then(|user| rules::park(self.source, &user, &act)) else { return Ok(()) };
+            self.store.commit(Commit::changing(act.event_id, &change).guarded_by(self.job)).await
+        })
+        .await
+    }
+
+    /// Takes from a user without a row the name that a row gives to another, with all that another name brings.
+    async fn left(&self, id: UserId, wanted: &str) -> Result<(), Failure> {
+        attempts(self.store, || async {
+            let doer = self.doer();
+            let act = doer.act();
+            let Some(user) = self.store.user(self.job.workspace_id, id).await? else { return Ok(()) };
+            let phones = held(self.store, &user).await?;
+            let draw = || CommandId(doer.moment.draw());
+            let Some(change) = rules::leave(self.source, &user, wanted, &phones, &draw, &act)? else { return Ok(()) };
+            let (_, commit) = carried_through(self.store, &doer, change, self.syncing.defaults, &act).await?;
+            self.store.commit(commit.guarded_by(self.job)).await
+        })
+        .await
+    }
+}
+
+impl Way {
+    /// The users whom a row may mean, by what was found before, and what is found now if that is another thing.
+    pub(super) async fn found<F: Future<Output = Result<Option<FoundByRow>, Failure>>>(
+        self,
+        before: FoundByRow,
+        again: impl FnOnce() -> F,
+    ) -> Result<Option<FoundByRow>, Failure> {
+        match self {
+            Self::AsItIs => Ok(Some(before)),
+            Self::WouldBe(found) => Ok(Some((*found, before.1))),
+            Self::Clear => again().await?.map(Some).ok_or(Failure::LostRace),
+            Self::NoTime => Ok(None),
+        }
+    }
+}
