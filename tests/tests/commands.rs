@@ -997,7 +997,10 @@ async fn a_result_that_comes_after_the_end_is_told_as_late_and_both_facts_are_on
         let told = |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
         assert_eq!(told(&format!("command.{end}"))["actor"]["type"], "system", "{end}");
         assert_eq!(told("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
-        assert_eq!(told("command.succeeded")["actor"], json!({"type": "device", "id": one.device}));
+        assert_eq!(
+            told("command.succeeded")["actor"],
+            json!({"type": "device", "id": one.device, "name": "iPhone 17"})
+        );
         assert_eq!(one.status().await, "needs_enrolment", "what ran has run");
     }
 }
