@@ -34,5 +34,7 @@ pub(crate) async fn permissions_now(
         Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => {
             Permission::ALL.iter().copied().collect()
         }
+        // What they began goes on with the release that knows who they are.
+        Actor::Unknown(..) => return Err(Failure::unavailable("the maker", "another release knows who it is")),
     })
 }

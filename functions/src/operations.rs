@@ -767,6 +767,7 @@ pub static OPERATIONS: &[Operation] = &[
             Box::pin(async move { triggers::republish_events::handle(w.table()?, w.topic()?, r).await })
         }),
     ),
+    of("reindex", Entry::Internal(|w, r| Box::pin(async move { triggers::reindex::handle(w.table()?, r).await }))),
     of(
         "notify-device",
         Entry::Internal(|w, r| {

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use aws::stores::{Commits, DeviceFilter, DeviceWhole};
 use aws::{Commit, Credentials, Workspaces};
 use domain::DeviceId;
-use domain::device::{Device, Platform, Status};
+use domain::device::{Device, Status};
 use domain::event::Event;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
@@ -83,7 +83,7 @@ fn route_of<'a>(request: &'a Request, resource: &str) -> &'a str {
 
 /// True for what Seam calls a phone, while it is there.
 fn is_phone(device: &Device) -> bool {
-    device.deleted.is_none() && device.platform != Platform::ThirdParty
+    device.deleted.is_none() && device.platform.is_phone()
 }
 
 /// Reads an identifier in capitals or not (RFC 9562, section 4).
@@ -106,7 +106,7 @@ fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, Refusal> {
 /// The phone of an identifier, deleted ones too.
 async fn phone(store: &impl Credentials, call: &Call, id: DeviceId) -> Result<DeviceWhole, Failure> {
     let whole = store.device_whole(call.workspace(), id).await?;
-    let whole = whole.filter(|whole| whole.device.platform != Platform::ThirdParty);
+    let whole = whole.filter(|whole| whole.device.platform.is_phone());
     Ok(whole.ok_or(Refusal::NotFound("device"))?)
 }
 

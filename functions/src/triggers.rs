@@ -11,6 +11,7 @@ pub mod publish_events;
 pub mod purge_deleted;
 pub mod record_feedback;
 pub mod refresh_issuer_keys;
+pub mod reindex;
 pub mod republish_events;
 pub mod run_due;
 pub mod send_message;

@@ -110,6 +110,7 @@ const TABLE: &[(&str, Access)] = &[
     ("not-found", Access::Public),
     ("publish-events", Access::Internal),
     ("republish-events", Access::Internal),
+    ("reindex", Access::Internal),
     ("notify-device", Access::Internal),
     ("send-message", Access::Internal),
     ("record-feedback", Access::Internal),
@@ -476,6 +477,7 @@ impl House {
             "create-workspace"
             | "publish-events"
             | "republish-events"
+            | "reindex"
             | "notify-device"
             | "send-message"
             | "deliver-webhook"

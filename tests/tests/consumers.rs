@@ -616,7 +616,7 @@ async fn one_bad_row_never_stops_the_purge_of_the_rest() {
         "TableName": table["TableName"],
         "Key": key,
         "UpdateExpression": "SET platform = :nonsense",
-        "ExpressionAttributeValues": {":nonsense": {"S": "abacus"}},
+        "ExpressionAttributeValues": {":nonsense": {"S": "No word"}},
     });
     bench.stack.database().update_item(serde_json::from_value(broken).unwrap()).unwrap();
     bench.advance(Duration::days(31));

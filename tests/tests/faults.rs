@@ -926,6 +926,20 @@ static CONSUMERS: &[Scenario] = &[
             Go::Invoke { event: span, ends: &[] }
         })
     }),
+    scenario("reindex", "a user's and a phone's rows that stand as they should, and one that does not", |g| {
+        Box::pin(async move {
+            let (_device, _credential) = g.phone().await;
+            g.bench.drain().await;
+            let pk = format!("USER#{}#", g.tenant.workspace_id);
+            let is_user =
+                |row: &Value| row["sk"] == "USER" && row["pk"].as_str().is_some_and(|key| key.starts_with(&pk));
+            let user = rows::all(&g.bench, rows::MAIN).into_values().find(is_user);
+            let mut user = user.expect("there is a user");
+            let _list = user.as_object_mut().and_then(|user| user.remove("list"));
+            rows::put(&g.bench, rows::MAIN, &user, &["device_ids"]);
+            Go::Invoke { event: json!({"workspace_id": g.tenant.workspace_id}), ends: &[] }
+        })
+    }),
     scenario("notify-device", "the endpoint of a first token", |g| {
         Box::pin(async move {
             let (_device, _credential) = g.bench.phone(&g.tenant, &g.name("ada")).await;

@@ -83,6 +83,7 @@ const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("devices", "nickname", &[NICKNAME]),
     ("devices", "display_name", &[NICKNAME]),
     ("devices", "blocked_reason", &[REASON]),
+    ("events", "actor_name", &[NICKNAME]),
     ("events", "reason", &[REASON]),
     ("events", "address", &["203.0.113.77"]),
 ];
@@ -464,7 +465,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     ];
     let names =
         names.into_iter().chain(["service_account", "user_name", "device_identifier", "nickname", "display_name"]);
-    assert_eq!(filled, names.collect(), "the search finds what is exported");
+    assert_eq!(filled, names.chain(["actor_name"]).collect(), "the search finds what is exported");
     // What was typed is for the list alone, and what was mistyped for whoever typed it.
     for word in [FIRST, EMAIL, IDENTIFIER, NUMBER] {
         let _found = walk.admin(Method::GET, &format!("/users?search={word}"), Value::Null).await.expect(200);

@@ -806,6 +806,7 @@ fn read<T: DeserializeOwned>(name: &str, row: &Value) -> T {
 
 /// Asserts that a thing that was read is found where it was stored, and says what it said.
 fn same<R: Row>(name: &str, row: &Value) {
+    of_tomorrow::<R>(name, row);
     let thing: R = read(name, row);
     let key = thing.key();
     // The partitions of these are told by nothing that they hold.
@@ -838,6 +839,89 @@ fn same<R: Row>(name: &str, row: &Value) {
             known || of_a_user || ["pk", "sk", "expires_at_epoch"].contains(&field.as_str()),
             "{name}: nobody reads {field}"
         );
+    }
+}
+
+/// A row of which everything that has fields has one more.
+fn grown(name: &str, value: &Value) -> Value {
+    // Here the fields are names of what is in it, or of which of several things it is.
+    const MAPS: [&str; 11] = [
+        "changes",
+        "counts",
+        "credentials",
+        "endpoints",
+        "mapping",
+        "networks",
+        "of",
+        "overrides",
+        "secrets",
+        "selection",
+        "services",
+    ];
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(field, value)| (field.clone(), grown(field, value)));
+            let mut fields: Map<String, Value> = fields.collect();
+            if !MAPS.contains(&name) {
+                fields.insert("added_by_a_newer_release".to_owned(), json!({"a": [1]}));
+            }
+            fields.into()
+        }
+        Value::Array(items) => items.iter().map(|item| grown(name, item)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Where words stand in a row: a word of an enumeration, or a text that could be one.
+fn words(at: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(word) => {
+            let is_letter =
+                |letter: char| letter.is_ascii_lowercase() || "._:".contains(letter) || letter.is_ascii_digit();
+            if word.starts_with(|letter: char| letter.is_ascii_lowercase()) && word.chars().all(is_letter) {
+                found.push(at.to_owned());
+            }
+        }
+        Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| words(&format!("{at}/{n}"), item, found)),
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| words(&format!("{at}/{name}"), value, found)),
+        _ => {}
+    }
+}
+
+/// Asserts that a row is read as it is stored by a later release, which has more fields everywhere, and other words
+/// wherever there is one; and that a word that is not known is written as it was read.
+fn of_tomorrow<R: Row>(name: &str, row: &Value) {
+    let _grown: R = serde_json::from_value(grown("", row))
+        .unwrap_or_else(|error| panic!("{name} with fields of a later release: {error}"));
+    let mut places = Vec::new();
+    words("", row, &mut places);
+    // These are the store's own, or what an issuer says of its keys.
+    let own = |place: &&String| {
+        let field = place[1..].split('/').next().unwrap_or_default();
+        !["pk", "sk"].contains(&field) && !aws::rows::INDEXED.contains(&field) && name != "issuers_keys"
+    };
+    for place in places.iter().filter(own) {
+        let mut later = row.clone();
+        // It is written as one letter for its kind, and a time.
+        let word = if place == "/failed" { "x19a0b1c2d3e" } else { "a_later.word:2" };
+        *later.pointer_mut(place).unwrap() = word.into();
+        let read: R = serde_json::from_value(later)
+            .unwrap_or_else(|error| panic!("{name} with a word of a later release at {place}: {error}"));
+        // Some stand in a set, which has an order of its own.
+        let list = place.rsplit_once('/').map_or("", |(list, _)| list);
+        let written = serde_json::to_value(&read).unwrap();
+        let within = written.pointer(list).and_then(Value::as_array).is_some_and(|list| list.contains(&word.into()));
+        assert!(within || written.pointer(place) == Some(&word.into()), "{name}: {place}");
+    }
+    for place in ["/counts", "/services", "/client/secrets"] {
+        let mut later = row.clone();
+        let Some(Value::Object(fields)) = later.pointer_mut(place) else { continue };
+        let Some(value) = fields.values().next().cloned() else { continue };
+        fields.insert("a_later.word:2".to_owned(), value.clone());
+        let read: R = serde_json::from_value(later)
+            .unwrap_or_else(|error| panic!("{name} with something of a later release in {place}: {error}"));
+        let written = serde_json::to_value(&read).unwrap();
+        assert_eq!(written.pointer(place).unwrap()["a_later.word:2"], value, "{name}: {place}");
     }
 }
 
@@ -958,4 +1042,69 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
 /// Before there were other states, a user was active once they had registered.
 fn status_of(user: &Value) -> UserStatus {
     if user.get("registered_at").is_some() { UserStatus::Active } else { UserStatus::Inactive }
+}
+
+/// The rows that follow from others, by how their keys begin.
+const COMPANIONS: [&str; 12] = [
+    "USERNAME#",
+    "IDENTITYKEY#",
+    "EXTERNALID#",
+    "SOURCENAME#",
+    "PROFILENAME#",
+    "CALLED#",
+    "WORD#",
+    "CODE#",
+    "MESSAGE#",
+    "ENDPOINT#",
+    "CREDENTIAL#",
+    "POINTER#",
+];
+
+/// A row without what follows from its thing. When a job or a data set is due is its own, and whose a device is, is
+/// told by its owner alone.
+fn bare(row: &Value) -> Value {
+    let own = |name: &str| match name {
+        "due_at" => row["sk"] == "JOB" || row["sk"] == "SOURCE",
+        "owner" => row["sk"] == "DEVICE",
+        _ => false,
+    };
+    let mut bare = row.clone();
+    let fields = bare.as_object_mut().unwrap();
+    fields.retain(|name, _| own(name) || !aws::rows::INDEXED.contains(&name.as_str()));
+    bare
+}
+
+/// As it is after a release that finds and keeps rows in a way of its own.
+#[tokio::test]
+async fn reindex_brings_back_whatever_follows_from_rows_and_writes_nothing_twice() {
+    let (bench, _shapes) = stored().await;
+    let before = rows::all(&bench, MAIN);
+    for row in before.values() {
+        if COMPANIONS.iter().any(|kind| row["pk"].as_str().unwrap().starts_with(kind)) {
+            rows::remove(&bench, MAIN, row);
+        } else if bare(row) != *row {
+            let binary = ["bytes", "rows", "keys"].iter().any(|name| row.get(name).is_some());
+            assert!(!binary, "it has no index");
+            rows::put(&bench, MAIN, &bare(row), &["device_ids"]);
+        }
+    }
+    let stripped = rows::all(&bench, MAIN);
+    assert!(stripped.len() + 100 < before.len(), "{} of {}", stripped.len(), before.len());
+    // Of another workspace, nothing is to be done.
+    let other = json!({"workspace_id": Uuid::from_u128(1)});
+    let answer = bench.stack.invoke("reindex", other).await.unwrap();
+    assert_eq!((&answer["looked_at"], &answer["written"]), (&json!(0), &json!(0)));
+    let answer = bench.stack.invoke("reindex", json!({})).await.unwrap();
+    assert!(answer["written"].as_u64().unwrap() > 100, "{answer}");
+    assert_eq!((&answer["unreadable"], &answer["names_held"], &answer["cursor"]), (&json!(0), &json!(0), &json!(null)));
+    let mut after = rows::all(&bench, MAIN);
+    for (key, row) in &mut after {
+        // Whoever has read the row before is told that it has changed.
+        if let Some(version) = before[key].get("version") {
+            row["version"] = version.clone();
+        }
+    }
+    assert_eq!(after, before);
+    let again = bench.stack.invoke("reindex", json!({})).await.unwrap();
+    assert_eq!(again["written"], 0, "{again}");
 }

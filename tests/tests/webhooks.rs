@@ -738,7 +738,8 @@ async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_
 async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
     let all = functions::Settings::from_variables(|name| match name {
         "AWS_REGION" => Some("eu-central-1".to_owned()),
-        "RETENTION_DAYS" | "INVITATION_DAYS" => Some("7".to_owned()),
+        "RETENTION_DAYS" | "INVITATION_DAYS" | "EMAILS_PER_DAY" | "TEXTS_PER_DAY" => Some("7".to_owned()),
+        "TEXT_CALLING_CODES" => Some("+49".to_owned()),
         "PUBLIC_URL" => Some("https://phones.example".to_owned()),
         _ => Some("true".to_owned()),
     })

@@ -39,7 +39,7 @@ pub async fn handle(store: &(impl Events + Actors), call: Call) -> Result<Reply,
     let (paging, filter) = Paging::read(&call, |fields| read(fields, call.now()))?;
     let page = store.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
     let items = name_actors(store, call.workspace(), page.items.iter().map(views::event).collect()).await?;
-    Ok(paging.reply(&Page { items, next: page.next }, Value::clone))
+    Ok(paging.reply(&Page { items, next: page.next, left_out: page.left_out }, Value::clone))
 }
 
 /// Reads the filters of the list, which are also those of an export.

@@ -109,6 +109,8 @@ Everything is JSON in `snake_case`, and times are RFC 3339 in UTC. What goes wro
 Lists take `limit` and `cursor`, and answer with `items` and `next_cursor`. Where a thing has an `ETag`, `If-Match` \
 guards its change. Creating calls take an `Idempotency-Key`, which is remembered for a day. \
 A field that is sent as `null` is as if it was not sent, unless it can be taken away. \
+Replies may have fields, and words (`x-extensible-enum` names the known ones), that a later release has added: take \
+them as they come. \
 Parameters and fields that are not known are refused (422), with the nearest name that is; of what phones send \
 they are ignored. HEAD is answered as GET is, without the body. Bodies have at most 256 KiB.
 
@@ -484,7 +486,7 @@ fn failure(meaning: &str, codes: &[(&str, String)]) -> Value {
     let names: BTreeSet<&str> = codes.iter().map(|(code, _)| *code).collect();
     let lines: Vec<String> = codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}")).collect();
     let mut schema = thing("Problem");
-    schema["properties"] = json!({"code": {"enum": names}});
+    schema["properties"] = json!({"code": {"x-extensible-enum": names}});
     json!({
         "description": format!("{meaning}\n\n{}", lines.join("\n")),
         "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}},

@@ -72,10 +72,11 @@ pub fn flag() -> Value {
     json!({"type": "boolean"})
 }
 
-/// One of an enumeration's words.
+/// A word of an enumeration, in a reply. A later release may have others, so these are the known ones: whoever
+/// reads replies takes what it does not know.
 #[must_use]
 pub fn word<W: Word>() -> Value {
-    json!({"type": "string", "enum": W::all()})
+    json!({"type": "string", "x-extensible-enum": W::all()})
 }
 
 /// An array.

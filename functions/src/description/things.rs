@@ -78,7 +78,7 @@ fn maybe(schema: Value) -> Value {
 
 fn actor() -> Value {
     let kinds = ["key", "member", "device", "invitation", "deployment", "system"];
-    with(object([("type", json!({"type": "string", "enum": kinds}))]), [("id", uuid()), ("name", text())])
+    with(object([("type", json!({"type": "string", "x-extensible-enum": kinds}))]), [("id", uuid()), ("name", text())])
 }
 
 fn maker() -> Value {
@@ -104,7 +104,7 @@ fn device_seen() -> Value {
     ]);
     let wipe = object([("command_id", uuid()), ("state", word::<CommandState>()), ("since", moment())]);
     let reasons: Vec<_> = PushReason::ALL.iter().filter(|reason| reason.shown() == **reason).collect();
-    let reason = json!({"type": "string", "enum": reasons});
+    let reason = json!({"type": "string", "x-extensible-enum": reasons});
     let push = object([("in_use", flag()), ("since", moment()), ("reason", reason)]);
     object([
         ("device_id", uuid()),

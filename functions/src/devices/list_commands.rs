@@ -31,5 +31,5 @@ pub async fn handle(store: &(impl Commands + Actors), call: Call) -> Result<Repl
     store.device(call.workspace(), id).await?.ok_or(Refusal::NotFound("device"))?;
     let page = store.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
     let items = name_actors(store, call.workspace(), page.items.iter().map(views::command).collect()).await?;
-    Ok(paging.reply(&Page { items, next: page.next }, Value::clone))
+    Ok(paging.reply(&Page { items, next: page.next, left_out: page.left_out }, Value::clone))
 }

@@ -61,7 +61,7 @@ pub fn about() -> About {
 pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
     let wanted = Wanted::read(&call, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
     if let Some(ids) = wanted.ids(DeviceId::parse) {
-        let found = store.devices(call.workspace(), &ids.iter().copied().collect()).await?;
+        let found = store.devices_to_show(call.workspace(), &ids.iter().copied().collect()).await?;
         let by_id = |id: &DeviceId| found.iter().find(|device| device.device_id == *id).cloned();
         let devices: Vec<Device> = ids.iter().filter_map(by_id).collect();
         return wanted.named(store, &call, &shown(store, &call, &devices).await?).await;
@@ -70,7 +70,7 @@ pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
         let (call, filter) = (&call, &wanted.filter);
         async move {
             let page = store.list_devices(call.workspace(), filter, limit, start, call.now()).await?;
-            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next })
+            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next, left_out: page.left_out })
         }
     };
     wanted.part(store, &call, page).await

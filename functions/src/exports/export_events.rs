@@ -73,7 +73,7 @@ pub async fn handle(store: &(impl Events + Actors), call: Call) -> Result<Reply,
         async move {
             let page = store.list_events(call.workspace(), filter, limit, start).await?;
             let items = name_actors(store, call.workspace(), page.items.iter().map(views::event).collect()).await?;
-            Ok(Page { items, next: page.next })
+            Ok(Page { items, next: page.next, left_out: page.left_out })
         }
     };
     wanted.part(store, &call, page).await

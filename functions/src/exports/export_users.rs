@@ -84,7 +84,7 @@ pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -
         let (call, filter) = (&call, &wanted.filter);
         async move {
             let page = store.list_users(call.workspace(), filter, limit, start, call.now()).await?;
-            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next })
+            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next, left_out: page.left_out })
         }
     };
     wanted.part(store, &call, page).await
@@ -93,7 +93,7 @@ pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -
 async fn named(store: &impl Users, call: &Call, ids: &[UserId]) -> Result<Vec<Person>, Failure> {
     let users = store.users(call.workspace(), &ids.iter().copied().collect()).await?;
     let devices = users.iter().flat_map(User::known_device_ids).collect();
-    let devices = store.devices(call.workspace(), &devices).await?;
+    let devices = store.devices_to_show(call.workspace(), &devices).await?;
     let person = |id: &UserId| {
         let user = users.iter().find(|user| user.user_id == *id)?.clone();
         Some(Person::of(user, &devices))

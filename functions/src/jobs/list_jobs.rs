@@ -28,5 +28,5 @@ pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, F
     let mut page = store.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));
     let items = name_actors(store, call.workspace(), page.items.iter().map(views::job).collect()).await?;
-    Ok(paging.reply(&Page { items, next: page.next }, Value::clone))
+    Ok(paging.reply(&Page { items, next: page.next, left_out: page.left_out }, Value::clone))
 }

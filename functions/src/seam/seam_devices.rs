@@ -66,7 +66,7 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
     let next = if !ids.is_empty() {
         // What is no identifier of ours names nothing.
         let named = ids.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
-        let devices = store.devices(call.workspace(), &named).await?;
+        let devices = store.devices_to_show(call.workspace(), &named).await?;
         list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
         None
     } else if paging.is_asked_for() {

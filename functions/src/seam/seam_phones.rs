@@ -69,7 +69,7 @@ async fn list(store: &(impl Users + Workspaces), call: &Call) -> Result<Reply, F
     };
     match named {
         Some(ids) => {
-            let devices = store.devices(call.workspace(), &ids).await?;
+            let devices = store.devices_to_show(call.workspace(), &ids).await?;
             list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
         }
         None => list_all_phones(store, call, &settings, &mut listing, wanted).await?,

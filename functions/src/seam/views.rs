@@ -43,7 +43,7 @@ pub(super) fn device_type(platform: Platform) -> &'static str {
     match platform {
         Platform::Ios => "ios_phone",
         // Other makers' apps are no phones, and are shown nowhere.
-        Platform::Android | Platform::ThirdParty => "android_phone",
+        Platform::Android | Platform::ThirdParty | Platform::Unknown(_) => "android_phone",
     }
 }
 
@@ -77,11 +77,13 @@ fn remarks(code: &str, remarks: &[Remark]) -> Value {
 fn properties(known: &Known<'_>) -> Map<String, Value> {
     let services = known.belongings.into_iter().flat_map(|known| &known.services);
     services
-        .map(|(kind, service)| match kind {
-            ServiceKind::AssaAbloy => ("assa_abloy_credential_service_metadata".to_owned(), endpoints(service)),
-            ServiceKind::SaltoSpace => {
-                ("salto_space_credential_service_metadata".to_owned(), json!({"has_active_phone": service.is_active()}))
-            }
+        .filter_map(|(kind, service)| match kind {
+            ServiceKind::AssaAbloy => Some(("assa_abloy_credential_service_metadata".to_owned(), endpoints(service))),
+            ServiceKind::SaltoSpace => Some((
+                "salto_space_credential_service_metadata".to_owned(),
+                json!({"has_active_phone": service.is_active()}),
+            )),
+            ServiceKind::Unknown(_) => None,
         })
         .collect()
 }
@@ -114,7 +116,7 @@ fn maker(platform: Platform) -> &'static str {
     match platform {
         Platform::Ios => "Apple",
         Platform::Android => "Android",
-        Platform::ThirdParty => "",
+        Platform::ThirdParty | Platform::Unknown(_) => "",
     }
 }
 

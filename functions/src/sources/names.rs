@@ -226,6 +226,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
         let names = match self.source.key {
             KeyField::ExternalId => vec![known.external_id.as_deref()],
             KeyField::Username => vec![known.source_username.as_deref(), Some(user.username.as_str())],
+            KeyField::Unknown(_) => Vec::new(),
         };
         let keys = names.into_iter().flatten().map(|name| key_hash(self.source.key, name));
         keys.filter_map(|key| rows.get(&key)).find(|row| row.line != but.line)

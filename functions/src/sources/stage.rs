@@ -6,7 +6,7 @@ use aws::rows::{Stage, StagedKeys, StagedRows};
 use aws::{Commit, Sources};
 use domain::job::{Job, JobFailure};
 use domain::refusal::Failure;
-use domain::source::data::{Garbage, KeyHash, PAGE_LIMIT, Row, Rows, read, rule_mark};
+use domain::source::data::{Garbage, KeyHash, PAGE_LIMIT, Row, Rows, of_another_release, read, rule_mark};
 use domain::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -50,6 +50,7 @@ pub(crate) async fn take_in(
         SourceKind::Csv => uploaded(store, source, action).await?,
         SourceKind::Http => pulled(store, syncing, source).await?,
         SourceKind::Scim => Err(Garbage::new("source_pushed", "an identity provider pushes its users")),
+        SourceKind::Unknown(_) => Err(of_another_release()),
     };
     match bytes.and_then(|bytes| read(source, &bytes)) {
         Ok(rows) => staged(store, doer, job, source, &rows).await.map(Ok),
@@ -108,6 +109,7 @@ async fn pulled(
     let accept = match page.format {
         Format::Json => "application/json",
         Format::Csv => "text/csv",
+        Format::Unknown(_) => return Ok(Err(of_another_release())),
     };
     let pulled = (pulling.outside)()?.pull(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
     Ok(pulled.map_err(|fault| Garbage::new(fault.code(), fault.to_string())))

@@ -822,7 +822,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
         let doer = self.doer();
         let act = doer.act();
         match self.source.policy {
-            VanishPolicy::Flag | VanishPolicy::Suspend => {
+            VanishPolicy::Flag | VanishPolicy::Suspend | VanishPolicy::Unknown(_) => {
                 let suspends = self.source.policy == VanishPolicy::Suspend;
                 let phones = if suspends { held(self.store, user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();

@@ -145,7 +145,7 @@ pub(crate) fn message(
         bytes: bytes.clone(),
     };
     let id = match offer.purpose {
-        Purpose::Invite => "invitation_id",
+        Purpose::Invite | Purpose::Unknown(_) => "invitation_id",
         Purpose::Deploy => "deployment_id",
     };
     let tags = [

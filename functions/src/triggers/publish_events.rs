@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use crate::triggers::{Run, again};
 
 /// Answers with the first record that is to come again; the stream gives it and all that follow
-/// once more, so that nothing is lost and the order stays. A row that cannot be read stops the
-/// stream there, and the alarm on its age calls for help: passing it over would lose it.
+/// once more, so that nothing is lost and the order stays. A row that cannot be read never stops the
+/// stream: it is passed over, and the alarm on such rows calls for the release that can read it, under which
+/// `republish-events` publishes it.
 ///
 /// # Errors
 /// None: what fails is in the answer.
@@ -23,9 +24,8 @@ pub async fn handle(topic: &impl Topic, run: Run) -> Result<Value, Failure> {
             Ok(Some(event)) => events.push((sequence(record), event)),
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(operation = run.operation, error = %Chain(&error), "an event row cannot be read");
-                failed = Some(sequence(record));
-                break;
+                let row = key(record);
+                tracing::error!(operation = run.operation, row, error = %Chain(&error), "a row cannot be read");
             }
         }
     }
@@ -42,6 +42,12 @@ pub async fn handle(topic: &impl Topic, run: Run) -> Result<Value, Failure> {
         }
     }
     Ok(failed.map_or_else(|| json!({"batchItemFailures": []}), |sequence| again([sequence])))
+}
+
+/// The key of a record's row, for the log.
+fn key(record: &Value) -> String {
+    let part = |name: &str| record["dynamodb"]["NewImage"][name]["S"].as_str().unwrap_or_default();
+    format!("{} | {}", part("pk"), part("sk"))
 }
 
 fn sequence(record: &Value) -> String {

@@ -2,7 +2,7 @@
 
 use aws::rows::{DUE_SHARDS, purge_shard};
 use aws::stores::{DeviceFilter, DueRow, EventFilter, Work};
-use aws::{Commands, Commit, Endpoints, Events, Invitations, PushTokens, ScimUsers, UsageCounts};
+use aws::{Commands, Commit, Endpoints, Events, Invitations, Page, PushTokens, ScimUsers, UsageCounts};
 use chrono::Duration;
 use domain::device::{Device, purge};
 use domain::event::Event;
@@ -108,10 +108,17 @@ async fn purge_device(
     .await
 }
 
+/// Lets pass a page of which nothing was left out: what is to be gone is not left behind because this release cannot
+/// read it.
+fn whole<R>(page: &Page<R>) -> Result<(), Failure> {
+    if page.left_out > 0 { Err(Failure::internal("purging", "a row cannot be read")) } else { Ok(()) }
+}
+
 /// Removes what is kept of a device's commands: none of them is open any more.
 async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> Result<(), Failure> {
     loop {
         let page = store.list_commands(device.workspace_id, device.device_id, ROWS, None).await?;
+        whole(&page)?;
         if page.items.is_empty() {
             return Ok(());
         }
@@ -163,6 +170,7 @@ async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) 
     let mut start = None;
     loop {
         let page = store.list_events(user.workspace_id, &filter, ROWS, start).await?;
+        whole(&page)?;
         let told = page.items.iter().filter(|event| !event.is_blank());
         let blank = |commit: Commit, event: &Event| commit.replace(&event.blanked());
         let commit = told.fold(Commit::unrecorded(run.moment.event_id()), blank);
@@ -183,6 +191,7 @@ async fn forget_invitations(store: &impl Invitations, run: &Run, user: &User) ->
     loop {
         // Each goes with its code.
         let page = store.list_invitations(user.workspace_id, user.user_id, ROWS / 2, None).await?;
+        whole(&page)?;
         if page.items.is_empty() {
             return Ok(());
         }

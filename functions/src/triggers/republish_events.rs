@@ -13,7 +13,7 @@ use crate::triggers::Run;
 const RESERVE: Duration = Duration::seconds(10);
 const PAGE: usize = 100;
 
-/// Takes `{workspace_id, since, until}` and answers with `{published, until}`: the newest are
+/// Takes `{workspace_id, since, until}` and answers with `{published, unreadable, until}`: the newest are
 /// published first, and where `until` is not null, the run's time was over and the events before
 /// that moment are still to be published, by another run. Consumers know what they have done, so
 /// publishing again is safe.
@@ -45,6 +45,7 @@ async fn publish(
 ) -> Result<Value, Failure> {
     let mut start: Option<Position> = None;
     let mut published = 0;
+    let mut unreadable = 0;
     let mut oldest: Option<Time> = None;
     // The work of a page is far shorter than the reserve; pages are counted against a limit that
     // the run's time allows, since no clock is read within a run.
@@ -55,13 +56,14 @@ async fn publish(
             return Err(Failure::unavailable("SNS", "some events were not taken"));
         }
         published += page.items.len();
+        unreadable += page.left_out;
         oldest = page.items.last().map(|event| event.created_at).or(oldest);
         start = page.next;
         if start.is_none() {
-            return Ok(json!({"published": published, "until": null}));
+            return Ok(json!({"published": published, "unreadable": unreadable, "until": null}));
         }
     }
-    Ok(json!({"published": published, "until": oldest}))
+    Ok(json!({"published": published, "unreadable": unreadable, "until": oldest}))
 }
 
 /// More than a page of a hundred events takes, in milliseconds.

@@ -142,6 +142,8 @@ async fn at_length(
             match job.kind {
                 JobKind::Sync => sync(store, &doer, job, defaults, pulling, pace).await,
                 JobKind::Users | JobKind::Devices => advance(store, &doer, job, defaults, pace, THINGS).await.map(drop),
+                // It waits for the release that knows what it is.
+                JobKind::Unknown(_) => Ok(()),
             }
         }
         DueRow::Source(due) => {
@@ -318,6 +320,8 @@ async fn quieted(
     let action = match rule.action {
         SilentAction::Block => DeviceAction::Block { reason },
         SilentAction::Delete => DeviceAction::Delete { reason },
+        // Only another release knows what is to be done.
+        SilentAction::Unknown(_) => return Ok(()),
     };
     let before = whole.device.clone();
     match prepare(store, doer, whole, &action, defaults).await {

@@ -109,6 +109,7 @@ async fn deliver(
     let outcome = match invitation.channel {
         Channel::Email => by_mail(post, &user, &invitation, &code, &settings).await?,
         Channel::Sms => by_text(post, &user, &code, &settings).await?,
+        Channel::Unknown(_) => return Err(of_another_release()),
     };
     Ok(Some(match outcome {
         Outcome::Sent(id) => news(run, DeliveryState::Sent, Some(id), None),
@@ -148,6 +149,7 @@ async fn by_mail(
     let compose = match invitation.purpose {
         Purpose::Invite => invitation_mail::compose,
         Purpose::Deploy => deployment_mail::compose,
+        Purpose::Unknown(_) => return Err(of_another_release()),
     };
     let Some(message) = compose(user, invitation, code, post.public_url, post.app)? else {
         return Ok(Outcome::Failed("no_address".to_owned()));
@@ -183,6 +185,11 @@ async fn by_text(
 
 fn news(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Option<String>) -> Delivery {
     Delivery { state, at: run.moment.now, message_id, reason }
+}
+
+/// The message goes back to its queue, for the release that knows how it is sent.
+fn of_another_release() -> Failure {
+    Failure::unavailable("the message", "another release knows how it is sent")
 }
 
 type Recorded = (Invitation, Invitation, Event);

@@ -160,13 +160,14 @@ pub(crate) async fn prepare(
         UserAction::Invite { channel, devices } => {
             let wanted = Offer::Invitation { channel: *channel, devices: *devices };
             let previous = newest(store, user, Purpose::Invite).await?;
-            return Ok(offer(store, doer, user, wanted, previous, defaults, &act).await?.prepared(&act, user));
+            let offered = Box::pin(offer(store, doer, user, wanted, previous, defaults, &act)).await?;
+            return Ok(offered.prepared(&act, user));
         }
         UserAction::Deploy { profile_id } => {
             let profile = named_profile(store, doer, *profile_id).await?;
             let wanted = Offer::Deployment { profile_id: *profile_id, devices: 1, held: &devices };
             let previous = newest(store, user, Purpose::Deploy).await?;
-            let offered = offer(store, doer, user, wanted, previous, defaults, &act).await?;
+            let offered = Box::pin(offer(store, doer, user, wanted, previous, defaults, &act)).await?;
             let prepared = offered.prepared(&act, user);
             if let Some((profile, _)) = &profile {
                 require_fitting(&prepared.user, profile)?;
@@ -180,7 +181,8 @@ pub(crate) async fn prepare(
         UserAction::AutoDeploy => {
             let wanted = Offer::Deployment { profile_id: None, devices: 1, held: &devices };
             let previous = newest(store, user, Purpose::Deploy).await?;
-            return Ok(offer(store, doer, user, wanted, previous, defaults, &act).await?.prepared(&act, user));
+            let offered = Box::pin(offer(store, doer, user, wanted, previous, defaults, &act)).await?;
+            return Ok(offered.prepared(&act, user));
         }
     };
     let devices = with_left(store, user, devices).await?;
@@ -553,7 +555,7 @@ pub(crate) async fn carried_through(
         due.clone()
     });
     let offered = match due {
-        Some(due) => match offered_after_rename(store, doer, &due, &change, defaults, act).await {
+        Some(due) => match Box::pin(offered_after_rename(store, doer, &due, &change, defaults, act)).await {
             // A rename is not refused for it: what is offered follows as soon as its message may go out.
             Err(Failure::Refused(Refusal::TooManyMessages(wait))) => {
                 if let Some(user) = &mut change.user {
@@ -594,13 +596,14 @@ async fn offered_after_rename(
         Purpose::Invite => {
             (Offer::Invitation { channel: Channel::Email, devices }, newest(store, due, Purpose::Invite).await?)
         }
+        Purpose::Unknown(_) => return Ok(None),
     };
     // The change may have taken it back.
     let changed = |previous: Invitation| {
         let edited = change.invitations.iter().map(|Edited { after, .. }| after);
         edited.into_iter().find(|after| after.invitation_id == previous.invitation_id).cloned().unwrap_or(previous)
     };
-    offer(store, doer, due, wanted, previous.map(changed), defaults, act).await.map(Some)
+    Box::pin(offer(store, doer, due, wanted, previous.map(changed), defaults, act)).await.map(Some)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub async fn handle(
 ) -> Result<Reply, Failure> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
-    let known = store.devices(call.workspace(), &user.known_device_ids()).await?;
+    let known = store.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
     let Person { user, devices, left } = Person::of(user, &known);
     let used = store.usage(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
     let invitation = newest(store, &user, Purpose::Invite).await?;

@@ -58,7 +58,8 @@ pub(crate) enum Over {
 #[derive(Debug)]
 struct UpdateParts {
     difference: Difference,
-    version: u64,
+    /// The version that it must have; that it must be there, if it has none.
+    version: Option<u64>,
     /// Sets that grow, each with how many members it must have had fewer than.
     limits: Vec<(String, usize)>,
     /// Attributes that must be as they were read, although no version tells of their changes.
@@ -159,7 +160,8 @@ impl Commit {
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
                 let difference = difference.at::<R>(self.at);
-                let update = Box::new(UpdateParts { difference, version: before.version(), limits, same: Vec::new() });
+                let version = R::VERSIONED.then(|| before.version());
+                let update = Box::new(UpdateParts { difference, version, limits, same: Vec::new() });
                 self.parts.push(Part::Update { key: before.key().attributes(), update });
                 self.edit_companions(&before.companions(), &after.companions());
                 let known = before.vacant();
@@ -181,19 +183,29 @@ impl Commit {
         let parts = self.parts.len();
         self = self.edit(before, after);
         if self.parts.len() == parts {
-            self = self.restored(before, true);
+            let difference = Difference::to_restore(before);
+            self = self.with_difference(before, difference);
         }
         self
     }
 
-    /// A row made as this release keeps its thing, where an earlier or a later release left it otherwise. Nothing if the row stands so already and `always` is not said.
-    fn restored<R: Row>(mut self, row: &R, always: bool) -> Self {
+    /// A row made as this release keeps its thing, where an earlier or a later release left it otherwise. Nothing if
+    /// the row stands so already.
+    #[must_use]
+    pub(crate) fn restored<R: Row>(self, row: &R) -> Self {
         match Difference::to_restore(row) {
+            Ok(difference) if difference.is_empty() => self,
+            difference => self.with_difference(row, difference),
+        }
+    }
+
+    fn with_difference<R: Row>(mut self, row: &R, difference: Result<Difference, Failure>) -> Self {
+        match difference {
             Err(fault) => self.fault = self.fault.or(Some(fault)),
-            Ok(difference) if difference.is_empty() && !always => {}
             Ok(difference) => {
                 let difference = difference.at::<R>(self.at);
-                let update = UpdateParts { difference, version: row.version(), limits: Vec::new(), same: Vec::new() };
+                let version = R::VERSIONED.then(|| row.version());
+                let update = UpdateParts { difference, version, limits: Vec::new(), same: Vec::new() };
                 self.parts.push(Part::Update { key: row.key().attributes(), update: Box::new(update) });
             }
         }
@@ -214,6 +226,13 @@ impl Commit {
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(Part::Delete { key: row.key().attributes(), version: Some(row.version()) });
         self.edit_companions(&row.companions(), &BTreeSet::new());
+        self
+    }
+
+    /// A companion that is missing.
+    #[must_use]
+    pub(crate) fn with_companion(mut self, companion: &Companion) -> Self {
+        self.put_companion(companion);
         self
     }
 
@@ -308,7 +327,7 @@ impl Commit {
         });
         match own {
             Some(over) => *over = wanted,
-            None => self.parts.push(Part::Put { item: item_of(claim), over: wanted }),
+            None => self.parts.push(Part::Put { item: claim.item(), over: wanted }),
         }
         self
     }
@@ -349,7 +368,7 @@ impl Commit {
 
     fn put_companion(&mut self, companion: &Companion) {
         let over = if companion.unique { Over::Nothing } else { Over::Anything };
-        self.parts.push(Part::Put { item: item_of(companion), over });
+        self.parts.push(Part::Put { item: companion.item(), over });
     }
 
     fn edit_companions(&mut self, before: &BTreeSet<Companion>, after: &BTreeSet<Companion>) {
@@ -377,14 +396,8 @@ impl Commit {
 }
 
 const ABSENT: &str = "attribute_not_exists(pk)";
+const PRESENT: &str = "attribute_exists(pk)";
 const HELD: &str = "user_id = :holder";
-
-fn item_of(companion: &Companion) -> Item {
-    let mut item = companion.key.attributes();
-    let texts = companion.attributes.iter();
-    item.extend(texts.map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone()))));
-    item
-}
 
 impl Over {
     /// The condition, and who must be the holder.
@@ -483,12 +496,15 @@ impl UpdateParts {
     fn finish(self, names: &TableNames, key: Item) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
         let mut update = Update::builder().table_name(&names.main).set_key(Some(key));
         let mut clauses = Clauses::default();
-        clauses.set.push("#version = :next".to_owned());
-        update = update
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":version", AttributeValue::N(self.version.to_string()))
-            .expression_attribute_values(":next", AttributeValue::N((self.version + 1).to_string()));
-        let mut condition = "#version = :version".to_owned();
+        let mut condition = PRESENT.to_owned();
+        if let Some(version) = self.version {
+            clauses.set.push("#version = :next".to_owned());
+            update = update
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
+                .expression_attribute_values(":next", AttributeValue::N((version + 1).to_string()));
+            "#version = :version".clone_into(&mut condition);
+        }
         for (at, (name, value)) in self.same.into_iter().enumerate() {
             condition.push_str(&format!(" AND #e{at} = :e{at}"));
             update = update.expression_attribute_names(format!("#e{at}"), name);

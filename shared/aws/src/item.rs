@@ -71,6 +71,20 @@ pub trait Read: DeserializeOwned {
     fn keep(&mut self, _: Stored) {}
 }
 
+impl Companion {
+    /// The whole row.
+    pub(crate) fn item(&self) -> Item {
+        let texts = self.attributes.iter();
+        let texts = texts.map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone())));
+        self.key.attributes().into_iter().chain(texts).collect()
+    }
+
+    /// True if a row holds what it holds.
+    pub(crate) fn is_in(&self, item: &Item) -> bool {
+        self.item().iter().all(|(name, value)| item.get(name) == Some(value))
+    }
+}
+
 /// A thing that is stored as a row.
 ///
 /// The row's attributes are the fields of the thing, as `serde` writes them, and the attributes of
@@ -89,6 +103,9 @@ pub trait Row: Serialize + Read + Clone {
     /// [`crate::rows::told`].
     const TOLD: &'static [&'static str] = &[];
 
+    /// False if it is never changed, so that its row has no version.
+    const VERSIONED: bool = true;
+
     /// True if its row says when an act that is on the record last changed it: see [`UPDATED_AT`].
     const DATED: bool = false;
 
@@ -102,6 +119,10 @@ pub trait Row: Serialize + Read + Clone {
     }
     /// The rows that stand and fall with it.
     fn companions(&self) -> BTreeSet<Companion> {
+        BTreeSet::new()
+    }
+    /// Rows that an earlier release made in place of companions: `reindex` removes those that are still there.
+    fn former_companions(&self) -> BTreeSet<Companion> {
         BTreeSet::new()
     }
     /// Keys at which nothing may stand where the row is made, or comes to need this: what an earlier release would
@@ -157,9 +178,21 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Failure> {
     for (name, value) in told(text("pk"), text("sk"), text("owner")) {
         whole.entry(name.to_owned()).or_insert(AttributeValue::S(value));
     }
-    let mut row: R = serde_dynamo::from_item(whole).map_err(|e| Failure::internal("reading a row", e))?;
+    // Nothing of what the row holds may reach a log, so what serde says of it is left out.
+    let unreadable = |_| Failure::internal("reading a row", format!("{} cannot be read", named(&item)));
+    let mut row: R = serde_dynamo::from_item(whole).map_err(unreadable)?;
     row.keep(Stored::of(item));
     Ok(row)
+}
+
+/// A row by its key.
+fn named(item: &Item) -> String {
+    Key::of(item).map_or_else(|| "a row without a key".to_owned(), |key| key.to_string())
+}
+
+/// Notes that a row cannot be read, by its key alone. An alarm counts these lines.
+pub(crate) fn note_unreadable(key: &Key) {
+    tracing::error!(row = %key, "a row cannot be read");
 }
 
 /// The row that a thing was read as.
@@ -355,9 +388,9 @@ impl Difference {
 /// The event that a record of the table's stream holds, in DynamoDB's own JSON.
 ///
 /// # Errors
-/// `Internal` if it does not hold one.
+/// `Internal` if it does not hold one that this release can read. Nothing of what it holds is in the error.
 pub fn event_of_image(image: serde_json::Value) -> Result<domain::event::Event, Failure> {
-    let item: serde_dynamo::Item =
-        serde_json::from_value(image).map_err(|e| Failure::internal("reading a record", e))?;
-    serde_dynamo::from_item(item).map_err(|e| Failure::internal("reading a record", e))
+    let unreadable = || Failure::internal("reading a record", "the event cannot be read");
+    let item: serde_dynamo::Item = serde_json::from_value(image).map_err(|_| unreadable())?;
+    serde_dynamo::from_item(item).map_err(|_| unreadable())
 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::refusal::{Failure, Refusal};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Item, Key, Read, from_item};
+use crate::item::{Item, Key, Read, from_item, note_unreadable};
 use crate::table::{Table, failure};
 
 /// The most rows that a page looks at. A page of a narrow filter may be short, or empty, and the
@@ -21,12 +21,12 @@ const STEP: usize = 100;
 pub struct Position(pub(crate) BTreeMap<String, String>);
 
 impl Position {
-    fn of(item: &Item, attributes: &[&str]) -> Self {
+    pub(crate) fn of(item: &Item, attributes: &[&str]) -> Self {
         let value = |name: &&str| Some(((*name).to_owned(), item.get(*name)?.as_s().ok()?.clone()));
         Self(attributes.iter().filter_map(value).collect())
     }
 
-    fn start_key(&self) -> Item {
+    pub(crate) fn start_key(&self) -> Item {
         self.0.iter().map(|(name, value)| (name.clone(), AttributeValue::S(value.clone()))).collect()
     }
 
@@ -50,6 +50,8 @@ pub struct Page<R> {
     pub items: Vec<R>,
     /// Where it goes on; `None` at the end.
     pub next: Option<Position>,
+    /// How many rows were left out, since they cannot be read; each is in the log.
+    pub left_out: usize,
 }
 
 /// Rows in an order: those of one partition of an index, or of the table itself.
@@ -99,6 +101,16 @@ impl Source {
     }
 }
 
+/// The thing that a row of a list holds, if it can be read: one row must not stop the list.
+pub(crate) fn readable<R: Read>(item: Item) -> Option<R> {
+    let key = Key::of(&item);
+    let row = from_item(item);
+    if let (Err(_), Some(key)) = (&row, &key) {
+        note_unreadable(key);
+    }
+    row.ok()
+}
+
 impl Table {
     /// A page of the rows of a partition of the table itself.
     pub(crate) async fn rows<R: Read>(
@@ -108,7 +120,9 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<R>, Failure> {
         let (items, next) = self.query(source, limit, start.as_ref()).await?;
-        Ok(Page { items: items.into_iter().map(from_item).collect::<Result<_, _>>()?, next })
+        let looked = items.len();
+        let items: Vec<R> = items.into_iter().filter_map(readable).collect();
+        Ok(Page { left_out: looked - items.len(), items, next })
     }
 
     /// One query's worth of a source: bare items, and where it goes on.
@@ -164,29 +178,30 @@ impl Table {
     ) -> Result<Page<R>, Failure> {
         let mut items = Vec::new();
         let mut position = start;
-        let mut looked = 0;
+        let (mut looked, mut left_out) = (0, 0);
         while looked < LOOK_LIMIT {
             let (candidates, next) = self.query(source, STEP.min(limit + 1), position.as_ref()).await?;
             looked += candidates.len();
             let keys: Vec<Option<Key>> = candidates.iter().map(&to_row).collect();
             let found = self.get_many(keys.iter().flatten().cloned()).await?;
             for (candidate, key) in candidates.iter().zip(keys) {
-                let row = key.map(|key| found.row::<R>(&key)).transpose()?.flatten();
+                let row = key.as_ref().and_then(|key| found.readable::<R>(key));
+                left_out += usize::from(row.is_none() && key.is_some_and(|key| found.item(&key).is_some()));
                 let Some(row) = row.filter(|row| wanted(candidate, row)) else {
                     continue;
                 };
                 if items.len() == limit {
                     // One more is there: the page ends before it.
-                    return Ok(Page { items, next: position });
+                    return Ok(Page { items, next: position, left_out });
                 }
                 items.push(row);
                 position = Some(Position::of(candidate, &source.key_attributes()));
             }
             position = next;
             if position.is_none() || items.len() == limit {
-                return Ok(Page { items, next: position });
+                return Ok(Page { items, next: position, left_out });
             }
         }
-        Ok(Page { items, next: position })
+        Ok(Page { items, next: position, left_out })
     }
 }

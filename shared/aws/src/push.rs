@@ -92,7 +92,7 @@ impl Endpoints for Pusher {
         match platform {
             Platform::Ios => self.ios.as_deref(),
             Platform::Android => self.android.as_deref(),
-            Platform::ThirdParty => None,
+            Platform::ThirdParty | Platform::Unknown(_) => None,
         }
     }
 

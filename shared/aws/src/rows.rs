@@ -383,7 +383,8 @@ impl Row for Kept {
 /// provider.
 fn claimed_external_id(user: &User) -> Option<Key> {
     let source = match user.source {
-        UserSource::Csv | UserSource::Http => Some(user.provenance.source_id?),
+        // So does one of a kind that another release knows.
+        UserSource::Csv | UserSource::Http | UserSource::Unknown(_) => Some(user.provenance.source_id?),
         UserSource::Scim | UserSource::Api | UserSource::Console => None,
     };
     let name = user.provenance.external_id.as_deref()?;
@@ -1102,6 +1103,8 @@ pub fn events_of_type(workspace: WorkspaceId, event_type: EventType) -> String {
 }
 
 impl Row for Event {
+    const VERSIONED: bool = false;
+
     fn key(&self) -> Key {
         event(self.workspace_id, self.event_id, self.created_at)
     }

@@ -11,7 +11,7 @@ use domain::refusal::Failure;
 
 use crate::clients::Clients;
 use crate::commit::Commit;
-use crate::item::{Item, Key, Read, from_item};
+use crate::item::{Item, Key, Read, from_item, note_unreadable};
 
 /// The names of the two tables.
 #[derive(Clone, Debug)]
@@ -146,6 +146,16 @@ pub(crate) struct Found(HashMap<Key, Item>);
 impl Found {
     fn extend(&mut self, items: impl Iterator<Item = Item>) {
         self.0.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
+    }
+
+    /// The row with this key as it stands, if it was there.
+    pub fn item(&self, key: &Key) -> Option<&Item> {
+        self.0.get(key)
+    }
+
+    /// The row with this key, if it was there and can be read: for lists, which one row must not stop.
+    pub fn readable<R: Read>(&self, key: &Key) -> Option<R> {
+        self.row(key).inspect_err(|_| note_unreadable(key)).ok().flatten()
     }
 
     /// The row with this key, if it was there.

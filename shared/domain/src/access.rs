@@ -20,7 +20,7 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 
 words! {
     /// A right to a group of operations.
-    Permission {
+    stored Permission {
         /// See devices.
         DevicesRead = "devices:read",
         /// See users.
@@ -46,7 +46,7 @@ words! {
 
 words! {
     /// What a member is in a workspace.
-    Role {
+    stored Role {
         /// Sees everything, changes nothing.
         Viewer = "viewer",
         /// Helps users with their devices.

@@ -29,11 +29,11 @@ use crate::refusal::Refusal;
 use crate::secret::Hash;
 use crate::stored::Stored;
 use crate::text::{Form, TextRule};
-use crate::words::words;
+use crate::words::{UnknownWord, words};
 
 words! {
     /// Something that a device must do.
-    CommandKind {
+    stored CommandKind {
         /// Erase everything.
         Wipe = "wipe",
         /// Lock the app.
@@ -73,7 +73,7 @@ pub const HISTORY_LIMIT: usize = 40;
 
 words! {
     /// Where a command stands.
-    CommandState {
+    stored CommandState {
         /// The device has not come for it.
         Queued = "queued",
         /// The device was told.
@@ -181,12 +181,12 @@ pub fn step(kind: CommandKind, state: CommandState, deleted: bool, stimulus: Sti
         return step_of_a_failed_wipe(stimulus);
     }
     match (stimulus, state) {
-        (Stimulus::Served, S::Queued | S::Deferred) => Step::To(S::Delivered),
+        (Stimulus::Served, S::Queued | S::Deferred) if kind.is_known() => Step::To(S::Delivered),
         (Stimulus::Served, _) => Step::Same,
         (Stimulus::Reported(outcome), S::Queued | S::Delivered | S::Deferred) => Step::To(outcome.state()),
         (Stimulus::Reported(outcome), S::CancelRequested | S::Canceled | S::TimedOut) => Step::Late(outcome.state()),
         (Stimulus::Reported(Outcome::Succeeded), S::Removed) if kind == CommandKind::Wipe => Step::Late(S::Succeeded),
-        (Stimulus::Reported(_), S::Removed) => Step::Refused,
+        (Stimulus::Reported(_), S::Removed | S::Unknown(_)) => Step::Refused,
         (Stimulus::Reported(outcome), S::Succeeded | S::Failed | S::Rejected | S::NotSupported) => {
             if outcome.state() == state { Step::Same } else { Step::Refused }
         }
@@ -309,10 +309,10 @@ impl OpenCommand {
         (self.state.is_pending() || self.again_at.is_some()) && self.expires_at > now
     }
 
-    /// True if the device is to be told of it now.
+    /// True if the device is to be told of it now. What another release asks of it, that one tells it.
     #[must_use]
     pub fn is_served(&self, now: Time) -> bool {
-        self.is_pending(now) && self.again_at.is_none_or(|at| at <= now)
+        self.is_pending(now) && self.again_at.is_none_or(|at| at <= now) && self.kind.is_known()
     }
 
     /// True if telling the device of it now changes something.
@@ -614,6 +614,8 @@ fn event_type(state: CommandState) -> EventType {
         CommandState::Rejected => EventType::CommandRejected,
         CommandState::NotSupported => EventType::CommandNotSupported,
         CommandState::Removed => EventType::CommandRemoved,
+        // No step leads there.
+        CommandState::Unknown(word) => EventType::Unknown(word),
     }
 }
 
@@ -686,7 +688,11 @@ const LETTERS: [(CommandKind, char); 5] = [
 
 impl From<FailedCommand> for String {
     fn from(failed: FailedCommand) -> Self {
-        let letter = LETTERS.iter().find(|(kind, _)| *kind == failed.kind).map_or('?', |(_, letter)| *letter);
+        let letter = match (LETTERS.iter().find(|(kind, _)| *kind == failed.kind), failed.kind) {
+            (Some((_, letter)), _) => letter.to_string(),
+            // The letter is all that is known of a kind of another release: see `note`.
+            (None, kind) => kind.to_string(),
+        };
         format!("{letter}{:x}", failed.at.millis())
     }
 }
@@ -698,9 +704,11 @@ impl TryFrom<String> for FailedCommand {
         let read = || {
             let mut letters = text.chars();
             let letter = letters.next()?;
-            let (kind, _) = LETTERS.iter().find(|(_, known)| *known == letter)?;
+            let known = LETTERS.iter().find(|(_, known)| *known == letter).map(|(kind, _)| *kind);
+            let unknown = || UnknownWord::new(letter.encode_utf8(&mut [0; 4])).map(CommandKind::Unknown);
+            let kind = known.or_else(unknown)?;
             let millis = i64::from_str_radix(letters.as_str(), 16).ok()?;
-            Some(Self { kind: *kind, at: Time::from_millis(millis)? })
+            Some(Self { kind, at: Time::from_millis(millis)? })
         };
         read().ok_or("no command and time")
     }
@@ -726,7 +734,8 @@ impl UnconfirmedWipe {
             | CommandState::Rejected
             | CommandState::NotSupported
             | CommandState::TimedOut
-            | CommandState::Removed => true,
+            | CommandState::Removed
+            | CommandState::Unknown(_) => true,
             CommandState::Queued
             | CommandState::Delivered
             | CommandState::Deferred
@@ -783,20 +792,24 @@ impl Device {
     /// do; what it can do again is no failure any more.
     fn note(&mut self, command: &Command) {
         match command.state {
-            CommandState::Failed | CommandState::Rejected | CommandState::NotSupported => {
+            CommandState::Failed | CommandState::Rejected | CommandState::NotSupported if command.kind.is_known() => {
                 self.failed = Some(FailedCommand { kind: command.kind, at: command.state_at() });
             }
             CommandState::Succeeded if self.failed.is_some_and(|failed| failed.kind == command.kind) => {
                 self.failed = None;
             }
-            CommandState::Succeeded
+            CommandState::Failed
+            | CommandState::Rejected
+            | CommandState::NotSupported
+            | CommandState::Succeeded
             | CommandState::Queued
             | CommandState::Delivered
             | CommandState::Deferred
             | CommandState::CancelRequested
             | CommandState::Canceled
             | CommandState::TimedOut
-            | CommandState::Removed => {}
+            | CommandState::Removed
+            | CommandState::Unknown(_) => {}
         }
         if command.is_open() {
             for open in self.commands.iter_mut().filter(|open| open.command_id == command.command_id) {

@@ -30,7 +30,7 @@ pub const PROBLEM: TextRule = TextRule::new(Form::Line, 1, 256);
 
 words! {
     /// A service that puts access credentials on phones.
-    ServiceKind {
+    stored ServiceKind {
         /// ASSA ABLOY Credential Services.
         AssaAbloy = "assa_abloy",
         /// Salto Space.

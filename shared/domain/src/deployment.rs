@@ -35,7 +35,7 @@ pub const OVERRIDES_LIMIT: usize = 4 * 1024;
 
 words! {
     /// What only a user's configuration may tell.
-    SecretKind {
+    stored SecretKind {
         /// The password of the client.
         ClientPassword = "client_password",
         /// The password at the telephone system.
@@ -243,7 +243,7 @@ impl SecretKind {
     fn rule(self) -> TextRule {
         match self {
             Self::VoicemailPin => TextRule::new(Form::Ascii, 4, 16),
-            Self::ClientPassword | Self::PbxSipPassword | Self::TeleworkerSipPassword => {
+            Self::ClientPassword | Self::PbxSipPassword | Self::TeleworkerSipPassword | Self::Unknown(_) => {
                 TextRule::new(Form::Ascii, 1, 128)
             }
         }

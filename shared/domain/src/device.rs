@@ -53,13 +53,21 @@ pub const REASON: TextRule = TextRule::new(Form::Line, 1, 256);
 
 words! {
     /// What kind of app it is.
-    Platform {
+    stored Platform {
         /// Our app on an iPhone or iPad.
         Ios = "ios",
         /// Our app on Android.
         Android = "android",
         /// Another maker's app.
         ThirdParty = "third_party",
+    }
+}
+
+impl Platform {
+    /// True if it is our app on a phone.
+    #[must_use]
+    pub fn is_phone(self) -> bool {
+        matches!(self, Self::Ios | Self::Android)
     }
 }
 
@@ -278,7 +286,8 @@ impl Device {
         }
         match self.user_status {
             UserStatus::Inactive | UserStatus::Active => DeviceAccess::Allowed,
-            UserStatus::Suspended => DeviceAccess::UserSuspended,
+            // Where a state of another release keeps a user out, or does not, is not known here.
+            UserStatus::Suspended | UserStatus::Unknown(_) => DeviceAccess::UserSuspended,
             UserStatus::Locked => DeviceAccess::UserLocked,
             UserStatus::Deleted => DeviceAccess::Deleted,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::command::CommandKind;
@@ -12,11 +13,11 @@ use crate::ids::{
     WebhookId, WorkspaceId,
 };
 use crate::stored::Stored;
-use crate::words::words;
+use crate::words::{UnknownWord, words};
 
 words! {
     /// The kind of an event.
-    EventType {
+    stored EventType {
         /// A workspace was made.
         WorkspaceCreated = "workspace.created",
         /// A workspace's settings were changed.
@@ -192,9 +193,9 @@ words! {
     }
 }
 
-/// Who did it.
+/// Who did it. It is written as its `type`, and its `id` if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+#[serde(into = "WrittenActor", try_from = "WrittenActor")]
 pub enum Actor {
     /// A program, by its key.
     Key(KeyId),
@@ -208,6 +209,49 @@ pub enum Actor {
     Deployment(InvitationId),
     /// Handset itself: a schedule, or what a service reported.
     System,
+    /// Somebody of a type that another release knows.
+    Unknown(UnknownWord, Option<Uuid>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenActor {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<Value>,
+}
+
+impl From<Actor> for WrittenActor {
+    fn from(actor: Actor) -> Self {
+        let (kind, id) = match actor {
+            Actor::Key(id) => ("key", Some(id.0)),
+            Actor::Member(id) => ("member", Some(id.0)),
+            Actor::Device(id) => ("device", Some(id.0)),
+            Actor::Invitation(id) => ("invitation", Some(id.0)),
+            Actor::Deployment(id) => ("deployment", Some(id.0)),
+            Actor::System => ("system", None),
+            Actor::Unknown(kind, id) => (kind.as_str(), id),
+        };
+        Self { kind: kind.to_owned(), id: id.map(|id| id.to_string().into()) }
+    }
+}
+
+impl TryFrom<WrittenActor> for Actor {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenActor) -> Result<Self, Self::Error> {
+        let id = written.id.as_ref().and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+        let (other, id) = (id, id.ok_or("no identifier"));
+        Ok(match written.kind.as_str() {
+            "key" => Self::Key(KeyId(id?)),
+            "member" => Self::Member(MemberId(id?)),
+            "device" => Self::Device(DeviceId(id?)),
+            "invitation" => Self::Invitation(InvitationId(id?)),
+            "deployment" => Self::Deployment(InvitationId(id?)),
+            "system" => Self::System,
+            kind => Self::Unknown(UnknownWord::new(kind).ok_or("not a word")?, other),
+        })
+    }
 }
 
 /// Who made something, and by which personal access token if by one.

@@ -66,7 +66,7 @@ fn failed_command(device: &Device) -> Option<Remark> {
 
 /// Only our own app is pushed to.
 fn push(device: &Device) -> Option<Remark> {
-    if device.platform == Platform::ThirdParty {
+    if !device.platform.is_phone() {
         return None;
     }
     let push = Push::shown(device);
@@ -82,6 +82,7 @@ fn push(device: &Device) -> Option<Remark> {
         PushReason::DeliveryFailed => "the push service could not deliver",
         PushReason::DeviceDeleted => "the device is deleted",
         PushReason::DeviceErased => "the device was erased",
+        PushReason::Unknown(reason) => reason.as_str(),
     };
     let message = format!("Push notifications are not in use: {why}.");
     Some(Remark { code: "push_not_in_use", message, created_at: push.since })
@@ -99,7 +100,7 @@ fn os_version(device: &Device, settings: &Settings) -> Option<Remark> {
     let least = match device.platform {
         Platform::Ios => minimum.ios.as_deref()?,
         Platform::Android => minimum.android.as_deref()?,
-        Platform::ThirdParty => return None,
+        Platform::ThirdParty | Platform::Unknown(_) => return None,
     };
     let version = device.os_version.as_str();
     let message = format!("The operating system is version {version}; the workspace asks for {least} or newer.");

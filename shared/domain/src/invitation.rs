@@ -20,7 +20,7 @@ use crate::words::words;
 
 words! {
     /// How an invitation reaches its user.
-    Channel {
+    stored Channel {
         /// By e-mail.
         Email = "email",
         /// By a text to the user's mobile.
@@ -31,7 +31,7 @@ words! {
 words! {
     /// What a code is for.
     #[derive(Default)]
-    Purpose {
+    stored Purpose {
         /// To use the app.
         #[default]
         Invite = "invite",
@@ -42,7 +42,6 @@ words! {
 
 impl Purpose {
     /// True for an invitation in the narrow sense, which is what is stored unless told otherwise.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_invite(&self) -> bool {
         *self == Self::Invite
     }
@@ -66,7 +65,7 @@ words! {
 
 words! {
     /// What became of an invitation's message.
-    DeliveryState {
+    stored DeliveryState {
         /// It is on its way to be sent.
         Queued = "queued",
         /// It was sent.
@@ -206,8 +205,12 @@ impl Invitation {
     /// Lets pass an invitation that can be used.
     ///
     /// # Errors
-    /// `CodeUsed`, `CodeSuperseded`, `CodeRevoked` or `CodeExpired`.
+    /// `CodeUsed`, `CodeSuperseded`, `CodeRevoked` or `CodeExpired`; `CodeUnknown` if only another release knows what
+    /// it is for.
     pub fn require_open(&self, now: Time) -> Result<(), Refusal> {
+        if !self.purpose.is_known() {
+            return Err(Refusal::CodeUnknown);
+        }
         match self.status(now) {
             InvitationStatus::Open => Ok(()),
             InvitationStatus::Used => Err(Refusal::CodeUsed),
@@ -225,6 +228,7 @@ impl Invitation {
             detail: match self.channel {
                 Channel::Email => "The e-mail address that this goes to was changed within the last 7 days.",
                 Channel::Sms => "The mobile number that this goes to was changed within the last 7 days.",
+                Channel::Unknown(_) => "The address that this goes to was changed within the last 7 days.",
             }
             .to_owned(),
             at,
@@ -245,7 +249,7 @@ impl Invitation {
     #[must_use]
     pub fn actor(&self) -> Actor {
         match self.purpose {
-            Purpose::Invite => Actor::Invitation(self.invitation_id),
+            Purpose::Invite | Purpose::Unknown(_) => Actor::Invitation(self.invitation_id),
             Purpose::Deploy => Actor::Deployment(self.invitation_id),
         }
     }
@@ -254,7 +258,7 @@ impl Invitation {
     #[must_use]
     pub fn named_in(&self, mut event: Event) -> Event {
         match self.purpose {
-            Purpose::Invite => event.invitation_id = Some(self.invitation_id),
+            Purpose::Invite | Purpose::Unknown(_) => event.invitation_id = Some(self.invitation_id),
             Purpose::Deploy => event.deployment_id = Some(self.invitation_id),
         }
         event
@@ -292,7 +296,7 @@ impl Step {
             Self::Revoked => (E::InvitationRevoked, E::DeploymentRevoked),
         };
         match purpose {
-            Purpose::Invite => invitation,
+            Purpose::Invite | Purpose::Unknown(_) => invitation,
             Purpose::Deploy => deployment,
         }
     }
@@ -353,6 +357,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
     let (sent_to, changed_at) = match new.channel {
         Channel::Email => (masked_email(user.email.as_deref().ok_or(Refusal::EmailMissing)?), user.email_changed_at),
         Channel::Sms => (masked_number(user.mobile.as_deref().ok_or(Refusal::MobileMissing)?), user.mobile_changed_at),
+        Channel::Unknown(_) => return Err(Refusal::field("channel", "unknown_value", "must be email or sms")),
     };
     let superseded = previous.filter(|previous| previous.keeps_code()).map(|previous| {
         let mut superseded = previous.clone();
@@ -388,6 +393,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
     match new.purpose {
         Purpose::Invite => after.invitation_id = Some(new.invitation_id),
         Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
+        Purpose::Unknown(_) => {}
     }
     let mut event = invitation.event(Step::Made, act);
     event.change("devices", serde_json::Value::Null, new.devices);
@@ -474,7 +480,7 @@ pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(
         return None;
     }
     let step = match news.state {
-        DeliveryState::Queued => return None,
+        DeliveryState::Queued | DeliveryState::Unknown(_) => return None,
         DeliveryState::Sent => Step::Sent,
         DeliveryState::Delivered => Step::Delivered,
         DeliveryState::Bounced => Step::Bounced,
@@ -499,7 +505,8 @@ fn rank(delivery: &Delivery) -> u8 {
     match delivery.state {
         DeliveryState::Queued => 0,
         DeliveryState::Failed if delivery.message_id.is_none() => 1,
-        DeliveryState::Sent => 2,
+        // What another release knows of it comes before what is final.
+        DeliveryState::Sent | DeliveryState::Unknown(_) => 2,
         DeliveryState::Delivered | DeliveryState::Failed => 3,
         DeliveryState::Rejected => 4,
         DeliveryState::Bounced => 5,

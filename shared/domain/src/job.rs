@@ -26,7 +26,7 @@ pub const KEPT: chrono::Duration = chrono::Duration::days(90);
 
 words! {
     /// What a job works over.
-    JobKind {
+    stored JobKind {
         /// Users.
         Users = "users",
         /// Devices.
@@ -38,7 +38,7 @@ words! {
 
 words! {
     /// Where a job stands.
-    JobState {
+    stored JobState {
         /// At work.
         Running = "running",
         /// Done: every thing has its outcome.
@@ -52,7 +52,7 @@ words! {
 
 words! {
     /// What became of one thing.
-    ItemOutcome {
+    stored ItemOutcome {
         /// The action was done.
         Changed = "changed",
         /// There was nothing to do.
@@ -89,7 +89,8 @@ impl Tally {
         match outcome {
             ItemOutcome::Changed => self.changed += 1,
             ItemOutcome::Unchanged => self.unchanged += 1,
-            ItemOutcome::Failed => self.failed += 1,
+            // Nothing says that it was done.
+            ItemOutcome::Failed | ItemOutcome::Unknown(_) => self.failed += 1,
         }
     }
 
@@ -194,7 +195,7 @@ pub struct JobFailure {
 
 words! {
     /// What a sync did to a user.
-    ItemChange {
+    stored ItemChange {
         /// They were made.
         Created = "created",
         /// They were changed.
@@ -321,7 +322,7 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
 pub fn cancel(job: &Job, outcomes: &[ItemOutcome], reason: Option<&str>, act: &Act) -> Result<Option<Change>, Refusal> {
     match job.state {
         JobState::Canceled => return Ok(None),
-        JobState::Finished | JobState::Failed => return Err(Refusal::JobOver(job.state)),
+        JobState::Finished | JobState::Failed | JobState::Unknown(_) => return Err(Refusal::JobOver(job.state)),
         JobState::Running => {}
     }
     let mut after = job.clone();

@@ -47,7 +47,7 @@ pub mod usage;
 pub mod user;
 pub mod username;
 pub mod webhook;
-mod words;
+pub mod words;
 pub mod workspace;
 
 pub use clock::Time;

@@ -76,6 +76,7 @@ impl MessagePolicy {
         let (allowed, wanted) = match channel {
             Channel::Email => (self.emails_per_day, settings.emails_per_day),
             Channel::Sms => (self.texts_per_day, settings.texts_per_day),
+            Channel::Unknown(_) => (0, None),
         };
         wanted.map_or(allowed, |wanted| wanted.min(allowed))
     }
@@ -128,6 +129,7 @@ impl Recipient {
         let address = match channel {
             Channel::Email => user.email.as_deref()?,
             Channel::Sms => user.mobile.as_deref()?,
+            Channel::Unknown(_) => return None,
         };
         // With the workspace, so that a hash says nothing of another workspace's.
         let hash = Hash::of(format!("{}|{}", user.workspace_id, address.to_lowercase()));

@@ -22,7 +22,7 @@ pub const QUIET_AFTER_DAYS: i64 = 30;
 
 words! {
     /// Where a network stands, as its carrier says.
-    NetworkStatus {
+    stored NetworkStatus {
         /// The carrier has said nothing.
         NoStatus = "no_status",
         /// Nothing comes from it.
@@ -56,7 +56,7 @@ impl NetworkStatus {
 
 words! {
     /// Why a network stands so.
-    NetworkReason {
+    stored NetworkReason {
         /// The carrier does not know the number.
         InvalidNumber = "invalid_number",
         /// The subscriber has a block on messages, which is to be removed.
@@ -66,7 +66,7 @@ words! {
 
 words! {
     /// Whether the mobile directory number is provisioned.
-    Provisioning {
+    stored Provisioning {
         /// It is not.
         Disabled = "disabled",
         /// It is about to be.
@@ -258,10 +258,13 @@ fn red_reason(network: &Network) -> String {
         (Some(NetworkReason::InvalidNumber), _) => "Invalid number".to_owned(),
         (Some(NetworkReason::MessageBlock), _) => "Message block to remove".to_owned(),
         // These say nothing of what keeps the number from being provisioned.
-        (None, status @ (NetworkStatus::NoStatus | NetworkStatus::NotCommunicating | NetworkStatus::Enabled)) => {
+        (
+            None | Some(NetworkReason::Unknown(_)),
+            status @ (NetworkStatus::NoStatus | NetworkStatus::NotCommunicating | NetworkStatus::Enabled),
+        ) => {
             format!("{}, provisioning not enabled", name(status))
         }
-        (None, status) => name(status).to_owned(),
+        (None | Some(NetworkReason::Unknown(_)), status) => name(status).to_owned(),
     }
 }
 
@@ -277,6 +280,7 @@ fn name(status: NetworkStatus) -> &'static str {
         NetworkStatus::InvalidOptInResponse => "Invalid opt-in response",
         NetworkStatus::PendingProvisioning => "Pending provisioning",
         NetworkStatus::UnableToProvision => "Unable to provision",
+        NetworkStatus::Unknown(word) => word.as_str(),
     }
 }
 

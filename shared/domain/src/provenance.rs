@@ -23,7 +23,7 @@ pub const EXTERNAL_ID: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
 
 words! {
     /// The fields of a user that a data set can set.
-    Field {
+    stored Field {
         /// See [`User::username`].
         Username = "username",
         /// See [`User::first_name`].

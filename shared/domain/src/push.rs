@@ -10,7 +10,7 @@ use crate::words::words;
 
 words! {
     /// Why push notifications are in use, or not.
-    PushReason {
+    stored PushReason {
         /// The app has given no push token.
         NoToken = "no_token",
         /// The token is there; its endpoint is being made.

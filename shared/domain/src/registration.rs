@@ -408,7 +408,7 @@ fn enrolment(found: &Found, act: &Act) -> Enrolment {
 fn with_configuration(found: &Found, device: Device) -> Device {
     match found.invitation.purpose {
         Purpose::Deploy => device.forced(),
-        Purpose::Invite => device,
+        Purpose::Invite | Purpose::Unknown(_) => device,
     }
 }
 

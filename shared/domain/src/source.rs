@@ -46,7 +46,7 @@ pub const EXTERNAL_ID_FIELD: &str = "external_id";
 
 words! {
     /// How a data set's rows come.
-    SourceKind {
+    stored SourceKind {
         /// As a file of comma-separated values that is uploaded.
         Csv = "csv",
         /// From a page that Handset reads.
@@ -59,7 +59,7 @@ words! {
 words! {
     /// By what a row finds its user.
     #[derive(Default)]
-    KeyField {
+    stored KeyField {
         /// By the username.
         #[default]
         Username = "username",
@@ -71,7 +71,7 @@ words! {
 words! {
     /// What becomes of users whom the data set knows no more.
     #[derive(Default)]
-    VanishPolicy {
+    stored VanishPolicy {
         /// They are marked.
         #[default]
         Flag = "flag",
@@ -85,7 +85,7 @@ words! {
 words! {
     /// What stands between the cells of a line.
     #[derive(Default)]
-    Delimiter {
+    stored Delimiter {
         /// A comma.
         #[default]
         Comma = "comma",
@@ -96,7 +96,7 @@ words! {
 
 words! {
     /// The form of a page.
-    Format {
+    stored Format {
         /// An array of objects.
         Json = "json",
         /// Lines of values.
@@ -253,7 +253,7 @@ impl Settings {
     pub fn of_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
         let settings = Self::read(fields, kind, None, allowed);
         let required: &[&str] = match kind {
-            SourceKind::Scim => &["name"],
+            SourceKind::Scim | SourceKind::Unknown(_) => &["name"],
             SourceKind::Csv => &["name", "mapping"],
             SourceKind::Http => &["name", "mapping", "url", "format"],
         };
@@ -293,7 +293,7 @@ impl Settings {
             ..Self::default()
         };
         match kind {
-            SourceKind::Scim => {
+            SourceKind::Scim | SourceKind::Unknown(_) => {
                 let reason = "does not belong to a data set that an identity provider pushes (kind scim)";
                 refuse(fields, &["mapping", "key_field", "delimiter"], reason);
             }
@@ -305,7 +305,7 @@ impl Settings {
         }
         match kind {
             SourceKind::Http => settings.read_page(fields, page, allowed),
-            SourceKind::Csv | SourceKind::Scim => {
+            SourceKind::Csv | SourceKind::Scim | SourceKind::Unknown(_) => {
                 let reason = "belongs to a data set that is read from a page (kind http)";
                 refuse(fields, &["url", "format", "items", "token", "every_hours", "renames_may_wipe"], reason);
             }
@@ -513,6 +513,7 @@ impl DataSource {
             SourceKind::Csv => Origin::Csv,
             SourceKind::Http => Origin::Http,
             SourceKind::Scim => Origin::Scim,
+            SourceKind::Unknown(word) => Origin::Unknown(word),
         }
     }
 

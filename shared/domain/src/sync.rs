@@ -93,6 +93,7 @@ pub fn owner<'a>(source: &DataSource, found: &'a Found) -> Option<&'a User> {
     let user = match source.key {
         KeyField::ExternalId => found.by_external_id.as_ref(),
         KeyField::Username => found.by_source_username.as_ref(),
+        KeyField::Unknown(_) => None,
     };
     user.filter(|user| user.deleted.is_none())
 }
@@ -378,7 +379,7 @@ pub fn vanish(source: &DataSource, user: &User, devices: &[Device], act: &Act) -
     }
     let suspended = match source.policy {
         VanishPolicy::Suspend => life::suspend_by_source(user, devices, VANISHED, act)?,
-        VanishPolicy::Flag | VanishPolicy::Delete => None,
+        VanishPolicy::Flag | VanishPolicy::Delete | VanishPolicy::Unknown(_) => None,
     };
     let mut change = suspended.unwrap_or_default();
     let mut after = change.user.take().map_or_else(|| user.clone(), |edited| edited.after);

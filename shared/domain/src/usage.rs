@@ -12,7 +12,7 @@ use crate::words::words;
 
 words! {
     /// What is counted.
-    UsageKind {
+    stored UsageKind {
         /// Messages that the user has sent.
         MessagesSent = "messages_sent",
         /// Messages that the user has received.

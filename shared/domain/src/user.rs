@@ -45,7 +45,7 @@ pub const IDENTITY_KEY: TextRule = TextRule::new(Form::Name, 1, 128);
 words! {
     /// Where a user came from.
     #[derive(Default)]
-    Source {
+    stored Source {
         /// From a program, by a key.
         #[default]
         Api = "api",
@@ -62,7 +62,7 @@ words! {
 
 words! {
     /// Where a user stands; of several that hold, the strongest.
-    UserStatus {
+    stored UserStatus {
         /// Created or invited, and has never registered a device.
         Inactive = "inactive",
         /// Uses the app.
@@ -264,6 +264,7 @@ impl NewUser {
             Field::ServiceLevel => self.service_level.as_ref(),
             Field::SipUserName => self.sip_user_name.as_ref(),
             Field::ServiceAccount => self.service_account.as_ref(),
+            Field::Unknown(_) => None,
         }
     }
 }
@@ -359,6 +360,7 @@ impl UserEdit {
             Field::ServiceLevel => text(self.service_level.as_ref()),
             Field::SipUserName => text(self.sip_user_name.as_ref()),
             Field::ServiceAccount => text(self.service_account.as_ref()),
+            Field::Unknown(_) => None,
         }
     }
 
@@ -374,6 +376,7 @@ impl UserEdit {
             Field::ServiceLevel => self.service_level = Some(value),
             Field::SipUserName => self.sip_user_name = Some(value),
             Field::ServiceAccount => self.service_account = Some(value),
+            Field::Unknown(_) => {}
         }
     }
 
@@ -389,6 +392,7 @@ impl UserEdit {
             Field::ServiceLevel => self.service_level = None,
             Field::SipUserName => self.sip_user_name = None,
             Field::ServiceAccount => self.service_account = None,
+            Field::Unknown(_) => {}
         }
     }
 }
@@ -539,6 +543,7 @@ impl User {
             Field::ServiceLevel => self.service_level.as_deref(),
             Field::SipUserName => self.client.sip_user_name.as_deref(),
             Field::ServiceAccount => self.client.service_account.as_deref(),
+            Field::Unknown(_) => None,
         }
     }
 
@@ -557,7 +562,7 @@ impl User {
     pub fn require_usable(&self) -> Result<(), Refusal> {
         match self.status() {
             UserStatus::Inactive | UserStatus::Active => Ok(()),
-            UserStatus::Suspended => Err(Refusal::UserSuspended),
+            UserStatus::Suspended | UserStatus::Unknown(_) => Err(Refusal::UserSuspended),
             UserStatus::Locked => Err(Refusal::UserLocked),
             UserStatus::Deleted => Err(Refusal::UserDeleted),
         }
@@ -569,6 +574,7 @@ impl User {
         match purpose {
             Purpose::Invite => self.invitation_id,
             Purpose::Deploy => self.client.deployment_id,
+            Purpose::Unknown(_) => None,
         }
     }
 

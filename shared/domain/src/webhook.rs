@@ -68,7 +68,7 @@ pub const REPLY_KEPT: usize = 256;
 
 words! {
     /// Why a webhook is switched off.
-    Reason {
+    stored Reason {
         /// Every attempt failed for [`GIVE_UP_AFTER`], and all those of a delivery.
         Failing = "failing",
         /// Its receiver said that it is gone, by status 410.
@@ -386,7 +386,7 @@ const GONE: u16 = 410;
 
 words! {
     /// What became of a delivery.
-    DeliveryState {
+    stored DeliveryState {
         /// It is being made, or will be tried again.
         Pending = "pending",
         /// Its receiver has taken it.

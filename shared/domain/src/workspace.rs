@@ -39,7 +39,7 @@ pub const SILENT_RULE_EVERY: Duration = Duration::hours(24);
 
 words! {
     /// What is done to devices that are silent.
-    SilentAction {
+    stored SilentAction {
         /// They are blocked.
         Block = "block",
         /// They are deleted.

@@ -300,7 +300,7 @@ impl Audit {
         let offered =
             || self.invitations.iter().filter(|offer| offer.user_id == user.user_id && offer.purpose == purpose);
         let (known, forgotten) = match purpose {
-            Purpose::Invite => (user.invitation_id, false),
+            Purpose::Invite | Purpose::Unknown(_) => (user.invitation_id, false),
             // Whoever was taken out of client deployment has none any more.
             Purpose::Deploy => (user.client.deployment_id, user.client.removed_at.is_some()),
         };
@@ -358,6 +358,7 @@ impl Audit {
         match by {
             By::Email => &self.mailed_codes,
             By::Sms => &self.texted_codes,
+            By::Unknown(_) => &[],
         }
     }
 
@@ -365,7 +366,7 @@ impl Audit {
         let id = invitation.invitation_id;
         let purpose = invitation.purpose;
         let about = |event: &Event| match purpose {
-            Purpose::Invite => event.invitation_id == Some(id),
+            Purpose::Invite | Purpose::Unknown(_) => event.invitation_id == Some(id),
             Purpose::Deploy => event.deployment_id == Some(id),
         };
         let [sent_event, delivered_event, expired_event, revoked_event] = told_of(purpose);
@@ -613,7 +614,7 @@ const INDEXES: &[&str] = &[
 /// The event by which an offer of a purpose is made.
 fn made_by(purpose: Purpose) -> EventType {
     match purpose {
-        Purpose::Invite => EventType::UserInvited,
+        Purpose::Invite | Purpose::Unknown(_) => EventType::UserInvited,
         Purpose::Deploy => EventType::DeploymentStarted,
     }
 }
@@ -622,7 +623,9 @@ fn made_by(purpose: Purpose) -> EventType {
 fn told_of(purpose: Purpose) -> [EventType; 4] {
     use EventType as E;
     match purpose {
-        Purpose::Invite => [E::InvitationSent, E::InvitationDelivered, E::InvitationExpired, E::InvitationRevoked],
+        Purpose::Invite | Purpose::Unknown(_) => {
+            [E::InvitationSent, E::InvitationDelivered, E::InvitationExpired, E::InvitationRevoked]
+        }
         Purpose::Deploy => [E::DeploymentSent, E::DeploymentDelivered, E::DeploymentExpired, E::DeploymentRevoked],
     }
 }

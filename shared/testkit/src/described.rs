@@ -15,7 +15,7 @@ struct Described {
     /// The document with every object closed: a field that is not described is a fault.
     closed: Value,
     routes: Routes,
-    validators: Mutex<BTreeMap<String, Arc<Validator>>>,
+    validators: Mutex<BTreeMap<(String, bool), Arc<Validator>>>,
 }
 
 static DESCRIBED: LazyLock<Described> = LazyLock::new(|| {
@@ -42,6 +42,8 @@ pub struct Exchange<'a> {
     pub headers: &'a HeaderMap,
     /// The reply's body.
     pub body: &'a Value,
+    /// Whether the reply may have fields and words that the description does not name.
+    pub open: bool,
 }
 
 /// What is wrong with an exchange: a reply that the description does not know, or a request that was
@@ -94,7 +96,9 @@ impl Described {
         if !media_type.ends_with("json") {
             return None;
         }
-        self.validated(&format!("{place}/content/{}/schema", escaped(media_type)), &self.closed, exchange.body)
+        let schema = format!("{place}/content/{}/schema", escaped(media_type));
+        let document = if exchange.open { &self.document } else { &self.closed };
+        self.validated(&schema, document, exchange.body)
     }
 
     fn request_fault(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
@@ -112,7 +116,8 @@ impl Described {
 
     fn validated(&self, place: &str, document: &Value, value: &Value) -> Option<String> {
         let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
-        let validator = Arc::clone(validators.entry(place.to_owned()).or_insert_with(|| {
+        let closed = std::ptr::eq(document, &self.closed);
+        let validator = Arc::clone(validators.entry((place.to_owned(), closed)).or_insert_with(|| {
             let schema = document.pointer(place).cloned().unwrap_or(Value::Bool(false));
             let schema = json!({"components": document["components"], "allOf": [schema]});
             let options = jsonschema::options().should_validate_formats(true);
@@ -140,13 +145,20 @@ fn leave_out_what_is_not_read(schema: &Value, sent: &mut Value) {
     }
 }
 
-/// Closes every object that names its fields and does not say that others may be there.
+/// Closes every object that names its fields and does not say that others may be there, and every list of known
+/// words: this release has no others.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             let is_object = fields.get("type").is_some_and(|kind| *kind == "object" || kind[0] == "object");
             if is_object && fields.contains_key("properties") && !fields.contains_key("additionalProperties") {
                 fields.insert("additionalProperties".to_owned(), false.into());
+            }
+            if let Some(mut words) = fields.get("x-extensible-enum").and_then(Value::as_array).cloned() {
+                let nullable =
+                    fields.get("type").and_then(Value::as_array).is_some_and(|kinds| kinds.contains(&"null".into()));
+                words.extend(nullable.then_some(Value::Null));
+                fields.insert("enum".to_owned(), words.into());
             }
             fields.values_mut().for_each(close);
         }

@@ -62,12 +62,17 @@ pub fn everything(bench: &Bench) -> BTreeMap<(&'static str, String), Value> {
 /// Removes everything that is stored.
 pub fn clear(bench: &Bench) {
     for ((table, _), row) in everything(bench) {
-        let parts = ["pk", "sk"].into_iter().filter(|name| table == MAIN || *name == "pk");
-        let key: Map<String, Value> = parts.map(|name| (name.to_owned(), attribute(&row[name]))).collect();
-        let request: DeleteItemRequest =
-            serde_json::from_value(json!({"TableName": table, "Key": key})).expect("a key is one");
-        bench.stack.database().delete_item(request).expect("the row is removed");
+        remove(bench, table, &row);
     }
+}
+
+/// Removes a row of a table.
+pub fn remove(bench: &Bench, table: &str, row: &Value) {
+    let parts = ["pk", "sk"].into_iter().filter(|name| table == MAIN || *name == "pk");
+    let key: Map<String, Value> = parts.map(|name| (name.to_owned(), attribute(&row[name]))).collect();
+    let request: DeleteItemRequest =
+        serde_json::from_value(json!({"TableName": table, "Key": key})).expect("a key is one");
+    bench.stack.database().delete_item(request).expect("the row is removed");
 }
 
 /// Puts a row of plain JSON into a table, whatever was there. Attributes named in `sets` are
@@ -76,16 +81,6 @@ pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
     let request: PutItemRequest =
         serde_json::from_value(json!({"TableName": table, "Item": item(row, sets)})).expect("a row is an item");
     bench.stack.database().put_item(request).expect("the row is stored");
-}
-
-/// Removes a row of a table, by its key.
-///
-/// # Panics
-/// If it cannot be removed.
-pub fn remove(bench: &Bench, table: &str, key: &Value) {
-    let request: DeleteItemRequest =
-        serde_json::from_value(json!({"TableName": table, "Key": item(key, &[])})).expect("a key is one");
-    bench.stack.database().delete_item(request).expect("the row is removed");
 }
 
 /// Puts many rows into a table at once, as [`put`] does each, but that the stream tells nobody.

@@ -16,8 +16,8 @@ use domain::workspace::Workspace;
 use domain::{KeyId, MemberId, TokenId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{Item, Key, from_item, to_item};
-use crate::list::{Page, Position, Range, Source};
+use crate::item::{Item, Key, to_item};
+use crate::list::{Page, Position, Range, Source, readable};
 use crate::rows::{self, Pointer, RememberedCall, TokenPlace};
 use crate::stores::Commits;
 use crate::table::{Table, failure};
@@ -56,7 +56,8 @@ impl Principals for Table {
 
     async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {
         let (items, _) = self.query(&memberships(issuer, subject), MEMBERSHIP_LIMIT, None).await?;
-        items.into_iter().map(from_item).collect()
+        // Whoever cannot be read as a member of one workspace is none there, and still is of the others.
+        Ok(items.into_iter().filter_map(readable).collect())
     }
 
     async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Failure> {
@@ -95,7 +96,7 @@ impl Workspaces for Table {
     async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Failure> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::workspace(*id)).collect();
         let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 }
 

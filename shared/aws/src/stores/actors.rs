@@ -33,7 +33,7 @@ impl Actors for Table {
                 Actor::Key(id) => pointers.extend([pointer(id.to_string())]),
                 Actor::Member(id) => pointers.extend([pointer(id.to_string())]),
                 Actor::Device(id) => devices.extend([(id.to_string(), rows::device(workspace, *id))]),
-                Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => {}
+                Actor::Invitation(_) | Actor::Deployment(_) | Actor::System | Actor::Unknown(..) => {}
             }
         }
         let found = self.get_many(pointers.values().chain(devices.values()).cloned()).await?;

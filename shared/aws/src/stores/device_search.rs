@@ -91,7 +91,7 @@ impl Table {
                 place = Place { sk, taken, ..place };
                 for device in devices.into_iter().filter(|device| taken.is_none_or(|taken| device.device_id > taken)) {
                     if items.len() == limit {
-                        return Ok(Page { items, next: Some(place.position()) });
+                        return Ok(Page { items, next: Some(place.position()), left_out: 0 });
                     }
                     place.taken = Some(device.device_id);
                     items.push(device);
@@ -101,10 +101,10 @@ impl Table {
                 // The last word is looked at again, and what was taken of it is passed over.
                 (Some(_), _) => {}
                 (None, false) => place = Place { by_user: true, ..Place::default() },
-                (None, true) => return Ok(Page { items, next: None }),
+                (None, true) => return Ok(Page { items, next: None, left_out: 0 }),
             }
         }
-        Ok(Page { items, next: Some(place.position()) })
+        Ok(Page { items, next: Some(place.position()), left_out: 0 })
     }
 
     /// The wanted devices that words lead to, under each word's sort key.
@@ -153,7 +153,7 @@ impl Table {
         ids: BTreeSet<DeviceId>,
     ) -> Result<HashMap<DeviceId, Device>, Failure> {
         use crate::stores::Devices as _;
-        Ok(self.devices(workspace, &ids).await?.into_iter().map(|device| (device.device_id, device)).collect())
+        Ok(self.devices_to_show(workspace, &ids).await?.into_iter().map(|device| (device.device_id, device)).collect())
     }
 
     async fn users_by_id(

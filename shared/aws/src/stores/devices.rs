@@ -120,6 +120,13 @@ pub trait Devices: Commits {
         ids: &BTreeSet<DeviceId>,
     ) -> impl Future<Output = Result<Vec<Device>, Failure>> + Send;
 
+    /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
+    fn devices_to_show(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> impl Future<Output = Result<Vec<Device>, Failure>> + Send;
+
     /// A page of devices, the newest first.
     fn list_devices(
         &self,
@@ -240,6 +247,12 @@ impl Devices for Table {
         let keys: Vec<Key> = ids.iter().map(|id| rows::device(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    async fn devices_to_show(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Failure> {
+        let keys: Vec<Key> = ids.iter().map(|id| rows::device(workspace, *id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
     async fn list_devices(

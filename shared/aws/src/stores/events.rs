@@ -98,7 +98,7 @@ impl Events for Table {
         let key = |id: &EventId| Some(rows::event(workspace, *id, id.time()?));
         let keys: Vec<Key> = ids.iter().filter_map(key).collect();
         let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 }
 
@@ -110,7 +110,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Event>, Failure> {
-        let mut items = Vec::new();
+        let (mut items, mut left_out) = (Vec::new(), 0);
         let mut day =
             start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);
         let mut within = start.filter(|start| start.0.contains_key("pk"));
@@ -128,12 +128,13 @@ impl Table {
             });
             let page = self.page(&source, limit - items.len(), start, Key::of, |_, _: &Event| true).await?;
             items.extend(page.items);
+            left_out += page.left_out;
             if let Some(mut next) = page.next {
                 next.0.insert("day".to_owned(), day.day());
-                return Ok(Page { items, next: Some(next) });
+                return Ok(Page { items, next: Some(next), left_out });
             }
             if day.day() <= filter.since.day() {
-                return Ok(Page { items, next: None });
+                return Ok(Page { items, next: None, left_out });
             }
             day = day.minus(Duration::days(1));
             if items.len() == limit {
@@ -141,7 +142,7 @@ impl Table {
             }
         }
         let next = Position([("day".to_owned(), day.day())].into());
-        Ok(Page { items, next: Some(next) })
+        Ok(Page { items, next: Some(next), left_out })
     }
 }
 

@@ -189,7 +189,7 @@ impl Users for Table {
     async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Failure> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::user(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
     async fn list_users(
@@ -212,7 +212,7 @@ impl Users for Table {
         };
         let mut people = self.people(workspace, page.items).await?;
         people.retain(|person| filter.keeps_with(person, now));
-        Ok(Page { items: people, next: page.next })
+        Ok(Page { items: people, next: page.next, left_out: page.left_out })
     }
 }
 
@@ -220,7 +220,7 @@ impl Table {
     async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<Person>, Failure> {
         let ids = users.iter().flat_map(User::known_device_ids).collect();
         let mut known = BTreeMap::<UserId, Vec<Device>>::new();
-        for device in self.devices(workspace, &ids).await? {
+        for device in self.devices_to_show(workspace, &ids).await? {
             known.entry(device.user_id).or_default().push(device);
         }
         let person = |user: User| {
@@ -285,7 +285,7 @@ impl Table {
             person.filter(|person| stands_for(person, device) && filter.keeps(&person.user, now))
         };
         let items = page.items.iter().filter_map(user_of).map(|person| person.user.clone()).collect();
-        Ok(Page { items, next: page.next })
+        Ok(Page { items, next: page.next, left_out: page.left_out })
     }
 }
 
@@ -378,7 +378,7 @@ impl Invitations for Table {
         };
         let keys: Vec<(UserId, Key)> = users.iter().filter_map(key).collect();
         let found = self.get_many(keys.iter().map(|(_, key)| key.clone())).await?;
-        keys.iter().filter_map(|(user, key)| Some(found.row(key).transpose()?.map(|row| (*user, row)))).collect()
+        Ok(keys.iter().filter_map(|(user, key)| Some((*user, found.readable(key)?))).collect())
     }
 
     async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Failure> {

@@ -33,7 +33,7 @@ pub trait UsageCounts: Commits {
         user: UserId,
     ) -> impl Future<Output = Result<BTreeMap<String, Counts>, Failure>> + Send;
 
-    /// So many of the rows in which a user's usage is counted.
+    /// So many of the rows in which a user's usage is counted. `Internal` if one of them cannot be read.
     fn usage_rows(
         &self,
         workspace: WorkspaceId,
@@ -56,12 +56,14 @@ impl UsageCounts for Table {
     }
 
     async fn user_usage(&self, workspace: WorkspaceId, user: UserId) -> Result<BTreeMap<String, Counts>, Failure> {
-        Ok(by_month(self.usage_rows(workspace, user, MONTHS).await?))
+        let source = Source::within(rows::user(workspace, user).pk, rows::USAGE);
+        Ok(by_month(self.rows(&source, MONTHS, None).await?.items))
     }
 
     async fn usage_rows(&self, workspace: WorkspaceId, user: UserId, limit: usize) -> Result<Vec<Usage>, Failure> {
         let source = Source::within(rows::user(workspace, user).pk, rows::USAGE);
-        Ok(self.rows(&source, limit, None).await?.items)
+        let page = self.rows(&source, limit, None).await?;
+        if page.left_out > 0 { Err(left_out()) } else { Ok(page.items) }
     }
 
     async fn workspace_usage(&self, workspace: WorkspaceId) -> Result<BTreeMap<String, Counts>, Failure> {
@@ -74,6 +76,11 @@ impl UsageCounts for Table {
         }
         Ok(months)
     }
+}
+
+/// What a list comes to of which nothing may be left out.
+fn left_out() -> Failure {
+    Failure::internal("reading every row", "some cannot be read")
 }
 
 fn by_month(rows: Vec<Usage>) -> BTreeMap<String, Counts> {

@@ -125,7 +125,7 @@ pub type KeyHash = u64;
 pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
     let key = match field {
         KeyField::Username => unique_username(key),
-        KeyField::ExternalId => key.to_owned(),
+        KeyField::ExternalId | KeyField::Unknown(_) => key.to_owned(),
     };
     hash(field.as_str(), &key)
 }
@@ -179,11 +179,21 @@ pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, Garbage> {
     let raw = match source.page.as_ref().map_or(Format::Csv, |page| page.format) {
         Format::Csv => lines(source, text)?,
         Format::Json => objects(source, text)?,
+        Format::Unknown(_) => return Err(of_another_release()),
     };
+    if !source.key.is_known() {
+        return Err(of_another_release());
+    }
     if raw.is_empty() {
         return Err(Garbage::new("empty", "holds no rows"));
     }
     Ok(checked(source, raw))
+}
+
+/// What a data set comes to whose settings only another release knows.
+#[must_use]
+pub fn of_another_release() -> Garbage {
+    Garbage::new("unknown_settings", "is set up in a way that this release does not know")
 }
 
 type Raw = (u32, Map<String, Value>);
@@ -201,6 +211,7 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     let delimiter = match source.delimiter {
         Delimiter::Comma => b',',
         Delimiter::Semicolon => b';',
+        Delimiter::Unknown(_) => return Err(of_another_release()),
     };
     if ends_in_quotes(text.as_bytes(), delimiter) {
         return Err(Garbage::new("cut_off", "ends within quotes"));

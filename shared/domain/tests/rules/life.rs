@@ -543,7 +543,7 @@ impl Course {
                 (true, ..) | (.., UserStatus::Deleted) => DeviceAccess::Deleted,
                 (_, true, _) => DeviceAccess::DeviceBlocked,
                 (.., UserStatus::Locked) => DeviceAccess::UserLocked,
-                (.., UserStatus::Suspended) => DeviceAccess::UserSuspended,
+                (.., UserStatus::Suspended | UserStatus::Unknown(_)) => DeviceAccess::UserSuspended,
                 (.., UserStatus::Active | UserStatus::Inactive) => DeviceAccess::Allowed,
             };
             assert_eq!(self.world.devices[id].access(), access, "{id}");

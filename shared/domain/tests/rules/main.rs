@@ -22,5 +22,6 @@ mod sources;
 mod tokens;
 mod usage;
 mod webhooks;
+mod words;
 mod workspace;
 mod world;

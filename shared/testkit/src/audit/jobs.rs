@@ -15,6 +15,7 @@ impl Audit {
             match job.kind {
                 JobKind::Users | JobKind::Devices => self.job(&job),
                 JobKind::Sync => self.sync(&job),
+                JobKind::Unknown(_) => self.hold(false, format!("there is a job of the kind {}", job.kind)),
             }
         }
         let of_nothing = |item: &&JobItem| !self.jobs.iter().any(|job| job.job_id == item.job_id);
@@ -90,6 +91,7 @@ impl Audit {
                 Some(ItemChange::Updated | ItemChange::Adopted) => EventType::UserUpdated,
                 Some(ItemChange::Reappeared) => EventType::UserReappeared,
                 Some(ItemChange::Vanished) => EventType::UserVanished,
+                Some(ItemChange::Unknown(word)) => EventType::Unknown(word),
             };
             let done = self.count(event_type, |event| about(event) && event.user_id == item.user_id);
             let what = format!("{event_type} happened {done} times for one outcome of a sync");
@@ -105,7 +107,7 @@ impl Audit {
             let id = match job.kind {
                 JobKind::Users => event.user_id.map(|id| id.to_string()),
                 JobKind::Devices => event.device_id.map(|id| id.to_string()),
-                JobKind::Sync => None,
+                JobKind::Sync | JobKind::Unknown(_) => None,
             };
             event.job_id == Some(job.job_id) && id.as_ref() == Some(&item.id)
         };

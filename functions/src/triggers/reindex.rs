@@ -1,0 +1,86 @@
+//! Brings every row to what this release derives from its thing: attributes of indexes, and companions. There is no
+//! route: IAM says who may invoke it.
+
+use aws::Position;
+use aws::stores::{Reindex, Restored};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::Duration;
+use domain::WorkspaceId;
+use domain::refusal::{Failure, Refusal};
+use domain::text::{Form, TextRule};
+use serde_json::{Value, json};
+
+use crate::triggers::Run;
+
+/// Time left when the last page begins, before Lambda ends the run.
+const RESERVE: Duration = Duration::seconds(30);
+/// Rows that are looked at at once.
+const PAGE: i32 = 100;
+/// A cursor, which holds a row's key.
+const CURSOR: TextRule = TextRule::new(Form::Ascii, 1, 8192);
+
+/// Takes `{workspace_id?, cursor?}`, without a workspace for all of them, and answers with
+/// `{looked_at, written, unreadable, names_held, cursor}`: how many rows were looked at, and written; how many cannot
+/// be read, and stay as they are; and how many things have a name that is another's. Each of these is in the log. Where
+/// `cursor` is not null, the run's time was over, and another run goes on from there. A row is written only as it was
+/// read, and what stands as it should is not written at all, so that it may run at any time, and again.
+///
+/// # Errors
+/// Every fault of the event; `Unavailable`.
+pub async fn handle(store: &impl Reindex, run: Run) -> Result<Value, Failure> {
+    let mut fields = run.fields()?;
+    let workspace = fields.id("workspace_id", WorkspaceId::parse);
+    let cursor = fields.text("cursor", CURSOR);
+    let mut start = cursor.as_deref().and_then(position);
+    if cursor.is_some() && start.is_none() {
+        fields.fault("cursor", "invalid", "must be the cursor that a run answered with");
+    }
+    fields.finish().map_err(Refusal::Invalid)?;
+    let pace = run.pace(RESERVE);
+    let mut tally = Tally::default();
+    loop {
+        let page = store.stored_rows(start.as_ref(), PAGE).await?;
+        let rows = page.rows.into_iter().filter(|row| workspace.is_none_or(|id| row.is_of(id)));
+        let outcomes = store.restore(&rows.collect::<Vec<_>>(), || run.moment.event_id()).await?;
+        outcomes.into_iter().for_each(|outcome| tally.count(outcome));
+        start = page.next;
+        if start.is_none() || pace.is_over() {
+            return Ok(tally.answer(start.as_ref()));
+        }
+    }
+}
+
+fn position(cursor: &str) -> Option<Position> {
+    Position::from_bytes(&URL_SAFE_NO_PAD.decode(cursor).ok()?)
+}
+
+#[derive(Default)]
+struct Tally {
+    looked_at: usize,
+    written: usize,
+    unreadable: usize,
+    names_held: usize,
+}
+
+impl Tally {
+    fn count(&mut self, outcome: Restored) {
+        self.looked_at += 1;
+        match outcome {
+            Restored::AsItIs => {}
+            Restored::Written => self.written += 1,
+            Restored::Unreadable => self.unreadable += 1,
+            Restored::NameHeld => self.names_held += 1,
+        }
+    }
+
+    fn answer(&self, next: Option<&Position>) -> Value {
+        json!({
+            "looked_at": self.looked_at,
+            "written": self.written,
+            "unreadable": self.unreadable,
+            "names_held": self.names_held,
+            "cursor": next.map(|next| URL_SAFE_NO_PAD.encode(next.to_bytes())),
+        })
+    }
+}

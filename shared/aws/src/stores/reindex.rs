@@ -1,0 +1,237 @@
+//! Rows brought to what this release derives from their things: attributes of indexes, and companions.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use domain::command::Command;
+use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
+use domain::event::Event;
+use domain::invitation::Invitation;
+use domain::job::Job;
+use domain::key::Key as ApiKey;
+use domain::member::Member;
+use domain::profile::{Given, Profile};
+use domain::refusal::Failure;
+use domain::scim::document::Kept;
+use domain::source::DataSource;
+use domain::token::Token;
+use domain::usage::Usage;
+use domain::user::User;
+use domain::webhook::{Delivery, Webhook};
+use domain::workspace::Workspace;
+use domain::{EventId, WorkspaceId};
+
+use crate::commit::Commit;
+use crate::item::{Companion, Item, Key, Row, from_item, note_unreadable};
+use crate::list::Position;
+use crate::stores::Commits;
+use crate::table::{Found, Table, failure};
+
+/// How often a row that changes meanwhile is looked at again.
+const LOOKS: u32 = 8;
+
+/// Rows of the table, as they stand in it.
+#[derive(Debug)]
+pub struct StoredRows {
+    /// The rows.
+    pub rows: Vec<StoredRow>,
+    /// Where the table goes on; `None` at its end.
+    pub next: Option<Position>,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct StoredRow {
+    key: Key,
+    item: Item,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It stands as this release keeps it, or is none that is changed.
+    AsItIs,
+    /// It was written.
+    Written,
+    /// It cannot be read, and stays as it is.
+    Unreadable,
+    /// A name that is its thing's is held by another thing. The rest of it stands as it should.
+    NameHeld,
+}
+
+/// Where rows are brought to what this release keeps.
+pub trait Reindex: Commits {
+    /// So many rows of the table, in no order, from where the last page ended.
+    fn stored_rows(
+        &self,
+        start: Option<&Position>,
+        limit: i32,
+    ) -> impl Future<Output = Result<StoredRows, Failure>> + Send;
+
+    /// Writes what rows lack, each in a commit of its own, guarded by what it was read as. `ids` are drawn for the
+    /// commits.
+    fn restore(
+        &self,
+        rows: &[StoredRow],
+        draw: impl Fn() -> EventId + Send + Sync,
+    ) -> impl Future<Output = Result<Vec<Restored>, Failure>> + Send;
+}
+
+impl StoredRow {
+    /// True if it is of a workspace.
+    #[must_use]
+    pub fn is_of(&self, workspace: WorkspaceId) -> bool {
+        let id = workspace.to_string();
+        let named = self.item.get("workspace_id").and_then(|value| value.as_s().ok()) == Some(&id);
+        named || [&self.key.pk, &self.key.sk].iter().any(|key| key.split('#').any(|part| part == id))
+    }
+
+    /// What it is to become, by a commit with this identifier; `None` of a row that is never changed.
+    fn plan(&self, id: EventId) -> Option<Result<Plan, Failure>> {
+        let (pk, _) = self.key.pk.split_once('#').unwrap_or((&self.key.pk, ""));
+        let (sk, _) = self.key.sk.split_once('#').unwrap_or((&self.key.sk, ""));
+        Some(match (pk, sk) {
+            ("WORKSPACE", "WORKSPACE") => self.plan_of::<Workspace>(id),
+            ("USER", "USER") => self.plan_of::<User>(id),
+            ("USER", "SCIM") => self.plan_of::<Kept>(id),
+            ("USER", "USAGE") | ("USAGE", _) => self.plan_of::<Usage>(id),
+            ("USER", "INVITATION") => self.plan_of::<Invitation>(id),
+            ("DEVICE", "DEVICE") => self.plan_of::<Device>(id),
+            ("DEVICE", "BELONGINGS") => self.plan_of::<Belongings>(id),
+            ("DEVICE", "COMMAND") => self.plan_of::<Command>(id),
+            ("DEVICE", "PUSH") => self.plan_of::<PushToken>(id),
+            ("IDENTIFIER", "CLAIM") => self.plan_of::<IdentifierClaim>(id),
+            ("EVENT", _) => self.plan_of::<Event>(id),
+            ("KEY", "KEY") => self.plan_of::<ApiKey>(id),
+            ("MEMBER", _) => self.plan_of::<Member>(id),
+            ("TOKEN", "TOKEN") => self.plan_of::<Token>(id),
+            ("PROFILE", "PROFILE") => self.plan_of::<Profile>(id),
+            ("PROFILE", "GIVEN") => self.plan_of::<Given>(id),
+            ("SOURCE", "SOURCE") => self.plan_of::<DataSource>(id),
+            ("WEBHOOKS", "WEBHOOK") => self.plan_of::<Webhook>(id),
+            ("DELIVERIES", "DELIVERY") => self.plan_of::<Delivery>(id),
+            ("JOB", "JOB") => self.plan_of::<Job>(id),
+            // Companions, and what is made, replaced and removed, but never changed.
+            _ => return None,
+        })
+    }
+
+    fn plan_of<R: Row>(&self, id: EventId) -> Result<Plan, Failure> {
+        let row: R = from_item(self.item.clone())?;
+        Ok(Plan {
+            restored: Commit::unrecorded(id).restored(&row),
+            guarded: Commit::unrecorded(id).guarded_by(&row),
+            companions: row.companions(),
+            former: row.former_companions(),
+        })
+    }
+}
+
+/// What a row is to become.
+struct Plan {
+    /// What is to be written into the row itself; nothing if it stands as it should.
+    restored: Commit,
+    /// That the row has not changed.
+    guarded: Commit,
+    companions: BTreeSet<Companion>,
+    former: BTreeSet<Companion>,
+}
+
+impl Plan {
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        self.companions.iter().chain(&self.former).map(|companion| companion.key.clone())
+    }
+
+    /// The commit that does it, and whether a name is held by another thing. Nothing is in the commit if nothing is
+    /// to be done.
+    fn commit(self, found: &Found) -> (Commit, bool) {
+        let is_there = |companion: &&Companion| found.item(&companion.key).is_some_and(|item| companion.is_in(item));
+        let (held, missing): (Vec<&Companion>, Vec<&Companion>) = self
+            .companions
+            .iter()
+            .filter(|companion| !is_there(companion))
+            .partition(|companion| companion.unique && found.item(&companion.key).is_some());
+        let left: Vec<&Companion> = self.former.iter().filter(is_there).collect();
+        let row_stands = self.restored.is_empty() && !(missing.is_empty() && left.is_empty());
+        let mut commit = if row_stands { self.guarded } else { self.restored };
+        for companion in missing {
+            commit = commit.with_companion(companion);
+        }
+        for companion in left {
+            commit = commit.remove(&companion.key);
+        }
+        (commit, !held.is_empty())
+    }
+}
+
+impl Reindex for Table {
+    async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Failure> {
+        #[expect(clippy::disallowed_methods, reason = "this is no request: IAM says who may set it off")]
+        let scan = self.client.scan().table_name(&self.names.main).consistent_read(true).limit(limit);
+        let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
+        let output = scan.send().await.map_err(|e| failure("looking at every row", e))?;
+        let rows = output.items.unwrap_or_default().into_iter();
+        let rows = rows.filter_map(|item| Some(StoredRow { key: Key::of(&item)?, item })).collect();
+        Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
+    }
+
+    async fn restore(
+        &self,
+        rows: &[StoredRow],
+        draw: impl Fn() -> EventId + Send + Sync,
+    ) -> Result<Vec<Restored>, Failure> {
+        let plans: Vec<Option<Result<Plan, Failure>>> = rows.iter().map(|row| row.plan(draw())).collect();
+        let keys: Vec<Key> = plans.iter().flatten().flatten().flat_map(Plan::keys).collect();
+        let found = self.get_many(keys).await?;
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for (row, plan) in rows.iter().zip(plans) {
+            outcomes.push(match plan {
+                None => Restored::AsItIs,
+                Some(plan) => self.carry_out(&row.key, plan, &found, &draw).await?,
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Table {
+    async fn carry_out(
+        &self,
+        key: &Key,
+        plan: Result<Plan, Failure>,
+        found: &Found,
+        draw: &(impl Fn() -> EventId + Sync),
+    ) -> Result<Restored, Failure> {
+        let mut plan = plan;
+        let mut again = None;
+        for look in 0..LOOKS {
+            let Ok(planned) = plan else {
+                note_unreadable(key);
+                return Ok(Restored::Unreadable);
+            };
+            let (commit, held) = planned.commit(again.as_ref().unwrap_or(found));
+            let written = !commit.is_empty();
+            match if written { self.commit(commit).await } else { Ok(()) } {
+                Ok(()) if held => {
+                    tracing::warn!(row = %key, "a name is held by another thing");
+                    return Ok(Restored::NameHeld);
+                }
+                Ok(()) if written => return Ok(Restored::Written),
+                Ok(()) => return Ok(Restored::AsItIs),
+                Err(Failure::LostRace) => self.pause(look).await,
+                Err(failure) => return Err(failure),
+            }
+            // It has changed meanwhile, and is looked at as it is now.
+            let now = self.get_many([key.clone()]).await?.item(key).cloned();
+            let next = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(draw()));
+            let Some(next) = next else {
+                return Ok(Restored::AsItIs);
+            };
+            if let Ok(next) = &next {
+                again = Some(self.get_many(next.keys()).await?);
+            }
+            plan = next;
+        }
+        Err(Failure::unavailable("the table", "others kept changing the same row"))
+    }
+}
