@@ -411,7 +411,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
                 outcomes.push(outcome);
                 continue;
             }
-            let Some(decided) = self.row(row, found, &taken, chosen.as_ref(), &settings).await? else {
+            let Some(decided) = Box::pin(self.row(row, found, &taken, chosen.as_ref(), &settings)).await? else {
                 return Ok(None);
             };
             self.note(decided, &mut outcomes, &mut told);
@@ -535,7 +535,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
             Err(failure @ Failure::Internal { .. }) => Decided::Told(Box::new(self.given_up(&id, &failure))),
             outcome => outcome?,
         };
-        self.carried_out(&id, decided).await
+        Box::pin(self.carried_out(&id, decided)).await
     }
 
     /// Commits what was decided, with its outcome, unless nothing is to be changed.
@@ -610,7 +610,9 @@ impl<S: Store + Sources> AtWork<'_, S> {
             ..self.item(&line(row), ItemOutcome::Changed)
         };
         let renamed = life::is_renamed(&user, &rules::edit_of(row));
-        let (_, commit) = carried_through(self.store, &doer, change, self.syncing.defaults, &act).await?;
+        // On the heap, as in a job: together they are more than a small stack takes.
+        let carried = carried_through(self.store, &doer, change, self.syncing.defaults, &act);
+        let (_, commit) = Box::pin(carried).await?;
         let commit = renaming(commit, claims.as_ref().filter(|_| renamed), &user);
         Ok(Decided::Changed(Box::new(commit), Box::new(item)))
     }
@@ -814,7 +816,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
             Err(failure @ Failure::Internal { .. }) => Decided::Told(Box::new(self.given_up(&text, &failure))),
             Err(failure) => return Err(failure),
         };
-        self.carried_out(&text, decided).await
+        Box::pin(self.carried_out(&text, decided)).await
     }
 
     /// What the policy does to a user who vanished.

@@ -11,6 +11,7 @@ use local::lines::Lines;
 use local::people::{self, Imported};
 use local::stack::{Stack, StackOptions};
 use local::start_screen::{self, Workspace};
+use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 /// The local database warns of each condition that does not hold, which is how races are decided.
@@ -39,8 +40,21 @@ struct Arguments {
     json: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// What each thread may take for its calls, in bytes: as much as the main thread of a Lambda has, where the default
+/// is a quarter of it, and unoptimised operations take more.
+const STACK: usize = 8 << 20;
+
+fn main() -> ExitCode {
+    match Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
+        Ok(runtime) => runtime.block_on(started()),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn started() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let log = Lines::to(std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || log.clone()).init();
