@@ -427,7 +427,13 @@ async function webhooks(seam, scene) {
   const verifier = new SeamWebhook(webhook.secret)
   const event = verifier.verify(body, request.headers)
   await same("the client's verifier takes the delivery", device_id, () => event.device_id)
-  await same('it is the event', event, () => seam.events.get({ device_id, event_type: 'phone.deactivated' }))
+  // A webhook is told nothing that may be personal, and custom metadata may be.
+  const { device_custom_metadata: metadata, ...found } = await seam.events.get({
+    device_id,
+    event_type: 'phone.deactivated',
+  })
+  await same("the event has the phone's metadata", { site: 'B' }, () => metadata)
+  await same('it is the event', event, () => found)
   await same('and refuses one that was changed', true, () => {
     try {
       verifier.verify(body.replace(device_id, nobody()), request.headers)

@@ -6,6 +6,7 @@
 `clients.mjs` is the same in JavaScript.
 """
 
+import dataclasses
 import json
 import queue
 import sys
@@ -444,7 +445,10 @@ def webhooks(seam, scene):
     verifier = SeamWebhook(webhook.secret)
     event = verifier.verify(body, headers)
     same("the client's verifier takes the delivery", lost, lambda: event.device_id)
-    same("it is the event", event, lambda: seam.events.get(device_id=lost, event_type="phone.deactivated"))
+    # A webhook is told nothing that may be personal, and custom metadata may be.
+    found = seam.events.get(device_id=lost, event_type="phone.deactivated")
+    same("the event has the phone's metadata", {"site": "B"}, lambda: found.device_custom_metadata)
+    same("it is the event", event, lambda: dataclasses.replace(found, device_custom_metadata={}))
 
     def forged():
         try:
