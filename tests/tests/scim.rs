@@ -1,7 +1,7 @@
 //! Identity providers drive the users by SCIM 2.0, with the very requests that Okta and Entra ID
 //! send. What filters, paths and patches mean is shown in `shared/domain/tests/rules/scim.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -348,6 +348,24 @@ fn claimed_by_an_earlier_release(house: &House, user: &str, former: &str) {
     let workspace = claim["pk"].as_str().unwrap().split('#').nth(1).unwrap();
     let former = json!({"pk": format!("USERNAME#{workspace}#{former}"), "sk": "CLAIM", "user_id": user});
     rows::put(&house.bench, rows::MAIN, &former, &[]);
+}
+
+#[tokio::test]
+async fn reindex_moves_the_claim_of_a_name_to_where_it_belongs() {
+    let house = House::new().await;
+    let user = house.make("Jos\u{e9}.Pe\u{f1}a").await;
+    let claims = || -> BTreeSet<String> {
+        let all = rows::all(&house.bench, rows::MAIN).into_values();
+        let of_user = all.filter(|row| row["sk"] == "CLAIM" && row["user_id"] == user.as_str());
+        of_user.map(|row| row["pk"].as_str().unwrap().to_owned()).collect()
+    };
+    let wanted = claims();
+    claimed_by_an_earlier_release(&house, &user, "jose.pena");
+    assert_ne!(claims(), wanted);
+    let moved = house.bench.stack.invoke("reindex", json!({})).await.unwrap();
+    assert_eq!((&moved["written"], &moved["names_held"]), (&json!(1), &json!(0)), "{moved}");
+    assert_eq!(claims(), wanted);
+    assert_eq!(house.bench.stack.invoke("reindex", json!({})).await.unwrap()["written"], 0);
 }
 
 #[tokio::test]

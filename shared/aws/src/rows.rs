@@ -329,6 +329,18 @@ impl Row for User {
         }
         indexes
     }
+    fn former_companions(&self) -> BTreeSet<Companion> {
+        if self.deleted.is_some() {
+            return BTreeSet::new();
+        }
+        let known = self.provenance.source_id.zip(self.provenance.source_username.as_deref());
+        let keys = [
+            former_claim(self.workspace_id, &self.username),
+            known.and_then(|(source, name)| former_source_username(self.workspace_id, source, name)),
+        ];
+        let own = || BTreeMap::from([("user_id", self.user_id.to_string())]);
+        keys.into_iter().flatten().map(|key| Companion { key, attributes: own(), unique: true }).collect()
+    }
     fn companions(&self) -> BTreeSet<Companion> {
         let id = self.user_id.to_string();
         // A deleted user's name is free for another.
