@@ -15,7 +15,6 @@ use crate::views;
 pub fn about() -> About {
     About::new("Take a deployment back")
         .detail("From this answer on, its link and QR code register nothing.")
-        .versioned()
         .shows("The deployment.", thing("Deployment"))
         .refuses([Refusal::InvitationOver(InvitationStatus::Used)])
 }
@@ -23,16 +22,15 @@ pub fn about() -> About {
 /// Answers with the deployment: from this answer on, its link and QR code register nothing.
 ///
 /// # Errors
-/// `NotFound`, `VersionMismatch`; `InvitationOver` if it has ended another way.
+/// `NotFound`; `InvitationOver` if it has ended another way.
 pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failure> {
     attempts(store, || async {
         let before = super::wanted(store, &call).await?;
-        call.request.check_version(before.version)?;
         let Some((after, event)) = revoke(&before, &call.act())? else {
-            return Ok(Reply::thing(&views::deployment(&before, call.now()), before.version));
+            return Ok(Reply::ok(&views::deployment(&before, call.now())));
         };
         store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
-        Ok(Reply::thing(&views::deployment(&after, call.now()), before.version + 1))
+        Ok(Reply::ok(&views::deployment(&after, call.now())))
     })
     .await
 }
