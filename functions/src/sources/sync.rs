@@ -411,7 +411,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
                 outcomes.push(outcome);
                 continue;
             }
-            let Some(decided) = Box::pin(self.row(row, found, &taken, chosen.as_ref(), &settings)).await? else {
+            let Some(decided) = self.row(row, found, &taken, chosen.as_ref(), &settings).await? else {
                 return Ok(None);
             };
             self.note(decided, &mut outcomes, &mut told);
