@@ -1,4 +1,4 @@
-//! Who did something, by name: in events, in the history of commands, and in jobs.
+//! Who did something, by name, wherever a reply holds an actor.
 
 use aws::stores::Actors;
 use domain::WorkspaceId;
@@ -7,10 +7,10 @@ use domain::refusal::Failure;
 use serde_json::Value;
 
 /// The fields that hold an actor.
-const HOLDERS: [&str; 4] = ["actor", "by", "created_by", "queued_by"];
+const HOLDERS: [&str; 6] = ["actor", "by", "created_by", "queued_by", "revoked_by", "set_by"];
 
 /// The fields that hold what callers have sent, whatever it looks like.
-const SENT: [&str; 2] = ["changes", "private"];
+const SENT: [&str; 6] = ["changes", "custom_metadata", "filter", "overrides", "parameters", "private"];
 
 /// Gives each actor in what is shown the name that they have now, beside the identifier.
 ///
@@ -34,6 +34,14 @@ pub(crate) async fn name_actors(
         });
     }
     Ok(views)
+}
+
+/// The same in one thing that is shown.
+///
+/// # Errors
+/// As reading rows.
+pub(crate) async fn with_names(store: &impl Actors, workspace: WorkspaceId, view: Value) -> Result<Value, Failure> {
+    Ok(name_actors(store, workspace, vec![view]).await?.pop().unwrap_or_default())
 }
 
 fn each_actor(value: &mut Value, found: &mut impl FnMut(&mut Value)) {

@@ -429,8 +429,10 @@ pub static OPERATIONS: &[Operation] = &[
     .about(deployments::download_config::about),
     of(
         "redirect",
-        Entry::Public(|w, r| {
-            Box::pin(async move { deployments::redirect::handle(&r, w.public_url()?, &w.settings.app) })
+        Entry::Code(|w, r| {
+            Box::pin(
+                async move { deployments::redirect::handle(w.table()?, &r, w.public_url()?, &w.settings.app).await },
+            )
         }),
     )
     .about(deployments::redirect::about),

@@ -7,4 +7,5 @@ pub mod get_docs;
 pub mod get_openapi;
 pub(crate) mod invitation_page;
 pub mod not_found;
+pub(crate) mod over;
 pub(crate) mod qr;

@@ -1,12 +1,15 @@
 //! Lists: `limit`, `cursor`, and the shape `{items, next_cursor}`.
 
+use aws::stores::Actors;
 use aws::{Page, Position};
+use domain::WorkspaceId;
 use domain::cursor;
 use domain::input::Fields;
-use domain::refusal::Refusal;
+use domain::refusal::{Failure, Refusal};
 use lambda::Reply;
 use serde_json::{Value, json};
 
+use crate::actors::name_actors;
 use crate::asked::Asked;
 
 /// The most items of a page.
@@ -60,6 +63,21 @@ impl Paging {
         let mut list = json!({});
         self.put_into(&mut list, page, view);
         Reply::ok(&list)
+    }
+
+    /// The same, with the names of those who did what is shown.
+    ///
+    /// # Errors
+    /// As reading rows.
+    pub async fn reply_named<T>(
+        &self,
+        store: &impl Actors,
+        workspace: WorkspaceId,
+        page: &Page<T>,
+        view: impl Fn(&T) -> Value,
+    ) -> Result<Reply, Failure> {
+        let items = name_actors(store, workspace, page.items.iter().map(view).collect()).await?;
+        Ok(Reply::ok(&json!({"items": items, "next_cursor": self.next(page)})))
     }
 
     /// Puts a page into what is shown.

@@ -7,7 +7,7 @@ use domain::device::{Belongings, Device};
 use domain::event::Event;
 use domain::health::health;
 use domain::hold::Hold;
-use domain::invitation::{Channel, Invitation};
+use domain::invitation::{Channel, Delivery as Sending, Invitation};
 use domain::job::{Job, JobItem, Selection, Tally};
 use domain::key::{Key, Makers};
 use domain::member::Member;
@@ -394,11 +394,7 @@ pub(crate) fn invitation(invitation: &Invitation, now: Time) -> Value {
         "expired_at": invitation.expired_at,
         "superseded_at": invitation.superseded_at,
         "revoked_at": invitation.revoked_at,
-        "delivery": {
-            "state": invitation.delivery.state,
-            "at": invitation.delivery.at,
-            "reason": invitation.delivery.reason,
-        },
+        "delivery": sending(&invitation.delivery_at(now)),
     })
 }
 
@@ -418,11 +414,7 @@ pub(crate) fn deployment(deployment: &Invitation, now: Time) -> Value {
         "expired_at": deployment.expired_at,
         "superseded_at": deployment.superseded_at,
         "revoked_at": deployment.revoked_at,
-        "delivery": {
-            "state": deployment.delivery.state,
-            "at": deployment.delivery.at,
-            "reason": deployment.delivery.reason,
-        },
+        "delivery": sending(&deployment.delivery_at(now)),
     })
 }
 
@@ -546,6 +538,11 @@ pub(crate) fn webhook(webhook: &Webhook) -> Value {
         "created_at": webhook.created_at,
         "created_by": webhook.created_by,
     })
+}
+
+/// What became of the message of an invitation or a deployment.
+fn sending(delivery: &Sending) -> Value {
+    json!({"state": delivery.state, "at": delivery.at, "reason": delivery.reason})
 }
 
 /// What became of the delivery of an event to a webhook.

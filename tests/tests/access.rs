@@ -59,7 +59,7 @@ const TABLE: &[(&str, Access)] = &[
     ("set-user-secrets", Access::Permission(DeploymentsManage)),
     ("undeploy-user", Access::Permission(DeploymentsManage)),
     ("download-config", Access::Device),
-    ("redirect", Access::Public),
+    ("redirect", Access::Code),
     ("bulk-users", Access::Permission(UsersManage)),
     ("bulk-devices", Access::Permission(DevicesManage)),
     ("get-job", Access::AnyOf(SEE_JOBS)),
@@ -1024,9 +1024,7 @@ async fn who_has_no_code_comes_in_by_no_credential() {
             for sample in house.samples(operation, "fresh", &house.member) {
                 let before = rows::everything(&bench);
                 let answer = send(&bench, &sample, credential).await;
-                // A redirect looks nothing up: every code is as good.
-                let wanted =
-                    if ["app-links", "get-docs", "get-openapi", "redirect"].contains(&operation) { 200 } else { 404 };
+                let wanted = if ["app-links", "get-docs", "get-openapi"].contains(&operation) { 200 } else { 404 };
                 let answer = answer.expect(wanted);
                 assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
                 assert!(before == rows::everything(&bench), "{operation} changed something");

@@ -432,44 +432,28 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
 }
 
 #[tokio::test]
-async fn a_redirect_sends_each_phone_where_it_belongs_by_the_code_alone() {
+async fn a_redirect_sends_each_phone_where_it_belongs() {
     let faults = Faults::new();
     let house = House::of(Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await).await;
     let user = house.user("ada").await;
     let (_deployment, code) = house.deploy(&user).await;
-    faults.watch("redirect", None);
-    let unknown = "2222222222222222222222";
     let before = rows::everything(&house.bench);
     for agent in [IPHONE, ANDROID, DESKTOP, ""] {
-        let known = house.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
-        let other = house.fetch(&format!("/r/{unknown}"), &[("user-agent", agent)]).await;
-        for reply in [&known, &other] {
-            assert_eq!(header(reply, "cache-control"), "no-store", "{agent}");
-            assert_eq!(header(reply, "referrer-policy"), "no-referrer", "{agent}");
-            assert!(header(reply, "set-cookie").is_empty(), "{agent}");
-        }
-        // But for the code itself, what is nobody's is told the same. (The codes' pictures differ.)
-        let location = header(&known, "location");
-        assert_eq!((known.status(), location.replace(&code, unknown)), (other.status(), header(&other, "location")));
-        let page = |reply: &http::Response<Vec<u8>>, code: &str| {
-            let text = body(reply).replace(code, "the code");
-            let (before, rest) = text.split_once("<svg").unwrap_or((&text, ""));
-            let after = rest.split_once("</svg>").map_or("", |(_, after)| after);
-            format!("{before}{after}")
-        };
-        assert_eq!(page(&known, &code), page(&other, unknown), "{agent}");
+        let reply = house.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
+        told_to_nobody(&reply);
+        let location = header(&reply, "location");
         match agent {
-            IPHONE => assert!(known.status() == 302 && location.starts_with("https://apps.apple.com/"), "{location}"),
+            IPHONE => assert!(reply.status() == 302 && location.starts_with("https://apps.apple.com/"), "{location}"),
             ANDROID => {
                 let store = location.starts_with("https://play.google.com/store/apps/details?id=");
                 assert!(
-                    known.status() == 302 && store && location.ends_with(&format!("&referrer={code}")),
+                    reply.status() == 302 && store && location.ends_with(&format!("&referrer={code}")),
                     "{location}"
                 );
             }
             _ => {
-                assert!(known.status() == 200 && location.is_empty());
-                let page = body(&known);
+                assert!(reply.status() == 200 && location.is_empty());
+                let page = body(&reply);
                 assert!(
                     page.contains(&format!("handset://r/{code}"))
                         && qr::read_svg(&page).ends_with(&format!("/r/{code}"))
@@ -478,10 +462,12 @@ async fn a_redirect_sends_each_phone_where_it_belongs_by_the_code_alone() {
                     !page.contains("<script") && !page.contains("<img") && !page.contains("<link"),
                     "it loads nothing"
                 );
-                assert!(header(&known, "content-security-policy").contains("default-src 'none'"));
+                assert!(!page.contains("Adler"), "it tells nothing of whose it is");
+                assert!(header(&reply, "content-security-policy").contains("default-src 'none'"));
             }
         }
     }
+    faults.watch("redirect", None);
     for none in
         ["x", "", "2222222222222222222", "22222222222222222222222", "0000000000000000000000", "%2e%2e%2fkeys", "%00"]
     {
@@ -491,8 +477,57 @@ async fn a_redirect_sends_each_phone_where_it_belongs_by_the_code_alone() {
             assert!(header(&reply, "location").is_empty() && header(&reply, "cache-control") == "no-store", "{none}");
         }
     }
-    assert_eq!(faults.calls(), [], "nothing is asked of anyone");
+    assert_eq!(faults.calls(), [], "for what cannot be a code nothing is looked up");
+    let bea = house.user("bea").await;
+    let invitation = house.bench.invite(&house.tenant, &bea, 1).await;
+    let before = rows::everything(&house.bench);
+    for nobodys in ["2222222222222222222222", invitation.as_str()] {
+        let reply = house.fetch(&format!("/r/{nobodys}"), &[("user-agent", IPHONE)]).await;
+        assert_eq!(reply.status(), 404, "{nobodys} is no deployment's code");
+    }
     assert!(before == rows::everything(&house.bench));
+}
+
+/// Nobody keeps a reply whose address is a code, or learns of that address from it.
+fn told_to_nobody(reply: &http::Response<Vec<u8>>) {
+    assert_eq!(header(reply, "cache-control"), "no-store");
+    assert_eq!(header(reply, "referrer-policy"), "no-referrer");
+    assert!(header(reply, "set-cookie").is_empty());
+}
+
+#[tokio::test]
+async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
+    let house = House::new().await;
+    let users = [house.user("ada").await, house.user("bea").await, house.user("cyd").await, house.user("dan").await];
+    let mut links = Vec::new();
+    for user in &users {
+        links.push(house.deploy(user).await);
+    }
+    let (taken_back, _) = &links[0];
+    let _revoked = house.bench.delete(&format!("/deployments/{taken_back}"), &house.tenant.key).await.expect(200);
+    let _newer = house.deploy(&users[1]).await;
+    let _phone = house.bench.register(&links[2].1, "cyds-phone").await.expect(201);
+    let says = async |at: usize, why: &str| {
+        for agent in [IPHONE, ANDROID, DESKTOP] {
+            let reply = house.fetch(&format!("/r/{}", links[at].1), &[("user-agent", agent)]).await;
+            let page = body(&reply);
+            assert_eq!((reply.status().as_u16(), header(&reply, "location")), (410, String::new()), "{why} {agent}");
+            assert!(page.contains(why) && !page.contains(&links[at].1), "{page}");
+            told_to_nobody(&reply);
+        }
+    };
+    says(0, "This link was taken back").await;
+    says(1, "A newer link was sent").await;
+    says(2, "This link has been used").await;
+    house.bench.advance(Duration::days(30));
+    says(3, "This link has expired").await;
+
+    let code = house.bench.invite(&house.tenant, &users[0], 1).await;
+    let path = format!("/users/{}/invitations", users[0]);
+    let invitation = house.bench.all(&house.tenant, &path).await[0]["invitation_id"].as_str().unwrap().to_owned();
+    let _revoked = house.bench.delete(&format!("{path}/{invitation}"), &house.tenant.key).await.expect(200);
+    let page = house.bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
+    assert!(page.text.contains("This link was taken back"), "{}", page.text);
 }
 
 #[tokio::test]
@@ -500,15 +535,14 @@ async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
     let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", ""), ("AppLinkScheme", "acme")];
     let nowhere = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let house = House::of(Bench::start_with(None, nowhere).await).await;
-    let code = "2222222222222222222222";
+    let user = house.user("ada").await;
+    let (_deployment, code) = house.deploy(&user).await;
     for agent in [IPHONE, ANDROID] {
         let reply = house.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
         assert_eq!((reply.status().as_u16(), header(&reply, "location")), (302, format!("acme://r/{code}")));
     }
     let page = body(&house.fetch(&format!("/r/{code}"), &[("user-agent", DESKTOP)]).await);
     assert!(page.contains(&format!("acme://r/{code}")) && !page.contains("Install"), "{page}");
-    let user = house.user("ada").await;
-    let _deployed = house.deploy(&user).await;
     let mail = &house.mails()[0];
     assert!(
         !mail.text.as_deref().unwrap().contains("the app yet")

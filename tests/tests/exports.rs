@@ -91,7 +91,11 @@ fn cell(item: &Value, place: &str) -> String {
 
 fn hold(column: &str) -> Option<String> {
     let (what, part) = column.split_once('_')?;
-    ["suspended", "locked", "blocked"].contains(&what).then(|| format!("/{what}/{part}"))
+    let place = match part {
+        "by_source_at" => format!("/{what}_by_source/at"),
+        part => format!("/{what}/{}", part.replace('_', "/")),
+    };
+    ["suspended", "locked", "blocked"].contains(&what).then_some(place)
 }
 
 /// Where a column of an export stands in what the list shows.

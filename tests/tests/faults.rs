@@ -1444,9 +1444,10 @@ static READERS: &[Scenario] = &[
             http(g, Method::POST, "/deployments/auto".to_owned(), body, &[200])
         })
     }),
-    scenario("redirect", "on a computer", |_| {
-        Box::pin(async {
-            let path = "/r/2222222222222222222222".to_owned();
+    scenario("redirect", "on a computer", |g| {
+        Box::pin(async move {
+            let _deployment = g.deployed(&g.user().await).await;
+            let path = format!("/r/{}", g.code());
             Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
         })
     }),

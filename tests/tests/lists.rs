@@ -1,5 +1,6 @@
 //! Lists: what they find, in which order, page by page, while things change.
 
+use domain::access::Permission;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
@@ -370,7 +371,7 @@ async fn every_column_of_the_administration_view_is_right_in_every_state() {
     let key = fleet.bench.get("/keys", &fleet.tenant.key).await.expect(200).body["items"][0]["key_id"].clone();
     assert_eq!(
         blocked["blocked"],
-        json!({"at": "2026-12-24T08:10:00.000Z", "by": {"type": "key", "id": key}, "reason": "lost in Oslo"})
+        json!({"at": "2026-12-24T08:10:00.000Z", "by": {"type": "key", "id": key, "name": "First key"}, "reason": "lost in Oslo"})
     );
 
     let gone = fleet.view("gone").await;
@@ -557,6 +558,57 @@ async fn whoever_did_something_is_named_beside_their_identifier() {
     assert_eq!(named(&bench.all(&tenant, "/jobs").await[0]["created_by"]), "Nightly sync");
     let csv = bench.get("/events/export?columns=actor_type,actor_name", &tenant.key).await.expect(200).text;
     assert!(csv.contains("key,Nightly sync\r\n") && csv.contains("device,iPhone 17\r\n"), "{csv}");
+}
+
+#[tokio::test]
+async fn whoever_blocked_suspended_made_or_revoked_something_is_named_wherever_it_is_shown() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Holders").await;
+    let (device, _) = bench.phone(&tenant, "ada").await;
+    let user = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200).get("user_id");
+    let everything: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
+    let made =
+        bench.post("/keys", &tenant.key, json!({"name": "Helpdesk", "permissions": everything})).await.expect(201);
+    let helpdesk = made.get("key");
+    // What a caller has sent is not taken for an actor.
+    let sent = json!({"custom_metadata": {"by": "nobody"}});
+    let _noted = bench.patch(&format!("/devices/{device}"), &helpdesk, sent).await.expect(200);
+    for path in [format!("/devices/{device}/block"), format!("/users/{user}/suspend")] {
+        let _held = bench.post(&path, &helpdesk, json!({"reason": "lost"})).await.expect(200);
+    }
+    bench.advance(Duration::seconds(1));
+    let second = json!({"name": "Second", "permissions": ["users:read"]});
+    let second = bench.post("/keys", &helpdesk, second).await.expect(201).get("key_id");
+    let _revoked = bench.delete(&format!("/keys/{second}"), &helpdesk).await.expect(200);
+    let member = json!({"issuer": "https://people.example", "subject": "grace", "role": "viewer"});
+    let _member = bench.post("/members", &helpdesk, member).await.expect(201);
+    let webhook = json!({"url": "https://hooks.example/in", "event_types": ["device.blocked"]});
+    let webhook = bench.post("/webhooks", &helpdesk, webhook).await.expect(201).get("webhook_id");
+    let rule = json!({"silent_devices": {"after_days": 90, "action": "block"}});
+    let _rule = bench.patch("/workspace", &helpdesk, rule).await.expect(200);
+    let shown = [
+        (format!("/devices/{device}"), "/blocked/by"),
+        ("/devices".to_owned(), "/items/0/blocked/by"),
+        (format!("/users/{user}"), "/suspended/by"),
+        (format!("/users/{user}"), "/devices/0/blocked/by"),
+        ("/users".to_owned(), "/items/0/suspended/by"),
+        ("/keys".to_owned(), "/items/0/created_by"),
+        ("/keys".to_owned(), "/items/0/revoked_by"),
+        ("/members".to_owned(), "/items/0/created_by"),
+        (format!("/webhooks/{webhook}"), "/created_by"),
+        ("/webhooks".to_owned(), "/items/0/created_by"),
+        ("/workspace".to_owned(), "/silent_rule/set_by"),
+    ];
+    for (path, holder) in shown {
+        let body = bench.get(&path, &tenant.key).await.expect(200).body;
+        let wanted = json!({"type": "key", "id": made.get("key_id"), "name": "Helpdesk"});
+        assert_eq!(body.pointer(holder), Some(&wanted), "{path} {holder}: {body}");
+    }
+    for (path, column) in [("/devices/export", "blocked_by"), ("/users/export", "suspended_by")] {
+        let path = format!("{path}?columns={column}_type,{column}_id,{column}_name");
+        let csv = bench.get(&path, &tenant.key).await.expect(200).text;
+        assert!(csv.ends_with(&format!("key,{},Helpdesk\r\n", made.get("key_id"))), "{csv}");
+    }
 }
 
 /// Devices of one user each, the oldest first.

@@ -306,8 +306,8 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
     .into();
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
-        let without_table = ["app-links", "get-docs", "get-openapi", "not-found", "publish-events", "redirect"]
-            .contains(&operation.name);
+        let without_table =
+            ["app-links", "get-docs", "get-openapi", "not-found", "publish-events"].contains(&operation.name);
         let mut wanted: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
         if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) {
             wanted.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);

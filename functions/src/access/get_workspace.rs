@@ -1,9 +1,11 @@
 //! `GET /workspace`.
 
 use aws::Workspaces;
+use aws::stores::Actors;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 
+use crate::actors::with_names;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::settings::Defaults;
@@ -19,7 +21,8 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Workspaces, call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Workspaces + Actors), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
     let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
-    Ok(Reply::thing(&views::workspace(&workspace, defaults), workspace.version))
+    let view = with_names(store, call.workspace(), views::workspace(&workspace, defaults)).await?;
+    Ok(Reply::thing(&view, workspace.version))
 }

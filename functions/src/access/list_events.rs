@@ -1,14 +1,12 @@
 //! `GET /events`: who did what, when, from where, to what.
 
+use aws::Events;
 use aws::stores::{Actors, EventFilter};
-use aws::{Events, Page};
 use domain::input::Fields;
 use domain::refusal::Failure;
 use domain::{DeviceId, Time, UserId};
 use lambda::{Call, Reply};
-use serde_json::Value;
 
-use crate::actors::name_actors;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::paging::Paging;
@@ -38,8 +36,7 @@ pub fn about() -> About {
 pub async fn handle(store: &(impl Events + Actors), call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, |fields| read(fields, call.now()))?;
     let page = store.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
-    let items = name_actors(store, call.workspace(), page.items.iter().map(views::event).collect()).await?;
-    Ok(paging.reply(&Page { items, next: page.next, left_out: page.left_out }, Value::clone))
+    paging.reply_named(store, call.workspace(), &page, views::event).await
 }
 
 /// Reads the filters of the list, which are also those of an export.

@@ -1,6 +1,7 @@
 //! `GET /keys`.
 
 use aws::Keys;
+use aws::stores::Actors;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
@@ -21,9 +22,9 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Keys, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Keys + Actors), call: Call) -> Result<Reply, Failure> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = store.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
     let makers = store.makers_of_all(&page.items).await?;
-    Ok(paging.reply(&page, |key| views::key(key, &makers, call.now())))
+    paging.reply_named(store, call.workspace(), &page, |key| views::key(key, &makers, call.now())).await
 }

@@ -1,6 +1,7 @@
 //! `GET /members/{member_id}/tokens`.
 
 use aws::Tokens;
+use aws::stores::Actors;
 use domain::MemberId;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
@@ -23,12 +24,12 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`; `NotFound`.
-pub async fn handle(store: &impl Tokens, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Tokens + Actors), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let workspace = call.workspace();
     let member = store.member_by_id(workspace, id).await?.ok_or(Refusal::NotFound("member"))?;
     let (issuer, subject) = (&member.issuer, &member.subject);
     let page = store.list_tokens(issuer, subject, Some(workspace), paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, |token| views::member_token(token, workspace, call.now())))
+    paging.reply_named(store, workspace, &page, |token| views::member_token(token, workspace, call.now())).await
 }

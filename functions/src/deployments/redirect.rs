@@ -1,6 +1,7 @@
-//! `GET /r/{code}`: the Redirect Server. It knows the code and nothing else, looks nothing up, and
-//! so tells nobody whether a code is good: that is for the app to learn when it registers.
+//! `GET /r/{code}`: the Redirect Server. Of what is behind a code it tells only whether the link can still be used.
 
+use aws::Invitations;
+use domain::invitation::{InvitationStatus, Purpose};
 use domain::refusal::Failure;
 use domain::secret::is_code;
 use lambda::{Reply, Request};
@@ -9,6 +10,7 @@ use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use crate::description::About;
 use crate::pages::deployment_page;
 use crate::settings::App;
+use crate::users::open_invitation;
 
 /// The link of a deployment.
 pub(crate) fn link(public_url: &str, code: &str) -> String {
@@ -44,13 +46,14 @@ impl Platform {
 pub fn about() -> About {
     About::new("Follow a deployment's link")
         .detail(
-            "Sends iOS and Android each to the right place; anything else gets a page with the QR code. It knows the \
-             code and nothing else, and looks nothing up.",
+            "Sends iOS and Android each to the right place; anything else gets a page with the QR code. Of what is \
+             behind the code it tells only whether the link can still be used.",
         )
         .page(200, "A page with the QR code.")
         .page(302, "On to the store, or to the app.")
         .with_header("location", "The store's address, or the app's own.")
-        .page(404, "This cannot be a code.")
+        .page(404, "The code is nobody's.")
+        .page(410, "The link is over: used, taken back, expired, or a newer one was sent.")
 }
 
 /// Sends a phone on. Where the app is installed, the phone opens it by this very link and never
@@ -59,11 +62,23 @@ pub fn about() -> About {
 /// with no store set up, both go to the app's own scheme. Anything else gets a page with the QR code.
 ///
 /// # Errors
-/// `Internal` if the QR code cannot be drawn.
-pub fn handle(request: &Request, public_url: &str, app: &App) -> Result<Reply, Failure> {
+/// `Unavailable`; `Internal` if the QR code cannot be drawn.
+pub async fn handle(
+    store: &impl Invitations,
+    request: &Request,
+    public_url: &str,
+    app: &App,
+) -> Result<Reply, Failure> {
     let code = request.path("code");
     if !is_code(code) {
         return Ok(deployment_page::unknown());
+    }
+    let Some(deployment) = open_invitation::find(store, code, &Purpose::Deploy).await? else {
+        return Ok(deployment_page::unknown());
+    };
+    match deployment.status(request.moment.now) {
+        InvitationStatus::Open => {}
+        over => return Ok(deployment_page::over(over)),
     }
     let agent = request.header("user-agent").unwrap_or_default();
     // It holds the code, by which a phone registers: whoever keeps pages for others does not keep this one.

@@ -1,11 +1,14 @@
 //! `GET /devices/{device_id}`.
 
 use aws::Devices;
+use aws::stores::Actors;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::actors::with_names;
 use crate::description::About;
 use crate::description::schema::thing;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -17,7 +20,8 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Devices + Actors), call: Call) -> Result<Reply, Failure> {
     let whole = super::wanted(store, &call).await?;
-    Ok(super::shown(&whole, &call))
+    let view = with_names(store, call.workspace(), views::device_whole(&whole, call.now())).await?;
+    Ok(Reply::thing(&view, whole.device.version))
 }

@@ -1,13 +1,11 @@
 //! `GET /devices/{device_id}/commands`.
 
+use aws::Commands;
 use aws::stores::Actors;
-use aws::{Commands, Page};
 use domain::DeviceId;
 use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
-use serde_json::Value;
 
-use crate::actors::name_actors;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::paging::Paging;
@@ -30,6 +28,5 @@ pub async fn handle(store: &(impl Commands + Actors), call: Call) -> Result<Repl
     let (paging, ()) = Paging::read(&call, |_| ())?;
     store.device(call.workspace(), id).await?.ok_or(Refusal::NotFound("device"))?;
     let page = store.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let items = name_actors(store, call.workspace(), page.items.iter().map(views::command).collect()).await?;
-    Ok(paging.reply(&Page { items, next: page.next, left_out: page.left_out }, Value::clone))
+    paging.reply_named(store, call.workspace(), &page, views::command).await
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use aws::stores::DeviceFilter;
+use aws::stores::{Actors, DeviceFilter};
 use aws::{Users, Workspaces};
+use domain::device::Device;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
 use domain::search::Query;
@@ -30,7 +31,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Workspaces + Actors), call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
     let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
@@ -39,11 +40,12 @@ pub async fn handle(store: &(impl Users + Workspaces), call: Call) -> Result<Rep
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
     let belongings = store.belongings(call.workspace(), &devices).await?;
     let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
-    Ok(paging.reply(&page, |device| {
+    let view = |device: &Device| {
         let name = views::name_of(&users, device.user_id);
         let known = belongings.get(&device.device_id);
         views::device_with_health(device, known, name.as_deref(), &workspace.settings, call.now())
-    }))
+    };
+    paging.reply_named(store, call.workspace(), &page, view).await
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

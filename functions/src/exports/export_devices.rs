@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws::stores::Actors;
 use aws::{Page, Users};
 use domain::device::Device;
 use domain::refusal::Failure;
@@ -11,6 +12,7 @@ use lambda::{Call, Reply};
 use serde_json::Value;
 
 use super::{Kind, Wanted};
+use crate::actors::name_actors;
 use crate::description::About;
 use crate::devices::list_devices;
 use crate::views;
@@ -34,7 +36,9 @@ static DEVICES: Kind = Kind {
         ("created_at", "/created_at"),
         ("last_login_at", "/last_login_at"),
         ("blocked_at", "/blocked/at"),
-        ("blocked_by", "/blocked/by"),
+        ("blocked_by_type", "/blocked/by/type"),
+        ("blocked_by_id", "/blocked/by/id"),
+        ("blocked_by_name", "/blocked/by/name"),
         ("blocked_reason", "/blocked/reason"),
         ("erased_at", "/erased_at"),
         ("pin_failures", "/pin_failures"),
@@ -58,7 +62,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Actors), call: Call) -> Result<Reply, Failure> {
     let wanted = Wanted::read(&call, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
     if let Some(ids) = wanted.ids(DeviceId::parse) {
         let found = store.devices_to_show(call.workspace(), &ids.iter().copied().collect()).await?;
@@ -77,10 +81,10 @@ pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
 }
 
 /// Devices as the list shows them.
-async fn shown(store: &impl Users, call: &Call, devices: &[Device]) -> Result<Vec<Value>, Failure> {
+async fn shown(store: &(impl Users + Actors), call: &Call, devices: &[Device]) -> Result<Vec<Value>, Failure> {
     let ids = devices.iter().map(|device| device.user_id).collect();
     let users = store.users(call.workspace(), &ids).await?;
     let names: BTreeMap<UserId, String> = users.iter().map(|user| (user.user_id, User::name(user))).collect();
     let view = |device: &Device| views::device(device, names.get(&device.user_id).map(String::as_str), call.now());
-    Ok(devices.iter().map(view).collect())
+    name_actors(store, call.workspace(), devices.iter().map(view).collect()).await
 }

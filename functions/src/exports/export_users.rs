@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::Person;
+use aws::stores::{Actors, Person};
 use aws::{Page, Profiles, UsageCounts, Users};
 use domain::UserId;
 use domain::refusal::Failure;
@@ -12,6 +12,7 @@ use lambda::{Call, Reply};
 use serde_json::Value;
 
 use super::{Kind, Wanted};
+use crate::actors::name_actors;
 use crate::description::About;
 use crate::users::list_users;
 
@@ -44,11 +45,15 @@ static USERS: Kind = Kind {
         ("app_version", "/app_version"),
         ("network_indicator", "/network_indicator"),
         ("suspended_at", "/suspended/at"),
-        ("suspended_by", "/suspended/by"),
+        ("suspended_by_type", "/suspended/by/type"),
+        ("suspended_by_id", "/suspended/by/id"),
+        ("suspended_by_name", "/suspended/by/name"),
         ("suspended_reason", "/suspended/reason"),
         ("suspended_by_source_at", "/suspended_by_source/at"),
         ("locked_at", "/locked/at"),
-        ("locked_by", "/locked/by"),
+        ("locked_by_type", "/locked/by/type"),
+        ("locked_by_id", "/locked/by/id"),
+        ("locked_by_name", "/locked/by/name"),
         ("locked_reason", "/locked/reason"),
         ("pending_command", "/pending_command"),
         ("unconfirmed_wipe", "/unconfirmed_wipe"),
@@ -74,7 +79,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + UsageCounts + Profiles + Actors), call: Call) -> Result<Reply, Failure> {
     let wanted = Wanted::read(&call, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
     if let Some(ids) = wanted.ids(UserId::parse) {
         let people = named(store, &call, &ids).await?;
@@ -102,13 +107,17 @@ async fn named(store: &impl Users, call: &Call, ids: &[UserId]) -> Result<Vec<Pe
 }
 
 /// People as the list shows them, each with the name of their profile.
-async fn shown(store: &(impl UsageCounts + Profiles), call: &Call, people: &[Person]) -> Result<Vec<Value>, Failure> {
+async fn shown(
+    store: &(impl UsageCounts + Profiles + Actors),
+    call: &Call,
+    people: &[Person],
+) -> Result<Vec<Value>, Failure> {
     let of: Vec<Of> = people.iter().map(|person| Of::User(person.user.user_id)).collect();
     let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
     let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();
     let names = list_users::profile_names(store, call, people).await?;
     let view = |person: &Person| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, call);
-    Ok(people.iter().map(view).collect())
+    name_actors(store, call.workspace(), people.iter().map(view).collect()).await
 }
 
 fn user_of(row: &Usage) -> Option<UserId> {

@@ -9,7 +9,7 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 
-use crate::actors::name_actors;
+use crate::actors::with_names;
 use crate::description::About;
 use crate::description::schema::{text, thing};
 use crate::jobs::work::Action;
@@ -53,7 +53,7 @@ pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, F
         return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
     let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let mut view = name_actors(store, call.workspace(), vec![views::job(&job)]).await?.pop().unwrap_or_default();
+    let mut view = with_names(store, call.workspace(), views::job(&job)).await?;
     paging.put_into(&mut view, &page, views::job_item);
     Ok(Reply::thing(&view, job.version))
 }

@@ -1,12 +1,10 @@
 //! `GET /jobs`.
 
+use aws::Jobs;
 use aws::stores::Actors;
-use aws::{Jobs, Page};
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
-use serde_json::Value;
 
-use crate::actors::name_actors;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::jobs::work::Action;
@@ -27,6 +25,5 @@ pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, F
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let mut page = store.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));
-    let items = name_actors(store, call.workspace(), page.items.iter().map(views::job).collect()).await?;
-    Ok(paging.reply(&Page { items, next: page.next, left_out: page.left_out }, Value::clone))
+    paging.reply_named(store, call.workspace(), &page, views::job).await
 }

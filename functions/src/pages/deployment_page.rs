@@ -1,12 +1,13 @@
-//! The page behind a deployment's link on a computer. It knows the code and nothing else.
+//! The page behind a deployment's link on a computer. It shows the code and nothing else.
 
+use domain::invitation::InvitationStatus;
 use domain::refusal::Failure;
 use lambda::Reply;
 use lambda_http::http::StatusCode;
 use maud::{PreEscaped, html};
 
 use crate::deployments::redirect::in_app;
-use crate::pages::{frame, qr};
+use crate::pages::{frame, over, qr};
 use crate::settings::App;
 
 /// The page that brings the link to a phone.
@@ -24,7 +25,12 @@ pub(crate) fn open(link: &str, code: &str, app: &App) -> Result<Reply, Failure> 
     Ok(frame::page(StatusCode::OK, "Set up the app", &body, app))
 }
 
-/// The page of what cannot be a code.
+/// The page of a deployment that can no longer be used.
+pub(crate) fn over(status: InvitationStatus) -> Reply {
+    over::page("Set up the app", status)
+}
+
+/// The page of a code that is nobody's.
 pub(crate) fn unknown() -> Reply {
     let body = html! {
         h1 { "There is nothing at this address" }

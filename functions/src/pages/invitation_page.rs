@@ -1,11 +1,12 @@
 //! The page behind an invitation's link. It knows the code and nothing else.
 
+use domain::invitation::InvitationStatus;
 use domain::refusal::Failure;
 use lambda::Reply;
 use lambda_http::http::{HeaderName, StatusCode};
 use maud::{PreEscaped, html};
 
-use crate::pages::{frame, qr};
+use crate::pages::{frame, over, qr};
 use crate::settings::App;
 
 /// The page of an invitation that can be used.
@@ -26,13 +27,9 @@ pub(crate) fn open(link: &str, app: &App) -> Result<Reply, Failure> {
     Ok(kept_by_nobody(frame::page(StatusCode::OK, "Invitation", &body, app)))
 }
 
-/// The page of an invitation whose time is over, or that was used.
-pub(crate) fn over() -> Reply {
-    let body = html! {
-        h1 { "This invitation is no longer valid" }
-        p { "It has been used, or its time is over, or a newer one was sent. Please ask for a new invitation." }
-    };
-    kept_by_nobody(frame::page(StatusCode::GONE, "Invitation", &body, &App::default()))
+/// The page of an invitation that can no longer be used.
+pub(crate) fn over(status: InvitationStatus) -> Reply {
+    kept_by_nobody(over::page("Invitation", status))
 }
 
 /// The page of a code that is nobody's.

@@ -1,6 +1,6 @@
 //! `GET /users/{user_id}`: the console's Open.
 
-use aws::stores::Person;
+use aws::stores::{Actors, Person};
 use aws::{Invitations, Profiles, UsageCounts, Users, Workspaces};
 use domain::UserId;
 use domain::invitation::Purpose;
@@ -9,6 +9,7 @@ use domain::usage::{Of, month};
 use lambda::{Call, Reply};
 use serde_json::json;
 
+use crate::actors::with_names;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::users::Beside;
@@ -33,7 +34,7 @@ pub fn about() -> About {
 /// # Errors
 /// `NotFound`.
 pub async fn handle(
-    store: &(impl Users + Invitations + UsageCounts + Profiles + Workspaces),
+    store: &(impl Users + Invitations + UsageCounts + Profiles + Workspaces + Actors),
     call: Call,
 ) -> Result<Reply, Failure> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
@@ -50,5 +51,5 @@ pub async fn handle(
     let deployment = newest(store, &user, Purpose::Deploy).await?;
     view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, call.now())));
     view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));
-    Ok(Reply::thing(&view, user.version))
+    Ok(Reply::thing(&with_names(store, call.workspace(), view).await?, user.version))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::{Person, UserFilter};
+use aws::stores::{Actors, Person, UserFilter};
 use aws::{Profiles, UsageCounts, Users};
 use domain::input::Fields;
 use domain::refusal::Failure;
@@ -33,16 +33,17 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + UsageCounts + Profiles), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + UsageCounts + Profiles + Actors), call: Call) -> Result<Reply, Failure> {
     let (paging, filter) = Paging::read(&call, read)?;
     let page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     let of: Vec<Of> = page.items.iter().map(|person| Of::User(person.user.user_id)).collect();
     let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
     let names = profile_names(store, &call, &page.items).await?;
-    Ok(paging.reply(&page, |person| {
+    let view = |person: &Person| {
         let used = used.iter().find(|row| row.of == Of::User(person.user.user_id));
         shown(person, used, &names, &call)
-    }))
+    };
+    paging.reply_named(store, call.workspace(), &page, view).await
 }
 
 /// What the profiles are called that some users have.

@@ -35,11 +35,12 @@ pub async fn handle(store: &impl Invitations, request: Request, public_url: &str
         return Ok(invitation_page::unknown());
     }
     attempts(store, || async {
-        let Some(invitation) = find(store, &code).await? else {
+        let Some(invitation) = find(store, &code, &Purpose::Invite).await? else {
             return Ok(invitation_page::unknown());
         };
-        if invitation.status(request.moment.now) != InvitationStatus::Open {
-            return Ok(invitation_page::over());
+        match invitation.status(request.moment.now) {
+            InvitationStatus::Open => {}
+            over => return Ok(invitation_page::over(over)),
         }
         if request.method == Method::POST {
             return pressed(store, &request, &invitation, &code, app).await;
@@ -49,13 +50,18 @@ pub async fn handle(store: &impl Invitations, request: Request, public_url: &str
     .await
 }
 
-async fn find(store: &impl Invitations, code: &str) -> Result<Option<Invitation>, Failure> {
+/// What was offered for a purpose by a code.
+pub(crate) async fn find(
+    store: &impl Invitations,
+    code: &str,
+    purpose: &Purpose,
+) -> Result<Option<Invitation>, Failure> {
     let Some(owner) = store.code_owner(&Hash::of(code)).await? else {
         return Ok(None);
     };
     let found = store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
-    // A deployment's link leads elsewhere.
-    Ok(found.filter(|invitation| invitation.purpose == Purpose::Invite))
+    // The link of what is offered for another purpose leads elsewhere.
+    Ok(found.filter(|invitation| invitation.purpose == *purpose))
 }
 
 /// Counts the press, and sends the phone on to the app.

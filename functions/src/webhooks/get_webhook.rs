@@ -1,9 +1,11 @@
 //! `GET /webhooks/{webhook_id}`.
 
 use aws::Webhooks;
+use aws::stores::Actors;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::actors::with_names;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::views;
@@ -18,7 +20,8 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Webhooks + Actors), call: Call) -> Result<Reply, Failure> {
     let webhook = super::wanted(store, &call).await?;
-    Ok(Reply::thing(&views::webhook(&webhook), webhook.version))
+    let view = with_names(store, call.workspace(), views::webhook(&webhook)).await?;
+    Ok(Reply::thing(&view, webhook.version))
 }

@@ -1,6 +1,7 @@
 //! `GET /webhooks`.
 
 use aws::Webhooks;
+use aws::stores::Actors;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
@@ -20,8 +21,8 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Webhooks + Actors), call: Call) -> Result<Reply, Failure> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = store.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, views::webhook))
+    paging.reply_named(store, call.workspace(), &page, views::webhook).await
 }

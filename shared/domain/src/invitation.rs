@@ -80,6 +80,8 @@ words! {
         Failed = "failed",
         /// The mail service took it, and then did not send it.
         Rejected = "rejected",
+        /// The invitation ended before it was sent. Never stored: see [`Invitation::delivery_at`].
+        Canceled = "canceled",
     }
 }
 
@@ -199,6 +201,24 @@ impl Invitation {
             InvitationStatus::Expired
         } else {
             InvitationStatus::Open
+        }
+    }
+
+    /// What became of its message by a time: what was not sent before the invitation ended will not be.
+    #[must_use]
+    pub fn delivery_at(&self, now: Time) -> Delivery {
+        let ended_at = match self.status(now) {
+            InvitationStatus::Open => None,
+            InvitationStatus::Used => self.used_at,
+            InvitationStatus::Revoked => self.revoked_at,
+            InvitationStatus::Superseded => self.superseded_at,
+            InvitationStatus::Expired => Some(self.expires_at),
+        };
+        match (&self.delivery.state, ended_at) {
+            (DeliveryState::Queued, Some(at)) => {
+                Delivery { state: DeliveryState::Canceled, at, ..self.delivery.clone() }
+            }
+            _ => self.delivery.clone(),
         }
     }
 
@@ -480,7 +500,7 @@ pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(
         return None;
     }
     let step = match news.state {
-        DeliveryState::Queued | DeliveryState::Unknown(_) => return None,
+        DeliveryState::Queued | DeliveryState::Canceled | DeliveryState::Unknown(_) => return None,
         DeliveryState::Sent => Step::Sent,
         DeliveryState::Delivered => Step::Delivered,
         DeliveryState::Bounced => Step::Bounced,
@@ -503,7 +523,7 @@ pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(
 /// is: of the two, the first counts.
 fn rank(delivery: &Delivery) -> u8 {
     match delivery.state {
-        DeliveryState::Queued => 0,
+        DeliveryState::Queued | DeliveryState::Canceled => 0,
         DeliveryState::Failed if delivery.message_id.is_none() => 1,
         // What another release knows of it comes before what is final.
         DeliveryState::Sent | DeliveryState::Unknown(_) => 2,

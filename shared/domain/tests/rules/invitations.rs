@@ -92,3 +92,22 @@ fn what_goes_to_an_address_that_was_changed_within_a_week_says_so() {
     let user = User { mobile_changed_at: Some(at(0)), ..user };
     assert_eq!(invite(&user, None, by(Channel::Sms), &act(1)).unwrap().invitation.warnings().len(), 1);
 }
+
+#[test]
+fn what_was_not_sent_before_an_invitation_ended_is_shown_as_canceled_since_then() {
+    let queued = texted();
+    let ended = [
+        Invitation { revoked_at: Some(at(3)), ..queued.clone() },
+        Invitation { superseded_at: Some(at(3)), ..queued.clone() },
+        Invitation { used: queued.devices, used_at: Some(at(3)), ..queued.clone() },
+        Invitation { expires_at: at(3), ..queued.clone() },
+    ];
+    for over in ended {
+        let shown = over.delivery_at(at(5));
+        assert_eq!((shown.state, shown.at), (DeliveryState::Canceled, at(3)), "{:?}", over.status(at(5)));
+        // What went out at the very last is told all the same.
+        let (sent, _) = delivered(&over, news(DeliveryState::Sent, Some("m-1")), &act(4)).unwrap();
+        assert_eq!(sent.delivery_at(at(5)), sent.delivery);
+    }
+    assert_eq!(queued.delivery_at(at(5)), queued.delivery, "it may still be sent");
+}
