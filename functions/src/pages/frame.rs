@@ -11,7 +11,7 @@ const STYLE: &str = "
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 body{margin:0;display:grid;place-items:center;min-height:100vh;background:Canvas;color:CanvasText}
 main{max-width:22rem;padding:2rem 1.25rem;text-align:center}
-h1{font-size:1.4rem;margin:0 0 .5rem}
+h1{font-size:1.4rem;margin:0 0 .5rem}h1,p{text-wrap:balance}
 button,a.button{display:block;width:100%;box-sizing:border-box;padding:.85rem 1rem;margin:.75rem 0;border-radius:.6rem;
 border:1px solid #1f5fbf;background:#1f5fbf;color:#fff;font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
 a.button{background:transparent;color:inherit}
