@@ -65,9 +65,15 @@ impl Verbs {
     }
 }
 
-/// What a webhook is told of an event.
+/// What a webhook is told of an event: the end of a phone, if it names both, in Seam's words with all of our own beside.
 pub(crate) fn told(webhook: &Webhook, event: &Event) -> Value {
-    views::event(event, webhook.name_of(event))
+    let mut told = views::event(event, webhook.name_of(event));
+    if webhook.names_as_ours(event)
+        && let (Some(told), Value::Object(ours)) = (told.as_object_mut(), event.public())
+    {
+        ours.into_iter().for_each(|(name, value)| drop(told.entry(name).or_insert(value)));
+    }
+    told
 }
 
 /// The part of the path after the resource's own name.

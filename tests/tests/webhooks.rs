@@ -199,6 +199,10 @@ async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_w
     let told: Vec<String> = house.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
     assert!(told.contains(&"phone.deactivated".to_owned()) && told.contains(&"device.registered".to_owned()));
     assert!(!told.contains(&"device.deleted".to_owned()), "{told:?}");
+    let whole =
+        house.sent_to(OTHER).iter().map(Sent::json).find(|sent| sent["event_type"] == "phone.deactivated").unwrap();
+    assert_eq!((&whole["user_id"], &whole["actor"]), (&own["user_id"], &own["actor"]), "of both, it is told both");
+    assert!(sent.json()["actor"].is_null(), "Seam's alone is Seam's alone");
     let own = |sent: &Sent| sent.json()["webhook_id"] == every["webhook"]["webhook_id"];
     assert!(!house.sent_to(OTHER).iter().any(own), "that it was made is no news to it");
     let get = house.bench.get("/webhooks/create?url=https://x.example.com", &house.tenant.key).await.expect(405);

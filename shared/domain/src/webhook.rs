@@ -326,15 +326,23 @@ impl Webhook {
     /// our own to one that names it so, and does not name it as Seam does too.
     #[must_use]
     pub fn name_of(&self, event: &Event) -> &'static str {
-        let own = event.event_type.as_str();
-        let names = |name: &str| self.event_types.iter().any(|named| named == name);
-        if names(own) && !names(PHONE_DEACTIVATED) && !names(EVERY) { own } else { name_of(event) }
+        let names_seams = [PHONE_DEACTIVATED, EVERY].iter().any(|name| self.has(name));
+        if self.has(event.event_type.as_str()) && !names_seams { event.event_type.as_str() } else { name_of(event) }
+    }
+
+    /// True if it takes an event by our own name too, be it that it takes all.
+    #[must_use]
+    pub fn names_as_ours(&self, event: &Event) -> bool {
+        self.has(EVERY) || self.has(event.event_type.as_str())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.event_types.iter().any(|named| named == name)
     }
 
     /// A phone's end is known by Seam's name and by our own.
     fn names(&self, event: &Event) -> bool {
-        let is = |name: &String| name == EVERY || name == name_of(event) || name == event.event_type.as_str();
-        self.event_types.iter().any(is)
+        self.names_as_ours(event) || self.has(name_of(event))
     }
 
     /// True if it has failed for so long that the schedule alone calls it.
