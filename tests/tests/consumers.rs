@@ -459,16 +459,21 @@ async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_mo
     assert!(told.is_empty(), "{told:?}");
 }
 
+/// A phone whose token the push service does not take: its device and its credential.
+async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, String) {
+    let user = bench.user(tenant, "ada").await;
+    let code = bench.invite(tenant, &user, 1).await;
+    let mut application = Bench::application(&code, "phone");
+    application["push_token"] = json!("stale-token");
+    let registered = bench.call(Method::POST, "/devices", None, Some(&application)).await.expect(201);
+    (registered.body["device"]["device_id"].as_str().unwrap().to_owned(), registered.get("credential"))
+}
+
 #[tokio::test]
 async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let user = bench.user(&tenant, "ada").await;
-    let code = bench.invite(&tenant, &user, 1).await;
-    let mut application = Bench::application(&code, "phone");
-    application["push_token"] = json!("stale-token");
-    let registered = bench.call(Method::POST, "/devices", None, Some(&application)).await.expect(201);
-    let id = registered.body["device"]["device_id"].as_str().unwrap().to_owned();
+    let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
     bench.drain().await;
     let first = device(&bench, &tenant, &id).await["push_endpoint"].clone();
 
@@ -479,7 +484,6 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
     assert_eq!(shown["push"]["in_use"], false, "{}", shown["push"]);
     let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
 
-    let credential = registered.get("credential");
     let report = json!({"push_token": "fresh-token"});
     let _seen = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&report)).await.expect(200);
     bench.drain().await;
@@ -492,13 +496,7 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
 async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_contact_but_not_again_and_again() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let user = bench.user(&tenant, "ada").await;
-    let code = bench.invite(&tenant, &user, 1).await;
-    let mut application = Bench::application(&code, "phone");
-    application["push_token"] = json!("stale-token");
-    let registered = bench.call(Method::POST, "/devices", None, Some(&application)).await.expect(201);
-    let id = registered.body["device"]["device_id"].as_str().unwrap().to_owned();
-    let credential = registered.get("credential");
+    let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
     let _came = bench.check_in(&credential).await.expect(200);
     bench.drain().await;
     let endpoint = device(&bench, &tenant, &id).await["push_endpoint"].clone();
