@@ -516,7 +516,7 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
             told_to_nobody(&reply);
         }
     };
-    says(0, "This link was taken back").await;
+    says(0, "This link was revoked").await;
     says(1, "A newer link was sent").await;
     says(2, "This link has been used").await;
     house.bench.advance(Duration::days(30));
@@ -527,7 +527,7 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
     let invitation = house.bench.all(&house.tenant, &path).await[0]["invitation_id"].as_str().unwrap().to_owned();
     let _revoked = house.bench.delete(&format!("{path}/{invitation}"), &house.tenant.key).await.expect(200);
     let page = house.bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
-    assert!(page.text.contains("This link was taken back"), "{}", page.text);
+    assert!(page.text.contains("This link was revoked"), "{}", page.text);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub(crate) fn page(title: &str, status: InvitationStatus) -> Reply {
     let (headline, what_to_do) = match status {
         InvitationStatus::Used => ("This link has been used", "To set up another phone, please ask for a new link."),
         InvitationStatus::Superseded => ("A newer link was sent", "Please open the link in the newest message."),
-        InvitationStatus::Revoked => ("This link was taken back", "Please ask your administrator for a new one."),
+        InvitationStatus::Revoked => ("This link was revoked", "Please ask your administrator for a new one."),
         InvitationStatus::Expired | InvitationStatus::Open => {
             ("This link has expired", "Please ask your administrator for a new one.")
         }
