@@ -71,7 +71,9 @@ pub(crate) fn told(webhook: &Webhook, event: &Event) -> Value {
     if webhook.names_as_ours(event)
         && let (Some(told), Value::Object(ours)) = (told.as_object_mut(), event.public())
     {
-        ours.into_iter().for_each(|(name, value)| drop(told.entry(name).or_insert(value)));
+        for (name, value) in ours {
+            told.entry(name).or_insert(value);
+        }
     }
     told
 }

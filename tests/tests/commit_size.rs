@@ -649,7 +649,7 @@ proptest! {
         take_back(&mut change, &[invited.invitation, older], &act());
         let older = change.invitations.last().unwrap().after.clone();
         let renamed = change.user_after().unwrap().clone();
-        prop_assert_eq!(deployment::follows_rename(&renamed, Some(&older), true), Some(Purpose::Deploy));
+        prop_assert_eq!(deployment::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
         let offered = deployment::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &act()).unwrap();
         let made = offered.invitations.last().unwrap().after.clone();
         let change = change.then(offered);

@@ -1056,6 +1056,73 @@ async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
 }
 
 #[tokio::test]
+async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
+    let house = House::new().await;
+    let bench = &house.bench;
+    let helpdesk = key(&house, &["users:manage"]).await;
+    let (edit, admin) = (json!({"username": "eve", "email": "mallory@example.org"}), json!({"number": "4712"}));
+    let newest = || house.mails()[0].clone();
+    // A user who was deployed to is renamed while suspended: an admin who may deploy lets them in again.
+    let user = house.user("ada").await;
+    let _deployed = house.deploy(&user).await;
+    let path = format!("/users/{user}");
+    bench.advance(Duration::minutes(1));
+    let _suspended = bench.post(&format!("{path}/suspend"), &helpdesk, json!({})).await.expect(200);
+    let _renamed = bench.patch(&path, &helpdesk, edit).await.expect(200);
+    bench.advance(Duration::minutes(1));
+    let _activated = bench.post(&format!("{path}/activate"), &house.tenant.key, json!({})).await.expect(200);
+    bench.drain().await;
+    assert!(newest().text.unwrap().contains("/i/"), "an invitation, which brings no secrets");
+    // What follows waits for a limit of messages: an admin's edit meanwhile does not let it out.
+    let other = bench.user(&house.tenant, "bob").await;
+    let path = format!("/users/{other}");
+    let _deployed = house.deploy(&other).await;
+    bench.advance(Duration::seconds(1));
+    let shared = json!({"email": "mallory@example.org"});
+    let _moved = bench.patch(&path, &helpdesk, shared).await.expect(200);
+    let _renamed = bench.patch(&path, &helpdesk, json!({"username": "ben"})).await.expect(200);
+    let sent = house.mails().len();
+    let _edited = bench.patch(&path, &house.tenant.key, admin).await.expect(200);
+    bench.drain().await;
+    assert_eq!(house.mails().len(), sent, "it waits for its minute");
+    bench.advance(Duration::minutes(1));
+    assert_eq!(bench.run_due().await["failed"], 0);
+    bench.drain().await;
+    assert!(house.mails().len() == sent + 1 && newest().text.unwrap().contains("/i/"));
+}
+
+#[tokio::test]
+async fn what_follows_an_admins_rename_later_is_the_same_deployment_and_nothing_follows_one_made_meanwhile() {
+    let house = House::new().await;
+    let bench = &house.bench;
+    let rename = async |user: &str, to: &str| {
+        let edit = json!({"username": to});
+        let _renamed = bench.patch(&format!("/users/{user}"), &house.tenant.key, edit).await.expect(200);
+        bench.drain().await;
+    };
+    let due = async || {
+        bench.advance(Duration::minutes(2));
+        assert_eq!(bench.run_due().await["failed"], 0);
+        bench.drain().await;
+    };
+    // Nobody ever deployed to them, and the deployment of the first rename keeps that of the second for a minute.
+    let (user, _phones) = bench.person(&house.tenant, "ada", 1).await;
+    rename(&user, "eve").await;
+    rename(&user, "eva").await;
+    let sent = house.mails().len();
+    due().await;
+    assert!(house.mails().len() == sent + 1 && house.mails()[0].text.clone().unwrap().contains("/r/"));
+    // A deployment that an admin makes in the meantime is the one.
+    rename(&user, "mia").await;
+    rename(&user, "may").await;
+    bench.advance(Duration::minutes(1));
+    let _deployed = house.deploy(&user).await;
+    let sent = house.mails().len();
+    due().await;
+    assert_eq!(house.mails().len(), sent, "nothing is due any more");
+}
+
+#[tokio::test]
 async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes() {
     let house = House::new().await;
     let (bench, tenant) = (&house.bench, &house.tenant);

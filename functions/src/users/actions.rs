@@ -10,7 +10,7 @@ use domain::device::{DEVICE_LIMIT, Device, REASON};
 use domain::event::{Act, EventType};
 use domain::input::Fields;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite, take_back};
-use domain::life::{self, Deletion, Leaving, is_readdressed, is_renamed};
+use domain::life::{self, Deletion, Leaving, is_readdressed, is_renamed, settle_what_is_due};
 use domain::message::{Counted, DailyQuota, QUOTA_SHARDS, Recipient, SentTo};
 use domain::profile::{Given, Profile, given};
 use domain::refusal::{Failure, Refusal};
@@ -548,18 +548,19 @@ pub(crate) async fn carried_through(
     {
         take_back(&mut change, &newest_offers(store, &user).await?, act);
     }
-    let due = change.user.as_mut().map(|user| &mut user.after);
-    let due = due.filter(|after| after.deployment_due && after.require_usable().is_ok());
-    let due = due.map(|due| {
-        (due.deployment_due, due.deployment_due_at) = (false, None);
-        due.clone()
+    settle_what_is_due(&mut change, doer.may_deploy);
+    let due = change.user.as_mut().map(|user| &mut user.after).filter(|after| after.is_deployment_due(act.at));
+    let due = due.map(|after| {
+        let due = after.clone();
+        after.nothing_is_due();
+        due
     });
     let offered = match due {
         Some(due) => match Box::pin(offered_after_rename(store, doer, &due, &change, defaults, act)).await {
             // A rename is not refused for it: what is offered follows as soon as its message may go out.
             Err(Failure::Refused(Refusal::TooManyMessages(wait))) => {
                 if let Some(user) = &mut change.user {
-                    (user.after.deployment_due, user.after.deployment_due_at) = (true, Some(wait.until));
+                    user.after = User { deployment_due_at: Some(wait.until), ..due };
                 }
                 None
             }
@@ -587,7 +588,7 @@ async fn offered_after_rename(
     act: &Act,
 ) -> Result<Option<Offered>, Failure> {
     let deployed = newest(store, due, Purpose::Deploy).await?;
-    let Some(purpose) = follows_rename(due, deployed.as_ref(), doer.may_deploy) else {
+    let Some(purpose) = follows_rename(due, deployed.as_ref()) else {
         return Ok(None);
     };
     let devices = u32::try_from(due.device_ids.len()).unwrap_or(u32::MAX).max(1);
@@ -598,12 +599,14 @@ async fn offered_after_rename(
         }
         Purpose::Unknown(_) => return Ok(None),
     };
+    let mut user = due.clone();
+    user.nothing_is_due();
     // The change may have taken it back.
     let changed = |previous: Invitation| {
         let edited = change.invitations.iter().map(|Edited { after, .. }| after);
         edited.into_iter().find(|after| after.invitation_id == previous.invitation_id).cloned().unwrap_or(previous)
     };
-    Box::pin(offer(store, doer, due, wanted, previous.map(changed), defaults, act)).await.map(Some)
+    Box::pin(offer(store, doer, &user, wanted, previous.map(changed), defaults, act)).await.map(Some)
 }
 
 #[cfg(test)]

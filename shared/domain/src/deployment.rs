@@ -111,6 +111,7 @@ pub fn deploy(
     act: &Act,
 ) -> Result<Change, Refusal> {
     let mut wanted = user.clone();
+    wanted.nothing_is_due();
     wanted.client.removed_at = None;
     wanted.client.profile_id = profile.or(user.client.profile_id);
     let mut invited = invite(&wanted, previous, new, act)?;
@@ -129,7 +130,7 @@ pub fn deploy(
 /// invitation, which brings the phones back without secrets: to change an address and then the username must
 /// not be a way to them.
 #[must_use]
-pub fn follows_rename(user: &User, previous: Option<&Invitation>, may_deploy: bool) -> Option<Purpose> {
+pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purpose> {
     let known = !user.device_ids.is_empty() || user.client.deployment_id.is_some();
     let reached = user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some();
     if !known || !reached {
@@ -137,7 +138,7 @@ pub fn follows_rename(user: &User, previous: Option<&Invitation>, may_deploy: bo
     }
     let same_address =
         |previous: &Invitation| user.email_changed_at.is_none_or(|changed| changed <= previous.created_at);
-    let deploys = may_deploy || previous.is_some_and(same_address);
+    let deploys = user.due_by_deployer || previous.is_some_and(same_address);
     Some(if deploys { Purpose::Deploy } else { Purpose::Invite })
 }
 

@@ -273,6 +273,19 @@ pub fn is_readdressed(change: &Change) -> bool {
     before.email != after.email || before.mobile != after.mobile
 }
 
+/// Settles with a change that renames its user whether what follows may be a deployment wherever it goes: what
+/// follows may have to wait, and is then carried through by somebody else, who may have other rights. Another
+/// address by somebody who may not deploy ends that.
+pub fn settle_what_is_due(change: &mut Change, may_deploy: bool) {
+    let readdressed = is_readdressed(change);
+    let Some(Edited { before: Some(before), after }) = &mut change.user else { return };
+    if unique_username(&before.username) != unique_username(&after.username) {
+        after.due_by_deployer = may_deploy;
+    } else if readdressed && !may_deploy {
+        after.due_by_deployer = false;
+    }
+}
+
 /// True if an edit makes a user somebody else to the systems around.
 #[must_use]
 pub fn is_renamed(user: &User, edit: &UserEdit) -> bool {

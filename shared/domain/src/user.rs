@@ -166,6 +166,9 @@ pub struct User {
     /// When that deployment is tried, if a limit of messages kept it from following at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_due_at: Option<Time>,
+    /// True if that may be a deployment wherever it goes, since whoever renamed the user may deploy.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub due_by_deployer: bool,
     /// Goes up by one with each change.
     pub version: u64,
     /// The row that it was read as.
@@ -472,6 +475,7 @@ impl User {
             provenance: Provenance::default(),
             deployment_due: false,
             deployment_due_at: None,
+            due_by_deployer: false,
             version: 1,
             stored: Stored::default(),
         };
@@ -566,6 +570,19 @@ impl User {
             UserStatus::Locked => Err(Refusal::UserLocked),
             UserStatus::Deleted => Err(Refusal::UserDeleted),
         }
+    }
+
+    /// True if what a rename has made due can be tried: the user may use the app, and no limit of messages is known
+    /// to keep it until later.
+    #[must_use]
+    pub fn is_deployment_due(&self, now: Time) -> bool {
+        let waits = self.deployment_due_at.is_some_and(|at| at > now);
+        self.deployment_due && !waits && self.require_usable().is_ok()
+    }
+
+    /// Ends what a rename has made due.
+    pub fn nothing_is_due(&mut self) {
+        (self.deployment_due, self.deployment_due_at, self.due_by_deployer) = (false, None, false);
     }
 
     /// The newest of what was offered to the user for a purpose.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
+use domain::change::{Change, Edited};
 use domain::deployment::{
     ClientAccount, Configuration, SecretKind, UserSecrets, configuration, deploy, follows_rename, force,
     has_downloaded, qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
@@ -13,6 +14,7 @@ use domain::hold::Hold;
 use domain::invitation::{
     Channel, Delivery, DeliveryState, Invitation, InvitationStatus, NewInvitation, Purpose, delivered,
 };
+use domain::life::settle_what_is_due;
 use domain::profile::Profile;
 use domain::refusal::Refusal;
 use domain::secret::Hash;
@@ -372,9 +374,9 @@ fn another_name_is_followed_by_a_deployment_only_if_there_is_something_to_bring_
     let (with_phone, _devices) = phones(1);
     let (without_phone, _open) = deployed(&user());
     for known in [&with_phone, &without_phone] {
-        assert_eq!(follows_rename(known, None, true), Some(Purpose::Deploy));
+        assert_eq!(follows_rename(&by_deployer(known), None), Some(Purpose::Deploy));
     }
-    assert_eq!(follows_rename(&user(), None, true), None, "never deployed, and no phone");
+    assert_eq!(follows_rename(&by_deployer(&user()), None), None, "never deployed, and no phone");
     let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
     let none = [
         User { email: None, ..with_phone.clone() },
@@ -382,21 +384,60 @@ fn another_name_is_followed_by_a_deployment_only_if_there_is_something_to_bring_
         User { locked: hold, ..with_phone.clone() },
         remove(&with_phone, &[], None, &act(1)).unwrap().unwrap().user_after().unwrap().clone(),
     ];
-    for may_deploy in [true, false] {
-        assert!(none.iter().all(|user| follows_rename(user, None, may_deploy).is_none()));
+    for user in none {
+        assert_eq!((follows_rename(&user, None), follows_rename(&by_deployer(&user), None)), (None, None));
     }
+}
+
+fn by_deployer(user: &User) -> User {
+    User { due_by_deployer: true, ..user.clone() }
 }
 
 #[test]
 fn who_may_not_deploy_has_another_name_followed_by_a_deployment_only_to_where_one_went() {
     let (with_phone, _devices) = phones(1);
     let (user, open) = deployed(&with_phone);
-    assert_eq!(follows_rename(&with_phone, None, false), Some(Purpose::Invite), "never deployed");
-    assert_eq!(follows_rename(&user, Some(&open), false), Some(Purpose::Deploy));
+    assert_eq!(follows_rename(&with_phone, None), Some(Purpose::Invite), "never deployed");
+    assert_eq!(follows_rename(&user, Some(&open)), Some(Purpose::Deploy));
     let changed = |minutes| User { email_changed_at: Some(at(minutes)), ..user.clone() };
-    assert_eq!(follows_rename(&changed(0), Some(&open), false), Some(Purpose::Deploy), "it was changed before");
-    assert_eq!(follows_rename(&changed(1), Some(&open), false), Some(Purpose::Invite));
-    assert_eq!(follows_rename(&changed(1), Some(&open), true), Some(Purpose::Deploy));
+    assert_eq!(follows_rename(&changed(0), Some(&open)), Some(Purpose::Deploy), "it was changed before");
+    assert_eq!(follows_rename(&changed(1), Some(&open)), Some(Purpose::Invite));
+    assert_eq!(follows_rename(&by_deployer(&changed(1)), Some(&open)), Some(Purpose::Deploy));
+}
+
+#[test]
+fn what_follows_a_rename_later_follows_by_the_rights_of_whoever_renamed() {
+    let settled = |before: &User, after: User, may_deploy| {
+        let mut change = Change { user: Some(Edited::from(before.clone(), after)), ..Change::default() };
+        settle_what_is_due(&mut change, may_deploy);
+        change.user_after().unwrap().clone()
+    };
+    let ada = user();
+    let renamed = User { username: "eve".to_owned(), ..ada.clone() };
+    assert!(!settled(&ada, renamed.clone(), false).due_by_deployer);
+    let by_deployer = settled(&ada, renamed, true);
+    assert!(by_deployer.due_by_deployer);
+    // Whoever carries it through later changes nothing of that, unless they say where it goes.
+    let noted = User { number: Some("4712".to_owned()), ..by_deployer.clone() };
+    let moved = User { email: Some("mallory@example.org".to_owned()), ..by_deployer.clone() };
+    assert!(settled(&by_deployer, noted.clone(), false).due_by_deployer);
+    assert!(settled(&by_deployer, moved.clone(), true).due_by_deployer);
+    assert!(!settled(&by_deployer, moved, false).due_by_deployer);
+    let by_helpdesk = User { due_by_deployer: false, ..noted };
+    assert!(!settled(&by_helpdesk, User { suspended: None, ..by_helpdesk.clone() }, true).due_by_deployer);
+}
+
+#[test]
+fn what_a_rename_has_made_due_is_tried_once_nothing_is_in_the_way_and_ended_by_a_deployment() {
+    let due = User { deployment_due: true, due_by_deployer: true, ..user() };
+    assert!(due.is_deployment_due(at(0)) && !user().is_deployment_due(at(0)));
+    let waits = User { deployment_due_at: Some(at(5)), ..due.clone() };
+    assert_eq!([4, 5, 6].map(|minute| waits.is_deployment_due(at(minute))), [false, true, true]);
+    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    assert!(!User { suspended: hold, ..due }.is_deployment_due(at(0)));
+    let deployed = deploy(&waits, &[], None, new(9), None, &act(1)).unwrap();
+    let after = deployed.user_after().unwrap();
+    assert_eq!((after.deployment_due, after.deployment_due_at, after.due_by_deployer), (false, None, false));
 }
 
 #[test]
