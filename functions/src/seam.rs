@@ -168,7 +168,7 @@ async fn list_phones(
 ) -> Result<(), Failure> {
     let phones: Vec<&Device> = devices.iter().filter(|device| is_phone(device)).collect();
     let ids: BTreeSet<DeviceId> = phones.iter().map(|device| device.device_id).collect();
-    let belongings = store.belongings(call.workspace(), &ids).await?;
+    let belongings = store.belongings_to_show(call.workspace(), &ids).await?;
     for device in phones {
         let known = Known { device, belongings: belongings.get(&device.device_id), settings, now: call.now() };
         if let Some(item) = view(&known) {

@@ -69,7 +69,7 @@ impl Beside {
         let ids = devices.iter().map(|device| device.device_id).collect();
         Ok(Self {
             profile: profile_name(store, user).await?,
-            belongings: store.belongings(user.workspace_id, &ids).await?,
+            belongings: store.belongings_to_show(user.workspace_id, &ids).await?,
             settings: workspace.settings,
         })
     }

@@ -126,7 +126,7 @@ async fn once(bench: &Bench, tenant: &Tenant, body: &Value) -> String {
 
 /// A system in which every kind of row was stored, and the rows by their names: a kind's name, and
 /// after a dot the state that it is in.
-async fn stored() -> (Bench, BTreeMap<String, Value>) {
+async fn stored() -> (Bench, Tenant, BTreeMap<String, Value>) {
     let oidc = Oidc::new();
     let pages = Pages::default();
     let bench = oidc.bench_with(Some(pages.adjust(None))).await;
@@ -245,7 +245,7 @@ async fn stored() -> (Bench, BTreeMap<String, Value>) {
     tokened(&oidc, &bench, &tenant, &mut keep).await;
     told(&bench, &pages, &tenant, &mut keep).await;
     limited(&bench, &tenant, &mut keep).await;
-    (bench, shapes)
+    (bench, tenant, shapes)
 }
 
 /// Personal access tokens, and what was done by one.
@@ -723,7 +723,7 @@ fn normal(row: &Value) -> Value {
 
 #[tokio::test]
 async fn what_is_stored_has_the_shapes_that_are_pinned() {
-    let (_bench, shapes) = stored().await;
+    let (_bench, _tenant, shapes) = stored().await;
     if updating() {
         fs::create_dir_all(folder()).unwrap();
     }
@@ -742,7 +742,7 @@ async fn what_is_stored_has_the_shapes_that_are_pinned() {
 
 #[tokio::test]
 async fn every_kind_of_row_is_documented_pinned_and_stored() {
-    let (bench, shapes) = stored().await;
+    let (bench, _tenant, shapes) = stored().await;
     let kinds = kinds();
     assert_eq!(kinds.len(), 47);
     for (_, row) in rows::everything(&bench) {
@@ -1077,7 +1077,7 @@ fn bare(row: &Value) -> Value {
 /// As it is after a release that finds and keeps rows in a way of its own.
 #[tokio::test]
 async fn reindex_brings_back_whatever_follows_from_rows_and_writes_nothing_twice() {
-    let (bench, _shapes) = stored().await;
+    let (bench, _tenant, _shapes) = stored().await;
     let before = rows::all(&bench, MAIN);
     for row in before.values() {
         if COMPANIONS.iter().any(|kind| row["pk"].as_str().unwrap().starts_with(kind)) {
@@ -1107,4 +1107,60 @@ async fn reindex_brings_back_whatever_follows_from_rows_and_writes_nothing_twice
     assert_eq!(after, before);
     let again = bench.stack.invoke("reindex", json!({})).await.unwrap();
     assert_eq!(again["written"], 0, "{again}");
+}
+
+/// Every address that shows many things.
+const LISTS: [&str; 20] = [
+    "/deployments",
+    "/devices",
+    "/devices/export",
+    "/devices?search=iphone",
+    "/events",
+    "/events/export",
+    "/jobs",
+    "/keys",
+    "/members",
+    "/phones/list",
+    "/profiles",
+    "/scim/v2/Users",
+    "/scim/v2/Users?filter=userName%20eq%20%22ada%22",
+    "/sources",
+    "/usage",
+    "/user_identities/list",
+    "/users",
+    "/users/export",
+    "/users?search=ada",
+    "/webhooks",
+];
+
+#[tokio::test]
+async fn no_kind_of_row_that_cannot_be_read_stops_a_list() {
+    let (bench, tenant, _shapes) = stored().await;
+    bench.expect_another_release();
+    let mut kinds: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
+    let prefix = |row: &Value, part: &str| row[part].as_str().unwrap().split('#').next().unwrap().to_owned();
+    for row in rows::all(&bench, MAIN).into_values() {
+        let callers = row["sk"] == "WORKSPACE" || row["name"] == "First key";
+        let binary = ["bytes", "rows", "keys"].iter().any(|name| row.get(name).is_some());
+        if row["version"].is_number() && !callers && !binary {
+            kinds.entry((prefix(&row, "pk"), prefix(&row, "sk"))).or_default().push(row);
+        }
+    }
+    assert!(kinds.len() > 20, "{:?}", kinds.keys());
+    let mut stopped = Vec::new();
+    for (kind, rows) in kinds {
+        for row in &rows {
+            let mut broken = row.clone();
+            broken["version"] = "first".into();
+            rows::put(&bench, MAIN, &broken, &["device_ids"]);
+        }
+        for list in LISTS {
+            let status = bench.get(list, &tenant.key).await.status;
+            if status != 200 {
+                stopped.push(format!("{list}: {status}, by {kind:?}"));
+            }
+        }
+        rows.iter().for_each(|row| rows::put(&bench, MAIN, row, &["device_ids"]));
+    }
+    assert!(stopped.is_empty(), "{stopped:#?}");
 }

@@ -38,7 +38,7 @@ pub async fn handle(store: &(impl Users + Workspaces + Actors), call: Call) -> R
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
     let users = store.users(call.workspace(), &ids).await?;
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
-    let belongings = store.belongings(call.workspace(), &devices).await?;
+    let belongings = store.belongings_to_show(call.workspace(), &devices).await?;
     let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
     let view = |device: &Device| {
         let name = views::name_of(&users, device.user_id);

@@ -113,7 +113,7 @@ async fn shown(
     people: &[Person],
 ) -> Result<Vec<Value>, Failure> {
     let of: Vec<Of> = people.iter().map(|person| Of::User(person.user.user_id)).collect();
-    let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
+    let used = store.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
     let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();
     let names = list_users::profile_names(store, call, people).await?;
     let view = |person: &Person| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, call);

@@ -147,7 +147,7 @@ async fn belongings(
     events: &[Event],
 ) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
     let ids = events.iter().filter_map(|event| event.device_id).collect();
-    store.belongings(call.workspace(), &ids).await
+    store.belongings_to_show(call.workspace(), &ids).await
 }
 
 fn shown(event: &Event, belongings: &BTreeMap<DeviceId, Belongings>) -> Value {

@@ -195,7 +195,7 @@ pub(crate) async fn prepare(
 
 /// The devices that a user holds, and the deleted ones that they have left behind.
 async fn with_left(store: &impl Users, user: &User, mut held: Vec<Device>) -> Result<Vec<Device>, Failure> {
-    held.extend(store.devices(user.workspace_id, &user.left_device_ids).await?);
+    held.extend(store.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
     Ok(held)
 }
 

@@ -41,7 +41,7 @@ pub async fn handle(
     let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
     let known = store.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
     let Person { user, devices, left } = Person::of(user, &known);
-    let used = store.usage(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
+    let used = store.usage_to_show(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
     let invitation = newest(store, &user, Purpose::Invite).await?;
     let beside = Beside::read(store, &user, &devices).await?;
     let mut view = views::user_with_usage(&user, &devices, &left, beside.profile(), used.first(), call.now());

@@ -37,7 +37,7 @@ pub async fn handle(store: &(impl Users + UsageCounts + Profiles + Actors), call
     let (paging, filter) = Paging::read(&call, read)?;
     let page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     let of: Vec<Of> = page.items.iter().map(|person| Of::User(person.user.user_id)).collect();
-    let used = store.usage(call.workspace(), &of, &month(call.now())).await?;
+    let used = store.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
     let names = profile_names(store, &call, &page.items).await?;
     let view = |person: &Person| {
         let used = used.iter().find(|row| row.of == Of::User(person.user.user_id));

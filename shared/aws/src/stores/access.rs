@@ -150,8 +150,8 @@ impl Keys for Table {
     async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Failure> {
         let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.makers).collect();
         let found = self.get_many(shorts.iter().map(|short| rows::api_key(short))).await?;
-        let made = |short: &&String| found.row(&rows::api_key(short)).map(|key| Some(((*short).clone(), key?)));
-        shorts.iter().filter_map(|short| made(short).transpose()).collect()
+        let made = |short: &&String| Some(((*short).clone(), found.readable(&rows::api_key(short))?));
+        Ok(shorts.iter().filter_map(made).collect())
     }
 
     async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Failure> {

@@ -16,7 +16,8 @@ use crate::table::Table;
 
 /// Where names of actors are found.
 pub trait Actors: Sync {
-    /// The names of keys, members and devices, by their identifiers. Who has no name, or is gone, is left out.
+    /// The names of keys, members and devices, by their identifiers. Who has no name, is gone, or
+    /// cannot be read is left out.
     fn actor_names(
         &self,
         workspace: WorkspaceId,
@@ -39,17 +40,17 @@ impl Actors for Table {
         let found = self.get_many(pointers.values().chain(devices.values()).cloned()).await?;
         let mut names = BTreeMap::new();
         for (id, key) in devices {
-            names.extend(found.row(&key)?.map(|device: Device| (id, device.display_name().to_owned())));
+            names.extend(found.readable(&key).map(|device: Device| (id, device.display_name().to_owned())));
         }
         let mut targets = BTreeMap::new();
         for (id, key) in pointers {
-            targets.extend(found.row(&key)?.map(|to: Pointer| (id, Key::new(to.to_pk, to.to_sk))));
+            targets.extend(found.readable(&key).map(|to: Pointer| (id, Key::new(to.to_pk, to.to_sk))));
         }
         let found = self.get_many(targets.values().cloned()).await?;
         for (id, key) in targets {
             let name = match key.sk.as_str() {
-                "KEY" => found.row(&key)?.map(|key: ApiKey| key.name),
-                _ => found.row(&key)?.and_then(|member: Member| member.name),
+                "KEY" => found.readable(&key).map(|key: ApiKey| key.name),
+                _ => found.readable(&key).and_then(|member: Member| member.name),
             };
             names.extend(name.map(|name| (id, name)));
         }

@@ -25,6 +25,13 @@ pub trait Credentials: Devices {
         ids: &BTreeSet<DeviceId>,
     ) -> impl Future<Output = Result<BTreeMap<DeviceId, Belongings>, Failure>> + Send;
 
+    /// The same, only to be shown: what cannot be read is left out.
+    fn belongings_to_show(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> impl Future<Output = Result<BTreeMap<DeviceId, Belongings>, Failure>> + Send;
+
     /// The devices that a credential was issued to; some of them may be deleted since.
     fn holders(
         &self,
@@ -43,6 +50,16 @@ impl Credentials for Table {
         let known =
             |id: &DeviceId| Some(found.row(&rows::belongings(workspace, *id)).transpose()?.map(|row| (*id, row)));
         ids.iter().filter_map(known).collect()
+    }
+
+    async fn belongings_to_show(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
+        let found = self.get_many(ids.iter().map(|id| rows::belongings(workspace, *id))).await?;
+        let known = |id: &DeviceId| Some((*id, found.readable(&rows::belongings(workspace, *id))?));
+        Ok(ids.iter().filter_map(known).collect())
     }
 
     async fn holders(&self, workspace: WorkspaceId, id: CredentialId) -> Result<BTreeSet<DeviceId>, Failure> {

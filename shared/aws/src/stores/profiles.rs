@@ -91,8 +91,8 @@ impl Profiles for Table {
         impl Read for Called {}
         let key = |id: &ProfileId| rows::profile_called(workspace, *id);
         let found = self.get_many(ids.iter().map(key)).await?;
-        let named = |id: &ProfileId| Some(found.row::<Called>(&key(id)).transpose()?.map(|called| (*id, called.name)));
-        ids.iter().filter_map(named).collect()
+        let named = |id: &ProfileId| Some((*id, found.readable::<Called>(&key(id))?.name));
+        Ok(ids.iter().filter_map(named).collect())
     }
 
     async fn list_profiles(

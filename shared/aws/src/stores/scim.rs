@@ -115,11 +115,11 @@ impl ScimUsers for Table {
         let found = self.get_many(ids.iter().flat_map(|id| of(id).into_iter().take(rows_of_each))).await?;
         let mut people = Vec::new();
         for [key, kept] in ids.iter().map(of) {
-            let user: Option<User> = found.row(&key)?;
+            let user: Option<User> = found.readable(&key);
             if let Some(user) = user.filter(|user| user.deleted.is_none()) {
-                let dated: Option<Dated> = found.row(&key)?;
+                let dated: Option<Dated> = found.readable(&key);
                 let updated_at = dated.and_then(|dated| dated.updated_at);
-                people.push(Person { user, kept: found.row(&kept)?, updated_at });
+                people.push(Person { user, kept: found.readable(&kept), updated_at });
             }
         }
         Ok(people)

@@ -26,6 +26,14 @@ pub trait UsageCounts: Commits {
         month: &str,
     ) -> impl Future<Output = Result<Vec<Usage>, Failure>> + Send;
 
+    /// The same, only to be shown: those that cannot be read are left out.
+    fn usage_to_show(
+        &self,
+        workspace: WorkspaceId,
+        of: &[Of],
+        month: &str,
+    ) -> impl Future<Output = Result<Vec<Usage>, Failure>> + Send;
+
     /// A user's counts by months, of the last [`MONTHS`] that have any.
     fn user_usage(
         &self,
@@ -53,6 +61,12 @@ impl UsageCounts for Table {
         let keys: Vec<Key> = of.iter().map(|of| rows::usage(workspace, *of, month)).collect();
         let found = self.get_many(keys.clone()).await?;
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    async fn usage_to_show(&self, workspace: WorkspaceId, of: &[Of], month: &str) -> Result<Vec<Usage>, Failure> {
+        let keys: Vec<Key> = of.iter().map(|of| rows::usage(workspace, *of, month)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
     async fn user_usage(&self, workspace: WorkspaceId, user: UserId) -> Result<BTreeMap<String, Counts>, Failure> {
