@@ -42,7 +42,7 @@ const RESULTS: [&str; 4] = ["succeeded", "failed", "rejected", "not_supported"];
 /// The design's table, row by row; `gone` is whether the device is deleted.
 fn table(kind: &str, state: &str, gone: bool, what: What) -> Next {
     use Next::{Again, Counted, Late, Refused, Same, To};
-    if gone && kind == "wipe" && matches!(state, "failed" | "rejected") {
+    if gone && is_wipe(kind, gone) && matches!(state, "failed" | "rejected") {
         return match what {
             What::Told => Again,
             What::Says("succeeded") => Late("succeeded"),
@@ -77,7 +77,7 @@ fn table(kind: &str, state: &str, gone: bool, what: What) -> Next {
         ("cancel_requested", What::Told | What::Cancel) => Same,
 
         ("canceled" | "timed_out", What::Says(result)) => Late(result),
-        ("removed", What::Says("succeeded")) if kind == "wipe" => Late("succeeded"),
+        ("removed", What::Says("succeeded")) if is_wipe(kind, gone) => Late("succeeded"),
         ("removed", What::Says(_)) => Refused,
         (over, What::Says(result)) => {
             if over == result {
@@ -93,6 +93,11 @@ fn table(kind: &str, state: &str, gone: bool, what: What) -> Next {
 
 fn is_destructive(kind: &str) -> bool {
     matches!(kind, "wipe" | "factory_reset")
+}
+
+/// Nobody enrols a deleted device anew, so that of one a factory reset is a wipe as well.
+fn is_wipe(kind: &str, gone: bool) -> bool {
+    kind == "wipe" || gone && kind == "factory_reset"
 }
 
 /// A command, as it should be.
@@ -143,7 +148,7 @@ impl Expected {
             return Next::Same;
         }
         let next = table(self.kind, self.state, gone, what);
-        let told_again = gone && self.kind == "wipe" && (PENDING.contains(&self.state) || self.again_at.is_some());
+        let told_again = gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
         let happened = match next {
             Next::To(state) | Next::Late(state) => {
                 let fails = matches!(next, Next::To("failed" | "rejected"));
@@ -196,7 +201,7 @@ impl Device {
         if let Some(pending) = self.commands.iter().position(|known| known.is_pending(now) && stands_for(known)) {
             return Ok(pending);
         }
-        for outlived in self.commands.iter_mut().filter(|known| known.kind == kind) {
+        for outlived in self.commands.iter_mut().filter(|known| known.kind == kind || known.again_at.is_some()) {
             match outlived.again_at.take() {
                 // It stays failed, and the new one is told in its place.
                 Some(_) => {}
@@ -227,8 +232,9 @@ impl Device {
 
     /// True if a wipe was ordered, and not taken back, that is not confirmed.
     fn is_unconfirmed(&self) -> bool {
-        let open =
-            |known: &Expected| known.kind == "wipe" && (PENDING.contains(&known.state) || known.again_at.is_some());
+        let open = |known: &Expected| {
+            is_wipe(known.kind, self.deleted) && (PENDING.contains(&known.state) || known.again_at.is_some())
+        };
         !self.erased && (self.unconfirmed || self.commands.iter().any(open))
     }
 
@@ -243,10 +249,10 @@ impl Device {
         }
         let open = |known: &Expected| {
             let open = PENDING.contains(&known.state) || known.state == "cancel_requested" || known.again_at.is_some();
-            known.kind == "wipe" && open
+            is_wipe(known.kind, self.deleted) && open
         };
         let over = matches!(known.state, "failed" | "rejected" | "not_supported" | "timed_out" | "removed");
-        self.unconfirmed |= known.kind == "wipe" && over && !self.commands.iter().any(open);
+        self.unconfirmed |= is_wipe(known.kind, self.deleted) && over && !self.commands.iter().any(open);
     }
 
     /// What it still has to do, now or later.
@@ -750,14 +756,16 @@ impl<'a> Walk<'a> {
             assert!(!self.wiped.contains(&id) || state == "succeeded", "a wipe's success is lost");
             let history = command["history"].as_array().unwrap();
             let (last, gone) = (text(&history.last().unwrap()["state"]), self.devices[at].deleted);
-            let told_again = gone && matches!(&*state, "failed" | "rejected") && command["kind"] == "wipe";
+            let told_again = gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
             let ends = last == state || told_again && matches!(&*last, "delivered" | "deferred");
             assert!(ends, "the history ends where the command stands: {command}");
             let Some(before) = self.shown.insert(id, command.clone()).filter(|before| before != command) else {
                 continue;
             };
             let before_failed = matches!(&*text(&before["state"]), "failed" | "rejected");
-            if OVER.contains(&&*text(&before["state"])) && !(gone && before_failed && command["kind"] == "wipe") {
+            if OVER.contains(&&*text(&before["state"]))
+                && !(gone && before_failed && is_wipe(&text(&command["kind"]), gone))
+            {
                 let by_device = matches!(step, Some(Step::Say { .. }));
                 assert!(
                     by_device && command["late"] == true && RESULTS.contains(&&*state),

@@ -437,7 +437,6 @@ async fn a_redirect_sends_each_phone_where_it_belongs() {
     let house = House::of(Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await).await;
     let user = house.user("ada").await;
     let (_deployment, code) = house.deploy(&user).await;
-    let before = rows::everything(&house.bench);
     for agent in [IPHONE, ANDROID, DESKTOP, ""] {
         let reply = house.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
         told_to_nobody(&reply);

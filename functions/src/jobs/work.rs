@@ -134,7 +134,7 @@ async fn page(
             // What is left of the page waits as well, and all that comes after it.
             Done::Waits(wait) => {
                 let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
-                let rest = NextPage { ids, cursor, waiting, rest: Some(Rest::of(&wait)) };
+                let rest = NextPage { ids, cursor, waiting, rest: Some(Rest::of(&wait)), ..NextPage::default() };
                 return turned(store, &doer, job, &outcomes, Some(rest)).await;
             }
             Done::Overtaken => return Err(Failure::LostRace),
@@ -292,17 +292,17 @@ async fn next_page(store: &impl Store, doer: &Doer, job: &Job, cursor: &str) -> 
     };
     let mut fields = Fields::of_json(filter.clone());
     let (workspace, now) = (job.workspace_id, doer.now());
-    let (ids, next) = match job.kind {
+    let (ids, next, left_out) = match job.kind {
         JobKind::Users => {
             let page = store.list_users(workspace, &list_users::read(&mut fields), PAGE, start, now).await?;
-            (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next)
+            (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.left_out)
         }
         JobKind::Devices => {
             let page = store.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
-            (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next)
+            (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.left_out)
         }
         JobKind::Sync | JobKind::Unknown(_) => return Err(not_by_things()),
     };
     let cursor = next.map(|next| String::from_utf8_lossy(&next.to_bytes()).into_owned());
-    Ok(NextPage { ids, cursor, ..NextPage::default() })
+    Ok(NextPage { ids, left_out, cursor, ..NextPage::default() })
 }

@@ -5,7 +5,7 @@
 //! they go round in a ring, one of them has a name for the time between that nobody else can have. All is looked
 //! at before anything is changed: if one of them cannot be done, none is touched, and the row fails.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws::{Commit, Sources};
@@ -40,6 +40,8 @@ pub(super) struct Known {
     rows: Mutex<Option<(Uuid, RowsByKey)>>,
     /// Whether those without a row may vanish.
     may_vanish: Mutex<Option<bool>>,
+    /// Who keeps their username, so that nobody looks again at all who wait for it.
+    keeping: Mutex<BTreeSet<UserId>>,
 }
 
 /// What became of rows that were done ahead of others of their page, by their lines.
@@ -54,6 +56,16 @@ pub(super) enum Way {
     /// It is gone.
     Clear,
     /// The time was over before it was gone.
+    NoTime,
+}
+
+/// Who hand on names to one another, from a row's username on.
+enum Chain<'r> {
+    /// They can, by these rows. The last name that one of them gets is `wanted`.
+    Made { rows: Vec<&'r Row>, end: End, wanted: &'r str },
+    /// One of them cannot.
+    Broken,
+    /// The time was over before it was known.
     NoTime,
 }
 
@@ -121,45 +133,11 @@ impl<S: Store + Sources> AtWork<'_, S> {
             Ok(_) | Err(Failure::Internal { .. }) => return Ok(Way::AsItIs),
             Err(failure) => return Err(failure),
         }
-        let own = rules::owner(self.source, found).map(|user| user.user_id);
-        let (mut chain, mut holder, mut wanted) = (Vec::new(), first.clone(), row.username());
-        let end = loop {
-            if self.pace.is_over() {
-                return Ok(Way::NoTime);
-            }
-            if own == Some(holder.user_id) {
-                break End::Ring(holder.user_id);
-            }
-            let Some(next) = self.row_of(&holder, row, &rows) else {
-                break End::Leaver(Box::new(holder));
-            };
-            let gives_up = rules::gives_up(self.source, &holder, next, wanted) && chain.len() < CHAIN;
-            // What is only tried is told of before it is done.
-            let done = !self.job.dry_run && !self.done([line(next)].into_iter()).await?.is_empty();
-            if !gives_up || done {
-                return Ok(Way::AsItIs);
-            }
-            let Some((theirs, _)) = self.found(&[next], taken).await?.pop() else { return Ok(Way::AsItIs) };
-            if rules::owner(self.source, &theirs).map(|user| user.user_id) != Some(holder.user_id) {
-                return Ok(Way::AsItIs);
-            }
-            let other = rules::in_the_way(self.source, &theirs);
-            let cleared = other.map_or_else(|| theirs.clone(), |other| rules::without(&theirs, other));
-            if !self.can_be_done(next, &cleared, chosen, settings).await? {
-                return Ok(Way::AsItIs);
-            }
-            chain.push(next);
-            wanted = next.username();
-            match other {
-                None => break End::Free,
-                Some(other) => holder = other.clone(),
-            }
+        let (rows, end, wanted) = match self.chain(row, found, first, &rows, taken, chosen, settings).await? {
+            Chain::Made { rows, end, wanted } => (rows, end, wanted),
+            Chain::Broken => return Ok(Way::AsItIs),
+            Chain::NoTime => return Ok(Way::NoTime),
         };
-        if let End::Leaver(leaver) = &end
-            && !self.may_lose_name(leaver, taken).await?
-        {
-            return Ok(Way::AsItIs);
-        }
         if self.job.dry_run {
             return Ok(Way::WouldBe(Box::new(cleared)));
         }
@@ -171,13 +149,82 @@ impl<S: Store + Sources> AtWork<'_, S> {
             }
             End::Leaver(leaver) => self.parked(leaver.user_id).await?,
         }
-        for next in chain.iter().rev() {
+        for next in rows.into_iter().rev() {
             if self.pace.is_over() {
                 return Ok(Way::NoTime);
             }
             Box::pin(self.do_ahead(next, taken, chosen, settings)).await?;
         }
         Ok(Way::Clear)
+    }
+
+    /// Looks at all who would have to hand on their names, from the first that has a row's username on. Nobody who
+    /// was found to keep theirs in this run is looked at again.
+    #[expect(clippy::too_many_arguments, reason = "what a row is decided by, and where its chain begins")]
+    async fn chain<'r>(
+        &self,
+        row: &'r Row,
+        found: &Found,
+        first: &User,
+        rows: &'r HashMap<KeyHash, Row>,
+        taken: &Taken,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<Chain<'r>, Failure> {
+        let own = rules::owner(self.source, found).map(|user| user.user_id);
+        let (mut chain, mut met) = (Vec::new(), Vec::new());
+        let (mut holder, mut wanted) = (first.clone(), row.username());
+        loop {
+            if self.pace.is_over() {
+                return Ok(Chain::NoTime);
+            }
+            if own == Some(holder.user_id) {
+                return Ok(Chain::Made { rows: chain, end: End::Ring(holder.user_id), wanted });
+            }
+            met.push(holder.user_id);
+            let keeps = locked(&self.known.keeping).contains(&holder.user_id) || chain.len() >= CHAIN;
+            let next = self.row_of(&holder, row, rows);
+            if keeps || next.is_none() && !self.may_lose_name(&holder, taken).await? {
+                break;
+            }
+            let Some(next) = next else {
+                return Ok(Chain::Made { rows: chain, end: End::Leaver(Box::new(holder)), wanted });
+            };
+            let Some(theirs) = self.name_given_up(&holder, next, wanted, taken, chosen, settings).await? else { break };
+            chain.push(next);
+            wanted = next.username();
+            match rules::in_the_way(self.source, &theirs) {
+                None => return Ok(Chain::Made { rows: chain, end: End::Free, wanted }),
+                Some(other) => holder = other.clone(),
+            }
+        }
+        locked(&self.known.keeping).extend(met);
+        Ok(Chain::Broken)
+    }
+
+    /// Whom a row may mean by which a user gives up a name that is wanted, once nobody is in its way; `None` if they
+    /// keep it.
+    async fn name_given_up(
+        &self,
+        holder: &User,
+        next: &Row,
+        wanted: &str,
+        taken: &Taken,
+        chosen: Option<&Chosen>,
+        settings: &Settings,
+    ) -> Result<Option<Found>, Failure> {
+        // What is only tried is told of before it is done.
+        let done = !self.job.dry_run && !self.done([line(next)].into_iter()).await?.is_empty();
+        if done || !rules::gives_up(self.source, holder, next, wanted) {
+            return Ok(None);
+        }
+        let Some((theirs, _)) = self.found(&[next], taken).await?.pop() else { return Ok(None) };
+        if rules::owner(self.source, &theirs).map(|user| user.user_id) != Some(holder.user_id) {
+            return Ok(None);
+        }
+        let other = rules::in_the_way(self.source, &theirs);
+        let cleared = other.map_or_else(|| theirs.clone(), |other| rules::without(&theirs, other));
+        Ok(self.can_be_done(next, &cleared, chosen, settings).await?.then_some(theirs))
     }
 
     /// True if a row changes its user, once nobody is in its way.

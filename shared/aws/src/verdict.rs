@@ -16,8 +16,8 @@ pub(crate) enum Verdict {
 const ACCESS_DENIED: &str = "access_denied";
 
 /// Decides by the status and the code of an error ("Common Errors" and `SendEmail` in the SES API v2 reference,
-/// "Common Error Types" and `Publish` in the SNS API reference). A request that is answered by a 4xx is at fault
-/// itself, so that the same one is answered in the same way: it is over, or it would be tried for days while
+/// "Common Error Types" and `Publish` in the SNS API reference). A request that is answered by another 4xx is at
+/// fault itself, so that the same one is answered in the same way: it is over, or it would be tried for days while
 /// others wait for their turn.
 pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
     match code {
@@ -31,6 +31,9 @@ pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
             | "Throttled"
             | "RequestLimitExceeded",
         ) => Verdict::Later,
+        // Too many requests, and a request that did not come in time, whatever they are called (RFC 9110; RFC 6585).
+        _ if status == 429 => Verdict::Later,
+        _ if status == 408 => Verdict::Unknown,
         // The credentials or the clock of this run: another one has others.
         Some(
             "ExpiredToken"

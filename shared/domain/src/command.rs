@@ -14,7 +14,8 @@
 //! [`step`] is this table, and nothing else changes a command's state. A device is not replaced while a
 //! wipe or a factory reset is served to it: see [`register`](crate::registration::register). Whoever deletes a user
 //! deletes their devices, so a deleted user's wipe is one of a deleted device. Such a wipe is told again until
-//! another is ordered in its place: see [`Command::again_at`].
+//! another is ordered in its place: see [`Command::again_at`]. Of a deleted device a factory reset is a wipe, since
+//! nobody will enrol it anew: see [`CommandKind::is_wipe`].
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,12 @@ impl CommandKind {
     #[must_use]
     pub fn is_destructive(self) -> bool {
         matches!(self, Self::Wipe | Self::FactoryReset)
+    }
+
+    /// True if it is to leave nothing behind for good: a wipe, or of a deleted device whatever destroys its data.
+    #[must_use]
+    pub fn is_wipe(self, deleted: bool) -> bool {
+        self == Self::Wipe || deleted && self == Self::FactoryReset
     }
 
     /// How long it counts unless its order says otherwise: a phone that was lost may come back
@@ -177,7 +184,7 @@ pub enum Step {
 #[must_use]
 pub fn step(kind: CommandKind, state: CommandState, deleted: bool, stimulus: Stimulus) -> Step {
     use CommandState as S;
-    if deleted && kind == CommandKind::Wipe && matches!(state, S::Failed | S::Rejected) {
+    if deleted && kind.is_wipe(deleted) && matches!(state, S::Failed | S::Rejected) {
         return step_of_a_failed_wipe(stimulus);
     }
     match (stimulus, state) {
@@ -185,7 +192,7 @@ pub fn step(kind: CommandKind, state: CommandState, deleted: bool, stimulus: Sti
         (Stimulus::Served, _) => Step::Same,
         (Stimulus::Reported(outcome), S::Queued | S::Delivered | S::Deferred) => Step::To(outcome.state()),
         (Stimulus::Reported(outcome), S::CancelRequested | S::Canceled | S::TimedOut) => Step::Late(outcome.state()),
-        (Stimulus::Reported(Outcome::Succeeded), S::Removed) if kind == CommandKind::Wipe => Step::Late(S::Succeeded),
+        (Stimulus::Reported(Outcome::Succeeded), S::Removed) if kind.is_wipe(deleted) => Step::Late(S::Succeeded),
         (Stimulus::Reported(_), S::Removed | S::Unknown(_)) => Step::Refused,
         (Stimulus::Reported(outcome), S::Succeeded | S::Failed | S::Rejected | S::NotSupported) => {
             if outcome.state() == state { Step::Same } else { Step::Refused }
@@ -425,8 +432,11 @@ pub fn order(phone: &Phone, order: &Order, command_id: CommandId, act: &Act) -> 
     if let Some(pending) = pending_for(device, order.kind, act.at) {
         return Ok(Ordered::Pending(pending.command_id));
     }
-    let (failed, outlived): (Vec<_>, Vec<_>) =
-        phone.open.iter().filter(|open| open.kind == order.kind).partition(|open| open.again_at.is_some());
+    let (failed, outlived): (Vec<_>, Vec<_>) = phone
+        .open
+        .iter()
+        .filter(|open| open.kind == order.kind || open.again_at.is_some())
+        .partition(|open| open.again_at.is_some());
     let mut commanded = apply_to_all(device, outlived, Stimulus::TimeIsUp, act);
     failed.into_iter().for_each(|failed| commanded.give_up(failed));
     commanded.queue(order, command_id, act);
@@ -572,7 +582,7 @@ fn again_at(
 ) -> Option<Time> {
     let failed = matches!(state, CommandState::Failed | CommandState::Rejected);
     let open = before.state.is_pending() || before.again_at.is_some();
-    let again = deleted && before.kind == CommandKind::Wipe && failed && open && !late;
+    let again = deleted && before.kind.is_wipe(deleted) && failed && open && !late;
     match (again, stimulus) {
         (false, _) => None,
         (true, Stimulus::NotNow) => before.again_at,
@@ -728,7 +738,7 @@ pub struct UnconfirmedWipe {
 }
 
 impl UnconfirmedWipe {
-    fn of(command: &Command) -> Option<Self> {
+    fn of(command: &Command, deleted: bool) -> Option<Self> {
         let unconfirmed = match command.state {
             CommandState::Failed
             | CommandState::Rejected
@@ -744,7 +754,7 @@ impl UnconfirmedWipe {
             | CommandState::Succeeded => false,
         };
         let wipe = Self { command_id: command.command_id, state: command.state, at: command.state_at() };
-        (unconfirmed && command.kind == CommandKind::Wipe).then_some(wipe)
+        (unconfirmed && command.kind.is_wipe(deleted)).then_some(wipe)
     }
 }
 
@@ -761,7 +771,9 @@ impl TryFrom<String> for UnconfirmedWipe {
         let read = || {
             let mut parts = text.split(' ');
             let command_id = CommandId::parse(parts.next()?)?;
-            let state = CommandState::parse(parts.next()?)?;
+            let state = parts.next()?;
+            let unknown = || UnknownWord::new(state).map(CommandState::Unknown);
+            let state = CommandState::parse(state).or_else(unknown)?;
             let at = Time::from_millis(i64::from_str_radix(parts.next()?, 16).ok()?)?;
             Some(Self { command_id, state, at })
         };
@@ -777,9 +789,9 @@ impl Device {
         if self.erased.is_some() {
             return None;
         }
-        let is_meant =
-            |open: &&OpenCommand| open.kind == CommandKind::Wipe && open.state != CommandState::CancelRequested;
-        let failed_at = self.failed.filter(|failed| failed.kind == CommandKind::Wipe).map(|failed| failed.at);
+        let deleted = self.deleted.is_some();
+        let is_meant = |open: &&OpenCommand| open.kind.is_wipe(deleted) && open.state != CommandState::CancelRequested;
+        let failed_at = self.failed.filter(|failed| failed.kind.is_wipe(deleted)).map(|failed| failed.at);
         let wipe = |open: &OpenCommand| UnconfirmedWipe {
             command_id: open.command_id,
             state: open.state,
@@ -828,8 +840,9 @@ impl Device {
         if command.state == CommandState::Succeeded && command.kind.is_destructive() {
             self.unconfirmed = None;
         }
-        let other = self.commands.iter().any(|open| open.kind == CommandKind::Wipe);
-        if !other && let Some(wipe) = UnconfirmedWipe::of(command) {
+        let deleted = self.deleted.is_some();
+        let other = self.commands.iter().any(|open| open.kind.is_wipe(deleted));
+        if !other && let Some(wipe) = UnconfirmedWipe::of(command, deleted) {
             self.unconfirmed = Some(wipe);
         }
     }

@@ -5,7 +5,6 @@ use chrono::Duration;
 use serde::Serialize;
 
 use crate::clock::Time;
-use crate::command::CommandKind;
 use crate::device::{Belongings, Device, Platform, SILENT_AFTER_DAYS};
 use crate::push::{Push, PushReason};
 use crate::workspace::Settings;
@@ -36,7 +35,7 @@ pub struct Health {
 pub fn health(device: &Device, belongings: Option<&Belongings>, settings: &Settings, now: Time) -> Health {
     if device.deleted.is_some() {
         let not_wiped = device.unconfirmed_wipe().and(failed_command(device));
-        let not_wiped = not_wiped.filter(|_| device.failed.is_some_and(|failed| failed.kind == CommandKind::Wipe));
+        let not_wiped = not_wiped.filter(|_| device.failed.is_some_and(|failed| failed.kind.is_wipe(true)));
         return Health { errors: not_wiped.into_iter().collect(), warnings: Vec::new() };
     }
     let errors = [failed_command(device)];

@@ -135,7 +135,8 @@ impl Fields {
         if let Some(shape) = &self.shape {
             shape.close();
         }
-        let others: Vec<String> = self.values.keys().filter(|name| !self.asked.contains(*name)).cloned().collect();
+        let others = self.values.keys().filter(|name| !self.asked.contains(*name));
+        let others: Vec<String> = others.take(FAULT_LIMIT).cloned().collect();
         for name in others {
             let detail = match nearest(&name, &self.asked) {
                 Some(known) => format!("unknown field (did you mean `{known}`?)"),
@@ -432,8 +433,11 @@ impl Fields {
 /// The known name that a misspelled one was most likely meant to be: one that a mistake or two away, as a
 /// transposed, wrong, missing or further letter is.
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).min(3);
-    let distances = known.iter().map(|known| (strsim::osa_distance(name, known), known.as_str()));
+    let length = name.chars().count();
+    let most = (length / 3).min(3);
+    // Names of another length are that far away at least: the work is bounded by the names that are known.
+    let alike = known.iter().filter(|known| known.chars().count().abs_diff(length) <= most);
+    let distances = alike.map(|known| (strsim::osa_distance(name, known), known.as_str()));
     distances.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)
 }
 

@@ -246,9 +246,9 @@ impl Invitation {
         let recently = |at| Warning {
             code: "address_changed_recently".to_owned(),
             detail: match self.channel {
-                Channel::Email => "The e-mail address that this goes to was changed within the last 7 days.",
-                Channel::Sms => "The mobile number that this goes to was changed within the last 7 days.",
-                Channel::Unknown(_) => "The address that this goes to was changed within the last 7 days.",
+                Channel::Email => "The e-mail address was changed less than 7 days before this was sent to it.",
+                Channel::Sms => "The mobile number was changed less than 7 days before this was sent to it.",
+                Channel::Unknown(_) => "The address was changed less than 7 days before this was sent to it.",
             }
             .to_owned(),
             at,

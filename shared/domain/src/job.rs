@@ -268,6 +268,8 @@ pub fn begin(new: NewJob, act: &Act) -> Change {
 pub struct NextPage {
     /// Its things.
     pub ids: Vec<String>,
+    /// How many rows that belong on it cannot be read: they have failed.
+    pub left_out: usize,
     /// Where the page after it begins; `None` if there is none.
     pub cursor: Option<String>,
     /// See [`Job::waiting`].
@@ -284,7 +286,7 @@ impl NextPage {
         let until = waiting.iter().map(|waiting| waiting.until).min()?;
         let rest = Rest { code: MessageLimit::Recipient.as_str().to_owned(), until };
         let ids = waiting.into_iter().map(|waiting| waiting.id).collect();
-        Some(Self { ids, cursor, waiting: Vec::new(), rest: Some(rest) })
+        Some(Self { ids, cursor, rest: Some(rest), ..Self::default() })
     }
 }
 
@@ -293,7 +295,8 @@ impl NextPage {
 #[must_use]
 pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, act: &Act) -> Change {
     let mut after = job.clone();
-    for outcome in outcomes {
+    let left_out = next.as_ref().map_or(0, |next| next.left_out);
+    for outcome in outcomes.iter().chain(std::iter::repeat_n(&ItemOutcome::Failed, left_out)) {
         after.tally.count(*outcome);
     }
     let mut change = Change::default();
@@ -308,7 +311,7 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
         // The others have their turn first; a call that has begun it has its time for itself.
         after.due_at = job.due_at.map(|due| due.max(act.at));
     }
-    let NextPage { ids, cursor, waiting, rest } = next.unwrap_or_default();
+    let NextPage { ids, cursor, waiting, rest, left_out: _ } = next.unwrap_or_default();
     after.due_at = rest.as_ref().map(|rest| rest.until).or(after.due_at);
     (after.page, after.cursor, after.waiting, after.rest) = (ids, cursor, waiting, rest);
     change.job = Some(Edited::from(job.clone(), after));

@@ -94,13 +94,13 @@ pub struct User {
     /// Where invitations go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// When the e-mail address was last changed; `None` if it is the first.
+    /// When the e-mail address was last changed; `None` if it is the one that the user was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_changed_at: Option<Time>,
     /// E.164.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mobile: Option<String>,
-    /// When the mobile number was last changed; `None` if it is the first.
+    /// When the mobile number was last changed; `None` if it is the one that the user was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mobile_changed_at: Option<Time>,
     /// As the telephone system shows it.
@@ -492,8 +492,12 @@ impl User {
     /// Keeps in mind a deleted device that is, or was, to be wiped. A user who is deleted stays as long as it does.
     pub fn leave_behind(&mut self, device: &Device) {
         self.left_device_ids.insert(device.device_id);
-        while self.left_device_ids.len() > LEFT_LIMIT {
-            self.left_device_ids.pop_first();
+        // This one counts most, however old it is.
+        let mut older = self.left_device_ids.clone().into_iter().filter(|id| *id != device.device_id);
+        while self.left_device_ids.len() > LEFT_LIMIT
+            && let Some(oldest) = older.next()
+        {
+            self.left_device_ids.remove(&oldest);
         }
         if let (Some(own), Some(of_device)) = (&mut self.deleted, &device.deleted) {
             own.purge_after = own.purge_after.max(of_device.purge_after);

@@ -77,10 +77,11 @@ fn the_machine_does_what_the_table_of_the_design_says() {
             let mut row = vec![served];
             row.extend(results);
             row.extend([not_now, cancel, time_is_up, replaced]);
-            if state == "removed" && *kind == CommandKind::Wipe {
+            let is_wipe = *kind == CommandKind::Wipe || deleted && *kind == CommandKind::FactoryReset;
+            if state == "removed" && is_wipe {
                 row[1] = "late succeeded";
             }
-            if deleted && *kind == CommandKind::Wipe && ["failed", "rejected"].contains(&state) {
+            if deleted && is_wipe && ["failed", "rejected"].contains(&state) {
                 row = failed.to_vec();
             }
             let state = CommandState::parse(state).unwrap();
@@ -208,6 +209,28 @@ fn a_wipe_of_a_deleted_phone_that_fails_is_told_again_once_a_day_until_it_is_don
         let again = ["delivered", "failed", "delivered", "deferred", "succeeded"];
         assert_eq!(told, [&["queued", "delivered", "failed"][..], &again].concat());
     }
+}
+
+#[test]
+fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_is_done_as_well() {
+    let (mut world, id) = one_phone();
+    let reset = world.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
+    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), 2), Ok(reset), "one order to destroy the data is enough");
+    assert_eq!(world.devices[&id].unconfirmed_wipe(), None, "somebody whose name changed is no leaver");
+    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![reset]));
+    world.delete(id, 4);
+    let unconfirmed = |world: &World| world.devices[&id].unconfirmed_wipe().map(|wipe| (wipe.command_id, wipe.state));
+    assert_eq!(unconfirmed(&world), Some((reset, CommandState::Delivered)));
+    assert!(world.user.left_device_ids.contains(&id));
+    assert_eq!(world.say(reset, &said(Outcome::Failed), 1, 5), Ok(true));
+    assert_eq!(unconfirmed(&world), Some((reset, CommandState::Failed)));
+    assert!(!health(&world.devices[&id], None, &Settings::default(), at(5)).errors.is_empty());
+    assert_eq!(checked_in(&mut world, id, 5 + DAY), Ok(vec![reset]), "it is told again once a day");
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 6 + DAY).unwrap();
+    assert_ne!(wipe, reset);
+    assert_eq!(checked_in(&mut world, id, 8 + 2 * DAY), Ok(vec![wipe]), "one at a time");
+    assert_eq!(world.say(reset, &said(Outcome::Succeeded), 1, 9 + 2 * DAY), Ok(true), "a late success is kept");
+    assert!(world.devices[&id].erased.is_some() && unconfirmed(&world).is_none());
 }
 
 #[test]
@@ -663,7 +686,7 @@ impl Course {
             assert!(command.history.len() <= HISTORY_LIMIT);
             let last = command.history.last().unwrap().state;
             let told_again = matches!(last, CommandState::Delivered | CommandState::Deferred);
-            assert!(last == command.state || told_again && is_failed_wipe(command), "{command:?}");
+            assert!(last == command.state || told_again && is_failed_wipe(command, true), "{command:?}");
         }
         for wipe in &self.wiped {
             assert_eq!(self.world.commands[wipe].state, CommandState::Succeeded, "no success of a wipe is lost");
@@ -714,8 +737,8 @@ impl Course {
     }
 }
 
-fn is_failed_wipe(command: &Command) -> bool {
-    command.kind == CommandKind::Wipe && matches!(command.state, CommandState::Failed | CommandState::Rejected)
+fn is_failed_wipe(command: &Command, deleted: bool) -> bool {
+    command.kind.is_wipe(deleted) && matches!(command.state, CommandState::Failed | CommandState::Rejected)
 }
 
 /// What was said of a command by its device stays, but for a wipe of a deleted one that has failed; what ended
@@ -724,13 +747,13 @@ fn only_what_may_change(before: &Command, after: &Command, next: &Next, deleted:
     if before == after {
         return;
     }
-    let may_be_told_again = deleted && is_failed_wipe(before);
+    let may_be_told_again = deleted && is_failed_wipe(before, deleted);
     assert!(may_be_told_again || !is_result(before.state), "{before:?} became {after:?}");
     if !before.state.is_open() && !may_be_told_again {
         assert!(matches!(next, Next::Say(_, Some(_), _)) && is_result(after.state) && after.late, "{after:?}");
     }
     if before.state == CommandState::Removed {
-        assert_eq!((after.kind, after.state), (CommandKind::Wipe, CommandState::Succeeded));
+        assert!(after.kind.is_wipe(deleted) && after.state == CommandState::Succeeded, "{after:?}");
     }
     let same = Command {
         state: after.state,
