@@ -78,6 +78,28 @@ impl Once {
         Ok(made.map_or(Before::New { forgotten }, Before::Made))
     }
 
+    /// Does something as [`attempts`] does. Where it is refused, the same call may have come first by another way at
+    /// the same time, and have taken what was free: then what that one has made is the answer.
+    ///
+    /// # Errors
+    /// As [`attempts`].
+    pub async fn attempts<T, F>(
+        &self,
+        store: &impl Idempotency,
+        call: &impl Asked,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let answer = attempts(store, &mut attempt).await;
+        let refused = matches!(answer, Err(Failure::Refused(_))) && self.0.is_some();
+        if refused && matches!(self.before(store, call).await?, Before::Made(_)) {
+            return attempts(store, attempt).await;
+        }
+        answer
+    }
+
     /// Remembers the call in the commit that does what it asks.
     pub fn remember(&self, commit: Commit, call: &impl Asked, made: &str, forgotten: bool) -> Commit {
         let Some((pk, body_hash)) = &self.0 else {

@@ -133,7 +133,7 @@ pub(crate) async fn offered(
 ) -> Result<Reply, Failure> {
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, call.now()));
     let once = Once::of(call)?;
-    attempts(store, || async {
+    once.attempts(store, call, || async {
         let forgotten = match once.before(store, call).await? {
             Before::New { forgotten } => forgotten,
             Before::Made(made) => {

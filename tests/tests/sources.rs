@@ -1213,3 +1213,29 @@ async fn killed_between_two_steps_and_run_on_each_row_is_done_once() {
 async fn killed_between_any_two_steps_and_run_on_each_row_is_done_once() {
     killed_at_every(1).await;
 }
+
+#[tokio::test]
+async fn a_chain_of_usernames_that_ends_at_somebody_who_keeps_theirs_is_walked_once() {
+    const LINKS: usize = 30;
+    let house = House::new().await;
+    let source =
+        house.csv(json!({"key_field": "external_id", "mapping": {"external_id": "id", "username": "login"}})).await;
+    let file = |shift: usize| {
+        let rows = (0..LINKS).map(|at| format!("e{at},u{}\n", at + shift));
+        format!("id,login\n{}", rows.collect::<String>())
+    };
+    let upload = async |number: u32, file: String| {
+        let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
+        let _taken = house.part(&source, 1, &query, file.as_bytes()).await.expect(202);
+        house.run_on().await;
+    };
+    upload(1, file(0)).await;
+    let _by_hand = house.bench.user(&house.tenant, &format!("u{LINKS}")).await;
+    house.bench.advance(Duration::minutes(1));
+    house.faults.watch("upload-source-part", None);
+    upload(2, file(1)).await;
+    let calls = house.faults.calls().len();
+    assert!(calls < 20 * LINKS, "{calls} calls for {LINKS} rows");
+    let job = house.bench.all(&house.tenant, "/jobs").await.remove(0);
+    assert_eq!(job["progress"]["failed"], LINKS, "{job}");
+}

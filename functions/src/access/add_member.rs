@@ -9,7 +9,7 @@ use domain::refusal::{Failure, Refusal};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::views;
@@ -37,7 +37,7 @@ pub async fn handle(store: &(impl Members + Idempotency), call: Call) -> Result<
     let wanted = Wanted::read(call.request.body()?)?;
     domain::key::may_grant(&call.caller, &wanted.role.permissions())?;
     let once = Once::of(&call)?;
-    attempts(store, || attempt(store, &call, &once, &wanted)).await
+    once.attempts(store, &call, || attempt(store, &call, &once, &wanted)).await
 }
 
 struct Wanted {

@@ -10,7 +10,7 @@ use domain::{KeyId, Time};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::{and, text};
 use crate::description::things;
@@ -42,7 +42,7 @@ pub fn about() -> About {
 pub async fn handle(store: &(impl Keys + Workspaces + Idempotency), call: Call) -> Result<Reply, Failure> {
     let wanted = NewKey::read(call.request.body()?, call.now())?;
     let once = Once::of(&call)?;
-    attempts(store, || attempt(store, &call, &once, &wanted)).await
+    once.attempts(store, &call, || attempt(store, &call, &once, &wanted)).await
 }
 
 async fn attempt(

@@ -12,7 +12,7 @@ use domain::token::{self, NewToken};
 use lambda::{Own, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::schema::{and, text};
 use crate::description::{About, things};
 use crate::views;
@@ -39,7 +39,7 @@ pub fn about() -> About {
 pub async fn handle(store: &(impl Tokens + Idempotency), own: Own) -> Result<Reply, Failure> {
     let wanted = NewToken::read(own.request.body()?, &own.person, own.now())?;
     let once = Once::of(&own)?;
-    attempts(store, || attempt(store, &own, &once, &wanted)).await
+    once.attempts(store, &own, || attempt(store, &own, &once, &wanted)).await
 }
 
 async fn attempt(

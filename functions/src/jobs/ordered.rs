@@ -13,7 +13,7 @@ use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::doer::Doer;
@@ -103,7 +103,7 @@ pub(crate) async fn begin_with(
         return tried(store, &doer, new, &ids, defaults).await;
     }
     let once = Once::of(&call)?;
-    let job = attempts(store, || begun(store, &call, &once, &new)).await?;
+    let job = once.attempts(store, &call, || begun(store, &call, &once, &new)).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { NAMED_LIMIT } else { AT_ONCE };
     let pace = Pace::new(clock.clone(), call.request.moment.random, call.now().plus(ANSWER_WITHIN));
     let job = match advance(store, &doer, job.clone(), defaults, &pace, things).await {

@@ -9,7 +9,7 @@ use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
 use super::{displaced, workspace};
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::views;
@@ -33,7 +33,7 @@ pub fn about() -> About {
 pub async fn handle(store: &(impl Profiles + Idempotency + Workspaces), call: Call) -> Result<Reply, Failure> {
     let new = NewProfile::read(call.request.body()?)?;
     let once = Once::of(&call)?;
-    attempts(store, || attempt(store, &call, &once, &new)).await
+    once.attempts(store, &call, || attempt(store, &call, &once, &new)).await
 }
 
 async fn attempt(

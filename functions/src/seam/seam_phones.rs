@@ -167,7 +167,7 @@ async fn create_sandbox_phone(store: &(impl Users + Workspaces + Idempotency), c
     let once = Once::of(call)?;
     // However often it is tried, it is one phone.
     let id = DeviceId(call.request.moment.draw());
-    attempts(store, || simulated(store, call, &once, &wanted, id, &workspace.settings)).await
+    once.attempts(store, call, || simulated(store, call, &once, &wanted, id, &workspace.settings)).await
 }
 
 async fn simulated(

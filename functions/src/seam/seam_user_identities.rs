@@ -91,7 +91,7 @@ async fn create(store: &(impl Users + Idempotency), call: &Call) -> Result<Reply
     let username = format!("user-{}", base58(call.request.moment.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
     let once = Once::of(call)?;
-    attempts(store, || created(store, call, &once, &new)).await
+    once.attempts(store, call, || created(store, call, &once, &new)).await
 }
 
 async fn created(

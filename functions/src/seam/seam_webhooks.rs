@@ -9,7 +9,7 @@ use lambda::{Call, Reply};
 use serde_json::json;
 
 use super::{Verbs, route};
-use crate::attempts::{Once, attempts};
+use crate::attempts::Once;
 use crate::webhooks::made;
 
 /// Answers with a new webhook and its secret, which is shown this once. Types of events that Handset does
@@ -27,7 +27,7 @@ pub async fn handle(store: &(impl Webhooks + Idempotency), call: Call, reach: Re
     let settings = Settings::read(&mut fields, Names::Any, reach);
     fields.finish().map_err(Refusal::Invalid)?;
     let once = Once::of(&call)?;
-    let (webhook, secret) = attempts(store, || made(store, &call, &once, settings.clone())).await?;
+    let (webhook, secret) = once.attempts(store, &call, || made(store, &call, &once, settings.clone())).await?;
     let view = json!({
         "webhook_id": webhook.webhook_id,
         "url": webhook.url,

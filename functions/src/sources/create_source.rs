@@ -9,7 +9,7 @@ use domain::source::{DataSource, SOURCE_LIMIT, Settings, SourceKind};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::views;
@@ -40,7 +40,7 @@ pub async fn handle(store: &(impl Sources + Idempotency), call: Call, hosts: &[S
     fields.finish().map_err(Refusal::Invalid)?;
     let kind = kind.ok_or(Refusal::field("kind", "missing", "is required"))?;
     let once = Once::of(&call)?;
-    attempts(store, || attempt(store, &call, &once, kind, &settings)).await
+    once.attempts(store, &call, || attempt(store, &call, &once, kind, &settings)).await
 }
 
 fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings) {

@@ -12,7 +12,7 @@ use lambda::logging::Chain;
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::doer::Doer;
@@ -67,7 +67,7 @@ pub async fn handle(
         may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
     };
     let once = Once::of(&call)?;
-    let job = attempts(store, || begun(store, &call, &once, &wanted)).await?;
+    let job = once.attempts(store, &call, || begun(store, &call, &once, &wanted)).await?;
     let job = go_on(store, Some(pulling), &Doer::of_call(&call), job, &call, defaults, clock).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
 }

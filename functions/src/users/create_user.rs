@@ -9,7 +9,7 @@ use domain::user::{NewUser, User};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once, attempts};
+use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::doer::Doer;
@@ -44,7 +44,7 @@ pub async fn handle(store: &(impl Users + Idempotency + Workspaces + Profiles), 
         call.caller.require(Permission::DeploymentsManage)?;
     }
     let once = Once::of(&call)?;
-    attempts(store, || attempt(store, &call, &once, &new)).await
+    once.attempts(store, &call, || attempt(store, &call, &once, &new)).await
 }
 
 async fn attempt(

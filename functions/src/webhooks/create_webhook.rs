@@ -8,7 +8,7 @@ use domain::webhook::{Names, Settings};
 use lambda::{Call, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Once, attempts};
+use crate::attempts::Once;
 use crate::description::schema::{and, text};
 use crate::description::{About, things};
 use crate::views;
@@ -43,7 +43,7 @@ pub async fn handle(store: &(impl Webhooks + Idempotency), call: Call, reach: Re
     let settings = Settings::read(&mut fields, Names::Known, reach);
     fields.finish().map_err(Refusal::Invalid)?;
     let once = Once::of(&call)?;
-    let (webhook, secret) = attempts(store, || super::made(store, &call, &once, settings.clone())).await?;
+    let (webhook, secret) = once.attempts(store, &call, || super::made(store, &call, &once, settings.clone())).await?;
     let mut view = views::webhook(&webhook);
     view["secret"] = secret.into();
     Ok(Reply::json(StatusCode::CREATED, &view).versioned(webhook.version))

@@ -284,14 +284,15 @@ fn some(
 ) -> Result<(), Refusal> {
     let fits = |value: &Value| filter.is_none_or(|filter| filter.fits_value(value));
     if op == Operation::Remove && target.part.is_none() {
-        let before = values.len();
         values.retain(|value| !fits(value));
-        return if values.len() < before { Ok(()) } else { Err(no_target()) };
+        return Ok(());
     }
     let mut chosen: Vec<usize> = values.iter().enumerate().filter(|(_, value)| fits(value)).map(|(at, _)| at).collect();
     // What is added and is not there yet is made as the filter describes it.
     let example = match filter {
         _ if !chosen.is_empty() => None,
+        // What is to be gone is so already (RFC 7644, 3.5.2.2 asks for no error): the operations beside it count.
+        _ if op == Operation::Remove => return Ok(()),
         _ if op != Operation::Add => return Err(no_target()),
         None => Some(Map::new()),
         Some(filter) => Some(filter.example().ok_or_else(no_target)?),
