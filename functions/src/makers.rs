@@ -1,11 +1,25 @@
 //! What whoever made something may do today: work that goes on without them goes on in their name, and only as
 //! long as they could do it themselves.
 
-use aws::{Keys, Tokens};
+use aws::{Commit, Keys, Members, Tokens};
 use domain::access::{Caller, Permission, Permissions};
 use domain::event::{Actor, Maker};
-use domain::refusal::Failure;
+use domain::refusal::{Failure, Refusal};
 use domain::{Time, WorkspaceId};
+use lambda::Call;
+
+/// A commit that makes what outlasts its call, in the name of a member. Their version goes up with it, so that it
+/// and their removal, which is shown all that they have made, never pass each other by.
+///
+/// # Errors
+/// `CredentialInvalid` if they are removed already; those of the reads.
+pub(crate) async fn while_a_member(store: &impl Members, call: &Call, commit: Commit) -> Result<Commit, Failure> {
+    let Actor::Member(id) = call.caller.actor else {
+        return Ok(commit);
+    };
+    let member = store.member_by_id(call.workspace(), id).await?.ok_or(Refusal::CredentialInvalid)?;
+    Ok(commit.touch(&member, &member))
+}
 
 /// What a maker may do now: nothing by a key or a token that is over, and nothing as a member who was removed.
 /// Handset itself, and what acts by its own code, may do everything that it does.

@@ -369,6 +369,8 @@ pub(crate) fn source(source: &DataSource) -> Value {
         view["every_hours"] = json!(page.every_hours);
         view["renames_may_wipe"] = json!(source.renames_may_wipe);
         view["next_sync_at"] = json!(source.due_at);
+        view["set_by"] = json!(source.set_by);
+        view["paused_at"] = json!(source.paused_at);
     }
     view
 }

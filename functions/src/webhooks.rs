@@ -10,13 +10,14 @@ pub mod redeliver;
 pub mod rotate_webhook_secret;
 pub mod update_webhook;
 
-use aws::{Commit, Idempotency, Webhooks};
+use aws::{Commit, Idempotency, Members, Webhooks};
 use domain::WebhookId;
 use domain::refusal::{Failure, Refusal};
 use domain::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
 use lambda::Call;
 
 use crate::attempts::{Before, Once};
+use crate::makers::while_a_member;
 
 /// The webhook that a call's path names.
 async fn named(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
@@ -36,7 +37,7 @@ async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> 
 /// # Errors
 /// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `LostRace`.
 pub(crate) async fn made(
-    store: &(impl Webhooks + Idempotency),
+    store: &(impl Webhooks + Members + Idempotency),
     call: &Call,
     once: &Once,
     settings: Settings,
@@ -52,7 +53,7 @@ pub(crate) async fn made(
     let moment = call.request.moment;
     let secret = new_secret(moment.random);
     let (webhook, event) = Webhook::create(WebhookId(moment.draw()), settings, &call.act());
-    let commit = Commit::of(&event).put(&webhook);
+    let commit = while_a_member(store, call, Commit::of(&event).put(&webhook)).await?;
     let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
     store.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
     Ok((webhook, secret))

@@ -572,7 +572,8 @@ async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_wit
     let _revoked = house.bench.delete(&format!("/keys/{id}"), &house.tenant.key).await.expect(200);
     assert_eq!(house.bench.run_due().await["failed"], 0);
     let paused = house.get("/workspace").await;
-    assert_eq!(paused["silent_rule"], json!({"set_by": by_key, "paused_at": "2027-01-02T08:00:00.000Z"}));
+    let by_name = json!({"type": "key", "id": id, "name": "settings"});
+    assert_eq!(paused["silent_rule"], json!({"set_by": by_name, "paused_at": "2027-01-02T08:00:00.000Z"}));
     assert_eq!(paused["silent_devices"], rule["silent_devices"]);
     let told = house.events("workspace.updated").await;
     let paused = json!({"silent_rule_paused": {"before": false, "after": true}});

@@ -813,7 +813,7 @@ async fn a_page_is_read_by_schedule_and_one_sync_at_a_time() {
     assert_eq!(house.bench.run_due().await["failed"], 0);
     assert_eq!((house.statuses().await.len(), house.pages.asked().len()), (2, 1));
     let job = house.bench.all(&house.tenant, "/jobs").await[0].clone();
-    assert_eq!((&job["state"], &job["created_by"]["type"]), (&json!("finished"), &json!("system")));
+    assert_eq!((&job["state"], &job["created_by"]["type"]), (&json!("finished"), &json!("key")));
     assert_eq!(house.bench.run_due().await["failed"], 0);
     assert_eq!(house.pages.asked().len(), 1);
     house.bench.advance(Duration::hours(6));
@@ -1238,4 +1238,46 @@ async fn a_chain_of_usernames_that_ends_at_somebody_who_keeps_theirs_is_walked_o
     assert!(calls < 20 * LINKS, "{calls} calls for {LINKS} rows");
     let job = house.bench.all(&house.tenant, "/jobs").await.remove(0);
     assert_eq!(job["progress"]["failed"], LINKS, "{job}");
+}
+
+#[tokio::test]
+async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
+    let house = House::new().await;
+    let key = async |permissions: &[&str]| {
+        let made = house.post("/keys", json!({"name": "HR", "permissions": permissions})).await.expect(201);
+        (made.get("key_id"), made.get("key"))
+    };
+    let (id, manages) = key(&["users:manage", "users:wipe"]).await;
+    house.pages.show(people(1..=3).to_string());
+    let source = json!({"name": "HR", "kind": "http", "mapping": mapping(), "url": "https://hr.example.com/people",
+        "format": "json", "key_field": "external_id", "every_hours": 6, "renames_may_wipe": true});
+    let source = house.bench.post("/sources", &manages, source).await.expect(201).get("source_id");
+    let path = format!("/sources/{source}");
+    let due = async || {
+        house.bench.advance(Duration::hours(6));
+        assert_eq!(house.bench.run_due().await["failed"], 0);
+        house.run_on().await;
+        house.bench.all(&house.tenant, "/jobs").await
+    };
+    let by_key = json!({"type": "key", "id": id, "name": "HR"});
+    let jobs = due().await;
+    assert_eq!((jobs.len(), &jobs[0]["created_by"]), (1, &by_key), "it acts in the name of whoever set it");
+    let _revoked = house.bench.delete(&format!("/keys/{id}"), &house.tenant.key).await.expect(200);
+    assert_eq!(due().await.len(), 1, "nothing is begun any more");
+    let shown = house.get(&path).await;
+    assert_eq!((&shown["set_by"], &shown["next_sync_at"]), (&by_key, &Value::Null));
+    assert!(shown["paused_at"].is_string());
+    let paused = json!({"paused": {"before": false, "after": true}});
+    let told = house.events("source.updated").await;
+    assert!(told.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused), "{told:?}");
+    // A sync by hand begins no schedule; who lets it go on again needs what it does.
+    let _by_hand = house.synced(&source, json!({})).await;
+    assert_eq!(due().await.len(), 2);
+    let (_, narrow) = key(&["users:manage"]).await;
+    let again = json!({"every_hours": 6});
+    assert_eq!(house.bench.patch(&path, &narrow, again.clone()).await.expect(403).code(), "permission_missing");
+    let shown = house.bench.patch(&path, &house.tenant.key, again).await.expect(200).body;
+    assert_eq!((&shown["paused_at"], &shown["next_sync_at"]), (&Value::Null, &json!("2026-11-24T02:00:00.000Z")));
+    let jobs = due().await;
+    assert_eq!((jobs.len(), &jobs[0]["created_by"]["id"]), (3, &shown["set_by"]["id"]));
 }

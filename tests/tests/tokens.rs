@@ -531,7 +531,7 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
     };
     let shown = listed(&second_id).await;
     assert_eq!((&shown["expires_at"], &shown["status"]), (&json!("2026-11-24T08:00:00.000Z"), &json!("active")));
-    assert_eq!(shown["created_by"], json!({"type": "key", "id": first_id}));
+    assert_eq!(shown["created_by"], json!({"type": "key", "name": "k", "id": first_id}));
     for key in [&first, &second, &third, &beside] {
         assert_eq!(answer(&bench, key).await, let_in());
     }
@@ -621,6 +621,31 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
     assert_eq!(off.body["enabled"], false);
     let wrong = bench.delete(&format!("/members/{carl}?revoke=perhaps"), &tenant.key).await.expect(422);
     assert_eq!(wrong.body["errors"][0]["field"], "revoke");
+}
+
+#[tokio::test]
+async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_is_removed_meanwhile() {
+    let (oidc, bench, tenant) = with_anna().await;
+    let carl = oidc::member(&bench, &tenant, "carl", "admin").await;
+    let signed_in = oidc.token("carl", bench.now());
+    let wide = json!({"name": "wide", "permissions": ["workspace:manage", "events:read"]});
+    let key = bench.post("/keys", &signed_in, wide).await.expect(201).get("key");
+    let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
+    let by_key = bench.post("/webhooks", &key, hook.clone()).await.expect(201).get("webhook_id");
+    // While he is removed, he makes more, as fast as he can.
+    let made = |_| async {
+        let body = json!({"name": "late", "permissions": ["users:read"]});
+        let (key, hook) = (bench.post("/keys", &signed_in, body), bench.post("/webhooks", &signed_in, hook.clone()));
+        futures::future::join(key, hook).await
+    };
+    let path = format!("/members/{carl}?revoke=true");
+    let removal = bench.delete(&path, &tenant.key);
+    let (removed, _made) = futures::future::join(removal, futures::future::join_all((0..8).map(made))).await;
+    let removed = removed.expect(200);
+    assert!(removed.body["webhooks"].as_array().unwrap().iter().any(|hook| hook["webhook_id"] == by_key.as_str()));
+    let late = |thing: &Value| thing["name"] == "late" && thing["status"] == "active";
+    assert!(!bench.all(&tenant, "/keys").await.iter().any(late));
+    assert!(!bench.all(&tenant, "/webhooks").await.iter().any(|hook| hook["enabled"] == true));
 }
 
 #[tokio::test]

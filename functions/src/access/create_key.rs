@@ -1,6 +1,6 @@
 //! `POST /keys`.
 
-use aws::{Commit, Idempotency, Keys, Workspaces};
+use aws::{Commit, Idempotency, Keys, Members};
 use domain::access::Permission;
 use domain::event::Actor;
 use domain::key::{self, Key, Makers, NewKey};
@@ -14,6 +14,7 @@ use crate::attempts::{Before, Once};
 use crate::description::About;
 use crate::description::schema::{and, text};
 use crate::description::things;
+use crate::makers::while_a_member;
 use crate::views;
 
 /// What the operation says of itself.
@@ -39,14 +40,14 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; those of [`key::create`]; `AlreadyCreated` for a repeated call.
-pub async fn handle(store: &(impl Keys + Workspaces + Idempotency), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Keys + Members + Idempotency), call: Call) -> Result<Reply, Failure> {
     let wanted = NewKey::read(call.request.body()?, call.now())?;
     let once = Once::of(&call)?;
     once.attempts(store, &call, || attempt(store, &call, &once, &wanted)).await
 }
 
 async fn attempt(
-    store: &(impl Keys + Workspaces + Idempotency),
+    store: &(impl Keys + Members + Idempotency),
     call: &Call,
     once: &Once,
     wanted: &NewKey,
@@ -62,7 +63,7 @@ async fn attempt(
     let secret = ApiKey::new(call.request.moment.random, workspace.sandbox);
     let id = KeyId(call.request.moment.draw());
     let (key, event) = key::create(wanted.clone(), id, &secret, &call.caller, maker.as_ref(), &call.act())?;
-    let commit = Commit::of(&event).put(&key);
+    let commit = while_a_member(store, call, Commit::of(&event).put(&key)).await?;
     store.commit(once.remember(commit, call, &key.key_id.to_string(), forgotten)).await?;
     let mut view = views::key(&key, &makers, call.now());
     view["key"] = secret.reveal().into();

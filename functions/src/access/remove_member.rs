@@ -66,13 +66,15 @@ fn read(fields: &mut Fields) -> bool {
     fields.boolean("revoke").unwrap_or(false)
 }
 
-/// What a member has made and that outlasts them. Their keys come from no other key.
+/// What a member has made and that outlasts them, by themselves or by a key of theirs. Their keys come from no other
+/// key.
 async fn made_by(store: &(impl Keys + Webhooks), call: &Call, member: &Member) -> Result<Made, Failure> {
     let maker = Actor::Member(member.member_id);
     let mut keys = store.keys_made_by(call.workspace(), maker).await?;
+    let makers: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([maker]).collect();
     keys.retain(|key| key.status(&Makers::new(), call.now()) == KeyStatus::Active);
     let mut webhooks = store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items;
-    webhooks.retain(|webhook| webhook.created_by.actor == maker);
+    webhooks.retain(|webhook| makers.contains(&webhook.created_by.actor));
     Ok(Made { keys, webhooks })
 }
 

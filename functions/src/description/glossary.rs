@@ -396,13 +396,13 @@ const TERMS: &[(&str, &str)] = &[
     ("silent_rule", "How the rule for silent devices stands; `null` if there is none."),
     (
         "set_by",
-        "Who set the rule: it acts in their name. `null` for a rule of an earlier release, which is paused until it \
-         is set anew.",
+        "Who set the rule or the schedule: it acts in their name. `null` for one of an earlier release, which is \
+         paused until it is set anew.",
     ),
     (
         "paused_at",
-        "Since when the rule is paused, because whoever set it may no longer do what it does, until somebody sets \
-         it anew.",
+        "Since when the rule or the schedule is paused, because whoever set it may no longer do what it does, until \
+         somebody sets it anew.",
     ),
     ("after_days", "After so many days without a login."),
     ("pin_limit", "How many wrong PINs in a row lock a user; 0 for never."),

@@ -378,6 +378,8 @@ fn source() -> Value {
             ("every_hours", maybe(count())),
             ("renames_may_wipe", flag()),
             ("next_sync_at", maybe(moment())),
+            ("set_by", maybe(thing("Maker"))),
+            ("paused_at", maybe(moment())),
         ],
     )
 }

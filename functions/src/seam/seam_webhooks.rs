@@ -1,6 +1,6 @@
 //! `/webhooks/create`.
 
-use aws::{Idempotency, Webhooks};
+use aws::{Idempotency, Members, Webhooks};
 use domain::access::Permission;
 use domain::outside::Reach;
 use domain::refusal::{Failure, Refusal};
@@ -17,7 +17,11 @@ use crate::webhooks::made;
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; `PermissionMissing` without `events:read` too; every fault of the parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(store: &(impl Webhooks + Idempotency), call: Call, reach: Reach) -> Result<Reply, Failure> {
+pub async fn handle(
+    store: &(impl Webhooks + Members + Idempotency),
+    call: Call,
+    reach: Reach,
+) -> Result<Reply, Failure> {
     if route(&call, "webhooks") != "create" {
         return Err(Refusal::RouteNotFound.into());
     }

@@ -1,9 +1,11 @@
 //! `GET /sources/{source_id}`.
 
 use aws::Sources;
+use aws::stores::Actors;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
+use crate::actors::with_names;
 use crate::description::About;
 use crate::description::schema::thing;
 use crate::views;
@@ -18,7 +20,8 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Sources, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Sources + Actors), call: Call) -> Result<Reply, Failure> {
     let source = super::wanted(store, &call).await?;
-    Ok(Reply::thing(&views::source(&source), source.version))
+    let view = with_names(store, call.workspace(), views::source(&source)).await?;
+    Ok(Reply::thing(&view, source.version))
 }

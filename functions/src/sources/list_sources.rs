@@ -1,6 +1,7 @@
 //! `GET /sources`.
 
 use aws::Sources;
+use aws::stores::Actors;
 use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
@@ -19,8 +20,8 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Sources, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Sources + Actors), call: Call) -> Result<Reply, Failure> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = store.list_sources(call.workspace(), paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, views::source))
+    paging.reply_named(store, call.workspace(), &page, views::source).await
 }

@@ -4,15 +4,17 @@ use aws::rows::{DUE_SHARDS, due_shard};
 use aws::stores::{DueRow, Work};
 use aws::{Commit, Endpoints, Invitations, Position, PushTokens, Sources};
 use chrono::Duration;
+use domain::access::Permission;
 use domain::change::{Change, Edited};
 use domain::command::{Command, Stimulus, apply};
 use domain::device::Device;
+use domain::event::Maker;
 use domain::invitation::{Invitation, expire};
 use domain::job::{Job, JobKind};
 use domain::refusal::Failure;
 use domain::source::{DataSource, SyncWanted};
 use domain::user::User;
-use domain::workspace::{SilentAction, SilentRule, Workspace, pause_silent_rule, silent_rule_applied};
+use domain::workspace::{SilentAction, SilentRule, pause_silent_rule, silent_rule_applied};
 use domain::{JobId, Time, WorkspaceId};
 use lambda::logging::Chain;
 use serde_json::{Value, json};
@@ -181,7 +183,13 @@ async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) 
     if source.due_at.is_none_or(|at| at > run.moment.now) {
         return Ok(None);
     }
-    let act = run.act(source.workspace_id);
+    let itself = Doer::of_run(run, source.workspace_id);
+    let Some(doer) = in_name_of(store, &itself, source.set_by, source.permissions_of_schedule()).await? else {
+        let (paused, event) = source.paused(&itself.act());
+        store.commit(Commit::of(&event).edit(&source, &paused)).await?;
+        return Ok(None);
+    };
+    let act = doer.act();
     if is_running(store, &source).await? {
         let after = DataSource { due_at: source.due_after(run.moment.now), ..source.clone() };
         store.commit(Commit::unrecorded(act.event_id).edit(&source, &after)).await?;
@@ -254,8 +262,9 @@ async fn silent_rule(
     let mut looked = 0;
     loop {
         let now = pace.moment().now;
-        let Some(doer) = in_name_of_its_maker(store, &itself, &workspace, now).await? else {
-            let (paused, event) = pause_silent_rule(&workspace, &itself.at(pace.moment()).act());
+        let itself = itself.at(pace.moment());
+        let Some(doer) = in_name_of(store, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await? else {
+            let (paused, event) = pause_silent_rule(&workspace, &itself.act());
             return unless_changed(store.commit(Commit::of(&event).edit(&workspace, &paused)).await);
         };
         let page = store.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
@@ -288,18 +297,19 @@ fn unless_changed(outcome: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-/// Whoever set the rule, if they are known and may still do what it does.
-async fn in_name_of_its_maker(
+/// Whoever has set what is done by schedule, if they are known and may still do it.
+async fn in_name_of(
     store: &impl Store,
     itself: &Doer,
-    workspace: &Workspace,
-    now: Time,
+    maker: Option<Maker>,
+    needed: &[Permission],
 ) -> Result<Option<Doer>, Failure> {
-    let Some(maker) = workspace.silent_rule_by else {
+    let Some(maker) = maker else {
         return Ok(None);
     };
-    let permissions = permissions_now(store, workspace.workspace_id, maker, now).await?;
-    Ok(permissions.contains(&SilentRule::PERMISSION).then(|| itself.in_name_of(maker)))
+    let permissions = permissions_now(store, itself.workspace_id, maker, itself.now()).await?;
+    let may = needed.iter().all(|needed| permissions.contains(needed));
+    Ok(may.then(|| itself.in_name_of(maker)))
 }
 
 /// Does to one device what the rule says, if it is still silent when that is written down.

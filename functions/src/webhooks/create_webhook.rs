@@ -1,6 +1,6 @@
 //! `POST /webhooks`.
 
-use aws::{Idempotency, Webhooks};
+use aws::{Idempotency, Members, Webhooks};
 use domain::access::Permission;
 use domain::outside::Reach;
 use domain::refusal::{Failure, Refusal};
@@ -36,7 +36,11 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(store: &(impl Webhooks + Idempotency), call: Call, reach: Reach) -> Result<Reply, Failure> {
+pub async fn handle(
+    store: &(impl Webhooks + Members + Idempotency),
+    call: Call,
+    reach: Reach,
+) -> Result<Reply, Failure> {
     // Whoever is told of events can read them.
     call.caller.require(Permission::EventsRead)?;
     let mut fields = call.request.body()?;

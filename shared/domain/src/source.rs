@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::access::Permission;
 use crate::change::Change;
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType};
+use crate::event::{Act, Event, EventType, Maker};
 use crate::ids::{JobId, SourceId, WorkspaceId};
 use crate::input::Fields;
 use crate::job::{JobKind, NewJob, Selection, begin};
@@ -202,6 +203,13 @@ pub struct DataSource {
     /// When it is read next by schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Time>,
+    /// Who set what it does, in whose name the schedule does it; of those that an earlier release has kept, nobody
+    /// knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<Maker>,
+    /// Since when the schedule pauses, because whoever set it may no longer do what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Time>,
     /// The newest sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
@@ -397,6 +405,8 @@ impl DataSource {
             upload: None,
             renames_may_wipe: new.renames_may_wipe.unwrap_or_default(),
             due_at,
+            set_by: Some(act.maker()),
+            paused_at: None,
             job_id: None,
             created_at: act.at,
             updated_at: act.at,
@@ -423,6 +433,7 @@ impl DataSource {
     pub fn update(&self, edit: Settings, act: &Act) -> Result<Option<(Self, Event, TokenChange)>, Refusal> {
         let mut after = self.clone();
         let mut event = self.event(EventType::SourceUpdated, act);
+        let says_when = edit.every_hours.is_some();
         after.name = edit.name.unwrap_or(after.name);
         after.mapping = edit.mapping.unwrap_or(after.mapping);
         after.key = edit.key.unwrap_or(after.key);
@@ -484,6 +495,15 @@ impl DataSource {
         event.change("vanish_limit_percent", self.vanish_limit_percent, after.vanish_limit_percent);
         event.change("renames_may_wipe", self.renames_may_wipe, after.renames_may_wipe);
         event.change("delimiter", self.delimiter.as_str(), after.delimiter.as_str());
+        let renamed_alone = Self { name: self.name.clone(), ..after.clone() } == *self && token == TokenChange::Kept;
+        if !renamed_alone || self.paused_at.is_some() && says_when {
+            after.set_by = Some(act.maker());
+            after.paused_at = None;
+            if self.paused_at.is_some() {
+                after.due_at = after.due_after(act.at).map(|_| act.at);
+            }
+        }
+        event.change("paused", self.paused_at.is_some(), after.paused_at.is_some());
         if after == *self && token == TokenChange::Kept {
             return Ok(None);
         }
@@ -491,8 +511,26 @@ impl DataSource {
         Ok(Some((after, event, token)))
     }
 
+    /// What the schedule takes of whoever has set it.
+    #[must_use]
+    pub fn permissions_of_schedule(&self) -> &'static [Permission] {
+        if self.renames_may_wipe {
+            &[Permission::UsersManage, Permission::UsersWipe]
+        } else {
+            &[Permission::UsersManage]
+        }
+    }
+
+    /// The data set once its schedule pauses, because whoever set it may no longer do what it does.
+    #[must_use]
+    pub fn paused(&self, act: &Act) -> (Self, Event) {
+        let mut event = self.event(EventType::SourceUpdated, act);
+        event.change("paused", false, true);
+        (Self { due_at: None, paused_at: Some(act.at), ..self.clone() }, event)
+    }
+
     /// True if a change lets a schedule erase what it could not before: it may from then on, or it may, and
-    /// goes by other rows.
+    /// goes by other rows or in another's name.
     #[must_use]
     pub fn erases_anew(&self, after: &Self, token: &TokenChange) -> bool {
         let read = |source: &Self| {
@@ -502,7 +540,8 @@ impl DataSource {
         };
         let scheduled = |source: &Self| source.page.as_ref().is_some_and(|page| page.every_hours.is_some());
         let begins = scheduled(after) && !scheduled(self);
-        let others = read(self) != read(after) || *token != TokenChange::Kept || begins;
+        let resumes = self.paused_at.is_some() && after.paused_at.is_none();
+        let others = read(self) != read(after) || *token != TokenChange::Kept || begins || resumes;
         after.renames_may_wipe && (!self.renames_may_wipe || others)
     }
 
@@ -517,9 +556,12 @@ impl DataSource {
         }
     }
 
-    /// When it is read next, if it was last read at `now`.
+    /// When it is read next, if it was last read at `now`; never by a schedule that pauses.
     #[must_use]
     pub fn due_after(&self, now: Time) -> Option<Time> {
+        if self.paused_at.is_some() {
+            return None;
+        }
         self.page.as_ref()?.every_hours.map(|hours| now.plus(Duration::hours(hours)))
     }
 
