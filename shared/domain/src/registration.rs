@@ -208,9 +208,11 @@ fn is_repeat(found: &Found, device: &Device, now: Time) -> bool {
     // A newer one replaces a code that is used up as well, although nothing on its row says so.
     let newest = found.user.newest_invitation(*purpose) == Some(*invitation_id);
     let ended = revoked_at.is_some() || superseded_at.is_some() || !newest;
+    // Another address ends what is open; what is used up would be known where the user is no longer reached.
+    let readdressed_at = found.user.email_changed_at.max(found.user.mobile_changed_at);
     !ended
         && device.enrolment.as_ref().is_some_and(|enrolment| {
-            let in_time = enrolment.at.is_some_and(|at| now < at.plus(REPEAT_WITHIN));
+            let in_time = enrolment.at.is_some_and(|at| now < at.plus(REPEAT_WITHIN) && readdressed_at <= Some(at));
             enrolment.invitation_id == *invitation_id && in_time
         })
 }

@@ -9,7 +9,8 @@ use domain::event::EventType;
 use domain::hold::Hold;
 use domain::refusal::Refusal;
 use domain::registration::{Drawn, Registration, register};
-use domain::{CommandId, DeviceId, UserId};
+use domain::user::User;
+use domain::{CommandId, DeviceId, Time, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -152,6 +153,20 @@ fn a_lost_answer_is_made_up_for_within_a_quarter_of_an_hour_and_no_later() {
     let id = earlier.register("phone", 1).unwrap().device.after.device_id;
     earlier.devices.get_mut(&id).unwrap().enrolment.as_mut().unwrap().at = None;
     assert_eq!(earlier.register("phone", 1).unwrap_err().refusal, Refusal::CodeUsed, "it does not say when");
+}
+
+#[test]
+fn an_answer_is_not_made_up_for_once_the_user_has_another_address() {
+    let changes: [fn(&mut User, Time); 2] =
+        [|user, at| user.email_changed_at = Some(at), |user, at| user.mobile_changed_at = Some(at)];
+    for change in changes {
+        let mut world = World::new(1);
+        change(&mut world.user, at(1));
+        world.register("phone", 1).unwrap();
+        assert!(world.register("phone", 2).is_ok(), "it was changed before");
+        change(&mut world.user, at(2));
+        assert_eq!(world.register("phone", 2).unwrap_err().refusal, Refusal::CodeUsed);
+    }
 }
 
 #[test]
