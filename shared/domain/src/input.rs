@@ -546,4 +546,130 @@ mod tests {
         assert_eq!(fields.value("empty"), None);
         assert_eq!(faults(fields), [("x".to_owned(), "repeated")]);
     }
+
+    fn of(body: Value) -> Fields {
+        let Value::Object(body) = body else { unreachable!() };
+        Fields::of_json(body)
+    }
+
+    #[test]
+    fn the_fields_that_were_sent_and_read_are_named_and_null_is_not_sent() {
+        let mut fields = of(json!({"b": "x", "a": 1, "n": null, "unread": 1}));
+        let _read = (fields.text("b", NAME), fields.integer("a", 0, 3), fields.text("n", NAME), fields.text("c", NAME));
+        assert_eq!(fields.used(), ["a", "b"]);
+        assert_eq!(["a", "n", "c"].map(|name| fields.is_sent(name)), [true, false, false]);
+        assert_eq!(Value::from(fields.into_values().unwrap()), json!({"b": "x", "a": 1, "n": null, "unread": 1}));
+        let mut faulty = of(json!({"a": "x"}));
+        faulty.fault("a", "taken", "is taken");
+        assert_eq!(faulty.into_values(), Err(vec![Fault::new("a", "taken", "is taken")]));
+    }
+
+    #[test]
+    fn identifiers_are_named_each_once_and_so_many_at_most() {
+        let id = |n: u128| UserId(uuid::Uuid::from_u128(n)).to_string();
+        let read = |sent: Value| {
+            let mut fields = of(json!({"ids": sent}));
+            let ids = fields.ids("ids", 2, "use a filter");
+            (ids, fields.finish().err().unwrap_or_default().iter().map(|fault| fault.code).collect::<Vec<_>>())
+        };
+        let two = vec![id(1), id(2)];
+        assert_eq!(read(json!(two)), (Some(two.clone()), vec![]));
+        assert_eq!(read(json!([id(1)])), (Some(vec![id(1)]), vec![]));
+        assert_eq!(read(Value::Null), (None, vec![]));
+        for (sent, code) in [
+            (json!([]), "too_short"),
+            (json!([id(1), id(2), id(3)]), "too_many"),
+            (json!([id(1), id(1)]), "repeated"),
+            (json!([id(0xab).to_uppercase()]), "invalid_format"),
+            (json!([1]), "wrong_type"),
+            (json!(id(1)), "wrong_type"),
+        ] {
+            assert_eq!(read(sent.clone()).1, [code], "{sent}");
+        }
+        let mut fields = of(json!({"ids": [id(1), "x"]}));
+        let _ids = fields.ids("ids", 2, "use a filter");
+        assert_eq!(faults(fields), [("ids.1".to_owned(), "invalid_format")]);
+    }
+
+    #[test]
+    fn words_are_each_known_and_come_once_in_their_order() {
+        use crate::access::Permission as P;
+        let read = |sent: Value| {
+            let mut fields = of(json!({"words": sent}));
+            let words = fields.required_words::<P>("words");
+            (
+                words,
+                fields.finish().err().unwrap_or_default().into_iter().map(|f| (f.field, f.code)).collect::<Vec<_>>(),
+            )
+        };
+        let several = json!(["users:manage", "devices:read", "users:manage"]);
+        assert_eq!(read(several), (Some(vec![P::DevicesRead, P::UsersManage]), vec![]));
+        for (sent, field, code) in [
+            (Value::Null, "words", "missing"),
+            (json!([]), "words", "too_short"),
+            (json!("devices:read"), "words", "wrong_type"),
+            (json!(["devices:read", "walk"]), "words.1", "unknown_value"),
+            (json!([7]), "words.0", "unknown_value"),
+        ] {
+            assert_eq!(read(sent.clone()).1, [(field.to_owned(), code)], "{sent}");
+        }
+    }
+
+    #[test]
+    fn texts_come_as_an_array_and_in_parameters_as_one_text_too() {
+        let read = |mut fields: Fields| {
+            let texts = fields.texts_if_sent("t", NAME);
+            (
+                texts,
+                fields.finish().err().unwrap_or_default().into_iter().map(|f| (f.field, f.code)).collect::<Vec<_>>(),
+            )
+        };
+        let parameters = |sent: Value| {
+            let Value::Object(values) = json!({"t": sent}) else { unreachable!() };
+            Fields::of_parameters(values)
+        };
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let fault = |field: &str, code| vec![(field.to_owned(), code)];
+        assert_eq!(read(of(json!({"t": ["a", " b "]}))), (texts(&["a", "b"]), vec![]));
+        assert_eq!(read(of(json!({}))), (vec![], vec![]), "none was sent");
+        assert_eq!(read(of(json!({"t": null}))), (vec![], vec![]));
+        assert_eq!(read(of(json!({"t": "a"}))), (vec![], fault("t", "wrong_type")));
+        assert_eq!(read(parameters(json!("a"))), (texts(&["a"]), vec![]));
+        assert_eq!(read(parameters(json!(["a"]))), (texts(&["a"]), vec![]));
+        assert_eq!(read(parameters(json!(7))), (vec![], fault("t", "wrong_type")));
+        assert_eq!(read(of(json!({"t": ["a", 7]}))), (texts(&["a"]), fault("t.1", "wrong_type")));
+        assert_eq!(read(of(json!({"t": ["too long"]}))), (vec![], fault("t.0", "too_long")));
+        let shape = Shape::of(|mut fields| drop(fields.texts_if_sent("t", NAME)));
+        let item = json!({"type": "string", "minLength": 1, "maxLength": 5});
+        assert_eq!(
+            shape.fields(),
+            [("t".to_owned(), json!({"type": "array", "items": item}))],
+            "it is shown unsent too"
+        );
+    }
+
+    #[test]
+    fn parameters_in_a_body_are_texts_or_what_they_stand_for_and_fields_are_what_they_are() {
+        let sent = json!({"n": "7", "b": "true", "x": "seven", "t": 7, "y": "perhaps"});
+        let read = |mut fields: Fields| {
+            let read = (fields.integer("n", 1, 7), fields.boolean("b"));
+            let wrong = (fields.integer("x", 1, 7), fields.boolean("y"), fields.boolean("t"));
+            assert_eq!(wrong, (None, None, None));
+            (read, faults(fields).into_iter().map(|(field, _)| field).collect::<Vec<_>>().join(""))
+        };
+        let Value::Object(values) = sent.clone() else { unreachable!() };
+        assert_eq!(read(Fields::of_parameters(values)), ((Some(7), Some(true)), "xyt".to_owned()));
+        assert_eq!(read(of(sent)), ((None, None), "nbxyt".to_owned()));
+        let mut bounds = of(json!({"low": 0, "least": 1, "most": 3, "high": 4}));
+        let read = ["low", "least", "most", "high"].map(|name| bounds.integer(name, 1, 3));
+        assert_eq!(read, [None, Some(1), Some(3), None]);
+        assert_eq!(faults(bounds), ["low", "high"].map(|field| (field.to_owned(), "out_of_range")));
+    }
+
+    #[test]
+    fn no_more_faults_are_told_than_an_answer_holds() {
+        let mut fields = of(json!({}));
+        (0..FAULT_LIMIT + 5).for_each(|n| fields.fault(&n.to_string(), "taken", "is taken"));
+        assert_eq!(faults(fields).len(), FAULT_LIMIT);
+    }
 }

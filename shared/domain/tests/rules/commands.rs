@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::change::Edited;
 use domain::check_in::{CheckIn, Report, authenticate_report};
 use domain::command::{
-    Command, CommandKind, CommandState, HISTORY_LIMIT, OpenCommand, Order, Outcome, Step as To, Stimulus, Word,
-    pending_for, step,
+    Command, CommandKind, CommandState, FailedCommand, HISTORY_LIMIT, Happened, OpenCommand, Order, Outcome,
+    Step as To, Stimulus, UnconfirmedWipe, Word, apply, pending_for, step,
 };
-use domain::device::{Device, DeviceStatus, block, purge, unblock};
+use domain::device::{Device, DeviceStatus, Erased, block, purge, unblock};
 use domain::event::EventType;
 use domain::health::health;
 use domain::life::lock_and_wipe;
@@ -241,7 +242,8 @@ fn a_wipe_of_a_deleted_phone_can_be_ordered_anew_until_the_purge_which_waits_for
     assert_ne!(anew, failed);
     assert_eq!(world.order(id, &wanted(CommandKind::Wipe), 29 * DAY), Ok(anew), "asked again, it is the pending one");
     assert_eq!(checked_in(&mut world, id, 29 * DAY), Ok(vec![anew]), "one at a time");
-    assert_eq!(world.commands[&failed].state, CommandState::Failed);
+    let left = &world.commands[&failed];
+    assert_eq!((left.state, left.again_at, left.is_open()), (CommandState::Failed, None, false));
     let until = 119 * DAY;
     assert_eq!(world.devices[&id].deleted.as_ref().unwrap().purge_after, at(until));
     world.run_due(until - 1);
@@ -347,6 +349,144 @@ fn a_deleted_users_phones_can_be_wiped_until_none_is_left() {
         assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 2 * DAY), Ok(true));
     }
     assert_eq!(order(&world), Err(Refusal::UserDeleted), "nothing is left to wipe");
+}
+
+/// A command of a device, in a state since the third minute.
+fn command(device: &Device, kind: CommandKind, state: CommandState) -> Command {
+    let happened = |state, minutes| Happened { state, at: at(minutes), by: act(0).actor, late: false };
+    Command {
+        workspace_id: device.workspace_id,
+        device_id: device.device_id,
+        user_id: device.user_id,
+        command_id: CommandId(uuid::Uuid::from_u128(70)),
+        kind,
+        epoch: device.epoch,
+        state,
+        late: false,
+        queued_at: at(2),
+        queued_by: act(0).actor,
+        reason: None,
+        expires_at: at(60),
+        deferrals: 0,
+        again_at: None,
+        detail: None,
+        history: vec![happened(CommandState::Queued, 2), happened(state, 3)],
+        credential_hash: None,
+        version: 1,
+        stored: domain::stored::Stored::default(),
+    }
+}
+
+#[test]
+fn a_device_is_told_of_what_it_has_to_do_until_its_time_is_over() {
+    let (world, id) = one_phone();
+    let device = &world.devices[&id];
+    let open = |kind, state, again_at| Command { again_at, ..command(device, kind, state) };
+    let [wipe, lock] = [CommandKind::Wipe, CommandKind::Lock];
+    // A command; what is pending, served and news of it at a minute.
+    let cases = [
+        (open(lock, CommandState::Queued, None), 59, [true, true, true]),
+        (open(lock, CommandState::Queued, None), 60, [false, false, false]),
+        (open(lock, CommandState::Deferred, None), 59, [true, true, true]),
+        (open(lock, CommandState::Delivered, None), 59, [true, true, false]),
+        (open(lock, CommandState::Delivered, None), 60, [false, false, false]),
+        (open(lock, CommandState::CancelRequested, None), 5, [false, false, false]),
+        (open(wipe, CommandState::Failed, None), 5, [false, false, false]),
+        (open(wipe, CommandState::Failed, Some(at(10))), 9, [true, false, false]),
+        (open(wipe, CommandState::Failed, Some(at(10))), 10, [true, true, true]),
+        (open(wipe, CommandState::Failed, Some(at(10))), 60, [false, false, false]),
+    ];
+    for (command, minutes, expected) in cases {
+        let row = OpenCommand::from(&command);
+        let told = [row.is_pending(at(minutes)), row.is_served(at(minutes)), row.is_news(at(minutes))];
+        assert_eq!(told, expected, "{command:?} at {minutes}");
+        assert_eq!(command.is_served(at(minutes)), expected[1]);
+        let listed = Device { commands: vec![row.clone()], ..device.clone() };
+        assert_eq!(listed.pending_commands(at(minutes)).count(), usize::from(expected[0]));
+        let erased = Device { erased: Some(Erased { at: at(1), command_id: row.command_id }), ..listed };
+        assert!(!erased.has_pending_command(at(minutes)), "what is erased is told of nothing");
+    }
+}
+
+#[test]
+fn a_delete_has_a_wipe_told_again_that_the_phone_could_not_do_and_nothing_else() {
+    let (world, id) = one_phone();
+    let device = &world.devices[&id];
+    let wipe = |state| command(device, CommandKind::Wipe, state);
+    let failed = wipe(CommandState::Failed);
+    let again = |device: &Device, command: &Command, minutes| {
+        let claim = &world.claims[&device.device_identifier];
+        let retention = chrono::Duration::days(1);
+        let deletion = domain::device::delete(device, &world.user, claim, Some(command), retention, &act(minutes));
+        deletion.unwrap().wipe
+    };
+    for state in [CommandState::Failed, CommandState::Rejected] {
+        let told = Command { again_at: Some(at(3 + DAY)), ..wipe(state) };
+        assert_eq!(again(device, &wipe(state), 59), Some(Edited::from(wipe(state), told)), "a day after it failed");
+    }
+    let erased = Device { erased: Some(Erased { at: at(1), command_id: failed.command_id }), ..device.clone() };
+    let others = [
+        (device, wipe(CommandState::TimedOut), 5),
+        (device, wipe(CommandState::NotSupported), 5),
+        (device, command(device, CommandKind::FactoryReset, CommandState::Failed), 5),
+        (device, Command { late: true, ..failed.clone() }, 5),
+        (device, Command { epoch: device.epoch + 1, ..failed.clone() }, 5),
+        (device, failed.clone(), 60),
+        (&erased, failed, 5),
+    ];
+    for (device, command, minutes) in others {
+        assert_eq!(again(device, &command, minutes), None, "{command:?}");
+    }
+}
+
+#[test]
+fn a_device_remembers_the_last_that_it_could_not_do_until_it_can() {
+    let (mut world, id) = one_phone();
+    let mut ended = |kind, outcome, minutes| {
+        let order = world.order(id, &wanted(kind), minutes).unwrap();
+        assert_eq!(world.say(order, &said(outcome), 1, minutes), Ok(true));
+        world.devices[&id].failed
+    };
+    let failed = |kind, minutes| Some(FailedCommand { kind, at: at(minutes) });
+    let [lock, pin] = [CommandKind::Lock, CommandKind::ResetPin];
+    assert_eq!(ended(lock, Outcome::NotSupported, 2), failed(lock, 2));
+    assert_eq!(ended(pin, Outcome::Succeeded, 3), failed(lock, 2), "another command says nothing of it");
+    assert_eq!(ended(pin, Outcome::Rejected, 4), failed(pin, 4));
+    assert_eq!(ended(lock, Outcome::Succeeded, 5), failed(pin, 4));
+    assert_eq!(ended(pin, Outcome::Succeeded, 6), None);
+
+    let device = &world.devices[&id];
+    let unknown = CommandKind::Unknown(domain::words::UnknownWord::new("locate").unwrap());
+    let later = command(device, unknown, CommandState::Delivered);
+    let applied = apply(device, &later, Stimulus::Reported(Outcome::Failed), None, &act(7)).unwrap().unwrap();
+    assert_eq!(applied.device.failed, None, "a device's row has no room for a word of another release");
+    let change = applied.change(device, &later);
+    assert_eq!(change.devices, [Edited::from(device.clone(), applied.device)]);
+    assert_eq!(change.commands, [Edited::from(later, applied.command)]);
+    assert_eq!(change.events, [applied.event]);
+}
+
+#[test]
+fn a_wipe_that_failed_stays_unconfirmed_whatever_else_is_open_or_done_until_one_is_done() {
+    let (mut world, id) = one_phone();
+    let lock = world.order(id, &wanted(CommandKind::Lock), 2).unwrap();
+    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 3), Ok(true));
+    let unconfirmed = Some(UnconfirmedWipe { command_id: wipe, state: CommandState::Failed, at: at(3) });
+    assert_eq!(world.devices[&id].unconfirmed, unconfirmed, "a lock stands open");
+    assert_eq!(world.say(lock, &said(Outcome::Succeeded), 1, 4), Ok(true));
+    assert_eq!(world.devices[&id].unconfirmed, unconfirmed, "a lock is done");
+    let row = world.devices[&id].clone();
+    assert_eq!(serde_json::from_value::<Device>(json!(row)).unwrap(), row, "its row holds it");
+    for text in ["", "x", &format!("{wipe} failed"), &format!("{wipe} failed x"), &format!("{wipe} lost! 1")] {
+        assert!(UnconfirmedWipe::try_from(text.to_owned()).is_err(), "{text:?}");
+    }
+    let anew = world.order(id, &wanted(CommandKind::Wipe), 5).unwrap();
+    world.befall(anew, Stimulus::TimeIsUp, 6).unwrap();
+    let unconfirmed = Some(UnconfirmedWipe { command_id: anew, state: CommandState::TimedOut, at: at(6) });
+    assert_eq!(world.devices[&id].unconfirmed, unconfirmed);
+    assert_eq!(world.say(anew, &said(Outcome::Succeeded), 1, 7), Ok(true));
+    assert_eq!(world.devices[&id].unconfirmed, None);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use chrono::Duration;
 use domain::CredentialId;
 use domain::command::{CommandKind, FailedCommand};
-use domain::credential::{CREDENTIAL_LIMIT, Report, ServiceKind, issue, report, revoke};
+use domain::credential::{CREDENTIAL_LIMIT, ENDPOINT_LIMIT, Report, ServiceKind, issue, report, revoke};
 use domain::device::{Belongings, Deleted, Device, Platform};
-use domain::event::EventType;
+use domain::event::{Event, EventType};
 use domain::health::health;
 use domain::push::PushReason;
 use domain::refusal::Refusal;
@@ -146,4 +146,55 @@ fn a_failed_command_is_kept_in_few_bytes_and_read_again() {
     for bad in ["", "w", "X1", "w1g", "w99999999999999999999"] {
         assert!(FailedCommand::try_from(bad.to_owned()).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_report_is_read_with_every_fault_named() {
+    let read = |body| Report::read(fields(body));
+    let endpoint = |id: &str, is_active: bool| json!({"endpoint_id": id, "is_active": is_active});
+    let two = json!({"endpoints": [endpoint("a", true), endpoint("b", false)], "problem": "no answer"});
+    let endpoints = [("a".to_owned(), true), ("b".to_owned(), false)].into();
+    assert_eq!(read(two), Ok(Report { endpoints, problem: Some("no answer".to_owned()) }));
+    let many =
+        |count: usize| json!({"endpoints": (0..count).map(|n| endpoint(&n.to_string(), true)).collect::<Vec<_>>()});
+    assert_eq!(read(many(ENDPOINT_LIMIT)).map(|report| report.endpoints.len()), Ok(ENDPOINT_LIMIT));
+    for (body, told) in [
+        (many(ENDPOINT_LIMIT + 1), vec![("endpoints", "too_many")]),
+        (json!({}), vec![("endpoints", "missing")]),
+        (json!({"endpoints": {}}), vec![("endpoints", "wrong_type")]),
+        (json!({"endpoints": [7]}), vec![("endpoints.0", "wrong_type")]),
+        (
+            json!({"endpoints": [{}, {"endpoint_id": "a", "is_active": true, "x": 1}]}),
+            vec![
+                ("endpoints.0.endpoint_id", "missing"),
+                ("endpoints.0.is_active", "missing"),
+                ("endpoints.1.x", "unknown_field"),
+            ],
+        ),
+        (
+            json!({"endpoints": [endpoint("a", true), endpoint("a", true)]}),
+            vec![("endpoints.1.endpoint_id", "repeated")],
+        ),
+        (json!({"endpoints": [], "problme": "x"}), vec![("problme", "unknown_field")]),
+    ] {
+        let expected: Vec<_> = told.into_iter().map(|(field, code)| (field.to_owned(), code)).collect();
+        assert_eq!(crate::common::faults(read(body)), expected);
+    }
+}
+
+#[test]
+fn the_event_of_a_credential_names_it_and_a_phones_end_names_all_that_it_held() {
+    let device = device();
+    let none = Belongings::none(&device);
+    let (one, issued) = issue(&device, &none, credential(1), &act(1)).unwrap().unwrap();
+    let (_, revoked) = revoke(&device, &one, credential(1), &act(2)).unwrap().unwrap();
+    let id = json!(credential(1));
+    let told = |event: &Event, field: &str| (event.changes[field].before.clone(), event.changes[field].after.clone());
+    assert_eq!(told(&issued, "acs_credential_id"), (json!(null), id.clone()));
+    assert_eq!(told(&revoked, "acs_credential_id"), (id.clone(), json!(null)));
+    let mut end = act(3).event(EventType::DeviceDeleted);
+    none.revoked_in(&mut end);
+    assert!(end.changes.is_empty(), "it held none");
+    one.revoked_in(&mut end);
+    assert_eq!(told(&end, "acs_credential_ids"), (json!([id]), json!([])));
 }

@@ -12,7 +12,7 @@ use domain::device::{
 };
 use domain::event::EventType;
 use domain::invitation::{Delivery, DeliveryState, delivered, expire};
-use domain::push::{Push, PushReason, endpoint_made, reported};
+use domain::push::{Push, PushReason, endpoint_impossible, endpoint_made, reported};
 use domain::refusal::Refusal;
 use domain::secret::DeviceCredential;
 use domain::user::UserStatus;
@@ -279,4 +279,79 @@ fn an_invitation_expires_once_and_only_when_its_time_is_over() {
     let (expired, event) = expire(&invitation, &act(week)).unwrap();
     assert_eq!(event.event_type, EventType::InvitationExpired);
     assert!(!expired.keeps_code() && expire(&expired, &act(week + 1)).is_none());
+}
+
+#[test]
+fn metadata_has_bounds_for_its_keys_its_values_and_their_count() {
+    let long = |count: usize| "x".repeat(count);
+    let read = |key: &str, value: Value| {
+        let read = read_metadata(&json!({key: value}));
+        read.map(|read| read[key].clone()).map_err(|faults| crate::common::named(&faults))
+    };
+    for (key, value, kept) in [
+        (long(40), json!(true), json!(true)),
+        ("k".to_owned(), json!(long(500)), json!(long(500))),
+        ("k".to_owned(), json!("a\n\tb"), json!("a\n\tb")),
+        ("k".to_owned(), json!(""), json!(null)),
+        ("k".to_owned(), json!(null), json!(null)),
+    ] {
+        assert_eq!(read(&key, value), Ok(kept));
+    }
+    for (key, value, code) in [
+        (long(41), json!(true), "invalid_key"),
+        (String::new(), json!(true), "invalid_key"),
+        ("a.b".to_owned(), json!(true), "invalid_key"),
+        ("a\n".to_owned(), json!(true), "invalid_key"),
+        ("k".to_owned(), json!(long(501)), "too_long"),
+        ("k".to_owned(), json!("\u{7}"), "control_character"),
+        ("k".to_owned(), json!(7), "wrong_type"),
+        ("k".to_owned(), json!([]), "wrong_type"),
+    ] {
+        let field = format!("custom_metadata.{}", key.chars().take(40).collect::<String>());
+        assert_eq!(read(&key, value), Err(vec![(field, code)]));
+    }
+    assert_eq!(
+        crate::common::named(&read_metadata(&json!([])).unwrap_err()),
+        [("custom_metadata".to_owned(), "wrong_type")]
+    );
+
+    let most: serde_json::Map<_, _> = (0..METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
+    let wanted = Edit { nickname: None, metadata: read_metadata(&Value::Object(most)).unwrap() };
+    let (_, held, _) = edit(&device(), &empty(&device()), &wanted, &act(1)).unwrap().unwrap();
+    assert_eq!(held.metadata.len(), METADATA_KEYS);
+}
+
+#[test]
+fn an_edit_names_what_it_changes_and_keeps_its_values_to_the_audit() {
+    let device = device();
+    let wanted = |nickname: Option<&str>, value: Value| Edit {
+        nickname: Some(nickname.map(str::to_owned)),
+        metadata: read_metadata(&value).unwrap(),
+    };
+    let (named, held, event) =
+        edit(&device, &empty(&device), &wanted(Some("Van 7"), json!({"site": "Bonn"})), &act(1)).unwrap().unwrap();
+    assert_eq!(named, Device { nickname: Some("Van 7".to_owned()), ..device });
+    assert_eq!(event.changed_fields, ["nickname", "custom_metadata"]);
+    assert_eq!(event.private.metadata, [("site".to_owned(), json!("Bonn"))].into());
+    assert!(!crate::common::published(&event).contains("Bonn"));
+    let again = wanted(Some("Van 7"), json!({"site": "Bonn", "floor": "3"}));
+    let (same, _, event) = edit(&named, &held, &again, &act(2)).unwrap().unwrap();
+    assert_eq!((same, event.changed_fields), (named.clone(), vec!["custom_metadata".to_owned()]));
+    assert_eq!(event.private.metadata, [("floor".to_owned(), json!("3"))].into(), "what changes, and nothing else");
+    let (bare, ..) = edit(&named, &held, &wanted(None, json!({})), &act(3)).unwrap().unwrap();
+    assert_eq!(bare.nickname, None);
+}
+
+#[test]
+fn a_token_that_has_no_use_leaves_no_endpoint() {
+    let (ready, _) = endpoint_made(&device(), "arn".to_owned(), &act(1)).unwrap();
+    let (without, event) = endpoint_impossible(&ready, PushReason::TokenRefused, &act(2)).unwrap();
+    let push = Push { reason: PushReason::TokenRefused, since: at(2) };
+    assert_eq!(without, Device { push_endpoint: None, push, ..ready });
+    assert_eq!(
+        (&event.changes["push.in_use"].before, &event.changes["push.in_use"].after),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(event.changed_fields, ["push_endpoint"]);
+    assert_eq!(endpoint_impossible(&without, PushReason::TokenRefused, &act(3)), None, "it is known");
 }

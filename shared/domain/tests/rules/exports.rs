@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use domain::export::{Choice, NAMED_LIMIT, given_out, harmless};
+use domain::event::EventType;
+use domain::export::{Choice, NAMED_LIMIT, both, given_out, harmless};
 use domain::input::Fields;
 use proptest::prelude::*;
 use serde_json::json;
@@ -176,4 +177,20 @@ fn the_record_of_an_export_says_what_and_how_many_and_names_nobody() {
     let all = given_out("events", &choice(&[]).unwrap(), &["since".to_owned()], true, &act(1));
     assert_eq!(all.changes["filters"].after, json!(["since"]));
     assert!(!all.changes.contains_key("ids"));
+}
+
+#[test]
+fn a_filter_beside_named_things_is_a_fault_each() {
+    let faults = both(&["status".to_owned(), "search".to_owned()]);
+    assert_eq!(named(&faults), ["status", "search"].map(|field| (field.to_owned(), "too_many")));
+    assert_eq!(both(&[]), []);
+    let most: Vec<String> = (0..NAMED_LIMIT).map(|at| format!("id{at}")).collect();
+    assert_eq!(choice(&[("ids", &most.join(","))]).unwrap().ids, Some(most), "so many may be named");
+}
+
+#[test]
+fn an_export_that_goes_on_is_recorded_as_that() {
+    let all = choice(&[]).unwrap();
+    let kinds = [true, false].map(|first| given_out("users", &all, &[], first, &act(1)).event_type);
+    assert_eq!(kinds, [EventType::ExportStarted, EventType::ExportContinued]);
 }

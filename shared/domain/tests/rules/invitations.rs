@@ -2,7 +2,9 @@
 
 use chrono::Duration;
 use domain::event::EventType;
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, delivered, invite};
+use domain::invitation::{
+    Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, delivered, invite, open,
+};
 use domain::refusal::Refusal;
 use domain::secret::Hash;
 use domain::text::{masked_email, masked_number};
@@ -110,4 +112,13 @@ fn what_was_not_sent_before_an_invitation_ended_is_shown_as_canceled_since_then(
         assert_eq!(sent.delivery_at(at(5)), sent.delivery);
     }
     assert_eq!(queued.delivery_at(at(5)), queued.delivery, "it may still be sent");
+}
+
+#[test]
+fn every_opening_is_counted_and_the_first_is_remembered() {
+    let (once, event) = open(&texted(), &act(1));
+    assert_eq!((once.opened, once.opened_at), (1, Some(at(1))));
+    assert_eq!((event.event_type, event.invitation_id), (EventType::InvitationOpened, Some(once.invitation_id)));
+    let (twice, _) = open(&once, &act(2));
+    assert_eq!(twice, Invitation { opened: 2, ..once });
 }

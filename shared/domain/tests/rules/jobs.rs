@@ -1,14 +1,17 @@
 //! Jobs: page by page to their end.
 
+use domain::change::Edited;
 use domain::event::{Act, EventType};
 use domain::job::{
-    ItemOutcome, Job, JobKind, JobState, NewJob, NextPage, Selection, TAKEN_UP_AFTER, Tally, begin, cancel, page_done,
+    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobState, NewJob, NextPage, Rest, Selection, TAKEN_UP_AFTER, Tally,
+    Waiting, begin, cancel, fail, page_done,
 };
 use domain::{JobId, Refusal};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::common::{act, at};
+use crate::world::World;
 
 fn begun(selection: Selection) -> Job {
     let new = NewJob {
@@ -98,4 +101,65 @@ fn what_a_job_does_names_the_job_and_who_began_it() {
     assert_eq!(job.created_by, act(0).actor);
     let act = Act { job_id: Some(job.job_id), ..act(1) };
     assert_eq!(act.event(EventType::UserSuspended).job_id, Some(job.job_id));
+}
+
+#[test]
+fn a_page_of_what_waits_for_its_recipients_rests_until_the_first_of_them_may_be_written_to() {
+    let waiting = |id: &str, minutes| Waiting { id: id.to_owned(), until: at(minutes) };
+    let page = NextPage::of_waiting(vec![waiting("a", 9), waiting("b", 5)], Some("after b".to_owned())).unwrap();
+    let rest = Rest { code: "too_many_messages".to_owned(), until: at(5) };
+    let expected = NextPage {
+        ids: named(&["a", "b"]),
+        cursor: Some("after b".to_owned()),
+        waiting: Vec::new(),
+        rest: Some(rest.clone()),
+    };
+    assert_eq!(page, expected);
+    assert_eq!(NextPage::of_waiting(Vec::new(), None), None);
+    let (job, events) = after(&begun(filter()), &[], Some(page), &act(1));
+    assert_eq!((job.due_at, job.rest.as_ref(), events), (Some(at(5)), Some(&rest), vec![]), "the schedule wakes it");
+    assert_eq!([4, 5, 6].map(|minutes| job.rests(at(minutes))), [true, false, false]);
+    assert!(!begun(filter()).rests(at(0)));
+}
+
+#[test]
+fn a_job_that_fails_says_why_and_lets_go_of_its_work() {
+    let next = NextPage { ids: named(&["a"]), cursor: Some("after a".to_owned()), ..NextPage::default() };
+    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &act(1));
+    let failure = JobFailure { code: "not_json".to_owned(), detail: "It is no JSON.".to_owned() };
+    let change = fail(&job, failure.clone(), act(2).event(EventType::SourceFailed), &act(2));
+    let over = Job {
+        state: JobState::Failed,
+        failure: Some(failure),
+        ended_at: Some(at(2)),
+        due_at: None,
+        page: Vec::new(),
+        cursor: None,
+        action: json!({"action": "suspend"}),
+        ..job.clone()
+    };
+    assert_eq!(change.job, Some(Edited::from(job.clone(), over)), "what it has done stays counted");
+    let event = &change.events[0];
+    assert_eq!((event.event_type, event.job_id), (EventType::SourceFailed, Some(job.job_id)));
+    assert_eq!(event.changes["failure"].after, "not_json");
+}
+
+#[test]
+fn what_became_of_a_thing_names_the_devices_that_stood_in_its_way() {
+    let job = begun(filter());
+    let devices = World::with_phones(2).held();
+    let ids: Vec<_> = devices.iter().map(|device| device.device_id).collect();
+    let of = |refusal: Option<&Refusal>| JobItem::of(&job, "a", ItemOutcome::Failed, refusal, at(3));
+    let done = JobItem::of(&job, "a", ItemOutcome::Changed, None, at(3));
+    assert_eq!((done.job_id, done.id.as_str(), done.outcome, done.at), (job.job_id, "a", ItemOutcome::Changed, at(3)));
+    assert_eq!((done.code, done.devices), (None, vec![]));
+    for (refusal, code) in [
+        (Refusal::WipeFirst(devices.clone()), "wipe_first"),
+        (Refusal::DeviceLimitReached(devices.clone()), "device_limit_reached"),
+    ] {
+        let item = of(Some(&refusal));
+        assert_eq!((item.code.as_deref(), item.detail), (Some(code), Some(refusal.to_string())));
+        assert_eq!(item.devices, ids);
+    }
+    assert_eq!(of(Some(&Refusal::UserDeleted)).devices, []);
 }

@@ -204,3 +204,17 @@ fn what_a_member_made_ends_with_them_if_that_is_asked() {
     assert_eq!(refused, Err(Refusal::TooManyMade(MADE_LIMIT + 1)));
     assert!(member::remove(&before, &leaves, &many(MADE_LIMIT), false, || act(1)).is_ok());
 }
+
+#[test]
+fn a_new_key_is_read_with_every_fault_named() {
+    let read = |body| NewKey::read(fields(body), at(10));
+    let ok = json!({"name": "a program", "permissions": ["users:read", "devices:read"], "expires_at": at(11)});
+    let permissions = [Permission::DevicesRead, Permission::UsersRead].into();
+    assert_eq!(read(ok), Ok(NewKey { name: "a program".to_owned(), permissions, expires_at: Some(at(11)) }));
+    for over in [at(9), at(10)] {
+        let body = json!({"name": "a program", "permissions": ["users:read"], "expires_at": over});
+        assert_eq!(faults(read(body)), [("expires_at".to_owned(), "out_of_range")]);
+    }
+    let expected = [("name", "missing"), ("permissions", "missing")];
+    assert_eq!(faults(read(json!({}))), expected.map(|(field, code)| (field.to_owned(), code)));
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
 
+mod access;
+mod check_in;
 mod commands;
 mod common;
 mod credentials;
@@ -15,12 +17,16 @@ mod life;
 mod messages;
 mod networks;
 mod profiles;
+mod refusals;
 mod registration;
+mod rows;
 mod scim;
 mod search;
 mod sources;
+mod sync;
 mod tokens;
 mod usage;
+mod users;
 mod webhooks;
 mod words;
 mod workspace;

@@ -319,3 +319,37 @@ fn settings_and_schemas_have_bounds() {
     let long = "\u{FDFA}".repeat(64);
     assert_eq!(told(new(json!({"name": long, "settings": {}}))), [("name".to_owned(), "too_long")]);
 }
+
+#[test]
+fn patterns_are_counted_however_they_stand() {
+    let patterns =
+        |count: usize| -> Map<String, Value> { (0..count).map(|at| (format!("a{at}"), json!({}))).collect() };
+    let all: Vec<Value> = (0..2).map(|_| json!({"patternProperties": patterns(50)})).collect();
+    assert_eq!(check_schema(&json!({"allOf": all})), []);
+    let more = json!({"allOf": all, "pattern": "a"});
+    assert_eq!(check_schema(&more)[0].code, "too_many", "the hundred and first");
+}
+
+#[test]
+fn what_a_schema_asks_of_settings_is_counted_by_what_it_looks_at() {
+    let many = |count: usize| -> Map<String, Value> { (0..count).map(|at| (format!("n{at}"), json!(1))).collect() };
+    let times = |count: usize, schema: &Value| json!({"allOf": vec![schema; count]});
+    let told = |schema: &Value, sent: Map<String, Value>| check(&sent, schema).first().map(|fault| fault.code);
+    let whole = json!(many(1_000));
+    // Each costs about as much as the settings, or as the keyword itself, is large: so often it is too much, and once not.
+    for (schema, sent) in [
+        (json!({"patternProperties": {"^x": {"maximum": 3}}}), many(1_000)),
+        (json!({"patternProperties": {"^x": true}}), settings(json!({"n".repeat(5_000): 1}))),
+        (json!({"dependentSchemas": {"n0": {"additionalProperties": {"maximum": 3}}}}), many(1_000)),
+        (json!({"dependencies": {"n0": {"additionalProperties": {"maximum": 3}}}}), many(1_000)),
+        (json!({"const": whole}), many(1_000)),
+        (json!({"enum": [whole]}), many(1_000)),
+        (json!({"propertyNames": {"maxLength": 9}}), many(1_000)),
+    ] {
+        assert_eq!(told(&times(1, &schema), sent.clone()), None, "{schema:.60}");
+        assert_eq!(told(&times(250, &schema), sent), Some("too_complex"), "{schema:.60}");
+    }
+    let unique = json!({"properties": {"list": {"uniqueItems": true}}});
+    let sent = || settings(json!({"list": (0..1_000).collect::<Vec<_>>()}));
+    assert_eq!((told(&times(1, &unique), sent()), told(&times(250, &unique), sent())), (None, Some("too_complex")));
+}

@@ -28,17 +28,17 @@ fn file(mapping: &Value) -> DataSource {
     source_of(SourceKind::Csv, json!({"name": "File", "mapping": mapping}))
 }
 
-fn page(items: &str) -> DataSource {
+pub fn page(items: &str) -> DataSource {
     let body = json!({"name": "HR", "mapping": {"username": "login", "number": "/ext/0", "external_id": "id"},
         "url": "https://hr.example.com/", "format": "json", "items": items, "key_field": "external_id", "token": "t"});
     source_of(SourceKind::Http, body)
 }
 
-fn people() -> DataSource {
+pub fn people() -> DataSource {
     file(&json!({"username": "login", "first_name": "first", "email": "mail", "number": "ext"}))
 }
 
-fn rows(source: &DataSource, text: &str) -> Rows {
+pub fn rows(source: &DataSource, text: &str) -> Rows {
     read(source, text.as_bytes()).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn garbage(source: &DataSource, bytes: &[u8]) -> &'static str {
     read(source, bytes).unwrap_err().code
 }
 
-fn row(source: &DataSource, line: &str) -> Row {
+pub fn row(source: &DataSource, line: &str) -> Row {
     let mut read = rows(source, &format!("login,first,mail,ext\n{line}\n"));
     let row = read.rows.remove(0);
     assert_eq!(row.faults, []);
@@ -195,15 +195,15 @@ proptest! {
     }
 }
 
-fn draw() -> CommandId {
+pub fn draw() -> CommandId {
     CommandId(Uuid::from_u128(5))
 }
 
-fn types(events: &[Event]) -> Vec<EventType> {
+pub fn types(events: &[Event]) -> Vec<EventType> {
     events.iter().map(|event| event.event_type).collect()
 }
 
-fn of_source(source: &DataSource, line: &str) -> User {
+pub fn of_source(source: &DataSource, line: &str) -> User {
     create(source, &row(source, line), UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after
 }
 
@@ -388,7 +388,7 @@ fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
     assert_eq!(pushed.part_come(&part(1, true), at(0)).unwrap_err(), Refusal::SourceNotUploaded);
 }
 
-fn by_hand(user: &User, username: &str) -> User {
+pub fn by_hand(user: &User, username: &str) -> User {
     let edit = UserEdit { username: Some(username.to_owned()), ..UserEdit::default() };
     life::update(user, &[], &edit, &draw, &act(1)).unwrap().unwrap().user.unwrap().after
 }

@@ -303,3 +303,37 @@ fn a_reply_that_turns_or_hides_text_does_not_do_so_where_it_is_shown() {
     assert_eq!(harmless("\u{e4}".repeat(300).as_bytes()), "\u{e4}".repeat(128));
     assert_eq!(harmless(&[0xff; 300]).len(), 255);
 }
+
+#[test]
+fn a_webhook_remembers_that_an_earlier_secret_signs_until_it_signs_no_more() {
+    let (rotated, event) = webhook(&["*"]).rotated(&act(0));
+    let until = at(24 * 60);
+    assert_eq!(rotated, Webhook { earlier_secret_until: Some(until), ..webhook(&["*"]) });
+    assert_eq!((event.event_type, event.webhook_id), (EventType::WebhookSecretRotated, Some(rotated.webhook_id)));
+    assert_eq!(rotated.forgotten(at(24 * 60 - 1)), None);
+    assert_eq!(rotated.forgotten(until), Some(webhook(&["*"])));
+    assert_eq!(webhook(&["*"]).forgotten(until), None, "there is nothing to forget");
+}
+
+#[test]
+fn an_answer_counts_as_taken_by_its_status_alone() {
+    for (status, error) in [
+        (199, Some("error_status")),
+        (200, None),
+        (299, None),
+        (300, Some("redirected")),
+        (399, Some("redirected")),
+        (400, Some("error_status")),
+        (410, Some("gone")),
+        (503, Some("error_status")),
+    ] {
+        let attempt = Attempt::answered(at(1), status, b"so", 7);
+        assert_eq!((attempt.error.as_deref(), attempt.status), (error, Some(status)));
+        assert_eq!((attempt.succeeded(), attempt.reply.as_str(), attempt.milliseconds), (error.is_none(), "so", 7));
+    }
+    let unanswered = Attempt::unanswered(at(1), "timeout", 7);
+    assert_eq!(
+        (unanswered.succeeded(), unanswered.status, unanswered.error.as_deref()),
+        (false, None, Some("timeout"))
+    );
+}

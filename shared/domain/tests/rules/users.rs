@@ -1,0 +1,146 @@
+//! What users are made from, what is told of them, and by what they are found.
+
+use domain::deployment::OVERRIDES_LIMIT;
+use domain::device::{Device, IdentifierClaim, PushToken};
+use domain::registration::{Simulated, simulate};
+use domain::user::{NewUser, User, UserEdit, is_username};
+use domain::{DeviceId, ProfileId, Refusal};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::common::{act, application, at, faults, fields, user};
+use crate::world::World;
+
+fn new(body: Value) -> Result<NewUser, Refusal> {
+    NewUser::read(fields(body))
+}
+
+/// Settings of so many bytes as JSON.
+fn bytes(count: usize) -> Value {
+    json!({"k": "x".repeat(count - json!({"k": ""}).to_string().len())})
+}
+
+/// Settings nested so deep.
+fn deep(depth: usize) -> Value {
+    (0..depth).fold(json!(1), |within, _| json!({"k": within}))
+}
+
+#[test]
+fn a_new_user_may_say_which_configuration_their_phones_get() {
+    let profile = json!({"username": "ada", "profile_id": Uuid::from_u128(30)});
+    for (body, deploying) in [
+        (json!({"username": "ada"}), false),
+        (json!({"username": "ada", "overrides": {}}), false),
+        (profile, true),
+        (json!({"username": "ada", "overrides": {"theme": "dark"}}), true),
+    ] {
+        assert_eq!(new(body.clone()).unwrap().is_deploying(), deploying, "{body}");
+    }
+}
+
+#[test]
+fn a_users_own_settings_are_an_object_of_a_size_and_a_depth() {
+    assert_eq!(OVERRIDES_LIMIT, 4096);
+    let told = |settings: &Value| {
+        let made = new(json!({"username": "ada", "overrides": settings}));
+        let edited = UserEdit::read(fields(json!({"overrides": settings})));
+        match (made, edited) {
+            (Ok(made), Ok(edited)) => {
+                assert_eq!(
+                    (&Value::from(made.overrides), edited.overrides.map(Value::from).as_ref()),
+                    (settings, Some(settings))
+                );
+                None
+            }
+            (made, edited) => {
+                let told = faults(made);
+                assert_eq!(faults(edited), told, "an edit is held to the same");
+                Some(told[0].1)
+            }
+        }
+    };
+    for (settings, fault) in [
+        (json!({}), None),
+        (bytes(4096), None),
+        (bytes(4097), Some("too_long")),
+        (deep(32), None),
+        (deep(33), Some("too_deep")),
+        (json!([1]), Some("wrong_type")),
+        (json!("x"), Some("wrong_type")),
+    ] {
+        assert_eq!(told(&settings), fault, "{settings:.60}");
+    }
+    let taken_away = UserEdit::read(fields(json!({"overrides": null, "profile_id": null}))).unwrap();
+    assert_eq!((taken_away.overrides, taken_away.profile_id), (Some(serde_json::Map::new()), Some(None)));
+    let left = UserEdit::read(fields(json!({}))).unwrap();
+    assert_eq!(left, UserEdit::default());
+    let given = UserEdit::read(fields(json!({"profile_id": Uuid::from_u128(3)}))).unwrap();
+    assert_eq!(given.profile_id, Some(Some(ProfileId(Uuid::from_u128(3)))));
+}
+
+#[test]
+fn what_can_be_looked_up_as_a_username_is_not_empty_and_fits_a_key() {
+    for (text, fits) in [
+        (String::new(), false),
+        ("a".to_owned(), true),
+        ("two words".to_owned(), true),
+        ("a".repeat(1024), true),
+        ("a".repeat(1025), false),
+    ] {
+        assert_eq!(is_username(&text), fits, "{} bytes", text.len());
+    }
+}
+
+#[test]
+fn a_user_is_known_with_the_devices_that_they_hold_and_those_they_left_behind() {
+    let id = |number| DeviceId(Uuid::from_u128(number));
+    let user = User { device_ids: [id(1), id(2)].into(), left_device_ids: [id(2), id(3)].into(), ..user() };
+    assert_eq!(user.known_device_ids(), [id(1), id(2), id(3)].into());
+}
+
+#[test]
+fn a_device_is_called_and_found_by_its_nickname_and_its_model() {
+    let words = |device: &Device| device.search_words().into_iter().collect::<Vec<_>>().join(" ");
+    let device = World::new(1).register("phone-7", 0).unwrap().device.after;
+    assert_eq!((device.display_name(), words(&device).as_str()), ("iPhone 17", "17 7 iphone phone"));
+    let named = Device { nickname: Some("Ada's Second".to_owned()), ..device };
+    assert_eq!((named.display_name(), words(&named).as_str()), ("Ada's Second", "17 7 ada iphone phone s second"));
+}
+
+#[test]
+fn a_push_token_is_looked_after_five_minutes_from_when_it_came_until_it_is_settled() {
+    let device = World::new(1).register("phone", 0).unwrap().device.after;
+    let first = PushToken::given(&device, "token".to_owned(), None, at(1));
+    assert_eq!((first.token.as_str(), first.mend_at, first.version), ("token", Some(at(6)), 1));
+    let known = PushToken { mend_at: None, version: 7, ..first };
+    assert_eq!(PushToken::given(&device, "newer".to_owned(), Some(&known), at(2)).version, 7, "in the other's place");
+    assert_eq!(known.clone().due(at(10)), PushToken { mend_at: Some(at(15)), ..known });
+}
+
+#[test]
+fn a_simulated_phone_stands_where_a_real_one_would_and_takes_nobodys_place() {
+    let world = World::with_phones(2);
+    let id = DeviceId(Uuid::from_u128(50));
+    let simulated = |user: &User, claim: Option<&IdentifierClaim>| {
+        simulate(user, &world.held(), claim, &application("phone-9"), id, &act(2))
+    };
+    let Simulated { device, claim, user, event } = simulated(&world.user, None).unwrap();
+    assert_eq!((device.device_id, device.user_id, device.epoch), (id, world.user.user_id, 1));
+    assert_eq!(device.device_identifier, "phone-9");
+    assert_eq!((claim.before, claim.after), (None, IdentifierClaim::of(&device)));
+    assert!(user.device_ids.contains(&id) && user.device_ids.len() == 3);
+    assert_eq!((event.device_id, event.user_id), (Some(id), Some(user.user_id)));
+    let full = simulated(&user, None).unwrap_err();
+    assert_eq!(full, Refusal::DeviceLimitReached(world.held()));
+
+    let held = world.claims["phone-0"].clone();
+    assert_eq!(faults(simulated(&world.user, Some(&held))), [("custom_sdk_installation_id".to_owned(), "taken")]);
+    let others = IdentifierClaim { user_id: domain::UserId(Uuid::from_u128(99)), ..held.clone() };
+    assert_eq!(simulated(&world.user, Some(&others)).unwrap_err(), Refusal::IdentifierHeld);
+    let free = IdentifierClaim { held: false, epoch: 4, version: 6, ..others };
+    let again = simulated(&world.user, Some(&free)).unwrap();
+    assert_eq!((again.device.epoch, again.claim.after.epoch, again.claim.after.version), (5, 5, 6));
+    assert_eq!(again.claim.before, Some(free));
+    let suspended = world.suspend(1).unwrap().unwrap().user_after().unwrap().clone();
+    assert_eq!(simulated(&suspended, None).unwrap_err(), Refusal::UserSuspended);
+}
