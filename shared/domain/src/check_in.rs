@@ -308,15 +308,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_follows_within_a_quarter_of_an_hour_however_often_the_device_comes() {
+    fn a_user_follows_within_a_quarter_of_an_hour_however_often_the_device_comes_and_once_in_each() {
         let start = Time::parse("2026-11-21T08:00:00Z").unwrap();
         for minutes in [1, 7, 10, 14, 15, 40] {
             let mut seen = start;
             let mut before = None;
+            let mut followed = std::collections::BTreeSet::new();
             for step in 0..100 {
                 let now = start.plus(chrono::Duration::minutes(minutes * step));
                 if user_must_follow(before, now) {
                     seen = now;
+                    let quarter = now.millis() / LAST_SEEN_LAG.num_milliseconds();
+                    assert!(followed.insert(quarter), "twice in a quarter, every {minutes} minutes");
                 }
                 assert!(now.millis() - seen.millis() < LAST_SEEN_LAG.num_milliseconds(), "every {minutes} minutes");
                 before = Some(now);

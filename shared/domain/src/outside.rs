@@ -465,4 +465,27 @@ mod tests {
         }
         assert!(!allowed("https://hr.example.com", &["example.com"]));
     }
+
+    #[test]
+    fn a_host_is_named_by_letters_digits_hyphens_and_underscores_and_has_a_length() {
+        let reads = |host: &str| read_url(&format!("https://{host}/")).is_ok();
+        let (label, most) = ("x".repeat(63), format!("{}com", "x.".repeat(125)));
+        assert_eq!(most.len(), 253);
+        for good in ["my-host.example.com", "my_host.example.com", "1.example", &format!("{label}.com"), &most] {
+            assert!(reads(good), "{good}");
+        }
+        for bad in [
+            "x-.com",
+            "my+host.example.com",
+            &format!("x{label}.com"),
+            &format!("x{most}"),
+            "example.1",
+            ".com",
+            "com.",
+        ] {
+            assert!(!reads(bad), "{bad}");
+        }
+        let url = |length: usize| format!("https://example.com/{}", "x".repeat(length - 20));
+        assert!(read_url(&url(2048)).is_ok() && read_url(&url(2049)).is_err());
+    }
 }

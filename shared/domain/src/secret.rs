@@ -286,4 +286,19 @@ mod tests {
         assert!(is_code(&code));
         assert!(!is_code(&code[1..]) && !is_code(&code.replace(&code[..1], "0")));
     }
+
+    #[test]
+    fn each_letter_is_as_likely_as_any_other_and_there_are_as_many_as_were_asked_for() {
+        use std::sync::atomic::{AtomicU8, Ordering};
+        // What lies above the largest multiple of 58 is passed over, and more is drawn for it.
+        static DRAWN: AtomicU8 = AtomicU8::new(0);
+        fn mostly_unfair(bytes: &mut [u8]) {
+            bytes.fill(232);
+            bytes[0] = 231;
+            bytes[1] = DRAWN.fetch_add(1, Ordering::Relaxed);
+        }
+        assert_eq!(base58(mostly_unfair, 5), "z1z2z");
+        assert_eq!(base58(|bytes| bytes.fill(57), 65), "z".repeat(65));
+        assert_eq!(base58(|_| (), 0), "");
+    }
 }

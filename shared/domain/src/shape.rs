@@ -254,4 +254,55 @@ mod tests {
         assert_eq!(shape.fields()[0].1, json!({"type": "string", "enum": ["a", "b"]}));
         assert_eq!(shape.fields()[1].1["x-with"], json!({"kind": ["a"]}));
     }
+
+    #[test]
+    fn what_may_be_left_out_may_be_null_too() {
+        for (schema, expected) in [
+            (json!({}), json!({})),
+            (json!({"type": "string"}), json!({"type": ["string", "null"]})),
+            (json!({"type": ["object", "boolean"]}), json!({"type": ["object", "boolean", "null"]})),
+            (json!({"type": "string", "enum": ["a"]}), json!({"type": ["string", "null"], "enum": ["a", null]})),
+            (json!({"$ref": "#/x"}), json!({"anyOf": [{"$ref": "#/x"}, {"type": "null"}]})),
+            (json!(true), json!(true)),
+        ] {
+            assert_eq!(nullable(schema), expected);
+        }
+    }
+
+    #[test]
+    fn each_kind_of_field_shows_what_it_takes() {
+        let shape = Shape::of(|mut fields| {
+            let _id = fields.id("id", crate::UserId::parse);
+            let _time = fields.time("at");
+            let _line = fields.text("line", TextRule::new(Form::Line, 0, 5));
+            let _email = fields.text("email", TextRule::new(Form::Email, 3, 5));
+            let _ascii = fields.text("ascii", TextRule::new(Form::Ascii, 1, 5));
+            let _number = fields.text("number", TextRule::new(Form::Number, 1, 5));
+            let _mobile = fields.text("mobile", TextRule::new(Form::Mobile, 8, 16));
+        });
+        let fields: Map<String, Value> = shape.fields().into_iter().collect();
+        let expected = json!({
+            "id": {"type": "string", "format": "uuid"},
+            "at": {"type": "string", "format": "date-time"},
+            "line": {"type": "string", "maxLength": 5},
+            "email": {"type": "string", "minLength": 3, "maxLength": 5, "format": "email"},
+            "ascii": {"type": "string", "minLength": 1, "maxLength": 5, "pattern": "^[ -~]*$"},
+            "number": {"type": "string", "minLength": 1, "maxLength": 5, "pattern": r"^[0-9 +*#().\/-]*$"},
+            "mobile": {"type": "string", "pattern": r"^[ ]*\+[0-9 ().\/-]{7,}$"},
+        });
+        assert_eq!(Value::from(fields), expected);
+    }
+
+    #[test]
+    fn a_shape_is_closed_with_all_that_is_within_it() {
+        let shape = Shape::of(|mut fields| {
+            if let Some(mut rule) = fields.object("rule") {
+                let _on = rule.boolean("on");
+            }
+        });
+        assert_eq!(shape.schema().get("additionalProperties"), None);
+        shape.close_all();
+        assert_eq!(shape.schema()["additionalProperties"], false);
+        assert_eq!(shape.schema()["properties"]["rule"]["additionalProperties"], false);
+    }
 }

@@ -250,4 +250,133 @@ mod tests {
             assert_eq!(read(form, text), expected.map(str::to_owned), "{form:?} {text:?}");
         }
     }
+
+    #[test]
+    fn an_address_has_parts_of_a_length_and_a_form() {
+        let local = |length: usize| format!("{}@example.com", "a".repeat(length));
+        let host = |length: usize| format!("a@{}.com", "x".repeat(length));
+        let read = |text: &str| TextRule::new(Form::Email, 3, 254).read(text).is_ok();
+        for good in [
+            &local(1),
+            &local(64),
+            &host(1),
+            &host(63),
+            "a.b@x-y.example.com",
+            "a@1.example",
+            "!#$%&'*+-/=?^_{|}~@x.org",
+        ] {
+            assert!(read(good), "{good}");
+        }
+        for bad in [
+            &local(65),
+            &host(64),
+            "@example.com",
+            "a@",
+            "a@.com",
+            "a@example.",
+            "a@example..com",
+            "a@x-.com",
+            "a@-x.com",
+            "a@x_y.com",
+            "a@\u{e4}.com",
+            ".a@example.com",
+            "a.@example.com",
+            "a..b@example.com",
+            "a b@example.com",
+            "a,b@example.com",
+            "\u{e4}@example.com",
+            "example.com",
+        ] {
+            assert!(!read(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_texts_length_is_in_characters_or_where_a_row_has_little_room_in_bytes() {
+        let code = |rule: TextRule, text: &str| rule.read(text).err().map(|(code, _)| code);
+        let (characters, bytes) = (TextRule::new(Form::Line, 2, 4), TextRule::in_bytes(Form::Line, 2, 4));
+        for (text, of_characters, of_bytes) in [
+            ("a", Some("too_short"), Some("too_short")),
+            ("ab", None, None),
+            ("abcd", None, None),
+            ("abcde", Some("too_long"), Some("too_long")),
+            ("\u{e4}\u{e4}", None, None),
+            ("\u{e4}\u{e4}c", None, Some("too_long")),
+        ] {
+            assert_eq!((code(characters, text), code(bytes, text)), (of_characters, of_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_number_is_taken_and_two_are_refused() {
+        for (text, several) in [
+            ("4711", false),
+            ("(0228) 47 11 / 12", false),
+            ("030 1234567 / 030 7654321", true),
+            ("+49 170 1234567 +49 171 7654321", true),
+        ] {
+            assert_eq!((read(Form::Number, text).is_err(), are_several_numbers(text)), (several, several), "{text}");
+        }
+        let told = TextRule::new(Form::Number, 1, 64).read("030 1234567 / 030 7654321");
+        assert_eq!(told, Err(("invalid_format", phone::SEVERAL.to_owned())));
+    }
+
+    #[test]
+    fn a_name_looks_like_a_link_where_a_mail_program_would_make_one_of_it() {
+        for link in [
+            "anna@example",
+            "example.com",
+            "go to a.co",
+            "1.x2",
+            "a.b-c",
+            "http:x",
+            "tel:1",
+            "//x",
+            "a\\\\x",
+            "x\u{3002}com",
+            "exa\u{ad}mple\u{200b}.com",
+            "1234567",
+            "call 12-34-567",
+        ] {
+            assert!(looks_like_link(link), "{link}");
+        }
+        for name in [
+            "Anna",
+            "J. R. Smith",
+            "J.R. Smith",
+            "A.B",
+            "Dr.",
+            ".com",
+            "a ..b",
+            "Anna: 7",
+            "Anna:",
+            ":x",
+            " :x",
+            "a/b",
+            "a\\b",
+            "/",
+            "a/\\b",
+            "a.",
+            "123456",
+            "12 34 56",
+        ] {
+            assert!(!looks_like_link(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_masked_number_shows_four_of_its_last_digits_if_it_has_enough() {
+        let numbers = [
+            ("+123456789", "+12\u{2026}89"),
+            ("+1234567890", "+12\u{2026}7890"),
+            ("+1", "+1\u{2026}"),
+            ("+123", "+12\u{2026}3"),
+        ];
+        for (number, masked) in numbers {
+            assert_eq!(masked_number(number), masked);
+        }
+        for (address, masked) in [("abc@x.org", "a\u{2026}c@x.org"), ("nobody", "n\u{2026}y@")] {
+            assert_eq!(masked_email(address), masked);
+        }
+    }
 }

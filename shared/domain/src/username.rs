@@ -130,4 +130,37 @@ mod tests {
         assert_eq!(former_username("JOSE"), None);
         assert_eq!(former_username(&"\u{FDFA}".repeat(64)), None, "nobody could have it");
     }
+
+    #[test]
+    fn wide_and_narrow_forms_are_those_that_unicode_decomposes_them_to() {
+        use unicode_normalization::UnicodeNormalization as _;
+        for c in '\u{FF01}'..='\u{FFEE}' {
+            let decomposed: String = c.nfkd().collect();
+            let expected = match c {
+                // What is a mark or a sign in a form of its own is not taken further apart.
+                '\u{FFE3}' => "\u{AF}".to_owned(),
+                '\u{FFA0}'..='\u{FFDC}' => continue,
+                _ => decomposed,
+            };
+            assert_eq!(width_mapped(c).to_string(), expected, "U+{:04X}", c as u32);
+        }
+        // Letters of Hangul are single letters, not parts of a syllable.
+        for (narrow, wide) in [
+            ('\u{FFA0}', '\u{3164}'),
+            ('\u{FFA1}', '\u{3131}'),
+            ('\u{FFBE}', '\u{314E}'),
+            ('\u{FFC2}', '\u{314F}'),
+            ('\u{FFC7}', '\u{3154}'),
+            ('\u{FFCA}', '\u{3155}'),
+            ('\u{FFD2}', '\u{315B}'),
+            ('\u{FFDA}', '\u{3161}'),
+            ('\u{FFDC}', '\u{3163}'),
+        ] {
+            assert_eq!(width_mapped(narrow), wide);
+        }
+        for same in ['a', '\u{FF00}', '\u{FFBF}', '\u{FFC8}', '\u{FFE7}', '\u{FFEF}', '\u{30AB}'] {
+            assert_eq!(width_mapped(same), same, "U+{:04X}", same as u32);
+        }
+        assert_eq!(width_mapped('\u{3000}'), ' ');
+    }
 }

@@ -122,3 +122,27 @@ fn every_opening_is_counted_and_the_first_is_remembered() {
     let (twice, _) = open(&once, &act(2));
     assert_eq!(twice, Invitation { opened: 2, ..once });
 }
+
+#[test]
+fn an_invitation_keeps_its_code_until_it_is_used_up_or_has_ended() {
+    let open = Invitation { devices: 2, ..texted() };
+    for (invitation, keeps) in [
+        (Invitation { used: 1, ..open.clone() }, true),
+        (Invitation { used: 2, ..open.clone() }, false),
+        (Invitation { superseded_at: Some(at(1)), ..open.clone() }, false),
+        (Invitation { revoked_at: Some(at(1)), ..open.clone() }, false),
+        (Invitation { expired_at: Some(at(1)), ..open.clone() }, false),
+        (open, true),
+    ] {
+        assert_eq!(invitation.keeps_code(), keeps, "{invitation:?}");
+    }
+}
+
+#[test]
+fn a_message_keeps_the_identifier_that_its_service_gave_it() {
+    let (sent, _) = delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &act(1)).unwrap();
+    let (arrived, event) = delivered(&sent, news(DeliveryState::Delivered, None), &act(2)).unwrap();
+    assert_eq!(arrived.delivery, news(DeliveryState::Delivered, Some("m-1")));
+    let told = &event.changes["delivery"];
+    assert_eq!((&told.before, &told.after), (&"sent".into(), &"delivered".into()));
+}

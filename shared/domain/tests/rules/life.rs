@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::change::Change;
 use domain::check_in::{CheckIn, Report};
 use domain::command::{CommandKind, CommandState, Order, Outcome, Word};
-use domain::device::{Device, DeviceAccess, block, unblock};
+use domain::device::{Device, DeviceAccess, Status, block, unblock};
 use domain::event::EventType;
 use domain::life::{Draw, is_readdressed, purge, update};
 use domain::user::{User, UserEdit, UserStatus};
@@ -612,4 +612,12 @@ fn another_address_or_number_is_noted_with_its_time_and_makes_a_change_one_that_
     assert_eq!(name.user_after().unwrap().email_changed_at, None, "it is the same");
     assert_eq!([&email, &mobile, &name].map(is_readdressed), [true, true, false]);
     assert!(!is_readdressed(&Change::default()));
+}
+
+#[test]
+fn the_devices_of_a_deleted_user_say_so() {
+    let world = World::with_phones(2);
+    let change = world.delete_user(true, 5).unwrap().unwrap();
+    let ends: Vec<_> = change.devices.iter().map(|edited| (edited.after.user_status, edited.after.status())).collect();
+    assert_eq!(ends, [(UserStatus::Deleted, Status::Deleted); 2]);
 }

@@ -236,3 +236,13 @@ fn nobody_is_greeted_by_what_looks_like_a_link() {
     assert_eq!(called(None, None, "ada@example.com"), None);
     assert_eq!(called(None, Some("evil.com"), "ada"), None);
 }
+
+#[test]
+fn what_went_to_a_recipient_is_forgotten_after_a_day() {
+    let recipient = reached(&with_email("ann@example.com"));
+    let one = SentTo::one_more(None, &recipient, at(0)).unwrap().after;
+    let two = SentTo::one_more(Some(one), &recipient, at(1)).unwrap().after;
+    let day = 24 * 60;
+    let later = SentTo::one_more(Some(SentTo { version: 7, ..two }), &recipient, at(day)).unwrap().after;
+    assert_eq!((later.at, later.version), (vec![at(1), at(day)], 7));
+}

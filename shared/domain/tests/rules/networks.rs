@@ -278,3 +278,11 @@ fn a_carriers_report_is_read_with_every_fault_named() {
         assert_eq!(refused, expected.map(|(field, code)| (field.to_owned(), code)), "{name:?}");
     }
 }
+
+#[test]
+fn a_report_of_the_same_date_that_says_something_else_is_news() {
+    let known = reported(&user(), "att", &network(NetworkStatus::Enabled), &act(1)).unwrap().unwrap().0;
+    let (after, event) = reported(&known, "att", &network(NetworkStatus::Disabled), &act(2)).unwrap().unwrap();
+    assert_eq!(after.networks["att"], network(NetworkStatus::Disabled));
+    assert_eq!(event.changes["network.status"].before, "enabled");
+}

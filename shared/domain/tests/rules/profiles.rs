@@ -353,3 +353,23 @@ fn what_a_schema_asks_of_settings_is_counted_by_what_it_looks_at() {
     let sent = || settings(json!({"list": (0..1_000).collect::<Vec<_>>()}));
     assert_eq!((told(&times(1, &unique), sent()), told(&times(250, &unique), sent())), (None, Some("too_complex")));
 }
+
+#[test]
+fn what_cannot_be_read_is_not_held_against_the_rest() {
+    let made = create(&workspace(), named("first"), id(1), &act(1));
+    let edit = |body: Value| told(update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &act(2)));
+    let strict = json!({"required": ["host"]});
+    assert_eq!(edit(json!({"settings": [], "schema": strict})), [("settings".to_owned(), "wrong_type")]);
+    assert_eq!(edit(json!({"settings": {}, "schema": 7})), [("schema".to_owned(), "wrong_type")]);
+    assert_eq!(edit(json!({"settings": {}, "schema": strict})), [("settings".to_owned(), "schema_violation")]);
+    let nested = |depth: usize| json!({"list": (1..depth).fold(json!(1), |inner, _| json!([inner]))});
+    assert!(new(json!({"name": "x", "settings": nested(SETTINGS_DEPTH)})).is_ok());
+    let deep = new(json!({"name": "x", "settings": nested(SETTINGS_DEPTH + 1)}));
+    assert_eq!(told(deep), [("settings".to_owned(), "too_deep")]);
+    let wide = json!({"list": [[1], [[1]], {"a": [1]}, []]});
+    assert!(new(json!({"name": "x", "settings": wide})).is_ok());
+    // Each of these signs stands for 33 bytes of letters.
+    let long = |rest: &str| new(json!({"name": format!("{}{rest}", "\u{FDFA}".repeat(31)), "settings": {}}));
+    assert!(long("a").is_ok());
+    assert_eq!(told(long("ab")), [("name".to_owned(), "too_long")]);
+}

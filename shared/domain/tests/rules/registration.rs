@@ -1,17 +1,20 @@
 //! Who may register, and as what.
 
-use crate::common::{act, application, at, found};
+use crate::common::{act, application, at, faults, fields, found};
 use crate::world::{World, wanted};
 use domain::check_in::Report;
 use domain::command::{CommandKind, FailedCommand, Outcome, Stimulus, Word};
-use domain::device::{self, DEVICE_LIMIT, Deleted};
+use domain::device::{self, DEVICE_LIMIT, Deleted, Device, Platform};
 use domain::event::EventType;
 use domain::hold::Hold;
+use domain::push::{Push, PushReason, endpoint_made};
 use domain::refusal::Refusal;
-use domain::registration::{Drawn, Registration, register};
+use domain::registration::{Application, Drawn, Registration, register};
+use domain::secret::Hash;
 use domain::user::User;
 use domain::{CommandId, DeviceId, Time, UserId};
 use proptest::prelude::*;
+use serde_json::json;
 use uuid::Uuid;
 
 fn told(registration: &Registration) -> Vec<EventType> {
@@ -315,4 +318,63 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn another_makers_app_has_no_push_token_whatever_it_sends() {
+    for (platform, token) in [(Platform::Ios, Some("token-phone")), (Platform::ThirdParty, None)] {
+        let application = Application { platform, ..application("phone") };
+        let registration = register(&found(1), &application, &drawn(), &act(1)).unwrap();
+        let device = registration.device.after;
+        assert_eq!((registration.token.as_deref(), device.push_token_hash), (token, token.map(Hash::of)));
+        let reason = if token.is_some() { PushReason::EndpointPending } else { PushReason::NoToken };
+        assert_eq!(device.push, Push { reason, since: at(1) });
+    }
+}
+
+#[test]
+fn a_phone_that_comes_again_keeps_its_pushes_if_its_token_is_the_same_and_they_reach_it() {
+    let enrolled_with = |reason, token: Option<&str>| {
+        let mut world = World::with_phones(1);
+        let id = world.held()[0].device_id;
+        let (ready, _) = endpoint_made(&world.devices[&id], "arn".to_owned(), &act(2)).unwrap();
+        let push = Push { reason, ..ready.push.clone() };
+        world.devices.insert(id, Device { push, ..ready });
+        world.invite(1, 3);
+        let application = Application { push_token: token.map(str::to_owned), ..application("phone-0") };
+        let after = register(&world.found("phone-0"), &application, &drawn(), &act(4)).unwrap().device.after;
+        assert_eq!(after.push_endpoint.as_deref(), Some("arn"));
+        after.push
+    };
+    let pending = Push { reason: PushReason::EndpointPending, since: at(4) };
+    let ready = Push { reason: PushReason::EndpointReady, since: at(2) };
+    assert_eq!(enrolled_with(PushReason::EndpointReady, Some("token-phone-0")), ready);
+    assert_eq!(enrolled_with(PushReason::EndpointReady, Some("another")), pending);
+    assert_eq!(enrolled_with(PushReason::EndpointDisabled, Some("token-phone-0")), pending);
+    let none = Push { reason: PushReason::NoToken, since: at(4) };
+    assert_eq!(enrolled_with(PushReason::EndpointReady, None), none);
+}
+
+#[test]
+fn the_claim_of_an_identifier_that_was_had_before_is_the_same_row() {
+    let mut world = World::with_phones(1);
+    let id = world.held()[0].device_id;
+    world.delete(id, 2);
+    world.invite(1, 3);
+    let mut found = world.found("phone-0");
+    found.claim.as_mut().unwrap().version = 7;
+    let claim = register(&found, &application("phone-0"), &drawn(), &act(4)).unwrap().claim;
+    assert_eq!((claim.before, claim.after.version, claim.after.epoch), (found.claim, 7, 2));
+}
+
+#[test]
+fn an_application_is_read_with_every_fault_named() {
+    let body = json!({
+        "code": "code", "device_identifier": "phone", "platform": "ios", "model_name": "iPhone 17", "os_version": "26.1",
+        "app_version": "4.2.0", "push_token": "token-phone",
+    });
+    assert_eq!(Application::read(fields(body)), Ok(application("phone")));
+    let missing = ["code", "device_identifier", "platform", "model_name", "os_version"];
+    let missing = missing.map(|field| (field.to_owned(), "missing"));
+    assert_eq!(faults(Application::read(fields(json!({})))), missing);
 }

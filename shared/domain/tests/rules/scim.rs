@@ -3,13 +3,15 @@
 use domain::event::EventType;
 use domain::provenance::{Field, require_no_data_set};
 use domain::scim::ScimType;
-use domain::scim::change::{Created, DEACTIVATED, New, Wanted, create, update};
+use domain::scim::change::{Created, DEACTIVATED, New, Wanted, create, is_renamed, update};
 use domain::scim::document::{Document, KEPT_LIMIT, Person};
 use domain::scim::filter::{FILTER_LIMIT, Filter, Only};
 use domain::scim::list::{COUNT_MOST, Query};
 use domain::scim::patch::{OPERATIONS_LIMIT, apply};
 use domain::scim::path::Path;
-use domain::scim::schema::{ENTERPRISE, USER};
+use domain::scim::schema::{
+    ENTERPRISE, LIST_RESPONSE, PROVIDER_CONFIG, USER, list_response, provider_config, resource_types, schemas,
+};
 use domain::user::{Source, User, UserStatus};
 use domain::{CommandId, Refusal, UserId, hold::Hold, life};
 use proptest::prelude::*;
@@ -128,6 +130,10 @@ fn a_filter_finds_what_it_says() {
         r#"nothingOfTheKind ne "x""#,
         r#"displayName eq "Babs\u0020Jensen""#,
         at_created.as_str(),
+        r#"meta.resourceType eq "User""#,
+        r#"meta.location ew "/Users/00000000-0000-0000-0000-000000000005""#,
+        r#"meta.version eq "W/\"1\"""#,
+        r#"schemas eq "urn:ietf:params:scim:schemas:core:2.0:User""#,
         r#"meta.created gt "2020-01-01T00:00:00+02:00""#,
         r#"meta.lastModified gt "2020-01-01T00:00:00Z" and not (meta.lastModified gt "2100-01-01T00:00:00Z")"#,
     ];
@@ -138,6 +144,11 @@ fn a_filter_finds_what_it_says() {
         r#"userName eq "bjense""#,
         // What is exact is so in its capitals.
         r#"externalId eq "00U1""#,
+        r#"meta.resourceType eq "user""#,
+        r#"meta.location ew "/users/00000000-0000-0000-0000-000000000005""#,
+        r#"meta.version eq "w/\"1\"""#,
+        r#"schemas eq "URN:ietf:params:scim:schemas:core:2.0:User""#,
+        r#"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq "X26118915""#,
         "active eq false",
         r#"emails[type eq "home" and primary eq true]"#,
         r#"emails[type eq "work"] and title pr"#,
@@ -895,6 +906,168 @@ fn a_list_reads_what_is_asked_and_bounds_it() {
     );
     assert!(others.get("name").is_none() && others.get(ENTERPRISE).is_none() && others.get("id").is_some());
     assert_eq!(others["emails"][0], json!({"value": "babs@home.example"}));
+}
+
+#[test]
+fn a_filter_is_plain_if_it_asks_for_what_stands_in_the_users_own_row_alone() {
+    for (filter, plain) in [
+        ("active eq true", true),
+        (r#"userName sw "a" and not (externalId pr)"#, true),
+        (r#"id eq "x" or meta.created gt "2026-01-01T00:00:00Z""#, true),
+        (r#"nothingOfTheKind eq "x""#, true),
+        ("title pr", false),
+        (r#"active eq true and title eq "x""#, false),
+        (r#"active eq true or title eq "x""#, false),
+        ("not (title pr)", false),
+        (r#"emails[type eq "work"]"#, false),
+    ] {
+        assert_eq!(Filter::read(filter).unwrap().is_plain(), plain, "{filter}");
+    }
+}
+
+#[test]
+fn a_filter_of_equalities_says_what_a_value_is_to_be_made_of() {
+    let of = |filter: &str| match Path::read(&format!("emails[{filter}]")).unwrap() {
+        Path::Of(_, Some(filter)) => filter.example().map(Value::Object),
+        other => panic!("{other:?}"),
+    };
+    for (filter, example) in [
+        (r#"type eq "work""#, json!({"type": "work"})),
+        ("primary eq true", json!({"primary": true})),
+        (r#"primary eq "False""#, json!({"primary": false})),
+        (r#"type eq "work" and primary eq true"#, json!({"type": "work", "primary": true})),
+    ] {
+        assert_eq!(of(filter), Some(example), "{filter}");
+    }
+    for filter in
+        ["type ne \"work\"", "type eq null", "type pr", "type eq \"a\" or type eq \"b\"", "not (type eq \"a\")"]
+    {
+        assert_eq!(of(filter), None, "{filter}");
+    }
+    assert_eq!(of("type eq \"work\" and not (primary pr)"), None);
+}
+
+#[test]
+fn users_are_sorted_by_the_value_that_is_preferred_and_those_without_one_come_last() {
+    let key = |name: &str, body: Value| {
+        let query = Query::read(fields(json!({"sortBy": name}))).unwrap();
+        query.sort.unwrap().key(&Document::shown(&person(body), BASE))
+    };
+    let text = |text: &str| (false, text.to_owned());
+    for (name, expected) in [
+        ("userName", text("bjensen")),
+        ("displayName", text("babs jensen")),
+        ("externalId", text("00u1")),
+        ("name.familyName", text("jensen")),
+        ("active", text("true")),
+        ("emails", text("bjensen@example.com")),
+        ("emails.type", text("home")),
+        ("phoneNumbers", text("tel:+1-201-555-0123")),
+        ("title", (true, String::new())),
+        ("addresses", (true, String::new())),
+        ("name", (true, String::new())),
+    ] {
+        assert_eq!(key(name, barbara()), expected, "{name}");
+    }
+    assert_eq!(
+        key("externalId", json!({"userName": "ada", "externalId": "E-1"})),
+        text("E-1"),
+        "exact in its capitals"
+    );
+    for (order, descending) in [(json!(null), false), (json!("ascending"), false), (json!("DESCENDING"), true)] {
+        let query = Query::read(fields(json!({"sortBy": "userName", "sortOrder": order}))).unwrap();
+        assert_eq!(query.sort.unwrap().is_descending(), descending);
+    }
+    assert!(Query::read(fields(json!({}))).unwrap().sort.is_none());
+}
+
+#[test]
+fn what_this_server_knows_is_published_as_it_does_it() {
+    let config = provider_config(BASE);
+    let offered = |name: &str| config[name]["supported"].as_bool().unwrap();
+    assert_eq!(["patch", "filter", "sort", "etag"].map(offered), [true; 4]);
+    assert_eq!(["bulk", "changePassword"].map(offered), [false; 2]);
+    assert_eq!((&config["filter"]["maxResults"], &config["schemas"]), (&json!(COUNT_MOST), &json!([PROVIDER_CONFIG])));
+    let [user] = &resource_types(BASE)[..] else { panic!("users alone") };
+    assert_eq!((&user["endpoint"], &user["schema"]), (&json!("/Users"), &json!(USER)));
+    assert_eq!(user["schemaExtensions"], json!([{"schema": ENTERPRISE, "required": false}]));
+    let list = list_response(vec![json!({"id": "1"}), json!({"id": "2"})], 7, 3);
+    let expected = json!({"schemas": [LIST_RESPONSE], "totalResults": 7, "startIndex": 3, "itemsPerPage": 2,
+        "Resources": [{"id": "1"}, {"id": "2"}]});
+    assert_eq!(list, expected);
+}
+
+/// What the schemas say of an attribute, or of a part of one.
+fn described<'a>(schemas: &'a [Value], path: &str) -> &'a Value {
+    let (schema, attributes) = path.split_once('.').unwrap();
+    let schema = schemas.iter().find(|known| known["name"] == schema).unwrap();
+    attributes.split('.').fold(schema, |within, name| {
+        let attributes = within.get("attributes").or(within.get("subAttributes")).unwrap().as_array().unwrap();
+        attributes.iter().find(|attribute| attribute["name"] == name).unwrap()
+    })
+}
+
+#[test]
+fn the_schemas_say_what_each_attribute_takes_as_rfc_7643_has_it() {
+    let schemas = schemas(BASE);
+    // Whether capitals matter, how it is changed, when it is returned, among which it is unique.
+    for (path, exact, mutability, returned, uniqueness) in [
+        ("User.userName", false, "readWrite", "default", "server"),
+        ("User.displayName", false, "readWrite", "default", "none"),
+        ("User.password", true, "writeOnly", "never", "none"),
+        ("EnterpriseUser.manager.value", true, "readWrite", "default", "none"),
+        ("EnterpriseUser.manager.$ref", true, "readWrite", "default", "none"),
+        ("EnterpriseUser.manager.displayName", false, "readWrite", "default", "none"),
+        ("ServiceProviderConfig.documentationUri", false, "readOnly", "default", "none"),
+        ("ServiceProviderConfig.authenticationSchemes.type", false, "readOnly", "default", "none"),
+        ("ResourceType.schema", true, "readOnly", "default", "none"),
+        ("ResourceType.schemaExtensions.schema", true, "readOnly", "default", "none"),
+        ("Schema.name", false, "readOnly", "default", "none"),
+    ] {
+        let told = described(&schemas, path);
+        let expected = json!([exact, mutability, returned, uniqueness]);
+        let held = json!([told["caseExact"], told["mutability"], told["returned"], told["uniqueness"]]);
+        assert_eq!(held, expected, "{path}");
+    }
+    for (path, multi, required) in [
+        ("User.userName", false, true),
+        ("User.active", false, true),
+        ("User.emails", true, false),
+        ("User.name", false, false),
+        ("User.emails.value", false, false),
+        ("ResourceType.endpoint", false, true),
+        ("Schema.attributes.canonicalValues", true, false),
+        ("Schema.attributes.referenceTypes", true, false),
+    ] {
+        let told = described(&schemas, path);
+        assert_eq!((&told["multiValued"], &told["required"]), (&json!(multi), &json!(required)), "{path}");
+    }
+    for (path, words) in [
+        ("User.emails.type", json!(["work", "home", "other"])),
+        ("User.phoneNumbers.type", json!(["work", "home", "mobile", "fax", "pager", "other"])),
+        ("User.addresses.type", json!(["work", "home", "other"])),
+        (
+            "ServiceProviderConfig.authenticationSchemes.type",
+            json!(["oauth", "oauth2", "oauthbearertoken", "httpbasic", "httpdigest"]),
+        ),
+        ("Schema.attributes.mutability", json!(["readOnly", "readWrite", "immutable", "writeOnly"])),
+        ("Schema.attributes.returned", json!(["always", "never", "default", "request"])),
+        ("Schema.attributes.uniqueness", json!(["none", "server", "global"])),
+    ] {
+        assert_eq!(described(&schemas, path)["canonicalValues"], words, "{path}");
+    }
+    assert_eq!(described(&schemas, "User.roles.type").get("canonicalValues"), None);
+}
+
+#[test]
+fn what_an_identity_provider_says_of_capitals_alone_is_no_rename() {
+    let one = person(barbara());
+    let renamed = |name: &str| {
+        let mut body = barbara();
+        body["userName"] = json!(name);
+        is_renamed(&one.user, &Wanted::read(&Document::of(&one), &document(body)).unwrap())
+    };
+    assert_eq!(["bjensen", "BJensen", "babs"].map(renamed), [false, false, true]);
 }
 
 /// Texts that look like filters and paths, and some that do not.

@@ -85,3 +85,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_looked_up_is_the_longest_word_and_a_thing_is_listed_under_the_first_that_it_finds() {
+    let query = Query::parse("an adler 4").unwrap();
+    assert_eq!(query.leading(), "adler");
+    let words = ["adlerberg", "adlers", "anna", "zadler"].map(str::to_owned).into();
+    assert_eq!(query.first_match(&words), Some("adlerberg"));
+    assert_eq!(Query::parse("x").unwrap().first_match(&words), None);
+    assert_eq!(Query::parse("+49 170").unwrap().leading(), "49170");
+}

@@ -496,3 +496,163 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
     let _edit = Settings::of_edit(&mut other, &hidden, &[]);
     assert!(other.finish().is_err());
 }
+
+fn read_new(kind: SourceKind, body: Value) -> Result<DataSource, Refusal> {
+    let mut fields = fields(body);
+    let settings = Settings::of_new(&mut fields, kind, &[]);
+    fields.finish().map_err(Refusal::Invalid)?;
+    Ok(DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &act(0)).0)
+}
+
+#[test]
+fn a_data_set_takes_what_belongs_to_its_kind_and_names_the_rest() {
+    let mapping = json!({"username": "login"});
+    let page = json!({"name": "HR", "mapping": mapping, "url": "https://hr.example.com/", "format": "json",
+        "vanish_limit_percent": 40, "vanish_policy": "delete", "every_hours": 6, "delimiter": "semicolon"});
+    let read = read_new(SourceKind::Http, page.clone()).unwrap();
+    assert_eq!(
+        (read.vanish_limit_percent, read.policy, read.delimiter),
+        (40, VanishPolicy::Delete, Delimiter::Semicolon)
+    );
+    assert_eq!((read.page.as_ref().unwrap().every_hours, read.due_at), (Some(6), Some(at(0))));
+    assert_eq!(read.due_after(at(1)), Some(at(1 + 6 * 60)));
+    assert_eq!((people().due_after(at(1)), people().due_at), (None, None));
+    assert_eq!(people().vanish_limit_percent, 30);
+    let told = |kind, body: &Value| faults(read_new(kind, body.clone()));
+    let fault = |field: &str, code| (field.to_owned(), code);
+    let file = told(SourceKind::Csv, &page);
+    assert_eq!(file, ["url", "format", "every_hours"].map(|field| fault(field, "not_allowed")));
+    let pushed = told(SourceKind::Scim, &page);
+    let others = ["mapping", "delimiter", "url", "format", "every_hours"];
+    assert_eq!(pushed, others.map(|field| fault(field, "not_allowed")));
+    assert_eq!(told(SourceKind::Csv, &json!({})), ["name", "mapping"].map(|field| fault(field, "missing")));
+    let needed = ["name", "mapping", "url", "format"];
+    assert_eq!(told(SourceKind::Http, &json!({})), needed.map(|field| fault(field, "missing")));
+    let by_id = json!({"name": "HR", "mapping": mapping, "key_field": "external_id"});
+    assert_eq!(told(SourceKind::Csv, &by_id), [fault("mapping.external_id", "missing")]);
+    let mut edit = fields(json!({"key_field": "external_id"}));
+    let settings = Settings::of_edit(&mut edit, &people(), &[]);
+    assert_eq!(faults(people().update(settings, &act(1))), [fault("mapping.external_id", "missing")]);
+    let mut edit = fields(json!({"name": null, "kind": "http"}));
+    let _edit = Settings::of_edit(&mut edit, &people(), &[]);
+    assert_eq!(
+        crate::common::named(&edit.finish().unwrap_err()),
+        [fault("name", "missing"), fault("kind", "not_allowed")]
+    );
+}
+
+#[test]
+fn the_event_of_an_edit_of_a_data_set_says_which_fields_it_changes() {
+    let source = page("");
+    let edited = |body: Value| {
+        let mut fields = fields(body);
+        let edit = Settings::of_edit(&mut fields, &source, &[]);
+        fields.finish().unwrap();
+        source.update(edit, &act(1)).unwrap()
+    };
+    for (body, names, changes) in [
+        (json!({"name": "Other"}), vec!["name"], vec![]),
+        (json!({"mapping": {"username": "x", "external_id": "id"}}), vec!["mapping"], vec![]),
+        (json!({"url": "https://hr.example.com/more"}), vec!["url"], vec![]),
+        (json!({"items": "/people"}), vec!["items"], vec![]),
+        (json!({"token": "other"}), vec!["token"], vec![]),
+        (json!({"format": "csv"}), vec![], vec!["format"]),
+        (json!({"every_hours": 6}), vec![], vec!["every_hours"]),
+        (json!({"key_field": "username"}), vec![], vec!["key_field"]),
+        (json!({"vanish_policy": "delete"}), vec![], vec!["vanish_policy"]),
+        (json!({"vanish_limit_percent": 50}), vec![], vec!["vanish_limit_percent"]),
+        (json!({"renames_may_wipe": true}), vec![], vec!["renames_may_wipe"]),
+        (json!({"delimiter": "semicolon"}), vec![], vec!["delimiter"]),
+    ] {
+        let (after, event, _) = edited(body.clone()).unwrap();
+        assert_eq!(event.changed_fields, names, "{body}");
+        assert_eq!(event.changes.keys().collect::<Vec<_>>(), changes, "{body}");
+        assert_eq!((event.source_id, after.updated_at), (Some(source.source_id), at(1)));
+        let due_at = if body.get("every_hours").is_some() { Some(at(1)) } else { source.due_at };
+        assert_eq!(after.due_at, due_at, "{body}");
+    }
+    let without = DataSource {
+        page: source.page.clone().map(|page| domain::source::Page { token_set: false, ..page }),
+        ..source.clone()
+    };
+    let mut body = fields(json!({"token": null}));
+    let edit = Settings::of_edit(&mut body, &without, &[]);
+    assert_eq!(without.update(edit, &act(1)), Ok(None), "there is none to forget");
+}
+
+#[test]
+fn a_part_that_is_said_to_be_the_last_is_so_again() {
+    let part = |number, is_last| Part { upload_id: Uuid::from_u128(1), number, is_last };
+    let last = people().part_come(&part(2, true), at(0)).unwrap();
+    let again = last.part_come(&part(2, true), at(1)).unwrap();
+    assert_eq!(again, last, "it came twice");
+    let whole = again.part_come(&part(1, false), at(1)).unwrap();
+    assert!(whole.upload.unwrap().is_whole());
+    let other = Part { upload_id: Uuid::from_u128(2), ..part(1, true) };
+    let anew = again.part_come(&other, at(2)).unwrap().upload.unwrap();
+    assert_eq!((anew.upload_id, anew.started_at, anew.is_whole()), (other.upload_id, at(2), true), "another file");
+}
+
+#[test]
+fn a_row_that_only_calls_its_user_otherwise_says_so_in_an_event() {
+    let source = page("");
+    let line = |login: &str, id: &str| rows(&source, &json!([{"login": login, "id": id}]).to_string()).rows.remove(0);
+    let ada = create(&source, &line("ada", "E-1"), UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
+    let (change, called) = apply(&source, &ada, &[], &line("ada", "E-2"), &draw, &act(1)).unwrap().unwrap();
+    assert_eq!((called, types(&change.events)), (ItemChange::Updated, vec![EventType::UserUpdated]));
+    assert_eq!(change.events[0].changed_fields, ["external_id"]);
+    let after = change.user_after().unwrap();
+    assert_eq!(after.provenance.external_id.as_deref(), Some("E-2"));
+    // By hand they are called what the data set calls them now.
+    let renamed = by_hand(&ada, "bea");
+    let (change, _) = apply(&source, &renamed, &[], &line("bea", "E-1"), &draw, &act(2)).unwrap().unwrap();
+    assert_eq!(
+        (types(&change.events), change.events[0].changed_fields.clone()),
+        (vec![EventType::UserUpdated], vec!["source_username".to_owned()])
+    );
+    let mut foreign = ada.clone();
+    foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
+    let (change, called) = apply(&source, &foreign, &[], &line("ada", "E-1"), &draw, &act(1)).unwrap().unwrap();
+    assert_eq!((called, types(&change.events)), (ItemChange::Adopted, vec![EventType::UserUpdated]));
+}
+
+#[test]
+fn who_is_deleted_has_not_vanished_and_who_is_of_another_data_set_neither() {
+    let source = people();
+    let ada = of_source(&source, "ada,Ada,,");
+    assert!(has_vanished(&source, &ada, &[]));
+    let deletion = life::Deletion { without_wipe: true, reason: None, retention: chrono::Duration::days(1) };
+    let gone = life::delete(&ada, &[], &[], &deletion, &act(1)).unwrap().unwrap().user.unwrap().after;
+    let mut foreign = ada;
+    foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
+    assert!(!has_vanished(&source, &gone, &[]) && !has_vanished(&source, &foreign, &[]));
+}
+
+#[test]
+fn a_name_of_the_data_sets_own_keeps_users_of_one_username_apart() {
+    let by_id = page("");
+    let by_name = DataSource { key: KeyField::Username, ..page("") };
+    let line = |source: &DataSource, login: &str, id: Option<&str>| {
+        rows(source, &json!([{"login": login, "id": id}]).to_string()).rows.remove(0)
+    };
+    let known = |id: Option<&str>| {
+        let mut ada =
+            create(&by_id, &line(&by_id, "ada", Some("E-1")), UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
+        ada.provenance.external_id = id.map(str::to_owned);
+        ada
+    };
+    let told = |source: &DataSource, user: &User, id: &str, found: Found| {
+        meant(source, &line(source, "ada", Some(id)), &found).map(|meant| meant == Meant::User(Box::new(user.clone())))
+    };
+    let [one, other, unnamed] = [known(Some("E-1")), known(Some("E-2")), known(None)];
+    let named = |user: &User| Found { by_source_username: Some(user.clone()), ..Found::default() };
+    for found in [found, named] {
+        assert_eq!(told(&by_id, &one, "E-1", found(&one)), Ok(true));
+        assert_eq!(told(&by_id, &unnamed, "E-1", found(&unnamed)), Ok(true), "it has not been called yet");
+        assert_eq!(told(&by_id, &other, "E-1", found(&other)), Err(Refusal::UsernameTaken));
+        assert_eq!(told(&by_name, &other, "E-1", found(&other)), Ok(true), "names alone tell");
+        let else_named = User { user_id: UserId(Uuid::from_u128(12)), ..one.clone() };
+        let both = Found { by_external_id: Some(else_named), ..found(&unnamed) };
+        assert_eq!(told(&by_name, &unnamed, "E-1", both), Err(Refusal::ExternalIdTaken));
+    }
+}

@@ -129,6 +129,7 @@ fn a_user_without_a_row_leaves_their_name_to_the_row_that_has_it() {
     let ada = person(0xabc, "ada", "E-1");
     let change = leaves(&ada, "Ada").unwrap().unwrap();
     assert_eq!(change.user_after().unwrap().username, "ada.left-000000000abc");
+    assert!(change.user_after().unwrap().provenance.by_hand.is_empty(), "nobody did it by hand");
     assert_eq!(change.user_after().unwrap().provenance.source_username, None, "the data set does not know them by it");
     assert_eq!(
         (types(&change.events), change.events[0].source_id),

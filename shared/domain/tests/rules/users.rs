@@ -1,10 +1,12 @@
 //! What users are made from, what is told of them, and by what they are found.
 
 use domain::deployment::OVERRIDES_LIMIT;
-use domain::device::{Device, IdentifierClaim, PushToken};
+use domain::device::{Deleted, Device, IdentifierClaim, PushToken};
+use domain::event::{Act, Actor};
+use domain::provenance::Field;
 use domain::registration::{Simulated, simulate};
-use domain::user::{NewUser, User, UserEdit, is_username};
-use domain::{DeviceId, ProfileId, Refusal};
+use domain::user::{LEFT_LIMIT, NewUser, Source, User, UserEdit, is_username};
+use domain::{DeviceId, MemberId, ProfileId, Refusal, TokenId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -143,4 +145,83 @@ fn a_simulated_phone_stands_where_a_real_one_would_and_takes_nobodys_place() {
     assert_eq!(again.claim.before, Some(free));
     let suspended = world.suspend(1).unwrap().unwrap().user_after().unwrap().clone();
     assert_eq!(simulated(&suspended, None).unwrap_err(), Refusal::UserSuspended);
+}
+
+#[test]
+fn a_new_user_has_what_was_read_and_is_whose_who_made_them() {
+    let body = json!({
+        "username": "ada", "first_name": "Ada", "last_name": "Adler", "email": "ada@example.com",
+        "mobile": "+49 170 1234567", "number": "4711", "user_identity_key": "E-1", "service_level": "gold",
+        "sip_user_name": "ada.sip", "service_account": "ada at work", "profile_id": Uuid::from_u128(30),
+        "overrides": {"theme": "dark"},
+    });
+    let read = new(body.clone()).unwrap();
+    let (user, event) = User::create(read, user().user_id, &act(0));
+    let row = json!(user);
+    for (name, value) in body.as_object().unwrap() {
+        let held = row.get(name).or_else(|| row["client"].get(name)).unwrap();
+        let expected = match name.as_str() {
+            "mobile" => json!("+491701234567"),
+            "overrides" => json!(r#"{"theme":"dark"}"#),
+            _ => value.clone(),
+        };
+        assert_eq!(held, &expected, "{name}");
+    }
+    assert_eq!(
+        (&event.changes["profile_id"].after, event.changed_fields),
+        (&json!(Uuid::from_u128(30)), vec!["overrides".to_owned()])
+    );
+    let (_, plain) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &act(0));
+    assert!(plain.changes.is_empty() && plain.changed_fields.is_empty());
+
+    let member = Actor::Member(MemberId(Uuid::from_u128(5)));
+    let token_id = Some(TokenId(Uuid::from_u128(6)));
+    for (actor, token_id, source) in
+        [(member, None, Source::Console), (member, token_id, Source::Api), (act(0).actor, None, Source::Api)]
+    {
+        let act = Act { actor, token_id, ..act(0) };
+        let (made, _) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &act);
+        assert_eq!(made.source, source, "{actor:?}");
+    }
+}
+
+#[test]
+fn a_username_is_as_long_as_the_form_that_earlier_releases_keep_has_room() {
+    // Each of these signs stands for 33 bytes of letters there.
+    let name = |rest: &str| json!({"username": format!("{}{rest}", "\u{FDFA}".repeat(31))});
+    assert!(new(name("a")).is_ok(), "1024 bytes");
+    assert_eq!(faults(new(name("ab"))), [("username".to_owned(), "too_long")]);
+    assert_eq!(faults(UserEdit::read(fields(name("ab")))), [("username".to_owned(), "too_long")]);
+}
+
+#[test]
+fn what_follows_a_data_set_again_is_named_field_by_field() {
+    let edit = UserEdit::read(fields(json!({"release": ["email", "username", "email"]}))).unwrap();
+    assert_eq!(edit.release, [Field::Username, Field::Email].into());
+    let wrong = json!({"release": ["email", "shoe_size"], "username": null});
+    let expected = [("username", "missing"), ("release.1", "unknown_value")];
+    assert_eq!(faults(UserEdit::read(fields(wrong))), expected.map(|(field, code)| (field.to_owned(), code)));
+}
+
+#[test]
+fn a_user_keeps_the_newest_of_the_devices_that_were_left_behind_and_stays_as_long_as_they_do() {
+    let world = World::new(1);
+    let left = |number: u128| Device { device_id: DeviceId(Uuid::from_u128(number)), ..device(&world) };
+    let mut ada = user();
+    let limit = u128::try_from(LEFT_LIMIT).unwrap();
+    (0..limit).for_each(|number| ada.leave_behind(&left(number)));
+    assert_eq!(ada.left_device_ids.len(), LEFT_LIMIT);
+    ada.leave_behind(&left(limit));
+    assert_eq!(ada.left_device_ids, (1..=limit).map(|number| left(number).device_id).collect());
+    let end = |minutes| Some(Deleted { at: at(0), by: act(0).actor, purge_after: at(minutes) });
+    for (own, of_device, stays) in [(5, 9, 9), (9, 5, 9)] {
+        let mut gone = User { deleted: end(own), ..user() };
+        gone.leave_behind(&Device { deleted: end(of_device), ..left(1) });
+        assert_eq!(gone.deleted, end(stays));
+    }
+}
+
+fn device(world: &World) -> Device {
+    let drawn = domain::registration::Drawn { device_id: DeviceId(Uuid::from_u128(50)) };
+    domain::registration::register(&world.found("phone"), &application("phone"), &drawn, &act(0)).unwrap().device.after
 }

@@ -337,3 +337,43 @@ fn an_answer_counts_as_taken_by_its_status_alone() {
         (false, None, Some("timeout"))
     );
 }
+
+#[test]
+fn what_became_of_a_delivery_says_what_was_answered_last_and_leaves_no_attempt_open() {
+    let (hook, event) = (webhook(&["*"]), event(EventType::UserCreated, 0));
+    let lease = Uuid::from_u128(1);
+    let begun = Delivery::due(&hook, &event, at(0)).taken_up(lease, at(0));
+    let answer = Attempt { milliseconds: 2_000, ..failed(at(0)) };
+    let pending = begun.after(lease, &answer).unwrap();
+    let next = at(0).plus(Duration::seconds(2) + wait_after(1).unwrap());
+    let expected = Delivery { last_attempt: Some(answer), lease: None, next_at: Some(next), ..begun.clone() };
+    assert_eq!(pending, expected, "the wait begins when the call has ended");
+    let taken_meanwhile = begun.redelivered(&taken(at(1)));
+    let expected = Delivery {
+        state: DeliveryState::Succeeded,
+        last_attempt: Some(taken(at(1))),
+        redeliveries: 1,
+        lease: None,
+        next_at: None,
+        ..begun.clone()
+    };
+    assert_eq!(taken_meanwhile, expected);
+    assert_eq!(taken_meanwhile.after(lease, &failed(at(2))), None, "its own attempt has nothing more to say");
+    let canceled = Delivery { state: DeliveryState::Canceled, lease: None, next_at: None, ..begun.clone() };
+    assert_eq!((begun.canceled(), taken_meanwhile.canceled()), (canceled, taken_meanwhile.clone()));
+}
+
+#[test]
+fn a_webhook_names_so_many_types_and_a_secret_that_is_over_is_not_kept() {
+    let named = |count: usize| {
+        let types: Vec<String> = (0..count).map(|n| format!("user.n{n}")).collect();
+        let mut fields = fields(json!({"url": "https://hooks.example.com/", "event_types": types}));
+        let settings = Settings::read(&mut fields, Names::Any, Reach::Public);
+        fields.finish().map(|()| settings.event_types.len()).map_err(|faults| faults[0].code)
+    };
+    assert_eq!((named(128), named(129)), (Ok(128), Err("too_many")));
+    let rotated = Secrets::of("whsec_a".to_owned()).rotated("whsec_b".to_owned(), at(0));
+    let over = at(24 * 60);
+    let kept = |now| rotated.rotated("whsec_c".to_owned(), now).earlier.len();
+    assert_eq!((kept(over.minus(Duration::milliseconds(1))), kept(over)), (2, 1));
+}
