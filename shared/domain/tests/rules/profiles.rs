@@ -230,6 +230,8 @@ fn a_schema_is_held_to_its_own_draft() {
         (json!({"$ref": "#/nowhere"}), "schema.$ref", "unsupported"),
         (json!({"items": [{"$dynamicRef": "#x"}]}), "schema.items.0.$dynamicRef", "unsupported"),
         (json!({"items": {"$id": "https://example.com/other"}}), "schema.items.$id", "unsupported"),
+        (json!({"items": {"id": "https://example.com/other"}}), "schema.items.id", "unsupported"),
+        (json!({"items": {"$schema": draft_7}}), "schema.items.$schema", "unsupported"),
     ];
     for (schema, place, code) in bad {
         let faults = check_schema(&schema);

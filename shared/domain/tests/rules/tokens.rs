@@ -99,6 +99,7 @@ fn a_token_is_for_workspaces_that_its_maker_is_a_member_of_and_for_a_year_at_mos
         ("workspace_ids", json!([workspace(1), workspace(3)]), ("workspace_ids.1", "unknown_value")),
         ("workspace_ids", json!([workspace(1), workspace(1)]), ("workspace_ids", "repeated")),
         ("workspace_ids", json!(many), ("workspace_ids", "too_many")),
+        ("workspace_ids", json!(many[1..]), ("workspace_ids.1", "unknown_value")),
         ("permissions", json!([]), ("permissions", "too_short")),
         ("permissions", json!(["everything"]), ("permissions.0", "unknown_value")),
         ("permissions", json!("users:read"), ("permissions", "wrong_type")),

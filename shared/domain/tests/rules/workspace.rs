@@ -264,8 +264,10 @@ fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_by"]);
     assert_eq!(taken_over.silent_rule_at, rested.silent_rule_at, "the rule itself is the same");
 
-    let (paused, event) = pause_silent_rule(&taken_over, &by(Actor::System, None, 3));
+    let begun = silent_rule_applied(&taken_over, Some("so far".to_owned()), at(3));
+    let (paused, event) = pause_silent_rule(&begun, &by(Actor::System, None, 3));
     assert_eq!((paused.silent_rule_at, paused.silent_rule_paused_at), (None, Some(at(3))));
+    assert_eq!(paused.silent_rule_cursor, None, "once set anew it begins anew");
     assert_eq!(paused.settings.silent_devices, taken_over.settings.silent_devices);
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_paused"]);
     let (renamed, _) = update(&paused, &read(json!({"name": "Other"})).unwrap(), &key).unwrap();
@@ -299,4 +301,18 @@ fn a_service_level_is_one_of_the_workspaces_own() {
     assert_eq!(settings.require_level("gold"), Ok(()));
     assert_eq!(faults(settings.require_level("Gold")), [("service_level".to_owned(), "unknown_value")]);
     assert_eq!(faults(Settings::default().require_level("gold")), [("service_level".to_owned(), "unknown_value")]);
+}
+
+#[test]
+fn so_many_service_levels_and_versions_of_numbers_are_taken() {
+    let levels: Vec<String> = (0..SERVICE_LEVEL_LIMIT).map(|n| format!("level {n}")).collect();
+    let read_levels = read(json!({"service_levels": levels})).unwrap().service_levels.unwrap();
+    assert_eq!(read_levels.len(), SERVICE_LEVEL_LIMIT);
+    for good in ["4", "4.2", "17.5.1", "2026.11.23.1"] {
+        assert!(read(json!({"minimum_versions": {"app": good}})).is_ok(), "{good}");
+    }
+    for bad in ["4.", ".4", "4..2", "4.x", "v4", "."] {
+        let told = read(json!({"minimum_versions": {"ios": bad}})).unwrap_err();
+        assert_eq!(named(&told), [("minimum_versions.ios".to_owned(), "invalid_format")], "{bad}");
+    }
 }
