@@ -573,7 +573,7 @@ mod tests {
             (ids, fields.finish().err().unwrap_or_default().iter().map(|fault| fault.code).collect::<Vec<_>>())
         };
         let two = vec![id(1), id(2)];
-        assert_eq!(read(json!(two)), (Some(two.clone()), vec![]));
+        assert_eq!(read(json!(two)), (Some(two), vec![]));
         assert_eq!(read(json!([id(1)])), (Some(vec![id(1)]), vec![]));
         assert_eq!(read(Value::Null), (None, vec![]));
         for (sent, code) in [

@@ -155,7 +155,7 @@ fn what_became_of_a_thing_names_the_devices_that_stood_in_its_way() {
     assert_eq!((done.code, done.devices), (None, vec![]));
     for (refusal, code) in [
         (Refusal::WipeFirst(devices.clone()), "wipe_first"),
-        (Refusal::DeviceLimitReached(devices.clone()), "device_limit_reached"),
+        (Refusal::DeviceLimitReached(devices), "device_limit_reached"),
     ] {
         let item = of(Some(&refusal));
         assert_eq!((item.code.as_deref(), item.detail), (Some(code), Some(refusal.to_string())));

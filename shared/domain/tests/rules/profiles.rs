@@ -297,6 +297,7 @@ fn a_hostile_schema_costs_little_and_harms_nothing() {
 
 #[test]
 fn settings_and_schemas_have_bounds() {
+    assert_eq!(SETTINGS_LIMIT, 65_536);
     let nested = |depth: usize| (1..depth).fold(json!({}), |inner, _| json!({"items": inner}));
     let sized = |length: usize| json!({"a": "x".repeat(length - r#"{"a":""}"#.len())});
     let body = |settings: Value, schema: Value| json!({"name": "x", "settings": settings, "schema": schema});

@@ -1,5 +1,6 @@
 //! What people and programs are told of a refusal.
 
+use domain::access::BODY_LIMIT;
 use domain::device::Device;
 use domain::input::{Fault, Fields};
 use domain::message::{MessageLimit, Wait};
@@ -13,7 +14,9 @@ use crate::world::World;
 fn a_refusal_says_in_whole_sentences_how_many_of_what() {
     let devices = |count: u32| -> Vec<Device> { World::with_phones(count).held() };
     let faults = |count: usize| vec![Fault::new("a", "taken", "is taken"); count];
+    let too_large = format!("The body is larger than {} KiB.", BODY_LIMIT / 1024);
     for (refusal, sentence) in [
+        (Refusal::TooLarge, too_large.as_str()),
         (Refusal::Invalid(faults(1)), "The request has 1 fault that must be corrected."),
         (Refusal::Invalid(faults(2)), "The request has 2 faults that must be corrected."),
         (

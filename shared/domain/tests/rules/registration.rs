@@ -338,7 +338,7 @@ fn a_phone_that_comes_again_keeps_its_pushes_if_its_token_is_the_same_and_they_r
         let mut world = World::with_phones(1);
         let id = world.held()[0].device_id;
         let (ready, _) = endpoint_made(&world.devices[&id], "arn".to_owned(), &act(2)).unwrap();
-        let push = Push { reason, ..ready.push.clone() };
+        let push = Push { reason, ..ready.push };
         world.devices.insert(id, Device { push, ..ready });
         world.invite(1, 3);
         let application = Application { push_token: token.map(str::to_owned), ..application("phone-0") };

@@ -1,6 +1,7 @@
 //! SCIM: filters, paths, patches, and what they change of a user.
 
 use domain::event::EventType;
+use domain::input::FAULT_LIMIT;
 use domain::provenance::{Field, require_no_data_set};
 use domain::scim::ScimType;
 use domain::scim::change::{Created, DEACTIVATED, New, Wanted, create, is_renamed, update};
@@ -1068,6 +1069,75 @@ fn what_an_identity_provider_says_of_capitals_alone_is_no_rename() {
         is_renamed(&one.user, &Wanted::read(&Document::of(&one), &document(body)).unwrap())
     };
     assert_eq!(["bjensen", "BJensen", "babs"].map(renamed), [false, false, true]);
+}
+
+/// A user with attributes of so many bytes as JSON.
+fn sized(bytes: usize) -> Value {
+    let roles = |last: usize| -> Vec<Value> {
+        (0..9).map(|n| json!({"value": n.to_string().repeat(if n == 8 { last } else { 4000 })})).collect()
+    };
+    let rest = bytes - json!({"roles": roles(0)}).to_string().len();
+    json!({"userName": "ada", "roles": roles(rest)})
+}
+
+#[test]
+fn a_user_has_so_many_values_and_bytes_of_attributes_and_no_more_by_whatever_way() {
+    assert_eq!(KEPT_LIMIT, 32_768);
+    let told =
+        |body: &Value| Document::read(&object(body.clone())).map(drop).map_err(|found| crate::common::named(&found));
+    assert_eq!(told(&sized(32_768)), Ok(()));
+    assert_eq!(told(&sized(32_769)), Err(vec![(String::new(), "too_long")]));
+    let roles = |count: usize| json!((0..count).map(|n| json!({"value": n.to_string()})).collect::<Vec<_>>());
+    assert_eq!(told(&json!({"userName": "a", "roles": roles(100)})), Ok(()));
+    assert_eq!(told(&json!({"userName": "a", "roles": roles(101)})), Err(vec![("roles".to_owned(), "too_many")]));
+    let wrong = told(&json!({"userName": "a", "roles": vec![json!({"value": 7}); FAULT_LIMIT + 9]})).unwrap_err();
+    assert_eq!(wrong.len(), FAULT_LIMIT);
+    // By a patch as well.
+    let full = person(json!({"userName": "a", "roles": roles(100)}));
+    assert_eq!(
+        refused(&full, &json!([{"op": "add", "path": "roles", "value": [{"value": "x"}]}])),
+        ScimType::InvalidValue
+    );
+    let large = person(sized(32_768));
+    assert_eq!(refused(&large, &json!([{"op": "add", "path": "title", "value": "x"}])), ScimType::InvalidValue);
+}
+
+#[test]
+fn what_the_server_alone_sets_is_passed_over_whatever_it_is_sent_as() {
+    let sent = json!({"userName": "ada", "id": 5, "meta": "x", "schemas": 7, "nickName": "A"});
+    let read = document(sent);
+    assert_eq!(read, document(json!({"userName": "ada", "nickName": "A"})));
+    assert_eq!(person(json!({"userName": "ada", "id": 5})).kept, None);
+}
+
+#[test]
+fn a_replacement_that_does_not_say_whether_its_user_is_active_leaves_that() {
+    let active = |document: &Document| document.values(&target("active"))[0].clone();
+    let (away, _) = patched(&person(barbara()), &json!([{"op": "replace", "path": "active", "value": false}]));
+    let before = Document::of(&away);
+    let silent = document(json!({"userName": "bjensen", "title": "Guide"})).replacing(&before);
+    assert_eq!((active(&silent), silent.values(&target("title"))), (json!(false), vec![&json!("Guide")]));
+    let says = document(json!({"userName": "bjensen", "active": true})).replacing(&before);
+    assert_eq!(active(&says), json!(true));
+}
+
+#[test]
+fn the_names_that_a_user_has_are_those_that_are_shown() {
+    let mut one = person(barbara());
+    one.user.first_name = Some("Bea".to_owned());
+    one.user.last_name = None;
+    assert_eq!(shown(&one)["name"], json!({"givenName": "Bea", "middleName": "Jane"}));
+    let bare = Person { user: User { first_name: None, last_name: None, ..user() }, kept: None, updated_at: None };
+    assert_eq!(shown(&bare).get("name"), None);
+}
+
+#[test]
+fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
+    let mut named = Person { user: user(), kept: None, updated_at: None };
+    named.user.provenance.external_id = Some("00u1".to_owned());
+    let (taken, _) = patched(&named, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
+    assert_eq!((named.user.source, taken.user.source), (Source::Api, Source::Scim));
+    assert_eq!(taken.user.provenance.external_id.as_deref(), Some("00u1"));
 }
 
 /// Texts that look like filters and paths, and some that do not.

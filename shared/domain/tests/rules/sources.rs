@@ -4,7 +4,7 @@ use domain::event::{Event, EventType};
 use domain::job::ItemChange;
 use domain::life;
 use domain::provenance::Field;
-use domain::source::data::{Row, Rows, key_hash, read, rule_mark};
+use domain::source::data::{PAGE_LIMIT, Row, Rows, key_hash, read, rule_mark};
 use domain::source::{
     DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncWanted, TokenChange, VanishPolicy,
 };
@@ -610,7 +610,7 @@ fn a_row_that_only_calls_its_user_otherwise_says_so_in_an_event() {
         (types(&change.events), change.events[0].changed_fields.clone()),
         (vec![EventType::UserUpdated], vec!["source_username".to_owned()])
     );
-    let mut foreign = ada.clone();
+    let mut foreign = ada;
     foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
     let (change, called) = apply(&source, &foreign, &[], &line("ada", "E-1"), &draw, &act(1)).unwrap().unwrap();
     assert_eq!((called, types(&change.events)), (ItemChange::Adopted, vec![EventType::UserUpdated]));
@@ -655,4 +655,19 @@ fn a_name_of_the_data_sets_own_keeps_users_of_one_username_apart() {
         let both = Found { by_external_id: Some(else_named), ..found(&unnamed) };
         assert_eq!(told(&by_name, &unnamed, "E-1", both), Err(Refusal::ExternalIdTaken));
     }
+}
+
+#[test]
+fn a_page_holds_so_many_groups_and_values_of_which_those_without_anything_are_no_rows() {
+    assert_eq!(PAGE_LIMIT, 8_388_608);
+    let page = page("");
+    let read = |empty: &str, count: usize| {
+        let text = format!("[{}{}]", format!("{empty},").repeat(count), r#"{"login": "ada", "id": 1}"#);
+        read(&page, text.as_bytes()).map(|read| read.rows[0].line).map_err(|garbage| garbage.code)
+    };
+    // The list itself and the row are two groups more, and the row holds two values.
+    assert_eq!(read("{}", 149_998), Ok(149_999));
+    assert_eq!(read("{}", 149_999), Err("too_many_values"));
+    assert_eq!(read("\"\"", 999_997), Ok(999_998));
+    assert_eq!(read("\"\"", 999_998), Err("too_many_values"));
 }

@@ -137,7 +137,7 @@ fn a_simulated_phone_stands_where_a_real_one_would_and_takes_nobodys_place() {
 
     let held = world.claims["phone-0"].clone();
     assert_eq!(faults(simulated(&world.user, Some(&held))), [("custom_sdk_installation_id".to_owned(), "taken")]);
-    let others = IdentifierClaim { user_id: domain::UserId(Uuid::from_u128(99)), ..held.clone() };
+    let others = IdentifierClaim { user_id: domain::UserId(Uuid::from_u128(99)), ..held };
     assert_eq!(simulated(&world.user, Some(&others)).unwrap_err(), Refusal::IdentifierHeld);
     let free = IdentifierClaim { held: false, epoch: 4, version: 6, ..others };
     let again = simulated(&world.user, Some(&free)).unwrap();

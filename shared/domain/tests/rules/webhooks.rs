@@ -360,7 +360,7 @@ fn what_became_of_a_delivery_says_what_was_answered_last_and_leaves_no_attempt_o
     assert_eq!(taken_meanwhile, expected);
     assert_eq!(taken_meanwhile.after(lease, &failed(at(2))), None, "its own attempt has nothing more to say");
     let canceled = Delivery { state: DeliveryState::Canceled, lease: None, next_at: None, ..begun.clone() };
-    assert_eq!((begun.canceled(), taken_meanwhile.canceled()), (canceled, taken_meanwhile.clone()));
+    assert_eq!((begun.canceled(), taken_meanwhile.canceled()), (canceled, taken_meanwhile));
 }
 
 #[test]
