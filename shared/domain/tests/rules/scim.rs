@@ -131,6 +131,7 @@ fn a_filter_finds_what_it_says() {
         r#"nothingOfTheKind ne "x""#,
         r#"displayName eq "Babs\u0020Jensen""#,
         at_created.as_str(),
+        r#"meta.created eq "2026-11-23T09:00:00+01:00""#,
         r#"meta.resourceType eq "User""#,
         r#"meta.location ew "/Users/00000000-0000-0000-0000-000000000005""#,
         r#"meta.version eq "W/\"1\"""#,
@@ -184,6 +185,7 @@ fn a_username_is_compared_by_case_and_width_and_other_texts_by_case_neither_by_a
         ("userName ne \"jose.pena\"", true),
         ("displayName eq \"JOS\u{c9}\"", true),
         ("displayName eq \"jose\"", false),
+        ("displayName eq \"JOSE\u{301}\"", false),
         ("emails.value eq \"jose@example.COM\"", true),
     ] {
         assert_eq!(Filter::read(filter).unwrap().fits(&shown), holds, "{filter}");
@@ -209,6 +211,7 @@ fn what_is_no_filter_is_refused() {
         "emails[type eq \"work\"",
         "emails[]",
         "emails[emails[type pr]]",
+        "emails.value[type pr]",
         "userName[value pr]",
         "active gt true",
         "active eq \"yes\"",
@@ -659,6 +662,8 @@ fn what_is_removed_with_a_value_is_that_value_alone() {
         (by("phoneNumbers", json!([{"value": "555-0199"}])), "phoneNumbers", json!([barbara()["phoneNumbers"][0]])),
         (by("addresses", json!([{"locality": "hollywood"}])), "addresses", Value::Null),
         (by("addresses", json!([{"locality": "Berlin"}])), "addresses", plaza.clone()),
+        (by("addresses", json!([{"country": "US"}])), "addresses", plaza.clone()),
+        (by("addresses", json!([{"locality": 5}])), "addresses", plaza.clone()),
         (by("addresses", json!([{"type": "work", "locality": "Berlin"}])), "addresses", plaza.clone()),
         // What has one value, by its parts.
         (by("name", json!({"middleName": "Jane"})), "name", json!({"givenName": "Barbara", "familyName": "Jensen"})),
@@ -738,6 +743,10 @@ fn what_a_patch_may_not_is_refused_in_scims_words() {
     for (operations, wanted) in cases {
         assert_eq!(refused(&person, &operations), wanted, "{operations}");
     }
+    let named_wrongly = json!([{"op": "add", "value": {"emails[type eq": "x"}}]);
+    assert_eq!(refused(&person, &named_wrongly), ScimType::InvalidPath);
+    let most = json!(vec![json!({"op": "remove", "path": "title"}); OPERATIONS_LIMIT]);
+    assert_eq!(patched(&person, &most).1, [], "so many are done");
     // One that cannot be done takes the others with it.
     let both = json!([{"op": "add", "path": "title", "value": "x"}, {"op": "remove", "path": "id"}]);
     assert_eq!(refused(&person, &both), ScimType::Mutability);
@@ -888,6 +897,8 @@ fn a_list_reads_what_is_asked_and_bounds_it() {
     let query = Query::read(fields(json!({"startIndex": -3, "count": 100_000}))).unwrap();
     assert_eq!((query.start, query.count), (1, COUNT_MOST));
     assert_eq!(Query::read(fields(json!({"count": -1}))).unwrap().count, 0);
+    let mixed = faults(Query::read(fields(json!({"attributes": ["title", 5], "excludedAttributes": 5}))));
+    assert_eq!(mixed, ["attributes", "excludedAttributes"].map(|field| (field.to_owned(), "wrong_type")));
     let wrong = json!({"startIndex": "x", "count": 1.5, "sortBy": "titel", "sortOrder": "up", "attributes": 5});
     let names: Vec<String> = faults(Query::read(fields(wrong))).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["startIndex", "count", "attributes", "sortOrder", "sortBy"]);
@@ -1098,6 +1109,10 @@ fn a_user_has_so_many_values_and_bytes_of_attributes_and_no_more_by_whatever_way
         refused(&full, &json!([{"op": "add", "path": "roles", "value": [{"value": "x"}]}])),
         ScimType::InvalidValue
     );
+    for (length, fault) in [(4096, None), (4097, Some("too_long")), (5000, Some("too_long"))] {
+        let read = told(&json!({"userName": "a", "title": "x".repeat(length)}));
+        assert_eq!(read.err().map(|found| found[0].1), fault, "{length} bytes");
+    }
     let large = person(sized(32_768));
     assert_eq!(refused(&large, &json!([{"op": "add", "path": "title", "value": "x"}])), ScimType::InvalidValue);
 }
@@ -1138,6 +1153,52 @@ fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
     let (taken, _) = patched(&named, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
     assert_eq!((named.user.source, taken.user.source), (Source::Api, Source::Scim));
     assert_eq!(taken.user.provenance.external_id.as_deref(), Some("00u1"));
+}
+
+#[test]
+fn a_filter_has_so_many_bytes_and_any_number_of_groups_beside_one_another() {
+    let long = |length: usize| format!("userName eq \"{}\"", "x".repeat(length - 14));
+    assert_eq!(long(FILTER_LIMIT).len(), FILTER_LIMIT);
+    assert!(Filter::read(&long(FILTER_LIMIT)).is_ok() && Filter::read(&long(FILTER_LIMIT + 1)).is_err());
+    let shown = Document::shown(&person(barbara()), BASE);
+    let beside = vec!["(active eq true)"; 40].join(" and ");
+    assert!(Filter::read(&beside).unwrap().fits(&shown));
+    let within = vec!["emails[type eq \"work\"]"; 40].join(" and ");
+    assert!(Filter::read(&within).unwrap().fits(&shown));
+}
+
+#[test]
+fn what_was_kept_without_anything_in_it_is_not_there() {
+    let mut old = person(barbara());
+    let empty = json!({"givenName": "Barbara", "familyName": "Jensen", "middleName": "", "honorificPrefix": null,
+        "honorificSuffix": [], "formatted": {}});
+    old.kept.as_mut().unwrap().attributes.insert("name".to_owned(), empty);
+    let held = Document::of(&old);
+    let fits = |filter: String| Filter::read(&filter).unwrap().fits(&held);
+    for (part, is_there) in [
+        ("givenName", true),
+        ("middleName", false),
+        ("honorificPrefix", false),
+        ("honorificSuffix", false),
+        ("formatted", false),
+    ] {
+        assert_eq!(fits(format!("name.{part} pr")), is_there, "{part}");
+        assert_eq!(fits(format!("name.{part} ne null")), is_there, "{part}");
+        assert_eq!(fits(format!("name.{part} eq null")), !is_there, "{part}");
+    }
+    assert!(fits("active pr".to_owned()));
+}
+
+#[test]
+fn a_path_has_so_many_bytes_and_another_schemas_name_is_not_ours_with_more_behind_it() {
+    let long = |length: usize| format!("emails[type eq \"{}\"]", "x".repeat(length - 18));
+    assert_eq!(long(4096).len(), 4096);
+    assert!(Path::read(&long(4096)).is_ok() && Path::read(&long(4097)).is_err());
+    assert!(matches!(Path::read(ENTERPRISE), Ok(Path::Enterprise)));
+    for foreign in [format!("{ENTERPRISE}s"), format!("{USER}s:title"), "urn:example:title".to_owned()] {
+        assert!(matches!(Path::read(&foreign), Ok(Path::Foreign)), "{foreign}");
+    }
+    assert!(matches!(Path::read(&format!("{USER}:title")), Ok(Path::Of(..))));
 }
 
 /// Texts that look like filters and paths, and some that do not.

@@ -671,3 +671,60 @@ fn a_page_holds_so_many_groups_and_values_of_which_those_without_anything_are_no
     assert_eq!(read("\"\"", 999_997), Ok(999_998));
     assert_eq!(read("\"\"", 999_998), Err("too_many_values"));
 }
+
+#[test]
+fn a_list_of_rows_has_so_many_and_a_line_of_names_so_many_columns() {
+    let items = |count: usize| garbage(&page(""), format!("[{}]", vec!["1"; count].join(",")).as_bytes());
+    assert_eq!([50_000, 50_001, 50_002].map(items), ["not_objects", "too_many_rows", "too_many_rows"]);
+    let wide = |names: &str, cells: usize| {
+        let text = format!("login{names}\nada{}\n", ",".repeat(cells));
+        read(&file(&json!({"username": "login"})), text.as_bytes()).map(|read| read.rows.len()).map_err(|e| e.code)
+    };
+    assert_eq!(wide(&",x".repeat(499), 499), Ok(1));
+    for more in [500, 501, 998, 5_000] {
+        assert_eq!(wide(&",x".repeat(more), more), Err("too_many_columns"), "{more} and the first");
+    }
+    assert_eq!(wide(&format!(",\"{}\"", ",".repeat(900)), 1), Ok(1), "a name in quotes is one, whatever it holds");
+}
+
+#[test]
+fn a_row_of_every_field_makes_a_user_who_has_them_all() {
+    let fields = Field::ALL.iter().map(|field| field.as_str());
+    let mapping: serde_json::Map<String, Value> = fields.map(|name| (name.to_owned(), name.into())).collect();
+    let source = file(&json!(mapping));
+    let cells = [
+        ("username", "ada"),
+        ("first_name", "Ada"),
+        ("last_name", "Adler"),
+        ("email", "ada@example.com"),
+        ("mobile", "+491701234567"),
+        ("number", "4711"),
+        ("service_level", "gold"),
+        ("sip_user_name", "ada.sip"),
+        ("service_account", "ada at work"),
+    ];
+    assert_eq!(cells.len(), Field::ALL.len());
+    let text = [cells.map(|(name, _)| name), cells.map(|(_, cell)| cell)].map(|line| line.join(",")).join("\n");
+    let row = rows(&source, &text).rows.remove(0);
+    let made = create(&source, &row, UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
+    for (name, cell) in cells {
+        assert_eq!(made.field(Field::parse(name).unwrap()), Some(cell), "{name}");
+    }
+    assert_eq!(apply(&source, &made, &[], &row, &draw, &act(1)), Ok(None), "an edit by it says the same");
+}
+
+#[test]
+fn what_an_earlier_release_has_staged_is_found_by_the_same_hashes() {
+    use domain::source::data::{former_key_hash, unnamed_hash};
+    let hashes = [
+        key_hash(KeyField::Username, "Ada"),
+        key_hash(KeyField::ExternalId, "E-1"),
+        unnamed_hash("Ada"),
+        rule_mark(),
+        former_key_hash("\u{e4}da").unwrap(),
+    ];
+    assert_eq!(
+        hashes.map(|hash| format!("{hash:016x}")),
+        ["04a4be12aec33ef3", "5981ba7bd96b1b2a", "db94373234a8e6bf", "6da2374140f2143b", "04a4be12aec33ef3",]
+    );
+}
