@@ -64,8 +64,6 @@ pub struct Attribute {
     pub exact: bool,
     /// Who may set it.
     pub mutability: Mutability,
-    /// True if every reply shows it, whatever was asked for.
-    pub always: bool,
     /// True if no two resources have the same.
     pub unique: bool,
     /// Values that clients commonly use.
@@ -82,7 +80,6 @@ const fn of(name: &'static str, kind: Kind, about: &'static str) -> Attribute {
         required: false,
         exact: false,
         mutability: Mutability::ReadWrite,
-        always: false,
         unique: false,
         canonical: &[],
         about,
@@ -153,10 +150,10 @@ const MANAGER: &[Attribute] = &[
 
 /// The attributes that every resource has.
 pub static COMMON: &[Attribute] = &[
-    Attribute { exact: true, always: true, unique: true, ..read_only(text("id", "Handset's own id of the user.")) },
-    Attribute { exact: true, unique: true, ..text("externalId", "What the identity provider calls the user.") },
+    Attribute { exact: true, ..read_only(text("id", "Handset's own id of the user.")) },
+    Attribute { exact: true, ..text("externalId", "What the identity provider calls the user.") },
     read_only(of("meta", Kind::Complex(META), "About the resource.")),
-    Attribute { exact: true, always: true, ..read_only(multi(text("schemas", "The schemas of the resource."))) },
+    Attribute { exact: true, ..read_only(multi(text("schemas", "The schemas of the resource."))) },
 ];
 
 const META: &[Attribute] = &[
@@ -345,10 +342,9 @@ impl Attribute {
                 Mutability::ReadOnly => "readOnly",
                 Mutability::WriteOnly => "writeOnly",
             },
-            "returned": match (self.mutability, self.always) {
-                (Mutability::WriteOnly, _) => "never",
-                (_, true) => "always",
-                (_, false) => "default",
+            "returned": match self.mutability {
+                Mutability::WriteOnly => "never",
+                Mutability::ReadWrite | Mutability::ReadOnly => "default",
             },
             "uniqueness": if self.unique { "server" } else { "none" },
         });
