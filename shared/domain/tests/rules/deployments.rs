@@ -112,6 +112,17 @@ fn a_deployment_needs_an_address_and_a_user_whom_nothing_keeps_out() {
 }
 
 #[test]
+fn a_user_has_their_own_profile_or_else_the_default_one() {
+    let [own, default] = [30, 31].map(|number| Some(ProfileId(Uuid::from_u128(number))));
+    for (held, default, expected) in
+        [(own, default, own), (None, default, default), (own, None, own), (None, None, None)]
+    {
+        let client = ClientAccount { profile_id: held, ..ClientAccount::default() };
+        assert_eq!(client.profile(default), expected);
+    }
+}
+
+#[test]
 fn what_becomes_of_a_deployments_message_is_told_as_a_deployments() {
     let (_user, made) = deployed(&user());
     let news = |state| Delivery { state, at: at(1), message_id: None, reason: None };

@@ -621,3 +621,18 @@ fn the_devices_of_a_deleted_user_say_so() {
     let ends: Vec<_> = change.devices.iter().map(|edited| (edited.after.user_status, edited.after.status())).collect();
     assert_eq!(ends, [(UserStatus::Deleted, Status::Deleted); 2]);
 }
+
+#[test]
+fn an_edit_of_a_users_own_settings_names_them_and_tells_none() {
+    let settings = |theme: &str| json!({"theme": theme}).as_object().cloned();
+    let edit = |user: &User, theme: &str| {
+        let edit = UserEdit { overrides: settings(theme), ..UserEdit::default() };
+        update(user, &[], &edit, &|| CommandId(uuid::Uuid::from_u128(5)), &act(1)).unwrap()
+    };
+    let change = edit(&user(), "dark").unwrap();
+    assert_eq!(change.events[0].changed_fields, ["overrides"]);
+    assert!(!published(&change.events[0]).contains("dark"));
+    let after = change.user_after().unwrap().clone();
+    assert_eq!(Some(after.client.overrides.clone()), settings("dark"));
+    assert_eq!(edit(&after, "dark"), None);
+}

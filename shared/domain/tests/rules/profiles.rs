@@ -376,3 +376,10 @@ fn what_cannot_be_read_is_not_held_against_the_rest() {
     assert!(long("a").is_ok());
     assert_eq!(told(long("ab")), [("name".to_owned(), "too_long")]);
 }
+
+#[test]
+fn a_schema_is_followed_so_deep_and_no_deeper() {
+    let told = |length| check(&Map::new(), &chain(length, |next| next)).first().map(|fault| fault.code);
+    let deepest = (0..1_000).take_while(|length| told(*length) != Some("too_complex")).count();
+    assert_eq!(deepest, 128);
+}

@@ -1187,6 +1187,9 @@ fn what_was_kept_without_anything_in_it_is_not_there() {
         assert_eq!(fits(format!("name.{part} eq null")), !is_there, "{part}");
     }
     assert!(fits("active pr".to_owned()));
+    let roles = json!([{"value": true}, {"value": []}, {"value": "admin"}]);
+    old.kept.as_mut().unwrap().attributes.insert("roles".to_owned(), roles);
+    assert_eq!(shown(&old)["roles"], json!([{"value": true}, {"value": "admin"}]));
 }
 
 #[test]

@@ -71,6 +71,8 @@ fn a_file_is_read_whatever_its_line_ends_quotes_and_marks_and_lines_are_counted_
     }
     let semicolons = DataSource { delimiter: Delimiter::Semicolon, ..people() };
     assert_eq!(rows(&semicolons, "login;first;mail;ext\nada;A,B;;\n").rows[0].value("first_name"), Some("A,B"));
+    // A quote that opens no cell is one.
+    assert_eq!(rows(&source, "login,first,mail,ext\nada,5\" pipe,,1\n").rows[0].value("first_name"), Some("5\" pipe"));
     // A cell of two lines.
     let read = rows(&people(), "login,first,mail,ext\r\nada,\"A\r\nB\",,\r\nbob,,,\r\n");
     assert_eq!((read.rows[0].line, read.rows[1].line), (2, 4));
@@ -670,6 +672,10 @@ fn a_page_holds_so_many_groups_and_values_of_which_those_without_anything_are_no
     assert_eq!(read("{}", 149_999), Err("too_many_values"));
     assert_eq!(read("\"\"", 999_997), Ok(999_998));
     assert_eq!(read("\"\"", 999_998), Err("too_many_values"));
+    for signs in ["{".repeat(160_000), ",".repeat(1_000_001)] {
+        let text = json!([{"login": "ada", "id": 1, "note": format!("\"{signs}\\")}]).to_string();
+        assert_eq!(rows(&page, &text).rows.len(), 1, "signs within a text are none of its own");
+    }
 }
 
 #[test]
@@ -684,6 +690,7 @@ fn a_list_of_rows_has_so_many_and_a_line_of_names_so_many_columns() {
     for more in [500, 501, 998, 5_000] {
         assert_eq!(wide(&",x".repeat(more), more), Err("too_many_columns"), "{more} and the first");
     }
+    assert_eq!(wide(&format!(",{}", "x".repeat(2_000)), 1), Ok(1));
     assert_eq!(wide(&format!(",\"{}\"", ",".repeat(900)), 1), Ok(1), "a name in quotes is one, whatever it holds");
 }
 
