@@ -211,6 +211,7 @@ fn a_schema_is_held_to_its_own_draft() {
         json!({"properties": {"$ref": {"type": "string"}, "id": {"type": "string"}},
             "default": {"$ref": "https://example.com/elsewhere"}}),
         json!({"properties": {"child": {"$ref": "#"}}}),
+        json!({"properties": {"name": {"pattern": "^\\p{L}+$"}}}),
     ] {
         assert_eq!(check_schema(&good), [], "{good}");
     }
@@ -348,10 +349,17 @@ fn what_a_schema_asks_of_settings_is_counted_by_what_it_looks_at() {
         (json!({"const": whole}), many(1_000)),
         (json!({"enum": [whole]}), many(1_000)),
         (json!({"propertyNames": {"maxLength": 9}}), many(1_000)),
+        (json!({"required": many(1_000).keys().collect::<Vec<_>>()}), many(1_000)),
     ] {
         assert_eq!(told(&times(1, &schema), sent.clone()), None, "{schema:.60}");
         assert_eq!(told(&times(250, &schema), sent), Some("too_complex"), "{schema:.60}");
     }
+    // A pattern is held against each name, letter by letter and once for the whole, and then what it names is looked at.
+    let short: Map<String, Value> =
+        (10..110).map(|n| (format!("{n:x}"), json!(1))).filter(|(n, _)| n.len() == 2).collect();
+    let patterns = json!({"patternProperties": {"^z": true}});
+    assert_eq!((short.len(), told(&times(650, &patterns), short.clone())), (94, None));
+    assert_eq!(told(&times(680, &patterns), short), Some("too_complex"));
     let unique = json!({"properties": {"list": {"uniqueItems": true}}});
     let sent = || settings(json!({"list": (0..1_000).collect::<Vec<_>>()}));
     assert_eq!((told(&times(1, &unique), sent()), told(&times(250, &unique), sent())), (None, Some("too_complex")));

@@ -683,6 +683,11 @@ fn what_is_removed_with_a_value_is_that_value_alone() {
         let (after, _) = patched(&person(barbara()), &json!([operation]));
         assert_eq!(shown(&after).get(name).unwrap_or(&Value::Null), &wanted, "{operation}");
     }
+    let manager = format!("{ENTERPRISE}:manager");
+    let mut led = barbara();
+    led[ENTERPRISE]["manager"]["displayName"] = json!("Ada");
+    let (after, _) = patched(&person(led), &json!([by(&manager, json!({"value": "26118915"}))]));
+    assert_eq!(shown(&after)[ENTERPRISE], json!({"department": "Tour Operations"}), "its value stands for the whole");
     let (after, _) = patched(&person(barbara()), &json!([by("emails", json!([{"value": "bjensen@example.com"}]))]));
     assert_eq!(after.user.email.as_deref(), Some("babs@home.example"));
 }
@@ -1202,6 +1207,22 @@ fn a_path_has_so_many_bytes_and_another_schemas_name_is_not_ours_with_more_behin
         assert!(matches!(Path::read(&foreign), Ok(Path::Foreign)), "{foreign}");
     }
     assert!(matches!(Path::read(&format!("{USER}:title")), Ok(Path::Of(..))));
+}
+
+#[test]
+fn a_value_that_is_made_the_preferred_one_takes_that_from_the_other_and_two_at_once_are_refused() {
+    let preferred = |operation: Value| -> Vec<bool> {
+        let (after, _) = patched(&person(barbara()), &json!([operation]));
+        let emails = shown(&after)["emails"].as_array().unwrap().clone();
+        emails.iter().map(|email| email["primary"] == true).collect()
+    };
+    let new = json!({"value": "new@example.com", "primary": true});
+    assert_eq!(preferred(json!({"op": "add", "path": "emails", "value": [new]})), [false, false, true]);
+    assert_eq!(preferred(json!({"op": "replace", "path": "emails[type eq \"home\"]", "value": new})), [true, false]);
+    assert_eq!(preferred(json!({"op": "replace", "path": "emails", "value": [new]})), [true]);
+    let other = json!({"value": "other@example.com", "primary": true});
+    let two = json!([{"op": "replace", "path": "emails", "value": [new, other]}]);
+    assert_eq!(refused(&person(barbara()), &two), ScimType::InvalidValue);
 }
 
 /// Texts that look like filters and paths, and some that do not.
