@@ -1161,6 +1161,15 @@ fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
 }
 
 #[test]
+fn an_id_is_compared_as_it_is_written() {
+    let made = create(New::read(&document(barbara())).unwrap(), UserId(Uuid::from_u128(0xabc)), &act(0)).unwrap();
+    let shown = Document::shown(&made.person, BASE);
+    for (end, holds) in [("0abc", true), ("0ABC", false)] {
+        assert_eq!(Filter::read(&format!("id ew \"{end}\"")).unwrap().fits(&shown), holds, "{end}");
+    }
+}
+
+#[test]
 fn a_filter_has_so_many_bytes_and_any_number_of_groups_beside_one_another() {
     let long = |length: usize| format!("userName eq \"{}\"", "x".repeat(length - 14));
     assert_eq!(long(FILTER_LIMIT).len(), FILTER_LIMIT);
