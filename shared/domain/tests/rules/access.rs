@@ -4,15 +4,11 @@ use domain::access::{Caller, IssuerKeys, Permission};
 use domain::event::Actor;
 use domain::refusal::Refusal;
 
-use crate::common::{act, at};
+use crate::common::at;
+use crate::keys::caller;
 
 fn holding(permissions: &[Permission]) -> Caller {
-    Caller {
-        workspace_id: act(0).workspace_id,
-        actor: Actor::System,
-        token_id: None,
-        permissions: permissions.iter().copied().collect(),
-    }
+    caller(Actor::System, permissions)
 }
 
 #[test]

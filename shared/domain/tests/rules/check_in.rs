@@ -7,22 +7,16 @@ use domain::check_in::{CheckIn, Found, Needs, Report, check_in, needs};
 use domain::command::{CommandKind, Phone};
 use domain::device::{Device, block};
 use domain::event::EventType;
-use domain::ids::DeviceId;
 use domain::usage::{UsageKind, UsageReport};
 use domain::user::User;
 use domain::workspace::Settings;
 use serde_json::json;
 
+use crate::commands::one_phone;
 use crate::common::{act, at};
 use crate::world::{World, wanted};
 
 const NOTHING: Needs = Needs { commands: false, user: false, usage: false };
-
-fn one_phone() -> (World, DeviceId) {
-    let world = World::with_phones(1);
-    let id = world.held()[0].device_id;
-    (world, id)
-}
 
 fn pins(pin_failures: u32) -> Report {
     Report { pin_failures: Some(pin_failures), ..Report::default() }

@@ -100,7 +100,7 @@ fn said(outcome: Outcome) -> Word {
 const NOT_NOW: Word = Word { outcome: None, detail: None };
 
 /// A user with one phone that has come.
-fn one_phone() -> (World, DeviceId) {
+pub fn one_phone() -> (World, DeviceId) {
     let world = World::with_phones(1);
     let id = world.held()[0].device_id;
     (world, id)

@@ -19,7 +19,7 @@ fn secret(number: u8) -> ApiKey {
     ApiKey::parse(&format!("seam_{short}_123456789123456789123456")).unwrap()
 }
 
-fn caller(actor: Actor, permissions: &[Permission]) -> Caller {
+pub fn caller(actor: Actor, permissions: &[Permission]) -> Caller {
     Caller {
         workspace_id: act(0).workspace_id,
         actor,

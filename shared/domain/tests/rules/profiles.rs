@@ -340,7 +340,7 @@ fn what_a_schema_asks_of_settings_is_counted_by_what_it_looks_at() {
     let times = |count: usize, schema: &Value| json!({"allOf": vec![schema; count]});
     let told = |schema: &Value, sent: Map<String, Value>| check(&sent, schema).first().map(|fault| fault.code);
     let whole = json!(many(1_000));
-    // Each costs about as much as the settings, or as the keyword itself, is large: so often it is too much, and once not.
+    // Each costs about as much as the settings, or as the keyword itself, is large: once it is fine, so often too much.
     for (schema, sent) in [
         (json!({"patternProperties": {"^x": {"maximum": 3}}}), many(1_000)),
         (json!({"patternProperties": {"^x": true}}), settings(json!({"n".repeat(5_000): 1}))),
@@ -354,7 +354,7 @@ fn what_a_schema_asks_of_settings_is_counted_by_what_it_looks_at() {
         assert_eq!(told(&times(1, &schema), sent.clone()), None, "{schema:.60}");
         assert_eq!(told(&times(250, &schema), sent), Some("too_complex"), "{schema:.60}");
     }
-    // A pattern is held against each name, letter by letter and once for the whole, and then what it names is looked at.
+    // A pattern is held against each name, letter by letter and once at its end, before what it names is looked at.
     let short: Map<String, Value> =
         (10..110).map(|n| (format!("{n:x}"), json!(1))).filter(|(n, _)| n.len() == 2).collect();
     let patterns = json!({"patternProperties": {"^z": true}});

@@ -370,8 +370,8 @@ fn the_claim_of_an_identifier_that_was_had_before_is_the_same_row() {
 #[test]
 fn an_application_is_read_with_every_fault_named() {
     let body = json!({
-        "code": "code", "device_identifier": "phone", "platform": "ios", "model_name": "iPhone 17", "os_version": "26.1",
-        "app_version": "4.2.0", "push_token": "token-phone",
+        "code": "code", "device_identifier": "phone", "platform": "ios", "model_name": "iPhone 17",
+        "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-phone",
     });
     assert_eq!(Application::read(fields(body)), Ok(application("phone")));
     let missing = ["code", "device_identifier", "platform", "model_name", "os_version"];

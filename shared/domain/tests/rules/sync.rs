@@ -11,12 +11,12 @@ use domain::sync::{
     Found, changed_fields, concerns_phones, edit_of, gives_up, has_row_of, in_the_way, is_adopted, is_renamed, leave,
     may_be_renamed, owner, park, without,
 };
-use domain::user::{User, UserEdit};
+use domain::user::{NewUser, User, UserEdit};
 use domain::{Refusal, SourceId, UserId};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::common::{act, user};
+use crate::common::{act, faults, fields, user};
 use crate::sources::{by_hand, draw, of_source, page, people, row, rows, types};
 
 /// A data set that calls its users by names of its own.
@@ -114,12 +114,8 @@ fn a_user_between_two_names_has_one_that_nobody_else_can_have() {
     assert_eq!(park(&source, &ada, &act(2)), Some(change));
     assert_eq!(park(&source, &parked, &act(3)), None, "once");
     assert_eq!(park(&source, &gone(&ada), &act(2)), None);
-    let typed = fields_of_new(&parked.username);
-    assert_eq!(crate::common::faults(typed), [("username".to_owned(), "invalid_format")]);
-}
-
-fn fields_of_new(username: &str) -> Result<domain::user::NewUser, Refusal> {
-    domain::user::NewUser::read(crate::common::fields(json!({"username": username})))
+    let typed = NewUser::read(fields(json!({"username": parked.username})));
+    assert_eq!(faults(typed), [("username".to_owned(), "invalid_format")]);
 }
 
 #[test]

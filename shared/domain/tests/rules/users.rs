@@ -205,8 +205,8 @@ fn what_follows_a_data_set_again_is_named_field_by_field() {
 
 #[test]
 fn a_user_keeps_the_newest_of_the_devices_that_were_left_behind_and_stays_as_long_as_they_do() {
-    let world = World::new(1);
-    let left = |number: u128| Device { device_id: DeviceId(Uuid::from_u128(number)), ..device(&world) };
+    let device = World::new(1).register("phone", 0).unwrap().device.after;
+    let left = |number: u128| Device { device_id: DeviceId(Uuid::from_u128(number)), ..device.clone() };
     let mut ada = user();
     let limit = u128::try_from(LEFT_LIMIT).unwrap();
     (0..limit).for_each(|number| ada.leave_behind(&left(number)));
@@ -219,9 +219,4 @@ fn a_user_keeps_the_newest_of_the_devices_that_were_left_behind_and_stays_as_lon
         gone.leave_behind(&Device { deleted: end(of_device), ..left(1) });
         assert_eq!(gone.deleted, end(stays));
     }
-}
-
-fn device(world: &World) -> Device {
-    let drawn = domain::registration::Drawn { device_id: DeviceId(Uuid::from_u128(50)) };
-    domain::registration::register(&world.found("phone"), &application("phone"), &drawn, &act(0)).unwrap().device.after
 }
