@@ -1059,6 +1059,7 @@ fn the_schemas_say_what_each_attribute_takes_as_rfc_7643_has_it() {
         let told = described(&schemas, path);
         assert_eq!((&told["multiValued"], &told["required"]), (&json!(multi), &json!(required)), "{path}");
     }
+    let data_types = json!(["string", "complex", "boolean", "decimal", "integer", "dateTime", "reference", "binary"]);
     for (path, words) in [
         ("User.emails.type", json!(["work", "home", "other"])),
         ("User.phoneNumbers.type", json!(["work", "home", "mobile", "fax", "pager", "other"])),
@@ -1067,6 +1068,8 @@ fn the_schemas_say_what_each_attribute_takes_as_rfc_7643_has_it() {
             "ServiceProviderConfig.authenticationSchemes.type",
             json!(["oauth", "oauth2", "oauthbearertoken", "httpbasic", "httpdigest"]),
         ),
+        ("Schema.attributes.type", data_types.clone()),
+        ("Schema.attributes.subAttributes.type", data_types),
         ("Schema.attributes.mutability", json!(["readOnly", "readWrite", "immutable", "writeOnly"])),
         ("Schema.attributes.returned", json!(["always", "never", "default", "request"])),
         ("Schema.attributes.uniqueness", json!(["none", "server", "global"])),
