@@ -113,6 +113,7 @@ fn a_page_of_what_waits_for_its_recipients_rests_until_the_first_of_them_may_be_
         cursor: Some("after b".to_owned()),
         waiting: Vec::new(),
         rest: Some(rest.clone()),
+        left_out: 0,
     };
     assert_eq!(page, expected);
     assert_eq!(NextPage::of_waiting(Vec::new(), None), None);
@@ -162,4 +163,11 @@ fn what_became_of_a_thing_names_the_devices_that_stood_in_its_way() {
         assert_eq!(item.devices, ids);
     }
     assert_eq!(of(Some(&Refusal::UserDeleted)).devices, []);
+}
+
+#[test]
+fn what_a_page_of_the_list_cannot_show_counts_as_failed() {
+    let next = NextPage { ids: named(&["b"]), left_out: 2, ..NextPage::default() };
+    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &act(1));
+    assert_eq!((job.tally.done, job.tally.changed, job.tally.failed), (3, 1, 2));
 }

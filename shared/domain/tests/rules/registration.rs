@@ -70,7 +70,7 @@ fn a_code_that_is_used_expired_or_superseded_registers_nothing() {
 
 #[test]
 fn a_user_who_may_not_use_the_app_registers_nothing() {
-    let refused = |change: fn(&mut domain::user::User)| {
+    let refused = |change: fn(&mut User)| {
         let mut found = found(1);
         change(&mut found.user);
         register(&found, &application("phone"), &drawn(), &act(1)).unwrap_err().refusal
