@@ -14,8 +14,9 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+pub use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+pub use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use local::operations::Adjust;
@@ -42,6 +43,9 @@ pub struct Call {
     /// Of a transaction: how many parts it has, and which of them may lose a race: the last that
     /// is guarded and not the event's own.
     pub transaction: Option<(usize, Option<usize>)>,
+    /// True of a read that may miss what was written just before, although the table could tell: all but
+    /// those of an index have to be consistent.
+    pub stale: bool,
 }
 
 impl fmt::Display for Call {
@@ -56,14 +60,16 @@ impl Call {
         if let Some(target) = request.headers().get("x-amz-target") {
             let action = target.rsplit('.').next().unwrap_or_default().to_owned();
             let transaction = (action == "TransactWriteItems").then(|| parts(body));
-            return Self { service: Service::Dynamodb, action, transaction };
+            let stale = may_be_stale(&action, body);
+            return Self { service: Service::Dynamodb, action, transaction, stale };
         }
         if request.uri().contains("/v2/email/") {
-            return Self { service: Service::Sesv2, action: "SendEmail".to_owned(), transaction: None };
+            return Self { service: Service::Sesv2, action: "SendEmail".to_owned(), transaction: None, stale: false };
         }
         let form = String::from_utf8_lossy(body);
         let action = form.split('&').find_map(|field| field.strip_prefix("Action="));
-        Self { service: Service::Sns, action: action.unwrap_or_default().to_owned(), transaction: None }
+        let action = action.unwrap_or_default().to_owned();
+        Self { service: Service::Sns, action, transaction: None, stale: false }
     }
 
     /// True if it changes nothing, so that its answer is all that can be lost.
@@ -76,6 +82,18 @@ impl Call {
     #[must_use]
     pub fn sends(&self) -> bool {
         matches!(self.action.as_str(), "SendEmail" | "Publish")
+    }
+}
+
+/// True of a read of rows that does not ask for what was written last.
+fn may_be_stale(action: &str, body: &[u8]) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let consistent = |read: &Value| read["ConsistentRead"] == true;
+    match action {
+        "GetItem" | "Scan" => !consistent(&body),
+        "Query" => body["IndexName"].is_null() && !consistent(&body),
+        "BatchGetItem" => body["RequestItems"].as_object().into_iter().flatten().any(|(_, read)| !consistent(read)),
+        _ => false,
     }
 }
 
@@ -162,7 +180,8 @@ impl Fault {
     }
 
     /// What the connector does at the call: `None` to let it through and lose its answer.
-    fn answer(self, call: &Call) -> Option<Result<HttpResponse, ConnectorError>> {
+    #[must_use]
+    pub fn answer(self, call: &Call) -> Option<Result<HttpResponse, ConnectorError>> {
         match self {
             Self::Before => Some(Err(ConnectorError::io("the connection was reset".into()))),
             Self::ServerError => Some(Ok(server_error(call.service))),
@@ -369,14 +388,21 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
     }
 }
 
-fn answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
+/// An answer of a service.
+///
+/// # Panics
+/// If the status is none.
+#[must_use]
+pub fn answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
     let status = StatusCode::try_from(status).expect("a status that is written here");
     let mut response = HttpResponse::new(status, body.into());
     response.headers_mut().insert("content-type", content_type);
     response
 }
 
-fn dynamodb(status: u16, kind: &str, more: &Value) -> HttpResponse {
+/// An error of DynamoDB, with what it says besides.
+#[must_use]
+pub fn dynamodb(status: u16, kind: &str, more: &Value) -> HttpResponse {
     let mut body = json!({"__type": kind, "message": "injected"});
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
@@ -423,7 +449,8 @@ fn denied(service: Service) -> HttpResponse {
 }
 
 /// A transaction that was canceled for the sake of one of its parts.
-fn canceled(call: &Call, at: usize, code: &str) -> HttpResponse {
+#[must_use]
+pub fn canceled(call: &Call, at: usize, code: &str) -> HttpResponse {
     let (parts, _) = call.transaction.unwrap_or((1, None));
     let reason = |part| if part == at { json!({"Code": code, "Message": "injected"}) } else { json!({"Code": "None"}) };
     let reasons: Vec<Value> = (0..parts).map(reason).collect();

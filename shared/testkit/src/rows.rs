@@ -90,7 +90,9 @@ pub fn fill(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
     let _imported = bench.stack.database().import_items(table, items.collect(), options).expect("the rows are stored");
 }
 
-fn item(row: &Value, sets: &[&str]) -> Map<String, Value> {
+/// A row of plain JSON as DynamoDB has it. Attributes named in `sets` are sets of texts.
+#[must_use]
+pub fn item(row: &Value, sets: &[&str]) -> Map<String, Value> {
     let fields = row.as_object().into_iter().flatten();
     let stored = |(name, value): (&String, &Value)| {
         let stored = if sets.contains(&name.as_str()) { json!({"SS": value}) } else { attribute(value) };

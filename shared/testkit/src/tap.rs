@@ -1,16 +1,20 @@
-//! Every call that leaves for AWS, kept to be looked at.
+//! Every call that leaves for AWS, kept to be looked at, and answered by a test where it wants to.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws::{Clients, Connection};
+use aws_credential_types::Credentials;
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use local::operations::Adjust;
 
-use crate::faults::{Call, Service};
+use crate::faults::{Call, NoWait, Service};
 
 /// A call that was made.
 #[derive(Clone, Debug)]
@@ -23,9 +27,15 @@ pub struct Sent {
     pub body: String,
 }
 
+/// What a test answers in the place of AWS; `None` to let a call through.
+type Instead = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
+
 /// Listens to every call. Clones share what they have heard.
 #[derive(Clone, Default)]
-pub struct Tap(Arc<Mutex<Vec<Sent>>>);
+pub struct Tap {
+    heard: Arc<Mutex<Vec<Sent>>>,
+    instead: Option<Arc<Instead>>,
+}
 
 impl fmt::Debug for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,13 +50,35 @@ impl Tap {
         Self::default()
     }
 
+    /// One that answers some calls itself.
+    pub fn answering(
+        instead: impl Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { instead: Some(Arc::new(instead)), ..Self::default() }
+    }
+
+    /// Clients with nothing behind the tap: what it does not answer breaks off.
+    #[must_use]
+    pub fn alone(&self) -> Clients {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        let mut connection = Connection::new("eu-central-1".to_owned(), credentials);
+        connection.sleep = SharedAsyncSleep::new(NoWait);
+        connection.http = self.before(SharedHttpClient::new(Nothing), "");
+        Clients::new(&connection)
+    }
+
+    /// A way to AWS with the tap before it, for an operation.
+    #[must_use]
+    pub fn before(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
+        SharedHttpClient::new(Tapped { inner: http, tap: self.clone(), operation: operation.to_owned() })
+    }
+
     /// Puts the tap between each operation and AWS.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         let tap = self.clone();
         Arc::new(move |operation, mut connection| {
-            let tapped = Tapped { inner: connection.http, tap: tap.clone(), operation: operation.to_owned() };
-            connection.http = SharedHttpClient::new(tapped);
+            connection.http = tap.before(connection.http, operation);
             connection
         })
     }
@@ -58,7 +90,7 @@ impl Tap {
     }
 
     fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,7 +116,28 @@ impl HttpConnector for Tapped<SharedHttpConnector> {
             Service::Sns => form_urlencoded::parse(bytes).map(|(name, value)| format!("{name}={value}\n")).collect(),
             Service::Dynamodb | Service::Sesv2 => String::from_utf8_lossy(bytes).into_owned(),
         };
-        self.tap.sent().push(Sent { operation: self.operation.clone(), call, body });
-        self.inner.call(request)
+        let sent = Sent { operation: self.operation.clone(), call, body };
+        let instead = self.tap.instead.as_ref().and_then(|instead| instead(&sent));
+        self.tap.sent().push(sent);
+        match instead {
+            Some(answer) => HttpConnectorFuture::ready(answer),
+            None => self.inner.call(request),
+        }
+    }
+}
+
+/// A world without AWS.
+#[derive(Clone, Debug)]
+struct Nothing;
+
+impl HttpClient for Nothing {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Self)
+    }
+}
+
+impl HttpConnector for Nothing {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(Err(ConnectorError::io("nothing is there".into())))
     }
 }

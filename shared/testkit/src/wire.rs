@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::bench::Bench;
 use crate::faults::NoWait;
 use crate::rows;
+use crate::tap::Tap;
 
 /// What a call to DynamoDB consumed.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,8 @@ pub struct Store {
     /// The tables, where DynamoDB has forgotten which requests it has seen, as it does after ten
     /// minutes.
     pub forgetful: Table,
+    /// Hears what is asked through `table`.
+    pub tap: Tap,
 }
 
 impl Store {
@@ -93,10 +96,11 @@ impl Store {
         let mut own = Connection::new(seen.region, seen.credentials);
         own.dynamodb_endpoint = seen.dynamodb_endpoint;
         own.sleep = SharedAsyncSleep::new(NoWait);
-        let table = table(&own);
+        let tap = Tap::new();
+        let table = table(&Connection { http: tap.before(own.http.clone(), ""), ..own.clone() });
         let wire = Wire { inner: own.http, change: forget_token, meter: Meter::new(), of: String::new() };
         own.http = SharedHttpClient::new(wire);
-        Self { bench, table, forgetful: self::table(&own) }
+        Self { bench, table, forgetful: self::table(&own), tap }
     }
 }
 
