@@ -3,8 +3,6 @@
 //! searched for these words.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,10 +11,10 @@ use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::faults::Service;
+use testkit::lines::Lines;
 use testkit::outside::Pages;
 use testkit::tap::Tap;
 use testkit::{Answer, Bench, Tenant, qr, rows};
-use tracing_subscriber::EnvFilter;
 
 const FIRST: &str = "qzfirst";
 const LAST: &str = "qzlast";
@@ -98,27 +96,6 @@ fn found<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a
 fn holds_only(text: &str, allowed: &[&str], what: &str) {
     let others = PERSONAL.into_iter().chain(SECRETS).filter(|word| !allowed.contains(word));
     assert_eq!(found(text, others), None, "{what}: {text:.2000}");
-}
-
-/// Keeps every line that is logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Every address that a text or a page leads to.
@@ -372,14 +349,7 @@ impl Walk {
 
 #[tokio::test]
 async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_the_system_and_secrets_least_of_all() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(EnvFilter::new("info,functions=trace,lambda=trace,domain=trace"))
-        .with_writer(move || writer.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (lines, _logging) = Lines::of("info,functions=trace,lambda=trace,domain=trace");
     let mut walk = Walk::new(lines).await;
 
     // A person is made, invited by mail and by text, and registers.

@@ -1,7 +1,7 @@
 //! What is asked of AWS, and what is made of its answers: those that no emulator gives, each given by hand.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aws::{Commit, Jobs as _, Key, Row as _, Table, TableNames, Topic, TopicPublisher};
 use chrono::{DateTime, Duration, Utc};
@@ -14,8 +14,9 @@ use functions::triggers::{Run, publish_events};
 use lambda::Moment;
 use serde_json::{Value, json};
 use testkit::faults::{ConnectorError, Fault, HttpResponse, answer, canceled, dynamodb};
-use testkit::{Bench, rows};
+use testkit::lines::Lines;
 use testkit::tap::{Sent, Tap};
+use testkit::{Bench, rows};
 
 /// When everything here happens.
 fn start() -> DateTime<Utc> {
@@ -276,8 +277,16 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
     // Reference).
     let counts = |(name, value): &(String, String)| if name == "Id" { 0 } else { value.len() };
     let bytes = |batch: &Vec<Vec<(String, String)>>| batch.iter().flatten().map(counts).sum::<usize>();
-    assert!(batches.iter().all(|batch| bytes(batch) <= 256 * 1024), "{:?}", batches.iter().map(bytes));
-    assert!(batches.len() < events.len(), "as many as fit go together");
+    assert!(
+        batches.iter().all(|batch| bytes(batch) <= 256 * 1024),
+        "{:?}",
+        batches.iter().map(bytes).collect::<Vec<_>>()
+    );
+    // As many as fit go together; a little is kept back for the attributes.
+    let counts_of = |entry: &Vec<(String, String)>| entry.iter().map(counts).sum::<usize>();
+    let full =
+        |two: &[Vec<Vec<(String, String)>>]| two[0].len() == 10 || bytes(&two[0]) + counts_of(&two[1][0]) > 250 * 1024;
+    assert!(batches.windows(2).all(full), "{:?}", batches.iter().map(bytes).collect::<Vec<_>>());
     let published: Vec<String> = batches.concat().iter().map(|entry| field(entry, "Message")).collect();
     assert_eq!(published, events.iter().map(|event| event.public().to_string()).collect::<Vec<_>>());
     let attributes = |entry: &Vec<(String, String)>| {
@@ -335,6 +344,7 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
         (Some(vec![2]), again("s6")),
         (None, again("s2")),
     ];
+    let (lines, _logging) = Lines::of("error");
     for (not_taken, expected) in cases {
         let run = Run {
             operation: "publish-events",
@@ -347,6 +357,12 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
         let answer = publish_events::handle(&Picky(not_taken.clone()), run).await.unwrap();
         assert_eq!(answer, expected, "{not_taken:?}");
     }
+    // What is passed over is named by its key alone, in words that an alarm counts.
+    let (lines, unread) = (lines.text(), event(3).key());
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 5, "one a run: {lines:?}");
+    let names = |line: &&str| line.contains("a row cannot be read") && line.contains(&unread.to_string());
+    assert!(lines.iter().all(|line| names(line) && !line.contains("Rumpelstiltskin")), "{lines:?}");
 }
 
 #[tokio::test]

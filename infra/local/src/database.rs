@@ -44,11 +44,15 @@ fn in_memory(template: &Template) -> Result<Database, String> {
         database.restore_from(&file.to_string_lossy()).map_err(|error| error.to_string())?;
         Ok(database)
     });
-    for file in [file.clone(), beside(&file, "-wal"), beside(&file, "-shm")] {
-        // What is not there need not be removed, and what cannot be is only a leftover.
+    remove(&file);
+    restored
+}
+
+/// Removes a file and those beside it. What is not there need not be removed, and what cannot be is only a leftover.
+pub fn remove(file: &Path) {
+    for file in [file.to_owned(), beside(file, "-wal"), beside(file, "-shm")] {
         let _ = std::fs::remove_file(file);
     }
-    restored
 }
 
 /// It holds codes and addresses: for this user's eyes alone. SQLite gives the files beside it the same mode.

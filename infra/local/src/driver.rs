@@ -70,6 +70,10 @@ pub struct Driver {
     woken: Notify,
 }
 
+/// What was still to be done at a moment, and where the reading of the streams stood.
+pub struct Mark(State);
+
+#[derive(Clone)]
 struct State {
     queues: Queues,
     runs: Vec<Run>,
@@ -87,7 +91,7 @@ struct Run {
 }
 
 /// Where the reading of one table's stream stands.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Position {
     /// From where to read on; nothing before the first read.
     iterator: Option<String>,
@@ -177,6 +181,17 @@ impl Driver {
     fn is_at_work(&self) -> bool {
         let state = self.state();
         self.triggers(|function| &function.queues).any(|(_, trigger)| state.queues.is_at_work(&trigger.queue_arn))
+    }
+
+    /// Marks what is still to be done, while nothing is in hand.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark(self.state().clone())
+    }
+
+    /// Has to be done what was to be done then, and nothing else.
+    pub fn back_to(&self, mark: &Mark) {
+        *self.state() = mark.0.clone();
     }
 
     /// When the next thing is to be tried that waits for its time; nothing if nothing waits.

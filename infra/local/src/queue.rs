@@ -33,12 +33,14 @@ pub struct Message {
     in_flight: bool,
 }
 
+#[derive(Clone)]
 struct Queue {
     settings: template::Queue,
     messages: VecDeque<Message>,
 }
 
 /// All queues, by ARN.
+#[derive(Clone)]
 pub struct Queues(BTreeMap<String, Queue>);
 
 impl Queues {

@@ -100,6 +100,19 @@ pub fn system_time() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// How everything stood at a moment.
+pub struct Mark {
+    file: PathBuf,
+    messages: Value,
+    waiting: crate::driver::Mark,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        crate::database::remove(&self.file);
+    }
+}
+
 /// The system, running. It ends when this is dropped.
 pub struct Stack {
     url: String,
@@ -262,6 +275,33 @@ impl Stack {
             self.drain(Retry::WhenDue).await?;
         }
         Ok(())
+    }
+
+    /// Marks how everything stands, to go back to it. Nothing may be in hand meanwhile.
+    ///
+    /// # Errors
+    /// When the tables cannot be copied.
+    pub fn mark(&self) -> Result<Mark, StackError> {
+        let file = std::env::temp_dir().join(format!("handset-{}.sqlite", crate::random_id()));
+        let mark = Mark {
+            messages: self.messaging.to_json().map_err(|error| because("marking messages")(&error))?,
+            waiting: self.driver.mark(),
+            file,
+        };
+        self.database.vacuum_into(&mark.file.to_string_lossy()).map_err(|error| because("marking tables")(&error))?;
+        Ok(mark)
+    }
+
+    /// Has everything stand as it did: tables, messages, and what is still to be done. The clock is the caller's,
+    /// and what operations keep at hand stays there.
+    ///
+    /// # Errors
+    /// When the tables cannot be copied.
+    pub fn back_to(&self, mark: &Mark) -> Result<(), StackError> {
+        let restored = self.database.restore_from(&mark.file.to_string_lossy());
+        restored.map_err(|error| because("going back")(&error))?;
+        self.driver.back_to(&mark.waiting);
+        self.messaging.back_to(mark.messages.clone()).map_err(|error| because("going back")(&error))
     }
 
     /// Runs a scheduled operation once.

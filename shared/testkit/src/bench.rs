@@ -24,6 +24,12 @@ pub struct Bench {
     open: AtomicBool,
 }
 
+/// How everything stood at a moment.
+pub struct Mark {
+    stack: local::stack::Mark,
+    now: DateTime<Utc>,
+}
+
 /// A workspace and its first key, which may do everything.
 #[derive(Clone, Debug)]
 pub struct Tenant {
@@ -149,6 +155,18 @@ impl Bench {
     /// Sets the clock.
     pub fn set_clock(&self, to: DateTime<Utc>) {
         self.clock.send_modify(|now| *now = to);
+    }
+
+    /// Marks how everything stands, to go back to it, when nothing is in hand.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { stack: self.stack.mark().expect("the system can be marked"), now: self.now() }
+    }
+
+    /// Has everything stand as it did, but so much later: what operations keep at hand for a while is too old by then.
+    pub fn back_to(&self, mark: &Mark, later: Duration) {
+        self.stack.back_to(&mark.stack).expect("the system goes back");
+        self.set_clock(mark.now + later);
     }
 
     /// Lets everything happen that is to happen now, retries included.

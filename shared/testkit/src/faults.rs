@@ -316,6 +316,12 @@ impl Faults {
         plan.strike.take_if(|strike| strike.lasting == Lasting::Outage);
     }
 
+    /// True if the run ends by what goes wrong.
+    #[must_use]
+    pub fn end_the_run(&self) -> bool {
+        self.plan().strike.as_ref().is_some_and(|strike| strike.fault.ends_the_run())
+    }
+
     /// The calls that the watched operation has made.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod contract;
 pub mod described;
 pub mod faults;
+pub mod lines;
 pub mod oidc;
 pub mod outside;
 pub mod qr;

@@ -170,6 +170,15 @@ impl Messaging {
         serde_json::to_value(&*self.state())
     }
 
+    /// Goes on from a snapshot in place of what is there.
+    ///
+    /// # Errors
+    /// When the snapshot is not one that [`Self::to_json`] made.
+    pub fn back_to(&self, snapshot: serde_json::Value) -> serde_json::Result<()> {
+        *self.state() = serde_json::from_value(snapshot)?;
+        Ok(())
+    }
+
     fn with_state(config: MessagingConfig, mut state: State) -> Self {
         state.seed(&config);
         let (feed, log) = (Mutex::new(Feed::new()), Mutex::new(Feed::new()));

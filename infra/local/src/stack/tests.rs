@@ -153,6 +153,28 @@ impl HttpConnector for Busy<SharedHttpConnector> {
 }
 
 #[tokio::test]
+async fn it_goes_back_to_how_everything_stood_and_what_was_to_be_done_is_to_be_done_again() {
+    let (stack, key) = started(StackOptions::default()).await;
+    let admin = Api::of(&stack).with(&key);
+    let made = admin.post("/users", &json!({"username": "ada", "email": "ada@example.com"})).await;
+    let path = format!("/users/{}/invite", made.body["user_id"].as_str().unwrap());
+    let _invited = admin.post(&path, &json!({"channel": "email"})).await;
+    let mark = stack.mark().unwrap();
+    for _ in 0..2 {
+        assert!(stack.messaging().outbox().is_empty(), "what is to be sent waits in the stream");
+        assert_eq!(get(admin, "/users").await.body["items"].as_array().unwrap().len(), 1);
+        let _other = admin.post("/users", &json!({"username": "bob"})).await;
+        stack.drain(Retry::Now).await.unwrap();
+        assert_eq!(stack.messaging().outbox().len(), 1);
+        assert_eq!(get(admin, "/users").await.body["items"].as_array().unwrap().len(), 2);
+        stack.back_to(&mark).unwrap();
+    }
+    let file = mark.file.clone();
+    drop(mark);
+    assert!(!file.exists(), "nothing is left of it");
+}
+
+#[tokio::test]
 async fn on_a_busy_machine_the_demonstration_takes_longer_and_comes_out_the_same() {
     let clock = DemoClock::default();
     let calls = Arc::new(AtomicUsize::new(0));
