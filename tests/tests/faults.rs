@@ -1009,8 +1009,18 @@ static CONSUMERS: &[Scenario] = &[
             Go::Invoke { event, ends: &[] }
         })
     }),
-    scenario("refresh-issuer-keys", "without an issuer", |_| Box::pin(async { Go::Schedule })),
+    scenario("refresh-issuer-keys", WITHOUT_ISSUER, |_| Box::pin(async { Go::Schedule })),
+    scenario("refresh-issuer-keys", "for the first time", |g| {
+        Box::pin(async move {
+            let keys = rows::all(&g.bench, rows::MAIN).remove("ISSUER | KEYS").expect("they are kept");
+            rows::remove(&g.bench, rows::MAIN, &keys);
+            Go::Schedule
+        })
+    }),
 ];
+
+/// What is done where nobody signs in.
+const WITHOUT_ISSUER: &str = "without an issuer";
 
 // sources
 static SOURCES: &[Scenario] = &[
@@ -1760,6 +1770,7 @@ impl Stage {
             _ => {
                 let pages = Pages::default();
                 pages.show(r#"[{"login": "from-a-page"}]"#);
+                self.oidc.shown_by(&pages, testkit::bench::START.parse().unwrap());
                 pages.answer_at(GONE, Answers::With(410, Vec::new(), Vec::new()));
                 let none = || [("OidcIssuer".to_owned(), String::new())].into();
                 let parameters = if issuer { Oidc::parameters() } else { none() };
@@ -1775,8 +1786,7 @@ impl Stage {
 
     /// Everything that comes before a scenario, which goes well.
     async fn begin(&mut self, scenario: &Scenario) -> Begun {
-        // The issuer's own page is not there.
-        let ground = self.ground(scenario.operation != "refresh-issuer-keys").await;
+        let ground = self.ground(scenario.name != WITHOUT_ISSUER).await;
         let known = Known::of(&ground.bench);
         self.faults.watch("none", None);
         let go = (scenario.prepare)(&ground).await;

@@ -9,7 +9,8 @@ use chrono::Duration;
 use domain::access::KeyMaterial;
 use ring::hmac;
 use serde_json::{Value, json};
-use testkit::oidc::{self, AUDIENCE, EC, ISSUER, Oidc, RSA, Signer, get_as};
+use testkit::faults::{Fault, Faults, Lasting, Strike};
+use testkit::oidc::{self, AUDIENCE, CONFIGURATION, EC, ISSUER, KEY_SET, Oidc, RSA, Signer, get_as};
 use testkit::outside::{Answers, Pages};
 use testkit::{Bench, Tenant, rows};
 
@@ -287,18 +288,11 @@ async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed()
     assert_eq!(answer(&bench, &token).await, let_in());
 }
 
-/// Where an issuer says where its keys are.
-const CONFIGURATION: &str = "https://issuer.example/.well-known/openid-configuration";
-
 #[tokio::test]
 async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
     let (oidc, pages) = (Oidc::new(), Pages::default());
     let bench = Bench::start_with(Some(pages.adjust(None)), Oidc::parameters()).await;
-    let configuration = json!({"issuer": ISSUER, "jwks_uri": "https://issuer.example/keys"});
-    pages.answer_at(CONFIGURATION, Answers::With(200, Vec::new(), configuration.to_string().into()));
-    let mut keys = json!({"keys": oidc.keys(bench.now()).keys});
-    keys["keys"][1]["crv"] = "P-256".into();
-    pages.answer_at("https://issuer.example/keys", Answers::With(200, Vec::new(), keys.to_string().into()));
+    oidc.shown_by(&pages, bench.now());
     let tenant = bench.tenant("Deployed").await;
     let _member = oidc::added(&bench, &tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
@@ -307,7 +301,61 @@ async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
     let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
     assert_eq!(answer(&bench, &token).await, let_in());
     let asked: Vec<String> = pages.asked().into_iter().map(|asked| asked.url).collect();
-    assert_eq!(asked, [CONFIGURATION, "https://issuer.example/keys"]);
+    assert_eq!(asked, [CONFIGURATION, KEY_SET]);
+}
+
+/// What is kept of the issuer's keys.
+fn kept_keys(bench: &Bench) -> Value {
+    rows::all(bench, rows::MAIN).remove("ISSUER | KEYS").unwrap_or_default()
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_else() {
+    let (oidc, pages, faults) = (Oidc::new(), Pages::default(), Faults::new());
+    let bench = Bench::start_with(Some(pages.adjust(Some(faults.adjust()))), Oidc::parameters()).await;
+    let refreshed = || bench.stack.run_schedule("refresh-issuer-keys");
+    oidc.shown_by(&pages, bench.now());
+    assert_eq!(refreshed().await.unwrap(), json!({"keys": 2}));
+    let before = kept_keys(&bench);
+    assert_eq!(before["fetched_at"], json!(domain::Time::from(bench.now())));
+    bench.advance(Duration::minutes(15));
+    let shows = |body: &str| Answers::With(200, Vec::new(), body.into());
+    let leads = |issuer: &str, to: &str| shows(&json!({"issuer": issuer, "jwks_uri": to}).to_string());
+    let unusable = [
+        (KEY_SET, shows(r#"{"keys": []}"#)),
+        (KEY_SET, shows("{}")),
+        (KEY_SET, shows(r#"{"keys": [{"kid": "1", "kty": "RSA", "use": "enc", "n": "AQAB", "e": "AQAB"}]}"#)),
+        (KEY_SET, shows(r#"{"keys": [{"kid": "1", "kty": "oct", "k": "AQAB"}]}"#)),
+        (KEY_SET, shows("<html>")),
+        (KEY_SET, Answers::With(500, Vec::new(), Vec::new())),
+        (KEY_SET, Answers::With(302, vec![("location", "https://other.example/".to_owned())], Vec::new())),
+        (KEY_SET, Answers::Broken),
+        (KEY_SET, Answers::Never),
+        (CONFIGURATION, leads("https://other.example", KEY_SET)),
+        (CONFIGURATION, leads(ISSUER, "http://issuer.example/keys")),
+        (CONFIGURATION, shows("{}")),
+        (CONFIGURATION, Answers::With(404, Vec::new(), Vec::new())),
+    ];
+    for (page, answers) in unusable {
+        oidc.shown_by(&pages, bench.now());
+        pages.answer_at(page, answers.clone());
+        assert!(refreshed().await.is_err(), "{page}: {answers:?}");
+        assert_eq!(kept_keys(&bench), before, "{page}: {answers:?}");
+    }
+    oidc.shown_by(&pages, bench.now());
+    let lost = Strike { action: "PutItem".to_owned(), nth: 1, fault: Fault::ServerError, lasting: Lasting::Outage };
+    faults.watch("refresh-issuer-keys", Some(lost));
+    assert!(refreshed().await.is_err(), "that they are not kept is told");
+    assert_eq!(kept_keys(&bench), before);
+    faults.end_outage();
+    // Those that it gives up go.
+    let mut one = oidc.keys(bench.now());
+    one.keys.truncate(1);
+    pages.answer_at(KEY_SET, shows(&json!({"keys": one.keys}).to_string()));
+    assert_eq!(refreshed().await.unwrap(), json!({"keys": 1}));
+    let after = kept_keys(&bench);
+    assert_eq!(after["keys"], json!(one.keys));
+    assert_eq!(after["fetched_at"], json!(domain::Time::from(bench.now())));
 }
 
 #[tokio::test]

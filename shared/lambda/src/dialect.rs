@@ -46,3 +46,43 @@ impl Dialect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::refusal::Refusal;
+
+    use super::*;
+
+    fn told(dialect: Dialect, failure: impl Into<Failure>, header: &str) -> (u16, Option<String>) {
+        let reply = dialect.tell(&failure.into(), "1");
+        let header = reply.headers.iter().find(|(name, _)| name == header);
+        (reply.status.as_u16(), header.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    }
+
+    #[test]
+    fn in_each_form_a_caller_is_told_whether_and_how_to_try_again() {
+        for dialect in [Dialect::Problem, Dialect::Scim, Dialect::Seam] {
+            let again = (503, Some("1".to_owned()));
+            assert_eq!(told(dialect, Failure::LostRace, "retry-after"), again, "{dialect:?}");
+            assert_eq!(told(dialect, Failure::unavailable("DynamoDB", "busy"), "retry-after"), again, "{dialect:?}");
+            let ours = Failure::internal("reading", "+491701234567");
+            assert_eq!(told(dialect, ours, "retry-after"), (500, None), "{dialect:?}");
+            for refusal in [Refusal::CredentialMissing, Refusal::CredentialInvalid, Refusal::CredentialExpired] {
+                let bearer = (401, Some("Bearer".to_owned()));
+                assert_eq!(told(dialect, refusal, "www-authenticate"), bearer, "{dialect:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_no_form_a_caller_is_told_what_went_wrong_within() {
+        let secret = "qzsecret";
+        for dialect in [Dialect::Problem, Dialect::Scim, Dialect::Seam] {
+            for failure in [Failure::internal("reading", secret), Failure::unavailable("DynamoDB", secret)] {
+                let reply = dialect.tell(&failure, "1");
+                let said = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
+                assert!(!said.contains(secret) && !said.contains("DynamoDB"), "{dialect:?}: {said}");
+            }
+        }
+    }
+}

@@ -14,10 +14,15 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, Tenant};
+use crate::outside::{Answers, Pages};
 use crate::rows;
 
 /// The issuer, as tokens name it.
 pub const ISSUER: &str = "https://issuer.example";
+/// Where the issuer says where its keys are.
+pub const CONFIGURATION: &str = "https://issuer.example/.well-known/openid-configuration";
+/// Where its keys are.
+pub const KEY_SET: &str = "https://issuer.example/keys";
 /// For whom tokens are meant.
 pub const AUDIENCE: &str = "handset-console";
 /// The name of the RSA key.
@@ -101,6 +106,15 @@ impl Oidc {
         ];
         let keys = keys.map(|(kid, material)| IssuerKey { kid: kid.to_owned(), material });
         IssuerKeys { issuer: ISSUER.to_owned(), keys: keys.into(), fetched_at: now.into() }
+    }
+
+    /// Has the issuer's pages say where its keys are, and which.
+    pub fn shown_by(&self, pages: &Pages, now: DateTime<Utc>) {
+        let mut keys = json!({"keys": self.keys(now).keys});
+        keys["keys"][1]["crv"] = "P-256".into();
+        let show = |url, body: Value| pages.answer_at(url, Answers::With(200, Vec::new(), body.to_string().into()));
+        show(CONFIGURATION, json!({"issuer": ISSUER, "jwks_uri": KEY_SET}));
+        show(KEY_SET, keys);
     }
 
     /// What a good token for a person says, for the next hour.
