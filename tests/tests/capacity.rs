@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws::Row;
 use chrono::Duration;
 use domain::command::{CommandKind, CommandState, OpenCommand};
 use domain::deployment::deploy;
@@ -185,24 +184,6 @@ fn id(number: usize) -> uuid::Uuid {
     timed_uuid(Time::parse("2026-11-20T08:00:00Z").unwrap(), bytes)
 }
 
-/// A thing's row and its companions.
-fn rows_of<R: Row>(thing: &R) -> Vec<Value> {
-    let mut row = serde_json::to_value(thing).unwrap();
-    let key = thing.key();
-    row["pk"] = key.pk.into();
-    row["sk"] = key.sk.into();
-    for (name, value) in thing.indexes() {
-        row[name] = value.into();
-    }
-    let companions = thing.companions().into_iter().map(|companion| {
-        let mut row = json!(companion.attributes);
-        row["pk"] = companion.key.pk.into();
-        row["sk"] = companion.key.sk.into();
-        row
-    });
-    [row].into_iter().chain(companions).collect()
-}
-
 /// The profile of those who have one.
 fn profile() -> ProfileId {
     ProfileId(id(1_000_003))
@@ -230,7 +211,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         life: Duration::days(7),
     };
     let change = deploy(user, &[], None, new, Some(profile()), &act).unwrap();
-    (change.user_after().unwrap().clone(), rows_of(&change.invitations[0].after))
+    (change.user_after().unwrap().clone(), rows::of(&change.invitations[0].after))
 }
 
 /// So many people with a phone each, of whom one is called Zora.
@@ -291,8 +272,8 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
                 }
             }
         }
-        made.extend(rows_of(&user));
-        made.extend(rows_of(&device));
+        made.extend(rows::of(&user));
+        made.extend(rows::of(&device));
     }
     rows::fill(&house.bench, rows::MAIN, &made, &["device_ids"]);
 }

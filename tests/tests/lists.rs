@@ -4,11 +4,16 @@ use domain::access::Permission;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
+use domain::device::Device;
+use domain::event::Event;
+use domain::ids::timed_uuid;
+use domain::user::User;
+use domain::{DeviceId, EventId, Time, UserId};
 use http::Method;
 use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::oidc::ISSUER;
-use testkit::{Bench, Tenant};
+use testkit::{Bench, Tenant, rows};
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
@@ -926,7 +931,7 @@ async fn filters_of_users_together_show_what_each_of_them_shows() {
         let others = filters.iter().enumerate().skip(at + 1);
         for (other, second) in others.filter(|(_, second)| name(first) != name(second)) {
             let both: BTreeSet<String> = alone[at].intersection(&alone[other]).cloned().collect();
-            let shown = staff.shown(&format!("{first}&{second}"), 2).await;
+            let shown = staff.shown(&format!("{first}&{second}"), 1).await;
             assert_eq!(shown.len(), both.len(), "{first}&{second}: {shown:?}");
             assert_eq!(shown.into_iter().collect::<BTreeSet<_>>(), both, "{first}&{second}");
             pairs += 1;
@@ -1178,4 +1183,158 @@ async fn what_became_of_a_jobs_things_is_told_page_by_page_while_it_is_at_work()
         let unique: BTreeSet<String> = ids(&items, "id").into_iter().collect();
         assert_eq!((items.len(), unique.len()), (110, 110), "by {limit}");
     }
+}
+
+/// More than a page looks at.
+const MANY: usize = 450;
+
+impl Staff {
+    /// Many people with a phone each who are in no state that anybody looks for, made after all others, and as many
+    /// events of one of the other phones.
+    fn many_more(&self, user: &str, device: &str) {
+        let Fleet { bench, tenant, .. } = &self.0;
+        let stored = rows::all(bench, rows::MAIN);
+        let row = |key: &str| rows::whole(stored[key].clone());
+        let workspace = &tenant.workspace_id;
+        let user: User = serde_json::from_value(row(&format!("USER#{workspace}#{user} | USER"))).unwrap();
+        let device: Device = serde_json::from_value(row(&format!("DEVICE#{workspace}#{device} | DEVICE"))).unwrap();
+        let event = stored
+            .values()
+            .find(|row| row["event_type"] == "device.confirmed" && row["device_id"] == *self.0.devices["used"]);
+        let event: Event = serde_json::from_value(rows::whole(event.unwrap().clone())).unwrap();
+        let mut made = Vec::new();
+        for number in 0..MANY {
+            let at = Time::from(bench.now()).plus(Duration::milliseconds(i64::try_from(number).unwrap()));
+            let id = |kind| timed_uuid(at, [kind; 10]);
+            let device_id = DeviceId(id(1));
+            let user = User {
+                user_id: UserId(id(2)),
+                username: format!("other{number}"),
+                created_at: at,
+                device_ids: [device_id].into(),
+                ..user.clone()
+            };
+            made.extend(rows::of(&Device {
+                device_id,
+                user_id: user.user_id,
+                device_identifier: format!("other{number}"),
+                created_at: at,
+                ..device.clone()
+            }));
+            made.extend(rows::of(&user));
+            made.extend(rows::of(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
+        }
+        rows::fill(bench, rows::MAIN, &made, &["device_ids"]);
+        bench.advance(Duration::minutes(1));
+    }
+
+    /// Values of a filter: each that the description names, or those that mean somebody here.
+    async fn values(&self, parameter: &Value) -> Vec<String> {
+        let schema = &parameter["schema"];
+        match parameter["name"].as_str().unwrap() {
+            "event_type" => vec!["device.registered".to_owned()],
+            _ if schema["enum"].is_array() => schema["enum"].as_array().into_iter().flatten().map(text).collect(),
+            _ if schema["type"] == "boolean" => vec!["true".to_owned(), "false".to_owned()],
+            "user_id" => vec![self.0.users["max"].clone()],
+            "device_id" => vec![self.0.devices["used"].clone()],
+            "profile_id" => vec![self.by_profile().await.replace("profile_id=", "")],
+            "service_level" => vec!["gold".to_owned()],
+            "search" => vec!["quist".to_owned(), "zx".to_owned()],
+            "last_seen_before" | "last_login_before" | "until" => vec!["2026-12-01T00:00:00Z".to_owned()],
+            // Nobody is of a data set, and what happened last is no news.
+            "source_id" | "since" | "columns" | "ids" => Vec::new(),
+            other => panic!("how is a list filtered by {other}?"),
+        }
+    }
+
+    /// Each list with each of its filters, one at a time, and events by two of them.
+    async fn filtered(&self) -> Vec<String> {
+        let described = self.0.bench.get("/openapi.json", &self.0.tenant.key).await.expect(200).body;
+        let mut lists = Vec::new();
+        for (path, operations) in described["paths"].as_object().unwrap() {
+            let parameters: Vec<&Value> = operations["get"]["parameters"].as_array().into_iter().flatten().collect();
+            if !parameters.iter().any(|parameter| parameter["name"] == "cursor") {
+                continue;
+            }
+            let is_filter = |name: &str| !["limit", "cursor"].contains(&name);
+            for parameter in parameters.into_iter().filter(|parameter| parameter["in"] == "query") {
+                let name = parameter["name"].as_str().unwrap();
+                for value in if is_filter(name) { self.values(parameter).await } else { Vec::new() } {
+                    lists.push(format!("{path}?{name}={value}"));
+                }
+            }
+        }
+        let (device, user) = (&self.0.devices["used"], &self.0.users["max"]);
+        lists.push(format!("/events?device_id={device}&event_type=device.registered"));
+        lists.push(format!("/events?user_id={user}&event_type=user.invited"));
+        lists.push("/users?service_level=gold&status=suspended".to_owned());
+        lists.push("/devices?push_in_use=true&device_status=silent".to_owned());
+        lists
+    }
+
+    /// The items of a list, by their identifiers, or the rows of an export but for the line of names.
+    async fn items(&self, list: &str) -> Vec<String> {
+        let (bench, tenant) = (&self.0.bench, &self.0.tenant);
+        let Some((kind, _)) = list.split_once("s/export?") else {
+            let name = if list.starts_with("/events") {
+                "event_id"
+            } else if list.starts_with("/devices") {
+                "device_id"
+            } else {
+                "user_id"
+            };
+            return ids(&all(bench, tenant, list, 100).await, name);
+        };
+        let (mut rows, mut next) = (Vec::new(), Some(format!("{list}&columns={}_id", &kind[1..])));
+        while let Some(path) = next {
+            let part = bench.get(&path, &tenant.key).await.expect(200);
+            rows.extend(part.text.lines().map(str::to_owned));
+            let link = part.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+            next = link.map(|link| link.trim_start_matches('<').split('>').next().unwrap().to_owned());
+        }
+        rows.split_off(1)
+    }
+}
+
+#[tokio::test]
+async fn however_many_stand_before_those_whom_a_filter_means_the_list_goes_on_to_them() {
+    let mut staff = Staff::new().await;
+    staff.0.user("other", "Otto", "Other").await;
+    staff.0.device("other", "other", "android", "Pixel 11", "other", true).await;
+    staff.0.check_in("other").await;
+    staff.0.bench.drain().await;
+    let (user, device) = (staff.0.users["other"].clone(), staff.0.devices["other"].clone());
+    let is_other = |item: &String| [&user, &device].contains(&item);
+    let mut before = Vec::new();
+    for list in staff.filtered().await {
+        let items = staff.items(&list).await;
+        // Where those are meant that there are many of, there is nothing to look past.
+        if !items.is_empty() && !items.iter().any(is_other) {
+            before.push((list, items));
+        }
+    }
+    assert!(before.len() > 40, "{} lists", before.len());
+    staff.many_more(&user, &device);
+    for (list, items) in before {
+        let mut found = staff.items(&list).await;
+        found.retain(|item| items.contains(item));
+        assert_eq!(found, items, "{list}");
+    }
+    // Words are gone through from the oldest thing to the newest, as are Seam's events.
+    let Fleet { bench, tenant, .. } = &staff.0;
+    let newest = bench.get("/devices?limit=1", &tenant.key).await.expect(200).body["items"][0].clone();
+    let (device, user) = (text(&newest["device_id"]), text(&newest["user_id"]));
+    let _blocked = bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({})).await.expect(200);
+    let _held = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
+    for list in ["/devices?search=pixel&blocked=true", "/devices?search=otto&blocked=true"] {
+        assert_eq!(staff.items(list).await, [device.clone()], "{list}");
+    }
+    for list in ["/users?search=otto&status=suspended", "/deployments?search=otto&status=suspended"] {
+        assert_eq!(staff.items(list).await, [user.clone()], "{list}");
+    }
+    let used = &staff.0.devices["used"];
+    let _gone = bench.delete(&format!("/devices/{used}"), &tenant.key).await.expect(200);
+    let list = format!("/events/list?device_id={used}&since=2026-01-01T00:00:00Z");
+    let told = bench.get(&list, &tenant.key).await.expect(200).body;
+    assert_eq!(told["events"][0]["device_id"], **used, "{told}");
 }

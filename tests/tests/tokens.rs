@@ -304,6 +304,9 @@ async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
     assert_eq!(asked, [CONFIGURATION, KEY_SET]);
 }
 
+/// Where anybody on the way could put in keys of their own.
+const INSECURE: &str = "http://issuer.example/keys";
+
 /// What is kept of the issuer's keys.
 fn kept_keys(bench: &Bench) -> Value {
     rows::all(bench, rows::MAIN).remove("ISSUER | KEYS").unwrap_or_default()
@@ -332,10 +335,12 @@ async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_e
         (KEY_SET, Answers::Broken),
         (KEY_SET, Answers::Never),
         (CONFIGURATION, leads("https://other.example", KEY_SET)),
-        (CONFIGURATION, leads(ISSUER, "http://issuer.example/keys")),
+        (CONFIGURATION, leads(ISSUER, INSECURE)),
         (CONFIGURATION, shows("{}")),
         (CONFIGURATION, Answers::With(404, Vec::new(), Vec::new())),
     ];
+    let other = json!({"keys": oidc.keys(bench.now()).keys[..1]}).to_string();
+    pages.answer_at(INSECURE, shows(&other));
     for (page, answers) in unusable {
         oidc.shown_by(&pages, bench.now());
         pages.answer_at(page, answers.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws::{Key, Row};
 use dynoxide::ImportOptions;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::put_item::PutItemRequest;
@@ -81,6 +82,21 @@ pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
     let request: PutItemRequest =
         serde_json::from_value(json!({"TableName": table, "Item": item(row, sets)})).expect("a row is an item");
     bench.stack.database().put_item(request).expect("the row is stored");
+}
+
+/// A thing's row and its companions, as plain JSON.
+pub fn of<R: Row>(thing: &R) -> Vec<Value> {
+    let keyed = |mut row: Value, key: Key| {
+        (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
+        row
+    };
+    let mut row = serde_json::to_value(thing).expect("a thing is JSON");
+    for (name, value) in thing.indexes() {
+        row[name] = value.into();
+    }
+    let companions = thing.companions().into_iter();
+    let companions = companions.map(|companion| keyed(json!(companion.attributes), companion.key));
+    [keyed(row, thing.key())].into_iter().chain(companions).collect()
 }
 
 /// Puts many rows into a table at once, as [`put`] does each, but that the stream tells nobody.
