@@ -1,22 +1,29 @@
 //! What is asked of AWS, and what is made of its answers: those that no emulator gives, each given by hand.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws::{Commit, Jobs as _, Key, Row as _, Table, TableNames, Topic, TopicPublisher};
+use aws::{Commit, Jobs as _, Key, Row, Table, TableNames, Topic, TopicPublisher};
 use chrono::{DateTime, Duration, Utc};
+use domain::device::{Deleted, Device};
 use domain::event::{Act, Actor, Event, EventType};
 use domain::ids::timed_uuid;
+use domain::invitation::Invitation;
 use domain::job::JobItem;
 use domain::refusal::Failure;
-use domain::{EventId, JobId, Time, WorkspaceId};
+use domain::user::User;
+use domain::webhook::Delivery;
+use domain::{DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
 use functions::triggers::{Run, publish_events};
 use lambda::Moment;
 use serde_json::{Value, json};
 use testkit::faults::{ConnectorError, Fault, HttpResponse, answer, canceled, dynamodb};
 use testkit::lines::Lines;
+use testkit::outside::{Answers, Pages};
 use testkit::tap::{Sent, Tap};
-use testkit::{Bench, rows};
+use testkit::{Bench, Tenant, rows};
+use uuid::Uuid;
 
 /// When everything here happens.
 fn start() -> DateTime<Utc> {
@@ -388,4 +395,218 @@ async fn what_is_published_again_and_not_taken_is_said_to_be_left() {
     *refused.lock().unwrap() = None;
     let answer = bench.stack.invoke("republish-events", span).await.unwrap();
     assert_eq!(answer, json!({"published": told, "unreadable": 0, "until": null}));
+}
+
+/// What each call of an operation takes, of those with this action if one is named.
+type Takes = Box<dyn Fn(&Sent) + Send>;
+
+/// A system whose calls take their time: the clock moves on by it.
+struct Slow {
+    bench: Bench,
+    tenant: Tenant,
+    pages: Pages,
+    takes: Arc<Mutex<Option<Takes>>>,
+}
+
+impl Slow {
+    async fn start() -> Self {
+        let takes: Arc<Mutex<Option<Takes>>> = Arc::default();
+        let each = Arc::clone(&takes);
+        let tap = Tap::answering(move |sent| {
+            if let Some(takes) = &*each.lock().unwrap() {
+                takes(sent);
+            }
+            None
+        });
+        let pages = Pages::default();
+        let bench = Bench::start_with(Some(pages.adjust(Some(tap.adjust()))), [].into()).await;
+        let tenant = bench.tenant("Slow").await;
+        Self { bench, tenant, pages, takes }
+    }
+
+    /// From now on each call of an operation with one of these actions, or any if none is named, takes so long.
+    fn takes(&self, operation: &'static str, action: &'static str, time: Duration) {
+        let pass = self.bench.mover(time);
+        let concerned = move |sent: &Sent| sent.operation == operation && [&sent.call.action, ""].contains(&action);
+        *self.takes.lock().unwrap() = Some(Box::new(move |sent| {
+            if concerned(sent) {
+                pass();
+            }
+        }));
+    }
+
+    /// Runs an operation again and again until a run says that it was the last; none is ended by its time. How often.
+    async fn runs(&self, operation: &str, mut event: Value, mut last: impl FnMut(&Value, &mut Value) -> bool) -> usize {
+        for run in 1..100 {
+            let began = self.bench.now();
+            let answer = self.bench.stack.invoke(operation, event.clone()).await;
+            let took = self.bench.now() - began;
+            let answer = answer.unwrap_or_else(|why| panic!("run {run} of {operation} {why}, after {took}"));
+            if last(&answer, &mut event) {
+                return run;
+            }
+            self.bench.advance(Duration::minutes(2));
+        }
+        panic!("{operation} does not come to an end");
+    }
+
+    /// Rows like one that is stored, each as a test makes it.
+    fn fill<R: Row>(&self, part: &str, count: u8, change: impl Fn(Uuid, R) -> R) {
+        let stored = rows::all(&self.bench, rows::MAIN);
+        let (_, row) = stored.into_iter().find(|(key, _)| key.contains(part)).expect("there is one");
+        let id = |number| timed_uuid(self.bench.now().into(), [number; 10]);
+        let like = |number| change(id(number), serde_json::from_value(rows::whole(row.clone())).unwrap());
+        let made: Vec<Value> = (0..count).flat_map(|number| rows::of(&like(number))).collect();
+        rows::fill(&self.bench, rows::MAIN, &made, &["device_ids"]);
+    }
+
+    fn count(&self, is: impl Fn(&str, &Value) -> bool) -> usize {
+        rows::all(&self.bench, rows::MAIN).iter().filter(|(key, row)| is(key, row)).count()
+    }
+}
+
+#[tokio::test]
+async fn however_slow_the_table_is_no_run_of_what_is_due_is_ended_by_its_time() {
+    let slow = Slow::start().await;
+    let (bench, key) = (&slow.bench, &slow.tenant.key);
+    let user = bench.user(&slow.tenant, "ada").await;
+    let _code = bench.invite(&slow.tenant, &user, 1).await;
+    bench.drain().await;
+    // Invitations whose time is over, devices for a rule, and a job.
+    slow.fill("| INVITATION#", 100, |id, invitation: Invitation| Invitation {
+        invitation_id: InvitationId(id),
+        ..invitation
+    });
+    bench.advance(Duration::days(8));
+    let open = || slow.count(|key, row| key.contains("| INVITATION#") && row["due_at"].is_string());
+    slow.takes("run-due", "", Duration::milliseconds(500));
+    assert!(open() >= 100);
+    let runs = slow.runs("run-due", json!({}), |_, _| open() == 0).await;
+    assert!(runs > 1, "they were too many for one");
+
+    slow.fill("| USER", 120, |id, user: User| User {
+        user_id: UserId(id),
+        username: format!("other-{id}"),
+        device_ids: [].into(),
+        ..user
+    });
+    let job = bench.post("/users/bulk", key, json!({"action": "suspend", "filter": {}})).await.expect(202);
+    let path = format!("/jobs/{}", job.get("job_id"));
+    bench.advance(Duration::minutes(2));
+    let over = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
+    let runs = slow.runs("run-due", json!({}), |_, _| over()).await;
+    assert!(runs > 1, "it was too much for one");
+    assert_eq!(bench.get(&path, key).await.expect(200).body["progress"]["changed"], 121);
+}
+
+#[tokio::test]
+async fn however_slow_the_table_is_no_rule_and_no_purge_is_ended_by_its_time() {
+    let slow = Slow::start().await;
+    let (bench, key) = (&slow.bench, &slow.tenant.key);
+    let (_device, credential) = bench.phone(&slow.tenant, "ada").await;
+    let _in = bench.check_in(&credential).await.expect(200);
+    bench.drain().await;
+    let like = |id: Uuid, device: Device| Device {
+        device_id: DeviceId(id),
+        device_identifier: id.to_string(),
+        push_endpoint: None,
+        ..device
+    };
+    slow.fill("| DEVICE", 60, like);
+    bench.advance(Duration::days(8));
+    let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
+    let _ruled = bench.patch("/workspace", key, rule).await.expect(200);
+    bench.advance(Duration::minutes(1));
+    let blocked = || slow.count(|key, row| key.ends_with("| DEVICE") && row["blocked"].is_object());
+    slow.takes("run-due", "", Duration::milliseconds(500));
+    let runs = slow.runs("run-due", json!({}), |_, _| blocked() == 61).await;
+    assert!(runs > 1, "they were too many for one");
+
+    let deleted =
+        |device: &Device| Deleted { at: device.created_at, by: Actor::System, purge_after: device.created_at };
+    slow.fill("| DEVICE", 40, |id, device: Device| Device { deleted: Some(deleted(&device)), ..like(id, device) });
+    slow.takes("purge-deleted", "", Duration::seconds(2));
+    let left = |answer: &Value, _: &mut Value| answer["more"] == false;
+    let runs = slow.runs("purge-deleted", json!({}), left).await;
+    assert!(runs > 1, "they were too many for one");
+    assert_eq!(slow.count(|key, row| key.ends_with("| DEVICE") && row["deleted"].is_object()), 0);
+}
+
+#[tokio::test]
+async fn a_message_is_not_begun_to_be_sent_without_the_time_for_it() {
+    let slow = Slow::start().await;
+    let (bench, key) = (&slow.bench, &slow.tenant.key);
+    for number in 0..8 {
+        let user = bench.user(&slow.tenant, &format!("user{number}")).await;
+        let _invited = bench.post(&format!("/users/{user}/invite"), key, json!({"channel": "email"})).await.expect(202);
+    }
+    let stored = rows::all(bench, rows::MAIN).into_values().filter(|row| row["event_type"] == "user.invited");
+    let records = stored.map(|row| json!({"messageId": row["sk"], "body": rows::whole(row).to_string()}));
+    let event = json!({"Records": records.collect::<Vec<_>>()});
+    slow.takes("send-message", "SendEmail", Duration::seconds(5));
+    let again = |answer: &Value, event: &mut Value| {
+        let left: Vec<&Value> =
+            answer["batchItemFailures"].as_array().unwrap().iter().map(|failure| &failure["itemIdentifier"]).collect();
+        let records = event["Records"].as_array_mut().unwrap();
+        records.retain(|record| left.contains(&&record["messageId"]));
+        records.is_empty()
+    };
+    let runs = slow.runs("send-message", event, again).await;
+    assert!(runs > 1, "they were too many for one");
+    let to: BTreeSet<String> = bench.stack.messaging().outbox().into_iter().map(|item| item.to).collect();
+    assert_eq!((to.len(), bench.stack.messaging().outbox().len()), (8, 8), "each of them once");
+}
+
+#[tokio::test]
+async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
+    let slow = Slow::start().await;
+    let bench = &slow.bench;
+    slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
+    let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
+    let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
+    let _user = bench.user(&slow.tenant, "ada").await;
+    bench.drain().await;
+    let events = slow.tenant.workspace_id.clone();
+    let event = format!("EVENT#{events}#");
+    slow.fill(&format!("{event}"), 40, |id, event: Event| Event { event_id: EventId(id), ..event });
+    slow.fill("DELIVERY#", 40, |id, delivery: Delivery| Delivery { event_id: EventId(id), ..delivery });
+    slow.pages.show("thank you");
+    let pass = bench.mover(Duration::seconds(1));
+    slow.pages.meanwhile(pass);
+    bench.advance(Duration::minutes(10));
+    let waits = || slow.count(|key, row| key.contains("DELIVERY#") && row["state"] == "pending");
+    assert_eq!(waits(), 41);
+    slow.takes("deliver-webhook", "", Duration::milliseconds(100));
+    let runs = slow.runs("deliver-webhook", json!({}), |_, _| waits() == 0).await;
+    assert!(runs > 1, "they were too many for one");
+}
+
+#[tokio::test]
+async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_for_it() {
+    let slow = Slow::start().await;
+    let bench = &slow.bench;
+    let (since, tenant) = (bench.now(), &slow.tenant);
+    let _user = bench.user(tenant, "ada").await;
+    bench.advance(Duration::minutes(1));
+    let event = format!("EVENT#{}#", tenant.workspace_id);
+    for _ in 0..2 {
+        slow.fill(&event, 250, |id, event: Event| Event {
+            event_id: EventId(id),
+            created_at: EventId(id).time().unwrap(),
+            ..event
+        });
+        bench.advance(Duration::minutes(1));
+    }
+    slow.takes("republish-events", "Query", Duration::seconds(299));
+    let event = json!({"workspace_id": tenant.workspace_id, "since": since, "until": bench.now()});
+    let mut published = 0;
+    let runs = slow
+        .runs("republish-events", event, |answer, event| {
+            published += answer["published"].as_u64().unwrap();
+            event["until"] = answer["until"].clone();
+            event["until"].is_null()
+        })
+        .await;
+    assert!(runs > 1, "they were too many for one");
+    assert!(published >= 502, "{published}");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::triggers::Run;
 
-/// Time left for the answer, before Lambda ends the run.
+/// Time left when the last page begins, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(10);
 const PAGE: usize = 100;
 
@@ -47,10 +47,8 @@ async fn publish(
     let mut published = 0;
     let mut unreadable = 0;
     let mut oldest: Option<Time> = None;
-    // The work of a page is far shorter than the reserve; pages are counted against a limit that
-    // the run's time allows, since no clock is read within a run.
-    let pages = (run.deadline.minus(RESERVE).millis() - run.moment.now.millis()).max(0) / PAGE_MILLIS;
-    for _ in 0..=pages {
+    let pace = run.pace(RESERVE);
+    loop {
         let page = store.list_events(workspace, filter, PAGE, start).await?;
         if !topic.publish(&page.items).await?.is_empty() {
             return Err(Failure::unavailable("SNS", "some events were not taken"));
@@ -62,9 +60,9 @@ async fn publish(
         if start.is_none() {
             return Ok(json!({"published": published, "unreadable": unreadable, "until": null}));
         }
+        // Until something was published, there is no moment from which another run could go on.
+        if pace.is_over() && oldest.is_some() {
+            return Ok(json!({"published": published, "unreadable": unreadable, "until": oldest}));
+        }
     }
-    Ok(json!({"published": published, "unreadable": unreadable, "until": oldest}))
 }
-
-/// More than a page of a hundred events takes, in milliseconds.
-const PAGE_MILLIS: i64 = 2_000;

@@ -61,6 +61,9 @@ pub async fn handle(
         while !pace.is_over() {
             let page = store.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
             for (key, row) in page.rows {
+                if pace.is_over() {
+                    break;
+                }
                 match row {
                     Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
                         long.push((key, row));
@@ -269,6 +272,10 @@ async fn silent_rule(
         };
         let page = store.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
+            if pace.is_over() {
+                // The next run begins this page anew: what is done stays done.
+                return Ok(());
+            }
             let doer = doer.at(pace.moment());
             let outcome = attempts(store, || quieted(store, &doer, device, &rule, defaults)).await;
             // One device that cannot be done does not stop the others.

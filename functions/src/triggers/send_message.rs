@@ -13,11 +13,16 @@ use lambda::logging::Chain;
 use serde_json::Value;
 
 use crate::attempts::attempts;
+use crate::pace::Pace;
 use crate::settings::App;
 use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, queued};
 
 /// Shorter than the queue's visibility timeout, after which a message comes again.
 const HOLD: Duration = Duration::seconds(60);
+
+/// Time left when the last message begins, before Lambda ends the run: what sending it may take at most, and writing
+/// that down. What was begun and ended may have been sent, and would be once more.
+const NEEDED: Duration = Duration::seconds(20);
 
 /// How messages go out, and what they say of the product and the app.
 #[derive(Debug)]
@@ -45,9 +50,10 @@ pub async fn handle(
     post: &Post<'_, impl Mail, impl Sms>,
     run: Run,
 ) -> Result<Value, Failure> {
+    let pace = run.pace(NEEDED);
     let mut failed = Vec::new();
     for record in run.records() {
-        if let Err(error) = one(store, post, &run, record).await {
+        if let Err(error) = one(store, post, &run, record, &pace).await {
             let id = record["messageId"].as_str().unwrap_or_default().to_owned();
             tracing::warn!(operation = run.operation, message.id = id, error = %Chain(&error), "a message was not sent");
             failed.push(id);
@@ -61,10 +67,14 @@ async fn one(
     post: &Post<'_, impl Mail, impl Sms>,
     run: &Run,
     record: &Value,
+    pace: &Pace,
 ) -> Result<(), Failure> {
     let event = queued(record)?;
     if !matches!(event.event_type, EventType::UserInvited | EventType::DeploymentStarted) {
         return Ok(());
+    }
+    if pace.is_over() {
+        return Err(Failure::unavailable("this run", "its time is over"));
     }
     let take = || store.take(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
     let lease = match attempts(store, take).await? {
