@@ -450,19 +450,37 @@ impl Slow {
         panic!("{operation} does not come to an end");
     }
 
-    /// Rows like one that is stored, each as a test makes it.
+    /// Rows like one that is stored, by a part of its key or by its event's type, each as a test makes it.
     fn fill<R: Row>(&self, part: &str, count: u8, change: impl Fn(Uuid, R) -> R) {
         let stored = rows::all(&self.bench, rows::MAIN);
-        let (_, row) = stored.into_iter().find(|(key, _)| key.contains(part)).expect("there is one");
+        let is = |key: &str, row: &Value| key.contains(part) || key.starts_with("EVENT#") && row["event_type"] == part;
+        let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("there is one");
         let id = |number| timed_uuid(self.bench.now().into(), [number; 10]);
         let like = |number| change(id(number), serde_json::from_value(rows::whole(row.clone())).unwrap());
         let made: Vec<Value> = (0..count).flat_map(|number| rows::of(&like(number))).collect();
         rows::fill(&self.bench, rows::MAIN, &made, &["device_ids"]);
     }
 
+    /// All events of a type as a queue gives them.
+    fn queued(&self, event_type: &str) -> Value {
+        let stored = rows::all(&self.bench, rows::MAIN).into_iter();
+        let stored = stored.filter(|(key, row)| key.starts_with("EVENT#") && row["event_type"] == event_type);
+        let records = stored.map(|(_, row)| json!({"messageId": row["sk"], "body": rows::whole(row).to_string()}));
+        json!({"Records": records.collect::<Vec<_>>()})
+    }
+
     fn count(&self, is: impl Fn(&str, &Value) -> bool) -> usize {
         rows::all(&self.bench, rows::MAIN).iter().filter(|(key, row)| is(key, row)).count()
     }
+}
+
+/// What of a batch is to come again; true if nothing is.
+fn none_is_left(answer: &Value, event: &mut Value) -> bool {
+    let left: Vec<&Value> =
+        answer["batchItemFailures"].as_array().unwrap().iter().map(|failure| &failure["itemIdentifier"]).collect();
+    let records = event["Records"].as_array_mut().unwrap();
+    records.retain(|record| left.contains(&&record["messageId"]));
+    records.is_empty()
 }
 
 #[tokio::test]
@@ -479,7 +497,8 @@ async fn however_slow_the_table_is_no_run_of_what_is_due_is_ended_by_its_time() 
     });
     bench.advance(Duration::days(8));
     let open = || slow.count(|key, row| key.contains("| INVITATION#") && row["due_at"].is_string());
-    slow.takes("run-due", "", Duration::milliseconds(500));
+    // Those of one shard alone are more than fit into what is kept back.
+    slow.takes("run-due", "", Duration::milliseconds(1_500));
     assert!(open() >= 100);
     let runs = slow.runs("run-due", json!({}), |_, _| open() == 0).await;
     assert!(runs > 1, "they were too many for one");
@@ -493,6 +512,7 @@ async fn however_slow_the_table_is_no_run_of_what_is_due_is_ended_by_its_time() 
     let job = bench.post("/users/bulk", key, json!({"action": "suspend", "filter": {}})).await.expect(202);
     let path = format!("/jobs/{}", job.get("job_id"));
     bench.advance(Duration::minutes(2));
+    slow.takes("run-due", "", Duration::milliseconds(500));
     let over = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
     let runs = slow.runs("run-due", json!({}), |_, _| over()).await;
     assert!(runs > 1, "it was too much for one");
@@ -540,18 +560,8 @@ async fn a_message_is_not_begun_to_be_sent_without_the_time_for_it() {
         let user = bench.user(&slow.tenant, &format!("user{number}")).await;
         let _invited = bench.post(&format!("/users/{user}/invite"), key, json!({"channel": "email"})).await.expect(202);
     }
-    let stored = rows::all(bench, rows::MAIN).into_values().filter(|row| row["event_type"] == "user.invited");
-    let records = stored.map(|row| json!({"messageId": row["sk"], "body": rows::whole(row).to_string()}));
-    let event = json!({"Records": records.collect::<Vec<_>>()});
     slow.takes("send-message", "SendEmail", Duration::seconds(5));
-    let again = |answer: &Value, event: &mut Value| {
-        let left: Vec<&Value> =
-            answer["batchItemFailures"].as_array().unwrap().iter().map(|failure| &failure["itemIdentifier"]).collect();
-        let records = event["Records"].as_array_mut().unwrap();
-        records.retain(|record| left.contains(&&record["messageId"]));
-        records.is_empty()
-    };
-    let runs = slow.runs("send-message", event, again).await;
+    let runs = slow.runs("send-message", slow.queued("user.invited"), none_is_left).await;
     assert!(runs > 1, "they were too many for one");
     let to: BTreeSet<String> = bench.stack.messaging().outbox().into_iter().map(|item| item.to).collect();
     assert_eq!((to.len(), bench.stack.messaging().outbox().len()), (8, 8), "each of them once");
@@ -566,9 +576,7 @@ async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
     let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
     let _user = bench.user(&slow.tenant, "ada").await;
     bench.drain().await;
-    let events = slow.tenant.workspace_id.clone();
-    let event = format!("EVENT#{events}#");
-    slow.fill(&format!("{event}"), 40, |id, event: Event| Event { event_id: EventId(id), ..event });
+    slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
     slow.fill("DELIVERY#", 40, |id, delivery: Delivery| Delivery { event_id: EventId(id), ..delivery });
     slow.pages.show("thank you");
     let pass = bench.mover(Duration::seconds(1));
@@ -579,6 +587,54 @@ async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
     slow.takes("deliver-webhook", "", Duration::milliseconds(100));
     let runs = slow.runs("deliver-webhook", json!({}), |_, _| waits() == 0).await;
     assert!(runs > 1, "they were too many for one");
+    // By the queue, too.
+    slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
+    let before = slow.pages.sent().len();
+    let runs = slow.runs("deliver-webhook", slow.queued("user.created"), none_is_left).await;
+    assert!(runs > 1, "they were too many for one");
+    assert_eq!(slow.pages.sent().len() - before, 40, "each of the new ones once");
+}
+
+#[tokio::test]
+async fn a_second_call_follows_the_first_only_if_there_is_time_for_it() {
+    for (takes, calls) in [(1, 2), (36, 1)] {
+        let slow = Slow::start().await;
+        let bench = &slow.bench;
+        let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
+        let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
+        let _user = bench.user(&slow.tenant, "ada").await;
+        slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
+        slow.pages.meanwhile(bench.mover(Duration::seconds(takes)));
+        let _runs = slow.runs("deliver-webhook", slow.queued("user.created"), none_is_left).await;
+        assert_eq!(slow.pages.sent().len(), calls, "{takes} s");
+    }
+}
+
+#[tokio::test]
+async fn however_slow_the_table_is_no_sync_is_ended_by_its_time() {
+    let slow = Slow::start().await;
+    let bench = &slow.bench;
+    let show = |people: std::ops::Range<u8>| {
+        let rows: Vec<Value> = people.map(|number| json!({"login": format!("person{number}")})).collect();
+        slow.pages.show(json!(rows).to_string());
+    };
+    show(0..60);
+    let source = json!({
+        "name": "people", "kind": "http", "mapping": {"username": "login"}, "format": "json", "every_hours": 24,
+        "url": "https://hr.example.com/people", "vanish_policy": "suspend", "vanish_limit_percent": 100,
+    });
+    let _source = bench.post("/sources", &slow.tenant.key, source).await.expect(201);
+    slow.takes("run-due", "", Duration::milliseconds(500));
+    let is_user = |key: &str| key.ends_with("| USER");
+    let idle = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
+    let runs = slow.runs("run-due", json!({}), |_, _| slow.count(|key, _| is_user(key)) == 60 && idle()).await;
+    assert!(runs > 1, "they were too many for one");
+    bench.advance(Duration::hours(25));
+    show(0..2);
+    let runs = slow.runs("run-due", json!({}), |_, _| idle()).await;
+    assert!(runs > 1, "they were too many for one");
+    let jobs = bench.get("/jobs", &slow.tenant.key).await.expect(200).body;
+    assert_eq!(jobs["items"][0]["progress"]["changed"], 58, "{jobs}");
 }
 
 #[tokio::test]
@@ -588,9 +644,8 @@ async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_fo
     let (since, tenant) = (bench.now(), &slow.tenant);
     let _user = bench.user(tenant, "ada").await;
     bench.advance(Duration::minutes(1));
-    let event = format!("EVENT#{}#", tenant.workspace_id);
     for _ in 0..2 {
-        slow.fill(&event, 250, |id, event: Event| Event {
+        slow.fill("user.created", 250, |id, event: Event| Event {
             event_id: EventId(id),
             created_at: EventId(id).time().unwrap(),
             ..event

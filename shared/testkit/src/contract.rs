@@ -623,6 +623,14 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way(store: &Stor
     assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
     let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
     assert!(Commit::unrecorded(place.id()).reclaim(&claims, &bjorn).is_empty());
+    let joao = of_an_earlier_release(&place, "Jo\u{e3}o", "joao").await;
+    let claims = store.table.username_claims(place.workspace, "Jo\u{e3}o").await.expect("it answers");
+    let late = Commit::unrecorded(place.id()).reclaim(&claims, &joao);
+    let former = keys::former_claim(place.workspace, "Jo\u{e3}o").expect("it has one");
+    let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
+    rows::put(&store.bench, rows::MAIN, &taken, &[]);
+    lost(store.table.commit(late).await, "another holds the former claim by now");
+    assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and keeps it");
     let rene_before = of_an_earlier_release(&place, "Ren\u{e9}", "rene").await;
     let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
     place.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
