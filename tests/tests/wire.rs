@@ -402,7 +402,7 @@ type Takes = Box<dyn Fn(&Sent) + Send>;
 
 /// A system whose calls take their time: the clock moves on by it.
 struct Slow {
-    bench: Bench,
+    bench: Arc<Bench>,
     tenant: Tenant,
     pages: Pages,
     takes: Arc<Mutex<Option<Takes>>>,
@@ -421,7 +421,7 @@ impl Slow {
         let pages = Pages::default();
         let bench = Bench::start_with(Some(pages.adjust(Some(tap.adjust()))), [].into()).await;
         let tenant = bench.tenant("Slow").await;
-        Self { bench, tenant, pages, takes }
+        Self { bench: Arc::new(bench), tenant, pages, takes }
     }
 
     /// From now on each call of an operation with one of these actions, or any if none is named, takes so long.
@@ -664,4 +664,101 @@ async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_fo
         .await;
     assert!(runs > 1, "they were too many for one");
     assert!(published >= 502, "{published}");
+}
+
+/// Has the index of what is due name every row of the main table, as if it lagged by all that has happened since.
+fn lagging() -> (Tap, Arc<Mutex<Vec<Value>>>) {
+    let named: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let all = Arc::clone(&named);
+    let tap = Tap::answering(move |sent| {
+        if sent.call.action != "Query" || said(sent)["IndexName"] != "due" {
+            return None;
+        }
+        let all = all.lock().unwrap();
+        let shard = said(sent)["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap().to_owned();
+        let items = if shard.ends_with("00") { all.clone() } else { Vec::new() };
+        (!all.is_empty()).then(|| well(&json!({"Items": items})))
+    });
+    (tap, named)
+}
+
+#[tokio::test]
+async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
+    let (tap, named) = lagging();
+    let pages = Pages::default();
+    let bench = Bench::start_with(Some(pages.adjust(Some(tap.adjust()))), [].into()).await;
+    let tenant = bench.tenant("Lag").await;
+    let key = &tenant.key;
+    let post = async |path: String, body: Value| bench.post(&path, key, body).await;
+    // A webhook with an earlier secret, and a delivery that waits.
+    let made = post("/webhooks".to_owned(), json!({"url": "https://hooks.example.com/"})).await.expect(201);
+    let _rotated = post(format!("/webhooks/{}/rotate-secret", made.get("webhook_id")), json!({})).await.expect(200);
+    pages.answer(Answers::With(503, Vec::new(), Vec::new()));
+    // A phone with a command, an open invitation, and whom a deployment is to follow after a rename.
+    let (device, _credential) = bench.phone(&tenant, "ada").await;
+    let _locked = post(format!("/devices/{device}/lock"), json!({})).await.expect(202);
+    let user = bench.user(&tenant, "eve").await;
+    let _invited = post(format!("/users/{user}/invite"), json!({"channel": "email"})).await.expect(202);
+    let _deployed = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
+    let _renamed = bench.patch(&format!("/users/{user}"), key, json!({"username": "eva"})).await.expect(200);
+    // Whoever is deleted, with a phone, and a data set that is read once a day.
+    let (gone, phones) = bench.person(&tenant, "bob", 1).await;
+    let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), key).await.expect(200);
+    let _gone = bench.delete(&format!("/users/{gone}"), key).await.expect(200);
+    let source = json!({
+        "name": "page", "kind": "http", "mapping": {"username": "login"}, "format": "json", "every_hours": 24,
+        "url": "https://hr.example.com/people",
+    });
+    let _source = post("/sources".to_owned(), source).await.expect(201);
+    let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
+    let _ruled = bench.patch("/workspace", key, rule).await.expect(200);
+    bench.drain().await;
+    for operation in ["run-due", "deliver-webhook", "purge-deleted"] {
+        let _done = bench.stack.run_schedule(operation).await.unwrap();
+    }
+    bench.drain().await;
+    let all = rows::all(&bench, rows::MAIN);
+    let waiting = |row: &&Value| row["due_at"].is_string();
+    assert!(all.values().filter(waiting).count() > 6, "much is due later");
+    let kinds = ["DEVICE", "PUSH", "COMMAND", "INVITATION", "USER", "WORKSPACE", "SOURCE", "WEBHOOK", "DELIVERY"];
+    let may_be_due = |row: &&Value| {
+        let kind = row["sk"].as_str().and_then(|sk| sk.split('#').next());
+        kind.is_some_and(|kind| kinds.contains(&kind)) && row["version"].is_number()
+    };
+    for kind in kinds {
+        assert!(all.values().filter(may_be_due).any(|row| row["sk"].as_str().unwrap().starts_with(kind)), "{kind}");
+    }
+    let named_key = |row: &Value| rows::item(&json!({"pk": row["pk"], "sk": row["sk"]}), &[]).into();
+    *named.lock().unwrap() = all.values().filter(may_be_due).map(named_key).collect();
+    let before = rows::everything(&bench);
+    for operation in ["run-due", "deliver-webhook", "purge-deleted"] {
+        let answer = bench.stack.run_schedule(operation).await.unwrap();
+        assert_eq!(answer["failed"], 0, "{operation}: {answer}");
+        assert_eq!(rows::everything(&bench), before, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_comes_while_the_rule_for_silent_ones_is_applied_is_left_alone() {
+    let slow = Slow::start().await;
+    let bench = Arc::clone(&slow.bench);
+    let (device, credential) = bench.phone(&slow.tenant, "ada").await;
+    let _in = bench.check_in(&credential).await.expect(200);
+    bench.drain().await;
+    let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
+    let _ruled = bench.patch("/workspace", &slow.tenant.key, rule).await.expect(200);
+    bench.advance(Duration::days(8));
+    let key = format!("DEVICE#{}#{device} | DEVICE", slow.tenant.workspace_id);
+    *slow.takes.lock().unwrap() = Some(Box::new(move |sent| {
+        if sent.operation == "run-due" && sent.call.action == "TransactWriteItems" && sent.body.contains("blocked") {
+            // What a check-in with nothing new writes, which leaves the version as it is.
+            let mut row = rows::all(&bench, rows::MAIN).remove(&key).expect("the device's row");
+            row["last_login_at"] = json!(Time::from(bench.now()));
+            rows::put(&bench, rows::MAIN, &row, &[]);
+        }
+    }));
+    let _done = slow.bench.run_due().await;
+    let shown = slow.bench.get(&format!("/devices/{device}"), &slow.tenant.key).await.expect(200).body;
+    assert_eq!(shown["blocked"], Value::Null, "{shown}");
+    assert_eq!(shown["last_login_at"], json!(Time::from(slow.bench.now())), "it came meanwhile");
 }
