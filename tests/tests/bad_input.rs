@@ -1736,11 +1736,12 @@ async fn a_bad_idempotency_key_is_refused() {
             assert!(before == rows::everything(&house.bench), "{}", operation.name);
         }
         // The same key with another body, be it another in its spaces alone.
-        let send = |body: String| {
-            let mut sent = request(Method::POST, &operation.path, operation.credential.as_deref(), body.into_bytes());
+        let send_to = |path: &str, body: String| {
+            let mut sent = request(Method::POST, path, operation.credential.as_deref(), body.into_bytes());
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
             house.bench.send(sent)
         };
+        let send = |body: String| send_to(&operation.path, body);
         // A message may have gone to the same address just now.
         house.bench.advance(Duration::minutes(1));
         let made = send(operation.good.to_string()).await;
@@ -1749,6 +1750,15 @@ async fn a_bad_idempotency_key_is_refused() {
         let refused = send(format!("{} ", operation.good)).await.expect(422);
         assert_eq!(refused.code(), "idempotency_mismatch", "{}", operation.name);
         well_told(&refused, operation.name);
+        // Nor is the same body for another thing the same call.
+        let another = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
+        let parts =
+            operation.path.split('/').map(|part| if uuid::Uuid::try_parse(part).is_ok() { another } else { part });
+        let path = parts.collect::<Vec<_>>().join("/");
+        if path != operation.path {
+            let other = send_to(&path, operation.good.to_string()).await;
+            assert!([404, 422].contains(&other.status.as_u16()), "{}: {}", operation.name, other.text);
+        }
         assert!(before == rows::everything(&house.bench), "{}", operation.name);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws::{Commit, Jobs as _, Key, Row, Table, TableNames, Topic, TopicPublisher};
+use aws::{Commit, Endpoints as _, Jobs as _, Key, Pusher, Row, Table, TableNames, Topic, TopicPublisher};
 use chrono::{DateTime, Duration, Utc};
 use domain::device::{Deleted, Device};
 use domain::event::{Act, Actor, Event, EventType};
@@ -303,6 +303,20 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
         both == expected
     };
     assert!(batches.concat().iter().all(attributes), "subscriptions filter by type and workspace");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_already_is_removed_and_one_of_somebody_elses_is_refused() {
+    for (status, code, removed) in [(404, "NotFound", true), (403, "AuthorizationError", false)] {
+        let body = format!(
+            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+             <Code>{code}</Code><Message>injected</Message></Error></ErrorResponse>"
+        );
+        let tap = Tap::answering(move |_| Some(Ok(answer(status, "text/xml", body.clone()))));
+        let outcome =
+            Pusher::new(&tap.alone(), None, None).remove("arn:aws:sns:eu-central-1:0:endpoint/APNS/a/1").await;
+        assert_eq!(outcome.is_ok(), removed, "{code}: {outcome:?}");
+    }
 }
 
 /// A topic that does not take some events, named by their places; none at all if it is not there.
