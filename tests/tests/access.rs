@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::access::{Access, Permission, Role};
-use http::Method;
+use functions::Operation;
+use http::{Method, Request};
 use local::gateway::Routes;
 use serde_json::{Value, json};
 use testkit::oidc::{self, ISSUER, Oidc};
@@ -851,6 +852,52 @@ async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_no
     let body = json!({"battery": 80});
     let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&house.credential), Some(&body)).await;
     let _told = check_in.expect(200);
+}
+
+/// A request with a credential that guards itself by a version.
+async fn send_guarded(bench: &Bench, sample: &Sample, credential: &str, version: u64) -> Answer {
+    let request = Request::builder().method(sample.method.clone()).uri(&sample.path);
+    let request = request.header("authorization", format!("Bearer {credential}"));
+    let request = request.header("if-match", format!("\"{version}\""));
+    let body = sample.body.as_ref().map(Value::to_string).unwrap_or_default();
+    bench.send(request.body(body.into_bytes()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = House::with_token(&bench, &oidc, "versions").await;
+    bench.advance(chrono::Duration::minutes(1));
+    let key = &house.tenant.key;
+    let mut guarded = 0;
+    let takes_version = |operation: &&Operation| operation.about.is_some_and(|about| about().guarded);
+    let mut operations: Vec<&Operation> = functions::OPERATIONS.iter().filter(takes_version).collect();
+    operations.sort_by_key(|operation| operation.name.starts_with("delete-"));
+    for operation in operations {
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            let before = rows::everything(&bench);
+            let mut version = 0;
+            let made = loop {
+                let answer = send_guarded(&bench, &sample, key, version).await;
+                if answer.status != 412 {
+                    break answer;
+                }
+                assert_eq!(answer.code(), "version_mismatch", "{}", operation.name);
+                assert!(before == rows::everything(&bench), "{} has changed something", operation.name);
+                version += 1;
+                assert!(version < 100, "{} takes no version", operation.name);
+            };
+            let what = format!("{} at {version}: {}", operation.name, made.text);
+            assert!(version > 0 && made.status.is_success(), "{what}");
+            if let Some(shown) = made.headers.get("etag") {
+                let may_be = [version, version + 1].map(|version| format!("\"{version}\""));
+                assert!(may_be.contains(&shown.to_str().unwrap().to_owned()), "{what}, now {shown:?}");
+            }
+            guarded += 1;
+        }
+    }
+    assert_eq!(guarded, 42, "operations take a version");
 }
 
 #[tokio::test]

@@ -20,9 +20,10 @@ pub fn about() -> About {
 /// Answers with the caller's workspace and what holds in it.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, `VersionMismatch`.
 pub async fn handle(store: &(impl Workspaces + Actors), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
     let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    call.request.check_version(workspace.version)?;
     let view = with_names(store, call.workspace(), views::workspace(&workspace, defaults)).await?;
     Ok(Reply::thing(&view, workspace.version))
 }

@@ -42,11 +42,12 @@ pub fn about() -> About {
 /// `Link` header, and only the first has the line of names.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`, `PermissionMissing`, `CursorInvalid`.
+/// Every fault of the query; `NotFound`, `VersionMismatch`, `PermissionMissing`, `CursorInvalid`.
 pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, Failure> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
+    call.request.check_version(job.version)?;
     Action::of(&job)?.require_seen_by(&call.caller)?;
     if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
         let page = store.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;

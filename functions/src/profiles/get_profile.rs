@@ -1,8 +1,7 @@
 //! `GET /profiles/{profile_id}`.
 
 use aws::{Profiles, Workspaces};
-use domain::ProfileId;
-use domain::refusal::{Failure, Refusal};
+use domain::refusal::Failure;
 use lambda::{Call, Reply};
 
 use super::workspace;
@@ -19,10 +18,9 @@ pub fn about() -> About {
 /// Answers with the profile, its settings and its schema.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, `VersionMismatch`.
 pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
-    let id = call.request.path_id("profile_id", "profile", ProfileId::parse)?;
-    let profile = store.profile(call.workspace(), id).await?.ok_or(Refusal::NotFound("profile"))?;
+    let profile = super::wanted(store, &call).await?;
     let workspace = workspace(store, &call).await?;
     Ok(Reply::thing(&views::profile(&profile, &workspace), profile.version))
 }

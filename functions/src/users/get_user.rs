@@ -2,9 +2,8 @@
 
 use aws::stores::{Actors, Person};
 use aws::{Invitations, Profiles, UsageCounts, Users, Workspaces};
-use domain::UserId;
 use domain::invitation::Purpose;
-use domain::refusal::{Failure, Refusal};
+use domain::refusal::Failure;
 use domain::usage::{Of, month};
 use lambda::{Call, Reply};
 use serde_json::json;
@@ -32,13 +31,13 @@ pub fn about() -> About {
 /// own settings, which of their secrets are set, and what was used this month.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, `VersionMismatch`.
 pub async fn handle(
     store: &(impl Users + Invitations + UsageCounts + Profiles + Workspaces + Actors),
     call: Call,
 ) -> Result<Reply, Failure> {
-    let id = call.request.path_id("user_id", "user", UserId::parse)?;
-    let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
+    let user = super::wanted(store, &call).await?;
+    let id = user.user_id;
     let known = store.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
     let Person { user, devices, left } = Person::of(user, &known);
     let used = store.usage_to_show(call.workspace(), &[Of::User(id)], &month(call.now())).await?;

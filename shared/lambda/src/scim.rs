@@ -62,11 +62,7 @@ fn refused(refusal: &Refusal) -> Reply {
         Refusal::Invalid(faults) => faults.iter().map(told).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    let reply = error(status, scim_type, &detail);
-    if status == StatusCode::UNAUTHORIZED {
-        return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
-    }
-    reply
+    problem::with_what_is_asked(error(status, scim_type, &detail))
 }
 
 /// A fault as a sentence.

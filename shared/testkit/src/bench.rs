@@ -81,7 +81,7 @@ const MAY_BE_KEPT: [&str; 4] =
     ["/docs", "/openapi.json", "/.well-known/apple-app-site-association", "/.well-known/assetlinks.json"];
 
 /// What a reply of ours lacks of what each of them says; the gateway's own have no `x-request-id`.
-fn unprotected(path: &str, headers: &HeaderMap) -> Option<String> {
+fn lacking(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     let says = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
     let lacks = |name: &str, wanted: &str| {
         let said: Vec<&str> = says(name);
@@ -89,7 +89,9 @@ fn unprotected(path: &str, headers: &HeaderMap) -> Option<String> {
     };
     let _ours = headers.get("x-request-id")?;
     let kept = if MAY_BE_KEPT.contains(&path) { None } else { lacks("cache-control", "no-store") };
-    lacks("x-content-type-options", "nosniff").or(kept)
+    // RFC 9110, section 15.5.2.
+    let asked = if status == StatusCode::UNAUTHORIZED { lacks("www-authenticate", "Bearer") } else { None };
+    lacks("x-content-type-options", "nosniff").or(kept).or(asked)
 }
 
 /// Waits by a clock that tests move: a busy machine takes none of an operation's time.
@@ -200,7 +202,7 @@ impl Bench {
         if let Some(fault) = described::fault(&exchange) {
             panic!("outside of the description: {fault}");
         }
-        if let Some(fault) = unprotected(&path, &parts.headers) {
+        if let Some(fault) = lacking(&path, parts.status, &parts.headers) {
             panic!("{method} {path}: {fault}");
         }
         Answer { status: parts.status, headers: parts.headers, text, body }
