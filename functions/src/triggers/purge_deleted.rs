@@ -114,7 +114,7 @@ fn whole<R>(page: &Page<R>) -> Result<(), Failure> {
     if page.left_out > 0 { Err(Failure::internal("purging", "a row cannot be read")) } else { Ok(()) }
 }
 
-/// Removes what is kept of a device's commands: none of them is open any more.
+/// Removes what is kept of a device's commands, while the device is as it was read: none of them is open any more.
 async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> Result<(), Failure> {
     loop {
         let page = store.list_commands(device.workspace_id, device.device_id, ROWS, None).await?;
@@ -122,13 +122,14 @@ async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> R
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id());
+        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(device);
         store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
 
 /// Removes a user with everything that is kept of them, and blanks what the record says of them
-/// in private. The user's own row goes last, so that a run that ends before it goes on here. False if they are not to go yet.
+/// in private, while the user's row is as it was read: a wipe that is ordered anew may put the end off. The row itself
+/// goes last, so that a run that ends before it goes on here. False if they are not to go yet.
 async fn purge_user(
     store: &(impl ScimUsers + Commands + Invitations + UsageCounts + Events),
     run: &Run,
@@ -175,7 +176,7 @@ async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) 
         let blank = |commit: Commit, event: &Event| commit.replace(&event.blanked());
         let commit = told.fold(Commit::unrecorded(run.moment.event_id()), blank);
         if !commit.is_empty() {
-            store.commit(commit).await?;
+            store.commit(commit.guarded_by(user)).await?;
         }
         start = page.next;
         if start.is_none() {
@@ -195,7 +196,7 @@ async fn forget_invitations(store: &impl Invitations, run: &Run, user: &User) ->
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id());
+        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(user);
         store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
@@ -206,7 +207,7 @@ async fn forget_usage(store: &impl UsageCounts, run: &Run, user: &User) -> Resul
         if rows.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id());
+        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(user);
         store.commit(rows.iter().fold(commit, Commit::delete)).await?;
     }
 }

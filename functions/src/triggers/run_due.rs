@@ -277,12 +277,15 @@ async fn silent_rule(
                 return Ok(());
             }
             let doer = doer.at(pace.moment());
-            let outcome = attempts(store, || quieted(store, &doer, device, &rule, defaults)).await;
-            // One device that cannot be done does not stop the others.
-            if let Err(failure @ Failure::Internal { .. }) = outcome {
-                tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was left");
-            } else {
-                outcome?;
+            match attempts(store, || quieted(store, &doer, device, &workspace, &rule, defaults)).await {
+                Ok(Quieted::Done) => {}
+                // It begins anew with the next run, if it is still to.
+                Ok(Quieted::Overtaken) => return Ok(()),
+                // One device that cannot be done does not stop the others.
+                Err(failure @ Failure::Internal { .. }) => {
+                    tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was left");
+                }
+                Err(failure) => return Err(failure),
             }
         }
         looked += page.items.len().max(1);
@@ -319,35 +322,49 @@ async fn in_name_of(
     Ok(may.then(|| itself.in_name_of(maker)))
 }
 
-/// Does to one device what the rule says, if it is still silent when that is written down.
+/// What a rule for silent devices has come to with one of them.
+enum Quieted {
+    /// It is done, or not to be done any more.
+    Done,
+    /// The rule was changed meanwhile, or switched off.
+    Overtaken,
+}
+
+/// Does to one device what the rule says, if it is still silent, and the rule still so, when that is written down.
 async fn quieted(
     store: &impl Store,
     doer: &Doer,
     due: &Device,
+    workspace: &Workspace,
     rule: &SilentRule,
     defaults: &Defaults,
-) -> Result<(), Failure> {
+) -> Result<Quieted, Failure> {
     let Some(whole) = store.device_whole(due.workspace_id, due.device_id).await? else {
-        return Ok(());
+        return Ok(Quieted::Done);
     };
+    if whole.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
+        return Ok(Quieted::Overtaken);
+    }
     if whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(doer.now())) {
-        return Ok(());
+        return Ok(Quieted::Done);
     }
     let reason = Some(rule.reason());
     let action = match rule.action {
         SilentAction::Block => DeviceAction::Block { reason },
         SilentAction::Delete => DeviceAction::Delete { reason },
         // Only another release knows what is to be done.
-        SilentAction::Unknown(_) => return Ok(()),
+        SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
     let before = whole.device.clone();
     match prepare(store, doer, whole, &action, defaults).await {
-        Ok(prepared) => match prepared.commit {
-            Some(commit) => store.commit(commit.while_same(&before, "last_login_at")).await,
-            None => Ok(()),
-        },
+        Ok(prepared) => {
+            if let Some(commit) = prepared.commit {
+                store.commit(commit.while_same(&before, "last_login_at").guarded_by(workspace)).await?;
+            }
+            Ok(Quieted::Done)
+        }
         // It was deleted since.
-        Err(Failure::Refused(_)) => Ok(()),
+        Err(Failure::Refused(_)) => Ok(Quieted::Done),
         Err(failure) => Err(failure),
     }
 }

@@ -9,6 +9,8 @@ pub mod contract;
 pub mod described;
 pub mod faults;
 pub mod lines;
+pub mod gate;
+pub mod lag;
 pub mod oidc;
 pub mod outside;
 pub mod qr;

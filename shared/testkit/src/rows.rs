@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws::{Key, Row};
+pub use dynoxide::Database;
 use dynoxide::ImportOptions;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::put_item::PutItemRequest;
@@ -19,11 +20,17 @@ pub const SECRETS: &str = "handset-secrets";
 /// Every row of a table as plain JSON, by `{pk} | {sk}`; sets are sorted arrays.
 #[must_use]
 pub fn all(bench: &Bench, table: &str) -> BTreeMap<String, Value> {
+    of(bench.stack.database(), table)
+}
+
+/// The same, where the database is at hand and the system is not.
+#[must_use]
+pub fn of(database: &Database, table: &str) -> BTreeMap<String, Value> {
     let mut items = Vec::new();
     let mut from = None;
     loop {
         let request = ScanRequest { table_name: table.to_owned(), exclusive_start_key: from, ..ScanRequest::default() };
-        let response = bench.stack.database().scan(request).expect("the table can be read");
+        let response = database.scan(request).expect("the table can be read");
         items.extend(response.items.unwrap_or_default());
         from = response.last_evaluated_key;
         if from.is_none() {
@@ -79,9 +86,14 @@ pub fn remove(bench: &Bench, table: &str, row: &Value) {
 /// Puts a row of plain JSON into a table, whatever was there. Attributes named in `sets` are
 /// stored as sets of texts.
 pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
+    put_into(bench.stack.database(), table, row, sets);
+}
+
+/// The same, where the database is at hand and the system is not.
+pub fn put_into(database: &Database, table: &str, row: &Value, sets: &[&str]) {
     let request: PutItemRequest =
         serde_json::from_value(json!({"TableName": table, "Item": item(row, sets)})).expect("a row is an item");
-    bench.stack.database().put_item(request).expect("the row is stored");
+    database.put_item(request).expect("the row is stored");
 }
 
 /// A thing's row and its companions, as plain JSON.

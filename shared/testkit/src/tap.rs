@@ -29,11 +29,19 @@ pub struct Sent {
 
 /// What a test answers in the place of AWS; `None` to let a call through.
 type Instead = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
+/// What happens just before a call is made.
+type Before = Box<dyn Fn(&Sent) + Send>;
+
+#[derive(Default)]
+struct Heard {
+    sent: Vec<Sent>,
+    before: Option<Before>,
+}
 
 /// Listens to every call. Clones share what they have heard.
 #[derive(Clone, Default)]
 pub struct Tap {
-    heard: Arc<Mutex<Vec<Sent>>>,
+    heard: Arc<Mutex<Heard>>,
     instead: Option<Arc<Instead>>,
 }
 
@@ -63,13 +71,13 @@ impl Tap {
         let credentials = Credentials::new("test", "test", None, None, "test");
         let mut connection = Connection::new("eu-central-1".to_owned(), credentials);
         connection.sleep = SharedAsyncSleep::new(NoWait);
-        connection.http = self.before(SharedHttpClient::new(Nothing), "");
+        connection.http = self.in_front_of(SharedHttpClient::new(Nothing), "");
         Clients::new(&connection)
     }
 
     /// A way to AWS with the tap before it, for an operation.
     #[must_use]
-    pub fn before(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
+    pub fn in_front_of(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
         SharedHttpClient::new(Tapped { inner: http, tap: self.clone(), operation: operation.to_owned() })
     }
 
@@ -78,7 +86,7 @@ impl Tap {
     pub fn adjust(&self) -> Adjust {
         let tap = self.clone();
         Arc::new(move |operation, mut connection| {
-            connection.http = tap.before(connection.http, operation);
+            connection.http = tap.in_front_of(connection.http, operation);
             connection
         })
     }
@@ -86,10 +94,23 @@ impl Tap {
     /// What was heard since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Sent> {
-        std::mem::take(&mut *self.sent())
+        std::mem::take(&mut self.heard().sent)
     }
 
-    fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
+    /// Lets something happen just before each call, from now on.
+    pub fn before(&self, happens: impl Fn(&Sent) + Send + 'static) {
+        self.heard().before = Some(Box::new(happens));
+    }
+
+    fn hear(&self, sent: Sent) {
+        let mut heard = self.heard();
+        if let Some(before) = &heard.before {
+            before(&sent);
+        }
+        heard.sent.push(sent);
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,7 +139,7 @@ impl HttpConnector for Tapped<SharedHttpConnector> {
         };
         let sent = Sent { operation: self.operation.clone(), call, body };
         let instead = self.tap.instead.as_ref().and_then(|instead| instead(&sent));
-        self.tap.sent().push(sent);
+        self.tap.hear(sent);
         match instead {
             Some(answer) => HttpConnectorFuture::ready(answer),
             None => self.inner.call(request),

@@ -1,0 +1,124 @@
+//! A call that is held up, so that something else happens just before it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use local::operations::Adjust;
+use tokio::sync::oneshot;
+
+use crate::faults::Call;
+
+/// Which call is held up.
+struct Held {
+    operation: String,
+    action: String,
+    /// What stands in it.
+    says: String,
+    /// Told once it is reached.
+    reached: oneshot::Sender<()>,
+    /// Told once it may go on.
+    go_on: oneshot::Receiver<()>,
+}
+
+/// Holds up one call of an operation. Clones share it.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<Mutex<Option<Held>>>);
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+impl Gate {
+    /// One that is open.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts the gate between each operation and AWS.
+    #[must_use]
+    pub fn adjust(&self) -> Adjust {
+        let gate = self.clone();
+        Arc::new(move |operation, mut connection| {
+            let gated = Gated { inner: connection.http, gate: gate.clone(), operation: operation.to_owned() };
+            connection.http = SharedHttpClient::new(gated);
+            connection
+        })
+    }
+
+    /// Runs something, and lets something else happen just before the operation's first call of an action that says
+    /// so. Answers with what both came to; the other with `None` if there was no such call.
+    pub async fn meanwhile<T, U>(
+        &self,
+        (operation, action, says): (&str, &str, &str),
+        run: impl Future<Output = T>,
+        other: impl Future<Output = U>,
+    ) -> (T, Option<U>) {
+        let ((reached, is_reached), (may_go_on, go_on)) = (oneshot::channel(), oneshot::channel());
+        let [operation, action, says] = [operation, action, says].map(str::to_owned);
+        *self.held() = Some(Held { operation, action, says, reached, go_on });
+        let run = async {
+            let outcome = run.await;
+            // If there was no such call, nobody waits for it any more.
+            *self.held() = None;
+            outcome
+        };
+        let other = async {
+            let outcome = match is_reached.await {
+                Ok(()) => Some(other.await),
+                Err(_) => None,
+            };
+            let _ = may_go_on.send(());
+            outcome
+        };
+        futures::join!(run, other)
+    }
+
+    /// The call that is held up, if it is this one.
+    fn take(&self, operation: &str, request: &HttpRequest) -> Option<Held> {
+        let action = Call::of(request).action;
+        let says = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        let is = |held: &mut Held| held.operation == operation && held.action == action && says.contains(&held.says);
+        self.held().take_if(is)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Gated<C> {
+    inner: C,
+    gate: Gate,
+    operation: String,
+}
+
+impl HttpClient for Gated<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Gated { inner, gate: self.gate.clone(), operation: self.operation.clone() })
+    }
+}
+
+impl HttpConnector for Gated<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Some(held) = self.gate.take(&self.operation, &request) else {
+            return self.inner.call(request);
+        };
+        let inner = self.inner.clone();
+        HttpConnectorFuture::new(async move {
+            if held.reached.send(()).is_ok() {
+                let _ = held.go_on.await;
+            }
+            inner.call(request).await
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! Indexes that are behind, as DynamoDB's are for a while after each write: they answer as they did before, while
+//! rows are read as they are.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use dynoxide::Database;
+use local::operations::Adjust;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::bench::Bench;
+
+#[derive(Default)]
+struct State {
+    /// The rows as they were when they were noted.
+    before: Option<Database>,
+    is_behind: bool,
+}
+
+/// Whether the indexes of a system are behind. Clones share that.
+#[derive(Clone, Default)]
+pub struct Lag(Arc<Mutex<State>>);
+
+impl fmt::Debug for Lag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lag")
+    }
+}
+
+impl Lag {
+    /// Indexes that are up to date.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts the lag between each operation and DynamoDB.
+    #[must_use]
+    pub fn adjust(&self) -> Adjust {
+        let lag = self.clone();
+        Arc::new(move |_, mut connection| {
+            connection.http = SharedHttpClient::new(Lagging { inner: connection.http, lag: lag.clone() });
+            connection
+        })
+    }
+
+    /// Notes how every index answers now.
+    pub fn note(&self, bench: &Bench) {
+        let file = std::env::temp_dir().join(format!("handset-lag-{}.sqlite", Uuid::new_v4()));
+        let path = file.to_string_lossy();
+        let before = Database::memory().expect("a database is made");
+        bench.stack.database().vacuum_into(&path).expect("the rows are written");
+        before.restore_from(&path).expect("the rows are read");
+        for suffix in ["", "-wal", "-shm"] {
+            // What is not there need not be removed.
+            let _ = std::fs::remove_file(format!("{path}{suffix}"));
+        }
+        self.state().before = Some(before);
+    }
+
+    /// From now on, every index answers as was noted, or else as it is.
+    pub fn set(&self, is_behind: bool) {
+        self.state().is_behind = is_behind;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an index that is behind answers to a request; `None` of any other request.
+    fn answer(&self, request: &HttpRequest) -> Option<HttpResponse> {
+        let state = self.state();
+        let before = state.before.as_ref().filter(|_| state.is_behind)?;
+        let target = request.headers().get("x-amz-target")?;
+        let body: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
+        if !target.ends_with(".Query") || body["IndexName"].is_null() {
+            return None;
+        }
+        let query = serde_json::from_value(body).expect("a query is one");
+        let found = before.query(query).expect("an index answers");
+        let found = serde_json::to_string(&found).expect("an answer is JSON");
+        let ok = StatusCode::try_from(200).expect("200 is a status");
+        let mut response = HttpResponse::new(ok, found.into());
+        response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+        Some(response)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Lagging<C> {
+    inner: C,
+    lag: Lag,
+}
+
+impl HttpClient for Lagging<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Lagging { inner, lag: self.lag.clone() })
+    }
+}
+
+impl HttpConnector for Lagging<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        match self.lag.answer(&request) {
+            Some(answer) => HttpConnectorFuture::ready(Ok(answer)),
+            None => self.inner.call(request),
+        }
+    }
+}

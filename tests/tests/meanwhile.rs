@@ -1,0 +1,384 @@
+//! What happens meanwhile: indexes lag behind the rows that they lead to, and other requests come in between. Whoever
+//! acts on what they have found looks at the row itself, and what they write stands on that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use http::Method;
+use local::operations::Adjust;
+use serde_json::{Value, json};
+use testkit::bench::START;
+use testkit::gate::Gate;
+use testkit::lag::Lag;
+use testkit::outside::{Answers, Pages};
+use testkit::rows::Database;
+use testkit::tap::{Sent, Tap};
+use testkit::{Bench, Tenant, rows};
+
+/// The schedules that go by what an index says is due.
+const SCHEDULES: [&str; 3] = ["run-due", "deliver-webhook", "purge-deleted"];
+
+/// A system in which a thing of every kind that is ever due will be so.
+struct Full {
+    bench: Bench,
+    lag: Lag,
+    tap: Tap,
+    pages: Pages,
+    tenant: Tenant,
+}
+
+impl Full {
+    async fn new() -> Self {
+        let (lag, tap, pages) = (Lag::new(), Tap::new(), Pages::default());
+        let (behind, heard) = (lag.adjust(), tap.adjust());
+        let both: Adjust = Arc::new(move |operation, connection| heard(operation, behind(operation, connection)));
+        let bench = Bench::start_with(Some(pages.adjust(Some(both))), BTreeMap::new()).await;
+        let tenant = bench.tenant("Lag").await;
+        let house = Self { bench, lag, tap, pages, tenant };
+        house.fill().await;
+        house
+    }
+
+    async fn post(&self, path: &str, body: Value) -> testkit::Answer {
+        self.bench.post(path, &self.tenant.key, body).await
+    }
+
+    /// What will be due, the last first: what comes after it must not settle it.
+    async fn fill(&self) {
+        let (bench, tenant) = (&self.bench, &self.tenant);
+        let rule = json!({"silent_devices": {"after_days": 30, "action": "delete"}});
+        let _rule = bench.patch("/workspace", &tenant.key, rule).await.expect(200);
+        // Deleted users, one of them without a device, and a deleted device of another one.
+        let bare = bench.user(tenant, "bare").await;
+        let _invited = bench.invite(tenant, &bare, 1).await;
+        let _deleted = bench.delete(&format!("/users/{bare}"), &tenant.key).await.expect(200);
+        let (gone, _) = bench.person(tenant, "gone", 1).await;
+        let for_good = json!({"without_wipe": true, "reason": "left"});
+        let path = format!("/users/{gone}");
+        let _deleted = bench.call(Method::DELETE, &path, Some(&tenant.key), Some(&for_good)).await.expect(200);
+        let (device, _) = bench.phone(tenant, "ada").await;
+        let _deleted = bench.delete(&format!("/devices/{device}"), &tenant.key).await.expect(200);
+        // A command, and an invitation that is open.
+        let (device, _) = bench.phone(tenant, "bea").await;
+        let _locked = self.post(&format!("/devices/{device}/lock"), json!({})).await.expect(202);
+        let guest = bench.user(tenant, "guest").await;
+        let code = bench.invite(tenant, &guest, 3).await;
+        // A deployment that waits, since one went out just now.
+        let kim = bench.user(tenant, "kim").await;
+        let _deployed = self.post(&format!("/users/{kim}/deploy"), json!({})).await.expect(202);
+        bench.drain().await;
+        let deployment = bench.newest_deployment_code().unwrap();
+        let _registered = bench.register(&deployment, "kim-phone").await.expect(201);
+        let renamed = json!({"username": "kimberly"});
+        let _renamed = bench.patch(&format!("/users/{kim}"), &tenant.key, renamed).await.expect(200);
+        // A job that waits likewise.
+        let again = json!({"action": "invite", "channel": "email", "filter": {"search": "guest"}});
+        let _job = self.post("/users/bulk", again).await.expect(202);
+        // A data set that is read by schedule.
+        let page = json!({"name": "HR", "kind": "http", "mapping": {"username": "login"}, "every_hours": 6,
+            "url": "https://hr.example.com/people", "format": "json"});
+        let _source = self.post("/sources", page).await.expect(201);
+        // A webhook with an earlier secret, and a delivery that has failed.
+        let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
+        let hook = self.post("/webhooks", hook).await.expect(201).get("webhook_id");
+        let _rotated = self.post(&format!("/webhooks/{hook}/rotate-secret"), json!({})).await.expect(200);
+        self.pages.answer(Answers::Broken);
+        bench.drain().await;
+        bench.advance(Duration::seconds(1));
+        let _told = bench.user(tenant, "told").await;
+        bench.drain().await;
+        // A token whose endpoint is not made yet.
+        let _registered = bench.register(&code, "guest-phone").await.expect(201);
+    }
+
+    /// The rows that an index says will be due, by their kind.
+    fn due(&self) -> Vec<Value> {
+        let due: Vec<Value> =
+            rows::all(&self.bench, rows::MAIN).into_values().filter(|row| !row["due_shard"].is_null()).collect();
+        let kind = |row: &Value| row["sk"].as_str().unwrap().split('#').next().unwrap().to_owned();
+        let kinds: BTreeSet<String> = due.iter().map(kind).collect();
+        let wanted =
+            ["COMMAND", "DELIVERY", "DEVICE", "INVITATION", "JOB", "PUSH", "SOURCE", "USER", "WEBHOOK", "WORKSPACE"];
+        assert_eq!(kinds, wanted.map(str::to_owned).into());
+        due
+    }
+
+    /// From now on, every index answers as it would now.
+    fn falls_behind(&self) {
+        self.lag.note(&self.bench);
+        self.lag.set(true);
+    }
+
+    /// A year on, everything that is due is done; answers with the rows that were not changed by that, and how many
+    /// there were.
+    async fn run(&self) -> (BTreeMap<(&'static str, String), Value>, usize) {
+        self.bench.set_clock(START.parse::<DateTime<Utc>>().unwrap() + Duration::days(400));
+        let before = rows::everything(&self.bench);
+        let count = before.len();
+        for schedule in SCHEDULES {
+            let done = self.bench.stack.run_schedule(schedule).await.unwrap();
+            assert_eq!(done["failed"], 0, "{schedule}: {done}");
+        }
+        let after = rows::everything(&self.bench);
+        let unchanged: BTreeMap<_, _> = before.into_iter().filter(|(key, row)| after.get(key) == Some(row)).collect();
+        (unchanged, count.max(after.len()))
+    }
+
+    /// Asserts that nothing of what an index still says is due is done.
+    async fn nothing_is_done(&self) {
+        let (asked, sent) = (self.pages.asked().len(), self.bench.stack.messaging().outbox().len());
+        let (unchanged, rows) = self.run().await;
+        assert_eq!(unchanged.len(), rows, "something was done that was not due");
+        assert_eq!((self.pages.asked().len(), self.bench.stack.messaging().outbox().len()), (asked, sent));
+    }
+}
+
+/// Fields that are stored as sets.
+const SETS: [&str; 1] = ["device_ids"];
+
+/// A row that is due a hundred years later. An endpoint may as well be made early, so that it has been.
+fn put_off(row: &Value) -> Value {
+    let due = row["due_at"].to_string();
+    let later = if row["sk"] == "PUSH" { "null".to_owned() } else { due.replacen("\"20", "\"21", 1) };
+    assert_ne!(due, later);
+    let mut row: Value = serde_json::from_str(&row.to_string().replace(&due, &later)).unwrap();
+    row["version"] = (row["version"].as_u64().unwrap() + 1).into();
+    row.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    row
+}
+
+#[tokio::test]
+async fn what_is_due_is_done() {
+    let house = Full::new().await;
+    let due = house.due();
+    let (unchanged, _) = house.run().await;
+    for row in due {
+        assert!(!unchanged.values().any(|same| *same == row), "{row} was due");
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_is_not_done_again_although_an_index_still_names_it() {
+    let house = Full::new().await;
+    house.lag.note(&house.bench);
+    let _done = house.run().await;
+    house.lag.set(true);
+    house.nothing_is_done().await;
+}
+
+#[tokio::test]
+async fn what_was_put_off_waits_for_its_time_although_an_index_does_not_know() {
+    let house = Full::new().await;
+    house.falls_behind();
+    for row in house.due() {
+        rows::put(&house.bench, rows::MAIN, &put_off(&row), &SETS);
+    }
+    house.nothing_is_done().await;
+}
+
+#[tokio::test]
+async fn what_is_gone_is_left_alone_although_an_index_still_names_it() {
+    let house = Full::new().await;
+    house.falls_behind();
+    for row in house.due() {
+        rows::remove(&house.bench, rows::MAIN, &row);
+    }
+    house.nothing_is_done().await;
+}
+
+#[tokio::test]
+async fn what_is_put_off_just_before_it_is_done_waits_for_its_time() {
+    let house = Full::new().await;
+    let due = house.due();
+    let (database, waiting) = (house.bench.stack.database().clone(), Mutex::new(due.clone()));
+    house.tap.before(move |sent| {
+        let written = sent.call.action == "TransactWriteItems";
+        let concerned = |row: &mut Value| written && sent.body.contains(row["pk"].as_str().unwrap());
+        for row in waiting.lock().unwrap().extract_if(.., concerned) {
+            rows::put_into(&database, rows::MAIN, &put_off(&row), &SETS);
+        }
+    });
+    let (unchanged, rows) = house.run().await;
+    let after = rows::everything(&house.bench);
+    let changed: Vec<Value> = due.iter().map(put_off).filter(|row| after.values().any(|same| same == row)).collect();
+    // A user waits for their devices.
+    assert!(changed.len() + 1 >= due.len(), "{} of {} were begun", changed.len(), due.len());
+    assert_eq!(unchanged.len() + changed.len(), rows, "something was done that was not due");
+}
+
+#[tokio::test]
+async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
+    for (kept, of) in [("COMMAND#", "DEVICE"), ("INVITATION#", "USER"), ("USAGE#", "USER")] {
+        let gate = Gate::new();
+        let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+        let tenant = bench.tenant("Kept").await;
+        let (user, phones) = bench.person(&tenant, "ada", 1).await;
+        let (device, credential) = &phones[0];
+        let used = json!({"usage": {"sequence": 1, "counts": {"calls": 3}}});
+        let _used = bench.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&used)).await.expect(200);
+        let path = format!("/devices/{device}");
+        let lock = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
+        let _over = bench.delete(&format!("{path}/commands/{lock}"), &tenant.key).await.expect(200);
+        let _gone = bench.delete(&path, &tenant.key).await.expect(200);
+        if of == "USER" {
+            let _gone = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
+        }
+        bench.drain().await;
+        bench.advance(Duration::days(400));
+        let is_kept = |row: &Value| row["sk"].as_str().unwrap().starts_with(kept);
+        let before = rows::all(&bench, rows::MAIN).into_values().filter(is_kept).count();
+        let put_off = async {
+            let row = rows::all(&bench, rows::MAIN).into_values().find(|row| row["sk"] == of).unwrap();
+            rows::put(&bench, rows::MAIN, &put_off(&row), &SETS);
+        };
+        let commit = ("purge-deleted", "TransactWriteItems", kept);
+        let (done, put_off) = gate.meanwhile(commit, bench.purge(), put_off).await;
+        assert!(put_off.is_some() && done["failed"] == 0, "{kept} was about to go: {done}");
+        let after = rows::all(&bench, rows::MAIN).into_values().filter(is_kept).count();
+        assert!(before > 0 && before == after, "{before} and {after} of {kept}");
+    }
+}
+
+/// A phone that has not come for a month, in a workspace with a rule for such.
+async fn silent(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
+    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let tenant = bench.tenant("Silent").await;
+    let (device, credential) = bench.phone(&tenant, "ada").await;
+    let _seen = bench.check_in(&credential).await.expect(200);
+    let rule = json!({"silent_devices": {"after_days": 30, "action": action}});
+    let _rule = bench.patch("/workspace", &tenant.key, rule).await.expect(200);
+    bench.advance(Duration::days(31));
+    (bench, tenant, format!("/devices/{device}"), credential)
+}
+
+/// What is known of a device's state.
+async fn state(bench: &Bench, tenant: &Tenant, device: &str) -> (String, Value) {
+    let shown = bench.get(device, &tenant.key).await.expect(200);
+    (shown.get("status"), shown.body["blocked"].clone())
+}
+
+#[tokio::test]
+async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
+    for (action, event) in [("block", "device.blocked"), ("delete", "device.deleted")] {
+        let gate = Gate::new();
+        let (bench, tenant, device, credential) = silent(&gate, action).await;
+        let comes = bench.check_in(&credential);
+        let commit = ("run-due", "TransactWriteItems", event);
+        let (done, came) = gate.meanwhile(commit, bench.run_due(), comes).await;
+        let _came = came.expect("a commit was about to be made").expect(200);
+        assert_eq!(done["failed"], 0);
+        assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
+        bench.advance(Duration::days(31));
+        let _done = bench.run_due().await;
+        assert_ne!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_does_no_more() {
+    for rule in [Value::Null, json!({"after_days": 3650, "action": "delete"})] {
+        let gate = Gate::new();
+        let (bench, tenant, device, _) = silent(&gate, "delete").await;
+        let rule = json!({"silent_devices": rule});
+        let changed = bench.patch("/workspace", &tenant.key, rule);
+        let commit = ("run-due", "TransactWriteItems", "device.deleted");
+        let (done, changed) = gate.meanwhile(commit, bench.run_due(), changed).await;
+        let _changed = changed.expect("a commit was about to be made").expect(200);
+        assert_eq!(done["failed"], 0);
+        assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null));
+        assert_eq!(bench.run_due().await["failed"], 0);
+        assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null));
+    }
+}
+
+/// Each way to begin a job, with its body over a filter that finds everybody.
+fn begins() -> Vec<(&'static str, Value)> {
+    let order = |action: &str, more: Value| {
+        let mut body = json!({"action": action, "filter": {}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let invite = json!({"channel": "email"});
+    let delete = json!({"without_wipe": true, "reason": "left"});
+    vec![
+        ("/users/bulk", order("activate", json!({}))),
+        ("/users/bulk", order("suspend", json!({}))),
+        ("/users/bulk", order("delete", delete)),
+        ("/users/bulk", order("lock_and_wipe", json!({}))),
+        ("/users/bulk", order("reset_pin", json!({}))),
+        ("/users/bulk", order("invite", invite)),
+        ("/users/bulk", order("deploy", json!({}))),
+        ("/users/bulk", order("force_config", json!({}))),
+        ("/devices/bulk", order("block", json!({}))),
+        ("/devices/bulk", order("unblock", json!({}))),
+        ("/devices/bulk", order("delete", json!({}))),
+        ("/devices/bulk", order("wipe", json!({}))),
+        ("/devices/bulk", order("lock", json!({}))),
+        ("/deployments/auto", json!({"filter": {}})),
+    ]
+}
+
+/// The rows that a transaction writes or stands on, each with whether it must be of a version or not be there.
+fn parts(sent: &Sent) -> Vec<(String, bool)> {
+    let body: Value = serde_json::from_str(&sent.body).unwrap();
+    let items = body["TransactItems"].as_array().unwrap();
+    let part = |item: &Value| {
+        let part = item.as_object().unwrap().values().next().unwrap();
+        let key = if part["Key"].is_null() { &part["Item"] } else { &part["Key"] };
+        let text = |name: &str| key[name]["S"].as_str().unwrap_or_default().to_owned();
+        (format!("{} | {}", text("pk"), text("sk")), part["ConditionExpression"].is_string())
+    };
+    items.iter().map(part).collect()
+}
+
+/// True if a transaction stands on a job.
+fn stands_on_a_job(sent: &Sent) -> bool {
+    parts(sent).iter().any(|(key, conditional)| key.starts_with("JOB#") && key.ends_with(" | JOB") && *conditional)
+}
+
+/// Stops the jobs at work, as whoever cancels them does, and notes all that is stored then.
+fn stop_jobs(database: &Database) -> Vec<Value> {
+    let jobs: Vec<Value> = rows::of(database, rows::MAIN).into_values().filter(|row| row["sk"] == "JOB").collect();
+    for mut job in jobs.into_iter().filter(|job| job["state"] == "running") {
+        job["version"] = (job["version"].as_u64().unwrap() + 1).into();
+        job["state"] = "canceled".into();
+        job.as_object_mut().unwrap().retain(|name, _| !["due_shard", "due_at"].contains(&name.as_str()));
+        rows::put_into(database, rows::MAIN, &job, &[]);
+    }
+    rows::of(database, rows::MAIN).into_values().collect()
+}
+
+#[tokio::test]
+async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_more() {
+    let tap = Tap::new();
+    let bench = Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await;
+    let tenant = bench.tenant("Jobs").await;
+    for name in ["ada", "bea"] {
+        let _phone = bench.phone(&tenant, name).await;
+    }
+    bench.advance(Duration::hours(1));
+    for (begin, body) in begins() {
+        let what = format!("{begin} {body}");
+        let (database, noted) = (bench.stack.database().clone(), Arc::new(Mutex::new(None)));
+        let (note, begun) = (Arc::clone(&noted), Mutex::new(0));
+        let _before = tap.take();
+        tap.before(move |sent| {
+            let mut begun = begun.lock().unwrap();
+            *begun += usize::from(sent.call.transaction.is_some());
+            // The first commit begins it, the second lays its first page down, the third does the first thing.
+            if *begun == 3 {
+                note.lock().unwrap().get_or_insert_with(|| stop_jobs(&database));
+            }
+        });
+        let job = bench.post(begin, &tenant.key, body).await.expect(202);
+        assert_eq!(job.get("state"), "canceled", "{what}");
+        let noted = noted.lock().unwrap().take().expect("a thing was about to be done");
+        let pk = format!("JOB#{}#{}", tenant.workspace_id, job.get("job_id"));
+        assert_eq!(noted.iter().filter(|row| row["pk"] == pk.as_str()).count(), 1, "{what}: something was done before");
+        let after: Vec<Value> = rows::all(&bench, rows::MAIN).into_values().collect();
+        assert!(noted == after, "{what}: something was done");
+        let commits: Vec<Sent> = tap.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
+        assert!(commits.len() == 3 && commits.iter().all(stands_on_a_job), "{what}");
+    }
+}
