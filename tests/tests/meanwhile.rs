@@ -319,22 +319,31 @@ fn begins() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The rows that a transaction writes or stands on, each with whether it must be of a version or not be there.
-fn parts(sent: &Sent) -> Vec<(String, bool)> {
+/// A row that a transaction writes or stands on.
+struct Part {
+    key: String,
+    /// True if it must be as it was read, or not be there.
+    is_conditional: bool,
+    is_deleted: bool,
+}
+
+fn parts(sent: &Sent) -> Vec<Part> {
     let body: Value = serde_json::from_str(&sent.body).unwrap();
     let items = body["TransactItems"].as_array().unwrap();
     let part = |item: &Value| {
-        let part = item.as_object().unwrap().values().next().unwrap();
+        let (kind, part) = item.as_object().unwrap().iter().next().unwrap();
         let key = if part["Key"].is_null() { &part["Item"] } else { &part["Key"] };
         let text = |name: &str| key[name]["S"].as_str().unwrap_or_default().to_owned();
-        (format!("{} | {}", text("pk"), text("sk")), part["ConditionExpression"].is_string())
+        let key = format!("{} | {}", text("pk"), text("sk"));
+        Part { key, is_conditional: part["ConditionExpression"].is_string(), is_deleted: kind == "Delete" }
     };
     items.iter().map(part).collect()
 }
 
 /// True if a transaction stands on a job.
 fn stands_on_a_job(sent: &Sent) -> bool {
-    parts(sent).iter().any(|(key, conditional)| key.starts_with("JOB#") && key.ends_with(" | JOB") && *conditional)
+    let is_job = |part: &Part| part.key.starts_with("JOB#") && part.key.ends_with(" | JOB");
+    parts(sent).iter().any(|part| is_job(part) && part.is_conditional)
 }
 
 /// Stops the jobs at work, as whoever cancels them does, and notes all that is stored then.
@@ -381,4 +390,43 @@ async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_mo
         let commits: Vec<Sent> = tap.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
         assert!(commits.len() == 3 && commits.iter().all(stands_on_a_job), "{what}");
     }
+}
+
+#[tokio::test]
+async fn whatever_a_sync_does_stands_on_its_job() {
+    let tap = Tap::new();
+    let bench = Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await;
+    let tenant = bench.tenant("Sync").await;
+    let mapping = json!({"username": "login", "first_name": "first", "external_id": "id"});
+    let source = json!({"name": "File", "kind": "csv", "mapping": mapping, "key_field": "external_id",
+        "vanish_policy": "suspend", "vanish_limit_percent": 100});
+    let source = bench.post("/sources", &tenant.key, source).await.expect(201).get("source_id");
+    let (mut stood, mut kinds) = (0, BTreeSet::new());
+    // Some are made; then two hand on their names, one gets another, one leaves whose name goes to one who is new, and
+    // one has none.
+    for (n, file) in
+        ["ada,1\nbea,2\ncleo,3\ndora,4\n", "bea,1\nada,2\ncleopatra,3\ndora,5\n,6\n"].into_iter().enumerate()
+    {
+        let _before = tap.take();
+        let rows: String = file.lines().map(|line| format!("{line},{n}\n")).collect();
+        let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-00000000000{n}&last=true");
+        let job = bench.upload(&tenant, &path, &format!("login,id,first\n{rows}")).await.expect(202).get("job_id");
+        for _ in 0..10 {
+            bench.advance(Duration::seconds(61));
+            assert_eq!(bench.run_due().await["failed"], 0);
+        }
+        let job = bench.get(&format!("/jobs/{job}"), &tenant.key).await.expect(200);
+        assert_eq!((job.get("state"), &job.body["progress"]["failed"]), ("finished".to_owned(), &json!(n)));
+        for sent in tap.take().iter().filter(|sent| sent.call.transaction.is_some()) {
+            let parts = parts(sent);
+            // What is staged is cleared away once nobody needs it.
+            let clears = parts.iter().all(|part| part.key.starts_with("SOURCE#") && part.is_deleted);
+            assert!(clears || stands_on_a_job(sent), "{}: {}", sent.operation, sent.body);
+            stood += usize::from(!clears);
+            let kind = |part: &Part| part.key.split('#').next().unwrap().to_owned();
+            kinds.extend(parts.iter().map(kind));
+        }
+    }
+    assert!(stood > 12, "{stood} commits");
+    assert!(kinds.contains("USER") && kinds.contains("USERNAME"), "{kinds:?}");
 }
