@@ -1359,6 +1359,20 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
     let _invited =
         bench.post(&format!("/users/{}/invite", house.user), key, json!({"channel": "sms"})).await.expect(202);
     let _seen = bench.check_in(&house.credential).await.expect(200);
+    for (n, event) in
+        ["0190f3c4-7b5e-7a11-8c1d-000000000001", "0190f3c4-7b5e-7a11-8c1d-000000000002"].iter().enumerate()
+    {
+        let of = json!([house.tenant.workspace_id, house.webhook]);
+        let delivery = json!({"pk": format!("DELIVERIES#{}#{}", house.tenant.workspace_id, house.webhook),
+            "sk": format!("DELIVERY#{event}"), "workspace_id": of[0], "webhook_id": of[1], "event_id": event,
+            "event_type": "user.created", "created_at": "2026-11-23T08:00:00.000Z", "state": "failed", "attempts": n,
+            "redeliveries": 0, "version": 1});
+        rows::put(bench, rows::MAIN, &delivery, &[]);
+    }
+    let hook = bench.get("/webhooks", key).await.expect(200);
+    let hooks = hook.body["items"].as_array().unwrap();
+    let hook = hooks.iter().map(|hook| hook["webhook_id"].as_str().unwrap()).find(|hook| *hook != house.webhook);
+    let hook = hook.unwrap().to_owned();
     let other = bench.tenant("Other").await;
     let lists = [
         "/devices?".to_owned(),
@@ -1377,6 +1391,9 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
         "/profiles?".into(),
         "/sources?".into(),
         "/webhooks?".into(),
+        "/deployments?".into(),
+        "/deployments?deployed=false".into(),
+        format!("/webhooks/{}/deliveries?", house.webhook),
         format!("/jobs/{}?", house.job),
         format!("/devices/{}/commands?", house.device),
         format!("/users/{}/invitations?", house.user),
@@ -1420,7 +1437,8 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
             let _refused = house.refuse_get(&format!("{elsewhere}&cursor={cursor}"), 400, "cursor_invalid").await;
         }
         // Nor with the same list of another thing.
-        let twins = [(&house.device, &house.other), (&house.user, &another), (&house.job, &job)];
+        let twins =
+            [(&house.device, &house.other), (&house.user, &another), (&house.job, &job), (&house.webhook, &hook)];
         for twin in twins.into_iter().filter(|(id, _)| list.contains(*id)).map(|(id, twin)| list.replace(id, twin)) {
             let _refused = house.refuse_get(&format!("{twin}&cursor={cursor}"), 400, "cursor_invalid").await;
         }

@@ -292,6 +292,65 @@ async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_doe
     }
 }
 
+#[tokio::test]
+async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() {
+    let lag = Lag::new();
+    let bench = Bench::start_with(Some(lag.adjust()), BTreeMap::new()).await;
+    let tenant = bench.tenant("Lists").await;
+    let key = &tenant.key;
+    let profile = json!({"name": "Office", "settings": {}});
+    let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
+    let (ada, phones) = bench.person(&tenant, "ada", 2).await;
+    let [(phone, credential), (other, _)] = &phones[..] else { panic!("two phones") };
+    let _seen = bench.check_in(credential).await.expect(200);
+    let command = bench.post(&format!("/devices/{phone}/lock"), key, json!({})).await.expect(202).get("command_id");
+    let _blocked = bench.post(&format!("/devices/{phone}/block"), key, json!({})).await.expect(200);
+    let given = json!({"profile_id": profile});
+    let _given = bench.patch(&format!("/users/{ada}"), key, given).await.expect(200);
+    let _deployed = bench.post(&format!("/users/{ada}/deploy"), key, json!({})).await.expect(202);
+    let (kim, leaver) = (bench.user(&tenant, "kim").await, bench.user(&tenant, "leaver").await);
+    let lists = [
+        ("/devices?pending_command=true".to_owned(), phone),
+        ("/devices?blocked=true".to_owned(), phone),
+        ("/devices?device_status=blocked".to_owned(), phone),
+        (format!("/devices?user_id={ada}&blocked=true"), phone),
+        ("/devices?last_login_before=2026-12-01T00:00:00Z".to_owned(), phone),
+        ("/devices?status=active".to_owned(), other),
+        ("/devices/export?status=active".to_owned(), other),
+        ("/devices/list".to_owned(), other),
+        (format!("/devices/list?device_ids={other}"), other),
+        ("/phones/list".to_owned(), other),
+        ("/users?pending_command=true".to_owned(), &ada),
+        ("/users?last_seen_before=2026-12-01T00:00:00Z".to_owned(), &ada),
+        (format!("/users?profile_id={profile}"), &ada),
+        ("/users?deployed=true".to_owned(), &ada),
+        ("/users?deployed=false".to_owned(), &kim),
+        ("/users?status=inactive".to_owned(), &leaver),
+        ("/users/export?status=inactive".to_owned(), &leaver),
+        ("/scim/v2/Users".to_owned(), &leaver),
+        ("/user_identities/list".to_owned(), &leaver),
+    ];
+    let shows = async |list: &str, id: &str| bench.get(list, key).await.expect(200).text.contains(id);
+    lag.note(&bench);
+    for (list, id) in &lists {
+        assert!(shows(list, id).await, "{list} shows {id}");
+    }
+    bench.advance(Duration::days(20));
+    let _back = bench.post(&format!("/devices/{phone}/unblock"), key, json!({})).await.expect(200);
+    let _canceled = bench.delete(&format!("/devices/{phone}/commands/{command}"), key).await.expect(200);
+    let _seen = bench.check_in(credential).await.expect(200);
+    let _gone = bench.delete(&format!("/devices/{other}"), key).await.expect(200);
+    let none = json!({"profile_id": null});
+    let _taken = bench.patch(&format!("/users/{ada}"), key, none).await.expect(200);
+    let _removed = bench.delete(&format!("/deployments/users/{ada}"), key).await.expect(200);
+    let _deployed = bench.post(&format!("/users/{kim}/deploy"), key, json!({})).await.expect(202);
+    let _gone = bench.delete(&format!("/users/{leaver}"), key).await.expect(200);
+    lag.set(true);
+    for (list, id) in &lists {
+        assert!(!shows(list, id).await, "{list} still shows {id}");
+    }
+}
+
 /// Each way to begin a job, with its body over a filter that finds everybody.
 fn begins() -> Vec<(&'static str, Value)> {
     let order = |action: &str, more: Value| {

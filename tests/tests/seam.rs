@@ -460,6 +460,46 @@ async fn user_identities_come_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_nowhere_else() {
+    let house = House::new().await;
+    for name in ["ada", "adam"] {
+        let _phone = house.bench.phone(&house.tenant, name).await;
+    }
+    let device = house.get("/devices/list").await.expect(200).body["devices"][0]["device_id"].clone();
+    let lists = [
+        ("/devices/list", json!({})),
+        ("/devices/list", json!({"device_type": "ios_phone"})),
+        ("/devices/list", json!({"custom_metadata_has": {"floor": "1"}})),
+        ("/devices/list", json!({"custom_metadata_has": {"floor": "2"}})),
+        ("/user_identities/list", json!({})),
+        ("/user_identities/list", json!({"search": "ada"})),
+    ];
+    let with = |filters: &Value, cursor: &Value| {
+        let mut body = filters.clone();
+        (body["limit"], body["page_cursor"]) = (json!(1), cursor.clone());
+        body
+    };
+    let mut cursors = Vec::new();
+    for (list, filters) in &lists {
+        let page = house.post(list, with(filters, &Value::Null)).await.expect(200);
+        let cursor = page.body["pagination"]["next_page_cursor"].clone();
+        assert!(cursor.is_string(), "{list} {filters}");
+        let _next = house.post(list, with(filters, &cursor)).await.expect(200);
+        cursors.push(cursor);
+    }
+    let other = house.bench.tenant("Other").await;
+    for (at, cursor) in cursors.iter().enumerate() {
+        for (_, (list, filters)) in lists.iter().enumerate().filter(|(other, _)| *other != at) {
+            error(&house.post(list, with(filters, cursor)).await, 400, "invalid_input");
+        }
+        error(&house.post("/devices/list", with(&json!({"device_ids": [device]}), cursor)).await, 400, "invalid_input");
+        let (list, filters) = &lists[at];
+        let foreign = house.bench.post(list, &other.key, with(filters, cursor)).await;
+        error(&foreign, 400, "invalid_input");
+    }
+}
+
+#[tokio::test]
 async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
     let house = House::sandbox().await;
     let ada = house.identity(json!({})).await;

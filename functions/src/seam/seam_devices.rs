@@ -57,6 +57,7 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
     let has = fields.object("custom_metadata_has").map(Fields::into_values);
     fields.finish().map_err(Refusal::Invalid)?;
     let has = has.transpose().map_err(Refusal::Invalid)?.unwrap_or_default();
+    let start = paging.start()?;
     let settings = settings(store, call).await?;
     let wanted = |known: &Known<'_>| {
         let of_kind = kind.as_deref().is_none_or(|kind| kind == device_type(known.device.platform));
@@ -70,7 +71,7 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
         list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
         None
     } else if paging.is_asked_for() {
-        let (limit, start) = (paging.limit.unwrap_or(PAGE), paging.start()?);
+        let limit = paging.limit.unwrap_or(PAGE);
         let page = store.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
         list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
         page.next
