@@ -99,6 +99,60 @@ async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_non
 }
 
 #[tokio::test]
+async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_back() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let key = &tenant.key;
+    let offers = [
+        ("invite", json!({"channel": "email"}), "invitation_id", "/users/{user}/invitations/{id}"),
+        ("invite", json!({"channel": "sms"}), "invitation_id", "/users/{user}/invitations/{id}"),
+        ("deploy", json!({}), "deployment_id", "/deployments/{id}"),
+    ];
+    for (at, (offer, body, name, path)) in offers.iter().enumerate() {
+        for end in ["nothing", "taken back", "another address", "a user who is deleted", "its time"] {
+            bench.stack.messaging().clear();
+            let user = bench.user(&tenant, &format!("ada-{at}-{}", end.replace(' ', "-"))).await;
+            let own = json!({"mobile": format!("+49170{at}{:06}", end.len())});
+            let _own = bench.patch(&format!("/users/{user}"), key, own).await.expect(200);
+            let made = bench.post(&format!("/users/{user}/{offer}"), key, body.clone()).await.expect(202);
+            match end {
+                "taken back" => {
+                    let path = path.replace("{user}", &user).replace("{id}", &made.get(name));
+                    let _ended = bench.delete(&path, key).await.expect(200);
+                }
+                "another address" => {
+                    let moved = json!({"email": "elsewhere@example.com", "mobile": "+4917099999999"});
+                    let _ended = bench.patch(&format!("/users/{user}"), key, moved).await.expect(200);
+                }
+                "a user who is deleted" => {
+                    let _ended = bench.delete(&format!("/users/{user}"), key).await.expect(200);
+                }
+                "its time" => bench.advance(Duration::days(8)),
+                _ => {}
+            }
+            bench.drain().await;
+            let sent = mails(&bench).len() + texts(&bench).len();
+            assert_eq!(sent, usize::from(end == "nothing"), "{offer} {body}, ended by {end}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_is_deleted_before_news_of_its_user_come_is_woken_by_its_own_end_alone() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
+    let _gone = bench.delete(&format!("/devices/{}", phones[0].0), &tenant.key).await.expect(200);
+    bench.drain().await;
+    let mut kinds: Vec<Vec<String>> = woken(&bench).into_values().collect();
+    kinds.sort();
+    assert_eq!(kinds, [["device.deleted"], ["user.suspended"]]);
+}
+
+#[tokio::test]
 async fn what_the_mail_service_reports_shows_on_the_invitation() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;

@@ -582,6 +582,36 @@ async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
 }
 
 #[tokio::test]
+async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_more_once_it_is() {
+    let house = House::new().await;
+    let (off, _) = house.webhook(URL, &["user.created"]).await;
+    let (gone, _) = house.webhook(OTHER, &["user.created"]).await;
+    let path = |id: &str| format!("/webhooks/{id}");
+    let end = async || {
+        let off = house.bench.patch(&path(&off), &house.tenant.key, json!({"enabled": false})).await.expect(200);
+        let _gone = house.bench.delete(&path(&gone), &house.tenant.key).await;
+        off
+    };
+    // One event is tried again by then, and one is not told yet.
+    house.answer(500);
+    let _user = house.user("ada").await;
+    let _waits = house.bench.user(&house.tenant, "bea").await;
+    let calls = house.pages.sent().len();
+    assert!(calls >= 2);
+    let _off = end().await;
+    house.pages.show("thank you");
+    house.bench.drain().await;
+    for _ in 0..3 {
+        house.bench.advance(Duration::hours(6));
+        let done = house.schedule().await;
+        assert_eq!(done["failed"], 0);
+    }
+    assert_eq!(house.pages.sent().len(), calls);
+    let states: Vec<String> = house.deliveries(&off).await.iter().map(|delivery| text(&delivery["state"])).collect();
+    assert_eq!(states, ["canceled"]);
+}
+
+#[tokio::test]
 async fn a_reply_of_ten_megabytes_is_cut() {
     let house = House::new().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
