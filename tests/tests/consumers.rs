@@ -7,6 +7,7 @@ use http::Method;
 use local::messaging::{Channel, OutboxItem};
 use serde_json::{Value, json};
 use testkit::faults::{Fault, Faults, Lasting, Strike};
+use testkit::tap::Tap;
 use testkit::{Bench, Tenant};
 
 fn mails(bench: &Bench) -> Vec<OutboxItem> {
@@ -525,7 +526,8 @@ async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, St
 
 #[tokio::test]
 async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
-    let bench = Bench::start().await;
+    let tap = Tap::new();
+    let bench = Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
     bench.drain().await;
@@ -536,7 +538,11 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["in_use"], false, "{}", shown["push"]);
+    let _before = tap.take();
     let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
+    bench.drain().await;
+    let pushed = tap.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
+    assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
 
     let report = json!({"push_token": "fresh-token"});
     let _seen = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&report)).await.expect(200);
