@@ -14,7 +14,7 @@ use testkit::lag::Lag;
 use testkit::outside::{Answers, Pages};
 use testkit::rows::Database;
 use testkit::tap::{Sent, Tap};
-use testkit::{Bench, Tenant, rows};
+use testkit::{Answer, Bench, Tenant, rows};
 
 /// The schedules that go by what an index says is due.
 const SCHEDULES: [&str; 3] = ["run-due", "deliver-webhook", "purge-deleted"];
@@ -40,7 +40,7 @@ impl Full {
         house
     }
 
-    async fn post(&self, path: &str, body: Value) -> testkit::Answer {
+    async fn post(&self, path: &str, body: Value) -> Answer {
         self.bench.post(path, &self.tenant.key, body).await
     }
 
@@ -276,6 +276,30 @@ async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_phone_that_is_blocked_is_not_deleted_for_its_silence_be_it_blocked_just_before() {
+    for before in [true, false] {
+        let gate = Gate::new();
+        let (bench, tenant, device, _) = silent(&gate, "delete").await;
+        let path = format!("{device}/block");
+        let block = bench.post(&path, &tenant.key, json!({}));
+        if before {
+            let _blocked = block.await.expect(200);
+            let tried = json!({"silent_devices": {"after_days": 30, "action": "delete"}, "dry_run": true});
+            let tried = bench.patch("/workspace", &tenant.key, tried).await.expect(200);
+            assert_eq!(tried.body["preview"], json!({"devices": [], "more": false}));
+            assert_eq!(bench.run_due().await["failed"], 0);
+        } else {
+            let commit = ("run-due", "TransactWriteItems", "device.deleted");
+            let (done, blocked) = gate.meanwhile(commit, bench.run_due(), block).await;
+            let _blocked = blocked.expect("a commit was about to be made").expect(200);
+            assert_eq!(done["failed"], 0);
+        }
+        let (status, blocked) = state(&bench, &tenant, &device).await;
+        assert!(status == "active" && !blocked.is_null(), "{status}, {blocked}");
+    }
+}
+
+#[tokio::test]
 async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_does_no_more() {
     for rule in [Value::Null, json!({"after_days": 3650, "action": "delete"})] {
         let gate = Gate::new();
@@ -489,3 +513,92 @@ async fn whatever_a_sync_does_stands_on_its_job() {
     assert!(stood > 12, "{stood} commits");
     assert!(kinds.contains("USER") && kinds.contains("USERNAME"), "{kinds:?}");
 }
+
+/// A request: its method, path and body, and a credential if it is not the key.
+type Request = (Method, String, Value, Option<String>);
+
+async fn send(bench: &Bench, key: &str, (method, path, body, credential): &Request) -> Answer {
+    let credential = credential.as_deref().unwrap_or(key);
+    bench.call(method.clone(), path, Some(credential), Some(body).filter(|body| !body.is_null())).await
+}
+
+#[tokio::test]
+async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
+    let gate = Gate::new();
+    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let made = bench.stack.invoke("create-workspace", json!({"name": "Ends", "sandbox": true})).await.unwrap();
+    let key = made["key"].as_str().unwrap().to_owned();
+    let tenant = Tenant { workspace_id: made["workspace_id"].as_str().unwrap().to_owned(), key: key.clone() };
+    let _default = bench.post("/profiles", &key, json!({"name": "First", "settings": {}})).await.expect(201);
+    let profile = async |name: &str| {
+        let body = json!({"name": name, "settings": {}});
+        bench.post("/profiles", &key, body).await.expect(201).get("profile_id")
+    };
+    let (given, goes) = (profile("Given").await, profile("Goes").await);
+    let user = async |name: &str| bench.user(&tenant, name).await;
+    let (qr, bea, cleo, dora) = (user("qr").await, user("bea").await, user("cleo").await, user("dora").await);
+    let (edda, fay) = (user("edda").await, user("fay").await);
+    let deployment = bench.post(&format!("/users/{qr}/deploy"), &key, json!({})).await.expect(202);
+    let deployment = deployment.get("deployment_id");
+    let (code, other) = (bench.invite(&tenant, &bea, 1).await, bench.invite(&tenant, &cleo, 1).await);
+    let invitation = bench.get(&format!("/users/{cleo}"), &key).await.expect(200).body["invitation"].clone();
+    let invitation = invitation["invitation_id"].as_str().unwrap().to_owned();
+    let (device, _) = bench.phone(&tenant, "gail").await;
+    let get = |path: String| (Method::GET, path, Value::Null, None);
+    let post = |path: String, body: Value| (Method::POST, path, body, None);
+    let put = |path: String| (Method::PUT, path, json!({}), None);
+    let patch = |path: String, body: Value| (Method::PATCH, path, body, None);
+    let delete = |path: String| (Method::DELETE, path, Value::Null, None);
+    let register = |code: &str, phone: &str| post("/devices".to_owned(), Bench::application(code, phone));
+    let cases: Vec<(&str, Request, Request, u16)> = vec![
+        (
+            "get-deployment-qr",
+            get(format!("/deployments/{deployment}/qr")),
+            delete(format!("/deployments/{deployment}")),
+            410,
+        ),
+        ("register-device", register(&code, "beas"), post(format!("/users/{bea}/suspend"), json!({})), 403),
+        ("register-device", register(&other, "cleos"), delete(format!("/users/{cleo}/invitations/{invitation}")), 410),
+        (
+            "invite-user",
+            post(format!("/users/{dora}/invite"), json!({"channel": "email"})),
+            delete(format!("/users/{dora}")),
+            409,
+        ),
+        (
+            "deploy-config",
+            post(format!("/users/{edda}/deploy"), json!({"profile_id": goes})),
+            delete(format!("/profiles/{goes}")),
+            422,
+        ),
+        (
+            "delete-profile",
+            delete(format!("/profiles/{given}")),
+            patch(format!("/users/{edda}"), json!({"profile_id": given})),
+            409,
+        ),
+        (
+            "seam-phones",
+            post("/phones/simulate/create_sandbox_phone".to_owned(), json!({"user_identity_id": fay})),
+            delete(format!("/users/{fay}")),
+            404,
+        ),
+        (
+            "issue-credential",
+            put(format!("/devices/{device}/credentials/{CREDENTIAL}")),
+            delete(format!("/devices/{device}")),
+            409,
+        ),
+    ];
+    for (operation, request, end, status) in &cases {
+        let what = format!("{operation} {}", request.1);
+        let commit = (*operation, "TransactWriteItems", "");
+        let (answer, ended) = gate.meanwhile(commit, send(&bench, &key, request), send(&bench, &key, end)).await;
+        let ended = ended.unwrap_or_else(|| panic!("{what} commits"));
+        assert!(ended.status.is_success(), "{what}: {}", ended.text);
+        assert_eq!(answer.status.as_u16(), *status, "{what}: {}", answer.text);
+    }
+}
+
+/// An access system's credential.
+const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";

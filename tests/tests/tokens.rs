@@ -561,6 +561,7 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
 async fn key_by(bench: &Bench, maker: &str, expires_at: Option<&str>) -> (String, String) {
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"], "expires_at": expires_at});
     let made = bench.post("/keys", maker, body).await.expect(201);
+    assert_eq!(made.get("status"), "active");
     (made.get("key_id"), made.get("key"))
 }
 
@@ -667,7 +668,10 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
         (ids(&removed.body["keys"], "key_id"), &removed.body["keys"][0]["status"]),
         (vec![key_id], &json!("revoked"))
     );
+    assert_eq!(ids(&removed.body["webhooks"], "webhook_id"), [hook.clone()], "nobody else's");
     assert_eq!(removed.body["webhooks"][0]["enabled"], false);
+    let berts = format!("/webhooks/{}", still.get("webhook_id"));
+    assert_eq!(bench.get(&berts, &tenant.key).await.expect(200).body["enabled"], true, "nobody else's");
     let revoked = || (401, "credential_revoked".to_owned());
     assert_eq!((answer(&bench, &key).await, answer(&bench, &child).await), (revoked(), revoked()));
     let off = bench.get(&format!("/webhooks/{hook}"), &tenant.key).await.expect(200);

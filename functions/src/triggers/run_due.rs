@@ -345,7 +345,8 @@ async fn quieted(
     if whole.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
         return Ok(Quieted::Overtaken);
     }
-    if whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(doer.now())) {
+    let came = whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(doer.now()));
+    if came || whole.device.blocked.is_some() {
         return Ok(Quieted::Done);
     }
     let reason = Some(rule.reason());
