@@ -544,6 +544,9 @@ async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
     let invitation = bench.get(&format!("/users/{cleo}"), &key).await.expect(200).body["invitation"].clone();
     let invitation = invitation["invitation_id"].as_str().unwrap().to_owned();
     let (device, _) = bench.phone(&tenant, "gail").await;
+    // A phone that is there is enrolled again: nothing of its user changes.
+    let (hana, _) = bench.person(&tenant, "hana", 1).await;
+    let again = bench.invite(&tenant, &hana, 1).await;
     let get = |path: String| (Method::GET, path, Value::Null, None);
     let post = |path: String, body: Value| (Method::POST, path, body, None);
     let put = |path: String| (Method::PUT, path, json!({}), None);
@@ -577,6 +580,7 @@ async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
             patch(format!("/users/{edda}"), json!({"profile_id": given})),
             409,
         ),
+        ("register-device", register(&again, "hana-0"), post(format!("/users/{hana}/suspend"), json!({})), 403),
         (
             "seam-phones",
             post("/phones/simulate/create_sandbox_phone".to_owned(), json!({"user_identity_id": fay})),
@@ -602,3 +606,25 @@ async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
 
 /// An access system's credential.
 const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
+
+#[tokio::test]
+async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before() {
+    let gate = Gate::new();
+    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let tenant = bench.tenant("All").await;
+    for (operation, path) in [("reset-pin", "reset-pin"), ("lock-and-wipe-user", "lock-and-wipe")] {
+        let user = bench.user(&tenant, path).await;
+        let code = bench.invite(&tenant, &user, 2).await;
+        let _first = bench.register(&code, &format!("{path}-1")).await.expect(201);
+        let path = format!("/users/{user}/{path}");
+        let order = bench.post(&path, &tenant.key, json!({}));
+        let second_phone = format!("{operation}-2");
+        let second = bench.register(&code, &second_phone);
+        let (ordered, second) = gate.meanwhile((operation, "TransactWriteItems", ""), order, second).await;
+        let _second = second.expect("a commit was about to be made").expect(201);
+        let ordered = ordered.expect(200);
+        let pending = ordered.body["devices"].as_array().unwrap().iter();
+        let counts: Vec<usize> = pending.map(|device| device["commands"].as_array().unwrap().len()).collect();
+        assert_eq!(counts, [1, 1], "{operation}");
+    }
+}
