@@ -154,6 +154,43 @@ async fn a_phone_that_is_deleted_before_news_of_its_user_come_is_woken_by_its_ow
 }
 
 #[tokio::test]
+async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let key = &tenant.key;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let _opened = bench.call(Method::POST, &format!("/i/{code}"), None, None).await.expect(303);
+    let registered = bench.register(&code, "phone").await.expect(201);
+    let (id, credential) = (registered.body["device"]["device_id"].as_str().unwrap(), registered.get("credential"));
+    let lock = bench.post(&format!("/devices/{id}/lock"), key, json!({})).await.expect(202).get("command_id");
+    let news = json!({"app_version": "5.0.0"});
+    let _seen = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&news)).await.expect(200);
+    let _done = bench.report(&credential, &lock, "succeeded").await.expect(200);
+    let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
+    let _config = bench.call(Method::POST, "/devices/me/config", Some(&credential), None).await.expect(200);
+    let events = bench.all(&tenant, &format!("/events?user_id={user}")).await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let by = |event: &Value| (text(&event["event_type"]), text(&event["actor"]["type"]));
+    let actors: BTreeMap<String, String> = events.iter().map(by).collect();
+    let wanted = [
+        ("user.created", "key"),
+        ("user.invited", "key"),
+        ("invitation.sent", "system"),
+        ("invitation.delivered", "system"),
+        ("invitation.opened", "invitation"),
+        ("device.registered", "invitation"),
+        ("command.queued", "key"),
+        ("device.confirmed", "device"),
+        ("command.delivered", "device"),
+        ("command.succeeded", "device"),
+        ("deployment.started", "key"),
+        ("device.config_served", "device"),
+    ];
+    assert_eq!(actors, wanted.map(|(event, actor)| (event.to_owned(), actor.to_owned())).into());
+}
+
+#[tokio::test]
 async fn what_the_mail_service_reports_shows_on_the_invitation() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
