@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use http::Method;
+use http::{Method, Request};
 use local::messaging::{Channel, OutboxItem};
 use serde_json::{Value, json};
 use testkit::faults::{Fault, Faults, Lasting, Strike};
 use testkit::tap::Tap;
-use testkit::{Bench, Tenant};
+use testkit::{Bench, Tenant, rows};
 
 fn mails(bench: &Bench) -> Vec<OutboxItem> {
     bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Email).collect()
@@ -134,8 +134,28 @@ async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_ba
             bench.drain().await;
             let sent = mails(&bench).len() + texts(&bench).len();
             assert_eq!(sent, usize::from(end == "nothing"), "{offer} {body}, ended by {end}");
+            // Nor is its code kept any longer.
+            let secret = format!("INVITATION#{}", made.get(name));
+            let is_kept = rows::all(&bench, rows::SECRETS).contains_key(&secret);
+            assert_eq!(is_kept, ["nothing", "its time"].contains(&end), "{offer} {body}, ended by {end}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_same_call_for_another_user_is_another_call() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
+    let invite = async |user: &str| {
+        let request = Request::builder().method(Method::POST).uri(format!("/users/{user}/invite"));
+        let request =
+            request.header("authorization", format!("Bearer {}", tenant.key)).header("idempotency-key", "one");
+        bench.send(request.body(br#"{"channel": "email"}"#.to_vec()).unwrap()).await
+    };
+    let first = invite(&ada).await.expect(202);
+    assert_eq!(invite(&ada).await.expect(202).get("invitation_id"), first.get("invitation_id"));
+    assert_eq!(invite(&bea).await.expect(422).code(), "idempotency_mismatch");
 }
 
 #[tokio::test]

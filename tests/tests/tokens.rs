@@ -668,7 +668,7 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
         (ids(&removed.body["keys"], "key_id"), &removed.body["keys"][0]["status"]),
         (vec![key_id], &json!("revoked"))
     );
-    assert_eq!(ids(&removed.body["webhooks"], "webhook_id"), [hook.clone()], "nobody else's");
+    assert_eq!(ids(&removed.body["webhooks"], "webhook_id"), std::slice::from_ref(&hook), "nobody else's");
     assert_eq!(removed.body["webhooks"][0]["enabled"], false);
     let berts = format!("/webhooks/{}", still.get("webhook_id"));
     assert_eq!(bench.get(&berts, &tenant.key).await.expect(200).body["enabled"], true, "nobody else's");

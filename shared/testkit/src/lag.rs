@@ -2,6 +2,7 @@
 //! rows are read as they are.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::http::{
@@ -13,9 +14,11 @@ use aws_smithy_runtime_api::http::StatusCode;
 use dynoxide::Database;
 use local::operations::Adjust;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::bench::Bench;
+
+/// How often any system was noted in this process: for the names of files.
+static NOTED: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Default)]
 struct State {
@@ -53,7 +56,8 @@ impl Lag {
 
     /// Notes how every index answers now.
     pub fn note(&self, bench: &Bench) {
-        let file = std::env::temp_dir().join(format!("handset-lag-{}.sqlite", Uuid::new_v4()));
+        let name = format!("handset-lag-{}-{}.sqlite", std::process::id(), NOTED.fetch_add(1, Ordering::Relaxed));
+        let file = std::env::temp_dir().join(name);
         let path = file.to_string_lossy();
         let before = Database::memory().expect("a database is made");
         bench.stack.database().vacuum_into(&path).expect("the rows are written");
