@@ -14,7 +14,7 @@ use domain::job::{Job, JobKind};
 use domain::refusal::Failure;
 use domain::source::{DataSource, SyncWanted};
 use domain::user::User;
-use domain::workspace::{SilentAction, SilentRule, pause_silent_rule, silent_rule_applied};
+use domain::workspace::{SilentAction, SilentRule, Workspace, pause_silent_rule, silent_rule_applied};
 use domain::{JobId, Time, WorkspaceId};
 use lambda::logging::Chain;
 use serde_json::{Value, json};

@@ -97,7 +97,7 @@ impl Store {
         own.dynamodb_endpoint = seen.dynamodb_endpoint;
         own.sleep = SharedAsyncSleep::new(NoWait);
         let tap = Tap::new();
-        let table = table(&Connection { http: tap.before(own.http.clone(), ""), ..own.clone() });
+        let table = table(&Connection { http: tap.in_front_of(own.http.clone(), ""), ..own.clone() });
         let wire = Wire { inner: own.http, change: forget_token, meter: Meter::new(), of: String::new() };
         own.http = SharedHttpClient::new(wire);
         Self { bench, table, forgetful: self::table(&own), tap }
