@@ -211,7 +211,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         life: Duration::days(7),
     };
     let change = deploy(user, &[], None, new, Some(profile()), &act).unwrap();
-    (change.user_after().unwrap().clone(), rows::of(&change.invitations[0].after))
+    (change.user_after().unwrap().clone(), rows::of_thing(&change.invitations[0].after))
 }
 
 /// So many people with a phone each, of whom one is called Zora.
@@ -272,8 +272,8 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
                 }
             }
         }
-        made.extend(rows::of(&user));
-        made.extend(rows::of(&device));
+        made.extend(rows::of_thing(&user));
+        made.extend(rows::of_thing(&device));
     }
     rows::fill(&house.bench, rows::MAIN, &made, &["device_ids"]);
 }

@@ -209,7 +209,7 @@ impl Ground {
     }
 
     fn put<R: aws::Row>(&self, row: &R) {
-        for row in rows::of(row) {
+        for row in rows::of_thing(row) {
             rows::put(&self.bench, rows::MAIN, &row, &[]);
         }
     }

@@ -1214,15 +1214,15 @@ impl Staff {
                 device_ids: [device_id].into(),
                 ..user.clone()
             };
-            made.extend(rows::of(&Device {
+            made.extend(rows::of_thing(&Device {
                 device_id,
                 user_id: user.user_id,
                 device_identifier: format!("other{number}"),
                 created_at: at,
                 ..device.clone()
             }));
-            made.extend(rows::of(&user));
-            made.extend(rows::of(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
+            made.extend(rows::of_thing(&user));
+            made.extend(rows::of_thing(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
         }
         rows::fill(bench, rows::MAIN, &made, &["device_ids"]);
         bench.advance(Duration::minutes(1));

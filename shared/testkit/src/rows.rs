@@ -97,7 +97,7 @@ pub fn put_into(database: &Database, table: &str, row: &Value, sets: &[&str]) {
 }
 
 /// A thing's row and its companions, as plain JSON.
-pub fn of<R: Row>(thing: &R) -> Vec<Value> {
+pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
     let keyed = |mut row: Value, key: Key| {
         (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
         row
