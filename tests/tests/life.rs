@@ -232,7 +232,10 @@ async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
     assert_eq!(three.wrong_pins(0, 9).await, "allowed");
     assert_eq!(three.wrong_pins(0, 10).await, "user_locked");
     assert_eq!(three.access().await, ["user_locked", "device_blocked", "user_locked"]);
-    assert_eq!(three.user().await["locked"]["by"], json!({"type": "device", "id": three.phones[0].0}));
+    assert_eq!(
+        three.user().await["locked"]["by"],
+        json!({"type": "device", "id": three.phones[0].0, "name": "iPhone 17"})
+    );
     let (reset, commits) = three.act("reset-pin", json!({})).await;
     assert_eq!((commits, reset.get("status")), (1, "active".into()));
     assert_eq!(three.told().await, vec![vec!["reset_pin"]; 3]);
