@@ -302,9 +302,10 @@ impl Lines<'_> {
     }
 }
 
-/// True of a cell that holds nothing, or nothing that leaves a mark.
+/// True of a cell that holds nothing, or nothing that leaves a mark: be it in the quotes by which programs write an
+/// empty text.
 fn is_empty_cell(text: &str) -> bool {
-    text.chars().all(is_blank)
+    text.chars().all(|c| is_blank(c) || matches!(c, '"' | '\'' | '=' | '\u{FFFC}'))
 }
 
 /// True of a value in which there is no cell that holds anything.

@@ -99,6 +99,9 @@ fn a_row_of_empty_cells_is_an_empty_line_whatever_the_emptiness_is_made_of() {
         "\u{a0}",
         "\u{1a}",
         "\u{2800},,,\u{0}",
+        // As programs write an empty text in quotes of their own.
+        "\"\"\"\",,,",
+        "'',\"=\"\"\"\"\",\u{fffc},",
     ];
     for line in empty {
         for text in [
