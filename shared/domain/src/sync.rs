@@ -135,13 +135,15 @@ pub fn may_be_renamed(user: &User) -> bool {
 
 /// A user of the data set with a name for the time between, while they and others hand on their names to one
 /// another, or until they are deleted; `None` if they have it already. It has a space, so that nobody else can
-/// have it. It is nothing that the user's phones need to know, and the row's own change follows.
+/// have it, and begins as their own does, so that people know who it is. It is nothing that the user's phones need to
+/// know, and the row's own change follows.
 #[must_use]
 pub fn park(source: &DataSource, user: &User, act: &Act) -> Option<Change> {
-    let username = format!("renaming {}", user.user_id);
-    if user.deleted.is_some() || user.username == username {
+    let mark = format!(" (renaming {})", end_of_id(user));
+    if user.deleted.is_some() || user.username.ends_with(&mark) {
         return None;
     }
+    let username = user.username.chars().take(LEFT).collect::<String>() + &mark;
     let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
     event.source_id = Some(source.source_id);
     event.change_of("username");
@@ -151,6 +153,11 @@ pub fn park(source: &DataSource, user: &User, act: &Act) -> Option<Change> {
 
 /// The most characters of a username in the one that its user has without it.
 const LEFT: usize = 40;
+
+/// What tells a user from others of the same name.
+fn end_of_id(user: &User) -> String {
+    user.user_id.to_string()[24..].to_owned()
+}
 
 /// A user of the data set without a row, who loses a username to another user's row: they are called by it, and
 /// by what marks that they have left, and the data set does not know them by it any more; `None` if nothing
@@ -170,7 +177,7 @@ pub fn leave(
     let mut edit = UserEdit { origin: Origin::DataSet, ..UserEdit::default() };
     if same_username(&user.username, username) {
         let kept: String = user.username.chars().filter(|c| !c.is_whitespace()).take(LEFT).collect();
-        edit.username = Some(format!("{kept}.left-{}", &user.user_id.to_string()[24..]));
+        edit.username = Some(format!("{kept}.left-{}", end_of_id(user)));
     }
     let changed = life::update(user, phones, &edit, draw, act)?;
     let is_new = changed.is_none();

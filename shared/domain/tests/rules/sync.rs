@@ -109,7 +109,7 @@ fn a_user_between_two_names_has_one_that_nobody_else_can_have() {
     let mut event = act(2).event(EventType::UserUpdated).about_user(ada.user_id);
     event.source_id = Some(source.source_id);
     event.change_of("username");
-    let parked = User { username: format!("renaming {}", ada.user_id), ..ada.clone() };
+    let parked = User { username: "ada (renaming 000000000001)".to_owned(), ..ada.clone() };
     let change = Change { user: Some(Edited::from(ada.clone(), parked.clone())), ..Change::recorded(event) };
     assert_eq!(park(&source, &ada, &act(2)), Some(change));
     assert_eq!(park(&source, &parked, &act(3)), None, "once");
