@@ -628,3 +628,43 @@ async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before
         assert_eq!(counts, [1, 1], "{operation}");
     }
 }
+
+#[tokio::test]
+async fn the_same_creating_call_that_comes_first_by_another_way_is_answered_by_what_it_made() {
+    let gate = Gate::new();
+    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let tenant = bench.tenant("At once").await;
+    let user = bench.user(&tenant, "ada").await;
+    let person = json!({"issuer": "https://i.example", "subject": "grace", "role": "viewer"});
+    // Each is held up once it has found that it is new, and before it looks for what may be in its way.
+    let calls = [
+        ("create-user", "/users".to_owned(), json!({"username": "bob"}), ("BatchGetItem", "USERNAME#"), "/user_id"),
+        (
+            "create-profile",
+            "/profiles".to_owned(),
+            json!({"name": "Office", "settings": {}}),
+            ("GetItem", "PROFILENAME#"),
+            "/profile_id",
+        ),
+        ("add-member", "/members".to_owned(), person, ("GetItem", "MEMBER#"), "/member_id"),
+        (
+            "invite-user",
+            format!("/users/{user}/invite"),
+            json!({"channel": "email"}),
+            ("BatchGetItem", "SENT#"),
+            "/invitation_id",
+        ),
+        ("deploy-config", format!("/users/{user}/deploy"), json!({}), ("BatchGetItem", "SENT#"), "/deployment_id"),
+    ];
+    for (operation, path, body, (action, looks_for), id) in calls {
+        let request = || {
+            let request = http::Request::post(&path).header("authorization", format!("Bearer {}", tenant.key));
+            let request = request.header("idempotency-key", format!("once-{operation}"));
+            bench.send(request.body(body.to_string().into_bytes()).unwrap())
+        };
+        let (first, second) = gate.meanwhile((operation, action, looks_for), request(), request()).await;
+        let second = second.unwrap_or_else(|| panic!("{operation} was not held up"));
+        assert!(first.status.is_success(), "{operation}: {}", first.text);
+        assert_eq!(second.body.pointer(id), first.body.pointer(id), "{operation}: it is one");
+    }
+}

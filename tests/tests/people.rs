@@ -589,38 +589,3 @@ async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_wit
     assert_eq!(gone.len(), phones.len());
     assert!(gone.iter().all(|event| event["actor"]["id"] == set.body["silent_rule"]["set_by"]["id"]), "{gone:?}");
 }
-
-#[tokio::test]
-async fn the_same_creating_call_many_times_at_once_is_answered_by_the_one_thing_that_it_makes() {
-    let bench = Bench::start().await;
-    let tenant = bench.tenant("At once").await;
-    let user = bench.user(&tenant, "ada").await;
-    let calls = [
-        ("/users".to_owned(), json!({"username": "bob"}), "/user_id"),
-        ("/profiles".to_owned(), json!({"name": "Office", "settings": {}}), "/profile_id"),
-        (
-            "/members".to_owned(),
-            json!({"issuer": "https://i.example", "subject": "grace", "role": "viewer"}),
-            "/member_id",
-        ),
-        (format!("/users/{user}/invite"), json!({"channel": "email"}), "/invitation_id"),
-        (format!("/users/{user}/deploy"), json!({}), "/deployment_id"),
-        ("/user_identities/create".to_owned(), json!({"user_identity_key": "cyd"}), "/user_identity/user_identity_id"),
-    ];
-    for (path, body, id) in calls {
-        let once = |_| {
-            let request = Request::post(&path).header("authorization", format!("Bearer {}", tenant.key));
-            let request = request.header("idempotency-key", format!("once {path}"));
-            bench.send(request.body(body.to_string().into_bytes()).unwrap())
-        };
-        let answers = futures::future::join_all((0..12).map(once)).await;
-        let made: BTreeSet<String> = answers
-            .iter()
-            .map(|answer| {
-                assert!(answer.status.is_success(), "{path}: {}", answer.text);
-                answer.body.pointer(id).unwrap().as_str().unwrap().to_owned()
-            })
-            .collect();
-        assert_eq!(made.len(), 1, "{path}");
-    }
-}
