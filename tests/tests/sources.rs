@@ -1281,3 +1281,25 @@ async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
     let jobs = due().await;
     assert_eq!((jobs.len(), &jobs[0]["created_by"]["id"]), (3, &shown["set_by"]["id"]));
 }
+
+#[tokio::test]
+async fn a_rename_by_a_sync_deploys_to_no_new_address_whoever_began_it() {
+    let house = House::new().await;
+    let mapping = json!({"external_id": "id", "username": "login", "email": "mail"});
+    let source = house.csv(json!({"key_field": "external_id", "mapping": mapping})).await;
+    let upload = async |number: u32, row: &str| {
+        house.bench.advance(Duration::minutes(1));
+        let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
+        let _taken = house.part(&source, 1, &query, format!("id,login,mail\n{row}\n").as_bytes()).await.expect(202);
+        house.run_on().await;
+    };
+    upload(1, "1,ada,ada@example.com").await;
+    let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+    let _deployed = house.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
+    house.bench.drain().await;
+    assert!(house.bench.newest_deployment_code().is_some() && house.bench.newest_code().is_none());
+    // Whoever uploads may deploy; a sync is begun with what it needs, and has nothing more.
+    upload(2, "1,eve,mallory@example.org").await;
+    assert!(house.bench.newest_code().is_some(), "an invitation, which brings no secrets");
+    assert_eq!(house.get(&format!("/users/{user}")).await["deployment"]["status"], "revoked");
+}
