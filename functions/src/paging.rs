@@ -60,9 +60,7 @@ impl Paging {
 
     /// The reply of a page.
     pub fn reply<T>(&self, page: &Page<T>, view: impl Fn(&T) -> Value) -> Reply {
-        let mut list = json!({});
-        self.put_into(&mut list, page, view);
-        Reply::ok(&list)
+        self.list(page, &page.items.iter().map(view).collect::<Vec<_>>())
     }
 
     /// The same, with the names of those who did what is shown.
@@ -77,7 +75,11 @@ impl Paging {
         view: impl Fn(&T) -> Value,
     ) -> Result<Reply, Failure> {
         let items = name_actors(store, workspace, page.items.iter().map(view).collect()).await?;
-        Ok(Reply::ok(&json!({"items": items, "next_cursor": self.next(page)})))
+        Ok(self.list(page, &items))
+    }
+
+    fn list<T>(&self, page: &Page<T>, items: &[Value]) -> Reply {
+        Reply::ok(&json!({"items": items, "next_cursor": self.next(page)}))
     }
 
     /// Puts a page into what is shown.

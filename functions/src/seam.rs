@@ -19,7 +19,7 @@ use domain::device::{Device, Status};
 use domain::event::Event;
 use domain::input::Fields;
 use domain::refusal::{Failure, Refusal};
-use domain::webhook::Webhook;
+use domain::webhook::{PHONE_DEACTIVATED, Webhook};
 use domain::workspace::Settings;
 use lambda::reply::{LIST_MOST, wire_size};
 use lambda::{Call, Reply, Request};
@@ -67,8 +67,10 @@ impl Verbs {
 
 /// What a webhook is told of an event: the end of a phone, if it names both, in Seam's words with all of our own beside.
 pub(crate) fn told(webhook: &Webhook, event: &Event) -> Value {
-    let mut told = views::event(event, webhook.name_of(event));
-    if webhook.names_as_ours(event)
+    let name = webhook.name_of(event);
+    let mut told = views::event(event, name);
+    if name == PHONE_DEACTIVATED
+        && webhook.names_as_ours(event)
         && let (Some(told), Value::Object(ours)) = (told.as_object_mut(), event.public())
     {
         for (name, value) in ours {

@@ -493,9 +493,8 @@ impl User {
     pub fn leave_behind(&mut self, device: &Device) {
         self.left_device_ids.insert(device.device_id);
         // This one counts most, however old it is.
-        let mut older = self.left_device_ids.clone().into_iter().filter(|id| *id != device.device_id);
         while self.left_device_ids.len() > LEFT_LIMIT
-            && let Some(oldest) = older.next()
+            && let Some(oldest) = self.left_device_ids.iter().copied().find(|id| *id != device.device_id)
         {
             self.left_device_ids.remove(&oldest);
         }
