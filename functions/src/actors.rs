@@ -2,8 +2,8 @@
 
 use aws::stores::Actors;
 use domain::WorkspaceId;
+use domain::error::Error;
 use domain::event::Actor;
-use domain::refusal::Failure;
 use serde_json::Value;
 
 /// The fields that hold an actor.
@@ -20,7 +20,7 @@ pub(crate) async fn name_actors(
     store: &impl Actors,
     workspace: WorkspaceId,
     mut views: Vec<Value>,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Vec<Value>, Error> {
     let mut actors = Vec::new();
     for view in &mut views {
         each_actor(view, &mut |held| actors.extend(serde_json::from_value::<Actor>(held.clone())));
@@ -40,7 +40,7 @@ pub(crate) async fn name_actors(
 ///
 /// # Errors
 /// As reading rows.
-pub(crate) async fn with_names(store: &impl Actors, workspace: WorkspaceId, view: Value) -> Result<Value, Failure> {
+pub(crate) async fn with_names(store: &impl Actors, workspace: WorkspaceId, view: Value) -> Result<Value, Error> {
     Ok(name_actors(store, workspace, vec![view]).await?.pop().unwrap_or_default())
 }
 

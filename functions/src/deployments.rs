@@ -13,12 +13,12 @@ pub mod undeploy_user;
 
 use aws::Invitations;
 use domain::InvitationId;
+use domain::error::{DomainError, Error};
 use domain::invitation::Invitation;
-use domain::refusal::{Failure, Refusal};
-use lambda::Call;
+use lambda::AuthorizedRequest;
 
 /// The deployment that a call's path names.
-async fn wanted(store: &impl Invitations, call: &Call) -> Result<Invitation, Failure> {
+async fn wanted(store: &impl Invitations, call: &AuthorizedRequest) -> Result<Invitation, Error> {
     let id = call.request.path_id("deployment_id", "deployment", InvitationId::parse)?;
-    Ok(store.deployment(call.workspace(), id).await?.ok_or(Refusal::NotFound("deployment"))?)
+    Ok(store.deployment(call.workspace(), id).await?.ok_or(DomainError::NotFound("deployment"))?)
 }

@@ -3,22 +3,26 @@
 
 use aws::{Commit, Keys, Members, Tokens};
 use domain::access::{Caller, Permission, Permissions};
+use domain::error::{DomainError, Error};
 use domain::event::{Actor, Maker};
-use domain::refusal::{Failure, Refusal};
 use domain::{Time, WorkspaceId};
-use lambda::Call;
+use lambda::AuthorizedRequest;
 
 /// A commit that makes what outlasts its call, in the name of a member. Their version goes up with it, so that it
 /// and their removal, which is shown all that they have made, never pass each other by.
 ///
 /// # Errors
 /// `CredentialInvalid` if they are removed already; those of the reads.
-pub(crate) async fn while_a_member(store: &impl Members, call: &Call, commit: Commit) -> Result<Commit, Failure> {
+pub(crate) async fn while_a_member(
+    store: &impl Members,
+    call: &AuthorizedRequest,
+    commit: Commit,
+) -> Result<Commit, Error> {
     let Actor::Member(id) = call.caller.actor else {
         return Ok(commit);
     };
-    let member = store.member_by_id(call.workspace(), id).await?.ok_or(Refusal::CredentialInvalid)?;
-    Ok(commit.touch(&member, &member))
+    let member = store.member_by_id(call.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
+    Ok(commit.bump_version(&member, &member))
 }
 
 /// What a maker may do now: nothing by a key or a token that is over, and nothing as a member who was removed.
@@ -31,7 +35,7 @@ pub(crate) async fn permissions_now(
     workspace: WorkspaceId,
     maker: Maker,
     now: Time,
-) -> Result<Permissions, Failure> {
+) -> Result<Permissions, Error> {
     Ok(match maker.actor {
         Actor::Key(id) => {
             let Some(key) = store.key_by_id(workspace, id).await? else { return Ok(Permissions::new()) };
@@ -49,6 +53,6 @@ pub(crate) async fn permissions_now(
             Permission::ALL.iter().copied().collect()
         }
         // What they began goes on with the release that knows who they are.
-        Actor::Unknown(..) => return Err(Failure::unavailable("the maker", "another release knows who it is")),
+        Actor::Unknown(..) => return Err(Error::unavailable("the maker", "another release knows who it is")),
     })
 }

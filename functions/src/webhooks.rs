@@ -12,21 +12,21 @@ pub mod update_webhook;
 
 use aws::{Commit, Idempotency, Members, Webhooks};
 use domain::WebhookId;
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
 use domain::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
-use lambda::Call;
+use lambda::AuthorizedRequest;
 
-use crate::attempts::{Before, Once};
 use crate::makers::while_a_member;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 
 /// The webhook that a call's path names.
-async fn named(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
+async fn named(store: &impl Webhooks, call: &AuthorizedRequest) -> Result<Webhook, Error> {
     let id = call.request.path_id("webhook_id", "webhook", WebhookId::parse)?;
-    Ok(store.webhook(call.workspace(), id).await?.ok_or(Refusal::NotFound("webhook"))?)
+    Ok(store.webhook(call.workspace(), id).await?.ok_or(DomainError::NotFound("webhook"))?)
 }
 
 /// The same, guarded by `If-Match`.
-async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
+async fn wanted(store: &impl Webhooks, call: &AuthorizedRequest) -> Result<Webhook, Error> {
     let webhook = named(store, call).await?;
     call.request.check_version(webhook.version)?;
     Ok(webhook)
@@ -35,24 +35,24 @@ async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> 
 /// Makes a webhook, once however often the call is sent, and answers with it and its secret.
 ///
 /// # Errors
-/// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `LostRace`.
+/// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `Conflict`.
 pub(crate) async fn made(
     store: &(impl Webhooks + Members + Idempotency),
-    call: &Call,
-    once: &Once,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
     settings: Settings,
-) -> Result<(Webhook, String), Failure> {
+) -> Result<(Webhook, String), Error> {
     let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => return Err(Refusal::AlreadyCreated(made).into()),
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
     };
     // Two at once may make one more than there may be; that does no harm.
     if store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
-        return Err(Refusal::TooManyWebhooks.into());
+        return Err(DomainError::TooManyWebhooks.into());
     }
-    let moment = call.request.moment;
-    let secret = new_secret(moment.random);
-    let (webhook, event) = Webhook::create(WebhookId(moment.draw()), settings, &call.act());
+    let id_source = call.request.id_source;
+    let secret = new_secret(id_source.random);
+    let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &call.event_context());
     let commit = while_a_member(store, call, Commit::of(&event).put(&webhook)).await?;
     let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
     store.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;

@@ -7,10 +7,10 @@ use chrono::Duration;
 use domain::command::{CommandKind, CommandState, OpenCommand};
 use domain::deployment::deploy;
 use domain::device::{CONFIG_VERSION, Deleted, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
-use domain::event::{Act, Actor};
-use domain::hold::Hold;
+use domain::event::{Actor, EventContext};
 use domain::invitation::{Channel, NewInvitation, Purpose};
 use domain::network::{Network, NetworkStatus, VERIZON};
+use domain::restriction::Restriction;
 use domain::secret::Hash;
 use domain::user::User;
 use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId, ids::timed_uuid};
@@ -191,7 +191,7 @@ fn profile() -> ProfileId {
 
 /// A user's deployment: the user with it, and its rows.
 fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
-    let act = Act {
+    let context = EventContext {
         event_id: EventId(id(number)),
         workspace_id: user.workspace_id,
         at: user.created_at,
@@ -210,7 +210,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         devices: 1,
         life: Duration::days(7),
     };
-    let change = deploy(user, &[], None, new, Some(profile()), &act).unwrap();
+    let change = deploy(user, &[], None, new, Some(profile()), &context).unwrap();
     (change.user_after().unwrap().clone(), rows::of_thing(&change.invitations[0].after))
 }
 
@@ -236,7 +236,7 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
         // The first of them are in every other state that a list looks for.
         if number < 100 {
             let at = device.created_at;
-            let hold = Hold { at, by: Actor::System, reason: None };
+            let hold = Restriction { at, by: Actor::System, reason: None };
             match number % 5 {
                 1 => user.suspended = Some(hold),
                 2 => {

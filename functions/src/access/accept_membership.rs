@@ -2,20 +2,20 @@
 
 use aws::{Commit, Members};
 use domain::WorkspaceId;
+use domain::error::{DomainError, Error};
 use domain::member::{self, Member};
-use domain::refusal::{Failure, Refusal};
 use domain::workspace::Workspace;
-use lambda::{Own, Reply};
+use lambda::{PersonRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Accept a membership")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Accept a membership")
         .detail("It counts from this answer on: a workspace adds whom it will, and that is nothing to them before.")
         .shows("The membership.", thing("Membership"))
 }
@@ -24,7 +24,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Members, own: Own) -> Result<Reply, Failure> {
+pub async fn handle(store: &impl Members, own: PersonRequest) -> Result<Reply, Error> {
     let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
     accept(store, &own, id).await
 }
@@ -33,10 +33,10 @@ pub async fn handle(store: &impl Members, own: Own) -> Result<Reply, Failure> {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn accept(store: &impl Members, own: &Own, id: WorkspaceId) -> Result<Reply, Failure> {
-    attempts(store, || async {
+pub async fn accept(store: &impl Members, own: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
+    retry_on_conflict(store, || async {
         let (workspace, member) = wanted(store, own, id).await?;
-        let Some((after, accepted, event)) = member::accept(&workspace, &member, &own.act(&member)) else {
+        let Some((after, accepted, event)) = member::accept(&workspace, &member, &own.event_context(&member)) else {
             return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
         };
         let mut commit = Commit::of(&event).edit(&member, &accepted);
@@ -50,9 +50,13 @@ pub async fn accept(store: &impl Members, own: &Own, id: WorkspaceId) -> Result<
 }
 
 /// The person's membership of a workspace.
-pub(super) async fn wanted(store: &impl Members, own: &Own, id: WorkspaceId) -> Result<(Workspace, Member), Failure> {
+pub(super) async fn wanted(
+    store: &impl Members,
+    own: &PersonRequest,
+    id: WorkspaceId,
+) -> Result<(Workspace, Member), Error> {
     let member = store.membership(id, &own.person.issuer, &own.person.subject).await?;
-    let member = member.ok_or(Refusal::NotFound("membership"))?;
-    let workspace = store.workspace(id).await?.ok_or(Refusal::NotFound("membership"))?;
+    let member = member.ok_or(DomainError::NotFound("membership"))?;
+    let workspace = store.workspace(id).await?.ok_or(DomainError::NotFound("membership"))?;
     Ok((workspace, member))
 }

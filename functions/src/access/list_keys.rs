@@ -2,18 +2,18 @@
 
 use aws::Keys;
 use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List keys")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List keys")
         .detail("The newest first, revoked and expired ones too. One that a key made is revoked with it.")
         .lists(thing("Key"), |_| ())
 }
@@ -22,7 +22,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Keys + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Keys + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = store.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
     let makers = store.makers_of_all(&page.items).await?;

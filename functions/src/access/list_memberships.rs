@@ -1,18 +1,18 @@
 //! `GET /memberships`.
 
 use aws::Members;
-use domain::refusal::Failure;
-use lambda::{Own, Reply};
+use domain::error::Error;
+use lambda::{PersonRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List one's own memberships")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List one's own memberships")
         .detail("Those that wait to be accepted too, of whatever workspaces.")
         .lists(thing("Membership"), |_| ())
 }
@@ -21,7 +21,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Members, own: Own) -> Result<Reply, Failure> {
+pub async fn handle(store: &impl Members, own: PersonRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&own, |_| ())?;
     let (issuer, subject) = (&own.person.issuer, &own.person.subject);
     let page = store.list_memberships(issuer, subject, paging.limit, paging.start.clone()).await?;

@@ -4,15 +4,15 @@ use aws::stores::DeviceFilter;
 use aws::{Commit, Users, Workspaces};
 use domain::UserId;
 use domain::device::Status;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
 use domain::workspace::{AllowedSenders, SilentRule, Workspace, WorkspaceEdit, update};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::views;
 
@@ -21,8 +21,8 @@ const PREVIEW: usize = 100;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change the workspace")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change the workspace")
         .detail(
             "A setting of `null` goes back to what the deployment says. With `dry_run` nothing is changed, and \
              `preview` shows the devices that the rule for silent devices would befall now, which takes \
@@ -42,20 +42,20 @@ pub fn about() -> About {
 /// Every fault of the body; `PermissionMissing` for a rule for devices, or its preview; `VersionMismatch`.
 pub async fn handle(
     store: &(impl Workspaces + Users),
-    call: Call,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     senders: &AllowedSenders,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let (edit, dry_run) = read(&mut fields);
     senders.check(&edit, &mut fields);
     defaults.messages.check(&edit, &mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     edit.require_made_by(&call.caller, dry_run)?;
-    attempts(store, || async {
-        let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    retry_on_conflict(store, || async {
+        let before = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
         call.request.check_version(before.version)?;
-        let changed = update(&before, &edit, &call.act());
+        let changed = update(&before, &edit, &call.event_context());
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
@@ -76,7 +76,12 @@ fn read(fields: &mut Fields) -> (WorkspaceEdit, bool) {
     (WorkspaceEdit::read(fields), dry_run)
 }
 
-async fn would_be(store: &impl Users, call: &Call, after: &Workspace, defaults: &Defaults) -> Result<Reply, Failure> {
+async fn would_be(
+    store: &impl Users,
+    call: &AuthorizedRequest,
+    after: &Workspace,
+    defaults: &Defaults,
+) -> Result<Reply, Error> {
     let mut view = views::workspace(after, defaults);
     view["preview"] = match &after.settings.silent_devices {
         Some(rule) => preview(store, call, rule).await?,
@@ -85,7 +90,7 @@ async fn would_be(store: &impl Users, call: &Call, after: &Workspace, defaults: 
     Ok(Reply::ok(&view))
 }
 
-async fn preview(store: &impl Users, call: &Call, rule: &SilentRule) -> Result<Value, Failure> {
+async fn preview(store: &impl Users, call: &AuthorizedRequest, rule: &SilentRule) -> Result<Value, Error> {
     let filter = silent(rule, call.now());
     let page = store.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
     let ids = page.items.iter().map(|device| device.user_id).collect::<std::collections::BTreeSet<UserId>>();

@@ -1,14 +1,14 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
 
-use aws::stores::Person;
+use aws::stores::UserWithDevices;
 use aws::{Invitations, Profiles, Users, Workspaces};
+use domain::error::Error;
 use domain::invitation::Invitation;
-use domain::refusal::Failure;
 use domain::user::User;
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::users::actions::default_profile;
@@ -17,8 +17,8 @@ use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List deployments")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List deployments")
         .detail(
             "A page of users, the newest first, or those that `search` finds by the beginnings of their words, each \
              with the profile that holds for them, their newest deployment and what became of it. Deleted users are not \
@@ -32,7 +32,10 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Invitations + Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(
+    store: &(impl Users + Invitations + Profiles + Workspaces),
+    call: AuthorizedRequest,
+) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, list_users::read)?;
     let mut page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     page.items.retain(|person| person.user.deleted.is_none());
@@ -48,7 +51,12 @@ pub async fn handle(store: &(impl Users + Invitations + Profiles + Workspaces), 
     }))
 }
 
-fn shown(person: &Person, deployment: Option<&Invitation>, profile: Option<&str>, call: &Call) -> Value {
+fn shown(
+    person: &UserWithDevices,
+    deployment: Option<&Invitation>,
+    profile: Option<&str>,
+    call: &AuthorizedRequest,
+) -> Value {
     let user = &person.user;
     let client = &user.client;
     json!({

@@ -2,26 +2,26 @@
 
 use aws::Devices;
 use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get a device").versioned().shows("The device.", thing("Device"))
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get a device").versioned().shows("The device.", thing("Device"))
 }
 
 /// Answers with the device and its custom metadata.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Devices + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Devices + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
     let whole = super::wanted(store, &call).await?;
-    let view = with_names(store, call.workspace(), views::device_whole(&whole, call.now())).await?;
+    let view = with_names(store, call.workspace(), views::device_details(&whole, call.now())).await?;
     Ok(Reply::thing(&view, whole.device.version))
 }

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 
 use aws::Devices;
-use aws::stores::DeviceWhole;
-use domain::device::{Belongings, Edit, NICKNAME, edit, read_metadata};
+use aws::stores::DeviceDetails;
+use domain::device::{DeviceAttachments, Edit, NICKNAME, edit, read_metadata};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change a device")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change a device")
         .detail(
             "A `nickname` of `null` is taken away; metadata is merged key by key, and a key set to `null` or `\"\"` \
              is taken away.",
@@ -25,7 +25,7 @@ pub fn about() -> About {
         .body(|fields| drop(read(fields)))
         .versioned()
         .shows("The device.", thing("Device"))
-        .refuses([Refusal::DeviceDeleted])
+        .refuses([DomainError::DeviceDeleted])
 }
 
 /// Answers with the device. A `nickname` of `null` is taken away; metadata is merged key by key,
@@ -33,15 +33,15 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &impl Devices, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = read(call.request.body()?)?;
-    attempts(store, || attempt(store, &call, &wanted)).await
+    retry_on_conflict(store, || attempt(store, &call, &wanted)).await
 }
 
-fn read(mut fields: Fields) -> Result<Edit, Refusal> {
+fn read(mut fields: Fields) -> Result<Edit, DomainError> {
     let nickname = fields.edited_text("nickname", NICKNAME);
     let metadata = read_metadata_of(&mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     Ok(Edit { nickname, metadata })
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
     }
 }
 
-async fn attempt(store: &impl Devices, call: &Call, wanted: &Edit) -> Result<Reply, Failure> {
+async fn attempt(store: &impl Devices, call: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
     let whole = super::wanted(store, call).await?;
     let whole = edited(store, call, whole, wanted).await?;
     Ok(super::shown(&whole, call))
@@ -69,13 +69,13 @@ async fn attempt(store: &impl Devices, call: &Call, wanted: &Edit) -> Result<Rep
 /// The device after an edit, which is committed; what changes nothing commits nothing.
 pub(crate) async fn edited(
     store: &impl Devices,
-    call: &Call,
-    whole: DeviceWhole,
+    call: &AuthorizedRequest,
+    whole: DeviceDetails,
     wanted: &Edit,
-) -> Result<DeviceWhole, Failure> {
-    let none = Belongings::none(&whole.device);
-    let before = whole.belongings.as_ref().unwrap_or(&none);
-    match edit(&whole.device, before, wanted, &call.act())? {
+) -> Result<DeviceDetails, Error> {
+    let none = DeviceAttachments::none(&whole.device);
+    let before = whole.attachments.as_ref().unwrap_or(&none);
+    match edit(&whole.device, before, wanted, &call.event_context())? {
         Some((device, after, event)) => super::committed(store, whole, device, after, &event).await,
         None => Ok(whole),
     }

@@ -4,16 +4,16 @@ use aws::stores::Actors;
 use aws::{Events, Page};
 use domain::EventId;
 use domain::Time;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use super::{Kind, Wanted};
+use super::{ExportKind, ExportRequest};
 use crate::access::list_events;
 use crate::actors::name_actors;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::views;
 
-static EVENTS: Kind = Kind {
+static EVENTS: ExportKind = ExportKind {
     name: "events",
     columns: &[
         ("event_id", "/event_id"),
@@ -47,7 +47,7 @@ static EVENTS: Kind = Kind {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     super::about("Export events", &EVENTS, |fields| {
         let _filter = list_events::read(fields, Time::EPOCH);
     })
@@ -60,9 +60,9 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Events + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Events + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
     let is_id = |id: &str| EventId::parse(id).is_some();
-    let wanted = Wanted::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
+    let wanted = ExportRequest::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
     if let Some(ids) = wanted.ids(EventId::parse) {
         let events = store.events(call.workspace(), &ids).await?;
         let views = name_actors(store, call.workspace(), events.iter().map(views::event).collect()).await?;

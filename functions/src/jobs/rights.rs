@@ -2,7 +2,7 @@
 //! is about may see it.
 
 use domain::access::{Caller, Permission};
-use domain::refusal::Refusal;
+use domain::error::DomainError;
 use domain::source::SyncAction;
 
 use crate::jobs::work::Action;
@@ -38,7 +38,7 @@ impl Action {
     ///
     /// # Errors
     /// `PermissionMissing`.
-    pub fn require_begun_by(&self, caller: &Caller) -> Result<(), Refusal> {
+    pub fn require_begun_by(&self, caller: &Caller) -> Result<(), DomainError> {
         self.permissions().into_iter().try_for_each(|permission| caller.require(permission))
     }
 
@@ -46,7 +46,7 @@ impl Action {
     ///
     /// # Errors
     /// `PermissionMissing`.
-    pub fn require_seen_by(&self, caller: &Caller) -> Result<(), Refusal> {
+    pub fn require_seen_by(&self, caller: &Caller) -> Result<(), DomainError> {
         let about = match self {
             Self::User(UserAction::AutoDeploy) => Permission::DeploymentsRead,
             Self::User(_) | Self::Sync(_) => Permission::UsersRead,

@@ -1,19 +1,19 @@
 //! `GET /profiles`.
 
 use aws::{Profiles, Workspaces};
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List profiles")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List profiles")
         .detail("The newest first: all but their settings and schemas.")
         .lists(thing("ProfileListed"), |_| ())
 }
@@ -22,7 +22,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Profiles + Workspaces), call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = store.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
     let workspace = workspace(store, &call).await?;

@@ -8,15 +8,15 @@
 
 use aws::ScimUsers;
 use domain::UserId;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use domain::scim::document::{Document, Person};
+use domain::scim::document::{Document, ScimUserRecord};
 use domain::scim::filter::{Filter, Only};
 use domain::scim::list::{LOOK_MOST, Query};
 use domain::scim::schema::{SEARCH_REQUEST, list_response};
 use domain::user::is_username;
 use lambda::reply::{LIST_MOST, wire_size};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
@@ -26,7 +26,12 @@ use super::{body, found, names_version, projection, shown, tagged};
 const STEP: usize = 50;
 
 /// Answers with a user; 304 if the caller has seen this version.
-pub(super) async fn get(store: &impl ScimUsers, call: &Call, base: &str, id: &str) -> Result<Reply, Failure> {
+pub(super) async fn get(
+    store: &impl ScimUsers,
+    call: &AuthorizedRequest,
+    base: &str,
+    id: &str,
+) -> Result<Reply, Error> {
     let projection = projection(call)?;
     let person = found(store, call, id).await?;
     if names_version(call, "if-none-match", &person) == Some(true) {
@@ -36,17 +41,17 @@ pub(super) async fn get(store: &impl ScimUsers, call: &Call, base: &str, id: &st
 }
 
 /// Answers with a page of users, by the query.
-pub(super) async fn list(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+pub(super) async fn list(store: &impl ScimUsers, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     page(store, call, base, &Query::read(call.request.query()?)?).await
 }
 
 /// Answers with a page of users, by the body.
-pub(super) async fn search(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+pub(super) async fn search(store: &impl ScimUsers, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     let fields = Fields::of_json(body(call, SEARCH_REQUEST)?);
     page(store, call, base, &Query::read(fields)?).await
 }
 
-async fn page(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) -> Result<Reply, Failure> {
+async fn page(store: &impl ScimUsers, call: &AuthorizedRequest, base: &str, query: &Query) -> Result<Reply, Error> {
     let ids = listed(store, call, base, query).await?;
     let wanted: Vec<UserId> = ids.iter().skip(query.start - 1).take(query.count).copied().collect();
     let people = store.scim_users(call.workspace(), &wanted, true).await?;
@@ -69,7 +74,12 @@ fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
 }
 
 /// Everyone whom a list holds, in its order.
-async fn listed(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) -> Result<Vec<UserId>, Failure> {
+async fn listed(
+    store: &impl ScimUsers,
+    call: &AuthorizedRequest,
+    base: &str,
+    query: &Query,
+) -> Result<Vec<UserId>, Error> {
     let candidates = match query.filter.as_ref().and_then(Filter::only) {
         Some(only) => the_only(store, call, &only).await?,
         None => store.user_ids(call.workspace(), LOOK_MOST).await?.ok_or_else(Query::too_many)?,
@@ -93,7 +103,7 @@ async fn listed(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) 
 }
 
 /// What a user is sorted by, if the list holds them.
-fn fits(person: &Person, query: &Query, base: &str) -> Option<((bool, String), UserId)> {
+fn fits(person: &ScimUserRecord, query: &Query, base: &str) -> Option<((bool, String), UserId)> {
     let document = Document::shown(person, base);
     let fits = query.filter.as_ref().is_none_or(|filter| filter.fits(&document));
     let key = || query.sort.map(|sort| sort.key(&document)).unwrap_or_default();
@@ -101,7 +111,7 @@ fn fits(person: &Person, query: &Query, base: &str) -> Option<((bool, String), U
 }
 
 /// Those among whom the only user is whom a filter can mean.
-async fn the_only(store: &impl ScimUsers, call: &Call, only: &Only) -> Result<Vec<UserId>, Failure> {
+async fn the_only(store: &impl ScimUsers, call: &AuthorizedRequest, only: &Only) -> Result<Vec<UserId>, Error> {
     let workspace = call.workspace();
     Ok(match only {
         Only::Id(id) => UserId::parse(id).into_iter().collect(),
@@ -114,9 +124,9 @@ async fn the_only(store: &impl ScimUsers, call: &Call, only: &Only) -> Result<Ve
 }
 
 /// Refuses a change of a version that the caller has not seen.
-pub(super) fn require_version(call: &Call, person: &Person) -> Result<(), Refusal> {
+pub(super) fn require_version(call: &AuthorizedRequest, person: &ScimUserRecord) -> Result<(), DomainError> {
     match names_version(call, "if-match", person) {
-        Some(false) => Err(Refusal::VersionMismatch),
+        Some(false) => Err(DomainError::VersionMismatch),
         None | Some(true) => Ok(()),
     }
 }

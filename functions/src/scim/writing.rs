@@ -2,51 +2,51 @@
 
 use aws::{Commit, Invitations, Profiles, ScimUsers, Sources, UsernameClaims, Workspaces};
 use domain::access::Permission;
+use domain::error::{DomainError, Error};
 use domain::provenance::require_no_data_set;
-use domain::refusal::{Failure, Refusal};
-use domain::scim::change::{self, DELETED, New, Wanted, is_renamed};
-use domain::scim::document::{Document, Person, location};
+use domain::scim::change::{self, DELETED, ScimUserNew, ScimUserWrite, is_renamed};
+use domain::scim::document::{Document, ScimUserRecord, location};
 use domain::scim::patch;
 use domain::scim::schema::{PATCH_OP, USER};
 use domain::user::User;
 use domain::{CommandId, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use super::listing::require_version;
 use super::{body, found, projection, shown, with};
-use crate::attempts::attempts;
-use crate::doer::Doer;
+use crate::context::RequestContext;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::users::actions::{UserAction, carried_through, claims_of_rename, held, prepare, renaming};
 
 /// Makes a user: 201, and where they are.
-pub(super) async fn create(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+pub(super) async fn create(store: &impl ScimUsers, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     let projection = projection(call)?;
-    let document = Document::read(&body(call, USER)?).map_err(Refusal::Invalid)?;
-    let new = New::read(&document)?;
-    let person = attempts(store, || make(store, call, &new)).await?;
+    let document = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
+    let new = ScimUserNew::read(&document)?;
+    let person = retry_on_conflict(store, || make(store, call, &new)).await?;
     let mut reply = shown(StatusCode::CREATED, &person, &projection, base);
     with(&mut reply, "location", &location(person.user.user_id, base));
     Ok(reply)
 }
 
-async fn make(store: &impl ScimUsers, call: &Call, new: &New) -> Result<Person, Failure> {
+async fn make(store: &impl ScimUsers, call: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
     let claims = store.username_claims(call.workspace(), &new.user.username).await?;
     if claims.are_taken_from(None) {
-        return Err(Refusal::UsernameTaken.into());
+        return Err(DomainError::UsernameTaken.into());
     }
     if let Some(external_id) = &new.external_id {
         require_free(store, call, external_id, None).await?;
     }
-    let act = call.act();
-    let created = change::create(new.clone(), UserId(call.request.moment.draw()), &act)?;
-    let mut commit = Commit::unrecorded(act.event_id);
+    let event_context = call.event_context();
+    let created = change::create(new.clone(), UserId(call.request.id_source.new_id()), &event_context)?;
+    let mut commit = Commit::without_event(event_context.event_id);
     if let Some((first, others)) = created.events.split_first() {
         let user = &created.person.user;
         commit = Commit::of(first).put(user).claim(&claims, user.user_id).keep(None, created.person.kept.as_ref());
         for (n, event) in others.iter().enumerate() {
-            commit = commit.also(act.event_id, n + 1, event);
+            commit = commit.also(event_context.event_id, n + 1, event);
         }
     }
     store.commit(commit).await?;
@@ -56,40 +56,44 @@ async fn make(store: &impl ScimUsers, call: &Call, new: &New) -> Result<Person, 
 /// Lets the provider call a user so if nobody else is called so.
 async fn require_free(
     store: &impl ScimUsers,
-    call: &Call,
+    call: &AuthorizedRequest,
     external_id: &str,
     user: Option<UserId>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let holder = store.id_of_external_id(call.workspace(), external_id).await?;
-    if holder.is_some() && holder != user { Err(Refusal::ExternalIdTaken.into()) } else { Ok(()) }
+    if holder.is_some() && holder != user { Err(DomainError::ExternalIdTaken.into()) } else { Ok(()) }
 }
 
 /// Puts what the body says in the place of what was said before.
 pub(super) async fn replace(
     store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
-) -> Result<Reply, Failure> {
-    let given = Document::read(&body(call, USER)?).map_err(Refusal::Invalid)?;
+) -> Result<Reply, Error> {
+    let given = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
     changed(store, call, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
 }
 
 /// Changes a user operation by operation: all of them, or none.
 pub(super) async fn patch(
     store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let operations = body(call, PATCH_OP)?;
     changed(store, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
 }
 
 /// The user that a path names, as the caller has seen them, if no data set holds them.
-async fn to_be_changed(store: &(impl ScimUsers + Sources), call: &Call, id: &str) -> Result<Person, Failure> {
+async fn to_be_changed(
+    store: &(impl ScimUsers + Sources),
+    call: &AuthorizedRequest,
+    id: &str,
+) -> Result<ScimUserRecord, Error> {
     let person = found(store, call, id).await?;
     require_version(call, &person)?;
     let is_there = match person.user.provenance.source_id {
@@ -103,53 +107,53 @@ async fn to_be_changed(store: &(impl ScimUsers + Sources), call: &Call, id: &str
 /// Changes a user, and shows them.
 async fn changed(
     store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
-    to: &(dyn Fn(&Document) -> Result<Document, Refusal> + Sync),
-) -> Result<Reply, Failure> {
+    to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
+) -> Result<Reply, Error> {
     let projection = projection(call)?;
-    let person = attempts(store, || change_one(store, call, defaults, id, to)).await?;
+    let person = retry_on_conflict(store, || change_one(store, call, defaults, id, to)).await?;
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
 async fn change_one(
     store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
-    to: &(dyn Fn(&Document) -> Result<Document, Refusal> + Sync),
-) -> Result<Person, Failure> {
+    to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
+) -> Result<ScimUserRecord, Error> {
     let person = to_be_changed(store, call, id).await?;
     let before = Document::of(&person);
-    let wanted = Wanted::read(&before, &to(&before)?)?;
+    let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
     let claims = names_free(store, call, &person.user, &wanted).await?;
     let phones = held(store, &person.user).await?;
     if is_renamed(&person.user, &wanted) && !phones.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
     }
-    let doer = Doer::of_call(call);
-    let act = doer.act();
-    let draw = || CommandId(call.request.moment.draw());
-    let Some(updated) = change::update(&person, &phones, &wanted, &draw, &act)? else {
+    let context = RequestContext::of_call(call);
+    let event_context = context.event_context();
+    let new_id = || CommandId(call.request.id_source.new_id());
+    let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &event_context)? else {
         return Ok(person);
     };
-    let (change, commit) = carried_through(store, &doer, updated.change, defaults, &act).await?;
+    let (change, commit) = carried_through(store, &context, updated.change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), &person.user);
     store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = change.user_after().unwrap_or(&person.user).clone();
     let user = User { version: user.version + 1, ..user };
-    Ok(Person { user, kept: updated.kept, updated_at: Some(act.at) })
+    Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
 }
 
 /// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
 async fn names_free(
     store: &impl ScimUsers,
-    call: &Call,
+    call: &AuthorizedRequest,
     user: &User,
-    wanted: &Wanted,
-) -> Result<Option<UsernameClaims>, Failure> {
+    wanted: &ScimUserWrite,
+) -> Result<Option<UsernameClaims>, Error> {
     let renamed = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted));
     let claims = claims_of_rename(store, user, renamed).await?;
     if let Some(Some(external_id)) = &wanted.external_id {
@@ -161,14 +165,14 @@ async fn names_free(
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.
 pub(super) async fn delete(
     store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
-    call: &Call,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
-    attempts(store, || async {
+    retry_on_conflict(store, || async {
         let person = to_be_changed(store, call, id).await?;
-        let prepared = prepare(store, &Doer::of_call(call), &person.user, &action, defaults).await?;
+        let prepared = prepare(store, &RequestContext::of_call(call), &person.user, &action, defaults).await?;
         if let Some(commit) = prepared.commit {
             store.commit(commit).await?;
         }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws::stores::EventFilter;
 use aws::{Credentials, Events};
-use domain::device::Belongings;
+use domain::device::DeviceAttachments;
+use domain::error::{DomainError, Error};
 use domain::event::{Event, EventType};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
 use domain::text::{Form, TextRule};
 use domain::webhook::{PHONE_DEACTIVATED, is_deactivation};
 use domain::{DeviceId, EventId, Time};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
 use super::{Listing, Verbs, any_case, required_id, route, views, whole};
@@ -29,15 +29,15 @@ const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
-pub async fn handle(store: &(impl Events + Credentials), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Events + Credentials), call: AuthorizedRequest) -> Result<Reply, Error> {
     match route(&call, "events") {
         "list" => list(store, &call).await,
         "get" => get(store, &call).await,
-        _ => Err(Refusal::RouteNotFound.into()),
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-struct Wanted {
+struct EventQuery {
     since: Time,
     until: Time,
     devices: Option<BTreeSet<DeviceId>>,
@@ -45,8 +45,8 @@ struct Wanted {
     limit: usize,
 }
 
-impl Wanted {
-    fn read(mut fields: Fields, now: Time) -> Result<Self, Refusal> {
+impl EventQuery {
+    fn read(mut fields: Fields, now: Time) -> Result<Self, DomainError> {
         let (since, until) = read_span(&mut fields, now);
         let mut devices: Vec<String> = fields.texts_if_sent("device_ids", WORD);
         if devices.len() > DEVICES_MOST {
@@ -56,7 +56,7 @@ impl Wanted {
         let mut types: Vec<String> = fields.texts_if_sent("event_types", WORD);
         types.extend(fields.text("event_type", WORD));
         let limit = fields.integer("limit", 1, LIMIT.1).unwrap_or(LIMIT.0);
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         // What is no identifier of ours names nothing that anything happened to.
         let named = !devices.is_empty();
         let devices: BTreeSet<DeviceId> = devices.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
@@ -76,7 +76,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
     let since = fields.value("since").is_some();
     match (since, between) {
         (true, None) => {
-            let since = fields.value("since").as_ref().and_then(moment);
+            let since = fields.value("since").as_ref().and_then(id_source);
             if since.is_none() {
                 fields.fault("since", "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
             }
@@ -87,7 +87,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
             }
         }
         (false, Some(Value::Array(moments))) if moments.len() == 2 => {
-            let (first, last) = (moment(&moments[0]), moment(&moments[1]));
+            let (first, last) = (id_source(&moments[0]), id_source(&moments[1]));
             match (first, last) {
                 (Some(first), Some(last)) if first <= last => return (first, last.min(now).max(first)),
                 (Some(_), Some(_)) => fields.fault("between", "out_of_range", "must be in their order"),
@@ -111,13 +111,13 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
 }
 
 /// A moment, or the beginning of a day.
-fn moment(value: &Value) -> Option<Time> {
+fn id_source(value: &Value) -> Option<Time> {
     let text = value.as_str()?;
     Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
 }
 
-async fn list(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, Failure> {
-    let wanted = Wanted::read(Verbs::GetPost.parameters(call)?, call.now())?;
+async fn list(store: &(impl Events + Credentials), call: &AuthorizedRequest) -> Result<Reply, Error> {
+    let wanted = EventQuery::read(Verbs::GetPost.parameters(call)?, call.now())?;
     let mut found = Vec::new();
     if wanted.deactivations {
         let of = |device_id| filter(device_id, wanted.since, wanted.until);
@@ -133,25 +133,25 @@ async fn list(store: &(impl Events + Credentials), call: &Call) -> Result<Reply,
         }
     }
     let mut listing = Listing::default();
-    let belongings = belongings(store, call, &found).await?;
+    let attachments = attachments(store, call, &found).await?;
     for event in &found {
-        listing.push(shown(event, &belongings))?;
+        listing.push(shown(event, &attachments))?;
     }
     Ok(lambda::seam::ok(json!({"events": listing.items})))
 }
 
 /// What belongs to the phones that events are about.
-async fn belongings(
+async fn attachments(
     store: &impl Credentials,
-    call: &Call,
+    call: &AuthorizedRequest,
     events: &[Event],
-) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
+) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
     let ids = events.iter().filter_map(|event| event.device_id).collect();
-    store.belongings_to_show(call.workspace(), &ids).await
+    store.attachments_to_show(call.workspace(), &ids).await
 }
 
-fn shown(event: &Event, belongings: &BTreeMap<DeviceId, Belongings>) -> Value {
-    views::deactivated(event, event.device_id.and_then(|id| belongings.get(&id)))
+fn shown(event: &Event, attachments: &BTreeMap<DeviceId, DeviceAttachments>) -> Value {
+    views::deactivated(event, event.device_id.and_then(|id| attachments.get(&id)))
 }
 
 fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter {
@@ -162,10 +162,10 @@ fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter 
 /// The ends of phones, the oldest first.
 async fn deactivations(
     store: &impl Events,
-    call: &Call,
+    call: &AuthorizedRequest,
     filter: &EventFilter,
     limit: usize,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Vec<Event>, Error> {
     let mut found = Vec::new();
     let mut start = None;
     loop {
@@ -180,7 +180,7 @@ async fn deactivations(
 }
 
 /// By `event_id`, or the newest by `device_id` and `event_type`.
-async fn get(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, Failure> {
+async fn get(store: &(impl Events + Credentials), call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {
         let id = required_id(&mut fields, "event_id", EventId::parse);
@@ -194,7 +194,7 @@ async fn get(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, 
         let wanted = event_type == PHONE_DEACTIVATED;
         if wanted { deactivations(store, call, &filter, 1).await?.pop() } else { None }
     };
-    let event = found.ok_or(Refusal::NotFound("event"))?;
-    let belongings = belongings(store, call, std::slice::from_ref(&event)).await?;
-    Ok(lambda::seam::ok(json!({"event": shown(&event, &belongings)})))
+    let event = found.ok_or(DomainError::NotFound("event"))?;
+    let attachments = attachments(store, call, std::slice::from_ref(&event)).await?;
+    Ok(lambda::seam::ok(json!({"event": shown(&event, &attachments)})))
 }

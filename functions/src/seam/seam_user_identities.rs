@@ -4,19 +4,19 @@ use aws::stores::UserFilter;
 use aws::{Commit, Idempotency, Invitations, Profiles, Users, Workspaces};
 use domain::UserId;
 use domain::access::Permission;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
 use domain::search::Query;
 use domain::secret::base58;
 use domain::text::{Form, TextRule};
 use domain::user::{EMAIL, IDENTITY_KEY, MOBILE, NAME, NewUser, User, UserEdit};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
-use crate::attempts::{Before, Once, attempts};
-use crate::doer::Doer;
+use crate::context::RequestContext;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
 use crate::settings::Defaults;
 use crate::users::actions::{UserAction, edited, prepare, require_key_free};
 
@@ -36,16 +36,16 @@ const USERNAME_LENGTH: usize = 12;
 /// for a change without `users:manage`.
 pub async fn handle(
     store: &(impl Users + Invitations + Workspaces + Profiles + Idempotency),
-    call: Call,
+    call: AuthorizedRequest,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     match route(&call, "user_identities") {
         "create" => create(store, &call).await,
         "get" => get(store, &call).await,
         "list" => list(store, &call).await,
         "update" => update(store, &call, defaults).await,
         "delete" => delete(store, &call, defaults).await,
-        _ => Err(Refusal::RouteNotFound.into()),
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
@@ -79,49 +79,49 @@ impl FullName {
     }
 }
 
-async fn create(store: &(impl Users + Idempotency), call: &Call) -> Result<Reply, Failure> {
+async fn create(store: &(impl Users + Idempotency), call: &AuthorizedRequest) -> Result<Reply, Error> {
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::Post.parameters(call)?;
     let user_identity_key = fields.text("user_identity_key", IDENTITY_KEY);
     let email = fields.text("email_address", EMAIL);
     let mobile = fields.text("phone_number", MOBILE);
     let name = FullName::read(&mut fields).flatten();
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let (first_name, last_name) = name.map_or((None, None), |name| (Some(name.first), name.last));
-    let username = format!("user-{}", base58(call.request.moment.random, USERNAME_LENGTH));
+    let username = format!("user-{}", base58(call.request.id_source.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
-    let once = Once::of(call)?;
-    once.attempts(store, call, || created(store, call, &once, &new)).await
+    let once = IdempotencyKey::of(call)?;
+    once.retry_on_conflict(store, call, || created(store, call, &once, &new)).await
 }
 
 async fn created(
     store: &(impl Users + Idempotency),
-    call: &Call,
-    once: &Once,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
     new: &NewUser,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
     let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => return Ok(shown(&there(store, call, UserId::parse(&made)).await?)),
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => return Ok(shown(&there(store, call, UserId::parse(&made)).await?)),
     };
     require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &call.act());
+    let (user, event) = User::create(new.clone(), UserId(call.request.id_source.new_id()), &call.event_context());
     let commit = Commit::of(&event).put(&user);
     store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user))
 }
 
 /// A user who is not deleted.
-async fn there(store: &impl Users, call: &Call, id: Option<UserId>) -> Result<User, Failure> {
+async fn there(store: &impl Users, call: &AuthorizedRequest, id: Option<UserId>) -> Result<User, Error> {
     let user = match id {
         Some(id) => store.user(call.workspace(), id).await?.filter(|user| user.deleted.is_none()),
         None => None,
     };
-    Ok(user.ok_or(Refusal::NotFound("user_identity"))?)
+    Ok(user.ok_or(DomainError::NotFound("user_identity"))?)
 }
 
-async fn get(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
+async fn get(store: &impl Users, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let by_key = fields.value("user_identity_id").is_none() && fields.value("user_identity_key").is_some();
     let id = if by_key {
@@ -137,11 +137,11 @@ async fn get(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
 }
 
 /// A page, which may be short.
-async fn list(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
+async fn list(store: &impl Users, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let paging = Paging::read(call, &mut fields, LIMIT.1, &["search"]);
     let filter = UserFilter { search: Query::read(&mut fields), ..UserFilter::default() };
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let limit = paging.limit.unwrap_or(LIMIT.0);
     let page = store.list_users(call.workspace(), &filter, limit, paging.start()?, call.now()).await?;
     let mut listing = Listing::default();
@@ -155,9 +155,9 @@ async fn list(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
 /// Changes what is sent; `null` takes it away. The username stays, so no phone is reset.
 async fn update(
     store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: &Call,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::PatchPost.parameters(call)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
@@ -169,7 +169,7 @@ async fn update(
         ..UserEdit::default()
     };
     let id = whole(fields, id)?;
-    attempts(store, || async {
+    retry_on_conflict(store, || async {
         let user = there(store, call, Some(id)).await?;
         // Written back as it was shown: where the first name ends is not for Seam to say.
         let name = name.clone().filter(|name| name.as_ref().map(|name| &name.whole) != user.full_name().as_ref());
@@ -180,7 +180,7 @@ async fn update(
                 UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
             }
         };
-        let prepared = edited(store, &Doer::of_call(call), &user, &edit, defaults).await?;
+        let prepared = edited(store, &RequestContext::of_call(call), &user, &edit, defaults).await?;
         done(store, prepared.commit).await
     })
     .await
@@ -190,17 +190,17 @@ async fn update(
 /// user's row is there.
 async fn delete(
     store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: &Call,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::DeletePost.parameters(call)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let id = whole(fields, id)?;
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
-    attempts(store, || async {
-        let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user_identity"))?;
-        let prepared = prepare(store, &Doer::of_call(call), &user, &action, defaults).await?;
+    retry_on_conflict(store, || async {
+        let user = store.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
+        let prepared = prepare(store, &RequestContext::of_call(call), &user, &action, defaults).await?;
         done(store, prepared.commit).await
     })
     .await

@@ -2,8 +2,8 @@
 
 use aws::{Commit, Devices, Endpoints, PushError, PushTokens};
 use domain::device::{Device, PushToken};
+use domain::error::Error;
 use domain::push::{PushReason, endpoint_impossible, endpoint_made};
-use domain::refusal::Failure;
 use domain::{DeviceId, WorkspaceId};
 use lambda::logging::Chain;
 
@@ -20,7 +20,7 @@ pub(crate) async fn settle(
     run: &Run,
     workspace: WorkspaceId,
     id: DeviceId,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let (device, token) = (store.device(workspace, id).await?, store.push_token(workspace, id).await?);
     let (Some(device), Some(token)) = (device, token) else {
         return Ok(());
@@ -28,38 +28,38 @@ pub(crate) async fn settle(
     if token.mend_at.is_none() {
         return Ok(());
     }
-    let act = run.act(workspace);
+    let event_context = run.event_context(workspace);
     let changed = match found(endpoints, &device, &token).await? {
-        Found::Endpoint(endpoint) => {
+        EndpointLookup::Endpoint(endpoint) => {
             if let Some(old) = device.push_endpoint.as_deref().filter(|old| *old != endpoint) {
                 release(store, endpoints, &device, old).await?;
             }
-            endpoint_made(&device, endpoint, &act)
+            endpoint_made(&device, endpoint, &event_context)
         }
-        Found::Nothing(reason) => endpoint_impossible(&device, reason, &act),
+        EndpointLookup::Nothing(reason) => endpoint_impossible(&device, reason, &event_context),
     };
     let settled = PushToken { mend_at: None, ..token.clone() };
     let commit = match &changed {
         Some((after, event)) => Commit::of(event).edit(&device, after),
-        None => Commit::unrecorded(run.moment.event_id()),
+        None => Commit::without_event(run.id_source.event_id()),
     };
     store.commit(commit.edit(&token, &settled)).await
 }
 
-enum Found {
+enum EndpointLookup {
     Endpoint(String),
     Nothing(PushReason),
 }
 
-async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -> Result<Found, Failure> {
+async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -> Result<EndpointLookup, Error> {
     let Some(application) = endpoints.application(device.platform) else {
-        return Ok(Found::Nothing(PushReason::PlatformOff));
+        return Ok(EndpointLookup::Nothing(PushReason::PlatformOff));
     };
     match endpoints.endpoint(application, &token.token).await {
-        Ok(endpoint) => Ok(Found::Endpoint(endpoint)),
-        Err(PushError::Refused(_)) => Ok(Found::Nothing(PushReason::TokenRefused)),
-        Err(PushError::Gone) => Ok(Found::Nothing(PushReason::PlatformOff)),
-        Err(error) => Err(Failure::unavailable("SNS", error)),
+        Ok(endpoint) => Ok(EndpointLookup::Endpoint(endpoint)),
+        Err(PushError::Refused(_)) => Ok(EndpointLookup::Nothing(PushReason::TokenRefused)),
+        Err(PushError::Gone) => Ok(EndpointLookup::Nothing(PushReason::PlatformOff)),
+        Err(error) => Err(Error::unavailable("SNS", error)),
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn release(
     endpoints: &impl Endpoints,
     device: &Device,
     endpoint: &str,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let holders = store.endpoint_holders(endpoint).await?;
     let own = (device.workspace_id, device.device_id);
     if holders.iter().any(|holder| *holder != own) {
@@ -85,6 +85,6 @@ pub(crate) async fn release(
             tracing::warn!(device.id = %device.device_id, error = %Chain(&error), "an endpoint was left behind");
             Ok(())
         }
-        outcome => outcome.map_err(|e| Failure::unavailable("SNS", e)),
+        outcome => outcome.map_err(|e| Error::unavailable("SNS", e)),
     }
 }

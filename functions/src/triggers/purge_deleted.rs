@@ -5,14 +5,14 @@ use aws::stores::{DeviceFilter, DueRow, EventFilter, Work};
 use aws::{Commands, Commit, Endpoints, Events, Invitations, Page, PushTokens, ScimUsers, UsageCounts};
 use chrono::Duration;
 use domain::device::{Device, purge};
+use domain::error::Error;
 use domain::event::Event;
-use domain::life;
-use domain::refusal::Failure;
+use domain::lifecycle;
 use domain::user::User;
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
-use crate::pace::Pace;
+use crate::deadline::Deadline;
+use crate::retry::retry_on_conflict;
 use crate::triggers::{Run, Tally, endpoint};
 
 const PAGE: usize = 50;
@@ -32,16 +32,16 @@ pub async fn handle(
     store: &(impl Work + Commands + PushTokens + ScimUsers + Invitations + UsageCounts + Events),
     endpoints: &impl Endpoints,
     run: Run,
-) -> Result<Value, Failure> {
-    let pace = run.pace(RESERVE);
+) -> Result<Value, Error> {
+    let deadline = run.deadline(RESERVE);
     let mut purged = Tally::default();
     let mut users = Vec::new();
     for shard in 0..DUE_SHARDS {
         let mut start = None;
         loop {
-            let page = store.due(&purge_shard(shard), run.moment.now, start, PAGE).await?;
+            let page = store.due(&purge_shard(shard), run.id_source.now, start, PAGE).await?;
             for (key, row) in page.rows {
-                if pace.is_over() {
+                if deadline.is_over() {
                     return Ok(answer(&purged, true));
                 }
                 match row {
@@ -60,10 +60,10 @@ pub async fn handle(
         }
     }
     for (key, user) in users {
-        if pace.is_over() {
+        if deadline.is_over() {
             return Ok(answer(&purged, true));
         }
-        purged.count(&run, &key, purge_user(store, &run, &user, &pace).await);
+        purged.count(&run, &key, purge_user(store, &run, &user, &deadline).await);
     }
     Ok(answer(&purged, false))
 }
@@ -79,12 +79,12 @@ async fn purge_device(
     endpoints: &impl Endpoints,
     run: &Run,
     due: &Device,
-) -> Result<bool, Failure> {
-    attempts(store, || async {
-        let Some(whole) = store.device_whole(due.workspace_id, due.device_id).await? else {
+) -> Result<bool, Error> {
+    retry_on_conflict(store, || async {
+        let Some(whole) = store.device_details(due.workspace_id, due.device_id).await? else {
             return Ok(false);
         };
-        let Some(event) = purge(&whole.device, &run.act(due.workspace_id)) else {
+        let Some(event) = purge(&whole.device, &run.event_context(due.workspace_id)) else {
             return Ok(false);
         };
         forget_commands(store, run, &whole.device).await?;
@@ -92,8 +92,8 @@ async fn purge_device(
             endpoint::release(store, endpoints, &whole.device, endpoint).await?;
         }
         let mut commit = Commit::of(&event).delete(&whole.device);
-        if let Some(belongings) = &whole.belongings {
-            commit = commit.delete(belongings);
+        if let Some(attachments) = &whole.attachments {
+            commit = commit.delete(attachments);
         }
         if let Some(token) = &whole.token {
             commit = commit.delete(token);
@@ -110,19 +110,19 @@ async fn purge_device(
 
 /// Lets pass a page of which nothing was left out: what is to be gone is not left behind because this release cannot
 /// read it.
-fn whole<R>(page: &Page<R>) -> Result<(), Failure> {
-    if page.left_out > 0 { Err(Failure::internal("purging", "a row cannot be read")) } else { Ok(()) }
+fn whole<R>(page: &Page<R>) -> Result<(), Error> {
+    if page.left_out > 0 { Err(Error::internal("purging", "a row cannot be read")) } else { Ok(()) }
 }
 
 /// Removes what is kept of a device's commands, while the device is as it was read: none of them is open any more.
-async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> Result<(), Failure> {
+async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> Result<(), Error> {
     loop {
         let page = store.list_commands(device.workspace_id, device.device_id, ROWS, None).await?;
         whole(&page)?;
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(device);
+        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(device);
         store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
@@ -134,19 +134,19 @@ async fn purge_user(
     store: &(impl ScimUsers + Commands + Invitations + UsageCounts + Events),
     run: &Run,
     due: &User,
-    pace: &Pace,
-) -> Result<bool, Failure> {
-    attempts(store, || async {
+    deadline: &Deadline,
+) -> Result<bool, Error> {
+    retry_on_conflict(store, || async {
         let Some(user) = store.user(due.workspace_id, due.user_id).await? else {
             return Ok(false);
         };
-        let Some(event) = life::purge(&user, &run.act(user.workspace_id)) else {
+        let Some(event) = lifecycle::purge(&user, &run.event_context(user.workspace_id)) else {
             return Ok(false);
         };
         // A device that is still kept may have a word to say, which would be on the record.
         let own = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
-        let kept = store.list_devices(user.workspace_id, &own, 1, None, run.moment.now).await?;
-        if !kept.items.is_empty() || !blank_events(store, run, &user, pace).await? {
+        let kept = store.list_devices(user.workspace_id, &own, 1, None, run.id_source.now).await?;
+        if !kept.items.is_empty() || !blank_events(store, run, &user, deadline).await? {
             return Ok(false);
         }
         forget_invitations(store, run, &user).await?;
@@ -159,13 +159,13 @@ async fn purge_user(
 }
 
 /// Blanks the private parts of what the record says of a user; false if the time was over before.
-async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) -> Result<bool, Failure> {
+async fn blank_events(store: &impl Events, run: &Run, user: &User, deadline: &Deadline) -> Result<bool, Error> {
     let filter = EventFilter {
         device_id: None,
         user_id: Some(user.user_id),
         event_type: None,
         since: user.created_at,
-        until: run.moment.now,
+        until: run.id_source.now,
         oldest_first: false,
     };
     let mut start = None;
@@ -174,7 +174,7 @@ async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) 
         whole(&page)?;
         let told = page.items.iter().filter(|event| !event.is_blank());
         let blank = |commit: Commit, event: &Event| commit.replace(&event.blanked());
-        let commit = told.fold(Commit::unrecorded(run.moment.event_id()), blank);
+        let commit = told.fold(Commit::without_event(run.id_source.event_id()), blank);
         if !commit.is_empty() {
             store.commit(commit.guarded_by(user)).await?;
         }
@@ -182,13 +182,13 @@ async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) 
         if start.is_none() {
             return Ok(true);
         }
-        if pace.is_over() {
+        if deadline.is_over() {
             return Ok(false);
         }
     }
 }
 
-async fn forget_invitations(store: &impl Invitations, run: &Run, user: &User) -> Result<(), Failure> {
+async fn forget_invitations(store: &impl Invitations, run: &Run, user: &User) -> Result<(), Error> {
     loop {
         // Each goes with its code.
         let page = store.list_invitations(user.workspace_id, user.user_id, ROWS / 2, None).await?;
@@ -196,18 +196,18 @@ async fn forget_invitations(store: &impl Invitations, run: &Run, user: &User) ->
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(user);
+        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(user);
         store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
 
-async fn forget_usage(store: &impl UsageCounts, run: &Run, user: &User) -> Result<(), Failure> {
+async fn forget_usage(store: &impl UsageCounts, run: &Run, user: &User) -> Result<(), Error> {
     loop {
         let rows = store.usage_rows(user.workspace_id, user.user_id, ROWS).await?;
         if rows.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(user);
+        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(user);
         store.commit(rows.iter().fold(commit, Commit::delete)).await?;
     }
 }

@@ -2,13 +2,13 @@
 //! pushes it comes by topics, of texts by SNS's log.
 
 use aws::{Commit, Devices, Endpoints, Invitations, PushError, PushTokens};
+use domain::error::Error;
 use domain::invitation::{Delivery, DeliveryState, delivered};
 use domain::push::{PushReason, reported};
-use domain::refusal::Failure;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
+use crate::retry::retry_on_conflict;
 use crate::triggers::Run;
 use crate::triggers::text_reports::{self, TextReport};
 
@@ -20,10 +20,10 @@ pub async fn handle(
     store: &(impl Devices + PushTokens + Invitations),
     endpoints: &impl Endpoints,
     run: Run,
-) -> Result<Value, Failure> {
+) -> Result<Value, Error> {
     if let Some(log) = run.event["awslogs"]["data"].as_str() {
-        for report in text_reports::read(log, run.moment.now)? {
-            attempts(store, || of_text(store, &run, &report)).await?;
+        for report in text_reports::read(log, run.id_source.now)? {
+            retry_on_conflict(store, || of_text(store, &run, &report)).await?;
         }
     }
     for record in run.records() {
@@ -31,9 +31,9 @@ pub async fn handle(
         let Ok(report) = serde_json::from_str::<Value>(message) else {
             continue;
         };
-        if let Some(mail) = MailReport::read(&report, run.moment.now) {
-            attempts(store, || of_mail(store, &run, &mail)).await?;
-        } else if let Some(push) = PushReport::read(&report, run.moment.now) {
+        if let Some(mail) = MailReport::read(&report, run.id_source.now) {
+            retry_on_conflict(store, || of_mail(store, &run, &mail)).await?;
+        } else if let Some(push) = PushReport::read(&report, run.id_source.now) {
             of_push(store, endpoints, &run, &push).await?;
         }
     }
@@ -70,25 +70,25 @@ impl MailReport {
     }
 }
 
-async fn of_mail(store: &impl Invitations, run: &Run, report: &MailReport) -> Result<(), Failure> {
+async fn of_mail(store: &impl Invitations, run: &Run, report: &MailReport) -> Result<(), Error> {
     let Some(before) = store.invitation(report.workspace, report.user, report.invitation).await? else {
         return Ok(());
     };
-    match delivered(&before, report.news.clone(), &run.act(report.workspace)) {
+    match delivered(&before, report.news.clone(), &run.event_context(report.workspace)) {
         Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
         None => Ok(()),
     }
 }
 
 /// A text that is none of an invitation is somebody else's: SNS has one log for the whole account.
-async fn of_text(store: &impl Invitations, run: &Run, report: &TextReport) -> Result<(), Failure> {
+async fn of_text(store: &impl Invitations, run: &Run, report: &TextReport) -> Result<(), Error> {
     let Some(owner) = store.message_owner(&report.message_id).await? else {
         return Ok(());
     };
     let Some(before) = store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
         return Ok(());
     };
-    match delivered(&before, report.news.clone(), &run.act(owner.workspace_id)) {
+    match delivered(&before, report.news.clone(), &run.event_context(owner.workspace_id)) {
         Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
         None => Ok(()),
     }
@@ -130,13 +130,13 @@ fn is_permanent(report: &Value) -> bool {
 }
 
 /// What a report means for the devices that hold the endpoint.
-async fn reason(endpoints: &impl Endpoints, report: &PushReport) -> Result<PushReason, Failure> {
+async fn reason(endpoints: &impl Endpoints, report: &PushReport) -> Result<PushReason, Error> {
     match report.news {
         PushNews::Failed => Ok(PushReason::DeliveryFailed),
         PushNews::Updated => match endpoints.enabled(&report.endpoint).await {
             Ok(true) => Ok(PushReason::EndpointReady),
             Ok(false) | Err(PushError::Gone) => Ok(PushReason::EndpointDisabled),
-            Err(error) => Err(Failure::unavailable("SNS", error)),
+            Err(error) => Err(Error::unavailable("SNS", error)),
         },
     }
 }
@@ -147,19 +147,19 @@ async fn of_push(
     endpoints: &impl Endpoints,
     run: &Run,
     report: &PushReport,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let holders = store.endpoint_holders(&report.endpoint).await?;
     if holders.is_empty() {
         return Ok(());
     }
     let reason = reason(endpoints, report).await?;
     for (workspace, id) in holders {
-        attempts(store, || async {
+        retry_on_conflict(store, || async {
             let Some(before) = store.device(workspace, id).await? else {
                 return Ok(());
             };
-            let act = run.act(workspace);
-            match reported(&before, &report.endpoint, report.at, reason, &act) {
+            let event_context = run.event_context(workspace);
+            match reported(&before, &report.endpoint, report.at, reason, &event_context) {
                 Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
                 None => Ok(()),
             }

@@ -5,14 +5,14 @@ use aws::stores::{DueRow, Work};
 use aws::{Commit, Endpoints, Invitations, Position, PushTokens, Sources};
 use chrono::Duration;
 use domain::access::Permission;
-use domain::change::{Change, Edited};
-use domain::command::{Command, Stimulus, apply};
+use domain::change::{ChangeSet, RowChange};
+use domain::command::{Command, Trigger, apply};
 use domain::device::Device;
+use domain::error::Error;
 use domain::event::Maker;
 use domain::invitation::{Invitation, expire};
 use domain::job::{Job, JobKind};
-use domain::refusal::Failure;
-use domain::source::{DataSource, SyncWanted};
+use domain::source::{DataSource, SyncRequest};
 use domain::user::User;
 use domain::workspace::{SilentAction, SilentRule, Workspace, pause_silent_rule, silent_rule_applied};
 use domain::{JobId, Time, WorkspaceId};
@@ -20,15 +20,15 @@ use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::access::update_workspace::silent;
-use crate::attempts::attempts;
+use crate::context::RequestContext;
+use crate::deadline::Deadline;
 use crate::devices::actions::{DeviceAction, prepare};
-use crate::doer::Doer;
 use crate::jobs::work::{Store, advance};
 use crate::makers::permissions_now;
-use crate::pace::Pace;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
-use crate::sources::sync::{self, Syncing};
-use crate::sources::{Pulling, is_running};
+use crate::sources::sync::{self, SyncSettings};
+use crate::sources::{Fetcher, is_running};
 use crate::triggers::{Run, Tally, endpoint};
 use crate::users::actions::carried_through;
 
@@ -51,17 +51,17 @@ pub async fn handle(
     endpoints: &impl Endpoints,
     run: Run,
     defaults: &Defaults,
-    pulling: &Pulling<'_>,
-) -> Result<Value, Failure> {
-    let pace = run.pace(RESERVE);
+    pulling: &Fetcher<'_>,
+) -> Result<Value, Error> {
+    let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     let mut long = Vec::new();
-    for shard in shards(run.moment.now) {
+    for shard in shards(run.id_source.now) {
         let mut start = None;
-        while !pace.is_over() {
-            let page = store.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
+        while !deadline.is_over() {
+            let page = store.due(&due_shard(shard), run.id_source.now, start, PAGE).await?;
             for (key, row) in page.rows {
-                if pace.is_over() {
+                if deadline.is_over() {
                     break;
                 }
                 match row {
@@ -81,8 +81,8 @@ pub async fn handle(
     }
     long.sort_by_key(|(_, row)| waits_since(row));
     for (key, row) in long {
-        if !pace.is_over() {
-            tally.note(&run, &key, at_length(store, &run, &row, defaults, pulling, &pace).await);
+        if !deadline.is_over() {
+            tally.note(&run, &key, at_length(store, &run, &row, defaults, pulling, &deadline).await);
         }
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
@@ -114,15 +114,15 @@ async fn short(
     run: &Run,
     row: &DueRow,
     defaults: &Defaults,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     match row {
-        DueRow::User(due) => attempts(store, || deploy_after_rename(store, run, due, defaults)).await,
-        DueRow::Invitation(due) => attempts(store, || end(store, run, due)).await,
+        DueRow::User(due) => retry_on_conflict(store, || deploy_after_rename(store, run, due, defaults)).await,
+        DueRow::Invitation(due) => retry_on_conflict(store, || end(store, run, due)).await,
         DueRow::PushToken(due) => {
             let (workspace, device) = (due.workspace_id, due.device_id);
-            attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await
+            retry_on_conflict(store, || endpoint::settle(store, endpoints, run, workspace, device)).await
         }
-        DueRow::Command(due) => attempts(store, || time_out(store, run, due)).await,
+        DueRow::Command(due) => retry_on_conflict(store, || time_out(store, run, due)).await,
         // Those below are done at length; these others are for `purge-deleted` and `deliver-webhook`.
         DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) => Ok(()),
         DueRow::Webhook(_) | DueRow::Delivery(_) => Ok(()),
@@ -135,31 +135,33 @@ async fn at_length(
     run: &Run,
     row: &DueRow,
     defaults: &Defaults,
-    pulling: &Pulling<'_>,
-    pace: &Pace,
-) -> Result<(), Failure> {
+    pulling: &Fetcher<'_>,
+    deadline: &Deadline,
+) -> Result<(), Error> {
     match row {
         DueRow::Job(due) => {
             let Some(job) = store.job(due.workspace_id, due.job_id).await? else {
                 return Ok(());
             };
-            let doer = Doer::of_run(run, due.workspace_id);
+            let context = RequestContext::of_run(run, due.workspace_id);
             match job.kind {
-                JobKind::Sync => sync(store, &doer, job, defaults, pulling, pace).await,
-                JobKind::Users | JobKind::Devices => advance(store, &doer, job, defaults, pace, THINGS).await.map(drop),
+                JobKind::Sync => sync(store, &context, job, defaults, pulling, deadline).await,
+                JobKind::Users | JobKind::Devices => {
+                    advance(store, &context, job, defaults, deadline, THINGS).await.map(drop)
+                }
                 // It waits for the release that knows what it is.
                 JobKind::Unknown(_) => Ok(()),
             }
         }
         DueRow::Source(due) => {
-            let begun = attempts(store, || scheduled(store, run, due)).await?;
-            let doer = Doer::of_run(run, due.workspace_id);
+            let begun = retry_on_conflict(store, || scheduled(store, run, due)).await?;
+            let context = RequestContext::of_run(run, due.workspace_id);
             match begun {
-                Some(job) => sync(store, &doer, job, defaults, pulling, pace).await,
+                Some(job) => sync(store, &context, job, defaults, pulling, deadline).await,
                 None => Ok(()),
             }
         }
-        DueRow::Workspace(due) => silent_rule(store, run, due.workspace_id, defaults, pace).await,
+        DueRow::Workspace(due) => silent_rule(store, run, due.workspace_id, defaults, deadline).await,
         _ => Ok(()),
     }
 }
@@ -167,78 +169,78 @@ async fn at_length(
 /// Moves a sync on.
 async fn sync(
     store: &(impl Store + Sources),
-    doer: &Doer,
+    context: &RequestContext,
     job: Job,
     defaults: &Defaults,
-    pulling: &Pulling<'_>,
-    pace: &Pace,
-) -> Result<(), Failure> {
-    let syncing = Syncing { pulling: Some(pulling), defaults };
-    sync::advance(store, &syncing, doer, job, pace, THINGS).await.map(drop)
+    pulling: &Fetcher<'_>,
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    let syncing = SyncSettings { pulling: Some(pulling), defaults };
+    sync::advance(store, &syncing, context, job, deadline, THINGS).await.map(drop)
 }
 
 /// Begins the sync of a data set whose time has come; one that is still at work is waited for until the
 /// next time.
-async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) -> Result<Option<Job>, Failure> {
+async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) -> Result<Option<Job>, Error> {
     let Some(source) = store.source(due.workspace_id, due.source_id).await? else {
         return Ok(None);
     };
-    if source.due_at.is_none_or(|at| at > run.moment.now) {
+    if source.due_at.is_none_or(|at| at > run.id_source.now) {
         return Ok(None);
     }
-    let itself = Doer::of_run(run, source.workspace_id);
-    let Some(doer) = in_name_of(store, &itself, source.set_by, source.permissions_of_schedule()).await? else {
-        let (paused, event) = source.paused(&itself.act());
+    let itself = RequestContext::of_run(run, source.workspace_id);
+    let Some(context) = in_name_of(store, &itself, source.set_by, source.permissions_of_schedule()).await? else {
+        let (paused, event) = source.paused(&itself.event_context());
         store.commit(Commit::of(&event).edit(&source, &paused)).await?;
         return Ok(None);
     };
-    let act = doer.act();
+    let event_context = context.event_context();
     if is_running(store, &source).await? {
-        let after = DataSource { due_at: source.due_after(run.moment.now), ..source.clone() };
-        store.commit(Commit::unrecorded(act.event_id).edit(&source, &after)).await?;
+        let after = DataSource { due_at: source.due_after(run.id_source.now), ..source.clone() };
+        store.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
-    let wanted = SyncWanted {
-        job_id: JobId(run.moment.draw()),
+    let wanted = SyncRequest {
+        job_id: JobId(run.id_source.new_id()),
         user_ids: None,
         dry_run: false,
         may_wipe: source.renames_may_wipe,
     };
-    let (after, change) = source.begin_sync(wanted, false, &act)?;
-    store.commit(Commit::changing(act.event_id, &change).edit(&source, &after)).await?;
+    let (after, change) = source.begin_sync(wanted, false, &event_context)?;
+    store.commit(Commit::changing(event_context.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))
 }
 
 /// Deploys to a user who was renamed when a limit of messages kept the deployment from following at once; while it
 /// still does, the user stays due. Whoever may not use the app gets it once they may.
-async fn deploy_after_rename(store: &impl Store, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Failure> {
+async fn deploy_after_rename(store: &impl Store, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Error> {
     let Some(before) = store.user(due.workspace_id, due.user_id).await? else {
         return Ok(());
     };
-    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.moment.now) {
+    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.id_source.now) {
         return Ok(());
     }
-    let doer = Doer::of_run(run, before.workspace_id);
-    let act = doer.act();
+    let context = RequestContext::of_run(run, before.workspace_id);
+    let event_context = context.event_context();
     let after = User { deployment_due_at: None, ..before.clone() };
-    let change = Change { user: Some(Edited::from(before, after)), ..Change::default() };
-    let (_, commit) = carried_through(store, &doer, change, defaults, &act).await?;
+    let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
+    let (_, commit) = carried_through(store, &context, change, defaults, &event_context).await?;
     store.commit(commit).await
 }
 
 /// Ends a command whose time is over.
-async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Failure> {
+async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Error> {
     let (workspace, device) = (due.workspace_id, due.device_id);
     let command = store.command(workspace, device, due.command_id).await?;
     let (Some(command), Some(device)) = (command, store.device(workspace, device).await?) else {
         return Ok(());
     };
-    if command.expires_at > run.moment.now {
+    if command.expires_at > run.id_source.now {
         return Ok(());
     }
-    let act = run.act(workspace);
-    match apply(&device, &command, Stimulus::TimeIsUp, None, &act)? {
-        Some(over) => store.commit(Commit::changing(act.event_id, &over.change(&device, &command))).await,
+    let event_context = run.event_context(workspace);
+    match apply(&device, &command, Trigger::TimeIsUp, None, &event_context)? {
+        Some(over) => store.commit(Commit::changing(event_context.event_id, &over.change(&device, &command))).await,
         None => Ok(()),
     }
 }
@@ -251,38 +253,39 @@ async fn silent_rule(
     run: &Run,
     id: WorkspaceId,
     defaults: &Defaults,
-    pace: &Pace,
-) -> Result<(), Failure> {
+    deadline: &Deadline,
+) -> Result<(), Error> {
     let Some(workspace) = store.workspace(id).await? else {
         return Ok(());
     };
-    let rests = workspace.silent_rule_at.is_none_or(|at| at > run.moment.now);
+    let rests = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
     let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !rests) else {
         return Ok(());
     };
-    let itself = Doer::of_run(run, id);
+    let itself = RequestContext::of_run(run, id);
     let mut start = workspace.silent_rule_cursor.as_deref().and_then(|cursor| Position::from_bytes(cursor.as_bytes()));
     let mut looked = 0;
     loop {
-        let now = pace.moment().now;
-        let itself = itself.at(pace.moment());
-        let Some(doer) = in_name_of(store, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await? else {
-            let (paused, event) = pause_silent_rule(&workspace, &itself.act());
+        let now = deadline.id_source().now;
+        let itself = itself.at(deadline.id_source());
+        let Some(context) = in_name_of(store, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
+        else {
+            let (paused, event) = pause_silent_rule(&workspace, &itself.event_context());
             return unless_changed(store.commit(Commit::of(&event).edit(&workspace, &paused)).await);
         };
         let page = store.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
-            if pace.is_over() {
+            if deadline.is_over() {
                 // The next run begins this page anew: what is done stays done.
                 return Ok(());
             }
-            let doer = doer.at(pace.moment());
-            match attempts(store, || quieted(store, &doer, device, &workspace, &rule, defaults)).await {
+            let context = context.at(deadline.id_source());
+            match retry_on_conflict(store, || quieted(store, &context, device, &workspace, &rule, defaults)).await {
                 Ok(Quieted::Done) => {}
                 // It begins anew with the next run, if it is still to.
                 Ok(Quieted::Overtaken) => return Ok(()),
                 // One device that cannot be done does not stop the others.
-                Err(failure @ Failure::Internal { .. }) => {
+                Err(failure @ Error::Internal { .. }) => {
                     tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was left");
                 }
                 Err(failure) => return Err(failure),
@@ -290,19 +293,19 @@ async fn silent_rule(
         }
         looked += page.items.len().max(1);
         start = page.next;
-        if start.is_none() || looked >= THINGS || pace.is_over() {
+        if start.is_none() || looked >= THINGS || deadline.is_over() {
             break;
         }
     }
     let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
-    let rested = silent_rule_applied(&workspace, cursor, run.moment.now);
-    unless_changed(store.commit(Commit::unrecorded(run.moment.event_id()).edit(&workspace, &rested)).await)
+    let rested = silent_rule_applied(&workspace, cursor, run.id_source.now);
+    unless_changed(store.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await)
 }
 
 /// A commit on a workspace that was changed meanwhile is not made: its rule begins anew with the next run.
-fn unless_changed(outcome: Result<(), Failure>) -> Result<(), Failure> {
+fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
     match outcome {
-        Err(Failure::LostRace) => Ok(()),
+        Err(Error::Conflict) => Ok(()),
         outcome => outcome,
     }
 }
@@ -310,10 +313,10 @@ fn unless_changed(outcome: Result<(), Failure>) -> Result<(), Failure> {
 /// Whoever has set what is done by schedule, if they are known and may still do it.
 async fn in_name_of(
     store: &impl Store,
-    itself: &Doer,
+    itself: &RequestContext,
     maker: Option<Maker>,
     needed: &[Permission],
-) -> Result<Option<Doer>, Failure> {
+) -> Result<Option<RequestContext>, Error> {
     let Some(maker) = maker else {
         return Ok(None);
     };
@@ -333,19 +336,19 @@ enum Quieted {
 /// Does to one device what the rule says, if it is still silent, and the rule still so, when that is written down.
 async fn quieted(
     store: &impl Store,
-    doer: &Doer,
+    context: &RequestContext,
     due: &Device,
     workspace: &Workspace,
     rule: &SilentRule,
     defaults: &Defaults,
-) -> Result<Quieted, Failure> {
-    let Some(whole) = store.device_whole(due.workspace_id, due.device_id).await? else {
+) -> Result<Quieted, Error> {
+    let Some(whole) = store.device_details(due.workspace_id, due.device_id).await? else {
         return Ok(Quieted::Done);
     };
     if whole.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
         return Ok(Quieted::Overtaken);
     }
-    let came = whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(doer.now()));
+    let came = whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(context.now()));
     if came || whole.device.blocked.is_some() {
         return Ok(Quieted::Done);
     }
@@ -357,7 +360,7 @@ async fn quieted(
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
     let before = whole.device.clone();
-    match prepare(store, doer, whole, &action, defaults).await {
+    match prepare(store, context, whole, &action, defaults).await {
         Ok(prepared) => {
             if let Some(commit) = prepared.commit {
                 store.commit(commit.while_same(&before, "last_login_at").guarded_by(workspace)).await?;
@@ -365,17 +368,17 @@ async fn quieted(
             Ok(Quieted::Done)
         }
         // It was deleted since.
-        Err(Failure::Refused(_)) => Ok(Quieted::Done),
+        Err(Error::Refused(_)) => Ok(Quieted::Done),
         Err(failure) => Err(failure),
     }
 }
 
 /// Ends an invitation whose time is over: its code goes.
-async fn end(store: &impl Invitations, run: &Run, due: &Invitation) -> Result<(), Failure> {
+async fn end(store: &impl Invitations, run: &Run, due: &Invitation) -> Result<(), Error> {
     let Some(before) = store.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
         return Ok(());
     };
-    match expire(&before, &run.act(before.workspace_id)) {
+    match expire(&before, &run.event_context(before.workspace_id)) {
         Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await,
         None => Ok(()),
     }

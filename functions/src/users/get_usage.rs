@@ -2,19 +2,19 @@
 
 use aws::{UsageCounts, Users};
 use domain::UserId;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::{array, object, text, thing};
 use crate::description::things::counts;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get what was used")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get what was used")
         .detail(
             "The counts of each month that has any, the newest first, of at most two years, and their sums; of a \
              user, or of the whole workspace.",
@@ -27,12 +27,12 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Users + UsageCounts), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + UsageCounts), call: AuthorizedRequest) -> Result<Reply, Error> {
     let months = if call.request.path("user_id").is_empty() {
         store.workspace_usage(call.workspace()).await?
     } else {
         let id = call.request.path_id("user_id", "user", UserId::parse)?;
-        store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
+        store.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
         store.user_usage(call.workspace(), id).await?
     };
     let mut totals = domain::usage::Counts::new();

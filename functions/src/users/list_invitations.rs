@@ -2,19 +2,19 @@
 
 use aws::{Invitations, Users};
 use domain::UserId;
+use domain::error::{DomainError, Error};
 use domain::invitation::Purpose;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List a user's invitations")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List a user's invitations")
         .detail("The newest first, never with a code.")
         .lists(thing("Invitation"), |_| ())
 }
@@ -23,10 +23,10 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Invitations), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Users + Invitations), call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
+    store.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
     let mut page = store.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
     page.items.retain(|invitation| invitation.purpose == Purpose::Invite);
     Ok(paging.reply(&page, |invitation| views::invitation(invitation, call.now())))

@@ -2,22 +2,22 @@
 
 use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::access::Permission;
-use domain::life::is_renamed;
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
+use domain::lifecycle::is_renamed;
 use domain::user::UserEdit;
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::context::RequestContext;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::doer::Doer;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::users::actions::edited;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change a user")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change a user")
         .detail(
             "A field of `null` is taken away. Another username is another identity: each of the user's devices is \
              ordered back to the state before its first enrolment and comes back by a new deployment; for a user with \
@@ -30,11 +30,11 @@ pub fn about() -> About {
         .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([
-            Refusal::UserDeleted,
-            Refusal::UsernameTaken,
-            Refusal::IdentityKeyTaken,
-            Refusal::PermissionMissing(Permission::UsersWipe),
-            Refusal::NotFound("profile"),
+            DomainError::UserDeleted,
+            DomainError::UsernameTaken,
+            DomainError::IdentityKeyTaken,
+            DomainError::PermissionMissing(Permission::UsersWipe),
+            DomainError::NotFound("profile"),
         ])
 }
 
@@ -48,19 +48,19 @@ pub fn about() -> About {
 /// `PermissionMissing`.
 pub async fn handle(
     store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: Call,
+    call: AuthorizedRequest,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let edit = UserEdit::read(call.request.body()?)?;
-    attempts(store, || attempt(store, &call, &edit, defaults)).await
+    retry_on_conflict(store, || attempt(store, &call, &edit, defaults)).await
 }
 
 async fn attempt(
     store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: &Call,
+    call: &AuthorizedRequest,
     edit: &UserEdit,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let user = super::wanted(store, call).await?;
     if is_renamed(&user, edit) && !user.device_ids.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
@@ -69,6 +69,6 @@ async fn attempt(
     if edit.overrides.is_some() || edit.profile_id.is_some() {
         call.caller.require(Permission::DeploymentsManage)?;
     }
-    let prepared = edited(store, &Doer::of_call(call), &user, edit, defaults).await?;
+    let prepared = edited(store, &RequestContext::of_call(call), &user, edit, defaults).await?;
     super::committed(store, prepared, call).await
 }

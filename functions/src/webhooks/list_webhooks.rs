@@ -2,18 +2,18 @@
 
 use aws::Webhooks;
 use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List webhooks").lists(thing("Webhook"), |_| ())
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List webhooks").lists(thing("Webhook"), |_| ())
 }
 
 /// Answers with a page of webhooks, the newest first: those that are switched off too, with why and since
@@ -21,7 +21,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Webhooks + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(store: &(impl Webhooks + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = store.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
     paging.reply_named(store, call.workspace(), &page, views::webhook).await

@@ -5,10 +5,10 @@
 
 mod clients;
 mod commit;
+mod egress;
 mod item;
 mod list;
 mod mail;
-mod outside;
 mod push;
 mod roots;
 pub mod rows;
@@ -22,11 +22,11 @@ mod verdict;
 pub use clients::{Clients, Connection};
 pub use commit::Commit;
 /// How far calls to webhooks go.
-pub use domain::outside::Reach;
+pub use domain::egress::EgressPolicy;
+pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
 pub use mail::{Mail, MailError, Mailer, Message, Picture};
-pub use outside::{Answer, Outside, PULL_WITHIN, PullFault};
 pub use push::{Endpoints, PushError, Pusher, Wake};
 pub use sms::{Sms, SmsError, Texter};
 pub use stores::{

@@ -59,23 +59,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::access::IssuerKeys;
 use domain::command::Command;
-use domain::device::{Belongings, Deleted, Device, IdentifierClaim, PushToken};
+use domain::device::{Deleted, Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::event::{Event, EventType};
-use domain::idempotency::Remembered;
+use domain::idempotency::IdempotencyRecord;
 use domain::invitation::{Channel, Invitation, Purpose};
 use domain::job::{Job, JobItem, KEPT};
 use domain::key::Key as ApiKey;
 use domain::member::Member;
-use domain::message::{Recipient, SentTo, SentToday};
-use domain::profile::{Given, Profile};
-use domain::scim::document::Kept;
+use domain::message::{DailyCount, Recipient, RecipientHistory};
+use domain::profile::{Profile, ProfileAssignment};
+use domain::scim::document::ScimAttributes;
 use domain::search::fold;
 use domain::secret::Hash;
 use domain::source::data::KeyHash;
 use domain::source::{DataSource, UPLOAD_KEPT};
 use domain::stored::Stored;
 use domain::token::{self, Token};
-use domain::usage::{Of, Usage};
+use domain::usage::{Usage, UsageScope};
 use domain::user::{Source as UserSource, User, former_username, unique_username};
 use domain::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
 use domain::workspace::Workspace;
@@ -87,7 +87,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::item::{Companion, Key, Read, Row};
+use crate::item::{IndexRow, Key, Read, Row};
 
 /// The attributes of the indexes' keys that follow from a thing's fields. (Some indexes are also ordered by a field,
 /// `created_at`.)
@@ -125,22 +125,22 @@ macro_rules! kept {
 
 kept!(
     ApiKey,
-    Belongings,
+    DeviceAttachments,
     Command,
     DataSource,
     Delivery,
     Device,
     Event,
-    Given,
+    ProfileAssignment,
     IdentifierClaim,
     Invitation,
     Job,
-    Kept,
+    ScimAttributes,
     Member,
     Profile,
     PushToken,
-    SentTo,
-    SentToday,
+    RecipientHistory,
+    DailyCount,
     Token,
     Usage,
     User,
@@ -161,8 +161,8 @@ not_kept!(
     JobItem,
     Lease,
     Pointer,
-    Remembered,
-    RememberedCall,
+    IdempotencyRecord,
+    IdempotencyRow,
     Secrets,
     StagedKeys,
     StagedRows,
@@ -237,8 +237,8 @@ fn word_companions<'a>(
     workspace: WorkspaceId,
     id: &'a str,
     words: impl IntoIterator<Item = String> + 'a,
-) -> impl Iterator<Item = Companion> + 'a {
-    words.into_iter().map(move |word| Companion {
+) -> impl Iterator<Item = IndexRow> + 'a {
+    words.into_iter().map(move |word| IndexRow {
         key: Key::new(words_partition(kind, workspace), format!("{word}#{id}")),
         attributes: BTreeMap::new(),
         unique: false,
@@ -292,8 +292,8 @@ pub fn former_claim(workspace: WorkspaceId, username: &str) -> Option<Key> {
 }
 
 /// The claim of a user to their username.
-pub(crate) fn username_claim(user: &User) -> Companion {
-    Companion {
+pub(crate) fn username_claim(user: &User) -> IndexRow {
+    IndexRow {
         key: username(user.workspace_id, &user.username),
         attributes: BTreeMap::from([("user_id", user.user_id.to_string())]),
         unique: true,
@@ -329,7 +329,7 @@ impl Row for User {
         }
         indexes
     }
-    fn former_companions(&self) -> BTreeSet<Companion> {
+    fn former_companions(&self) -> BTreeSet<IndexRow> {
         if self.deleted.is_some() {
             return BTreeSet::new();
         }
@@ -339,24 +339,24 @@ impl Row for User {
             known.and_then(|(source, name)| former_source_username(self.workspace_id, source, name)),
         ];
         let own = || BTreeMap::from([("user_id", self.user_id.to_string())]);
-        keys.into_iter().flatten().map(|key| Companion { key, attributes: own(), unique: true }).collect()
+        keys.into_iter().flatten().map(|key| IndexRow { key, attributes: own(), unique: true }).collect()
     }
-    fn companions(&self) -> BTreeSet<Companion> {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
         let id = self.user_id.to_string();
         // A deleted user's name is free for another.
         let claim = self.deleted.is_none().then(|| username_claim(self));
-        let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| Companion {
+        let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| IndexRow {
             key: identity_key(self.workspace_id, name),
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
         });
-        let external = self.deleted.is_none().then(|| claimed_external_id(self)).flatten().map(|key| Companion {
+        let external = self.deleted.is_none().then(|| claimed_external_id(self)).flatten().map(|key| IndexRow {
             key,
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: true,
         });
         // Not unique: whoever is renamed by hand must not be in a data set's way. It is checked by the user.
-        let followed = self.deleted.is_none().then(|| known_to_source(self)).flatten().map(|key| Companion {
+        let followed = self.deleted.is_none().then(|| known_to_source(self)).flatten().map(|key| IndexRow {
             key,
             attributes: BTreeMap::from([("user_id", id.clone())]),
             unique: false,
@@ -382,7 +382,7 @@ pub fn scim_attributes(workspace: WorkspaceId, id: UserId) -> Key {
     Key::new(user(workspace, id).pk, "SCIM")
 }
 
-impl Row for Kept {
+impl Row for ScimAttributes {
     fn key(&self) -> Key {
         scim_attributes(self.workspace_id, self.user_id)
     }
@@ -486,7 +486,7 @@ impl Row for Invitation {
         }
         due(&self.key(), self.expires_at)
     }
-    fn companions(&self) -> BTreeSet<Companion> {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
         let owner = BTreeMap::from([
             ("workspace_id", self.workspace_id.to_string()),
             ("user_id", self.user_id.to_string()),
@@ -494,8 +494,8 @@ impl Row for Invitation {
         ]);
         // What SNS reports of a text names it by its identifier alone.
         let texted = self.delivery.message_id.as_deref().filter(|_| self.channel == Channel::Sms);
-        let texted = texted.map(|id| Companion { key: text_message(id), attributes: owner.clone(), unique: false });
-        let code = Companion { key: code(&self.code_hash), attributes: owner, unique: true };
+        let texted = texted.map(|id| IndexRow { key: text_message(id), attributes: owner.clone(), unique: false });
+        let code = IndexRow { key: code(&self.code_hash), attributes: owner, unique: true };
         // A deployment is asked for by its identifier alone.
         let asked = self.purpose == Purpose::Deploy;
         let pointer = asked.then(|| pointer_companion(self.workspace_id, &self.invitation_id.to_string(), &self.key()));
@@ -510,7 +510,7 @@ pub fn sent_to(recipient: &Recipient) -> Key {
     Key::new(format!("SENT#{workspace_id}#{}", hash.as_str()), format!("{channel}#{purpose}"))
 }
 
-impl Row for SentTo {
+impl Row for RecipientHistory {
     fn key(&self) -> Key {
         let Self { workspace_id, recipient, purpose, channel, .. } = self.clone();
         sent_to(&Recipient { workspace_id, hash: recipient, purpose, channel })
@@ -529,7 +529,7 @@ pub fn sent_today(workspace: WorkspaceId, channel: Channel, day: &str, shard: u8
     Key::new(format!("QUOTA#{workspace}#{channel}#{shard:02}"), day)
 }
 
-impl Row for SentToday {
+impl Row for DailyCount {
     fn key(&self) -> Key {
         sent_today(self.workspace_id, self.channel, &self.day, self.shard)
     }
@@ -606,9 +606,9 @@ impl Row for Device {
         indexes.extend(self.deleted.iter().flat_map(|end| ended(&self.key(), end)));
         indexes
     }
-    fn companions(&self) -> BTreeSet<Companion> {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
         let id = self.device_id.to_string();
-        let holder = self.push_endpoint.as_deref().map(|endpoint| Companion {
+        let holder = self.push_endpoint.as_deref().map(|endpoint| IndexRow {
             key: Key::new(endpoint_partition(endpoint), format!("{}#{}", self.workspace_id, self.device_id)),
             attributes: BTreeMap::new(),
             unique: false,
@@ -619,7 +619,7 @@ impl Row for Device {
 
 /// The key of what belongs to a device.
 #[must_use]
-pub fn belongings(workspace: WorkspaceId, id: DeviceId) -> Key {
+pub fn attachments(workspace: WorkspaceId, id: DeviceId) -> Key {
     Key::new(device(workspace, id).pk, "BELONGINGS")
 }
 
@@ -629,15 +629,15 @@ pub fn credential_holders(workspace: WorkspaceId, id: CredentialId) -> String {
     format!("CREDENTIAL#{workspace}#{id}")
 }
 
-impl Row for Belongings {
+impl Row for DeviceAttachments {
     fn key(&self) -> Key {
-        belongings(self.workspace_id, self.device_id)
+        attachments(self.workspace_id, self.device_id)
     }
     fn version(&self) -> u64 {
         self.version
     }
-    fn companions(&self) -> BTreeSet<Companion> {
-        let holder = |id: &CredentialId| Companion {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let holder = |id: &CredentialId| IndexRow {
             key: Key::new(credential_holders(self.workspace_id, *id), self.device_id.to_string()),
             attributes: BTreeMap::new(),
             unique: false,
@@ -696,10 +696,10 @@ pub fn workspace_usage(workspace: WorkspaceId) -> String {
 
 /// The key of the usage of a month.
 #[must_use]
-pub fn usage(workspace: WorkspaceId, of: Of, month: &str) -> Key {
+pub fn usage(workspace: WorkspaceId, of: UsageScope, month: &str) -> Key {
     match of {
-        Of::User(id) => Key::new(user(workspace, id).pk, format!("{USAGE}{month}")),
-        Of::Shard(shard) => Key::new(workspace_usage(workspace), format!("{month}#{shard:02}")),
+        UsageScope::User(id) => Key::new(user(workspace, id).pk, format!("{USAGE}{month}")),
+        UsageScope::Shard(shard) => Key::new(workspace_usage(workspace), format!("{month}#{shard:02}")),
     }
 }
 
@@ -749,13 +749,13 @@ impl Row for Profile {
     fn indexes(&self) -> Vec<(&'static str, String)> {
         vec![("list", list(PROFILES, self.workspace_id))]
     }
-    fn companions(&self) -> BTreeSet<Companion> {
-        let claim = Companion {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let claim = IndexRow {
             key: profile_name(self.workspace_id, &self.name),
             attributes: BTreeMap::from([("profile_id", self.profile_id.to_string())]),
             unique: true,
         };
-        let called = Companion {
+        let called = IndexRow {
             key: profile_called(self.workspace_id, self.profile_id),
             attributes: BTreeMap::from([("name", self.name.clone())]),
             unique: false,
@@ -770,7 +770,7 @@ pub fn profile_given(workspace: WorkspaceId, id: ProfileId) -> Key {
     Key::new(profile(workspace, id).pk, "GIVEN")
 }
 
-impl Row for Given {
+impl Row for ProfileAssignment {
     fn key(&self) -> Key {
         profile_given(self.workspace_id, self.profile_id)
     }
@@ -859,7 +859,7 @@ impl Row for UploadPart {
 /// Where one taking in of a data set is staged: a repeat of it has a place of its own, so that two can
 /// never be mixed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
+pub struct StagedKey {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The data set.
@@ -870,7 +870,7 @@ pub struct Stage {
     pub attempt: Uuid,
 }
 
-impl Stage {
+impl StagedKey {
     /// The sort keys of what the job has staged begin so.
     #[must_use]
     pub fn of_job(kind: &str, job: JobId) -> String {
@@ -900,7 +900,7 @@ impl Stage {
 pub struct StagedRows {
     /// Where.
     #[serde(flatten)]
-    pub stage: Stage,
+    pub stage: StagedKey,
     /// Their number, from 0.
     pub number: u32,
     /// The rows as JSON, compressed (zlib).
@@ -926,7 +926,7 @@ impl Row for StagedRows {
 pub struct StagedKeys {
     /// Where.
     #[serde(flatten)]
-    pub stage: Stage,
+    pub stage: StagedKey,
     /// Their number, from 0.
     pub number: u32,
     /// The hashes, eight bytes each, the highest first.
@@ -1155,8 +1155,8 @@ pub struct Pointer {
     pub to_sk: String,
 }
 
-fn pointer_companion(workspace: WorkspaceId, id: &str, to: &Key) -> Companion {
-    Companion {
+fn pointer_companion(workspace: WorkspaceId, id: &str, to: &Key) -> IndexRow {
+    IndexRow {
         key: pointer(workspace, id),
         attributes: BTreeMap::from([("to_pk", to.pk.clone()), ("to_sk", to.sk.clone())]),
         unique: true,
@@ -1173,7 +1173,7 @@ impl Row for ApiKey {
     fn indexes(&self) -> Vec<(&'static str, String)> {
         vec![("list", list(KEYS, self.workspace_id))]
     }
-    fn companions(&self) -> BTreeSet<Companion> {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::from([pointer_companion(self.workspace_id, &self.key_id.to_string(), &self.key())])
     }
 }
@@ -1210,7 +1210,7 @@ impl Row for Member {
     fn indexes(&self) -> Vec<(&'static str, String)> {
         vec![("list", list(MEMBERS, self.workspace_id))]
     }
-    fn companions(&self) -> BTreeSet<Companion> {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::from([pointer_companion(self.workspace_id, &self.member_id.to_string(), &self.key())])
     }
 }
@@ -1287,13 +1287,13 @@ impl Row for TokenPlace {
 
 /// What is remembered of a creating call, with the key under which it is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RememberedCall {
+pub struct IdempotencyRow {
     /// Its partition.
     #[serde(skip)]
     pub pk: String,
     /// What is remembered.
     #[serde(flatten)]
-    pub remembered: Remembered,
+    pub remembered: IdempotencyRecord,
 }
 
 /// The partition of a call by a principal to an operation under an idempotency key: in a workspace, or of a
@@ -1307,7 +1307,7 @@ pub fn call(place: impl std::fmt::Display, principal: &str, operation: &str, ide
 /// The sort key of remembered calls.
 pub const CALL: &str = "IDEMPOTENCY";
 
-impl Row for RememberedCall {
+impl Row for IdempotencyRow {
     fn key(&self) -> Key {
         Key::new(self.pk.clone(), CALL)
     }

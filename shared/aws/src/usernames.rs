@@ -8,13 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::refusal::Failure;
+use domain::error::Error;
 use domain::user::{User, same_username};
 use domain::{UserId, WorkspaceId};
 use serde::Deserialize;
 
-use crate::commit::{Commit, Over};
-use crate::item::{Companion, Key, Read, Row as _};
+use crate::commit::{Commit, PutCondition};
+use crate::item::{IndexRow, Key, Read, Row as _};
 use crate::rows;
 use crate::table::Table;
 
@@ -71,8 +71,8 @@ impl Commit {
         let mut commit = self;
         if let Some(holder) = claims.own.holder {
             let attributes = BTreeMap::from([("user_id", user.to_string())]);
-            let own = Companion { key: claims.own.key.clone(), attributes, unique: true };
-            commit = commit.put_claim(&own, Over::ClaimOf(holder));
+            let own = IndexRow { key: claims.own.key.clone(), attributes, unique: true };
+            commit = commit.put_claim(&own, PutCondition::ClaimOf(holder));
             if let Some(other) = claims.own.there().filter(|other| other.user_id != user) {
                 commit = commit.moved(other);
             }
@@ -103,7 +103,7 @@ impl Commit {
         if self.concerns(&claim.key) {
             return self;
         }
-        let commit = self.put_claim(&claim, Over::NothingOrClaimOf(user.user_id));
+        let commit = self.put_claim(&claim, PutCondition::NothingOrClaimOf(user.user_id));
         if commit.concerns(&user.key()) { commit } else { commit.guarded_by(user) }
     }
 }
@@ -150,7 +150,7 @@ impl Table {
         &self,
         workspace: WorkspaceId,
         keys: impl IntoIterator<Item = Key>,
-    ) -> Result<Holders, Failure> {
+    ) -> Result<Holders, Error> {
         let mut holders = Holders { of_keys: self.holder_ids(keys).await?, users: BTreeMap::new() };
         let ids: BTreeSet<UserId> = holders.of_keys.values().copied().collect();
         let found = self.get_many(ids.iter().map(|id| rows::user(workspace, *id))).await?;
@@ -163,10 +163,7 @@ impl Table {
     }
 
     /// The identifiers of those who hold claims.
-    pub(crate) async fn holder_ids(
-        &self,
-        keys: impl IntoIterator<Item = Key>,
-    ) -> Result<BTreeMap<Key, UserId>, Failure> {
+    pub(crate) async fn holder_ids(&self, keys: impl IntoIterator<Item = Key>) -> Result<BTreeMap<Key, UserId>, Error> {
         let keys: BTreeSet<Key> = keys.into_iter().collect();
         let claims = self.get_many(keys.iter().cloned()).await?;
         let mut holders = BTreeMap::new();

@@ -7,18 +7,18 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
+use crate::error::{DomainError, Error};
 use crate::event::Actor;
 use crate::ids::{TokenId, WorkspaceId};
 use crate::key::{Key, KeyStatus, Makers};
-use crate::member::{Member, Person};
-use crate::refusal::{Failure, Refusal};
+use crate::member::{Identity, Member};
+use crate::string_enum::string_enum;
 use crate::token::Token;
-use crate::words::words;
 
 /// The largest body that any operation takes, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
 
-words! {
+string_enum! {
     /// A right to a group of operations.
     stored Permission {
         /// See devices.
@@ -44,7 +44,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What a member is in a workspace.
     stored Role {
         /// Sees everything, changes nothing.
@@ -127,7 +127,7 @@ pub enum Proof {
     /// By a personal access token, whose person is a member here.
     Token(Box<Token>, Vec<Member>),
     /// By signing in.
-    Person(Person),
+    Person(Identity),
 }
 
 impl Proof {
@@ -136,7 +136,7 @@ impl Proof {
     ///
     /// # Errors
     /// Those of [`Caller::of_member`].
-    pub fn caller(&self, wanted: Option<WorkspaceId>) -> Result<Caller, Refusal> {
+    pub fn caller(&self, wanted: Option<WorkspaceId>) -> Result<Caller, DomainError> {
         match self {
             Self::Key(caller) => Ok(caller.clone()),
             Self::Token(token, memberships) => Caller::of_token(token, memberships, wanted),
@@ -160,10 +160,10 @@ impl Proof {
     ///
     /// # Errors
     /// `MemberOnly` if they sent a key or a token.
-    pub fn person(self) -> Result<Person, Refusal> {
+    pub fn person(self) -> Result<Identity, DomainError> {
         match self {
             Self::Person(person) => Ok(person),
-            Self::Key(_) | Self::Token(..) => Err(Refusal::MemberOnly),
+            Self::Key(_) | Self::Token(..) => Err(DomainError::MemberOnly),
         }
     }
 }
@@ -173,7 +173,7 @@ impl Caller {
     ///
     /// # Errors
     /// `CredentialRevoked` or `CredentialExpired`, if a key that it came from is over.
-    pub fn of_key(key: Key, makers: &Makers, now: Time) -> Result<Self, Refusal> {
+    pub fn of_key(key: Key, makers: &Makers, now: Time) -> Result<Self, DomainError> {
         key.status(makers, now).require_active()?;
         Ok(Self {
             workspace_id: key.workspace_id,
@@ -195,7 +195,7 @@ impl Caller {
     /// # Errors
     /// `CredentialInvalid` if the person is no member there; a fault of the workspace header if
     /// there are several to choose from and none was named.
-    pub fn of_member(found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, Refusal> {
+    pub fn of_member(found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, DomainError> {
         let member = match (wanted, found) {
             (Some(wanted), found) => found.iter().find(|member| member.workspace_id == wanted),
             (None, [only]) => Some(only),
@@ -203,10 +203,10 @@ impl Caller {
             (None, _) => {
                 let [header, seams] = WORKSPACE_HEADERS;
                 let detail = format!("must name the workspace, or {seams} must, since you are a member of several");
-                return Err(Refusal::field(header, "missing", detail));
+                return Err(DomainError::field(header, "missing", detail));
             }
         };
-        member.map(Self::member).ok_or(Refusal::CredentialInvalid)
+        member.map(Self::member).ok_or(DomainError::CredentialInvalid)
     }
 
     /// The caller that a good token stands for: its person as the member that they are now, with no more
@@ -215,7 +215,7 @@ impl Caller {
     /// # Errors
     /// Those of [`Caller::of_member`]: a workspace that the token does not name is like one that its person is
     /// no member of.
-    pub fn of_token(token: &Token, found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, Refusal> {
+    pub fn of_token(token: &Token, found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, DomainError> {
         Ok(Self::of_member(&token.memberships(found), wanted)?.by(token))
     }
 
@@ -236,19 +236,19 @@ impl Caller {
     ///
     /// # Errors
     /// `PermissionMissing`.
-    pub fn require(&self, permission: Permission) -> Result<(), Refusal> {
-        if self.permissions.contains(&permission) { Ok(()) } else { Err(Refusal::PermissionMissing(permission)) }
+    pub fn require(&self, permission: Permission) -> Result<(), DomainError> {
+        if self.permissions.contains(&permission) { Ok(()) } else { Err(DomainError::PermissionMissing(permission)) }
     }
 
     /// Lets the caller pass if they hold one of the permissions.
     ///
     /// # Errors
     /// `PermissionMissing`, `PermissionsMissing` of several.
-    pub fn require_any(&self, permissions: &'static [Permission]) -> Result<(), Refusal> {
+    pub fn require_any(&self, permissions: &'static [Permission]) -> Result<(), DomainError> {
         match permissions {
             [only] => self.require(*only),
             any if any.iter().any(|permission| self.permissions.contains(permission)) => Ok(()),
-            any => Err(Refusal::PermissionsMissing(any)),
+            any => Err(DomainError::PermissionsMissing(any)),
         }
     }
 }
@@ -315,15 +315,15 @@ impl IssuerKeys {
 /// Where callers are looked up: by one read each, but for the makers of a key, which take one for each of them.
 pub trait Principals {
     /// The key with this short part, revoked and expired ones too.
-    fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Failure>> + Send;
+    fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
     /// The keys that a key came from.
-    fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Failure>> + Send;
+    fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Error>> + Send;
     /// The personal access token with this short part, revoked and expired ones too.
-    fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Failure>> + Send;
+    fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
     /// A person's memberships, over all workspaces.
-    fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Failure>> + Send;
+    fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send;
     /// The issuer's keys.
-    fn issuer_keys(&self) -> impl Future<Output = Result<Option<IssuerKeys>, Failure>> + Send;
+    fn issuer_keys(&self) -> impl Future<Output = Result<Option<IssuerKeys>, Error>> + Send;
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Everything that one act changes: the rows, as they were read and as they are to be, and what
 //! happened. It is committed whole or not at all.
 
-use crate::command::{Command, Commanded, Phone};
+use crate::command::{Command, DeviceWithCommands, TransitionResult};
 use crate::device::{Device, IdentifierClaim};
 use crate::event::Event;
 use crate::invitation::Invitation;
 use crate::job::Job;
-use crate::message::Counted;
+use crate::message::MessageCount;
 use crate::profile::Profile;
 use crate::usage::Usage;
 use crate::user::User;
@@ -14,14 +14,14 @@ use crate::workspace::Workspace;
 
 /// A change of one row.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Edited<T> {
+pub struct RowChange<T> {
     /// As it was read; `None` for a new row.
     pub before: Option<T>,
     /// As it is to be.
     pub after: T,
 }
 
-impl<T> Edited<T> {
+impl<T> RowChange<T> {
     /// A row that was not there before.
     pub fn new(after: T) -> Self {
         Self { before: None, after }
@@ -36,32 +36,32 @@ impl<T> Edited<T> {
 /// What one act changes. The first event names the act as a whole, and its identifier makes
 /// repeating the commit safe.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Change {
+pub struct ChangeSet {
     /// What happened; never empty in a change that is committed.
     pub events: Vec<Event>,
     /// The workspace.
-    pub workspace: Option<Edited<Workspace>>,
+    pub workspace: Option<RowChange<Workspace>>,
     /// The user.
-    pub user: Option<Edited<User>>,
+    pub user: Option<RowChange<User>>,
     /// Devices.
-    pub devices: Vec<Edited<Device>>,
+    pub devices: Vec<RowChange<Device>>,
     /// Their identifiers' claims.
-    pub claims: Vec<Edited<IdentifierClaim>>,
+    pub claims: Vec<RowChange<IdentifierClaim>>,
     /// Commands.
-    pub commands: Vec<Edited<Command>>,
+    pub commands: Vec<RowChange<Command>>,
     /// Invitations and deployments.
-    pub invitations: Vec<Edited<Invitation>>,
+    pub invitations: Vec<RowChange<Invitation>>,
     /// The message that makes due, counted.
-    pub counted: Option<Counted>,
+    pub counted: Option<MessageCount>,
     /// Counts of usage.
-    pub usage: Vec<Edited<Usage>>,
+    pub usage: Vec<RowChange<Usage>>,
     /// A profile.
-    pub profile: Option<Edited<Profile>>,
+    pub profile: Option<RowChange<Profile>>,
     /// A job.
-    pub job: Option<Edited<Job>>,
+    pub job: Option<RowChange<Job>>,
 }
 
-impl Change {
+impl ChangeSet {
     /// A change of nothing, recorded by an event.
     #[must_use]
     pub fn recorded(event: Event) -> Self {
@@ -69,8 +69,8 @@ impl Change {
     }
 
     /// Adds what an act does to a device that was read as `before` and to its commands.
-    pub fn add(&mut self, before: &Device, commanded: Commanded) {
-        self.devices.push(Edited::from(before.clone(), commanded.device));
+    pub fn add(&mut self, before: &Device, commanded: TransitionResult) {
+        self.devices.push(RowChange::from(before.clone(), commanded.device));
         self.commands.extend(commanded.commands);
         self.events.extend(commanded.events);
     }
@@ -100,7 +100,7 @@ impl Change {
 
     /// A user's phones as this change leaves them.
     #[must_use]
-    pub fn devices_after(&self, phones: &[Phone]) -> Vec<Device> {
+    pub fn devices_after(&self, phones: &[DeviceWithCommands]) -> Vec<Device> {
         let after = |device: &Device| {
             let edited = self.devices.iter().find(|edited| edited.after.device_id == device.device_id);
             edited.map_or(device, |edited| &edited.after).clone()
@@ -116,9 +116,9 @@ impl Change {
 }
 
 /// Two changes of a row, one after the other.
-fn both<T>(first: Option<Edited<T>>, next: Option<Edited<T>>) -> Option<Edited<T>> {
+fn both<T>(first: Option<RowChange<T>>, next: Option<RowChange<T>>) -> Option<RowChange<T>> {
     match (first, next) {
-        (Some(first), Some(next)) => Some(Edited { before: first.before, after: next.after }),
+        (Some(first), Some(next)) => Some(RowChange { before: first.before, after: next.after }),
         (first, next) => next.or(first),
     }
 }

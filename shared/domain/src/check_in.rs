@@ -1,16 +1,16 @@
 //! Check-in: the app's login.
 
-use crate::change::{Change, Edited};
+use crate::change::{ChangeSet, RowChange};
 use crate::clock::Time;
-use crate::command::{Command, Stimulus, apply_to_all};
+use crate::command::{Command, Trigger, apply_to_all};
 use crate::device::{CONFIG_VERSION, Device, DeviceAccess, PUSH_TOKEN, Platform, VERSION};
-use crate::event::{Act, EventType};
+use crate::error::DomainError;
+use crate::event::{EventContext, EventType};
 use crate::input::Fields;
-use crate::life::lock_by_pins;
+use crate::lifecycle::lock_by_pins;
 use crate::push::Push;
-use crate::refusal::Refusal;
 use crate::secret::{DeviceCredential, Hash};
-use crate::usage::{Of, Usage, UsageReport, month};
+use crate::usage::{Usage, UsageReport, UsageScope, month};
 use crate::user::User;
 use crate::workspace::Settings;
 
@@ -19,7 +19,7 @@ pub const LAST_SEEN_LAG: chrono::Duration = chrono::Duration::minutes(15);
 
 /// What an app says of itself at check-in; what it leaves out has not changed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct CheckInReport {
     /// See [`Device::os_version`].
     pub os_version: Option<String>,
     /// See [`Device::app_version`].
@@ -37,19 +37,19 @@ pub struct Report {
 /// The most wrong PINs in a row that are told apart.
 const PIN_FAILURES_MOST: i64 = 1_000_000;
 
-impl Report {
+impl CheckInReport {
     /// Reads a report.
     ///
     /// # Errors
     /// Every fault of the fields.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let os_version = fields.text("os_version", VERSION);
         let app_version = fields.text("app_version", VERSION);
         let push_token = fields.text("push_token", PUSH_TOKEN);
         let pin_failures = fields.integer("pin_failures", 0, PIN_FAILURES_MOST);
         let usage = UsageReport::read(&mut fields);
         let config_version = fields.text("config_version", CONFIG_VERSION);
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         let pin_failures = pin_failures.and_then(|failures| u32::try_from(failures).ok());
         Ok(Self { os_version, app_version, push_token, pin_failures, usage, config_version })
     }
@@ -65,7 +65,7 @@ pub enum CheckIn {
     /// Something changed.
     Changed {
         /// What.
-        change: Box<Change>,
+        change: Box<ChangeSet>,
         /// What is to be done about the device's push token.
         token: Option<TokenChange>,
     },
@@ -82,7 +82,7 @@ pub enum TokenChange {
 
 /// What the rule must know beyond the device's own row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct CheckInReads {
     /// The rows of its open commands: it is to be told of one.
     pub commands: bool,
     /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered, or a
@@ -94,9 +94,9 @@ pub struct Needs {
 
 /// What a device's check-in needs to be decided.
 #[must_use]
-pub fn needs(device: &Device, report: &Report, now: Time) -> Needs {
+pub fn needs(device: &Device, report: &CheckInReport, now: Time) -> CheckInReads {
     let allowed = device.access() == DeviceAccess::Allowed;
-    Needs {
+    CheckInReads {
         commands: device.commands.iter().any(|open| open.is_news(now)),
         user: allowed
             && (report.pin_failures.is_some_and(|failures| failures > device.pin_failures)
@@ -105,17 +105,17 @@ pub fn needs(device: &Device, report: &Report, now: Time) -> Needs {
     }
 }
 
-fn new_usage<'a>(device: &Device, report: &'a Report) -> Option<&'a UsageReport> {
+fn new_usage<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a UsageReport> {
     report.usage.as_ref().filter(|usage| usage.sequence > device.usage_sequence.unwrap_or(0))
 }
 
-fn new_config<'a>(device: &Device, report: &'a Report) -> Option<&'a String> {
+fn new_config<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a String> {
     report.config_version.as_ref().filter(|version| device.is_newly_in_place(version))
 }
 
 /// What was read for a check-in, as [`needs`] asks.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
+pub struct CheckInState {
     /// The rows of the device's open commands.
     pub commands: Vec<Command>,
     /// Its user, the other devices that the user holds, and the workspace's settings.
@@ -131,16 +131,16 @@ pub struct Found {
 /// # Errors
 /// `ReEnrol` for a credential of an older enrolment, `CredentialInvalid` for any other that is not
 /// the row's own.
-pub fn authenticate(device: Option<Device>, credential: &DeviceCredential) -> Result<Device, Refusal> {
-    let device = device.ok_or(Refusal::CredentialInvalid)?;
+pub fn authenticate(device: Option<Device>, credential: &DeviceCredential) -> Result<Device, DomainError> {
+    let device = device.ok_or(DomainError::CredentialInvalid)?;
     if credential.epoch < device.epoch {
-        return Err(Refusal::ReEnrol);
+        return Err(DomainError::ReEnrol);
     }
     if credential.epoch != device.epoch || device.credential_hash != credential.hash() {
-        return Err(Refusal::CredentialInvalid);
+        return Err(DomainError::CredentialInvalid);
     }
     if device.replaced || device.erased.is_some() {
-        return Err(Refusal::ReEnrol);
+        return Err(DomainError::ReEnrol);
     }
     Ok(device)
 }
@@ -155,15 +155,15 @@ pub fn authenticate_report(
     device: Option<&Device>,
     command: Option<&Command>,
     credential: &DeviceCredential,
-) -> Result<(), Refusal> {
-    let device = device.ok_or(Refusal::CredentialInvalid)?;
+) -> Result<(), DomainError> {
+    let device = device.ok_or(DomainError::CredentialInvalid)?;
     let hash = Some(credential.hash());
     let own = credential.epoch == device.epoch && hash.as_ref() == Some(&device.credential_hash);
     let kept = command.is_some_and(|command| command.epoch == credential.epoch && command.credential_hash == hash);
     match own || kept {
         true => Ok(()),
-        false if credential.epoch < device.epoch => Err(Refusal::ReEnrol),
-        false => Err(Refusal::CredentialInvalid),
+        false if credential.epoch < device.epoch => Err(DomainError::ReEnrol),
+        false => Err(DomainError::CredentialInvalid),
     }
 }
 
@@ -171,39 +171,44 @@ pub fn authenticate_report(
 ///
 /// A device that may do nothing is still told what it must do; nothing of what it says is noted.
 #[must_use]
-pub fn check_in(device: &Device, report: &Report, found: &Found, act: &Act) -> CheckIn {
+pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, context: &EventContext) -> CheckIn {
     let allowed = device.access() == DeviceAccess::Allowed;
-    let mut change = Change::default();
+    let mut change = ChangeSet::default();
     let mut after = device.clone();
     let mut token = None;
     if allowed {
-        token = noted(&mut after, report, &mut change, act);
-        count(&mut after, report, found, &mut change, act);
-        install(&mut after, report, found, &mut change, act);
+        token = noted(&mut after, report, &mut change, context);
+        count(&mut after, report, found, &mut change, context);
+        install(&mut after, report, found, &mut change, context);
     }
-    let served = found.commands.iter().filter(|command| command.is_served(act.at));
-    let told = apply_to_all(&after, served, Stimulus::Served, act);
+    let served = found.commands.iter().filter(|command| command.is_served(context.at));
+    let told = apply_to_all(&after, served, Trigger::Served, context);
     after = told.device;
     change.commands = told.commands;
     change.events.extend(told.events);
     if allowed {
-        lock(&mut after, report, found, device.pin_failures, &mut change, act);
+        lock(&mut after, report, found, device.pin_failures, &mut change, context);
     }
     if change.events.is_empty() {
         return if allowed { CheckIn::OnlyTime } else { CheckIn::Nothing };
     }
     if allowed {
-        after.last_login_at = Some(act.at);
+        after.last_login_at = Some(context.at);
     }
-    change.devices.insert(0, Edited::from(device.clone(), after));
+    change.devices.insert(0, RowChange::from(device.clone(), after));
     CheckIn::Changed { change: Box::new(change), token }
 }
 
 /// Notes what the app says of itself; answers with what is to be done about its push token.
-fn noted(after: &mut Device, report: &Report, change: &mut Change, act: &Act) -> Option<TokenChange> {
+fn noted(
+    after: &mut Device,
+    report: &CheckInReport,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) -> Option<TokenChange> {
     let confirmed = after.enrolment.take().is_some();
     let kind = if confirmed { EventType::DeviceConfirmed } else { EventType::DeviceUpdated };
-    let mut event = act.event(kind).about_device(after.device_id, after.user_id);
+    let mut event = context.event(kind).about_device(after.device_id, after.user_id);
     if let Some(version) = &report.os_version {
         event.change("os_version", after.os_version.as_str(), version.as_str());
         after.os_version.clone_from(version);
@@ -216,11 +221,11 @@ fn noted(after: &mut Device, report: &Report, change: &mut Change, act: &Act) ->
         event.change("pin_failures", after.pin_failures, failures);
         after.pin_failures = failures;
     }
-    let token = match (new_token(after, report), Push::enabled_again(after, act.at)) {
+    let token = match (new_token(after, report), Push::enabled_again(after, context.at)) {
         (Some(token), _) => {
             event.change_of("push_token");
             after.push_token_hash = Some(Hash::of(&token));
-            after.push = Push::of_token(true, act.at);
+            after.push = Push::of_token(true, context.at);
             Some(TokenChange::New(token))
         }
         (None, Some(push)) => {
@@ -237,17 +242,23 @@ fn noted(after: &mut Device, report: &Report, change: &mut Change, act: &Act) ->
 }
 
 /// Counts what was used, if it was not counted before.
-fn count(after: &mut Device, report: &Report, found: &Found, change: &mut Change, act: &Act) {
+fn count(
+    after: &mut Device,
+    report: &CheckInReport,
+    found: &CheckInState,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) {
     let Some(usage) = new_usage(after, report) else {
         return;
     };
-    let month = month(act.at);
+    let month = month(context.at);
     let (workspace, user) = (after.workspace_id, after.user_id);
-    for (before, of) in [(&found.usage, Of::User(user)), (&found.total, Of::shard_of(user))] {
+    for (before, of) in [(&found.usage, UsageScope::User(user)), (&found.total, UsageScope::shard_of(user))] {
         let counted = Usage::after(before.as_ref(), workspace, of, &month, usage);
-        change.usage.push(Edited { before: before.clone(), after: counted });
+        change.usage.push(RowChange { before: before.clone(), after: counted });
     }
-    let mut event = act.event(EventType::UserUsageReported).about_device(after.device_id, user);
+    let mut event = context.event(EventType::UserUsageReported).about_device(after.device_id, user);
     // What was added: what it was before stands in no row of its own.
     for (kind, number) in &usage.counts {
         event.change(kind.as_str(), serde_json::Value::Null, *number);
@@ -257,23 +268,36 @@ fn count(after: &mut Device, report: &Report, found: &Found, change: &mut Change
 }
 
 /// Notes that a configuration was put in place, another or the same anew, on the user's row as well.
-fn install(after: &mut Device, report: &Report, found: &Found, change: &mut Change, act: &Act) {
+fn install(
+    after: &mut Device,
+    report: &CheckInReport,
+    found: &CheckInState,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) {
     let Some(version) = new_config(after, report) else {
         return;
     };
-    let mut event = act.event(EventType::DeviceConfigInstalled).about_device(after.device_id, after.user_id);
+    let mut event = context.event(EventType::DeviceConfigInstalled).about_device(after.device_id, after.user_id);
     event.change("config_version", after.config.clone(), version.as_str());
     *after = after.clone().with_in_place(version);
     change.events.push(event);
     if let Some((user, ..)) = found.user.as_ref().filter(|(user, ..)| user.client.removed_at.is_none()) {
         let mut downloaded = user.clone();
-        downloaded.client.downloaded_at = Some(act.at);
-        change.user = Some(Edited::from(user.clone(), downloaded));
+        downloaded.client.downloaded_at = Some(context.at);
+        change.user = Some(RowChange::from(user.clone(), downloaded));
     }
 }
 
 /// Locks the user if more wrong PINs were entered than the workspace allows.
-fn lock(after: &mut Device, report: &Report, found: &Found, before: u32, change: &mut Change, act: &Act) {
+fn lock(
+    after: &mut Device,
+    report: &CheckInReport,
+    found: &CheckInState,
+    before: u32,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) {
     let (Some(failures), Some((user, others, settings))) = (report.pin_failures, &found.user) else {
         return;
     };
@@ -281,16 +305,16 @@ fn lock(after: &mut Device, report: &Report, found: &Found, before: u32, change:
         return;
     }
     let so_far = change.user_after().unwrap_or(user);
-    let Some(locked) = lock_by_pins(so_far, others, failures, act) else {
+    let Some(locked) = lock_by_pins(so_far, others, failures, context) else {
         return;
     };
     after.user_status = locked.user_after().map_or(after.user_status, User::status);
-    change.user = locked.user.map(|locked| Edited::from(user.clone(), locked.after));
+    change.user = locked.user.map(|locked| RowChange::from(user.clone(), locked.after));
     change.devices.extend(locked.devices);
     change.events.extend(locked.events);
 }
 
-fn new_token(device: &Device, report: &Report) -> Option<String> {
+fn new_token(device: &Device, report: &CheckInReport) -> Option<String> {
     let token = report.push_token.as_ref().filter(|_| device.platform != Platform::ThirdParty)?;
     (device.push_token_hash.as_ref() != Some(&Hash::of(token))).then(|| token.clone())
 }

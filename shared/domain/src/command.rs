@@ -20,19 +20,19 @@
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Edited};
+use crate::change::{ChangeSet, RowChange};
 use crate::clock::Time;
-use crate::device::{Device, Erased};
-use crate::event::{Act, Actor, Event, EventType};
+use crate::device::{Device, Erasure};
+use crate::error::DomainError;
+use crate::event::{Actor, Event, EventContext, EventType};
 use crate::ids::{CommandId, DeviceId, UserId, WorkspaceId};
 use crate::input::Fields;
-use crate::refusal::Refusal;
 use crate::secret::Hash;
 use crate::stored::Stored;
+use crate::string_enum::{UnknownValue, string_enum};
 use crate::text::{Form, TextRule};
-use crate::words::{UnknownWord, words};
 
-words! {
+string_enum! {
     /// Something that a device must do.
     stored CommandKind {
         /// Erase everything.
@@ -64,7 +64,7 @@ impl CommandKind {
     /// How long it counts unless its order says otherwise: a phone that was lost may come back
     /// after months, but nobody wants a lock of last year.
     #[must_use]
-    pub fn life(self) -> Duration {
+    pub fn lifetime(self) -> Duration {
         if self.is_destructive() { Duration::days(90) } else { Duration::days(30) }
     }
 }
@@ -78,7 +78,7 @@ pub const DETAIL: TextRule = TextRule::new(Form::Line, 1, 256);
 /// The most entries of a command's history. Of a longer one, the oldest but the first go.
 pub const HISTORY_LIMIT: usize = 40;
 
-words! {
+string_enum! {
     /// Where a command stands.
     stored CommandState {
         /// The device has not come for it.
@@ -120,7 +120,7 @@ impl CommandState {
     }
 }
 
-words! {
+string_enum! {
     /// What became of a command on the device.
     Outcome {
         /// Done.
@@ -147,7 +147,7 @@ impl Outcome {
 
 /// What befalls a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stimulus {
+pub enum Trigger {
     /// The device checks in, and is told.
     Served,
     /// The device says what became of it.
@@ -164,7 +164,7 @@ pub enum Stimulus {
 
 /// What a stimulus does to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Transition {
     /// It goes into a state.
     To(CommandState),
     /// It goes into a state after it had ended, or had been taken back: the device's late word.
@@ -182,52 +182,54 @@ pub enum Step {
 /// What befalls a command of a kind in a state, of a device that is deleted or there: the table at the head of this
 /// module.
 #[must_use]
-pub fn step(kind: CommandKind, state: CommandState, deleted: bool, stimulus: Stimulus) -> Step {
+pub fn step(kind: CommandKind, state: CommandState, deleted: bool, trigger: Trigger) -> Transition {
     use CommandState as S;
     if deleted && kind.is_wipe(deleted) && matches!(state, S::Failed | S::Rejected) {
-        return step_of_a_failed_wipe(stimulus);
+        return step_of_a_failed_wipe(trigger);
     }
-    match (stimulus, state) {
-        (Stimulus::Served, S::Queued | S::Deferred) if kind.is_known() => Step::To(S::Delivered),
-        (Stimulus::Served, _) => Step::Same,
-        (Stimulus::Reported(outcome), S::Queued | S::Delivered | S::Deferred) => Step::To(outcome.state()),
-        (Stimulus::Reported(outcome), S::CancelRequested | S::Canceled | S::TimedOut) => Step::Late(outcome.state()),
-        (Stimulus::Reported(Outcome::Succeeded), S::Removed) if kind.is_wipe(deleted) => Step::Late(S::Succeeded),
-        (Stimulus::Reported(_), S::Removed | S::Unknown(_)) => Step::Refused,
-        (Stimulus::Reported(outcome), S::Succeeded | S::Failed | S::Rejected | S::NotSupported) => {
-            if outcome.state() == state { Step::Same } else { Step::Refused }
+    match (trigger, state) {
+        (Trigger::Served, S::Queued | S::Deferred) if kind.is_known() => Transition::To(S::Delivered),
+        (Trigger::Served, _) => Transition::Same,
+        (Trigger::Reported(outcome), S::Queued | S::Delivered | S::Deferred) => Transition::To(outcome.state()),
+        (Trigger::Reported(outcome), S::CancelRequested | S::Canceled | S::TimedOut) => {
+            Transition::Late(outcome.state())
         }
-        (Stimulus::NotNow, S::Delivered) => Step::To(S::Deferred),
-        (Stimulus::NotNow, S::Deferred) => Step::Counted,
-        (Stimulus::NotNow, S::CancelRequested) => Step::To(S::Canceled),
-        (Stimulus::NotNow, _) => Step::Refused,
-        (Stimulus::Cancel, S::Queued) => Step::To(S::Canceled),
-        (Stimulus::Cancel, S::Delivered | S::Deferred) => Step::To(S::CancelRequested),
-        (Stimulus::Cancel, S::CancelRequested) => Step::Same,
-        (Stimulus::Cancel, _) => Step::Refused,
-        (Stimulus::TimeIsUp, S::Queued | S::Delivered | S::Deferred) => Step::To(S::TimedOut),
-        (Stimulus::TimeIsUp, S::CancelRequested) => Step::To(S::Canceled),
-        (Stimulus::Replaced, S::Queued | S::Delivered | S::Deferred | S::CancelRequested) => Step::To(S::Removed),
-        (Stimulus::TimeIsUp | Stimulus::Replaced, _) => Step::Same,
+        (Trigger::Reported(Outcome::Succeeded), S::Removed) if kind.is_wipe(deleted) => Transition::Late(S::Succeeded),
+        (Trigger::Reported(_), S::Removed | S::Unknown(_)) => Transition::Refused,
+        (Trigger::Reported(outcome), S::Succeeded | S::Failed | S::Rejected | S::NotSupported) => {
+            if outcome.state() == state { Transition::Same } else { Transition::Refused }
+        }
+        (Trigger::NotNow, S::Delivered) => Transition::To(S::Deferred),
+        (Trigger::NotNow, S::Deferred) => Transition::Counted,
+        (Trigger::NotNow, S::CancelRequested) => Transition::To(S::Canceled),
+        (Trigger::NotNow, _) => Transition::Refused,
+        (Trigger::Cancel, S::Queued) => Transition::To(S::Canceled),
+        (Trigger::Cancel, S::Delivered | S::Deferred) => Transition::To(S::CancelRequested),
+        (Trigger::Cancel, S::CancelRequested) => Transition::Same,
+        (Trigger::Cancel, _) => Transition::Refused,
+        (Trigger::TimeIsUp, S::Queued | S::Delivered | S::Deferred) => Transition::To(S::TimedOut),
+        (Trigger::TimeIsUp, S::CancelRequested) => Transition::To(S::Canceled),
+        (Trigger::Replaced, S::Queued | S::Delivered | S::Deferred | S::CancelRequested) => Transition::To(S::Removed),
+        (Trigger::TimeIsUp | Trigger::Replaced, _) => Transition::Same,
     }
 }
 
 /// What befalls a wipe that a device, deleted since, could not do, or would not.
-fn step_of_a_failed_wipe(stimulus: Stimulus) -> Step {
-    match stimulus {
-        Stimulus::Served => Step::Again,
-        Stimulus::Reported(Outcome::Succeeded) => Step::Late(CommandState::Succeeded),
-        Stimulus::Reported(outcome) => Step::To(outcome.state()),
-        Stimulus::NotNow => Step::Counted,
-        Stimulus::Cancel => Step::Refused,
-        Stimulus::TimeIsUp => Step::To(CommandState::TimedOut),
-        Stimulus::Replaced => Step::To(CommandState::Removed),
+fn step_of_a_failed_wipe(trigger: Trigger) -> Transition {
+    match trigger {
+        Trigger::Served => Transition::Again,
+        Trigger::Reported(Outcome::Succeeded) => Transition::Late(CommandState::Succeeded),
+        Trigger::Reported(outcome) => Transition::To(outcome.state()),
+        Trigger::NotNow => Transition::Counted,
+        Trigger::Cancel => Transition::Refused,
+        Trigger::TimeIsUp => Transition::To(CommandState::TimedOut),
+        Trigger::Replaced => Transition::To(CommandState::Removed),
     }
 }
 
 /// One step of a command's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Happened {
+pub struct HistoryEntry {
     /// The state that it came into.
     pub state: CommandState,
     /// When.
@@ -279,7 +281,7 @@ pub struct Command {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What became of it, step by step.
-    pub history: Vec<Happened>,
+    pub history: Vec<HistoryEntry>,
     /// Once over: what is kept of the credential that it was meant for, so that the phone can still
     /// say that it was wiped, and say it again, after it was enrolled anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -345,7 +347,7 @@ impl From<&Command> for OpenCommand {
 
 /// An order to be given to devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Order {
+pub struct CommandRequest {
     /// What to do.
     pub kind: CommandKind,
     /// Why.
@@ -356,7 +358,7 @@ pub struct Order {
     pub expires_in_days: Option<i64>,
 }
 
-impl Order {
+impl CommandRequest {
     /// Reads what may be said with an order: `reason` and `expires_in_days`.
     pub fn read(kind: CommandKind, fields: &mut Fields) -> Self {
         let reason = fields.text("reason", crate::device::REASON);
@@ -364,8 +366,8 @@ impl Order {
         Self { kind, reason, expires_in_days }
     }
 
-    fn life(&self) -> Duration {
-        self.expires_in_days.map_or_else(|| self.kind.life(), Duration::days)
+    fn lifetime(&self) -> Duration {
+        self.expires_in_days.map_or_else(|| self.kind.lifetime(), Duration::days)
     }
 }
 
@@ -383,7 +385,7 @@ pub fn pending_for(device: &Device, kind: CommandKind, now: Time) -> Option<&Ope
 
 /// A device, with the rows of its open commands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Phone {
+pub struct DeviceWithCommands {
     /// The device.
     pub device: Device,
     /// The commands that [`Device::commands`] names.
@@ -392,22 +394,22 @@ pub struct Phone {
 
 /// What an act does to a device and its commands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Commanded {
+pub struct TransitionResult {
     /// The device after.
     pub device: Device,
     /// The commands.
-    pub commands: Vec<Edited<Command>>,
+    pub commands: Vec<RowChange<Command>>,
     /// What happened.
     pub events: Vec<Event>,
 }
 
 /// What became of an order.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ordered {
+pub enum EnqueueResult {
     /// This command, which is pending, stands for it.
     Pending(CommandId),
     /// It is in the device's queue as a new command, the last of these.
-    Queued(Box<Commanded>),
+    Queued(Box<TransitionResult>),
 }
 
 /// Gives an order to a device. Asking again is answered by the command that is pending.
@@ -420,37 +422,42 @@ pub enum Ordered {
 /// # Errors
 /// `DeviceDeleted` for whatever else, or if the phone is another device by now; `DeviceErased` if there is no app
 /// that could do it.
-pub fn order(phone: &Phone, order: &Order, command_id: CommandId, act: &Act) -> Result<Ordered, Refusal> {
+pub fn order(
+    phone: &DeviceWithCommands,
+    order: &CommandRequest,
+    command_id: CommandId,
+    context: &EventContext,
+) -> Result<EnqueueResult, DomainError> {
     let device = &phone.device;
     let anew = order.kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
     if !anew {
         device.require_there()?;
     }
     if device.erased.is_some() {
-        return Err(Refusal::DeviceErased);
+        return Err(DomainError::DeviceErased);
     }
-    if let Some(pending) = pending_for(device, order.kind, act.at) {
-        return Ok(Ordered::Pending(pending.command_id));
+    if let Some(pending) = pending_for(device, order.kind, context.at) {
+        return Ok(EnqueueResult::Pending(pending.command_id));
     }
     let (failed, outlived): (Vec<_>, Vec<_>) = phone
         .open
         .iter()
         .filter(|open| open.kind == order.kind || open.again_at.is_some())
         .partition(|open| open.again_at.is_some());
-    let mut commanded = apply_to_all(device, outlived, Stimulus::TimeIsUp, act);
+    let mut commanded = apply_to_all(device, outlived, Trigger::TimeIsUp, context);
     failed.into_iter().for_each(|failed| commanded.give_up(failed));
-    commanded.queue(order, command_id, act);
-    Ok(Ordered::Queued(Box::new(commanded)))
+    commanded.queue(order, command_id, context);
+    Ok(EnqueueResult::Queued(Box::new(commanded)))
 }
 
-impl Commanded {
+impl TransitionResult {
     /// Leaves a wipe that has failed as it is, without telling it again.
     fn give_up(&mut self, failed: &Command) {
         self.device.commands.retain(|open| open.command_id != failed.command_id);
-        self.commands.push(Edited::from(failed.clone(), Command { again_at: None, ..failed.clone() }));
+        self.commands.push(RowChange::from(failed.clone(), Command { again_at: None, ..failed.clone() }));
     }
 
-    fn queue(&mut self, order: &Order, command_id: CommandId, act: &Act) {
+    fn queue(&mut self, order: &CommandRequest, command_id: CommandId, context: &EventContext) {
         let device = &mut self.device;
         let command = Command {
             workspace_id: device.workspace_id,
@@ -461,14 +468,14 @@ impl Commanded {
             epoch: device.epoch,
             state: CommandState::Queued,
             late: false,
-            queued_at: act.at,
-            queued_by: act.actor,
+            queued_at: context.at,
+            queued_by: context.actor,
             reason: order.reason.clone(),
-            expires_at: act.at.plus(order.life()),
+            expires_at: context.at.plus(order.lifetime()),
             deferrals: 0,
             again_at: None,
             detail: None,
-            history: vec![Happened { state: CommandState::Queued, at: act.at, by: act.actor, late: false }],
+            history: vec![HistoryEntry { state: CommandState::Queued, at: context.at, by: context.actor, late: false }],
             credential_hash: None,
             version: 1,
             stored: Stored::default(),
@@ -480,17 +487,17 @@ impl Commanded {
         if let Some(deleted) = &mut device.deleted {
             deleted.purge_after = deleted.purge_after.max(command.expires_at);
         }
-        let mut event = command.event(EventType::CommandQueued, act);
+        let mut event = command.event(EventType::CommandQueued, context);
         event.change("expires_at", serde_json::Value::Null, command.expires_at.to_string());
         event.private.reason.clone_from(&order.reason);
         self.events.push(event);
-        self.commands.push(Edited::new(command));
+        self.commands.push(RowChange::new(command));
     }
 }
 
 /// A command and its device after a stimulus.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Applied {
+pub struct AppliedTransition {
     /// The device.
     pub device: Device,
     /// The command.
@@ -499,14 +506,14 @@ pub struct Applied {
     pub event: Event,
 }
 
-impl Applied {
+impl AppliedTransition {
     /// The change of the device and the command that were read.
     #[must_use]
-    pub fn change(&self, device: &Device, command: &Command) -> Change {
-        Change {
-            devices: vec![Edited::from(device.clone(), self.device.clone())],
-            commands: vec![Edited::from(command.clone(), self.command.clone())],
-            ..Change::recorded(self.event.clone())
+    pub fn change(&self, device: &Device, command: &Command) -> ChangeSet {
+        ChangeSet {
+            devices: vec![RowChange::from(device.clone(), self.device.clone())],
+            commands: vec![RowChange::from(command.clone(), self.command.clone())],
+            ..ChangeSet::recorded(self.event.clone())
         }
     }
 }
@@ -521,27 +528,27 @@ impl Applied {
 pub fn apply(
     device: &Device,
     command: &Command,
-    stimulus: Stimulus,
+    trigger: Trigger,
     detail: Option<String>,
-    act: &Act,
-) -> Result<Option<Applied>, Refusal> {
-    if matches!(stimulus, Stimulus::Reported(outcome) if command.has_just_been(outcome)) {
+    context: &EventContext,
+) -> Result<Option<AppliedTransition>, DomainError> {
+    if matches!(trigger, Trigger::Reported(outcome) if command.has_just_been(outcome)) {
         return Ok(None);
     }
     let deleted = device.deleted.is_some();
     // With what happened by it, which of a wipe that has failed may be less than a new state.
-    let (state, late, happened) = match step(command.kind, command.state, deleted, stimulus) {
-        Step::Same => return Ok(None),
-        Step::Refused => return Err(Refusal::CommandOver(command.state)),
-        Step::Counted => (command.state, false, CommandState::Deferred),
-        Step::Again => (command.state, false, CommandState::Delivered),
-        Step::To(state) => (state, false, state),
-        Step::Late(state) => (state, true, state),
+    let (state, late, happened) = match step(command.kind, command.state, deleted, trigger) {
+        Transition::Same => return Ok(None),
+        Transition::Refused => return Err(DomainError::CommandOver(command.state)),
+        Transition::Counted => (command.state, false, CommandState::Deferred),
+        Transition::Again => (command.state, false, CommandState::Delivered),
+        Transition::To(state) => (state, false, state),
+        Transition::Late(state) => (state, true, state),
     };
     let mut after = command.clone();
     after.state = state;
     after.late |= late;
-    if stimulus == Stimulus::NotNow {
+    if trigger == Trigger::NotNow {
         after.deferrals += 1;
     }
     if detail.is_some() {
@@ -549,8 +556,8 @@ pub fn apply(
     }
     let kept = || command.credential_hash.clone().unwrap_or_else(|| device.credential_hash.clone());
     after.credential_hash = (!state.is_open()).then(kept);
-    after.again_at = again_at(deleted, command, state, late, stimulus, act.at);
-    after.remember(Happened { state: happened, at: act.at, by: act.actor, late });
+    after.again_at = again_at(deleted, command, state, late, trigger, context.at);
+    after.remember(HistoryEntry { state: happened, at: context.at, by: context.actor, late });
     let mut changed = device.clone();
     changed.note(&after);
     if state == CommandState::Succeeded
@@ -558,16 +565,16 @@ pub fn apply(
         && command.state != CommandState::Removed
         && command.epoch == device.epoch
     {
-        changed.erased.get_or_insert(Erased { at: act.at, command_id: command.command_id });
+        changed.erased.get_or_insert(Erasure { at: context.at, command_id: command.command_id });
         // A registration repeated from before it would answer with a credential that is worth nothing.
         changed.enrolment = None;
     }
-    let mut event = command.event(event_type(happened), act);
+    let mut event = command.event(event_type(happened), context);
     event.change("state", command.state.as_str(), state.as_str());
     event.change("late", command.late, after.late);
     event.change("deferrals", command.deferrals, after.deferrals);
     event.private.reason = detail;
-    Ok(Some(Applied { device: changed, command: after, event }))
+    Ok(Some(AppliedTransition { device: changed, command: after, event }))
 }
 
 /// When a command is told again that is in this state by now: a wipe that a device, deleted by now, could not do, or
@@ -577,15 +584,15 @@ fn again_at(
     before: &Command,
     state: CommandState,
     late: bool,
-    stimulus: Stimulus,
+    trigger: Trigger,
     now: Time,
 ) -> Option<Time> {
     let failed = matches!(state, CommandState::Failed | CommandState::Rejected);
     let open = before.state.is_pending() || before.again_at.is_some();
     let again = deleted && before.kind.is_wipe(deleted) && failed && open && !late;
-    match (again, stimulus) {
+    match (again, trigger) {
         (false, _) => None,
-        (true, Stimulus::NotNow) => before.again_at,
+        (true, Trigger::NotNow) => before.again_at,
         (true, _) => Some(now.plus(AGAIN_AFTER)),
     }
 }
@@ -596,15 +603,15 @@ fn again_at(
 pub fn apply_to_all<'a>(
     device: &Device,
     commands: impl IntoIterator<Item = &'a Command>,
-    stimulus: Stimulus,
-    act: &Act,
-) -> Commanded {
-    let mut all = Commanded { device: device.clone(), commands: Vec::new(), events: Vec::new() };
+    trigger: Trigger,
+    context: &EventContext,
+) -> TransitionResult {
+    let mut all = TransitionResult { device: device.clone(), commands: Vec::new(), events: Vec::new() };
     for command in commands {
         // A refusal of one changes nothing of the others.
-        if let Ok(Some(applied)) = apply(&all.device, command, stimulus, None, act) {
+        if let Ok(Some(applied)) = apply(&all.device, command, trigger, None, context) {
             all.device = applied.device;
-            all.commands.push(Edited::from(command.clone(), applied.command));
+            all.commands.push(RowChange::from(command.clone(), applied.command));
             all.events.push(applied.event);
         }
     }
@@ -662,14 +669,14 @@ impl Command {
         (self.kind == CommandKind::Wipe && failed && counts).then(|| Self { again_at: Some(again_at), ..self.clone() })
     }
 
-    fn event(&self, event_type: EventType, act: &Act) -> Event {
-        let mut event = act.event(event_type).about_device(self.device_id, self.user_id);
+    fn event(&self, event_type: EventType, context: &EventContext) -> Event {
+        let mut event = context.event(event_type).about_device(self.device_id, self.user_id);
         event.command_id = Some(self.command_id);
         event.command_kind = Some(self.kind);
         event
     }
 
-    fn remember(&mut self, happened: Happened) {
+    fn remember(&mut self, happened: HistoryEntry) {
         if self.history.len() >= HISTORY_LIMIT {
             self.history.remove(1);
         }
@@ -715,7 +722,7 @@ impl TryFrom<String> for FailedCommand {
             let mut letters = text.chars();
             let letter = letters.next()?;
             let known = LETTERS.iter().find(|(_, known)| *known == letter).map(|(kind, _)| *kind);
-            let unknown = || UnknownWord::new(letter.encode_utf8(&mut [0; 4])).map(CommandKind::Unknown);
+            let unknown = || UnknownValue::new(letter.encode_utf8(&mut [0; 4])).map(CommandKind::Unknown);
             let kind = known.or_else(unknown)?;
             let millis = i64::from_str_radix(letters.as_str(), 16).ok()?;
             Some(Self { kind, at: Time::from_millis(millis)? })
@@ -772,7 +779,7 @@ impl TryFrom<String> for UnconfirmedWipe {
             let mut parts = text.split(' ');
             let command_id = CommandId::parse(parts.next()?)?;
             let state = parts.next()?;
-            let unknown = || UnknownWord::new(state).map(CommandState::Unknown);
+            let unknown = || UnknownValue::new(state).map(CommandState::Unknown);
             let state = CommandState::parse(state).or_else(unknown)?;
             let at = Time::from_millis(i64::from_str_radix(parts.next()?, 16).ok()?)?;
             Some(Self { command_id, state, at })
@@ -850,14 +857,14 @@ impl Device {
 
 /// What a device says of a command.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Word {
+pub struct CommandReport {
     /// What became of it; `None` for: not now.
     pub outcome: Option<Outcome>,
     /// For people.
     pub detail: Option<String>,
 }
 
-words! {
+string_enum! {
     /// What a device can say of a command.
     Said {
         /// Done.
@@ -873,15 +880,15 @@ words! {
     }
 }
 
-impl Word {
+impl CommandReport {
     /// Reads `{result, detail?}`.
     ///
     /// # Errors
     /// Every fault of the fields.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let said = fields.required_word::<Said>("result");
         let detail = fields.text("detail", DETAIL);
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         let outcome = match said {
             None | Some(Said::Deferred) => None,
             Some(Said::Succeeded) => Some(Outcome::Succeeded),
@@ -894,7 +901,7 @@ impl Word {
 
     /// What it does to the command.
     #[must_use]
-    pub fn stimulus(&self) -> Stimulus {
-        self.outcome.map_or(Stimulus::NotNow, Stimulus::Reported)
+    pub fn trigger(&self) -> Trigger {
+        self.outcome.map_or(Trigger::NotNow, Trigger::Reported)
     }
 }

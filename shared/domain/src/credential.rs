@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::Time;
-use crate::device::{Belongings, Device};
-use crate::event::{Act, Event, EventType};
+use crate::device::{Device, DeviceAttachments};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType};
 use crate::ids::CredentialId;
 use crate::input::Fields;
-use crate::refusal::Refusal;
 use crate::shape::Shape;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
-use crate::words::words;
 
 /// The most access credentials that are issued to one phone.
 pub const CREDENTIAL_LIMIT: usize = 40;
@@ -28,7 +28,7 @@ pub const ENDPOINT: TextRule = TextRule::new(Form::Ascii, 1, 128);
 /// What a service says is wrong with a phone.
 pub const PROBLEM: TextRule = TextRule::new(Form::Line, 1, 256);
 
-words! {
+string_enum! {
     /// A service that puts access credentials on phones.
     stored ServiceKind {
         /// ASSA ABLOY Credential Services.
@@ -66,7 +66,7 @@ pub struct Problem {
     pub since: Time,
 }
 
-impl Belongings {
+impl DeviceAttachments {
     /// Says in the event of the phone's end what ends with it.
     pub fn revoked_in(&self, event: &mut Event) {
         let ids: Vec<String> = self.credentials.keys().map(ToString::to_string).collect();
@@ -82,21 +82,21 @@ impl Belongings {
 /// `DeviceDeleted`; a fault of `acs_credential_id` if the phone holds as many as it may.
 pub fn issue(
     device: &Device,
-    belongings: &Belongings,
+    attachments: &DeviceAttachments,
     id: CredentialId,
-    act: &Act,
-) -> Result<Option<(Belongings, Event)>, Refusal> {
+    context: &EventContext,
+) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
     device.require_there()?;
-    if belongings.credentials.contains_key(&id) {
+    if attachments.credentials.contains_key(&id) {
         return Ok(None);
     }
-    if belongings.credentials.len() >= CREDENTIAL_LIMIT {
+    if attachments.credentials.len() >= CREDENTIAL_LIMIT {
         let detail = format!("the device holds {CREDENTIAL_LIMIT} credentials, which is the most");
-        return Err(Refusal::field("acs_credential_id", "too_many", detail));
+        return Err(DomainError::field("acs_credential_id", "too_many", detail));
     }
-    let mut after = belongings.clone();
-    after.credentials.insert(id, act.at);
-    Ok(Some((after, told(device, EventType::DeviceCredentialIssued, id, act))))
+    let mut after = attachments.clone();
+    after.credentials.insert(id, context.at);
+    Ok(Some((after, told(device, EventType::DeviceCredentialIssued, id, context))))
 }
 
 /// A credential taken from a phone, with the event; `None` if it does not hold it.
@@ -105,18 +105,18 @@ pub fn issue(
 /// `DeviceDeleted`.
 pub fn revoke(
     device: &Device,
-    belongings: &Belongings,
+    attachments: &DeviceAttachments,
     id: CredentialId,
-    act: &Act,
-) -> Result<Option<(Belongings, Event)>, Refusal> {
+    context: &EventContext,
+) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
     device.require_there()?;
-    let mut after = belongings.clone();
+    let mut after = attachments.clone();
     let held = after.credentials.remove(&id).is_some();
-    Ok(held.then(|| (after, told(device, EventType::DeviceCredentialRevoked, id, act))))
+    Ok(held.then(|| (after, told(device, EventType::DeviceCredentialRevoked, id, context))))
 }
 
-fn told(device: &Device, event_type: EventType, id: CredentialId, act: &Act) -> Event {
-    let mut event = device.event(event_type, act);
+fn told(device: &Device, event_type: EventType, id: CredentialId, context: &EventContext) -> Event {
+    let mut event = device.event(event_type, context);
     let id = id.to_string();
     match event_type {
         EventType::DeviceCredentialIssued => event.change("acs_credential_id", None::<String>, id),
@@ -140,7 +140,7 @@ impl Report {
     ///
     /// # Errors
     /// Every fault of the fields.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let problem = fields.text("problem", PROBLEM);
         let mut endpoints = BTreeMap::new();
         let schema = || {
@@ -162,7 +162,7 @@ impl Report {
             Some(_) => fields.fault("endpoints", "wrong_type", "must be an array of endpoints"),
         }
         fields.refuse_others();
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self { endpoints, problem })
     }
 }
@@ -195,27 +195,27 @@ fn take_endpoint(fields: &mut Fields, name: &str, item: Value, endpoints: &mut B
 /// `DeviceDeleted`.
 pub fn report(
     device: &Device,
-    belongings: &Belongings,
+    attachments: &DeviceAttachments,
     kind: ServiceKind,
     report: &Report,
-    act: &Act,
-) -> Result<Option<(Belongings, Event)>, Refusal> {
+    context: &EventContext,
+) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
     device.require_there()?;
-    let before = belongings.services.get(&kind).cloned().unwrap_or_default();
+    let before = attachments.services.get(&kind).cloned().unwrap_or_default();
     let same = |problem: &&Problem| Some(&problem.message) == report.problem.as_ref();
     let problem = match before.problem.as_ref().filter(same) {
         Some(known) => Some(known.clone()),
-        None => report.problem.clone().map(|message| Problem { message, since: act.at }),
+        None => report.problem.clone().map(|message| Problem { message, since: context.at }),
     };
     let service = Service { endpoints: report.endpoints.clone(), problem };
-    if belongings.services.get(&kind) == Some(&service) {
+    if attachments.services.get(&kind) == Some(&service) {
         return Ok(None);
     }
-    let mut event = device.event(EventType::DeviceServiceReported, act);
+    let mut event = device.event(EventType::DeviceServiceReported, context);
     event.change("service", Value::Null, kind.as_str());
     event.change("has_active_endpoint", before.is_active(), service.is_active());
     event.change("problem", before.problem.is_some(), service.problem.is_some());
-    let mut after = belongings.clone();
+    let mut after = attachments.clone();
     after.services.insert(kind, service);
     Ok(Some((after, event)))
 }

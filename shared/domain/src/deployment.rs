@@ -12,19 +12,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::change::{Change, Edited};
+use crate::change::{ChangeSet, RowChange};
 use crate::clock::Time;
 use crate::device::{CONFIG_VERSION, Device, DeviceAccess};
-use crate::event::{Act, Event, EventType};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType};
 use crate::ids::{InvitationId, ProfileId};
-use crate::input::{Fault, Fields};
+use crate::input::{FieldError, Fields};
 use crate::invitation::{Invitation, NewInvitation, Purpose, invite, take_back};
 use crate::profile::{Profile, check};
-use crate::refusal::Refusal;
 use crate::secret::Hash;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 use crate::user::User;
-use crate::words::words;
 
 /// The name by which a phone logs in to the telephone system.
 pub const SIP_USER_NAME: TextRule = TextRule::new(Form::Word, 1, 64);
@@ -33,7 +33,7 @@ pub const SERVICE_ACCOUNT: TextRule = TextRule::new(Form::Line, 1, 64);
 /// The most bytes of a user's own settings, as JSON.
 pub const OVERRIDES_LIMIT: usize = 4 * 1024;
 
-words! {
+string_enum! {
     /// What only a user's configuration may tell.
     stored SecretKind {
         /// The password of the client.
@@ -108,18 +108,18 @@ pub fn deploy(
     previous: Option<&Invitation>,
     new: NewInvitation,
     profile: Option<ProfileId>,
-    act: &Act,
-) -> Result<Change, Refusal> {
+    context: &EventContext,
+) -> Result<ChangeSet, DomainError> {
     let mut wanted = user.clone();
     wanted.nothing_is_due();
     wanted.client.removed_at = None;
     wanted.client.profile_id = profile.or(user.client.profile_id);
-    let mut invited = invite(&wanted, previous, new, act)?;
+    let mut invited = invite(&wanted, previous, new, context)?;
     let shown = |id: Option<ProfileId>| id.map(String::from);
     invited.event.change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
     let mut change = invited.change(user, previous);
     for device in devices.iter().filter(|device| device.erased.is_none() && !device.may_have_config()) {
-        change.devices.push(Edited::from(device.clone(), device.clone().offered()));
+        change.devices.push(RowChange::from(device.clone(), device.clone().offered()));
     }
     Ok(change)
 }
@@ -147,18 +147,18 @@ pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purp
 ///
 /// # Errors
 /// `UserDeleted`; `NotDeployed`.
-pub fn force(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn force(user: &User, devices: &[Device], context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     require_in(user)?;
-    let mut change = Change::recorded(act.event(EventType::UserConfigForced).about_user(user.user_id));
+    let mut change = ChangeSet::recorded(context.event(EventType::UserConfigForced).about_user(user.user_id));
     for device in devices.iter().filter(|device| device.erased.is_none() && !device.must_fetch()) {
-        change.devices.push(Edited::from(device.clone(), device.clone().forced()));
+        change.devices.push(RowChange::from(device.clone(), device.clone().forced()));
     }
     if change.devices.is_empty() {
         return Ok(None);
     }
     change.events[0].change("devices", Value::Null, change.devices.len());
-    change.user = Some(Edited::from(user.clone(), user.clone()));
+    change.user = Some(RowChange::from(user.clone(), user.clone()));
     Ok(Some(change))
 }
 
@@ -178,16 +178,16 @@ pub fn remove(
     user: &User,
     devices: &[Device],
     open: Option<&Invitation>,
-    act: &Act,
-) -> Result<Option<Change>, Refusal> {
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
-    let removed_at = user.client.removed_at.or(Some(act.at));
+    let removed_at = user.client.removed_at.or(Some(context.at));
     let client = ClientAccount { removed_at, ..ClientAccount::default() };
     // What was set since an earlier removal goes as well.
     if client == user.client {
         return Ok(None);
     }
-    let mut event = act.event(EventType::UserUndeployed).about_user(user.user_id);
+    let mut event = context.event(EventType::UserUndeployed).about_user(user.user_id);
     event.change("profile_id", user.client.profile_id.map(String::from), Value::Null);
     let personal = [
         ("sip_user_name", user.client.sip_user_name.is_some()),
@@ -199,19 +199,19 @@ pub fn remove(
         event.change_of(name);
     }
     let after = User { client, ..user.clone() };
-    let mut change = Change::recorded(event);
-    change.user = Some(Edited::from(user.clone(), after));
+    let mut change = ChangeSet::recorded(event);
+    change.user = Some(RowChange::from(user.clone(), after));
     for device in devices.iter().filter(|device| device.served.is_some()) {
         let told = Device { served: None, ..device.clone() };
-        change.devices.push(Edited::from(device.clone(), told));
+        change.devices.push(RowChange::from(device.clone(), told));
     }
-    take_back(&mut change, open, act);
+    take_back(&mut change, open, context);
     Ok(Some(change))
 }
 
 /// Lets pass a user who is in client deployment.
-fn require_in(user: &User) -> Result<(), Refusal> {
-    if user.client.removed_at.is_some() { Err(Refusal::NotDeployed) } else { Ok(()) }
+fn require_in(user: &User) -> Result<(), DomainError> {
+    if user.client.removed_at.is_some() { Err(DomainError::NotDeployed) } else { Ok(()) }
 }
 
 /// A user's secrets as they are to be set: those that are given, or taken away.
@@ -221,7 +221,7 @@ pub type SecretsEdit = BTreeMap<SecretKind, Option<String>>;
 ///
 /// # Errors
 /// Every fault of the fields.
-pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, Refusal> {
+pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, DomainError> {
     let mut edit = SecretsEdit::new();
     for kind in SecretKind::ALL {
         if let Some(secret) = fields.edited_text(kind.as_str(), kind.rule()) {
@@ -233,9 +233,9 @@ pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, Refusal> {
         fields.fault("voicemail_pin", "invalid_format", "may hold digits only");
     }
     fields.refuse_others();
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     if edit.is_empty() {
-        return Err(Refusal::field("", "missing", "give at least one secret"));
+        return Err(DomainError::field("", "missing", "give at least one secret"));
     }
     Ok(edit)
 }
@@ -256,22 +256,22 @@ impl SecretKind {
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn set_secrets(user: &User, edit: &SecretsEdit, act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn set_secrets(user: &User, edit: &SecretsEdit, context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     let mut after = user.clone();
-    let mut event = act.event(EventType::UserSecretsSet).about_user(user.user_id);
+    let mut event = context.event(EventType::UserSecretsSet).about_user(user.user_id);
     let has = |kind: &SecretKind| user.client.secrets.contains_key(kind);
     for (kind, secret) in edit.iter().filter(|(kind, secret)| secret.is_some() || has(kind)) {
         event.change_of(kind.as_str());
         match secret {
-            Some(_) => after.client.secrets.insert(*kind, act.at),
+            Some(_) => after.client.secrets.insert(*kind, context.at),
             None => after.client.secrets.remove(kind),
         };
     }
     if event.changed_fields.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Change { user: Some(Edited::from(user.clone(), after)), ..Change::recorded(event) }))
+    Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) }))
 }
 
 /// A user's secrets.
@@ -291,10 +291,10 @@ pub struct Configuration {
 
 /// A user's configuration: the profile's settings; over them, as `account`, the user's own data and
 /// secrets; over both, the user's own settings. Objects are laid over each other name by name.
-/// `drawn` becomes the user's salt if they have none.
+/// `new_ids` becomes the user's salt if they have none.
 #[must_use]
-pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, drawn: String) -> Configuration {
-    let salt = user.client.config_salt.clone().unwrap_or(drawn);
+pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, new_ids: String) -> Configuration {
+    let salt = user.client.config_salt.clone().unwrap_or(new_ids);
     let whole = |secrets: &UserSecrets| {
         let mut settings = profile.map_or_else(|| json!({}), |profile| json!(profile.settings));
         lay_over(&mut settings, &json!({"account": account(user)}));
@@ -313,16 +313,16 @@ pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecre
 ///
 /// # Errors
 /// Every fault, of `overrides`.
-pub fn require_fitting(user: &User, profile: &Profile) -> Result<(), Refusal> {
+pub fn require_fitting(user: &User, profile: &Profile) -> Result<(), DomainError> {
     let Some(schema) = profile.schema.as_ref().filter(|_| !user.client.overrides.is_empty()) else {
         return Ok(());
     };
     let mut settings = json!(profile.settings);
     lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
     let settings = settings.as_object().cloned().unwrap_or_default();
-    let within = |fault: Fault| Fault { field: fault.field.replacen("settings", "overrides", 1), ..fault };
-    let faults: Vec<Fault> = check(&settings, schema).into_iter().map(within).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
+    let within = |fault: FieldError| FieldError { field: fault.field.replacen("settings", "overrides", 1), ..fault };
+    let faults: Vec<FieldError> = check(&settings, schema).into_iter().map(within).collect();
+    if faults.is_empty() { Ok(()) } else { Err(DomainError::Invalid(faults)) }
 }
 
 /// What a user's phone is to know of its user.
@@ -373,32 +373,37 @@ fn canonical(value: &Value) -> String {
 ///
 /// # Errors
 /// `DeviceBlocked`, `UserSuspended`, `UserLocked`, `DeviceDeleted`; `NotDeployed`, `DeviceNotDeployed`.
-pub fn serve(device: &Device, user: &User, config: &Configuration, act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn serve(
+    device: &Device,
+    user: &User,
+    config: &Configuration,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     match device.access() {
         DeviceAccess::Allowed => {}
-        DeviceAccess::DeviceBlocked => return Err(Refusal::DeviceBlocked),
-        DeviceAccess::UserSuspended => return Err(Refusal::UserSuspended),
-        DeviceAccess::UserLocked => return Err(Refusal::UserLocked),
-        DeviceAccess::Deleted => return Err(Refusal::DeviceDeleted),
+        DeviceAccess::DeviceBlocked => return Err(DomainError::DeviceBlocked),
+        DeviceAccess::UserSuspended => return Err(DomainError::UserSuspended),
+        DeviceAccess::UserLocked => return Err(DomainError::UserLocked),
+        DeviceAccess::Deleted => return Err(DomainError::DeviceDeleted),
     }
     require_in(user)?;
     if !device.may_have_config() {
-        return Err(Refusal::DeviceNotDeployed);
+        return Err(DomainError::DeviceNotDeployed);
     }
     let version = config.version.as_str();
     if device.given() == Some(version) {
         return Ok(None);
     }
-    let mut event = act.event(EventType::DeviceConfigServed).about_device(device.device_id, device.user_id);
+    let mut event = context.event(EventType::DeviceConfigServed).about_device(device.device_id, device.user_id);
     event.change("config_version", device.config.clone(), version);
     let mut after = user.clone();
-    after.client.served_at = Some(act.at);
+    after.client.served_at = Some(context.at);
     after.client.config_salt = Some(config.salt.clone());
     let served = device.clone().served_with(version);
-    Ok(Some(Change {
-        user: Some(Edited::from(user.clone(), after)),
-        devices: vec![Edited::from(device.clone(), served)],
-        ..Change::recorded(event)
+    Ok(Some(ChangeSet {
+        user: Some(RowChange::from(user.clone(), after)),
+        devices: vec![RowChange::from(device.clone(), served)],
+        ..ChangeSet::recorded(event)
     }))
 }
 
@@ -406,8 +411,8 @@ pub fn serve(device: &Device, user: &User, config: &Configuration, act: &Act) ->
 ///
 /// # Errors
 /// See [`Invitation::require_open`].
-pub fn qr_shown(deployment: &Invitation, act: &Act) -> Result<Event, Refusal> {
-    deployment.require_open(act.at)?;
-    let event = act.event(EventType::DeploymentQrShown).about_user(deployment.user_id);
+pub fn qr_shown(deployment: &Invitation, context: &EventContext) -> Result<Event, DomainError> {
+    deployment.require_open(context.at)?;
+    let event = context.event(EventType::DeploymentQrShown).about_user(deployment.user_id);
     Ok(deployment.named_in(event))
 }

@@ -6,22 +6,22 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::change::Edited;
+use crate::change::RowChange;
 use crate::clock::Time;
 use crate::command::{Command, CommandKind, FailedCommand, OpenCommand, UnconfirmedWipe, pending_for};
 use crate::credential::{Service, ServiceKind};
-use crate::event::{Act, Actor, Event, EventType};
-use crate::hold::Hold;
+use crate::error::DomainError;
+use crate::event::{Actor, Event, EventContext, EventType};
 use crate::ids::{CommandId, CredentialId, DeviceId, InvitationId, UserId, WorkspaceId};
-use crate::input::Fault;
+use crate::input::FieldError;
 use crate::push::Push;
-use crate::refusal::Refusal;
+use crate::restriction::Restriction;
 use crate::search;
 use crate::secret::Hash;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 use crate::user::{User, UserStatus};
-use crate::words::words;
 
 /// The most devices that a user may hold. Blocked ones count, deleted ones do not.
 pub const DEVICE_LIMIT: usize = 3;
@@ -51,7 +51,7 @@ pub const PUSH_TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
 /// The reason for a block.
 pub const REASON: TextRule = TextRule::new(Form::Line, 1, 256);
 
-words! {
+string_enum! {
     /// What kind of app it is.
     stored Platform {
         /// Our app on an iPhone or iPad.
@@ -71,7 +71,7 @@ impl Platform {
     }
 }
 
-words! {
+string_enum! {
     /// Whether a device counts as there.
     Status {
         /// It is there.
@@ -81,7 +81,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How a device is doing, computed for people.
     DeviceStatus {
         /// Registered, and has never come.
@@ -103,7 +103,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What a device may do.
     DeviceAccess {
         /// Everything.
@@ -121,7 +121,7 @@ words! {
 
 /// The end of what an enrolment has put on the phone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Erased {
+pub struct Erasure {
     /// When the device said so.
     pub at: Time,
     /// The command that did it.
@@ -201,7 +201,7 @@ pub struct Device {
     pub unconfirmed: Option<UnconfirmedWipe>,
     /// Set once a wipe or a factory reset has ended its enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub erased: Option<Erased>,
+    pub erased: Option<Erasure>,
     /// The wrong PINs in a row that it has last reported.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pin_failures: u32,
@@ -221,7 +221,7 @@ pub struct Device {
     pub last_login_at: Option<Time>,
     /// Set while it is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocked: Option<Hold>,
+    pub blocked: Option<Restriction>,
     /// Set once it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deleted>,
@@ -398,12 +398,12 @@ impl Device {
     ///
     /// # Errors
     /// `DeviceDeleted`.
-    pub fn require_there(&self) -> Result<(), Refusal> {
-        if self.deleted.is_some() { Err(Refusal::DeviceDeleted) } else { Ok(()) }
+    pub fn require_there(&self) -> Result<(), DomainError> {
+        if self.deleted.is_some() { Err(DomainError::DeviceDeleted) } else { Ok(()) }
     }
 
-    pub(crate) fn event(&self, event_type: EventType, act: &Act) -> Event {
-        act.event(event_type).about_device(self.device_id, self.user_id)
+    pub(crate) fn event(&self, event_type: EventType, context: &EventContext) -> Event {
+        context.event(event_type).about_device(self.device_id, self.user_id)
     }
 }
 
@@ -418,14 +418,18 @@ pub fn fetched(version: &str) -> String {
 ///
 /// # Errors
 /// `DeviceDeleted`.
-pub fn block(device: &Device, reason: Option<String>, act: &Act) -> Result<Option<(Device, Event)>, Refusal> {
+pub fn block(
+    device: &Device,
+    reason: Option<String>,
+    context: &EventContext,
+) -> Result<Option<(Device, Event)>, DomainError> {
     device.require_there()?;
     if device.blocked.is_some() {
         return Ok(None);
     }
     let mut blocked = device.clone();
-    blocked.blocked = Some(Hold::by(act, reason.clone()));
-    let mut event = device.event(EventType::DeviceBlocked, act);
+    blocked.blocked = Some(Restriction::by(context, reason.clone()));
+    let mut event = device.event(EventType::DeviceBlocked, context);
     event.change("blocked", false, true);
     event.private.reason = reason;
     Ok(Some((blocked, event)))
@@ -435,14 +439,18 @@ pub fn block(device: &Device, reason: Option<String>, act: &Act) -> Result<Optio
 ///
 /// # Errors
 /// `DeviceDeleted`.
-pub fn unblock(device: &Device, reason: Option<String>, act: &Act) -> Result<Option<(Device, Event)>, Refusal> {
+pub fn unblock(
+    device: &Device,
+    reason: Option<String>,
+    context: &EventContext,
+) -> Result<Option<(Device, Event)>, DomainError> {
     device.require_there()?;
     if device.blocked.is_none() {
         return Ok(None);
     }
     let mut unblocked = device.clone();
     unblocked.blocked = None;
-    let mut event = device.event(EventType::DeviceUnblocked, act);
+    let mut event = device.event(EventType::DeviceUnblocked, context);
     event.change("blocked", true, false);
     event.private.reason = reason;
     Ok(Some((unblocked, event)))
@@ -497,7 +505,7 @@ pub struct Deletion {
     /// Its identifier, no longer held.
     pub claim: IdentifierClaim,
     /// The wipe that it could not do, or would not, which it is told of again.
-    pub wipe: Option<Edited<Command>>,
+    pub wipe: Option<RowChange<Command>>,
     /// What happened.
     pub event: Event,
 }
@@ -512,7 +520,7 @@ pub fn delete(
     claim: &IdentifierClaim,
     unconfirmed: Option<&Command>,
     retention: Duration,
-    act: &Act,
+    context: &EventContext,
 ) -> Option<Deletion> {
     if device.deleted.is_some() {
         return None;
@@ -522,19 +530,19 @@ pub fn delete(
         user: user.clone(),
         claim: claim.clone(),
         wipe: None,
-        event: device.event(EventType::DeviceDeleted, act),
+        event: device.event(EventType::DeviceDeleted, context),
     };
-    let again = unconfirmed.and_then(|command| Some((command, command.told_again(device, act.at)?)));
+    let again = unconfirmed.and_then(|command| Some((command, command.told_again(device, context.at)?)));
     if let Some((command, again)) = again {
         deletion.device.commands.push(OpenCommand::from(&again));
         // They are told in the order in which they were given.
         deletion.device.commands.sort_by_key(|open| open.command_id);
         deletion.device.unconfirmed = None;
-        deletion.wipe = Some(Edited::from(command.clone(), again));
+        deletion.wipe = Some(RowChange::from(command.clone(), again));
     }
     let open = deletion.device.commands.iter();
-    let purge_after = open.map(|open| open.expires_at).fold(act.at.plus(retention), Time::max);
-    deletion.device.deleted = Some(Deleted { at: act.at, by: act.actor, purge_after });
+    let purge_after = open.map(|open| open.expires_at).fold(context.at.plus(retention), Time::max);
+    deletion.device.deleted = Some(Deleted { at: context.at, by: context.actor, purge_after });
     deletion.user.device_ids.remove(&device.device_id);
     if deletion.device.unconfirmed_wipe().is_some() {
         deletion.user.leave_behind(&deletion.device);
@@ -549,9 +557,10 @@ pub fn delete(
 /// The event of a purge, if the device may be purged now: not before the last of its commands is
 /// over.
 #[must_use]
-pub fn purge(device: &Device, act: &Act) -> Option<Event> {
+pub fn purge(device: &Device, context: &EventContext) -> Option<Event> {
     let deleted = device.deleted.as_ref()?;
-    (deleted.purge_after <= act.at && device.commands.is_empty()).then(|| device.event(EventType::DevicePurged, act))
+    (deleted.purge_after <= context.at && device.commands.is_empty())
+        .then(|| device.event(EventType::DevicePurged, context))
 }
 
 /// The most keys of a device's custom metadata.
@@ -563,7 +572,7 @@ pub const METADATA_VALUE_LENGTH: usize = 500;
 
 /// What belongs to a device beside what its own row has room for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Belongings {
+pub struct DeviceAttachments {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The device.
@@ -584,7 +593,7 @@ pub struct Belongings {
     pub stored: Stored,
 }
 
-impl Belongings {
+impl DeviceAttachments {
     /// Of a device that nothing belongs to.
     #[must_use]
     pub fn none(device: &Device) -> Self {
@@ -604,15 +613,15 @@ impl Belongings {
 ///
 /// # Errors
 /// Every fault: keys and values out of their bounds.
-pub fn read_metadata(value: &Value) -> Result<BTreeMap<String, Value>, Vec<Fault>> {
+pub fn read_metadata(value: &Value) -> Result<BTreeMap<String, Value>, Vec<FieldError>> {
     let Value::Object(entries) = value else {
-        return Err(vec![Fault::new("custom_metadata", "wrong_type", "must be an object")]);
+        return Err(vec![FieldError::new("custom_metadata", "wrong_type", "must be an object")]);
     };
     let mut faults = Vec::new();
     for (key, value) in entries {
         if let Some((code, detail)) = metadata_fault(key, value) {
             let named: String = key.chars().take(METADATA_KEY_LENGTH).collect();
-            faults.push(Fault::new(&format!("custom_metadata.{named}"), code, detail));
+            faults.push(FieldError::new(&format!("custom_metadata.{named}"), code, detail));
         }
     }
     if !faults.is_empty() {
@@ -659,14 +668,14 @@ pub struct Edit {
 /// `DeviceDeleted`; a fault of `custom_metadata` if it would have more than [`METADATA_KEYS`] keys.
 pub fn edit(
     device: &Device,
-    belongings: &Belongings,
+    attachments: &DeviceAttachments,
     edit: &Edit,
-    act: &Act,
-) -> Result<Option<(Device, Belongings, Event)>, Refusal> {
+    context: &EventContext,
+) -> Result<Option<(Device, DeviceAttachments, Event)>, DomainError> {
     device.require_there()?;
     let mut edited = device.clone();
-    let mut after = belongings.clone();
-    let mut event = device.event(EventType::DeviceUpdated, act);
+    let mut after = attachments.clone();
+    let mut event = device.event(EventType::DeviceUpdated, context);
     if let Some(nickname) = &edit.nickname
         && *nickname != device.nickname
     {
@@ -686,9 +695,9 @@ pub fn edit(
     }
     if after.metadata.len() > METADATA_KEYS {
         let detail = format!("must have at most {METADATA_KEYS} keys");
-        return Err(Refusal::field("custom_metadata", "too_many", detail));
+        return Err(DomainError::field("custom_metadata", "too_many", detail));
     }
-    if after != *belongings {
+    if after != *attachments {
         event.change_of("custom_metadata");
     }
     let changed = !event.changed_fields.is_empty();

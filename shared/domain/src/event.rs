@@ -13,9 +13,9 @@ use crate::ids::{
     WebhookId, WorkspaceId,
 };
 use crate::stored::Stored;
-use crate::words::{UnknownWord, words};
+use crate::string_enum::{UnknownValue, string_enum};
 
-words! {
+string_enum! {
     /// The kind of an event.
     stored EventType {
         /// A workspace was made.
@@ -210,7 +210,7 @@ pub enum Actor {
     /// Handset itself: a schedule, or what a service reported.
     System,
     /// Somebody of a type that another release knows.
-    Unknown(UnknownWord, Option<Uuid>),
+    Unknown(UnknownValue, Option<Uuid>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -249,7 +249,7 @@ impl TryFrom<WrittenActor> for Actor {
             "invitation" => Self::Invitation(InvitationId(id?)),
             "deployment" => Self::Deployment(InvitationId(id?)),
             "system" => Self::System,
-            kind => Self::Unknown(UnknownWord::new(kind).ok_or("not a word")?, other),
+            kind => Self::Unknown(UnknownValue::new(kind).ok_or("not a word")?, other),
         })
     }
 }
@@ -273,7 +273,7 @@ impl From<Actor> for Maker {
 
 /// One field's change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Change {
+pub struct FieldChange {
     /// What it was.
     pub before: Value,
     /// What it is.
@@ -358,7 +358,7 @@ pub struct Event {
     pub webhook_id: Option<WebhookId>,
     /// What changed of what is not personal, before and after.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub changes: BTreeMap<String, Change>,
+    pub changes: BTreeMap<String, FieldChange>,
     /// Names of the fields that changed and are personal, or secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed_fields: Vec<String>,
@@ -372,7 +372,7 @@ pub struct Event {
 
 /// An act about to be done: everything that its event says of who, when and where.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Act {
+pub struct EventContext {
     /// The identifier that the event will have.
     pub event_id: EventId,
     /// Where.
@@ -393,7 +393,7 @@ pub struct Act {
     pub job_id: Option<JobId>,
 }
 
-impl Act {
+impl EventContext {
     /// Who does it, as what they make remembers them.
     #[must_use]
     pub fn maker(&self) -> Maker {
@@ -463,7 +463,7 @@ impl Event {
 
     /// Records a change of a field that is not personal; nothing if it is the same.
     pub fn change(&mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) {
-        let change = Change { before: before.into(), after: after.into() };
+        let change = FieldChange { before: before.into(), after: after.into() };
         if change.before != change.after {
             self.changes.insert(field.to_owned(), change);
         }

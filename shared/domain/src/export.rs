@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::event::{Act, Event, EventType};
-use crate::input::{Fault, Fields};
+use crate::event::{Event, EventContext, EventType};
+use crate::input::{FieldError, Fields};
 use crate::text::{Form, TextRule, is_blank};
 
 /// The most things that an export names.
@@ -163,8 +163,8 @@ fn names(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
 
 /// What is wrong with things that are both named and looked for.
 #[must_use]
-pub fn both(filters: &[String]) -> Vec<Fault> {
-    let fault = |name: &String| Fault::new(name, "too_many", "give ids or a filter, not both");
+pub fn both(filters: &[String]) -> Vec<FieldError> {
+    let fault = |name: &String| FieldError::new(name, "too_many", "give ids or a filter, not both");
     filters.iter().map(fault).collect()
 }
 
@@ -172,8 +172,14 @@ pub fn both(filters: &[String]) -> Vec<Fault> {
 /// named or by which filters they were looked for. Nothing of what it holds. Each part is recorded by
 /// itself, since whoever knows a cursor may begin there.
 #[must_use]
-pub fn given_out(kind: &'static str, choice: &Choice, filters: &[String], first: bool, act: &Act) -> Event {
-    let mut event = act.event(if first { EventType::ExportStarted } else { EventType::ExportContinued });
+pub fn given_out(
+    kind: &'static str,
+    choice: &Choice,
+    filters: &[String],
+    first: bool,
+    context: &EventContext,
+) -> Event {
+    let mut event = context.event(if first { EventType::ExportStarted } else { EventType::ExportContinued });
     let nothing = || serde_json::Value::Null;
     event.change("kind", nothing(), kind);
     event.change("columns", nothing(), choice.columns.clone());

@@ -5,13 +5,13 @@ use chrono::Duration;
 use serde::Serialize;
 
 use crate::clock::Time;
-use crate::device::{Belongings, Device, Platform, SILENT_AFTER_DAYS};
+use crate::device::{Device, DeviceAttachments, Platform, SILENT_AFTER_DAYS};
 use crate::push::{Push, PushReason};
 use crate::workspace::Settings;
 
 /// One thing that is wrong, or to look after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Remark {
+pub struct Issue {
     /// A stable code that programs read.
     pub code: &'static str,
     /// A sentence that people read; it holds nothing personal.
@@ -24,15 +24,15 @@ pub struct Remark {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// It cannot do its work.
-    pub errors: Vec<Remark>,
+    pub errors: Vec<Issue>,
     /// It does its work, and somebody should look.
-    pub warnings: Vec<Remark>,
+    pub warnings: Vec<Issue>,
 }
 
 /// How a phone is, by its own row, by what services say of it, and by what its workspace asks. Of a
 /// deleted phone nothing is said but that it could not be wiped.
 #[must_use]
-pub fn health(device: &Device, belongings: Option<&Belongings>, settings: &Settings, now: Time) -> Health {
+pub fn health(device: &Device, attachments: Option<&DeviceAttachments>, settings: &Settings, now: Time) -> Health {
     if device.deleted.is_some() {
         let not_wiped = device.unconfirmed_wipe().and(failed_command(device));
         let not_wiped = not_wiped.filter(|_| device.failed.is_some_and(|failed| failed.kind.is_wipe(true)));
@@ -46,10 +46,10 @@ pub fn health(device: &Device, belongings: Option<&Belongings>, settings: &Setti
         silent(device, settings, now),
         configuration(device),
     ];
-    let problems = belongings.into_iter().flat_map(|known| known.services.iter()).filter_map(|(kind, service)| {
+    let problems = attachments.into_iter().flat_map(|known| known.services.iter()).filter_map(|(kind, service)| {
         let problem = service.problem.as_ref()?;
         let message = format!("{kind}: {}", problem.message);
-        Some(Remark { code: "unknown_issue_with_phone", message, created_at: problem.since })
+        Some(Issue { code: "unknown_issue_with_phone", message, created_at: problem.since })
     });
     Health {
         errors: errors.into_iter().flatten().collect(),
@@ -57,14 +57,14 @@ pub fn health(device: &Device, belongings: Option<&Belongings>, settings: &Setti
     }
 }
 
-fn failed_command(device: &Device) -> Option<Remark> {
+fn failed_command(device: &Device) -> Option<Issue> {
     let failed = device.failed?;
     let message = format!("The phone could not do the command {}.", failed.kind);
-    Some(Remark { code: "command_failed", message, created_at: failed.at })
+    Some(Issue { code: "command_failed", message, created_at: failed.at })
 }
 
 /// Only our own app is pushed to.
-fn push(device: &Device) -> Option<Remark> {
+fn push(device: &Device) -> Option<Issue> {
     if !device.platform.is_phone() {
         return None;
     }
@@ -84,17 +84,17 @@ fn push(device: &Device) -> Option<Remark> {
         PushReason::Unknown(reason) => reason.as_str(),
     };
     let message = format!("Push notifications are not in use: {why}.");
-    Some(Remark { code: "push_not_in_use", message, created_at: push.since })
+    Some(Issue { code: "push_not_in_use", message, created_at: push.since })
 }
 
-fn app_version(device: &Device, settings: &Settings) -> Option<Remark> {
+fn app_version(device: &Device, settings: &Settings) -> Option<Issue> {
     let least = settings.minimum_versions.app.as_deref()?;
     let version = device.app_version.as_deref()?;
     let message = format!("The app is version {version}; the workspace asks for {least} or newer.");
     is_older(version, least).then(|| remark_of_version(device, "app_version_too_old", message))
 }
 
-fn os_version(device: &Device, settings: &Settings) -> Option<Remark> {
+fn os_version(device: &Device, settings: &Settings) -> Option<Issue> {
     let minimum = &settings.minimum_versions;
     let least = match device.platform {
         Platform::Ios => minimum.ios.as_deref()?,
@@ -107,22 +107,22 @@ fn os_version(device: &Device, settings: &Settings) -> Option<Remark> {
 }
 
 /// Nothing keeps when a version was first told, so it counts from the enrolment.
-fn remark_of_version(device: &Device, code: &'static str, message: String) -> Remark {
-    Remark { code, message, created_at: device.created_at }
+fn remark_of_version(device: &Device, code: &'static str, message: String) -> Issue {
+    Issue { code, message, created_at: device.created_at }
 }
 
-fn silent(device: &Device, settings: &Settings, now: Time) -> Option<Remark> {
+fn silent(device: &Device, settings: &Settings, now: Time) -> Option<Issue> {
     let days = settings.silent_devices.as_ref().map_or(SILENT_AFTER_DAYS, |rule| rule.after_days);
     // One that has never come is not silent.
     let since = device.last_login_at?.plus(Duration::days(days));
     let message = format!("The phone has not come for over {days} days.");
-    (since < now).then_some(Remark { code: "silent", message, created_at: since })
+    (since < now).then_some(Issue { code: "silent", message, created_at: since })
 }
 
-fn configuration(device: &Device) -> Option<Remark> {
+fn configuration(device: &Device) -> Option<Issue> {
     let message = "The phone has not put its newest configuration in place.".to_owned();
     let since = device.last_login_at.unwrap_or(device.created_at);
-    device.must_download().then_some(Remark { code: "configuration_not_downloaded", message, created_at: since })
+    device.must_download().then_some(Issue { code: "configuration_not_downloaded", message, created_at: since })
 }
 
 /// True if a version is older than another: number by number, as far as both have any. What is no

@@ -7,18 +7,18 @@
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Edited};
+use crate::change::{ChangeSet, RowChange};
 use crate::clock::Time;
-use crate::event::{Act, Actor, Event, EventType};
+use crate::error::DomainError;
+use crate::event::{Actor, Event, EventContext, EventType};
 use crate::ids::{InvitationId, UserId, WorkspaceId};
-use crate::refusal::Refusal;
 use crate::secret::Hash;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{masked_email, masked_number};
 use crate::user::User;
-use crate::words::words;
 
-words! {
+string_enum! {
     /// How an invitation reaches its user.
     stored Channel {
         /// By e-mail.
@@ -28,7 +28,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What a code is for.
     #[derive(Default)]
     stored Purpose {
@@ -47,7 +47,7 @@ impl Purpose {
     }
 }
 
-words! {
+string_enum! {
     /// Whether an invitation can be used.
     InvitationStatus {
         /// It can.
@@ -63,7 +63,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What became of an invitation's message.
     stored DeliveryState {
         /// It is on its way to be sent.
@@ -227,16 +227,16 @@ impl Invitation {
     /// # Errors
     /// `CodeUsed`, `CodeSuperseded`, `CodeRevoked` or `CodeExpired`; `CodeUnknown` if only another release knows what
     /// it is for.
-    pub fn require_open(&self, now: Time) -> Result<(), Refusal> {
+    pub fn require_open(&self, now: Time) -> Result<(), DomainError> {
         if !self.purpose.is_known() {
-            return Err(Refusal::CodeUnknown);
+            return Err(DomainError::CodeUnknown);
         }
         match self.status(now) {
             InvitationStatus::Open => Ok(()),
-            InvitationStatus::Used => Err(Refusal::CodeUsed),
-            InvitationStatus::Superseded => Err(Refusal::CodeSuperseded),
-            InvitationStatus::Revoked => Err(Refusal::CodeRevoked),
-            InvitationStatus::Expired => Err(Refusal::CodeExpired),
+            InvitationStatus::Used => Err(DomainError::CodeUsed),
+            InvitationStatus::Superseded => Err(DomainError::CodeSuperseded),
+            InvitationStatus::Revoked => Err(DomainError::CodeRevoked),
+            InvitationStatus::Expired => Err(DomainError::CodeExpired),
         }
     }
 
@@ -284,14 +284,14 @@ impl Invitation {
         event
     }
 
-    fn event(&self, step: Step, act: &Act) -> Event {
-        self.named_in(act.event(step.of(self.purpose)).about_user(self.user_id))
+    fn event(&self, step: InvitationEnd, context: &EventContext) -> Event {
+        self.named_in(context.event(step.of(self.purpose)).about_user(self.user_id))
     }
 }
 
 /// What becomes of an invitation.
 #[derive(Clone, Copy)]
-enum Step {
+enum InvitationEnd {
     Made,
     Sent,
     Failed,
@@ -302,7 +302,7 @@ enum Step {
     Revoked,
 }
 
-impl Step {
+impl InvitationEnd {
     fn of(self, purpose: Purpose) -> EventType {
         use EventType as E;
         let (invitation, deployment) = match self {
@@ -355,14 +355,14 @@ pub struct Invited {
 impl Invited {
     /// The same as a change of rows that were read so.
     #[must_use]
-    pub fn change(self, user: &User, previous: Option<&Invitation>) -> Change {
+    pub fn change(self, user: &User, previous: Option<&Invitation>) -> ChangeSet {
         let superseded = previous.cloned().zip(self.superseded);
-        let superseded = superseded.map(|(before, after)| Edited::from(before, after));
-        Change {
-            user: Some(Edited::from(user.clone(), self.user)),
+        let superseded = superseded.map(|(before, after)| RowChange::from(before, after));
+        ChangeSet {
+            user: Some(RowChange::from(user.clone(), self.user)),
             // The new one comes last.
-            invitations: superseded.into_iter().chain([Edited::new(self.invitation)]).collect(),
-            ..Change::recorded(self.event)
+            invitations: superseded.into_iter().chain([RowChange::new(self.invitation)]).collect(),
+            ..ChangeSet::recorded(self.event)
         }
     }
 }
@@ -372,16 +372,25 @@ impl Invited {
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
-pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, act: &Act) -> Result<Invited, Refusal> {
+pub fn invite(
+    user: &User,
+    previous: Option<&Invitation>,
+    new: NewInvitation,
+    context: &EventContext,
+) -> Result<Invited, DomainError> {
     user.require_usable()?;
     let (sent_to, changed_at) = match new.channel {
-        Channel::Email => (masked_email(user.email.as_deref().ok_or(Refusal::EmailMissing)?), user.email_changed_at),
-        Channel::Sms => (masked_number(user.mobile.as_deref().ok_or(Refusal::MobileMissing)?), user.mobile_changed_at),
-        Channel::Unknown(_) => return Err(Refusal::field("channel", "unknown_value", "must be email or sms")),
+        Channel::Email => {
+            (masked_email(user.email.as_deref().ok_or(DomainError::EmailMissing)?), user.email_changed_at)
+        }
+        Channel::Sms => {
+            (masked_number(user.mobile.as_deref().ok_or(DomainError::MobileMissing)?), user.mobile_changed_at)
+        }
+        Channel::Unknown(_) => return Err(DomainError::field("channel", "unknown_value", "must be email or sms")),
     };
     let superseded = previous.filter(|previous| previous.keeps_code()).map(|previous| {
         let mut superseded = previous.clone();
-        superseded.superseded_at = Some(act.at);
+        superseded.superseded_at = Some(context.at);
         superseded
     });
     let invitation = Invitation {
@@ -391,13 +400,13 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         purpose: new.purpose,
         channel: new.channel,
         sent_to: Some(sent_to),
-        address_changed_at: changed_at.filter(|changed| act.at < changed.plus(ADDRESS_IS_NEW_FOR)),
+        address_changed_at: changed_at.filter(|changed| context.at < changed.plus(ADDRESS_IS_NEW_FOR)),
         devices: new.devices,
         used: 0,
         refused_registrations: 0,
         code_hash: new.code_hash,
-        created_at: act.at,
-        expires_at: act.at.plus(new.life),
+        created_at: context.at,
+        expires_at: context.at.plus(new.life),
         opened_at: None,
         opened: 0,
         used_at: None,
@@ -405,7 +414,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         superseded_at: None,
         revoked_at: None,
         sent_at: None,
-        delivery: Delivery { state: DeliveryState::Queued, at: act.at, message_id: None, reason: None },
+        delivery: Delivery { state: DeliveryState::Queued, at: context.at, message_id: None, reason: None },
         version: 1,
         stored: Stored::default(),
     };
@@ -415,7 +424,7 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
         Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
         Purpose::Unknown(_) => {}
     }
-    let mut event = invitation.event(Step::Made, act);
+    let mut event = invitation.event(InvitationEnd::Made, context);
     event.change("devices", serde_json::Value::Null, new.devices);
     event.change("channel", serde_json::Value::Null, new.channel.as_str());
     Ok(Invited { user: after, invitation, superseded, event })
@@ -423,11 +432,11 @@ pub fn invite(user: &User, previous: Option<&Invitation>, new: NewInvitation, ac
 
 /// The invitation after its button was used.
 #[must_use]
-pub fn open(invitation: &Invitation, act: &Act) -> (Invitation, Event) {
+pub fn open(invitation: &Invitation, context: &EventContext) -> (Invitation, Event) {
     let mut opened = invitation.clone();
     opened.opened += 1;
-    opened.opened_at.get_or_insert(act.at);
-    let event = act.event(EventType::InvitationOpened).about_user(invitation.user_id);
+    opened.opened_at.get_or_insert(context.at);
+    let event = context.event(EventType::InvitationOpened).about_user(invitation.user_id);
     (opened, invitation.named_in(event))
 }
 
@@ -435,24 +444,24 @@ pub fn open(invitation: &Invitation, act: &Act) -> (Invitation, Event) {
 ///
 /// # Errors
 /// `InvitationOver` if it has ended another way.
-pub fn revoke(invitation: &Invitation, act: &Act) -> Result<Option<(Invitation, Event)>, Refusal> {
-    match invitation.status(act.at) {
+pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<(Invitation, Event)>, DomainError> {
+    match invitation.status(context.at) {
         InvitationStatus::Open => {}
         InvitationStatus::Revoked => return Ok(None),
-        over => return Err(Refusal::InvitationOver(over)),
+        over => return Err(DomainError::InvitationOver(over)),
     }
     let mut revoked = invitation.clone();
-    revoked.revoked_at = Some(act.at);
-    let mut event = invitation.event(Step::Revoked, act);
+    revoked.revoked_at = Some(context.at);
+    let mut event = invitation.event(InvitationEnd::Revoked, context);
     event.change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
     Ok(Some((revoked, event)))
 }
 
 /// Takes back what is open of a user's `offers`, as part of a change.
-pub fn take_back<'a>(change: &mut Change, offers: impl IntoIterator<Item = &'a Invitation>, act: &Act) {
+pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'a Invitation>, context: &EventContext) {
     for offer in offers {
-        if let Ok(Some((revoked, event))) = revoke(offer, act) {
-            change.invitations.push(Edited::from(offer.clone(), revoked));
+        if let Ok(Some((revoked, event))) = revoke(offer, context) {
+            change.invitations.push(RowChange::from(offer.clone(), revoked));
             change.events.push(event);
         }
     }
@@ -462,11 +471,11 @@ pub fn take_back<'a>(change: &mut Change, offers: impl IntoIterator<Item = &'a I
 /// with the last of [`REFUSED_REGISTRATIONS`] the code ends. To be committed with the refusal, guarded by
 /// the invitation's version, so that no race asks more often.
 #[must_use]
-pub fn refuse_registration(invitation: &Invitation, act: &Act) -> Change {
+pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let refused = Invitation { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
-    let mut change = Change::recorded(act.event(EventType::DeviceRefused).about_user(invitation.user_id));
+    let mut change = ChangeSet::recorded(context.event(EventType::DeviceRefused).about_user(invitation.user_id));
     let spent = refused.refused_registrations >= REFUSED_REGISTRATIONS;
-    let after = match revoke(&refused, act) {
+    let after = match revoke(&refused, context) {
         Ok(Some((revoked, mut event))) if spent => {
             event.private.reason = Some("its code was refused too often".to_owned());
             change.events.push(event);
@@ -474,40 +483,40 @@ pub fn refuse_registration(invitation: &Invitation, act: &Act) -> Change {
         }
         _ => refused,
     };
-    change.invitations.push(Edited::from(invitation.clone(), after));
+    change.invitations.push(RowChange::from(invitation.clone(), after));
     change
 }
 
 /// The invitation marked as expired, so that its code can go; `None` if it has ended another way,
 /// or its time is not over.
 #[must_use]
-pub fn expire(invitation: &Invitation, act: &Act) -> Option<(Invitation, Event)> {
-    if !invitation.keeps_code() || invitation.expires_at > act.at {
+pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<(Invitation, Event)> {
+    if !invitation.keeps_code() || invitation.expires_at > context.at {
         return None;
     }
     let mut expired = invitation.clone();
-    expired.expired_at = Some(act.at);
-    let event = invitation.event(Step::Expired, act);
+    expired.expired_at = Some(context.at);
+    let event = invitation.event(InvitationEnd::Expired, context);
     Some((expired, event))
 }
 
 /// The invitation after news of its message; `None` if the news is old: a later state is never
 /// overwritten by an earlier one, and reports that come twice change nothing.
 #[must_use]
-pub fn delivered(invitation: &Invitation, news: Delivery, act: &Act) -> Option<(Invitation, Event)> {
+pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext) -> Option<(Invitation, Event)> {
     let before = &invitation.delivery;
     if rank(&news) <= rank(before) {
         return None;
     }
     let step = match news.state {
         DeliveryState::Queued | DeliveryState::Canceled | DeliveryState::Unknown(_) => return None,
-        DeliveryState::Sent => Step::Sent,
-        DeliveryState::Delivered => Step::Delivered,
-        DeliveryState::Bounced => Step::Bounced,
-        DeliveryState::Complained => Step::Complained,
-        DeliveryState::Failed | DeliveryState::Rejected => Step::Failed,
+        DeliveryState::Sent => InvitationEnd::Sent,
+        DeliveryState::Delivered => InvitationEnd::Delivered,
+        DeliveryState::Bounced => InvitationEnd::Bounced,
+        DeliveryState::Complained => InvitationEnd::Complained,
+        DeliveryState::Failed | DeliveryState::Rejected => InvitationEnd::Failed,
     };
-    let mut event = invitation.event(step, act);
+    let mut event = invitation.event(step, context);
     event.change("delivery", before.state.as_str(), news.state.as_str());
     let mut after = invitation.clone();
     // What came back went out before, whoever's word was the first.

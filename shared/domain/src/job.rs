@@ -6,16 +6,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::change::{Change, Edited};
+use crate::change::{ChangeSet, RowChange};
 use crate::clock::Time;
-use crate::event::{Act, Actor, Event, EventType, Maker};
+use crate::error::DomainError;
+use crate::event::{Actor, Event, EventContext, EventType, Maker};
 use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
 use crate::invitation::Warning;
-use crate::message::{MessageLimit, Wait};
-use crate::refusal::Refusal;
+use crate::message::{MessageLimit, RetryAfter};
 use crate::source::data::RowFault;
 use crate::stored::Stored;
-use crate::words::words;
+use crate::string_enum::string_enum;
 
 /// The most things that one call may name.
 pub const NAMED_LIMIT: usize = 100;
@@ -24,7 +24,7 @@ pub const TAKEN_UP_AFTER: chrono::Duration = chrono::Duration::seconds(60);
 /// How long a job and its outcomes are kept once it is over.
 pub const KEPT: chrono::Duration = chrono::Duration::days(90);
 
-words! {
+string_enum! {
     /// What a job works over.
     stored JobKind {
         /// Users.
@@ -36,7 +36,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Where a job stands.
     stored JobState {
         /// At work.
@@ -50,7 +50,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What became of one thing.
     stored ItemOutcome {
         /// The action was done.
@@ -142,7 +142,7 @@ pub struct Job {
     pub waiting: Vec<Waiting>,
     /// Why it rests, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rest: Option<Rest>,
+    pub rest: Option<JobPause>,
     /// What came of the pages that are done.
     pub tally: Tally,
     /// Why it was stopped, if by what it works on.
@@ -169,17 +169,17 @@ pub struct Waiting {
 
 /// Why a job rests: what it has to send may not go out yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rest {
+pub struct JobPause {
     /// The limit's stable code.
     pub code: String,
     /// Until when.
     pub until: Time,
 }
 
-impl Rest {
+impl JobPause {
     /// A job that has met a limit rests until it may go on.
     #[must_use]
-    pub fn of(wait: &Wait) -> Self {
+    pub fn of(wait: &RetryAfter) -> Self {
         Self { code: wait.limit.as_str().to_owned(), until: wait.until }
     }
 }
@@ -193,7 +193,7 @@ pub struct JobFailure {
     pub detail: String,
 }
 
-words! {
+string_enum! {
     /// What a sync did to a user.
     stored ItemChange {
         /// They were made.
@@ -228,25 +228,25 @@ pub struct NewJob {
 
 /// A job begun.
 #[must_use]
-pub fn begin(new: NewJob, act: &Act) -> Change {
+pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
     let (page, cursor) = match &new.selection {
         Selection::Ids(ids) => (ids.clone(), None),
         Selection::Filter(_) => (Vec::new(), Some(String::new())),
     };
     let job = Job {
-        workspace_id: act.workspace_id,
+        workspace_id: context.workspace_id,
         job_id: new.job_id,
         kind: new.kind,
         action: new.action,
         selection: new.selection,
         dry_run: new.dry_run,
         state: JobState::Running,
-        created_at: act.at,
-        created_by: act.actor,
-        token_id: act.token_id,
+        created_at: context.at,
+        created_by: context.actor,
+        token_id: context.token_id,
         page,
         cursor,
-        due_at: Some(act.at.plus(TAKEN_UP_AFTER)),
+        due_at: Some(context.at.plus(TAKEN_UP_AFTER)),
         waiting: Vec::new(),
         rest: None,
         tally: Tally::default(),
@@ -255,12 +255,12 @@ pub fn begin(new: NewJob, act: &Act) -> Change {
         version: 1,
         stored: Stored::default(),
     };
-    let mut event = act.event(EventType::JobCreated);
+    let mut event = context.event(EventType::JobCreated);
     event.job_id = Some(job.job_id);
     event.change("kind", Value::Null, job.kind.as_str());
     event.change("action", Value::Null, new.action_name);
     event.change("dry_run", false, job.dry_run);
-    Change { job: Some(Edited::new(job)), ..Change::recorded(event) }
+    ChangeSet { job: Some(RowChange::new(job)), ..ChangeSet::recorded(event) }
 }
 
 /// The page after the one that is done.
@@ -275,7 +275,7 @@ pub struct NextPage {
     /// See [`Job::waiting`].
     pub waiting: Vec<Waiting>,
     /// Why it has to wait, if it has.
-    pub rest: Option<Rest>,
+    pub rest: Option<JobPause>,
 }
 
 impl NextPage {
@@ -284,7 +284,7 @@ impl NextPage {
     #[must_use]
     pub fn of_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
         let until = waiting.iter().map(|waiting| waiting.until).min()?;
-        let rest = Rest { code: MessageLimit::Recipient.as_str().to_owned(), until };
+        let rest = JobPause { code: MessageLimit::Recipient.as_str().to_owned(), until };
         let ids = waiting.into_iter().map(|waiting| waiting.id).collect();
         Some(Self { ids, cursor, rest: Some(rest), ..Self::default() })
     }
@@ -293,28 +293,28 @@ impl NextPage {
 /// The job after its page came out so; without a next page it is over. Only the end is an event:
 /// the things have their own.
 #[must_use]
-pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, act: &Act) -> Change {
+pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, context: &EventContext) -> ChangeSet {
     let mut after = job.clone();
     let left_out = next.as_ref().map_or(0, |next| next.left_out);
     for outcome in outcomes.iter().chain(std::iter::repeat_n(&ItemOutcome::Failed, left_out)) {
         after.tally.count(*outcome);
     }
-    let mut change = Change::default();
+    let mut change = ChangeSet::default();
     if next.is_none() {
-        after.end(JobState::Finished, act.at);
-        let mut event = act.event(EventType::JobFinished);
+        after.end(JobState::Finished, context.at);
+        let mut event = context.event(EventType::JobFinished);
         event.job_id = Some(job.job_id);
         event.change("state", job.state.as_str(), after.state.as_str());
         change.events.push(event);
     }
     if next.is_some() {
         // The others have their turn first; a call that has begun it has its time for itself.
-        after.due_at = job.due_at.map(|due| due.max(act.at));
+        after.due_at = job.due_at.map(|due| due.max(context.at));
     }
     let NextPage { ids, cursor, waiting, rest, left_out: _ } = next.unwrap_or_default();
     after.due_at = rest.as_ref().map(|rest| rest.until).or(after.due_at);
     (after.page, after.cursor, after.waiting, after.rest) = (ids, cursor, waiting, rest);
-    change.job = Some(Edited::from(job.clone(), after));
+    change.job = Some(RowChange::from(job.clone(), after));
     change
 }
 
@@ -322,33 +322,38 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, ac
 ///
 /// # Errors
 /// `JobOver` if it is finished.
-pub fn cancel(job: &Job, outcomes: &[ItemOutcome], reason: Option<&str>, act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn cancel(
+    job: &Job,
+    outcomes: &[ItemOutcome],
+    reason: Option<&str>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     match job.state {
         JobState::Canceled => return Ok(None),
-        JobState::Finished | JobState::Failed | JobState::Unknown(_) => return Err(Refusal::JobOver(job.state)),
+        JobState::Finished | JobState::Failed | JobState::Unknown(_) => return Err(DomainError::JobOver(job.state)),
         JobState::Running => {}
     }
     let mut after = job.clone();
     for outcome in outcomes {
         after.tally.count(*outcome);
     }
-    after.end(JobState::Canceled, act.at);
-    let mut event = act.event(EventType::JobCanceled);
+    after.end(JobState::Canceled, context.at);
+    let mut event = context.event(EventType::JobCanceled);
     event.job_id = Some(job.job_id);
     event.change("state", job.state.as_str(), after.state.as_str());
     event.private.reason = reason.map(str::to_owned);
-    Ok(Some(Change { job: Some(Edited::from(job.clone(), after)), ..Change::recorded(event) }))
+    Ok(Some(ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }))
 }
 
 /// The job stopped by what it works on, with an event that tells so.
 #[must_use]
-pub fn fail(job: &Job, failure: JobFailure, event: Event, act: &Act) -> Change {
+pub fn fail(job: &Job, failure: JobFailure, event: Event, context: &EventContext) -> ChangeSet {
     let mut after = job.clone();
     let mut event = Event { job_id: Some(job.job_id), ..event };
     event.change("failure", Value::Null, failure.code.as_str());
     after.failure = Some(failure);
-    after.end(JobState::Failed, act.at);
-    Change { job: Some(Edited::from(job.clone(), after)), ..Change::recorded(event) }
+    after.end(JobState::Failed, context.at);
+    ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }
 }
 
 /// What stands where somebody's words were: that there were some is worth knowing.
@@ -428,9 +433,9 @@ pub struct JobItem {
 impl JobItem {
     /// What became of a thing of a job; with the refusal, if it was refused.
     #[must_use]
-    pub fn of(job: &Job, id: &str, outcome: ItemOutcome, refusal: Option<&Refusal>, at: Time) -> Self {
-        let devices = match refusal {
-            Some(Refusal::WipeFirst(devices) | Refusal::DeviceLimitReached(devices)) => devices.as_slice(),
+    pub fn of(job: &Job, id: &str, outcome: ItemOutcome, error: Option<&DomainError>, at: Time) -> Self {
+        let devices = match error {
+            Some(DomainError::WipeFirst(devices) | DomainError::DeviceLimitReached(devices)) => devices.as_slice(),
             _ => &[],
         };
         Self {
@@ -438,8 +443,8 @@ impl JobItem {
             job_id: job.job_id,
             id: id.to_owned(),
             outcome,
-            code: refusal.map(Refusal::code),
-            detail: refusal.map(Refusal::to_string),
+            code: error.map(DomainError::code),
+            detail: error.map(DomainError::to_string),
             devices: devices.iter().map(|device| device.device_id).collect(),
             user_id: None,
             change: None,

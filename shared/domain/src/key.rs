@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Caller, Permission, Permissions};
 use crate::clock::Time;
-use crate::event::{Act, Actor, Event, EventType, Maker};
+use crate::error::DomainError;
+use crate::event::{Actor, Event, EventContext, EventType, Maker};
 use crate::ids::{KeyId, WorkspaceId};
 use crate::input::Fields;
-use crate::refusal::Refusal;
 use crate::secret::{ApiKey, Hash};
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
-use crate::words::words;
 
 /// A key's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
@@ -66,7 +66,7 @@ pub struct Revoked {
     pub by: Actor,
 }
 
-words! {
+string_enum! {
     /// How a key stands.
     KeyStatus {
         /// It is good.
@@ -86,8 +86,8 @@ impl Key {
     ///
     /// # Errors
     /// `CredentialInvalid` for an unknown key or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
-    pub fn proved(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, Refusal> {
-        let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(Refusal::CredentialInvalid)?;
+    pub fn proved(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, DomainError> {
+        let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(DomainError::CredentialInvalid)?;
         key.own_status(now).require_active()?;
         Ok(key)
     }
@@ -123,11 +123,11 @@ impl KeyStatus {
     ///
     /// # Errors
     /// `CredentialRevoked`, `CredentialExpired`.
-    pub fn require_active(self) -> Result<(), Refusal> {
+    pub fn require_active(self) -> Result<(), DomainError> {
         match self {
             Self::Active => Ok(()),
-            Self::Expired => Err(Refusal::CredentialExpired),
-            Self::Revoked => Err(Refusal::CredentialRevoked),
+            Self::Expired => Err(DomainError::CredentialExpired),
+            Self::Revoked => Err(DomainError::CredentialRevoked),
         }
     }
 }
@@ -136,9 +136,9 @@ impl KeyStatus {
 ///
 /// # Errors
 /// `PermissionNotHeld`, with the first that the caller lacks.
-pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), Refusal> {
+pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), DomainError> {
     match permissions.difference(&caller.permissions).next() {
-        Some(permission) => Err(Refusal::PermissionNotHeld(*permission)),
+        Some(permission) => Err(DomainError::PermissionNotHeld(*permission)),
         None => Ok(()),
     }
 }
@@ -159,14 +159,14 @@ impl NewKey {
     ///
     /// # Errors
     /// Every fault of them.
-    pub fn read(mut fields: Fields, now: Time) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields, now: Time) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
         let permissions = fields.required_words::<Permission>("permissions");
         let expires_at = fields.time("expires_at");
         if expires_at.is_some_and(|expires_at| expires_at <= now) {
             fields.fault("expires_at", "out_of_range", "must be in the future");
         }
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         let permissions = permissions.into_iter().flatten().collect();
         Ok(Self { name: name.unwrap_or_default(), permissions, expires_at })
     }
@@ -183,23 +183,23 @@ pub fn create(
     secret: &ApiKey,
     caller: &Caller,
     maker: Option<&Key>,
-    act: &Act,
-) -> Result<(Key, Event), Refusal> {
+    context: &EventContext,
+) -> Result<(Key, Event), DomainError> {
     if caller.token_id.is_some() {
-        return Err(Refusal::TokenMakesNoKeys);
+        return Err(DomainError::TokenMakesNoKeys);
     }
     may_grant(caller, &new.permissions)?;
     let makers: Vec<String> =
         maker.map(|key| [key.makers.as_slice(), std::slice::from_ref(&key.short)].concat()).unwrap_or_default();
     if makers.len() > MAKERS_LIMIT {
-        return Err(Refusal::TooManyMakers);
+        return Err(DomainError::TooManyMakers);
     }
     let makers_end = maker.and_then(|key| key.expires_at);
     if let (Some(wanted), Some(end)) = (new.expires_at, makers_end)
         && wanted > end
     {
         let detail = format!("must not be after {end}, when the key that makes it expires");
-        return Err(Refusal::field("expires_at", "out_of_range", detail));
+        return Err(DomainError::field("expires_at", "out_of_range", detail));
     }
     let key = Key {
         workspace_id: caller.workspace_id,
@@ -208,8 +208,8 @@ pub fn create(
         secret_hash: secret.hash(),
         name: new.name,
         permissions: new.permissions,
-        created_at: act.at,
-        created_by: act.maker(),
+        created_at: context.at,
+        created_by: context.maker(),
         makers,
         expires_at: new.expires_at.or(makers_end),
         revoked: None,
@@ -217,7 +217,7 @@ pub fn create(
         stored: Stored::default(),
     };
     let permissions: Vec<_> = key.permissions.iter().map(|permission| permission.as_str()).collect();
-    let mut event = act.event(EventType::KeyCreated);
+    let mut event = context.event(EventType::KeyCreated);
     event.key_id = Some(key.key_id);
     event.change("permissions", serde_json::Value::Null, permissions);
     event.change("expires_at", serde_json::Value::Null, serde_json::json!(key.expires_at));
@@ -226,13 +226,13 @@ pub fn create(
 
 /// The key taken back, with the event; `None` if it was before.
 #[must_use]
-pub fn revoke(key: &Key, act: &Act) -> Option<(Key, Event)> {
+pub fn revoke(key: &Key, context: &EventContext) -> Option<(Key, Event)> {
     if key.revoked.is_some() {
         return None;
     }
     let mut revoked = key.clone();
-    revoked.revoked = Some(Revoked { at: act.at, by: act.actor });
-    let mut event = act.event(EventType::KeyRevoked);
+    revoked.revoked = Some(Revoked { at: context.at, by: context.actor });
+    let mut event = context.event(EventType::KeyRevoked);
     event.key_id = Some(key.key_id);
     Some((revoked, event))
 }

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Permissions, Role};
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType, Maker};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType, Maker};
 use crate::ids::{MemberId, WorkspaceId};
 use crate::key::{self, Key};
-use crate::refusal::Refusal;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 use crate::webhook::{self, Webhook};
-use crate::words::words;
 use crate::workspace::Workspace;
 
 /// An issuer's identifier: an `https` URL, as tokens have it in `iss`.
@@ -55,7 +55,7 @@ pub struct Member {
     pub stored: Stored,
 }
 
-words! {
+string_enum! {
     /// Whether a membership counts.
     MemberStatus {
         /// The person has not accepted it.
@@ -87,7 +87,7 @@ pub fn accepted(memberships: Vec<Member>) -> Vec<Member> {
 
 /// A person who has proved who they are to the issuer, over all workspaces.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Person {
+pub struct Identity {
     /// Who vouches for them.
     pub issuer: String,
     /// Who they are, to the issuer.
@@ -96,7 +96,7 @@ pub struct Person {
     pub memberships: Vec<Member>,
 }
 
-impl Person {
+impl Identity {
     /// Their membership of a workspace.
     #[must_use]
     pub fn member_of(&self, workspace: WorkspaceId) -> Option<&Member> {
@@ -106,14 +106,14 @@ impl Person {
 
 /// The event when a workspace adds a person, who has yet to accept it.
 #[must_use]
-pub fn add(member: &Member, act: &Act) -> Event {
-    event(EventType::MemberAdded, member, act)
+pub fn add(member: &Member, context: &EventContext) -> Event {
+    event(EventType::MemberAdded, member, context)
 }
 
 /// The membership once its person accepts it, the workspace with one admin more if it makes one, and the event;
 /// `None` if it was accepted before.
 #[must_use]
-pub fn accept(workspace: &Workspace, member: &Member, act: &Act) -> Option<(Workspace, Member, Event)> {
+pub fn accept(workspace: &Workspace, member: &Member, context: &EventContext) -> Option<(Workspace, Member, Event)> {
     if !member.pending {
         return None;
     }
@@ -121,8 +121,8 @@ pub fn accept(workspace: &Workspace, member: &Member, act: &Act) -> Option<(Work
     if member.role == Role::Admin {
         workspace.admin_count += 1;
     }
-    let after = Member { pending: false, accepted_at: Some(act.at), ..member.clone() };
-    let mut event = act.event(EventType::MemberChanged);
+    let after = Member { pending: false, accepted_at: Some(context.at), ..member.clone() };
+    let mut event = context.event(EventType::MemberChanged);
     event.member_id = Some(member.member_id);
     event.change("status", member.status().as_str(), after.status().as_str());
     Some((workspace, after, event))
@@ -132,8 +132,12 @@ pub fn accept(workspace: &Workspace, member: &Member, act: &Act) -> Option<(Work
 ///
 /// # Errors
 /// `MembershipAccepted` if they have accepted it: then it is for an admin of the workspace to remove them.
-pub fn decline(member: &Member, act: &Act) -> Result<Event, Refusal> {
-    if member.pending { Ok(event(EventType::MemberRemoved, member, act)) } else { Err(Refusal::MembershipAccepted) }
+pub fn decline(member: &Member, context: &EventContext) -> Result<Event, DomainError> {
+    if member.pending {
+        Ok(event(EventType::MemberRemoved, member, context))
+    } else {
+        Err(DomainError::MembershipAccepted)
+    }
 }
 
 /// The most keys and webhooks that end in the commit that removes whoever made them: each takes its row and its event,
@@ -142,7 +146,7 @@ pub const MADE_LIMIT: usize = 40;
 
 /// What a member has made and that outlasts them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Made {
+pub struct CreatedByMember {
     /// Their keys that are good.
     pub keys: Vec<Key>,
     /// Their webhooks, those that are switched off too.
@@ -170,14 +174,14 @@ pub struct Removal {
 pub fn remove(
     workspace: &Workspace,
     member: &Member,
-    made: &Made,
+    made: &CreatedByMember,
     revoke: bool,
-    act: impl Fn() -> Act,
-) -> Result<Removal, Refusal> {
+    context: impl Fn() -> EventContext,
+) -> Result<Removal, DomainError> {
     let mut workspace = workspace.clone();
     if member.role == Role::Admin && !member.pending {
         if workspace.admin_count <= 1 {
-            return Err(Refusal::LastAdmin);
+            return Err(DomainError::LastAdmin);
         }
         workspace.admin_count -= 1;
     }
@@ -185,23 +189,23 @@ pub fn remove(
         workspace,
         keys: Vec::new(),
         webhooks: Vec::new(),
-        events: vec![event(EventType::MemberRemoved, member, &act())],
+        events: vec![event(EventType::MemberRemoved, member, &context())],
     };
     if !revoke {
         return Ok(removal);
     }
     let count = made.keys.len() + made.webhooks.len();
     if count > MADE_LIMIT {
-        return Err(Refusal::TooManyMade(count));
+        return Err(DomainError::TooManyMade(count));
     }
     for key in &made.keys {
-        if let Some((after, event)) = key::revoke(key, &act()) {
+        if let Some((after, event)) = key::revoke(key, &context()) {
             removal.keys.push((key.clone(), after));
             removal.events.push(event);
         }
     }
     for webhook in &made.webhooks {
-        if let Some((after, event)) = webhook.update(webhook::Edit::switch_off(), &act()) {
+        if let Some((after, event)) = webhook.update(webhook::Edit::switch_off(), &context()) {
             removal.webhooks.push((webhook.clone(), after));
             removal.events.push(event);
         }
@@ -209,8 +213,8 @@ pub fn remove(
     Ok(removal)
 }
 
-fn event(event_type: EventType, member: &Member, act: &Act) -> Event {
-    let mut event = act.event(event_type);
+fn event(event_type: EventType, member: &Member, context: &EventContext) -> Event {
+    let mut event = context.event(event_type);
     event.member_id = Some(member.member_id);
     event.change("role", serde_json::Value::Null, member.role.as_str());
     event

@@ -7,16 +7,16 @@
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::change::Edited;
+use crate::change::RowChange;
 use crate::clock::Time;
+use crate::error::DomainError;
 use crate::ids::WorkspaceId;
 use crate::input::Fields;
 use crate::invitation::{Channel, Purpose};
-use crate::refusal::Refusal;
 use crate::secret::Hash;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::user::User;
-use crate::words::words;
 use crate::workspace::{Settings, WorkspaceEdit};
 
 /// The least time between two messages of a kind to a recipient.
@@ -28,7 +28,7 @@ pub const QUOTA_SHARDS: u8 = 16;
 /// The most messages a day that an operator or a workspace can set.
 pub const QUOTA_MAX: u32 = 10_000_000;
 
-words! {
+string_enum! {
     /// Which limit a message has met.
     MessageLimit {
         /// That of its recipient.
@@ -40,7 +40,7 @@ words! {
 
 /// Why a message has to wait, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait {
+pub struct RetryAfter {
     /// The limit.
     pub limit: MessageLimit,
     /// When it may be tried again.
@@ -49,7 +49,7 @@ pub struct Wait {
     pub seconds: i64,
 }
 
-impl Wait {
+impl RetryAfter {
     /// A wait that begins now.
     #[must_use]
     pub fn new(limit: MessageLimit, until: Time, now: Time) -> Self {
@@ -85,13 +85,13 @@ impl MessagePolicy {
     ///
     /// # Errors
     /// `TextsOff`, `CallingCodeNotAllowed`.
-    pub fn require_textable(&self, number: &str) -> Result<(), Refusal> {
+    pub fn require_textable(&self, number: &str) -> Result<(), DomainError> {
         if self.calling_codes.is_empty() {
-            Err(Refusal::TextsOff)
+            Err(DomainError::TextsOff)
         } else if self.calling_codes.iter().any(|code| number.starts_with(code.as_str())) {
             Ok(())
         } else {
-            Err(Refusal::CallingCodeNotAllowed)
+            Err(DomainError::CallingCodeNotAllowed)
         }
     }
 
@@ -139,7 +139,7 @@ impl Recipient {
 
 /// The messages of a kind that went to a recipient lately.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SentTo {
+pub struct RecipientHistory {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// See [`Recipient::hash`].
@@ -157,30 +157,30 @@ pub struct SentTo {
     pub stored: Stored,
 }
 
-impl SentTo {
+impl RecipientHistory {
     /// Counts one more message to a recipient, of whom `before` was read.
     ///
     /// # Errors
     /// `TooManyMessages`.
-    pub fn one_more(before: Option<Self>, recipient: &Recipient, now: Time) -> Result<Edited<Self>, Refusal> {
+    pub fn one_more(before: Option<Self>, recipient: &Recipient, now: Time) -> Result<RowChange<Self>, DomainError> {
         let sent = before.iter().flat_map(|before| &before.at).copied();
         let mut at: Vec<Time> = sent.filter(|at| at.plus(Duration::days(1)) > now).collect();
         let pause = at.last().map(|last| last.plus(RECIPIENT_PAUSE));
         let day = at.len().checked_sub(RECIPIENT_DAILY).map(|first| at[first].plus(Duration::days(1)));
         if let Some(until) = pause.max(day).filter(|until| *until > now) {
-            return Err(Refusal::TooManyMessages(Wait::new(MessageLimit::Recipient, until, now)));
+            return Err(DomainError::TooManyMessages(RetryAfter::new(MessageLimit::Recipient, until, now)));
         }
         at.push(now);
         let Recipient { workspace_id, hash, purpose, channel } = recipient.clone();
         let (version, stored) =
             before.as_ref().map_or((1, Stored::default()), |before| (before.version, before.stored.clone()));
-        Ok(Edited { before, after: Self { workspace_id, recipient: hash, purpose, channel, at, version, stored } })
+        Ok(RowChange { before, after: Self { workspace_id, recipient: hash, purpose, channel, at, version, stored } })
     }
 }
 
 /// The messages of a channel that a part of a workspace's day has counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SentToday {
+pub struct DailyCount {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// How.
@@ -216,18 +216,18 @@ impl DailyQuota {
     /// Counts one more message in the first of some parts that has room; `found` are those of them that have counted
     /// any. `None` if they are full.
     #[must_use]
-    pub fn one_more(&self, found: &[SentToday], shards: &[u8]) -> Option<Edited<SentToday>> {
+    pub fn one_more(&self, found: &[DailyCount], shards: &[u8]) -> Option<RowChange<DailyCount>> {
         shards.iter().find_map(|shard| {
             let before = found.iter().find(|row| row.shard == *shard).cloned();
             let mut after = before.clone().unwrap_or_else(|| self.part(*shard));
             after.count += 1;
-            (after.count <= self.share(*shard)).then_some(Edited { before, after })
+            (after.count <= self.share(*shard)).then_some(RowChange { before, after })
         })
     }
 
     /// A part that has counted none.
-    fn part(&self, shard: u8) -> SentToday {
-        SentToday {
+    fn part(&self, shard: u8) -> DailyCount {
+        DailyCount {
             workspace_id: self.workspace_id,
             channel: self.channel,
             shard,
@@ -245,19 +245,19 @@ impl DailyQuota {
 
     /// The refusal once no part has room: the next day begins anew.
     #[must_use]
-    pub fn reached(&self, now: Time) -> Refusal {
+    pub fn reached(&self, now: Time) -> DomainError {
         const DAY: i64 = 24 * 60 * 60 * 1000;
         let tomorrow = (now.millis().div_euclid(DAY) + 1) * DAY;
         let until = Time::from_millis(tomorrow).unwrap_or(now);
-        Refusal::TooManyMessages(Wait::new(MessageLimit::Workspace, until, now))
+        DomainError::TooManyMessages(RetryAfter::new(MessageLimit::Workspace, until, now))
     }
 }
 
 /// A message, counted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Counted {
+pub struct MessageCount {
     /// For its recipient.
-    pub to: Edited<SentTo>,
+    pub to: RowChange<RecipientHistory>,
     /// For the workspace.
-    pub today: Edited<SentToday>,
+    pub today: RowChange<DailyCount>,
 }

@@ -4,12 +4,12 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType};
 use crate::input::Fields;
-use crate::refusal::Refusal;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 use crate::user::User;
-use crate::words::words;
 
 /// A provider's name, as addresses have it: `verizon`, `att`.
 pub const PROVIDER: TextRule = TextRule::new(Form::Ascii, 1, 32);
@@ -20,7 +20,7 @@ pub const NETWORK_LIMIT: usize = 8;
 /// A network that was last seen or archived more than so many days ago has an orange light.
 pub const QUIET_AFTER_DAYS: i64 = 30;
 
-words! {
+string_enum! {
     /// Where a network stands, as its carrier says.
     stored NetworkStatus {
         /// The carrier has said nothing.
@@ -54,7 +54,7 @@ impl NetworkStatus {
     }
 }
 
-words! {
+string_enum! {
     /// Why a network stands so.
     stored NetworkReason {
         /// The carrier does not know the number.
@@ -64,7 +64,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Whether the mobile directory number is provisioned.
     stored Provisioning {
         /// It is not.
@@ -116,7 +116,7 @@ impl Network {
 ///
 /// # Errors
 /// Every fault of the provider's name and of the fields.
-pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, Refusal> {
+pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, DomainError> {
     if let Err((code, detail)) = check_provider(provider) {
         fields.fault("provider", code, detail);
     }
@@ -129,7 +129,7 @@ pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, Re
     let mdn_provisioning = fields.word("mdn_provisioning");
     let last_seen_at = past(&mut fields, "last_seen_at", now);
     let last_archived_at = past(&mut fields, "last_archived_at", now);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let status = status.unwrap_or(NetworkStatus::NoStatus);
     Ok(Network { status, status_at, reason, mdn_provisioning, last_seen_at, last_archived_at })
 }
@@ -161,13 +161,18 @@ fn check_provider(name: &str) -> Result<(), (&'static str, String)> {
 ///
 /// # Errors
 /// `UserDeleted`; a fault of `provider` if the user would have more than [`NETWORK_LIMIT`].
-pub fn reported(user: &User, provider: &str, report: &Network, act: &Act) -> Result<Option<(User, Event)>, Refusal> {
+pub fn reported(
+    user: &User,
+    provider: &str,
+    report: &Network,
+    context: &EventContext,
+) -> Result<Option<(User, Event)>, DomainError> {
     user.require_there()?;
     let before = user.networks.get(provider);
     // A report without a date is as of now. Repeated, it is news only after a day: that the carrier still says so.
     let repeated = |before: &Network| {
         *report == Network { status_at: report.status_at, ..before.clone() }
-            && report.status_at == act.at
+            && report.status_at == context.at
             && report.status_at < before.status_at.plus(REPEATED_AFTER)
     };
     let known = |before: &Network| before == report || before.reported_at() > report.reported_at() || repeated(before);
@@ -176,11 +181,11 @@ pub fn reported(user: &User, provider: &str, report: &Network, act: &Act) -> Res
     }
     if before.is_none() && user.networks.len() >= NETWORK_LIMIT {
         let detail = format!("a user has at most {NETWORK_LIMIT} networks");
-        return Err(Refusal::field("provider", "too_many", detail));
+        return Err(DomainError::field("provider", "too_many", detail));
     }
     let mut after = user.clone();
     after.networks.insert(provider.to_owned(), report.clone());
-    let mut event = act.event(EventType::UserNetworkChanged).about_user(user.user_id);
+    let mut event = context.event(EventType::UserNetworkChanged).about_user(user.user_id);
     let text = |word: Option<&'static str>| word.map_or(serde_json::Value::Null, Into::into);
     event.change("provider", serde_json::Value::Null, provider);
     event.change("network.status", text(before.map(|b| b.status.as_str())), report.status.as_str());
@@ -205,7 +210,7 @@ pub fn reported(user: &User, provider: &str, report: &Network, act: &Act) -> Res
     Ok(Some((after, event)))
 }
 
-words! {
+string_enum! {
     /// The light of a network, or the most pressing one of a user's; declared in that order.
     Indicator {
         /// Somebody has to do something.

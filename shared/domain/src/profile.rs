@@ -10,12 +10,12 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::change::Edited;
+use crate::change::RowChange;
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType};
 use crate::ids::{ProfileId, WorkspaceId};
-use crate::input::{Fault, Fields};
-use crate::refusal::Refusal;
+use crate::input::{FieldError, Fields};
 use crate::search::fold;
 use crate::stored::Stored;
 use crate::text::{Form, TextRule};
@@ -71,7 +71,7 @@ pub struct Profile {
 /// That a profile was given to users: beside it, so that whoever changes the profile is not in the way of
 /// those who give it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Given {
+pub struct ProfileAssignment {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The profile.
@@ -133,7 +133,7 @@ impl NewProfile {
     ///
     /// # Errors
     /// Every fault of the fields, of the schema, and of the settings by the schema.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
         check_name(&mut fields, name.as_deref());
         fields.require("settings");
@@ -143,7 +143,7 @@ impl NewProfile {
         if let (Some(settings), Some(schema), true) = (&settings, &schema, usable) {
             take_over(&mut fields, check(settings, schema));
         }
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self { name: name.unwrap_or_default(), settings: settings.unwrap_or_default(), schema, default })
     }
 }
@@ -161,7 +161,7 @@ pub struct ProfileEdit {
     pub default: Option<bool>,
     /// What was wrong with it. It is told once the profile has been read, together with what its
     /// own schema says.
-    faults: Vec<Fault>,
+    faults: Vec<FieldError>,
 }
 
 impl ProfileEdit {
@@ -244,7 +244,7 @@ pub(crate) fn depth_of(value: &Value) -> usize {
     }
 }
 
-fn take_over(fields: &mut Fields, faults: Vec<Fault>) {
+fn take_over(fields: &mut Fields, faults: Vec<FieldError>) {
     for fault in faults {
         fields.fault(&fault.field, fault.code, fault.detail);
     }
@@ -259,7 +259,7 @@ pub fn is_renamed(before: &Profile, after: &Profile) -> bool {
 
 /// What is changed of profiles: everything stands in one commit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Changed {
+pub struct ProfileChanges {
     /// The profile, as it is to be.
     pub profile: Profile,
     /// The workspace, as it is to be.
@@ -270,20 +270,20 @@ pub struct Changed {
 
 /// A new profile. The first one of a workspace is its default.
 #[must_use]
-pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, act: &Act) -> Changed {
+pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, context: &EventContext) -> ProfileChanges {
     let profile = Profile {
-        workspace_id: act.workspace_id,
+        workspace_id: context.workspace_id,
         profile_id,
         name: new.name,
         settings: new.settings,
         schema: new.schema,
         revision: 1,
-        created_at: act.at,
-        updated_at: act.at,
+        created_at: context.at,
+        updated_at: context.at,
         version: 1,
         stored: Stored::default(),
     };
-    let mut event = about(act, EventType::ProfileCreated, profile_id);
+    let mut event = about(context, EventType::ProfileCreated, profile_id);
     event.change("name", Value::Null, profile.name.as_str());
     event.change("revision", Value::Null, profile.revision);
     let mut after = workspace.clone();
@@ -291,7 +291,7 @@ pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, act
     if new.default || workspace.default_profile_id.is_none() {
         set_default(&mut after, Some(profile_id), &mut event);
     }
-    Changed { profile, workspace: after, event }
+    ProfileChanges { profile, workspace: after, event }
 }
 
 /// A profile after an edit; `None` if nothing changes.
@@ -303,8 +303,8 @@ pub fn update(
     workspace: &Workspace,
     profile: &Profile,
     edit: &ProfileEdit,
-    act: &Act,
-) -> Result<Option<Changed>, Refusal> {
+    context: &EventContext,
+) -> Result<Option<ProfileChanges>, DomainError> {
     let mut after = profile.clone();
     if let Some(name) = &edit.name {
         after.name.clone_from(name);
@@ -317,17 +317,17 @@ pub fn update(
     }
     let faults = faults_of(profile, &after, edit);
     if !faults.is_empty() {
-        return Err(Refusal::Invalid(faults));
+        return Err(DomainError::Invalid(faults));
     }
     let is_default = workspace.default_profile_id == Some(profile.profile_id);
     if is_default && edit.default == Some(false) {
-        return Err(Refusal::ProfileIsDefault);
+        return Err(DomainError::ProfileIsDefault);
     }
     let becomes_default = edit.default == Some(true) && !is_default;
     if after == *profile && !becomes_default {
         return Ok(None);
     }
-    let mut event = about(act, EventType::ProfileUpdated, profile.profile_id);
+    let mut event = about(context, EventType::ProfileUpdated, profile.profile_id);
     event.change("name", profile.name.as_str(), after.name.as_str());
     if after.schema != profile.schema {
         event.change_of("schema");
@@ -341,11 +341,11 @@ pub fn update(
     if becomes_default {
         set_default(&mut workspace, Some(profile.profile_id), &mut event);
     }
-    after.updated_at = act.at;
-    Ok(Some(Changed { profile: after, workspace, event }))
+    after.updated_at = context.at;
+    Ok(Some(ProfileChanges { profile: after, workspace, event }))
 }
 
-fn faults_of(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<Fault> {
+fn faults_of(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<FieldError> {
     let mut faults = edit.faults.clone();
     // Of settings or a schema that cannot be read at all, nothing more can be said.
     let readable = !faults.iter().any(|fault| fault.field.starts_with("schema") || fault.field == "settings");
@@ -359,11 +359,11 @@ fn faults_of(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<Fault
 /// The note that a profile is given to a user, where `before` was noted; `None` if that was of late. Whoever
 /// gives it commits this, and stands on the profile as it is.
 #[must_use]
-pub fn given(profile: &Profile, before: Option<&Given>, at: Time) -> Option<Edited<Given>> {
+pub fn given(profile: &Profile, before: Option<&ProfileAssignment>, at: Time) -> Option<RowChange<ProfileAssignment>> {
     let of_late = before.is_some_and(|note| note.given_at.plus(GIVEN_NOTED_EVERY) > at);
     let noted = || match before {
-        Some(before) => Edited::from(before.clone(), Given { given_at: at, ..before.clone() }),
-        None => Edited::new(Given {
+        Some(before) => RowChange::from(before.clone(), ProfileAssignment { given_at: at, ..before.clone() }),
+        None => RowChange::new(ProfileAssignment {
             workspace_id: profile.workspace_id,
             profile_id: profile.profile_id,
             given_at: at,
@@ -382,21 +382,21 @@ pub fn given(profile: &Profile, before: Option<&Given>, at: Time) -> Option<Edit
 pub fn delete(
     workspace: &Workspace,
     profile: &Profile,
-    given: Option<&Given>,
+    given: Option<&ProfileAssignment>,
     is_used: bool,
-    act: &Act,
-) -> Result<(Workspace, Event), Refusal> {
+    context: &EventContext,
+) -> Result<(Workspace, Event), DomainError> {
     let is_default = workspace.default_profile_id == Some(profile.profile_id);
     if is_default && workspace.profile_count > 1 {
-        return Err(Refusal::ProfileIsDefault);
+        return Err(DomainError::ProfileIsDefault);
     }
     if is_used {
-        return Err(Refusal::ProfileInUse);
+        return Err(DomainError::ProfileInUse);
     }
-    if given.is_some_and(|note| note.given_at.plus(GIVEN_FOLLOWED_AFTER) > act.at) {
-        return Err(Refusal::ProfileJustGiven);
+    if given.is_some_and(|note| note.given_at.plus(GIVEN_FOLLOWED_AFTER) > context.at) {
+        return Err(DomainError::ProfileJustGiven);
     }
-    let mut event = about(act, EventType::ProfileDeleted, profile.profile_id);
+    let mut event = about(context, EventType::ProfileDeleted, profile.profile_id);
     event.change("name", profile.name.as_str(), Value::Null);
     let mut after = workspace.clone();
     after.profile_count = workspace.profile_count.saturating_sub(1);
@@ -406,8 +406,8 @@ pub fn delete(
     Ok((after, event))
 }
 
-fn about(act: &Act, event_type: EventType, profile_id: ProfileId) -> Event {
-    Event { profile_id: Some(profile_id), ..act.event(event_type) }
+fn about(context: &EventContext, event_type: EventType, profile_id: ProfileId) -> Event {
+    Event { profile_id: Some(profile_id), ..context.event(event_type) }
 }
 
 fn set_default(workspace: &mut Workspace, to: Option<ProfileId>, event: &mut Event) {

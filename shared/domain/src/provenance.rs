@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::clock::Time;
+use crate::error::DomainError;
 use crate::event::Event;
 use crate::ids::SourceId;
 use crate::input::Fields;
-use crate::refusal::Refusal;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 use crate::user::{Source, User, UserEdit};
-use crate::words::words;
 
 /// What a data set calls a user.
 pub const EXTERNAL_ID: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
 
-words! {
+string_enum! {
     /// The fields of a user that a data set can set.
     stored Field {
         /// See [`User::username`].
@@ -109,9 +109,9 @@ pub fn holder(user: &User) -> Holder {
 ///
 /// # Errors
 /// `HeldByOtherSource`.
-pub fn require_no_data_set(user: &User, is_there: bool) -> Result<(), Refusal> {
+pub fn require_no_data_set(user: &User, is_there: bool) -> Result<(), DomainError> {
     match holder(user) {
-        Holder::DataSet(_) if is_there => Err(Refusal::HeldByOtherSource),
+        Holder::DataSet(_) if is_there => Err(DomainError::HeldByOtherSource),
         Holder::DataSet(_) | Holder::Provider | Holder::Nobody => Ok(()),
     }
 }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::device::{Device, Platform};
-use crate::event::{Act, Event, EventType};
-use crate::words::words;
+use crate::event::{Event, EventContext, EventType};
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Why push notifications are in use, or not.
     stored PushReason {
         /// The app has given no push token.
@@ -121,40 +121,46 @@ impl Push {
 
 /// The device once its token has an endpoint.
 #[must_use]
-pub fn endpoint_made(device: &Device, endpoint: String, act: &Act) -> Option<(Device, Event)> {
+pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) -> Option<(Device, Event)> {
     let mut made = device.clone();
     made.push_endpoint = Some(endpoint);
-    changed(device, made, PushReason::EndpointReady, act)
+    changed(device, made, PushReason::EndpointReady, context)
 }
 
 /// The device once its token has turned out to have no use.
 #[must_use]
-pub fn endpoint_impossible(device: &Device, reason: PushReason, act: &Act) -> Option<(Device, Event)> {
+pub fn endpoint_impossible(device: &Device, reason: PushReason, context: &EventContext) -> Option<(Device, Event)> {
     let mut without = device.clone();
     without.push_endpoint = None;
-    changed(device, without, reason, act)
+    changed(device, without, reason, context)
 }
 
 /// The device after a report about one of the endpoints. `None` if the report is about an
 /// endpoint that is not the device's current one, or is older than what is known.
 #[must_use]
-pub fn reported(device: &Device, endpoint: &str, at: Time, reason: PushReason, act: &Act) -> Option<(Device, Event)> {
+pub fn reported(
+    device: &Device,
+    endpoint: &str,
+    at: Time,
+    reason: PushReason,
+    context: &EventContext,
+) -> Option<(Device, Event)> {
     let current = device.push_endpoint.as_deref() == Some(endpoint);
     if !current || at <= device.push.since {
         return None;
     }
-    changed(device, device.clone(), reason, act)
+    changed(device, device.clone(), reason, context)
 }
 
-fn changed(before: &Device, mut after: Device, reason: PushReason, act: &Act) -> Option<(Device, Event)> {
-    let reason = before.push.reason.then(reason, before.push.since, act.at);
+fn changed(before: &Device, mut after: Device, reason: PushReason, context: &EventContext) -> Option<(Device, Event)> {
+    let reason = before.push.reason.then(reason, before.push.since, context.at);
     if before.push.reason != reason {
-        after.push = Push { reason, since: act.at };
+        after.push = Push { reason, since: context.at };
     }
     if after == *before {
         return None;
     }
-    let mut event = act.event(EventType::DevicePushChanged).about_device(before.device_id, before.user_id);
+    let mut event = context.event(EventType::DevicePushChanged).about_device(before.device_id, before.user_id);
     event.change("push.in_use", before.push.reason.in_use(), reason.in_use());
     event.change("push.reason", before.push.reason.as_str(), reason.as_str());
     if before.push_endpoint != after.push_endpoint {

@@ -1,18 +1,18 @@
 //! Registering a device with a code.
 
-use crate::change::{Change, Edited};
+use crate::change::{ChangeSet, RowChange};
 use crate::clock::Time;
-use crate::command::{Command, CommandKind, Stimulus, apply_to_all, pending_for};
+use crate::command::{Command, CommandKind, Trigger, apply_to_all, pending_for};
 use crate::device::{
     DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform,
     REPEAT_WITHIN, VERSION,
 };
-use crate::event::{Act, Event, EventType};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType};
 use crate::ids::DeviceId;
 use crate::input::Fields;
 use crate::invitation::{Invitation, Purpose, refuse_registration};
 use crate::push::Push;
-use crate::refusal::Refusal;
 use crate::secret::Hash;
 use crate::stored::Stored;
 use crate::text::{Form, TextRule};
@@ -22,7 +22,7 @@ const CODE: TextRule = TextRule::new(Form::Ascii, 1, 64);
 
 /// What an app sends to register.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Application {
+pub struct RegistrationRequest {
     /// The code of an invitation.
     pub code: String,
     /// See [`Device::device_identifier`].
@@ -41,12 +41,12 @@ pub struct Application {
     pub nickname: Option<String>,
 }
 
-impl Application {
+impl RegistrationRequest {
     /// Reads an application.
     ///
     /// # Errors
     /// Every fault of the fields.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let code = fields.required_text("code", CODE);
         let device_identifier = fields.required_text("device_identifier", IDENTIFIER);
         let platform = fields.required_word("platform");
@@ -55,7 +55,7 @@ impl Application {
         let app_version = fields.text("app_version", VERSION);
         let push_token = fields.text("push_token", PUSH_TOKEN);
         let nickname = fields.text("nickname", NICKNAME);
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         match (code, device_identifier, platform, model_name, os_version) {
             (Some(code), Some(device_identifier), Some(platform), Some(model_name), Some(os_version)) => Ok(Self {
                 code,
@@ -67,7 +67,7 @@ impl Application {
                 push_token,
                 nickname,
             }),
-            _ => Err(Refusal::Invalid(Vec::new())),
+            _ => Err(DomainError::Invalid(Vec::new())),
         }
     }
 
@@ -79,7 +79,7 @@ impl Application {
 
 /// What the rule needs to know.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct RegistrationState {
     /// The invitation that the code belongs to.
     pub invitation: Invitation,
     /// Its user.
@@ -96,7 +96,7 @@ pub struct Found {
 
 /// What is drawn for a registration.
 #[derive(Clone, Debug)]
-pub struct Drawn {
+pub struct NewIds {
     /// The identifier of a device that is new.
     pub device_id: DeviceId,
 }
@@ -105,19 +105,19 @@ pub struct Drawn {
 #[derive(Clone, Debug)]
 pub struct Registration {
     /// The device, whose `credential_hash` is still to be set by [`Registration::with_credential`].
-    pub device: Edited<Device>,
+    pub device: RowChange<Device>,
     /// Its identifier's claim.
-    pub claim: Edited<IdentifierClaim>,
+    pub claim: RowChange<IdentifierClaim>,
     /// Its user.
-    pub user: Edited<User>,
+    pub user: RowChange<User>,
     /// The invitation.
-    pub invitation: Edited<Invitation>,
+    pub invitation: RowChange<Invitation>,
     /// The push token, if the app sent one.
     pub token: Option<String>,
     /// The deleted device of the same installation, whose credential ends now.
-    pub replaced: Option<Edited<Device>>,
+    pub replaced: Option<RowChange<Device>>,
     /// Commands of the enrolment before, which nobody will do any more.
-    pub removed: Vec<Edited<Command>>,
+    pub removed: Vec<RowChange<Command>>,
     /// What happened; nothing when a lost answer is made up for.
     pub events: Vec<Event>,
 }
@@ -133,16 +133,16 @@ impl Registration {
 
 /// What a refusal leaves behind, if anything.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedRegistration {
     /// Why.
-    pub refusal: Refusal,
+    pub error: DomainError,
     /// An attempt on another user's device is on the record, and counts against the code.
-    pub change: Option<Box<Change>>,
+    pub change: Option<Box<ChangeSet>>,
 }
 
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, change: None }
+impl From<DomainError> for RefusedRegistration {
+    fn from(error: DomainError) -> Self {
+        Self { error, change: None }
     }
 }
 
@@ -162,48 +162,53 @@ impl From<Refusal> for Refused {
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`;
 /// `IdentifierHeld`, with a change to commit (see [`refuse_registration`]); `DeviceBlocked`; `ErasurePending`; `DeviceLimitReached`, with
 /// the devices.
-pub fn register(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> Result<Registration, Refused> {
+pub fn register(
+    found: &RegistrationState,
+    application: &RegistrationRequest,
+    new_ids: &NewIds,
+    context: &EventContext,
+) -> Result<Registration, RefusedRegistration> {
     found.user.require_usable()?;
     let holder = found.claim.as_ref().filter(|claim| claim.held);
     let device = found.claimed.as_ref();
     match (holder, device) {
         (Some(claim), Some(device)) if claim.user_id == found.user.user_id => {
             if device.blocked.is_some() {
-                return Err(Refusal::DeviceBlocked.into());
+                return Err(DomainError::DeviceBlocked.into());
             }
-            if is_repeat(found, device, act.at) {
+            if is_repeat(found, device, context.at) {
                 return Ok(repeat(found, claim, device));
             }
-            found.invitation.require_open(act.at)?;
-            require_not_to_be_erased(Some(device), act.at)?;
-            Ok(re_enrol(found, claim, device, application, act))
+            found.invitation.require_open(context.at)?;
+            require_not_to_be_erased(Some(device), context.at)?;
+            Ok(re_enrol(found, claim, device, application, context))
         }
         (Some(_), _) => {
-            found.invitation.require_open(act.at)?;
-            let counted = refuse_registration(&found.invitation, act);
-            Err(Refused { refusal: Refusal::IdentifierHeld, change: Some(Box::new(counted)) })
+            found.invitation.require_open(context.at)?;
+            let counted = refuse_registration(&found.invitation, context);
+            Err(RefusedRegistration { error: DomainError::IdentifierHeld, change: Some(Box::new(counted)) })
         }
         (None, _) => {
             // Of a code that is used up by a user who is at the limit, the limit is the news.
-            let usable = found.invitation.require_open(act.at);
+            let usable = found.invitation.require_open(context.at);
             let at_limit = found.user.device_ids.len() >= DEVICE_LIMIT;
-            if at_limit && matches!(usable, Ok(()) | Err(Refusal::CodeUsed)) {
-                return Err(Refusal::DeviceLimitReached(found.held.clone()).into());
+            if at_limit && matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
+                return Err(DomainError::DeviceLimitReached(found.held.clone()).into());
             }
             usable?;
-            require_not_to_be_erased(device, act.at)?;
-            Ok(enrol(found, application, drawn, act))
+            require_not_to_be_erased(device, context.at)?;
+            Ok(enrol(found, application, new_ids, context))
         }
     }
 }
 
 /// Lets pass an installation that is not told to erase itself, deleted or not.
-fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), Refusal> {
+fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), DomainError> {
     let pending = known.is_some_and(|device| pending_for(device, CommandKind::Wipe, now).is_some());
-    if pending { Err(Refusal::ErasurePending) } else { Ok(()) }
+    if pending { Err(DomainError::ErasurePending) } else { Ok(()) }
 }
 
-fn is_repeat(found: &Found, device: &Device, now: Time) -> bool {
+fn is_repeat(found: &RegistrationState, device: &Device, now: Time) -> bool {
     let Invitation { invitation_id, purpose, revoked_at, superseded_at, .. } = &found.invitation;
     // A newer one replaces a code that is used up as well, although nothing on its row says so.
     let newest = found.user.newest_invitation(*purpose) == Some(*invitation_id);
@@ -217,7 +222,7 @@ fn is_repeat(found: &Found, device: &Device, now: Time) -> bool {
         })
 }
 
-fn repeat(found: &Found, claim: &IdentifierClaim, device: &Device) -> Registration {
+fn repeat(found: &RegistrationState, claim: &IdentifierClaim, device: &Device) -> Registration {
     Registration {
         device: unchanged(device),
         claim: unchanged(claim),
@@ -230,20 +235,20 @@ fn repeat(found: &Found, claim: &IdentifierClaim, device: &Device) -> Registrati
     }
 }
 
-fn unchanged<T: Clone>(row: &T) -> Edited<T> {
-    Edited { before: Some(row.clone()), after: row.clone() }
+fn unchanged<T: Clone>(row: &T) -> RowChange<T> {
+    RowChange { before: Some(row.clone()), after: row.clone() }
 }
 
 fn re_enrol(
-    found: &Found,
+    found: &RegistrationState,
     claim: &IdentifierClaim,
     device: &Device,
-    application: &Application,
-    act: &Act,
+    application: &RegistrationRequest,
+    context: &EventContext,
 ) -> Registration {
     let epoch = device.epoch + 1;
-    let removed = apply_to_all(device, &found.commands, Stimulus::Replaced, act);
-    let mut after = described(removed.device, application, act);
+    let removed = apply_to_all(device, &found.commands, Trigger::Replaced, context);
+    let mut after = described(removed.device, application, context);
     after.epoch = epoch;
     after.erased = None;
     after.pin_failures = 0;
@@ -252,17 +257,17 @@ fn re_enrol(
     after.usage_sequence = None;
     after.config = None;
     after.served = None;
-    after.enrolment = Some(enrolment(found, act));
+    after.enrolment = Some(enrolment(found, context));
     after.push_endpoint.clone_from(&device.push_endpoint);
     let claim_after = IdentifierClaim { epoch, ..claim.clone() };
-    let event = act.event(EventType::DeviceReEnrolled).about_device(device.device_id, device.user_id);
+    let event = context.event(EventType::DeviceReEnrolled).about_device(device.device_id, device.user_id);
     let mut event = found.invitation.named_in(event);
     event.change("epoch", device.epoch, epoch);
     Registration {
-        device: Edited { before: Some(device.clone()), after: with_configuration(found, after) },
-        claim: Edited { before: Some(claim.clone()), after: claim_after },
-        user: user_with(&found.user, device.device_id, act),
-        invitation: invitation_used(found, act),
+        device: RowChange { before: Some(device.clone()), after: with_configuration(found, after) },
+        claim: RowChange { before: Some(claim.clone()), after: claim_after },
+        user: user_with(&found.user, device.device_id, context),
+        invitation: invitation_used(found, context),
         token: application.token().map(str::to_owned),
         replaced: None,
         removed: removed.commands,
@@ -270,30 +275,35 @@ fn re_enrol(
     }
 }
 
-fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> Registration {
+fn enrol(
+    found: &RegistrationState,
+    application: &RegistrationRequest,
+    new_ids: &NewIds,
+    context: &EventContext,
+) -> Registration {
     let epoch = found.claim.as_ref().map_or(1, |claim| claim.epoch + 1);
-    let user = user_with(&found.user, drawn.device_id, act);
-    let mut device = with_configuration(found, new_device(&user.after, application, drawn.device_id, epoch, act));
-    device.enrolment = Some(enrolment(found, act));
+    let user = user_with(&found.user, new_ids.device_id, context);
+    let mut device = with_configuration(found, new_device(&user.after, application, new_ids.device_id, epoch, context));
+    device.enrolment = Some(enrolment(found, context));
     let claim = IdentifierClaim {
         version: found.claim.as_ref().map_or(1, |claim| claim.version),
         ..IdentifierClaim::of(&device)
     };
-    let event = act.event(EventType::DeviceRegistered).about_device(drawn.device_id, found.user.user_id);
+    let event = context.event(EventType::DeviceRegistered).about_device(new_ids.device_id, found.user.user_id);
     let event = found.invitation.named_in(event);
-    let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Stimulus::Replaced, act)));
+    let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
     let (replaced, removed, events) = match old {
         None => (None, Vec::new(), Vec::new()),
         Some((old, removed)) => {
             let after = Device { replaced: true, ..removed.device };
-            (Some(Edited::from(old.clone(), after)), removed.commands, removed.events)
+            (Some(RowChange::from(old.clone(), after)), removed.commands, removed.events)
         }
     };
     Registration {
-        device: Edited { before: None, after: device },
-        claim: Edited { before: found.claim.clone(), after: claim },
+        device: RowChange { before: None, after: device },
+        claim: RowChange { before: found.claim.clone(), after: claim },
         user,
-        invitation: invitation_used(found, act),
+        invitation: invitation_used(found, context),
         token: application.token().map(str::to_owned),
         replaced,
         removed,
@@ -302,9 +312,15 @@ fn enrol(found: &Found, application: &Application, drawn: &Drawn, act: &Act) -> 
 }
 
 /// A device of a user, before it has a credential.
-fn new_device(user: &User, application: &Application, device_id: DeviceId, epoch: u32, act: &Act) -> Device {
+fn new_device(
+    user: &User,
+    application: &RegistrationRequest,
+    device_id: DeviceId,
+    epoch: u32,
+    context: &EventContext,
+) -> Device {
     let blank = Device {
-        workspace_id: act.workspace_id,
+        workspace_id: context.workspace_id,
         device_id,
         user_id: user.user_id,
         device_identifier: application.device_identifier.clone(),
@@ -313,7 +329,7 @@ fn new_device(user: &User, application: &Application, device_id: DeviceId, epoch
         os_version: String::new(),
         app_version: None,
         nickname: None,
-        created_at: act.at,
+        created_at: context.at,
         epoch,
         credential_hash: Hash::of(""),
         enrolment: None,
@@ -330,22 +346,22 @@ fn new_device(user: &User, application: &Application, device_id: DeviceId, epoch
         last_login_at: None,
         blocked: None,
         deleted: None,
-        push: Push::of_token(false, act.at),
+        push: Push::of_token(false, context.at),
         push_endpoint: None,
         push_token_hash: None,
         version: 1,
         stored: Stored::default(),
     };
-    described(blank, application, act)
+    described(blank, application, context)
 }
 
 /// A simulated phone: it stands where a registered one would, and no app holds its credential.
 #[derive(Clone, Debug)]
-pub struct Simulated {
+pub struct SimulatedPhone {
     /// The phone.
     pub device: Device,
     /// Its identifier's claim.
-    pub claim: Edited<IdentifierClaim>,
+    pub claim: RowChange<IdentifierClaim>,
     /// Its user, who holds it.
     pub user: User,
     /// What happened.
@@ -362,31 +378,31 @@ pub fn simulate(
     user: &User,
     held: &[Device],
     claim: Option<&IdentifierClaim>,
-    application: &Application,
+    application: &RegistrationRequest,
     device_id: DeviceId,
-    act: &Act,
-) -> Result<Simulated, Refusal> {
+    context: &EventContext,
+) -> Result<SimulatedPhone, DomainError> {
     user.require_usable()?;
     match claim.filter(|claim| claim.held) {
         Some(claim) if claim.user_id == user.user_id => {
             let detail = "is that of a phone that the user has";
-            return Err(Refusal::field("custom_sdk_installation_id", "taken", detail));
+            return Err(DomainError::field("custom_sdk_installation_id", "taken", detail));
         }
-        Some(_) => return Err(Refusal::IdentifierHeld),
+        Some(_) => return Err(DomainError::IdentifierHeld),
         None => {}
     }
     if user.device_ids.len() >= DEVICE_LIMIT {
-        return Err(Refusal::DeviceLimitReached(held.to_vec()));
+        return Err(DomainError::DeviceLimitReached(held.to_vec()));
     }
-    let user = user_with(user, device_id, act).after;
+    let user = user_with(user, device_id, context).after;
     let epoch = claim.map_or(1, |claim| claim.epoch + 1);
-    let device = new_device(&user, application, device_id, epoch, act);
-    let event = act.event(EventType::DeviceRegistered).about_device(device_id, user.user_id);
+    let device = new_device(&user, application, device_id, epoch, context);
+    let event = context.event(EventType::DeviceRegistered).about_device(device_id, user.user_id);
     let after = IdentifierClaim { version: claim.map_or(1, |claim| claim.version), ..IdentifierClaim::of(&device) };
-    Ok(Simulated { claim: Edited { before: claim.cloned(), after }, device, user, event })
+    Ok(SimulatedPhone { claim: RowChange { before: claim.cloned(), after }, device, user, event })
 }
 
-fn described(mut device: Device, application: &Application, act: &Act) -> Device {
+fn described(mut device: Device, application: &RegistrationRequest, context: &EventContext) -> Device {
     device.model_name.clone_from(&application.model_name);
     device.os_version.clone_from(&application.os_version);
     device.app_version.clone_from(&application.app_version);
@@ -396,36 +412,36 @@ fn described(mut device: Device, application: &Application, act: &Act) -> Device
     let token_hash = application.token().map(Hash::of);
     let settled = token_hash.is_some() && token_hash == device.push_token_hash && device.push.reason.in_use();
     if !settled {
-        device.push = Push::of_token(token_hash.is_some(), act.at);
+        device.push = Push::of_token(token_hash.is_some(), context.at);
     }
     device.push_token_hash = token_hash;
     device
 }
 
-fn enrolment(found: &Found, act: &Act) -> Enrolment {
-    Enrolment { invitation_id: found.invitation.invitation_id, at: Some(act.at) }
+fn enrolment(found: &RegistrationState, context: &EventContext) -> Enrolment {
+    Enrolment { invitation_id: found.invitation.invitation_id, at: Some(context.at) }
 }
 
 /// Whoever registers by a deployment wants the configuration.
-fn with_configuration(found: &Found, device: Device) -> Device {
+fn with_configuration(found: &RegistrationState, device: Device) -> Device {
     match found.invitation.purpose {
         Purpose::Deploy => device.forced(),
         Purpose::Invite | Purpose::Unknown(_) => device,
     }
 }
 
-fn user_with(user: &User, device_id: DeviceId, act: &Act) -> Edited<User> {
+fn user_with(user: &User, device_id: DeviceId, context: &EventContext) -> RowChange<User> {
     let mut after = user.clone();
     after.device_ids.insert(device_id);
-    after.registered_at.get_or_insert(act.at);
-    Edited::from(user.clone(), after)
+    after.registered_at.get_or_insert(context.at);
+    RowChange::from(user.clone(), after)
 }
 
-fn invitation_used(found: &Found, act: &Act) -> Edited<Invitation> {
+fn invitation_used(found: &RegistrationState, context: &EventContext) -> RowChange<Invitation> {
     let mut after = found.invitation.clone();
     after.used += 1;
     if after.used >= after.devices {
-        after.used_at = Some(act.at);
+        after.used_at = Some(context.at);
     }
-    Edited { before: Some(found.invitation.clone()), after }
+    RowChange { before: Some(found.invitation.clone()), after }
 }

@@ -13,10 +13,10 @@ pub mod patch;
 pub mod path;
 pub mod schema;
 
-use crate::refusal::Refusal;
-use crate::words::words;
+use crate::error::DomainError;
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// SCIM's own words for what is wrong with a request (RFC 7644, table 9).
     ScimType {
         /// The filter cannot be read, or compares what cannot be compared.
@@ -39,6 +39,6 @@ words! {
 }
 
 /// A refusal in SCIM's own words. The detail may name attributes, never values.
-pub(crate) fn refuse(scim_type: ScimType, detail: impl Into<String>) -> Refusal {
-    Refusal::Scim(scim_type, detail.into())
+pub(crate) fn refuse(scim_type: ScimType, detail: impl Into<String>) -> DomainError {
+    DomainError::Scim(scim_type, detail.into())
 }

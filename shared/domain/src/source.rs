@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::access::Permission;
-use crate::change::Change;
+use crate::change::ChangeSet;
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType, Maker};
+use crate::egress::{Host, read_url};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType, Maker};
 use crate::ids::{JobId, SourceId, WorkspaceId};
 use crate::input::Fields;
 use crate::job::{JobKind, NewJob, Selection, begin};
-use crate::outside::{Host, read_url};
 use crate::provenance::Field;
-use crate::refusal::Refusal;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 use crate::user::Source as Origin;
-use crate::words::words;
 
 /// A data set's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
@@ -45,7 +45,7 @@ pub const DEFAULT_VANISH_LIMIT: u8 = 30;
 /// What a user's own name is in a data set that has a name of its own for it.
 pub const EXTERNAL_ID_FIELD: &str = "external_id";
 
-words! {
+string_enum! {
     /// How a data set's rows come.
     stored SourceKind {
         /// As a file of comma-separated values that is uploaded.
@@ -57,7 +57,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// By what a row finds its user.
     #[derive(Default)]
     stored KeyField {
@@ -69,7 +69,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What becomes of users whom the data set knows no more.
     #[derive(Default)]
     stored VanishPolicy {
@@ -83,7 +83,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What stands between the cells of a line.
     #[derive(Default)]
     stored Delimiter {
@@ -95,7 +95,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The form of a page.
     stored Format {
         /// An array of objects.
@@ -322,7 +322,7 @@ impl Settings {
     }
 
     fn read_page(&mut self, fields: &mut Fields, page: Option<&Page>, allowed: &[String]) {
-        let url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::outside::URL_LIMIT));
+        let url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::egress::URL_LIMIT));
         self.url = url.filter(|url| page.is_none_or(|page| *url != page.shown_url()));
         self.renames_may_wipe = fields.boolean("renames_may_wipe");
         if let Some(Err((code, detail))) = self.url.as_deref().map(|url| check_url(url, allowed)) {
@@ -382,7 +382,7 @@ fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
 impl DataSource {
     /// A data set set up; its event. The settings are those that [`Settings::require`] let pass.
     #[must_use]
-    pub fn create(kind: SourceKind, id: SourceId, new: Settings, act: &Act) -> (Self, Event) {
+    pub fn create(kind: SourceKind, id: SourceId, new: Settings, context: &EventContext) -> (Self, Event) {
         let page = new.url.zip(new.format).filter(|_| kind == SourceKind::Http).map(|(url, format)| Page {
             url,
             format,
@@ -390,9 +390,9 @@ impl DataSource {
             token_set: new.token.flatten().is_some(),
             every_hours: new.every_hours.flatten(),
         });
-        let due_at = page.as_ref().and_then(|page| page.every_hours).map(|_| act.at);
+        let due_at = page.as_ref().and_then(|page| page.every_hours).map(|_| context.at);
         let source = Self {
-            workspace_id: act.workspace_id,
+            workspace_id: context.workspace_id,
             source_id: id,
             name: new.name.unwrap_or_default(),
             kind,
@@ -405,15 +405,15 @@ impl DataSource {
             upload: None,
             renames_may_wipe: new.renames_may_wipe.unwrap_or_default(),
             due_at,
-            set_by: Some(act.maker()),
+            set_by: Some(context.maker()),
             paused_at: None,
             job_id: None,
-            created_at: act.at,
-            updated_at: act.at,
+            created_at: context.at,
+            updated_at: context.at,
             version: 1,
             stored: Stored::default(),
         };
-        let mut event = source.event(EventType::SourceCreated, act);
+        let mut event = source.event(EventType::SourceCreated, context);
         event.change("kind", Value::Null, kind.as_str());
         event.change("renames_may_wipe", false, source.renames_may_wipe);
         (source, event)
@@ -421,8 +421,8 @@ impl DataSource {
 
     /// An event about the data set.
     #[must_use]
-    pub fn event(&self, event_type: EventType, act: &Act) -> Event {
-        Event { source_id: Some(self.source_id), ..act.event(event_type) }
+    pub fn event(&self, event_type: EventType, context: &EventContext) -> Event {
+        Event { source_id: Some(self.source_id), ..context.event(event_type) }
     }
 
     /// The data set changed, with its event and what becomes of its token; `None` if nothing changes.
@@ -430,9 +430,13 @@ impl DataSource {
     ///
     /// # Errors
     /// A fault, if rows are to find their users by a field that is not in the mapping.
-    pub fn update(&self, edit: Settings, act: &Act) -> Result<Option<(Self, Event, TokenChange)>, Refusal> {
+    pub fn update(
+        &self,
+        edit: Settings,
+        context: &EventContext,
+    ) -> Result<Option<(Self, Event, TokenChange)>, DomainError> {
         let mut after = self.clone();
-        let mut event = self.event(EventType::SourceUpdated, act);
+        let mut event = self.event(EventType::SourceUpdated, context);
         let says_when = edit.every_hours.is_some();
         after.name = edit.name.unwrap_or(after.name);
         after.mapping = edit.mapping.unwrap_or(after.mapping);
@@ -442,7 +446,7 @@ impl DataSource {
         after.delimiter = edit.delimiter.unwrap_or(after.delimiter);
         after.renames_may_wipe = edit.renames_may_wipe.unwrap_or(after.renames_may_wipe);
         if after.key == KeyField::ExternalId && !after.mapping.contains_key(EXTERNAL_ID_FIELD) {
-            return Err(Refusal::field(
+            return Err(DomainError::field(
                 "mapping.external_id",
                 "missing",
                 "is required where rows find their users by it",
@@ -471,7 +475,7 @@ impl DataSource {
             };
             page.every_hours = edit.every_hours.unwrap_or(before.every_hours);
             if page.every_hours != before.every_hours {
-                after.due_at = page.every_hours.map(|_| act.at);
+                after.due_at = page.every_hours.map(|_| context.at);
             }
             event.change("format", before.format.as_str(), page.format.as_str());
             event.change("every_hours", json!(before.every_hours), json!(page.every_hours));
@@ -497,17 +501,17 @@ impl DataSource {
         event.change("delimiter", self.delimiter.as_str(), after.delimiter.as_str());
         let renamed_alone = Self { name: self.name.clone(), ..after.clone() } == *self && token == TokenChange::Kept;
         if !renamed_alone || self.paused_at.is_some() && says_when {
-            after.set_by = Some(act.maker());
+            after.set_by = Some(context.maker());
             after.paused_at = None;
             if self.paused_at.is_some() {
-                after.due_at = after.due_after(act.at).map(|_| act.at);
+                after.due_at = after.due_after(context.at).map(|_| context.at);
             }
         }
         event.change("paused", self.paused_at.is_some(), after.paused_at.is_some());
         if after == *self && token == TokenChange::Kept {
             return Ok(None);
         }
-        after.updated_at = act.at;
+        after.updated_at = context.at;
         Ok(Some((after, event, token)))
     }
 
@@ -523,10 +527,10 @@ impl DataSource {
 
     /// The data set once its schedule pauses, because whoever set it may no longer do what it does.
     #[must_use]
-    pub fn paused(&self, act: &Act) -> (Self, Event) {
-        let mut event = self.event(EventType::SourceUpdated, act);
+    pub fn paused(&self, context: &EventContext) -> (Self, Event) {
+        let mut event = self.event(EventType::SourceUpdated, context);
         event.change("paused", false, true);
-        (Self { due_at: None, paused_at: Some(act.at), ..self.clone() }, event)
+        (Self { due_at: None, paused_at: Some(context.at), ..self.clone() }, event)
     }
 
     /// True if a change lets a schedule erase what it could not before: it may from then on, or it may, and
@@ -570,9 +574,9 @@ impl DataSource {
     ///
     /// # Errors
     /// `SourceKind` if its rows do not come so; a fault of a number beyond the last part.
-    pub fn part_come(&self, part: &Part, now: Time) -> Result<Self, Refusal> {
+    pub fn part_come(&self, part: &Part, now: Time) -> Result<Self, DomainError> {
         if self.kind != SourceKind::Csv {
-            return Err(Refusal::SourceNotUploaded);
+            return Err(DomainError::SourceNotUploaded);
         }
         let known = self.upload.clone().filter(|upload| upload.upload_id == part.upload_id);
         let mut upload = known.unwrap_or_else(|| Upload {
@@ -589,7 +593,11 @@ impl DataSource {
         let last = if part.is_last { Some(part.number) } else { upload.last };
         if upload.last.is_some_and(|known| part.is_last && known != part.number) || last.is_some_and(|last| most > last)
         {
-            return Err(Refusal::field("last", "conflicting", "another part is the last one, or comes after this one"));
+            return Err(DomainError::field(
+                "last",
+                "conflicting",
+                "another part is the last one, or comes after this one",
+            ));
         }
         upload.last = last;
         upload.parts.insert(part.number);
@@ -601,18 +609,23 @@ impl DataSource {
     ///
     /// # Errors
     /// `SourcePushed` if an identity provider pushes its users; `NothingUploaded`; `SyncRunning`.
-    pub fn begin_sync(&self, wanted: SyncWanted, running: bool, act: &Act) -> Result<(Self, Change), Refusal> {
+    pub fn begin_sync(
+        &self,
+        wanted: SyncRequest,
+        running: bool,
+        context: &EventContext,
+    ) -> Result<(Self, ChangeSet), DomainError> {
         if self.kind == SourceKind::Scim {
-            return Err(Refusal::SourcePushed);
+            return Err(DomainError::SourcePushed);
         }
         if running {
-            return Err(Refusal::SyncRunning);
+            return Err(DomainError::SyncRunning);
         }
         let mut after = self.clone();
-        let upload = self.upload.as_ref().filter(|upload| upload.is_ready(act.at)).map(|upload| upload.upload_id);
+        let upload = self.upload.as_ref().filter(|upload| upload.is_ready(context.at)).map(|upload| upload.upload_id);
         if self.kind == SourceKind::Csv {
             if upload.is_none() {
-                return Err(Refusal::NothingUploaded);
+                return Err(DomainError::NothingUploaded);
             }
             // What was only tried can still be done.
             if !wanted.dry_run
@@ -622,7 +635,7 @@ impl DataSource {
             }
         }
         after.job_id = Some(wanted.job_id);
-        after.due_at = self.due_after(act.at);
+        after.due_at = self.due_after(context.at);
         let action = SyncAction::Sync { source_id: self.source_id, upload_id: upload, may_wipe: wanted.may_wipe };
         let selection = match wanted.user_ids {
             Some(ids) => Selection::Ids(ids),
@@ -636,7 +649,7 @@ impl DataSource {
             selection,
             dry_run: wanted.dry_run,
         };
-        let mut change = begin(new, act);
+        let mut change = begin(new, context);
         for event in &mut change.events {
             event.source_id = Some(self.source_id);
         }
@@ -661,7 +674,7 @@ pub struct Part {
 
 /// Which sync is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncWanted {
+pub struct SyncRequest {
     /// The job.
     pub job_id: JobId,
     /// These users alone.
@@ -683,7 +696,7 @@ pub enum SyncAction {
         /// The upload that it is taken from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upload_id: Option<Uuid>,
-        /// See [`SyncWanted::may_wipe`].
+        /// See [`SyncRequest::may_wipe`].
         may_wipe: bool,
     },
 }

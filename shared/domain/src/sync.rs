@@ -7,15 +7,15 @@
 //! is overwritten. A user of another data set, or of an identity provider, is left alone. One whom
 //! somebody has renamed by hand is still known by the name that the data set has for them.
 
-use crate::change::{Change, Edited};
-use crate::command::Phone;
+use crate::change::{ChangeSet, RowChange};
+use crate::command::DeviceWithCommands;
 use crate::device::Device;
-use crate::event::{Act, EventType};
+use crate::error::DomainError;
+use crate::event::{EventContext, EventType};
 use crate::ids::SourceId;
 use crate::job::ItemChange;
-use crate::life::{self, Draw};
+use crate::lifecycle::{self, NewId};
 use crate::provenance::{Field, Holder, Origin, holder, taken_over, tell_taken_over};
-use crate::refusal::Refusal;
 use crate::source::data::{KeyHash, Row, former_key_hash, key_hash, rule_mark, unnamed_hash};
 use crate::source::{DataSource, EXTERNAL_ID_FIELD, KeyField, VanishPolicy};
 use crate::user::{User, UserEdit, same_username, unique_username};
@@ -25,7 +25,7 @@ pub const VANISH_FREELY: u64 = 10;
 
 /// The users whom a row may mean.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub struct MatchCandidates {
     /// Who has its username.
     pub by_username: Option<User>,
     /// Whom the data set knows by that username, while somebody has given them another one.
@@ -40,7 +40,7 @@ pub struct Found {
 
 /// Whom a row means.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Meant {
+pub enum MatchedUser {
     /// Somebody new.
     New,
     /// A user of the data set, or one who was made by hand.
@@ -53,7 +53,7 @@ pub enum Meant {
 /// # Errors
 /// `HeldByOtherSource`, `UsernameTaken` or `ExternalIdTaken` if its username, or its name in the data
 /// set, is somebody else's.
-pub fn meant(source: &DataSource, row: &Row, found: &Found) -> Result<Meant, Refusal> {
+pub fn meant(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<MatchedUser, DomainError> {
     let there = |user: &&User| user.deleted.is_none();
     let by_external_id = found.by_external_id.as_ref().filter(there);
     let by_username = found.by_username.as_ref().filter(there);
@@ -64,32 +64,32 @@ pub fn meant(source: &DataSource, row: &Row, found: &Found) -> Result<Meant, Ref
     if let Some(user) = by_source_username {
         let other_name = named_otherwise(source, user, row);
         if other_name || by_external_id.is_some_and(|other| other.user_id != user.user_id) {
-            return Err(if other_name { Refusal::UsernameTaken } else { Refusal::ExternalIdTaken });
+            return Err(if other_name { DomainError::UsernameTaken } else { DomainError::ExternalIdTaken });
         }
         return its_own(user, by_username);
     }
     let Some(user) = by_username else {
-        return if by_external_id.is_some() { Err(Refusal::ExternalIdTaken) } else { Ok(Meant::New) };
+        return if by_external_id.is_some() { Err(DomainError::ExternalIdTaken) } else { Ok(MatchedUser::New) };
     };
     if by_external_id.is_some_and(|other| other.user_id != user.user_id) {
-        return Err(Refusal::ExternalIdTaken);
+        return Err(DomainError::ExternalIdTaken);
     }
     match holder(user) {
         Holder::DataSet(id) if id == source.source_id => {
             if found.has_other_row || named_otherwise(source, user, row) {
-                return Err(Refusal::UsernameTaken);
+                return Err(DomainError::UsernameTaken);
             }
         }
         Holder::DataSet(_) if found.other_source.is_none() => {}
-        Holder::DataSet(_) | Holder::Provider => return Err(Refusal::HeldByOtherSource),
+        Holder::DataSet(_) | Holder::Provider => return Err(DomainError::HeldByOtherSource),
         Holder::Nobody => {}
     }
-    Ok(Meant::User(Box::new(user.clone())))
+    Ok(MatchedUser::User(Box::new(user.clone())))
 }
 
 /// The user of a row, whatever username it gives them; `None` if only a username can tell.
 #[must_use]
-pub fn owner<'a>(source: &DataSource, found: &'a Found) -> Option<&'a User> {
+pub fn owner<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a User> {
     let user = match source.key {
         KeyField::ExternalId => found.by_external_id.as_ref(),
         KeyField::Username => found.by_source_username.as_ref(),
@@ -100,7 +100,7 @@ pub fn owner<'a>(source: &DataSource, found: &'a Found) -> Option<&'a User> {
 
 /// The user who has the username that a row gives to another, or whom the data set knew by it.
 #[must_use]
-pub fn in_the_way<'a>(source: &DataSource, found: &'a Found) -> Option<&'a User> {
+pub fn in_the_way<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a User> {
     let own = owner(source, found).map(|user| user.user_id);
     let others = [found.by_username.as_ref(), found.by_source_username.as_ref()];
     others.into_iter().flatten().find(|user| user.deleted.is_none() && Some(user.user_id) != own)
@@ -108,9 +108,9 @@ pub fn in_the_way<'a>(source: &DataSource, found: &'a Found) -> Option<&'a User>
 
 /// The users whom a row may mean once somebody has given up its username.
 #[must_use]
-pub fn without(found: &Found, user: &User) -> Found {
+pub fn without(found: &MatchCandidates, user: &User) -> MatchCandidates {
     let other = |held: &Option<User>| held.clone().filter(|held| held.user_id != user.user_id);
-    Found {
+    MatchCandidates {
         by_username: other(&found.by_username),
         by_source_username: other(&found.by_source_username),
         by_external_id: found.by_external_id.clone(),
@@ -138,17 +138,17 @@ pub fn may_be_renamed(user: &User) -> bool {
 /// have it, and begins as their own does, so that people know who it is. It is nothing that the user's phones need to
 /// know, and the row's own change follows.
 #[must_use]
-pub fn park(source: &DataSource, user: &User, act: &Act) -> Option<Change> {
+pub fn park(source: &DataSource, user: &User, context: &EventContext) -> Option<ChangeSet> {
     let mark = format!(" (renaming {})", end_of_id(user));
     if user.deleted.is_some() || user.username.ends_with(&mark) {
         return None;
     }
     let username = user.username.chars().take(LEFT).collect::<String>() + &mark;
-    let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
+    let mut event = context.event(EventType::UserUpdated).about_user(user.user_id);
     event.source_id = Some(source.source_id);
     event.change_of("username");
     let after = User { username, ..user.clone() };
-    Some(Change { user: Some(Edited::from(user.clone(), after)), ..Change::recorded(event) })
+    Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) })
 }
 
 /// The most characters of a username in the one that its user has without it.
@@ -169,17 +169,17 @@ pub fn leave(
     source: &DataSource,
     user: &User,
     username: &str,
-    phones: &[Phone],
-    draw: Draw<'_>,
-    act: &Act,
-) -> Result<Option<Change>, Refusal> {
+    phones: &[DeviceWithCommands],
+    new_id: NewId<'_>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     let mut edit = UserEdit { origin: Origin::DataSet, ..UserEdit::default() };
     if same_username(&user.username, username) {
         let kept: String = user.username.chars().filter(|c| !c.is_whitespace()).take(LEFT).collect();
         edit.username = Some(format!("{kept}.left-{}", end_of_id(user)));
     }
-    let changed = life::update(user, phones, &edit, draw, act)?;
+    let changed = lifecycle::update(user, phones, &edit, new_id, context)?;
     let is_new = changed.is_none();
     let mut change = changed.unwrap_or_default();
     let mut after = change.user.take().map_or_else(|| user.clone(), |edited| edited.after);
@@ -188,24 +188,24 @@ pub fn leave(
         return Ok(None);
     }
     if is_new {
-        let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
+        let mut event = context.event(EventType::UserUpdated).about_user(user.user_id);
         event.change_of("source_username");
         change.events.push(event);
     }
     for event in &mut change.events {
         event.source_id = Some(source.source_id);
     }
-    change.user = Some(Edited::from(user.clone(), after));
+    change.user = Some(RowChange::from(user.clone(), after));
     Ok(Some(change))
 }
 
 /// A user of the data set, unless the row gives them a username that is somebody else's.
-fn its_own(user: &User, by_username: Option<&User>) -> Result<Meant, Refusal> {
+fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
     let takes_name = !user.provenance.by_hand.contains(&Field::Username);
     if takes_name && by_username.is_some_and(|other| other.user_id != user.user_id) {
-        return Err(Refusal::UsernameTaken);
+        return Err(DomainError::UsernameTaken);
     }
-    Ok(Meant::User(Box::new(user.clone())))
+    Ok(MatchedUser::User(Box::new(user.clone())))
 }
 
 /// True if rows find their users by what the data set calls them, and it calls this one otherwise.
@@ -228,13 +228,13 @@ pub fn edit_of(row: &Row) -> UserEdit {
 
 /// A row's new user.
 #[must_use]
-pub fn create(source: &DataSource, row: &Row, user_id: crate::ids::UserId, act: &Act) -> Change {
-    let (mut user, mut event) = User::create(row.new_user(), user_id, act);
+pub fn create(source: &DataSource, row: &Row, user_id: crate::ids::UserId, context: &EventContext) -> ChangeSet {
+    let (mut user, mut event) = User::create(row.new_user(), user_id, context);
     user.source = source.origin();
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = row.external_id().map(str::to_owned);
     event.source_id = Some(source.source_id);
-    Change { user: Some(Edited::new(user)), ..Change::recorded(event) }
+    ChangeSet { user: Some(RowChange::new(user)), ..ChangeSet::recorded(event) }
 }
 
 /// True if the user is not of the data set yet.
@@ -246,7 +246,7 @@ pub fn is_adopted(source: &DataSource, user: &User) -> bool {
 /// True if the row makes the user somebody else to the systems around.
 #[must_use]
 pub fn is_renamed(source: &DataSource, user: &User, row: &Row) -> bool {
-    !is_adopted(source, user) && life::is_renamed(user, &edit_of(row))
+    !is_adopted(source, user) && lifecycle::is_renamed(user, &edit_of(row))
 }
 
 /// True if a row changes what a user's phones may do, or what they are to do.
@@ -263,21 +263,21 @@ pub fn concerns_phones(source: &DataSource, user: &User, row: &Row) -> bool {
 pub fn apply(
     source: &DataSource,
     user: &User,
-    phones: &[Phone],
+    phones: &[DeviceWithCommands],
     row: &Row,
-    draw: Draw<'_>,
-    act: &Act,
-) -> Result<Option<(Change, ItemChange)>, Refusal> {
+    new_id: NewId<'_>,
+    context: &EventContext,
+) -> Result<Option<(ChangeSet, ItemChange)>, DomainError> {
     user.require_there()?;
     let edit = edit_of(row);
     let adopted = is_adopted(source, user);
     let base = if adopted { taken_over(user, source.origin(), Some(source.source_id), &edit) } else { user.clone() };
-    let mut change = life::update(&base, phones, &edit, draw, act)?.unwrap_or_default();
+    let mut change = lifecycle::update(&base, phones, &edit, new_id, context)?.unwrap_or_default();
     let mut after = change.user.take().map_or(base, |edited| edited.after);
     if row.values.contains_key(EXTERNAL_ID_FIELD) {
         after.provenance.external_id = row.external_id().map(str::to_owned);
     }
-    let known = life::known_otherwise(row.username(), &after);
+    let known = lifecycle::known_otherwise(row.username(), &after);
     if known.as_deref().map(unique_username) != after.provenance.source_username.as_deref().map(unique_username) {
         after.provenance.source_username = known;
     }
@@ -289,7 +289,7 @@ pub fn apply(
     let other_name = after.provenance.external_id != user.provenance.external_id;
     let other_username = after.provenance.source_username != user.provenance.source_username;
     if change.events.is_empty() && (adopted || other_name || other_username) {
-        change.events.push(act.event(EventType::UserUpdated).about_user(user.user_id));
+        change.events.push(context.event(EventType::UserUpdated).about_user(user.user_id));
     }
     if let Some(event) = change.events.first_mut() {
         for (field, changed) in [(EXTERNAL_ID_FIELD, other_name), ("source_username", other_username)] {
@@ -302,11 +302,11 @@ pub fn apply(
         }
     }
     if back {
-        change.events.push(act.event(EventType::UserReappeared).about_user(user.user_id));
+        change.events.push(context.event(EventType::UserReappeared).about_user(user.user_id));
     }
     let devices = change.devices_after(phones);
-    let lifted = life::resume_by_source(&after, &devices, act)?;
-    change.user = Some(Edited::from(user.clone(), after));
+    let lifted = lifecycle::resume_by_source(&after, &devices, context)?;
+    change.user = Some(RowChange::from(user.clone(), after));
     if let Some(lifted) = lifted {
         change = change.then(lifted);
     }
@@ -379,32 +379,37 @@ pub const VANISHED: &str = "the data set that the user comes from knows them no 
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn vanish(source: &DataSource, user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn vanish(
+    source: &DataSource,
+    user: &User,
+    devices: &[Device],
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     if user.provenance.vanished_at.is_some() {
         return Ok(None);
     }
     let suspended = match source.policy {
-        VanishPolicy::Suspend => life::suspend_by_source(user, devices, VANISHED, act)?,
+        VanishPolicy::Suspend => lifecycle::suspend_by_source(user, devices, VANISHED, context)?,
         VanishPolicy::Flag | VanishPolicy::Delete | VanishPolicy::Unknown(_) => None,
     };
     let mut change = suspended.unwrap_or_default();
     let mut after = change.user.take().map_or_else(|| user.clone(), |edited| edited.after);
-    after.provenance.vanished_at = Some(act.at);
-    let mut event = act.event(EventType::UserVanished).about_user(user.user_id);
+    after.provenance.vanished_at = Some(context.at);
+    let mut event = context.event(EventType::UserVanished).about_user(user.user_id);
     event.change("vanish_policy", serde_json::Value::Null, source.policy.as_str());
     change.events.insert(0, event);
     for event in &mut change.events {
         event.source_id = Some(source.source_id);
     }
-    change.user = Some(Edited::from(user.clone(), after));
+    change.user = Some(RowChange::from(user.clone(), after));
     Ok(Some(change))
 }
 
 /// The names of a user's fields that a change changes.
 #[must_use]
-pub fn changed_fields(change: &Change) -> Vec<String> {
-    let Some(Edited { before, after }) = &change.user else { return Vec::new() };
+pub fn changed_fields(change: &ChangeSet) -> Vec<String> {
+    let Some(RowChange { before, after }) = &change.user else { return Vec::new() };
     let before = before.as_ref();
     let changed = |field: &Field| before.and_then(|before| before.field(*field)) != after.field(*field);
     let fields = Field::ALL.iter().copied().filter(changed).map(|field| field.as_str().to_owned());

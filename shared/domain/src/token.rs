@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use crate::access::{Permission, Permissions};
 use crate::clock::Time;
-use crate::event::{Act, Actor, Event, EventType};
+use crate::error::DomainError;
+use crate::event::{Actor, Event, EventContext, EventType};
 use crate::ids::{TokenId, WorkspaceId};
 use crate::input::Fields;
-use crate::member::{Member, Person};
-use crate::refusal::Refusal;
+use crate::member::{Identity, Member};
 use crate::secret::{AccessToken, Hash};
 use crate::shape::uuid;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
-use crate::words::words;
 
 /// A token's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
@@ -58,7 +58,7 @@ pub struct Token {
     pub revoked_at: Option<Time>,
     /// The workspaces whose admins have shut it out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shut_out: Vec<ShutOut>,
+    pub shut_out: Vec<LostAccess>,
     /// Goes up by one with each change.
     pub version: u64,
     /// The row that it was read as.
@@ -68,7 +68,7 @@ pub struct Token {
 
 /// A token's end in one workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ShutOut {
+pub struct LostAccess {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// When.
@@ -77,7 +77,7 @@ pub struct ShutOut {
     pub by: Actor,
 }
 
-words! {
+string_enum! {
     /// How a token stands.
     TokenStatus {
         /// It is good.
@@ -94,12 +94,13 @@ impl Token {
     ///
     /// # Errors
     /// `CredentialInvalid` for an unknown token or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
-    pub fn proved(found: Option<Self>, presented: &AccessToken, now: Time) -> Result<Self, Refusal> {
-        let token = found.filter(|token| token.secret_hash == presented.hash()).ok_or(Refusal::CredentialInvalid)?;
+    pub fn proved(found: Option<Self>, presented: &AccessToken, now: Time) -> Result<Self, DomainError> {
+        let token =
+            found.filter(|token| token.secret_hash == presented.hash()).ok_or(DomainError::CredentialInvalid)?;
         match token.status(now) {
             TokenStatus::Active => Ok(token),
-            TokenStatus::Expired => Err(Refusal::CredentialExpired),
-            TokenStatus::Revoked => Err(Refusal::CredentialRevoked),
+            TokenStatus::Expired => Err(DomainError::CredentialExpired),
+            TokenStatus::Revoked => Err(DomainError::CredentialRevoked),
         }
     }
 
@@ -121,7 +122,7 @@ impl Token {
 
     /// Its end in a workspace, if the workspace's admins have shut it out.
     #[must_use]
-    pub fn shut_out_of(&self, workspace: WorkspaceId) -> Option<&ShutOut> {
+    pub fn shut_out_of(&self, workspace: WorkspaceId) -> Option<&LostAccess> {
         self.shut_out.iter().find(|end| end.workspace_id == workspace)
     }
 
@@ -177,7 +178,7 @@ impl NewToken {
     ///
     /// # Errors
     /// Every fault of them.
-    pub fn read(mut fields: Fields, person: &Person, now: Time) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields, person: &Identity, now: Time) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
         let workspace_ids = read_workspaces(&mut fields, person);
         let permissions = fields.words::<Permission>("permissions");
@@ -190,7 +191,7 @@ impl NewToken {
             }
             _ => {}
         }
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self {
             name: name.unwrap_or_default(),
             workspace_ids,
@@ -201,7 +202,7 @@ impl NewToken {
 }
 
 /// The workspaces of a token: each one that the person is a member of.
-fn read_workspaces(fields: &mut Fields, person: &Person) -> BTreeSet<WorkspaceId> {
+fn read_workspaces(fields: &mut Fields, person: &Identity) -> BTreeSet<WorkspaceId> {
     const FIELD: &str = "workspace_ids";
     let schema = || json!({"type": "array", "minItems": 1, "maxItems": WORKSPACE_LIMIT, "items": uuid()});
     let sent = fields.value_like(FIELD, schema);
@@ -224,7 +225,7 @@ fn read_workspaces(fields: &mut Fields, person: &Person) -> BTreeSet<WorkspaceId
     BTreeSet::new()
 }
 
-fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &Person) -> BTreeSet<WorkspaceId> {
+fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &Identity) -> BTreeSet<WorkspaceId> {
     let mut ids = BTreeSet::new();
     for (at, text) in texts.iter().enumerate() {
         let field = format!("{name}.{at}");
@@ -245,15 +246,15 @@ fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &
     ids
 }
 
-/// A person's new token, with an event for each workspace that it opens. `act` is what they do as a member.
+/// A person's new token, with an event for each workspace that it opens. `context` is what they do as a member.
 #[must_use]
 pub fn create(
     new: NewToken,
     token_id: TokenId,
     text: &AccessToken,
-    person: &Person,
+    person: &Identity,
     now: Time,
-    act: impl Fn(&Member) -> Act,
+    context: impl Fn(&Member) -> EventContext,
 ) -> (Token, Vec<Event>) {
     let token = Token {
         token_id,
@@ -272,7 +273,7 @@ pub fn create(
         stored: Stored::default(),
     };
     let created = |member: &Member| {
-        let mut event = about(EventType::TokenCreated, &token, member, &act(member));
+        let mut event = about(EventType::TokenCreated, &token, member, &context(member));
         if let Some(permissions) = &token.permissions {
             let permissions: Vec<_> = permissions.iter().map(|permission| permission.as_str()).collect();
             event.change("permissions", Value::Null, permissions);
@@ -287,11 +288,16 @@ pub fn create(
 /// The token taken back by its person, with an event for each workspace that it opened and that they are still
 /// a member of; `None` if it was before.
 #[must_use]
-pub fn revoke(token: &Token, person: &Person, now: Time, act: impl Fn(&Member) -> Act) -> Option<(Token, Vec<Event>)> {
+pub fn revoke(
+    token: &Token,
+    person: &Identity,
+    now: Time,
+    context: impl Fn(&Member) -> EventContext,
+) -> Option<(Token, Vec<Event>)> {
     if token.revoked_at.is_some() {
         return None;
     }
-    let revoked = |member: &Member| about(EventType::TokenRevoked, token, member, &act(member));
+    let revoked = |member: &Member| about(EventType::TokenRevoked, token, member, &context(member));
     let events = token.memberships(&person.memberships).iter().map(revoked).collect();
     Some((Token { revoked_at: Some(now), ..token.clone() }, events))
 }
@@ -299,17 +305,17 @@ pub fn revoke(token: &Token, person: &Person, now: Time, act: impl Fn(&Member) -
 /// The token shut out of a workspace by one who manages it, with the event; `None` if it was before. `member` is
 /// its person there.
 #[must_use]
-pub fn shut_out(token: &Token, member: &Member, act: &Act) -> Option<(Token, Event)> {
-    if !token.opens(act.workspace_id) {
+pub fn shut_out(token: &Token, member: &Member, context: &EventContext) -> Option<(Token, Event)> {
+    if !token.opens(context.workspace_id) {
         return None;
     }
     let mut after = token.clone();
-    after.shut_out.push(ShutOut { workspace_id: act.workspace_id, at: act.at, by: act.actor });
-    Some((after, about(EventType::TokenRevoked, token, member, act)))
+    after.shut_out.push(LostAccess { workspace_id: context.workspace_id, at: context.at, by: context.actor });
+    Some((after, about(EventType::TokenRevoked, token, member, context)))
 }
 
-fn about(event_type: EventType, token: &Token, member: &Member, act: &Act) -> Event {
-    let mut event = act.event(event_type);
+fn about(event_type: EventType, token: &Token, member: &Member, context: &EventContext) -> Event {
+    let mut event = context.event(event_type);
     event.token_id = Some(token.token_id);
     event.member_id = Some(member.member_id);
     event

@@ -8,9 +8,9 @@ use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
 use crate::input::Fields;
 use crate::stored::Stored;
-use crate::words::words;
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// What is counted.
     stored UsageKind {
         /// Messages that the user has sent.
@@ -76,14 +76,14 @@ pub fn month(at: Time) -> String {
 /// Whose usage a row counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Of {
+pub enum UsageScope {
     /// One user's.
     User(UserId),
     /// A part of the whole workspace's.
     Shard(u8),
 }
 
-impl Of {
+impl UsageScope {
     /// The part of the workspace's totals in which a user counts.
     #[must_use]
     pub fn shard_of(user: UserId) -> Self {
@@ -97,7 +97,7 @@ pub struct Usage {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// Whose.
-    pub of: Of,
+    pub of: UsageScope,
     /// The month, `YYYY-MM`.
     pub month: String,
     /// The counts.
@@ -112,7 +112,13 @@ pub struct Usage {
 impl Usage {
     /// The row after a report; a new one if there is none yet.
     #[must_use]
-    pub fn after(before: Option<&Self>, workspace_id: WorkspaceId, of: Of, month: &str, report: &UsageReport) -> Self {
+    pub fn after(
+        before: Option<&Self>,
+        workspace_id: WorkspaceId,
+        of: UsageScope,
+        month: &str,
+        report: &UsageReport,
+    ) -> Self {
         let new = || Self {
             workspace_id,
             of,

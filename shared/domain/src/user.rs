@@ -9,20 +9,20 @@ use crate::clock::Time;
 use crate::deployment::{ClientAccount, OVERRIDES_LIMIT, SERVICE_ACCOUNT, SIP_USER_NAME};
 use crate::device::Deleted;
 use crate::device::Device;
-use crate::event::{Act, Actor, Event, EventType};
-use crate::hold::Hold;
+use crate::error::DomainError;
+use crate::event::{Actor, Event, EventContext, EventType};
 use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
 use crate::input::Fields;
 use crate::invitation::Purpose;
 use crate::network::Network;
 use crate::profile::{SETTINGS_DEPTH, depth_of};
 use crate::provenance::{Field, Origin, Provenance, read_release};
-use crate::refusal::Refusal;
+use crate::restriction::Restriction;
 use crate::search;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule, looks_like_link};
 pub use crate::username::{former_username, same_username, unique_username};
-use crate::words::words;
 use crate::workspace::SERVICE_LEVEL;
 
 /// A username: what a person is called in the systems around. Unique in its workspace, whatever
@@ -42,7 +42,7 @@ pub const NUMBER: TextRule = TextRule::new(Form::Number, 1, 32);
 /// By what programs know a person.
 pub const IDENTITY_KEY: TextRule = TextRule::new(Form::Name, 1, 128);
 
-words! {
+string_enum! {
     /// Where a user came from.
     #[derive(Default)]
     stored Source {
@@ -60,7 +60,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Where a user stands; of several that hold, the strongest.
     stored UserStatus {
         /// Created or invited, and has never registered a device.
@@ -125,15 +125,15 @@ pub struct User {
     pub registered_at: Option<Time>,
     /// Set while an admin has stopped the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspended: Option<Hold>,
+    pub suspended: Option<Restriction>,
     /// Set while what the user comes from has stopped them: a data set that knows them no more, or an
     /// identity provider. It stands beside what an admin says, and neither lifts the other's, but that
     /// an admin who activates the user lifts both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspended_by_source: Option<Hold>,
+    pub suspended_by_source: Option<Restriction>,
     /// Set while the user is locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locked: Option<Hold>,
+    pub locked: Option<Restriction>,
     /// Set once the user is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deleted>,
@@ -215,7 +215,7 @@ impl NewUser {
     ///
     /// # Errors
     /// Every fault of the fields.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let username = fields.required_text("username", USERNAME);
         check_username(&mut fields, username.as_deref());
         let first_name = fields.text("first_name", NAME);
@@ -229,8 +229,8 @@ impl NewUser {
         let service_account = fields.text("service_account", SERVICE_ACCOUNT);
         let profile_id = fields.id("profile_id", ProfileId::parse);
         let overrides = read_overrides(&mut fields).unwrap_or_default();
-        fields.finish().map_err(Refusal::Invalid)?;
-        let username = username.ok_or(Refusal::field("username", "missing", "is required"))?;
+        fields.finish().map_err(DomainError::Invalid)?;
+        let username = username.ok_or(DomainError::field("username", "missing", "is required"))?;
         Ok(Self {
             username,
             first_name,
@@ -318,7 +318,7 @@ impl UserEdit {
     ///
     /// # Errors
     /// Every fault of the fields.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let username = fields.text("username", USERNAME);
         if fields.is_null("username") {
             fields.fault("username", "missing", "cannot be taken away");
@@ -343,7 +343,7 @@ impl UserEdit {
             release: read_release(&mut fields),
             origin: Origin::Hand,
         };
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         Ok(edit)
     }
 
@@ -430,17 +430,17 @@ impl Source {
     }
 
     /// A personal access token is for programs, as a key is.
-    fn of(act: &Act) -> Self {
-        if matches!(act.actor, Actor::Member(_)) && act.token_id.is_none() { Self::Console } else { Self::Api }
+    fn of(context: &EventContext) -> Self {
+        if matches!(context.actor, Actor::Member(_)) && context.token_id.is_none() { Self::Console } else { Self::Api }
     }
 }
 
 impl User {
     /// A new user.
     #[must_use]
-    pub fn create(new: NewUser, user_id: UserId, act: &Act) -> (Self, Event) {
+    pub fn create(new: NewUser, user_id: UserId, context: &EventContext) -> (Self, Event) {
         let user = Self {
-            workspace_id: act.workspace_id,
+            workspace_id: context.workspace_id,
             user_id,
             username: new.username,
             first_name: new.first_name,
@@ -451,8 +451,8 @@ impl User {
             mobile_changed_at: None,
             number: new.number,
             user_identity_key: new.user_identity_key,
-            created_at: act.at,
-            source: Source::of(act),
+            created_at: context.at,
+            source: Source::of(context),
             service_level: new.service_level,
             activated_at: None,
             registered_at: None,
@@ -479,7 +479,7 @@ impl User {
             version: 1,
             stored: Stored::default(),
         };
-        let mut event = act.event(EventType::UserCreated).about_user(user_id);
+        let mut event = context.event(EventType::UserCreated).about_user(user_id);
         if let Some(profile_id) = user.client.profile_id {
             event.change("profile_id", Value::Null, profile_id.to_string());
         }
@@ -533,7 +533,7 @@ impl User {
 
     /// What has stopped the user; of both that may have, an admin.
     #[must_use]
-    pub fn suspension(&self) -> Option<&Hold> {
+    pub fn suspension(&self) -> Option<&Restriction> {
         self.suspended.as_ref().or(self.suspended_by_source.as_ref())
     }
 
@@ -558,20 +558,20 @@ impl User {
     ///
     /// # Errors
     /// `UserDeleted`.
-    pub fn require_there(&self) -> Result<(), Refusal> {
-        if self.deleted.is_some() { Err(Refusal::UserDeleted) } else { Ok(()) }
+    pub fn require_there(&self) -> Result<(), DomainError> {
+        if self.deleted.is_some() { Err(DomainError::UserDeleted) } else { Ok(()) }
     }
 
     /// Lets pass a user who may use the app.
     ///
     /// # Errors
     /// `UserSuspended`, `UserLocked` or `UserDeleted`.
-    pub fn require_usable(&self) -> Result<(), Refusal> {
+    pub fn require_usable(&self) -> Result<(), DomainError> {
         match self.status() {
             UserStatus::Inactive | UserStatus::Active => Ok(()),
-            UserStatus::Suspended | UserStatus::Unknown(_) => Err(Refusal::UserSuspended),
-            UserStatus::Locked => Err(Refusal::UserLocked),
-            UserStatus::Deleted => Err(Refusal::UserDeleted),
+            UserStatus::Suspended | UserStatus::Unknown(_) => Err(DomainError::UserSuspended),
+            UserStatus::Locked => Err(DomainError::UserLocked),
+            UserStatus::Deleted => Err(DomainError::UserDeleted),
         }
     }
 

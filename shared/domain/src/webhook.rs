@@ -12,14 +12,14 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::device::Platform;
-use crate::event::{Act, Event, EventType, Maker};
+use crate::egress::{EgressPolicy, URL_LIMIT, host_of};
+use crate::event::{Event, EventContext, EventType, Maker};
 use crate::ids::{EventId, WebhookId, WorkspaceId};
 use crate::input::Fields;
-use crate::outside::{Reach, URL_LIMIT, host_of};
 use crate::secret::Random;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule, is_visible};
-use crate::words::words;
 
 /// The most webhooks of a workspace.
 pub const WEBHOOK_LIMIT: usize = 20;
@@ -66,7 +66,7 @@ const EARLIER_LIMIT: usize = 3;
 /// How many bytes of a reply are kept.
 pub const REPLY_KEPT: usize = 256;
 
-words! {
+string_enum! {
     /// Why a webhook is switched off.
     stored Reason {
         /// Every attempt failed for [`GIVE_UP_AFTER`], and all those of a delivery.
@@ -123,7 +123,7 @@ pub struct Webhook {
 
 /// Which names of types are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
+pub enum EventSelection {
     /// Those that an event can have.
     Known,
     /// Any: Seam's clients also name what never happens here.
@@ -143,7 +143,7 @@ pub struct Settings {
 
 impl Settings {
     /// Reads `url`, `event_types` (all, unless some are named) and `description`.
-    pub fn read(fields: &mut Fields, names: Names, reach: Reach) -> Self {
+    pub fn read(fields: &mut Fields, names: EventSelection, reach: EgressPolicy) -> Self {
         fields.require("url");
         let url = read_url(fields, reach).unwrap_or_default();
         let event_types = read_types(fields, names).unwrap_or_else(|| vec![EVERY.to_owned()]);
@@ -168,17 +168,17 @@ impl Edit {
     }
 
     /// Reads what was sent of `url`, `event_types`, `description` and `enabled`.
-    pub fn read(fields: &mut Fields, reach: Reach) -> Self {
+    pub fn read(fields: &mut Fields, reach: EgressPolicy) -> Self {
         Self {
             url: read_url(fields, reach),
-            event_types: read_types(fields, Names::Known),
+            event_types: read_types(fields, EventSelection::Known),
             description: fields.edited_text("description", DESCRIPTION),
             enabled: fields.boolean("enabled"),
         }
     }
 }
 
-fn read_url(fields: &mut Fields, reach: Reach) -> Option<String> {
+fn read_url(fields: &mut Fields, reach: EgressPolicy) -> Option<String> {
     let url = fields.text("url", URL)?;
     match reach.read_url(&url) {
         Ok(_) => Some(url),
@@ -189,7 +189,7 @@ fn read_url(fields: &mut Fields, reach: Reach) -> Option<String> {
     }
 }
 
-fn read_types(fields: &mut Fields, names: Names) -> Option<Vec<String>> {
+fn read_types(fields: &mut Fields, names: EventSelection) -> Option<Vec<String>> {
     let schema = || {
         let known = [EVERY, PHONE_DEACTIVATED].into_iter().chain(EventType::ALL.iter().map(|name| name.as_str()));
         let known = json!({"type": "string", "enum": known.collect::<Vec<_>>()});
@@ -212,7 +212,7 @@ fn read_types(fields: &mut Fields, names: Names) -> Option<Vec<String>> {
     for (at, sent) in sent.iter().enumerate() {
         // What is no such text is a fault already.
         let Some(name) = sent.as_str().and_then(|text| TYPE.read(text).ok()) else { continue };
-        if names == Names::Known && !is_known(&name) {
+        if names == EventSelection::Known && !is_known(&name) {
             fields.fault(&format!("event_types.{at}"), "unknown_value", "must be * or a type of event");
         } else if !types.contains(&name) {
             types.push(name);
@@ -241,22 +241,22 @@ pub fn name_of(event: &Event) -> &'static str {
 impl Webhook {
     /// A new webhook, with the event.
     #[must_use]
-    pub fn create(webhook_id: WebhookId, settings: Settings, act: &Act) -> (Self, Event) {
+    pub fn create(webhook_id: WebhookId, settings: Settings, context: &EventContext) -> (Self, Event) {
         let webhook = Self {
-            workspace_id: act.workspace_id,
+            workspace_id: context.workspace_id,
             webhook_id,
             url: settings.url,
             event_types: settings.event_types,
             description: settings.description,
-            created_at: act.at,
-            created_by: act.maker(),
+            created_at: context.at,
+            created_by: context.maker(),
             disabled: None,
             failing_since: None,
             earlier_secret_until: None,
             version: 1,
             stored: Stored::default(),
         };
-        let mut event = webhook.event(EventType::WebhookCreated, act);
+        let mut event = webhook.event(EventType::WebhookCreated, context);
         event.change("host", Value::Null, webhook.host());
         event.change("event_types", Value::Null, webhook.event_types.clone());
         (webhook, event)
@@ -264,8 +264,8 @@ impl Webhook {
 
     /// An event about this webhook.
     #[must_use]
-    pub fn event(&self, event_type: EventType, act: &Act) -> Event {
-        Event { webhook_id: Some(self.webhook_id), ..act.event(event_type) }
+    pub fn event(&self, event_type: EventType, context: &EventContext) -> Event {
+        Event { webhook_id: Some(self.webhook_id), ..context.event(event_type) }
     }
 
     /// The host that is called: what of the URL may be told to everybody.
@@ -277,7 +277,7 @@ impl Webhook {
     /// The webhook as it is to be, with the event; `None` if nothing changes. Another address begins with
     /// a clean record, and so does a webhook that is switched on again.
     #[must_use]
-    pub fn update(&self, edit: Edit, act: &Act) -> Option<(Self, Event)> {
+    pub fn update(&self, edit: Edit, context: &EventContext) -> Option<(Self, Event)> {
         let mut after = self.clone();
         after.url = edit.url.unwrap_or(after.url);
         after.event_types = edit.event_types.unwrap_or(after.event_types);
@@ -285,7 +285,7 @@ impl Webhook {
         after.disabled = match edit.enabled {
             None => self.disabled,
             Some(true) => None,
-            Some(false) => self.disabled.or(Some(Disabled { at: act.at, reason: Reason::ByAdmin })),
+            Some(false) => self.disabled.or(Some(Disabled { at: context.at, reason: Reason::ByAdmin })),
         };
         if after.url != self.url || (self.disabled.is_some() && after.disabled.is_none()) {
             after.failing_since = None;
@@ -293,7 +293,7 @@ impl Webhook {
         if after == *self {
             return None;
         }
-        let mut event = self.event(EventType::WebhookUpdated, act);
+        let mut event = self.event(EventType::WebhookUpdated, context);
         event.change("host", self.host(), after.host());
         event.change("event_types", self.event_types.clone(), after.event_types.clone());
         event.change("enabled", self.disabled.is_none(), after.disabled.is_none());
@@ -308,9 +308,9 @@ impl Webhook {
 
     /// The webhook once it has another secret, with the event.
     #[must_use]
-    pub fn rotated(&self, act: &Act) -> (Self, Event) {
-        let until = Some(act.at.plus(EARLIER_SIGNS));
-        (Self { earlier_secret_until: until, ..self.clone() }, self.event(EventType::WebhookSecretRotated, act))
+    pub fn rotated(&self, context: &EventContext) -> (Self, Event) {
+        let until = Some(context.at.plus(EARLIER_SIGNS));
+        (Self { earlier_secret_until: until, ..self.clone() }, self.event(EventType::WebhookSecretRotated, context))
     }
 
     /// True if it is to be told of an event. Its own coming into being is no news to it, and neither is
@@ -354,7 +354,13 @@ impl Webhook {
     /// What an attempt at an address changes of the webhook, if anything, with the event if it is switched off
     /// by that: the last of a schedule may do so. An address that is not its own any more tells nothing of it.
     #[must_use]
-    pub fn after(&self, called: &str, attempt: &Attempt, last: bool, act: &Act) -> Option<(Self, Option<Event>)> {
+    pub fn after(
+        &self,
+        called: &str,
+        attempt: &Attempt,
+        last: bool,
+        context: &EventContext,
+    ) -> Option<(Self, Option<Event>)> {
         if called != self.url {
             return None;
         }
@@ -374,7 +380,7 @@ impl Webhook {
         let disabled = reason.map(|reason| Disabled { at: attempt.at, reason });
         let after = Self { failing_since: Some(since), disabled, ..self.clone() };
         let event = disabled.map(|disabled| {
-            let mut event = self.event(EventType::WebhookDisabled, act);
+            let mut event = self.event(EventType::WebhookDisabled, context);
             event.change("enabled", true, false);
             event.change("reason", Value::Null, disabled.reason.as_str());
             event
@@ -392,7 +398,7 @@ impl Webhook {
 
 const GONE: u16 = 410;
 
-words! {
+string_enum! {
     /// What became of a delivery.
     stored DeliveryState {
         /// It is being made, or will be tried again.
@@ -598,12 +604,12 @@ pub struct Secrets {
     pub current: String,
     /// Those before, the newest first, each until its time is over.
     #[serde(default)]
-    pub earlier: Vec<Earlier>,
+    pub earlier: Vec<FormerSecret>,
 }
 
 /// A secret that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Earlier {
+pub struct FormerSecret {
     /// The secret.
     pub secret: String,
     /// Until when it signs beside the newest.
@@ -631,7 +637,7 @@ impl Secrets {
     /// The secrets with a new one; what was the newest signs beside it for a while.
     #[must_use]
     pub fn rotated(&self, fresh: String, now: Time) -> Self {
-        let replaced = Earlier { secret: self.current.clone(), until: now.plus(EARLIER_SIGNS) };
+        let replaced = FormerSecret { secret: self.current.clone(), until: now.plus(EARLIER_SIGNS) };
         let kept = self.earlier.iter().filter(|earlier| earlier.until > now).cloned();
         Self { current: fresh, earlier: [replaced].into_iter().chain(kept).take(EARLIER_LIMIT).collect() }
     }

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::access::{Caller, Permission};
 use crate::clock::Time;
-use crate::event::{Act, Event, EventType, Maker};
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType, Maker};
 use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::Fields;
 use crate::message::QUOTA_MAX;
-use crate::refusal::Refusal;
 use crate::stored::Stored;
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 use crate::user::{EMAIL, MOBILE};
-use crate::words::words;
 
 /// A workspace's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
@@ -37,7 +37,7 @@ pub const DEFAULT_PIN_LIMIT: u32 = 10;
 /// How often the rule for silent devices is applied.
 pub const SILENT_RULE_EVERY: Duration = Duration::hours(24);
 
-words! {
+string_enum! {
     /// What is done to devices that are silent.
     stored SilentAction {
         /// They are blocked.
@@ -184,7 +184,7 @@ impl Settings {
 
     /// How long an invitation counts.
     #[must_use]
-    pub fn invitation_life(&self, deployed: Duration) -> Duration {
+    pub fn invitation_lifetime(&self, deployed: Duration) -> Duration {
         self.invitation_days.map_or(deployed, Duration::days)
     }
 
@@ -199,7 +199,7 @@ impl Settings {
     ///
     /// # Errors
     /// A fault of `service_level`.
-    pub fn require_level(&self, level: &str) -> Result<(), Refusal> {
+    pub fn require_level(&self, level: &str) -> Result<(), DomainError> {
         if self.service_levels.contains(level) {
             return Ok(());
         }
@@ -209,7 +209,7 @@ impl Settings {
         } else {
             format!("must be one of {}", known.join(", "))
         };
-        Err(Refusal::field("service_level", "unknown_value", detail))
+        Err(DomainError::field("service_level", "unknown_value", detail))
     }
 }
 
@@ -271,7 +271,7 @@ impl WorkspaceEdit {
     ///
     /// # Errors
     /// `PermissionMissing`.
-    pub fn require_made_by(&self, caller: &Caller, dry_run: bool) -> Result<(), Refusal> {
+    pub fn require_made_by(&self, caller: &Caller, dry_run: bool) -> Result<(), DomainError> {
         match &self.silent_devices {
             _ if dry_run => caller.require(Permission::DevicesRead),
             Some(Some(_)) => caller.require(SilentRule::PERMISSION),
@@ -427,7 +427,7 @@ fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
 
 /// The workspace after an edit; `None` if nothing changes.
 #[must_use]
-pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<(Workspace, Event)> {
+pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContext) -> Option<(Workspace, Event)> {
     fn set<T: Clone>(field: &mut T, wanted: Option<&T>) {
         if let Some(wanted) = wanted {
             field.clone_from(wanted);
@@ -449,18 +449,18 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
     let other_rule = after.settings.silent_devices != workspace.settings.silent_devices;
     let set_anew = matches!(edit.silent_devices, Some(Some(_)));
     if set_anew || other_rule {
-        after.silent_rule_by = after.settings.silent_devices.as_ref().map(|_| act.maker());
+        after.silent_rule_by = after.settings.silent_devices.as_ref().map(|_| context.maker());
         after.silent_rule_paused_at = None;
     }
     if other_rule || workspace.silent_rule_paused_at != after.silent_rule_paused_at {
         // A rule is applied with the next run of what is due.
-        after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| act.at);
+        after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| context.at);
         after.silent_rule_cursor = None;
     }
     if after == *workspace {
         return None;
     }
-    let mut event = act.event(EventType::WorkspaceUpdated);
+    let mut event = context.event(EventType::WorkspaceUpdated);
     event.change("name", workspace.name.as_str(), after.name.as_str());
     event.change("silent_rule_by", json!(workspace.silent_rule_by), json!(after.silent_rule_by));
     let paused = |workspace: &Workspace| workspace.silent_rule_paused_at.is_some();
@@ -486,14 +486,14 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, act: &Act) -> Option<
 /// The workspace with its rule for silent devices at rest, and the event: whoever set it may no longer do what it
 /// does. Whoever may sets it anew.
 #[must_use]
-pub fn pause_silent_rule(workspace: &Workspace, act: &Act) -> (Workspace, Event) {
+pub fn pause_silent_rule(workspace: &Workspace, context: &EventContext) -> (Workspace, Event) {
     let after = Workspace {
         silent_rule_at: None,
         silent_rule_cursor: None,
-        silent_rule_paused_at: Some(act.at),
+        silent_rule_paused_at: Some(context.at),
         ..workspace.clone()
     };
-    let mut event = act.event(EventType::WorkspaceUpdated);
+    let mut event = context.event(EventType::WorkspaceUpdated);
     event.change("silent_rule_paused", false, true);
     (after, event)
 }

@@ -5,7 +5,7 @@
 
 pub mod accept;
 pub mod caller;
-mod dialect;
+mod error_format;
 mod json;
 pub mod logging;
 pub mod problem;
@@ -15,8 +15,11 @@ pub mod scim;
 pub mod seam;
 mod token;
 
-pub use caller::{Call, Issuer, Own, Reach, Visit, authenticate, device_credential};
-pub use dialect::Dialect;
+pub use caller::{
+    AuthenticatedRequest, AuthorizedRequest, Issuer, MultiWorkspaceRequest, PersonRequest, authenticate,
+    device_credential,
+};
+pub use error_format::ErrorFormat;
 pub use reply::{Reply, came_by_https};
-pub use request::{Moment, Request};
+pub use request::{IdSource, Request};
 pub use token::read_issuer_keys;

@@ -14,15 +14,15 @@ use std::fmt::Display;
 use aws::Row;
 use aws::rows::{Lease, token_place};
 use domain::command::Command;
-use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
+use domain::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::event::{Event, EventType};
 use domain::invitation::{Channel as By, DeliveryState, Invitation, Purpose};
 use domain::job::{Job, JobItem};
 use domain::key::Key;
 use domain::member::Member;
-use domain::message::{SentTo, SentToday};
+use domain::message::{DailyCount, RecipientHistory};
 use domain::profile::Profile;
-use domain::scim::document::Kept;
+use domain::scim::document::ScimAttributes;
 use domain::secret::Hash;
 use domain::token::Token;
 use domain::usage::Usage;
@@ -163,7 +163,7 @@ impl Audit {
         self.webhooks();
         self.identifiers();
         self.tokens();
-        self.companions();
+        self.index_rows();
         self.access_tokens();
         self.consumers();
         self.wrong
@@ -183,10 +183,10 @@ impl Audit {
     fn messages(&mut self) {
         let made = |kind: &Event| matches!(kind.event_type, EventType::UserInvited | EventType::DeploymentStarted);
         let made = self.events.iter().filter(|event| made(event)).count();
-        let days: Vec<SentToday> = read_all(&self.main, |pk, _| pk.starts_with("QUOTA#"));
+        let days: Vec<DailyCount> = read_all(&self.main, |pk, _| pk.starts_with("QUOTA#"));
         let counted: u32 = days.iter().map(|day| day.count).sum();
         self.hold(usize::try_from(counted) == Ok(made), format!("{counted} messages were counted, {made} made"));
-        let recipients: Vec<SentTo> = read_all(&self.main, |pk, _| pk.starts_with("SENT#"));
+        let recipients: Vec<RecipientHistory> = read_all(&self.main, |pk, _| pk.starts_with("SENT#"));
         let changes: u64 = recipients.iter().map(|recipient| recipient.version).sum();
         self.hold(usize::try_from(changes) == Ok(made), format!("{changes} were counted for recipients, {made} made"));
     }
@@ -320,7 +320,7 @@ impl Audit {
 
     /// What identity providers say is kept of users who are there.
     fn kept(&mut self) {
-        let kept: Vec<Kept> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
+        let kept: Vec<ScimAttributes> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
         let nobodys = kept.iter().filter(|kept| !self.users.iter().any(|user| user.user_id == kept.user_id)).count();
         self.hold(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
     }
@@ -479,7 +479,8 @@ impl Audit {
             self.hold(settled, "a token's endpoint is not settled");
         }
         let of_devices = |id| self.devices.iter().any(|device| device.device_id == id);
-        let metadata: Vec<Belongings> = read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
+        let metadata: Vec<DeviceAttachments> =
+            read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
         let lost = tokens.iter().filter(|token| !of_devices(token.device_id)).count()
             + metadata.iter().filter(|metadata| !of_devices(metadata.device_id)).count();
         self.hold(lost == 0, format!("{lost} rows are of devices that are gone"));
@@ -492,7 +493,7 @@ impl Audit {
 
     /// The rows that stand and fall with others, and the attributes of the indexes, are exactly
     /// those that follow from the others.
-    fn companions(&mut self) {
+    fn index_rows(&mut self) {
         let mut expected = Expected::default();
         expected.add(&self.users);
         expected.add(&self.devices);
@@ -504,7 +505,8 @@ impl Audit {
         expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
-        expected.add::<Belongings>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS"));
+        expected
+            .add::<DeviceAttachments>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS"));
         expected.add::<Profile>(&read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE"));
         let kinds = [
             "USERNAME#",
@@ -522,8 +524,8 @@ impl Audit {
         ];
         let there: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
-        let missing: Vec<_> = expected.companions.difference(&there).cloned().collect();
-        let surplus: Vec<_> = there.difference(&expected.companions).cloned().collect();
+        let missing: Vec<_> = expected.index_rows.difference(&there).cloned().collect();
+        let surplus: Vec<_> = there.difference(&expected.index_rows).cloned().collect();
         self.hold(missing.is_empty(), format!("missing: {missing:?}"));
         self.hold(surplus.is_empty(), format!("of nobody: {surplus:?}"));
         for (key, indexes) in expected.indexes {
@@ -632,7 +634,7 @@ fn told_of(purpose: Purpose) -> [EventType; 4] {
 
 #[derive(Default)]
 struct Expected {
-    companions: BTreeSet<String>,
+    index_rows: BTreeSet<String>,
     indexes: BTreeMap<String, BTreeMap<&'static str, String>>,
 }
 
@@ -640,7 +642,7 @@ impl Expected {
     fn add<R: Row>(&mut self, rows: &[R]) {
         let key = |key: &aws::Key| format!("{} | {}", key.pk, key.sk);
         for row in rows {
-            self.companions.extend(row.companions().iter().map(|companion| key(&companion.key)));
+            self.index_rows.extend(row.index_rows().iter().map(|index_row| key(&index_row.key)));
             self.indexes.insert(key(&row.key()), row.indexes().into_iter().collect());
         }
     }

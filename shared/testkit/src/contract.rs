@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws::rows::{self as keys, CodeOwner, RememberedCall, TokenPlace};
-use aws::stores::{Actors, DeviceFilter, DueRow, EventFilter, Leavings, Login, Taken, UserFilter, Work};
+use aws::rows::{self as keys, CodeOwner, IdempotencyRow, TokenPlace};
+use aws::stores::{Actors, DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, StagedRowsOf, UserFilter, Work};
 use aws::{
     Commands, Commit, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members,
     Page, Position, Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, Tokens, UsageCounts, Users,
@@ -14,33 +14,33 @@ use aws::{
 };
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
-use domain::check_in::Report;
-use domain::command::{Command, CommandKind, CommandState, OpenCommand, Phone};
+use domain::check_in::CheckInReport;
+use domain::command::{Command, CommandKind, CommandState, DeviceWithCommands, OpenCommand};
 use domain::deployment::{self, ClientAccount, SecretKind};
-use domain::device::{self, Belongings, DEVICE_LIMIT, Device, Enrolment, IdentifierClaim, Platform, PushToken};
-use domain::event::{Act, Actor, Event, EventType};
-use domain::hold::Hold;
-use domain::idempotency::Remembered;
+use domain::device::{self, DEVICE_LIMIT, Device, DeviceAttachments, Enrolment, IdentifierClaim, Platform, PushToken};
+use domain::egress::EgressPolicy;
+use domain::error::{DomainError, Error};
+use domain::event::{Actor, Event, EventContext, EventType};
+use domain::idempotency::IdempotencyRecord;
 use domain::ids::timed_uuid;
 use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
 use domain::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, begin};
 use domain::key::{Key, Makers};
-use domain::life;
+use domain::lifecycle;
 use domain::member::Member;
-use domain::message::{Counted, DailyQuota, Recipient, SentTo, SentToday};
+use domain::message::{DailyCount, DailyQuota, MessageCount, Recipient, RecipientHistory};
 use domain::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
-use domain::outside::Reach;
 use domain::profile::{Profile, given};
 use domain::push::{Push, PushReason};
-use domain::refusal::{Failure, Refusal};
-use domain::scim::document::{Kept, Person};
+use domain::restriction::Restriction;
+use domain::scim::document::{ScimAttributes, ScimUserRecord};
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash, new_code};
 use domain::source::{DataSource, Settings as SourceSettings, SourceKind};
 use domain::token::Token;
-use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport};
+use domain::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageReport, UsageScope};
 use domain::user::{NewUser, User, UserStatus};
-use domain::webhook::{Attempt, Delivery, Names, Secrets as HookSecrets, Settings as HookSettings, Webhook};
+use domain::webhook::{Attempt, Delivery, EventSelection, Secrets as HookSecrets, Settings as HookSettings, Webhook};
 use domain::workspace::{Settings, Workspace};
 use domain::{
     CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, Time,
@@ -123,8 +123,8 @@ pub async fn run(store: &Store) {
 fn webhook(place: &Place<'_>, number: u8) -> Webhook {
     let body = json!({"url": format!("https://hooks.example.com/{number}")});
     let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
-    let settings = HookSettings::read(&mut fields, Names::Known, Reach::Public);
-    Webhook::create(WebhookId(draw(place.now)), settings, &place.act()).0
+    let settings = HookSettings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
+    Webhook::create(WebhookId(new_id(place.now)), settings, &place.context()).0
 }
 
 async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries(store: &Store) {
@@ -141,8 +141,8 @@ async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries(sto
     let mut deliveries = Vec::new();
     for _ in 0..5 {
         place.later(Duration::seconds(1));
-        let event = place.act().event(EventType::UserCreated);
-        let delivery = Delivery::due(&hooks[0], &event, place.now).taken_up(draw(place.now), place.now);
+        let event = place.context().event(EventType::UserCreated);
+        let delivery = Delivery::due(&hooks[0], &event, place.now).taken_up(new_id(place.now), place.now);
         place.put(&delivery).await;
         place.put(&Delivery { webhook_id: hooks[1].webhook_id, ..delivery.clone() }).await;
         deliveries.insert(0, delivery);
@@ -166,9 +166,9 @@ async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries(sto
 async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_secret_signs(store: &Store) {
     let mut place = Place::new(store);
     let hook = webhook(&place, 1);
-    let (rotated, _) = hook.rotated(&place.act());
-    let event = place.act().event(EventType::UserCreated);
-    let lease = draw(place.now);
+    let (rotated, _) = hook.rotated(&place.context());
+    let event = place.context().event(EventType::UserCreated);
+    let lease = new_id(place.now);
     let begun = Delivery::due(&hook, &event, place.now).taken_up(lease, place.now);
     place.put(&rotated).await;
     place.put(&begun).await;
@@ -199,19 +199,19 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
 
 async fn what_signs_a_webhooks_calls_is_kept_replaced_and_forgotten(store: &Store) {
     let place = Place::new(store);
-    let id = WebhookId(draw(place.now));
+    let id = WebhookId(new_id(place.now));
     let kept = async || place.table.webhook_secrets(id).await.expect("it answers");
     assert_eq!(kept().await, None);
     let first = HookSecrets::of("whsec_first".to_owned());
     let second = first.rotated("whsec_second".to_owned(), place.now);
     for secrets in [&first, &second] {
-        let commit = Commit::unrecorded(place.id()).keep_webhook_secrets(id, secrets);
+        let commit = Commit::without_event(place.id()).keep_webhook_secrets(id, secrets);
         place.table.commit(commit).await.expect("it is kept");
         assert_eq!(kept().await.as_ref(), Some(secrets));
     }
-    let other = place.table.webhook_secrets(WebhookId(draw(place.now))).await.expect("it answers");
+    let other = place.table.webhook_secrets(WebhookId(new_id(place.now))).await.expect("it answers");
     assert_eq!(other, None);
-    let commit = Commit::unrecorded(place.id()).forget_webhook_secrets(id);
+    let commit = Commit::without_event(place.id()).forget_webhook_secrets(id);
     place.table.commit(commit).await.expect("it is forgotten");
     assert_eq!(kept().await, None);
 }
@@ -227,7 +227,7 @@ struct Place<'a> {
 /// Counts, so that no two identifiers are the same.
 static DRAWN: AtomicU64 = AtomicU64::new(1);
 
-fn draw(now: Time) -> Uuid {
+fn new_id(now: Time) -> Uuid {
     let mut bytes = [0; 10];
     bytes[2..].copy_from_slice(&DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     timed_uuid(now, bytes)
@@ -243,12 +243,12 @@ fn letters(bytes: &mut [u8]) {
 impl<'a> Place<'a> {
     fn new(store: &'a Store) -> Self {
         let now = Time::from(store.bench.now());
-        Self { store, table: &store.table, workspace: WorkspaceId(draw(now)), now }
+        Self { store, table: &store.table, workspace: WorkspaceId(new_id(now)), now }
     }
 
-    fn act(&self) -> Act {
-        Act {
-            event_id: EventId(draw(self.now)),
+    fn context(&self) -> EventContext {
+        EventContext {
+            event_id: EventId(new_id(self.now)),
             workspace_id: self.workspace,
             at: self.now,
             actor: Actor::System,
@@ -261,7 +261,7 @@ impl<'a> Place<'a> {
     }
 
     fn id(&self) -> EventId {
-        EventId(draw(self.now))
+        EventId(new_id(self.now))
     }
 
     fn later(&mut self, by: Duration) {
@@ -279,7 +279,7 @@ impl<'a> Place<'a> {
             service_level: None,
             ..NewUser::default()
         };
-        User::create(new, UserId(draw(self.now)), &self.act()).0
+        User::create(new, UserId(new_id(self.now)), &self.context()).0
     }
 
     async fn user(&self, username: &str) -> User {
@@ -291,7 +291,7 @@ impl<'a> Place<'a> {
     fn new_device(&self, user: UserId, identifier: &str) -> Device {
         Device {
             workspace_id: self.workspace,
-            device_id: DeviceId(draw(self.now)),
+            device_id: DeviceId(new_id(self.now)),
             user_id: user,
             device_identifier: identifier.to_owned(),
             platform: Platform::Ios,
@@ -329,7 +329,7 @@ impl<'a> Place<'a> {
         let device = self.new_device(user.user_id, identifier);
         let mut after = user.clone();
         after.device_ids.insert(device.device_id);
-        let commit = Commit::of(&self.act().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
+        let commit = Commit::of(&self.context().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
         self.table.commit(commit).await.expect("a device is made");
         after.version += 1;
         *user = after;
@@ -337,15 +337,15 @@ impl<'a> Place<'a> {
     }
 
     async fn put<R: Row>(&self, row: &R) {
-        self.table.commit(Commit::unrecorded(self.id()).put(row)).await.expect("the row is new");
+        self.table.commit(Commit::without_event(self.id()).put(row)).await.expect("the row is new");
     }
 
     async fn edit<R: Row>(&self, before: &R, after: &R) {
-        self.table.commit(Commit::unrecorded(self.id()).edit(before, after)).await.expect("nobody came first");
+        self.table.commit(Commit::without_event(self.id()).edit(before, after)).await.expect("nobody came first");
     }
 
     async fn remove<R: Row>(&self, row: &R) {
-        self.table.commit(Commit::unrecorded(self.id()).delete(row)).await.expect("nobody came first");
+        self.table.commit(Commit::without_event(self.id()).delete(row)).await.expect("nobody came first");
     }
 
     /// How many rows are in this workspace, events too.
@@ -359,15 +359,15 @@ impl<'a> Place<'a> {
     }
 }
 
-fn lost<T: std::fmt::Debug>(result: Result<T, Failure>, why: &str) {
-    assert!(matches!(&result, Err(Failure::LostRace)), "{why}: {result:?}");
+fn lost<T: std::fmt::Debug>(result: Result<T, Error>, why: &str) {
+    assert!(matches!(&result, Err(Error::Conflict)), "{why}: {result:?}");
     drop(result);
 }
 
 /// Every item of a list, by pages of a size; `between` is done after each page.
 async fn walk<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
 where
-    P: Future<Output = Result<Page<T>, Failure>>,
+    P: Future<Output = Result<Page<T>, Error>>,
     B: Future<Output = ()>,
 {
     let mut items = Vec::new();
@@ -394,7 +394,7 @@ async fn a_row_comes_back_as_it_was_put(store: &Store) {
     let device = place.device(&mut user, "phone").await;
     assert_eq!(place.read(&user).await, user, "sets are read as they were written");
     assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
-    let other = WorkspaceId(draw(place.now));
+    let other = WorkspaceId(new_id(place.now));
     assert_eq!(store.table.user(other, user.user_id).await.expect("it answers"), None);
 }
 
@@ -404,18 +404,18 @@ async fn a_change_is_guarded_by_the_version_it_was_read_at(store: &Store) {
     let first = User { first_name: Some("Adele".to_owned()), ..before.clone() };
     place.edit(&before, &first).await;
     let second = User { first_name: None, number: Some("7".to_owned()), ..before.clone() };
-    let late = Commit::unrecorded(place.id()).edit(&before, &second);
+    let late = Commit::without_event(place.id()).edit(&before, &second);
     lost(store.table.commit(late).await, "the row has changed since");
     let now = place.read(&before).await;
     assert_eq!(now, User { version: before.version + 1, ..first });
     place.edit(&now, &User { first_name: None, number: Some("7".to_owned()), ..now.clone() }).await;
     let now = place.read(&before).await;
     assert_eq!((now.first_name, now.number.as_deref(), now.version), (None, Some("7"), 3));
-    lost(store.table.commit(Commit::unrecorded(place.id()).delete(&before)).await, "a delete is guarded as well");
+    lost(store.table.commit(Commit::without_event(place.id()).delete(&before)).await, "a delete is guarded as well");
     let gone = place.new_user("nobody");
     let edited = User { number: Some("7".to_owned()), ..gone.clone() };
     lost(
-        store.table.commit(Commit::unrecorded(place.id()).edit(&gone, &edited)).await,
+        store.table.commit(Commit::without_event(place.id()).edit(&gone, &edited)).await,
         "what is not there cannot change",
     );
 }
@@ -423,8 +423,8 @@ async fn a_change_is_guarded_by_the_version_it_was_read_at(store: &Store) {
 async fn what_changes_nothing_writes_nothing_and_a_touch_counts(store: &Store) {
     let place = Place::new(store);
     let user = place.user("ada").await;
-    assert!(Commit::unrecorded(place.id()).edit(&user, &user).is_empty());
-    store.table.commit(Commit::unrecorded(place.id()).touch(&user, &user)).await.expect("nobody came first");
+    assert!(Commit::without_event(place.id()).edit(&user, &user).is_empty());
+    store.table.commit(Commit::without_event(place.id()).bump_version(&user, &user)).await.expect("nobody came first");
     assert_eq!(place.read(&user).await, User { version: user.version + 1, ..user });
 }
 
@@ -449,7 +449,7 @@ async fn an_edit_brings_back_what_follows_from_the_thing(store: &Store) {
     stripped["deployed"] = "2001-01-01".into();
     put_user(store, &stripped);
     let read = place.read(&user).await;
-    assert!(Commit::unrecorded(place.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
+    assert!(Commit::without_event(place.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
     place.edit(&read, &User { number: Some("7".to_owned()), ..read.clone() }).await;
     let now = row_of(store, &user);
     for name in ["list", "not_deployed", "deployed"] {
@@ -457,7 +457,7 @@ async fn an_edit_brings_back_what_follows_from_the_thing(store: &Store) {
     }
     put_user(store, &stripped);
     let read = place.read(&user).await;
-    store.table.commit(Commit::unrecorded(place.id()).touch(&read, &read)).await.expect("nobody came first");
+    store.table.commit(Commit::without_event(place.id()).bump_version(&read, &read)).await.expect("nobody came first");
     let now = row_of(store, &user);
     assert_eq!((&now["list"], &now["deployed"], &now["version"]), (&whole["list"], &whole["deployed"], &json!(2)));
 }
@@ -465,8 +465,8 @@ async fn an_edit_brings_back_what_follows_from_the_thing(store: &Store) {
 async fn what_another_release_keeps_in_a_row_stays(store: &Store) {
     let place = Place::new(store);
     let mut user = place.new_user("ada");
-    user.suspended = Some(Hold { at: place.now, by: Actor::System, reason: Some("away".to_owned()) });
-    user.client.profile_id = Some(ProfileId(draw(place.now)));
+    user.suspended = Some(Restriction { at: place.now, by: Actor::System, reason: Some("away".to_owned()) });
+    user.client.profile_id = Some(ProfileId(new_id(place.now)));
     let network = Network {
         status: NetworkStatus::Enabled,
         status_at: place.now,
@@ -489,7 +489,7 @@ async fn what_another_release_keeps_in_a_row_stays(store: &Store) {
     assert_eq!(read, user);
     let mut after = read.clone();
     after.number = Some("7".to_owned());
-    after.suspended = after.suspended.map(|hold| Hold { reason: None, ..hold });
+    after.suspended = after.suspended.map(|hold| Restriction { reason: None, ..hold });
     after.client.profile_id = None;
     after.networks.values_mut().for_each(|network| network.status = NetworkStatus::Disabled);
     place.edit(&read, &after).await;
@@ -516,10 +516,10 @@ async fn what_another_release_keeps_in_a_row_stays(store: &Store) {
 
 async fn a_row_that_is_there_is_not_made_again(store: &Store) {
     let place = Place::new(store);
-    let device = place.new_device(UserId(draw(place.now)), "phone");
+    let device = place.new_device(UserId(new_id(place.now)), "phone");
     place.put(&device).await;
     let again = Device { model_name: "Another".to_owned(), ..device.clone() };
-    lost(store.table.commit(Commit::unrecorded(place.id()).put(&again)).await, "the row is there");
+    lost(store.table.commit(Commit::without_event(place.id()).put(&again)).await, "the row is there");
     assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
 }
 
@@ -529,10 +529,10 @@ async fn is_taken(place: &Place<'_>, username: &str) -> bool {
 }
 
 /// A user made as the operations make one.
-async fn named(place: &Place<'_>, username: &str) -> Result<User, Failure> {
+async fn named(place: &Place<'_>, username: &str) -> Result<User, Error> {
     let user = place.new_user(username);
     let claims = place.table.username_claims(place.workspace, username).await.expect("it answers");
-    let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&user).claim(&claims, user.user_id);
+    let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&user).claim(&claims, user.user_id);
     place.table.commit(commit).await.map(|()| user)
 }
 
@@ -543,7 +543,7 @@ async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents(store: &S
         assert!(is_taken(&place, taken).await, "{taken}");
         let rows = place.rows();
         let second = place.new_user(taken);
-        let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&second);
+        let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&second);
         lost(store.table.commit(commit).await, "the name is taken, whatever the code that came here believes");
         assert_eq!(place.rows(), rows, "nothing of the second is left");
     }
@@ -582,13 +582,13 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way(store: &Stor
     assert_eq!(ids, [jose.user_id].into());
     // Whoever writes without a look is refused by the table.
     let again = place.new_user("JOSE\u{301}");
-    let unseen = Commit::of(&place.act().event(EventType::UserCreated)).put(&again);
+    let unseen = Commit::of(&place.context().event(EventType::UserCreated)).put(&again);
     lost(store.table.commit(unseen).await, "one who is called so holds the former claim");
     // Another name of the same letters is free, under the same former key and under that very key.
     let other = named(&place, "jos\u{ea}").await.expect("nobody is called so");
     let claims = store.table.username_claims(place.workspace, "jose").await.expect("it answers");
     let plain = place.new_user("jose");
-    let late = || Commit::of(&place.act().event(EventType::UserCreated)).put(&plain).claim(&claims, plain.user_id);
+    let late = || Commit::of(&place.context().event(EventType::UserCreated)).put(&plain).claim(&claims, plain.user_id);
     place.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
     lost(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
     let plain = named(&place, "jose").await.expect("nobody is called so");
@@ -607,25 +607,25 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way(store: &Stor
     let zoe = of_an_earlier_release(&place, "Zo\u{eb}", "zoe").await;
     let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
     let claims = store.table.username_claims(place.workspace, "zoe").await.expect("it answers");
-    let commit = Commit::unrecorded(place.id()).edit(&zoe, &renamed).claim(&claims, zoe.user_id);
+    let commit = Commit::without_event(place.id()).edit(&zoe, &renamed).claim(&claims, zoe.user_id);
     store.table.commit(commit).await.expect("the claim is their own");
     assert_eq!((holder("zoe"), is_taken(&place, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
     let eva = of_an_earlier_release(&place, "Ev\u{e1}", "eva").await;
     let claims = store.table.username_claims(place.workspace, "Ev\u{e0}").await.expect("it answers");
     let renamed = User { username: "Ev\u{e0}".to_owned(), ..eva.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(&eva, &renamed).claim(&claims, eva.user_id);
+    let commit = Commit::without_event(place.id()).edit(&eva, &renamed).claim(&claims, eva.user_id);
     store.table.commit(commit).await.expect("the former claim is their own");
     assert_eq!((holder("eva"), holder("Ev\u{e0}")), (None, Some(json!(eva.user_id))));
     let bjorn = of_an_earlier_release(&place, "Bj\u{f6}rn", "bjorn").await;
     let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
-    let commit = Commit::unrecorded(place.id()).reclaim(&claims, &bjorn);
+    let commit = Commit::without_event(place.id()).reclaim(&claims, &bjorn);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
     let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
-    assert!(Commit::unrecorded(place.id()).reclaim(&claims, &bjorn).is_empty());
+    assert!(Commit::without_event(place.id()).reclaim(&claims, &bjorn).is_empty());
     let joao = of_an_earlier_release(&place, "Jo\u{e3}o", "joao").await;
     let claims = store.table.username_claims(place.workspace, "Jo\u{e3}o").await.expect("it answers");
-    let late = Commit::unrecorded(place.id()).reclaim(&claims, &joao);
+    let late = Commit::without_event(place.id()).reclaim(&claims, &joao);
     let former = keys::former_claim(place.workspace, "Jo\u{e3}o").expect("it has one");
     let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
@@ -646,10 +646,10 @@ async fn companions_stand_and_fall_with_their_row(store: &Store) {
     let place = Place::new(store);
     let before = place.rows();
     let user = place.user("ada").await;
-    assert_eq!(place.rows() - before, 1 + user.companions().len());
+    assert_eq!(place.rows() - before, 1 + user.index_rows().len());
     let renamed = User { username: "eve".to_owned(), email: None, ..user.clone() };
     place.edit(&user, &renamed).await;
-    assert_eq!(place.rows() - before, 1 + renamed.companions().len());
+    assert_eq!(place.rows() - before, 1 + renamed.index_rows().len());
     place.remove(&User { version: 2, ..renamed }).await;
     assert_eq!(place.rows(), before);
 }
@@ -660,25 +660,25 @@ async fn dynamodb_itself_refuses_a_fourth_device(store: &Store) {
     let mut user = place.user("ada").await;
     let with = |count: usize| {
         let mut after = user.clone();
-        after.device_ids.extend((0..count).map(|_| DeviceId(draw(place.now))));
+        after.device_ids.extend((0..count).map(|_| DeviceId(new_id(place.now))));
         (user.clone(), after)
     };
     let (before, four_at_once) = with(DEVICE_LIMIT + 1);
-    let commit = Commit::of(&place.act().event(EventType::DeviceRegistered)).edit(&before, &four_at_once);
+    let commit = Commit::of(&place.context().event(EventType::DeviceRegistered)).edit(&before, &four_at_once);
     assert!(store.table.commit(commit).await.is_err(), "four at once");
     for identifier in ["one", "two"] {
         let _device = place.device(&mut user, identifier).await;
     }
     let mut two_more = user.clone();
-    two_more.device_ids.extend([DeviceId(draw(place.now)), DeviceId(draw(place.now))]);
-    let commit = Commit::of(&place.act().event(EventType::DeviceRegistered)).edit(&user, &two_more);
+    two_more.device_ids.extend([DeviceId(new_id(place.now)), DeviceId(new_id(place.now))]);
+    let commit = Commit::of(&place.context().event(EventType::DeviceRegistered)).edit(&user, &two_more);
     lost(store.table.commit(commit).await, "two beside two");
     let third = place.device(&mut user, "three").await;
     let rows = place.rows();
     let fourth = place.new_device(user.user_id, "four");
     let mut past_the_rule = user.clone();
     past_the_rule.device_ids.insert(fourth.device_id);
-    let event = place.act().event(EventType::DeviceRegistered);
+    let event = place.context().event(EventType::DeviceRegistered);
     let commit = Commit::of(&event).put(&fourth).edit(&user, &past_the_rule);
     lost(store.table.commit(commit).await, "a fourth device");
     assert_eq!(place.read(&user).await, user, "the row was known as it is, and did not change");
@@ -696,15 +696,15 @@ async fn the_same_commit_twice_is_one_change(store: &Store) {
     let place = Place::new(store);
     let user = place.user("ada").await;
     let changed = User { number: Some("7".to_owned()), ..user.clone() };
-    let event = place.act().event(EventType::UserCreated);
+    let event = place.context().event(EventType::UserCreated);
     let commit = || Commit::of(&event).edit(&user, &changed);
     store.table.commit(commit()).await.expect("nobody came first");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
     store.forgetful.commit(commit()).await.expect("the event's own row says that it was done");
     assert_eq!(place.read(&user).await.version, user.version + 1);
-    let unrecorded = place.id();
+    let without_event = place.id();
     let now = place.read(&user).await;
-    let commit = || Commit::unrecorded(unrecorded).edit(&now, &user);
+    let commit = || Commit::without_event(without_event).edit(&now, &user);
     store.table.commit(commit()).await.expect("nobody came first");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
     lost(store.forgetful.commit(commit()).await, "without an event nothing tells a repeat from a race");
@@ -717,7 +717,7 @@ async fn a_commit_is_whole_or_not_at_all(store: &Store) {
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
     let rows = place.rows();
     let other = place.new_user("bob");
-    let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
+    let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
     lost(store.table.commit(commit).await, "one part is refused");
     assert_eq!(place.rows(), rows);
 }
@@ -726,13 +726,13 @@ fn invited(place: &Place<'_>, user: &User, devices: u32, life: Duration) -> (Inv
     let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Invite,
-        invitation_id: InvitationId(draw(place.now)),
+        invitation_id: InvitationId(new_id(place.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
         devices,
         life,
     };
-    let invited = invite(user, None, new, &place.act()).expect("the user has an address");
+    let invited = invite(user, None, new, &place.context()).expect("the user has an address");
     (invited.invitation, code)
 }
 
@@ -743,10 +743,11 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation(store: &Store) {
     let id = invitation.invitation_id;
     let stale = User { version: 9, ..user.clone() };
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
-    let refused = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code).edit(&stale, &changed);
+    let refused =
+        Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code).edit(&stale, &changed);
     lost(store.table.commit(refused).await, "one part is refused");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
-    let commit = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code);
+    let commit = Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code.clone()));
     let read = store.table.invitation(place.workspace, user.user_id, id).await.expect("it answers");
@@ -758,13 +759,13 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation(store: &Store) {
     assert_eq!(leaks.count(), 0, "the code itself stands in the secrets' table alone");
     store
         .table
-        .commit(Commit::unrecorded(place.id()).touch(&invitation, &invitation).forget_code(&invitation))
+        .commit(Commit::without_event(place.id()).bump_version(&invitation, &invitation).forget_code(&invitation))
         .await
         .expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code), "a code that is wanted stays");
     let before = Invitation { version: 2, ..invitation };
     let over = Invitation { expired_at: Some(place.now), ..before.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(&before, &over).forget_code(&over);
+    let commit = Commit::without_event(place.id()).edit(&before, &over).forget_code(&over);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
 }
@@ -899,7 +900,7 @@ async fn devices_are_found_once_each_by_their_own_words_and_their_users(store: &
     let page = |start| async move { place.table.list_devices(place.workspace, filter, 1, start, place.now).await };
     let mut goes = Some(&devices[0]);
     let found = walk(page, || {
-        let comes = place.new_device(UserId(draw(place.now)), &format!("anna-{}", place.id()));
+        let comes = place.new_device(UserId(new_id(place.now)), &format!("anna-{}", place.id()));
         let goes = goes.take();
         async move {
             if let Some(goes) = goes {
@@ -921,11 +922,12 @@ async fn device_filters_keep_what_they_say(store: &Store) {
     let mut user = place.user("ada").await;
     let plain = place.device(&mut user, "plain").await;
     let blocked = place.device(&mut user, "blocked").await;
-    let block = Hold { at: place.now, by: Actor::System, reason: None };
+    let block = Restriction { at: place.now, by: Actor::System, reason: None };
     place.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(place.now), ..blocked.clone() }).await;
     let gone = place.device(&mut user, "gone").await;
     let claim = claim(&place, &gone);
-    let deleted = device::delete(&gone, &user, &claim, None, Duration::days(30), &place.act()).expect("it is there");
+    let deleted =
+        device::delete(&gone, &user, &claim, None, Duration::days(30), &place.context()).expect("it is there");
     place.edit(&gone, &deleted.device).await;
     place.later(Duration::days(40));
     let (place, user) = (&place, &user);
@@ -939,7 +941,7 @@ async fn device_filters_keep_what_they_say(store: &Store) {
     let table: Vec<(DeviceFilter, &[&str])> = vec![
         (none(), &["plain", "blocked", "gone"]),
         (DeviceFilter { user_id: Some(user.user_id), ..none() }, &["plain", "blocked", "gone"]),
-        (DeviceFilter { user_id: Some(UserId(draw(place.now))), ..none() }, &[]),
+        (DeviceFilter { user_id: Some(UserId(new_id(place.now))), ..none() }, &[]),
         (DeviceFilter { status: Some(Status::Active), ..none() }, &["plain", "blocked"]),
         (DeviceFilter { status: Some(Status::Deleted), ..none() }, &["gone"]),
         (DeviceFilter { blocked: Some(true), ..none() }, &["blocked"]),
@@ -977,14 +979,14 @@ type Wanted<'a> = &'a dyn Fn(&Event) -> bool;
 async fn events_come_by_day_device_user_and_type(store: &Store) {
     let mut place = Place::new(store);
     let begin = place.now;
-    let (device, user) = (DeviceId(draw(begin)), UserId(draw(begin)));
+    let (device, user) = (DeviceId(new_id(begin)), UserId(new_id(begin)));
     let mut made: Vec<Event> = Vec::new();
     for day in 0..4 {
         for at in 0..3 {
             let event = match at {
-                0 => place.act().event(EventType::DeviceBlocked).about_device(device, user),
-                1 => place.act().event(EventType::UserInvited).about_user(user),
-                _ => place.act().event(EventType::KeyCreated),
+                0 => place.context().event(EventType::DeviceBlocked).about_device(device, user),
+                1 => place.context().event(EventType::UserInvited).about_user(user),
+                _ => place.context().event(EventType::KeyCreated),
             };
             store.table.commit(Commit::of(&event)).await.expect("it is new");
             made.push(event);
@@ -1032,7 +1034,7 @@ async fn events_come_by_day_device_user_and_type(store: &Store) {
 async fn a_quiet_month_does_not_end_the_list(store: &Store) {
     let mut place = Place::new(store);
     let begin = place.now;
-    let event = place.act().event(EventType::KeyCreated);
+    let event = place.context().event(EventType::KeyCreated);
     store.table.commit(Commit::of(&event)).await.expect("it is new");
     place.later(Duration::days(80));
     let span = EventFilter {
@@ -1076,7 +1078,7 @@ async fn a_position_of_another_list_is_refused(store: &Store) {
             .map(drop),
     ];
     for refused in refused {
-        assert!(matches!(refused, Err(Failure::Refused(Refusal::CursorInvalid))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Refused(DomainError::CursorInvalid))), "{refused:?}");
     }
 }
 
@@ -1087,33 +1089,33 @@ async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good(store: &Store)
         let (table, now, ids) = (store.table.clone(), place.now, [place.id(), place.id()]);
         async move {
             match table.take("contract", event, hold, now, ids[0]).await {
-                Err(Failure::LostRace) => table.take("contract", event, hold, now, ids[1]).await,
+                Err(Error::Conflict) => table.take("contract", event, hold, now, ids[1]).await,
                 answer => answer,
             }
             .expect("it answers")
         }
     };
     let both = futures::join!(take(&place), take(&place));
-    let yes = |taken: &Taken| matches!(taken, Taken::Yes(_));
+    let yes = |taken: &LeaseOutcome| matches!(taken, LeaseOutcome::Yes(_));
     assert!(yes(&both.0) != yes(&both.1), "of two at once one has it: {both:?}");
-    assert!(matches!(take(&place).await, Taken::Busy));
+    assert!(matches!(take(&place).await, LeaseOutcome::Busy));
     let other = store.table.take("another", event, hold, place.now, place.id()).await.expect("it answers");
     assert!(yes(&other), "another consumer has a lease of its own");
-    let ((Taken::Yes(stale), _) | (_, Taken::Yes(stale))) = both else { panic!("one has it") };
+    let ((LeaseOutcome::Yes(stale), _) | (_, LeaseOutcome::Yes(stale))) = both else { panic!("one has it") };
     place.later(hold);
-    let Taken::Yes(lease) = take(&place).await else { panic!("the hold is over") };
-    let late = Commit::unrecorded(place.id()).done(&stale, place.now);
+    let LeaseOutcome::Yes(lease) = take(&place).await else { panic!("the hold is over") };
+    let late = Commit::without_event(place.id()).done(&stale, place.now);
     lost(store.table.commit(late).await, "who lost the hold cannot say that it is done");
-    store.table.commit(Commit::unrecorded(place.id()).done(&lease, place.now)).await.expect("it has the hold");
+    store.table.commit(Commit::without_event(place.id()).done(&lease, place.now)).await.expect("it has the hold");
     place.later(Duration::days(1));
-    assert!(matches!(take(&place).await, Taken::Done));
+    assert!(matches!(take(&place).await, LeaseOutcome::Done));
 }
 
 async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing(store: &Store) {
     let mut place = Place::new(store);
     let mut tokens = Vec::new();
     for at in 0..40 {
-        let device = place.new_device(UserId(draw(place.now)), &format!("due-{at}"));
+        let device = place.new_device(UserId(new_id(place.now)), &format!("due-{at}"));
         place.later(Duration::seconds(1));
         let token = PushToken::given(&device, format!("token-{at}"), None, place.now);
         place.put(&token).await;
@@ -1169,12 +1171,12 @@ async fn a_call_is_remembered_once(store: &Store) {
     let place = Place::new(store);
     let pk = keys::call(place.workspace, "somebody", "create-user", "key");
     assert_eq!(store.table.remembered(&pk).await.expect("it answers"), None);
-    let call = |made: &str| RememberedCall {
+    let call = |made: &str| IdempotencyRow {
         pk: pk.clone(),
-        remembered: Remembered { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: place.now },
+        remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: place.now },
     };
     let remember = |made: &str, forgotten| {
-        let event = place.act().event(EventType::UserCreated);
+        let event = place.context().event(EventType::UserCreated);
         store.table.commit(Commit::of(&event).remember(&call(made), forgotten))
     };
     remember("first", false).await.expect("it is new");
@@ -1197,7 +1199,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
     let (place, other) = (Place::new(store), Place::new(store));
     let key = Key {
         workspace_id: place.workspace,
-        key_id: KeyId(draw(place.now)),
+        key_id: KeyId(new_id(place.now)),
         short: format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed)),
         secret_hash: Hash::of("secret"),
         name: "reader".to_owned(),
@@ -1222,7 +1224,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
 
     let gone = format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed));
     let made = Key {
-        key_id: KeyId(draw(place.now)),
+        key_id: KeyId(new_id(place.now)),
         short: format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed)),
         created_by: Actor::Key(key.key_id).into(),
         makers: vec![gone, key.short.clone()],
@@ -1241,7 +1243,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
     let subject = format!("person-{}", place.id());
     let member = |place: &Place<'_>| Member {
         workspace_id: place.workspace,
-        member_id: MemberId(draw(place.now)),
+        member_id: MemberId(new_id(place.now)),
         issuer: "https://issuer.example".to_owned(),
         subject: subject.clone(),
         name: None,
@@ -1293,7 +1295,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone(store: &Stor
     let mut tokens = Vec::new();
     for workspaces in [vec![place.workspace], vec![place.workspace, other.workspace], vec![other.workspace]] {
         let token = Token {
-            token_id: TokenId(draw(place.now)),
+            token_id: TokenId(new_id(place.now)),
             short: format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed)),
             secret_hash: Hash::of("secret"),
             issuer: issuer.to_owned(),
@@ -1308,7 +1310,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone(store: &Stor
             version: 1,
             stored: domain::stored::Stored::default(),
         };
-        let commit = Commit::unrecorded(EventId(draw(place.now))).put(&token).put(&TokenPlace::of(&token));
+        let commit = Commit::without_event(EventId(new_id(place.now))).put(&token).put(&TokenPlace::of(&token));
         store.table.commit(commit).await.expect("it is made");
         tokens.push(token);
     }
@@ -1335,7 +1337,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone(store: &Stor
     let rest = list(&subject, None, 2, first.next).await;
     assert_eq!((rest.items, rest.next), (tokens[2..].to_vec(), None));
     // A place whose token went first leads nowhere.
-    let gone = Commit::unrecorded(EventId(draw(place.now))).delete(&tokens[0]);
+    let gone = Commit::without_event(EventId(new_id(place.now))).delete(&tokens[0]);
     store.table.commit(gone).await.expect("it goes");
     assert_eq!(table.token_of(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);
     assert_eq!(list(&subject, None, 10, None).await.items, tokens[1..]);
@@ -1362,7 +1364,7 @@ async fn workspaces_and_issuer_keys_are_read_as_kept(store: &Store) {
     };
     place.put(&workspace).await;
     assert_eq!(store.table.workspace(place.workspace).await.expect("it answers").as_ref(), Some(&workspace));
-    let unknown = WorkspaceId(draw(place.now));
+    let unknown = WorkspaceId(new_id(place.now));
     let several = store.table.workspaces(&[place.workspace, unknown].into()).await.expect("it answers");
     assert_eq!(several, [workspace], "and nothing of one that is not there");
     for kid in ["one", "two"] {
@@ -1383,7 +1385,7 @@ async fn a_registration_knows_all_that_its_rule_needs(store: &Store) {
     let mut user = place.user("ada").await;
     let device = place.device(&mut user, "phone").await;
     let (invitation, code) = invited(&place, &user, 1, Duration::days(7));
-    let commit = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code);
+    let commit = Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code);
     store.table.commit(commit).await.expect("it is new");
     let owner = store.table.code_owner(&Hash::of(&code)).await.expect("it answers").expect("the code is known");
     let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
@@ -1405,39 +1407,39 @@ async fn a_device_comes_with_what_belongs_to_it(store: &Store) {
     let mut user = place.user("ada").await;
     let device = place.device(&mut user, "phone").await;
     let id = device.device_id;
-    let bare = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
+    let bare = store.table.device_details(place.workspace, id).await.expect("it answers").expect("it is there");
     assert_eq!((bare.device.clone(), bare.user), (device.clone(), Some(user.clone())));
-    assert!(bare.claim.is_none() && bare.belongings.is_none() && bare.token.is_none());
-    let credential = CredentialId(draw(place.now));
-    let belongings = Belongings {
+    assert!(bare.claim.is_none() && bare.attachments.is_none() && bare.token.is_none());
+    let credential = CredentialId(new_id(place.now));
+    let attachments = DeviceAttachments {
         metadata: [("desk".to_owned(), json!("4")), ("on".to_owned(), json!(true))].into(),
         credentials: [(credential, place.now)].into(),
-        ..Belongings::none(&device)
+        ..DeviceAttachments::none(&device)
     };
     let token = PushToken::given(&device, "token".to_owned(), None, place.now);
     let claim = claim(&place, &device);
-    let commit = Commit::unrecorded(place.id()).put(&belongings).put(&token).put(&claim);
+    let commit = Commit::without_event(place.id()).put(&attachments).put(&token).put(&claim);
     store.table.commit(commit).await.expect("they are new");
-    let whole = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
+    let whole = store.table.device_details(place.workspace, id).await.expect("it answers").expect("it is there");
     assert_eq!(
-        (whole.belongings, whole.token, whole.claim),
-        (Some(belongings.clone()), Some(token.clone()), Some(claim))
+        (whole.attachments, whole.token, whole.claim),
+        (Some(attachments.clone()), Some(token.clone()), Some(claim))
     );
-    let ids = [DeviceId(draw(place.now)), id].into();
-    let found = store.table.belongings(place.workspace, &ids).await.expect("it answers");
-    assert_eq!(found, [(id, belongings.clone())].into());
+    let ids = [DeviceId(new_id(place.now)), id].into();
+    let found = store.table.attachments(place.workspace, &ids).await.expect("it answers");
+    assert_eq!(found, [(id, attachments.clone())].into());
     let holders = store.table.holders(place.workspace, credential).await.expect("it answers");
     assert_eq!(holders, [id].into());
-    let after = Belongings { credentials: [].into(), ..belongings.clone() };
-    store.table.commit(Commit::unrecorded(place.id()).edit(&belongings, &after)).await.expect("it is as it was");
+    let after = DeviceAttachments { credentials: [].into(), ..attachments.clone() };
+    store.table.commit(Commit::without_event(place.id()).edit(&attachments, &after)).await.expect("it is as it was");
     assert!(store.table.holders(place.workspace, credential).await.expect("it answers").is_empty());
     assert_eq!(store.table.push_token(place.workspace, id).await.expect("it answers"), Some(token));
     let second = place.device(&mut user, "second").await;
-    let ids = [second.device_id, DeviceId(draw(place.now)), id].into();
+    let ids = [second.device_id, DeviceId(new_id(place.now)), id].into();
     let found = store.table.devices(place.workspace, &ids).await.expect("it answers");
     assert_eq!(found, [device, second], "in order, without what is gone");
     assert!(store.table.devices(place.workspace, &BTreeSet::new()).await.expect("it answers").is_empty());
-    let many: BTreeSet<UserId> = (0..250).map(|_| UserId(draw(place.now))).chain([user.user_id]).collect();
+    let many: BTreeSet<UserId> = (0..250).map(|_| UserId(new_id(place.now))).chain([user.user_id]).collect();
     assert_eq!(
         store.table.users(place.workspace, &many).await.expect("it answers"),
         [user],
@@ -1452,7 +1454,7 @@ async fn an_endpoint_knows_its_holders_in_every_workspace(store: &Store) {
     let mut devices = Vec::new();
     for place in [&place, &other] {
         let device =
-            Device { push_endpoint: Some(endpoint.clone()), ..place.new_device(UserId(draw(place.now)), "phone") };
+            Device { push_endpoint: Some(endpoint.clone()), ..place.new_device(UserId(new_id(place.now)), "phone") };
         place.put(&device).await;
         holders.insert((place.workspace, device.device_id));
         devices.push(device);
@@ -1467,7 +1469,7 @@ async fn an_endpoint_knows_its_holders_in_every_workspace(store: &Store) {
 async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store: &Store) {
     let mut place = Place::new(store);
     let mut user = place.user("ada").await;
-    let id = DeviceId(draw(place.now));
+    let id = DeviceId(new_id(place.now));
     let credential = DeviceCredential::new(letters, place.workspace, id, 1);
     let good = Device {
         device_id: id,
@@ -1480,7 +1482,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     user.device_ids.insert(id);
     place.put(&good).await;
     let usage = |sequence| Some(UsageReport { sequence, counts: Counts::new() });
-    let same = Report {
+    let same = CheckInReport {
         os_version: Some("1".to_owned()),
         app_version: None,
         push_token: Some("token".to_owned()),
@@ -1488,8 +1490,8 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         usage: usage(7),
         config_version: Some("version1".to_owned()),
     };
-    let counted_long_ago = Report { usage: usage(1), ..Report::default() };
-    for report in [Report::default(), same, counted_long_ago] {
+    let counted_long_ago = CheckInReport { usage: usage(1), ..CheckInReport::default() };
+    for report in [CheckInReport::default(), same, counted_long_ago] {
         place.later(Duration::days(1));
         let noted = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
         assert!(matches!(noted, Login::Noted(_)), "{noted:?}");
@@ -1504,13 +1506,13 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     let seen = store.table.list_devices(place.workspace, &day, 10, None, place.now).await.expect("it answers");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
     let news = [
-        Report { os_version: Some("2".to_owned()), ..Report::default() },
-        Report { app_version: Some("2".to_owned()), ..Report::default() },
-        Report { push_token: Some("newer".to_owned()), ..Report::default() },
-        Report { pin_failures: Some(1), ..Report::default() },
-        Report { pin_failures: Some(0), ..Report::default() },
-        Report { pin_failures: Some(3), ..Report::default() },
-        Report { usage: usage(8), ..Report::default() },
+        CheckInReport { os_version: Some("2".to_owned()), ..CheckInReport::default() },
+        CheckInReport { app_version: Some("2".to_owned()), ..CheckInReport::default() },
+        CheckInReport { push_token: Some("newer".to_owned()), ..CheckInReport::default() },
+        CheckInReport { pin_failures: Some(1), ..CheckInReport::default() },
+        CheckInReport { pin_failures: Some(0), ..CheckInReport::default() },
+        CheckInReport { pin_failures: Some(3), ..CheckInReport::default() },
+        CheckInReport { usage: usage(8), ..CheckInReport::default() },
     ];
     for report in news {
         let more = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
@@ -1531,7 +1533,8 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     ] {
         let after = Device { last_login_at: current.last_login_at, version: current.version, ..state };
         place.edit(&current, &after).await;
-        let login = store.table.note_login(&credential, &Report::default(), place.now).await.expect("it answers");
+        let login =
+            store.table.note_login(&credential, &CheckInReport::default(), place.now).await.expect("it answers");
         assert_eq!(matches!(login, Login::More(Some(_))), is_news, "{:?}: {login:?}", after.push);
         current = store.table.device(place.workspace, id).await.expect("it answers").expect("it is there");
     }
@@ -1539,23 +1542,23 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     let foreign = DeviceCredential::new(letters, place.workspace, id, 1);
     let older = DeviceCredential::new(letters, place.workspace, id, 0);
     for credential in [foreign, older] {
-        let more = store.table.note_login(&credential, &Report::default(), place.now).await.expect("it answers");
+        let more = store.table.note_login(&credential, &CheckInReport::default(), place.now).await.expect("it answers");
         assert!(matches!(more, Login::More(Some(_))), "{more:?}");
     }
-    let nobody = DeviceCredential::new(letters, place.workspace, DeviceId(draw(place.now)), 1);
-    let more = store.table.note_login(&nobody, &Report::default(), place.now).await.expect("it answers");
+    let nobody = DeviceCredential::new(letters, place.workspace, DeviceId(new_id(place.now)), 1);
+    let more = store.table.note_login(&nobody, &CheckInReport::default(), place.now).await.expect("it answers");
     assert!(matches!(more, Login::More(None)), "{more:?}");
-    let block = Hold { at: place.now, by: Actor::System, reason: None };
+    let block = Restriction { at: place.now, by: Actor::System, reason: None };
     let deleted = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
     let command = OpenCommand {
-        command_id: CommandId(draw(place.now)),
+        command_id: CommandId(new_id(place.now)),
         kind: CommandKind::Wipe,
         state: CommandState::Queued,
         queued_at: place.now,
         expires_at: place.now,
         again_at: None,
     };
-    let erased = device::Erased { at: place.now, command_id: CommandId(draw(place.now)) };
+    let erased = device::Erasure { at: place.now, command_id: CommandId(new_id(place.now)) };
     let shut = [
         Device { blocked: Some(block), ..good.clone() },
         Device { deleted: Some(deleted), ..good.clone() },
@@ -1563,7 +1566,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
         Device { commands: vec![command], ..good.clone() },
         Device { erased: Some(erased), ..good.clone() },
         Device {
-            enrolment: Some(Enrolment { invitation_id: InvitationId(draw(place.now)), at: None }),
+            enrolment: Some(Enrolment { invitation_id: InvitationId(new_id(place.now)), at: None }),
             ..good.clone()
         },
         Device { user_status: UserStatus::Suspended, ..good.clone() },
@@ -1574,7 +1577,8 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     for state in shut {
         let after = Device { last_login_at: before.last_login_at, version: before.version, ..state };
         place.edit(&before, &after).await;
-        let more = store.table.note_login(&credential, &Report::default(), place.now.plus(Duration::days(1))).await;
+        let more =
+            store.table.note_login(&credential, &CheckInReport::default(), place.now.plus(Duration::days(1))).await;
         let Ok(Login::More(Some(row))) = more else { panic!("{after:?}: {more:?}") };
         before = Device { version: after.version + 1, ..after };
         assert_eq!(*row, before, "the row says why, and nothing of it has changed");
@@ -1592,7 +1596,7 @@ async fn last_seen_moves_forward_only(store: &Store) {
         assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version));
     }
     let rows = place.rows();
-    store.table.note_seen(place.workspace, UserId(draw(place.now)), later).await.expect("nobody is no fault");
+    store.table.note_seen(place.workspace, UserId(new_id(place.now)), later).await.expect("nobody is no fault");
     assert_eq!(place.rows(), rows, "and no row comes of it");
 }
 
@@ -1608,7 +1612,7 @@ async fn a_device_that_was_read_is_noted_only_as_it_was_then(store: &Store) {
     let day = DeviceFilter { last_login_before: Some(place.now.plus(Duration::days(2))), ..DeviceFilter::default() };
     let seen = store.table.list_devices(place.workspace, &day, 10, None, place.now).await.expect("it answers");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
-    let block = Hold { at: place.now, by: Actor::System, reason: None };
+    let block = Restriction { at: place.now, by: Actor::System, reason: None };
     let blocked = Device { blocked: Some(block), ..noted.clone() };
     place.edit(&noted, &blocked).await;
     let later = place.now.plus(Duration::hours(1));
@@ -1624,15 +1628,15 @@ async fn a_commit_rests_on_what_it_was_decided_by(store: &Store) {
     let place = Place::new(store);
     let (ada, bob) = (place.user("ada").await, place.user("bob").await);
     let with = |user: &User, number: &str| User { number: Some(number.to_owned()), ..user.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "1")).guarded_by(&bob);
+    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "1")).guarded_by(&bob);
     store.table.commit(commit).await.expect("bob is as he was read");
     assert_eq!(place.read(&bob).await, bob, "and stays so");
     place.edit(&bob, &with(&bob, "2")).await;
     let ada = place.read(&ada).await;
-    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
+    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
     lost(store.table.commit(commit).await, "bob has changed since");
     place.remove(&place.read(&bob).await).await;
-    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
+    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
     lost(store.table.commit(commit).await, "bob is gone");
     assert_eq!(place.read(&ada).await, ada);
     // What is written without a new version.
@@ -1643,7 +1647,7 @@ async fn a_commit_rests_on_what_it_was_decided_by(store: &Store) {
     let device = Device { last_login_at: Some(first), ..device };
     let named = Device { nickname: Some("mine".to_owned()), ..device.clone() };
     assert!(store.table.note_time(&device, first.plus(Duration::hours(1))).await.expect("it answers"));
-    let rename = || Commit::unrecorded(place.id()).edit(&device, &named);
+    let rename = || Commit::without_event(place.id()).edit(&device, &named);
     lost(store.table.commit(rename().while_same(&device, "last_login_at")).await, "it has come since");
     store.table.commit(rename()).await.expect("no version tells of it");
 }
@@ -1653,7 +1657,7 @@ fn command(place: &Place<'_>, device: &Device, kind: CommandKind, state: Command
         workspace_id: place.workspace,
         device_id: device.device_id,
         user_id: device.user_id,
-        command_id: CommandId(draw(place.now)),
+        command_id: CommandId(new_id(place.now)),
         kind,
         epoch: device.epoch,
         state,
@@ -1686,7 +1690,7 @@ fn open(command: &Command) -> OpenCommand {
 /// Gives a device of a user these open commands.
 async fn give(place: &Place<'_>, device: &Device, commands: &[Command]) -> Device {
     let after = Device { commands: commands.iter().map(open).collect(), ..device.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(device, &after);
+    let commit = Commit::without_event(place.id()).edit(device, &after);
     place.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
     Device { version: device.version + 1, ..after }
 }
@@ -1703,7 +1707,7 @@ async fn each_phone_comes_with_its_open_commands(store: &Store) {
         let open: Vec<Command> =
             kinds.map(|kind| command(&place, &device, *kind, CommandState::Delivered)).rev().collect();
         let device = if open.is_empty() { device } else { give(&place, &device, &open).await };
-        phones.push(Phone { device, open });
+        phones.push(DeviceWithCommands { device, open });
     }
     phones.sort_by_key(|phone| phone.device.device_id);
     let table = &store.table;
@@ -1711,7 +1715,7 @@ async fn each_phone_comes_with_its_open_commands(store: &Store) {
     for phone in &phones {
         assert_eq!(table.open_commands(&phone.device).await.expect("it answers"), phone.open, "in the row's order");
     }
-    let some: BTreeSet<DeviceId> = [phones[0].device.device_id, DeviceId(draw(place.now))].into();
+    let some: BTreeSet<DeviceId> = [phones[0].device.device_id, DeviceId(new_id(place.now))].into();
     assert_eq!(table.phones(place.workspace, &some).await.expect("it answers"), phones[..1], "without what is gone");
     assert_eq!(table.phones(place.workspace, &BTreeSet::new()).await.expect("it answers"), []);
     let other = Place::new(store);
@@ -1744,7 +1748,7 @@ async fn commands_and_invitations_come_newest_first_and_alone(store: &Store) {
     let mut user = place.user("ada").await;
     let device = place.device(&mut user, "phone").await;
     place.put(&PushToken::given(&device, "token".to_owned(), None, place.now)).await;
-    place.put(&usage(&place, Of::User(user.user_id), "2026-11", 1)).await;
+    place.put(&usage(&place, UsageScope::User(user.user_id), "2026-11", 1)).await;
     let (mut commands, mut invitations) = (Vec::new(), Vec::new());
     for at in 0..7 {
         commands.push(command(&place, &device, CommandKind::Lock, CommandState::Canceled));
@@ -1788,7 +1792,7 @@ async fn commands_and_invitations_come_newest_first_and_alone(store: &Store) {
 /// The most months of usage that are told.
 const MONTHS: usize = 24;
 
-fn usage(place: &Place<'_>, of: Of, month: &str, calls: u64) -> Usage {
+fn usage(place: &Place<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
     let counts = Counts::from([(UsageKind::Calls, calls)]);
     Usage {
         workspace_id: place.workspace,
@@ -1813,11 +1817,11 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day(store
     let (ann, today) = (recipient(&place, Purpose::Invite), quota(&place, "2026-11-23"));
     let read = async |shards: &[u8]| store.table.sent_before(&ann, &today, shards).await.expect("it answers");
     assert_eq!(read(&[3, 4]).await, (None, Vec::new()));
-    let counted = |(to, parts): (Option<SentTo>, Vec<SentToday>), hours: i64| {
-        let to = SentTo::one_more(to, &ann, place.now.plus(Duration::hours(hours))).expect("it may go");
-        Counted { to, today: today.one_more(&parts, &[3]).expect("there is room") }
+    let counted = |(to, parts): (Option<RecipientHistory>, Vec<DailyCount>), hours: i64| {
+        let to = RecipientHistory::one_more(to, &ann, place.now.plus(Duration::hours(hours))).expect("it may go");
+        MessageCount { to, today: today.one_more(&parts, &[3]).expect("there is room") }
     };
-    let commit = |counted: &Counted| Commit::unrecorded(place.id()).edited(&counted.to).edited(&counted.today);
+    let commit = |counted: &MessageCount| Commit::without_event(place.id()).edited(&counted.to).edited(&counted.today);
     let (first, beside) = (counted(read(&[3]).await, 0), counted(read(&[3]).await, 0));
     store.table.commit(commit(&first)).await.expect("nobody came first");
     lost(store.table.commit(commit(&beside)).await, "another message came first");
@@ -1825,7 +1829,7 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day(store
     assert_eq!((to.as_ref(), parts.as_slice()), (Some(&first.to.after), &[first.today.after.clone()][..]));
     let (second, beside) = (counted(read(&[3]).await, 1), counted(read(&[3]).await, 1));
     store.table.commit(commit(&second)).await.expect("nobody came first");
-    let only_the_day = Commit::unrecorded(place.id()).edited(&beside.today);
+    let only_the_day = Commit::without_event(place.id()).edited(&beside.today);
     lost(store.table.commit(only_the_day).await, "the part has counted another since");
     let (to, parts) = read(&[3]).await;
     assert_eq!(to.map(|to| to.at.len()), Some(2));
@@ -1842,12 +1846,12 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day(store
 
 async fn usage_is_told_by_months_of_a_user_and_of_the_workspace(store: &Store) {
     let (place, other) = (Place::new(store), Place::new(store));
-    let (ada, bob) = (UserId(draw(place.now)), UserId(draw(place.now)));
+    let (ada, bob) = (UserId(new_id(place.now)), UserId(new_id(place.now)));
     let months: Vec<String> = (0..MONTHS + 3).map(|at| format!("{}-{:02}", 2024 + at / 12, at % 12 + 1)).collect();
     for month in &months {
-        let mut commit = Commit::unrecorded(place.id()).put(&usage(&place, Of::User(ada), month, 2));
+        let mut commit = Commit::without_event(place.id()).put(&usage(&place, UsageScope::User(ada), month, 2));
         for shard in 0..TOTAL_SHARDS {
-            commit = commit.put(&usage(&place, Of::Shard(shard), month, u64::from(shard)));
+            commit = commit.put(&usage(&place, UsageScope::Shard(shard), month, u64::from(shard)));
         }
         store.table.commit(commit).await.expect("they are new");
     }
@@ -1860,9 +1864,9 @@ async fn usage_is_told_by_months_of_a_user_and_of_the_workspace(store: &Store) {
     assert_eq!(total.keys().cloned().collect::<Vec<_>>(), newest);
     let sum = (0..u64::from(TOTAL_SHARDS)).sum::<u64>();
     assert!(total.values().all(|counts| counts[&UsageKind::Calls] == sum), "each month whole: {total:?}");
-    let both = [Of::User(ada), Of::User(bob), Of::Shard(3)];
+    let both = [UsageScope::User(ada), UsageScope::User(bob), UsageScope::Shard(3)];
     let month = &months[5];
-    let expected = [usage(&place, Of::User(ada), month, 2), usage(&place, Of::Shard(3), month, 3)];
+    let expected = [usage(&place, UsageScope::User(ada), month, 2), usage(&place, UsageScope::Shard(3), month, 3)];
     assert_eq!(table.usage(place.workspace, &both, month).await.expect("it answers"), expected);
     assert_eq!(table.usage(place.workspace, &[], month).await.expect("it answers"), []);
     let rows = table.usage_rows(place.workspace, ada, 5).await.expect("it answers");
@@ -1874,14 +1878,14 @@ async fn usage_is_told_by_months_of_a_user_and_of_the_workspace(store: &Store) {
 
 fn job(place: &Place<'_>) -> Job {
     let new = NewJob {
-        job_id: JobId(draw(place.now)),
+        job_id: JobId(new_id(place.now)),
         kind: JobKind::Users,
         action: json!({"action": "activate"}),
         action_name: "activate",
         selection: Selection::Ids(Vec::new()),
         dry_run: false,
     };
-    begin(new, &place.act()).job.expect("a job is begun").after
+    begin(new, &place.context()).job.expect("a job is begun").after
 }
 
 fn item(place: &Place<'_>, job: &Job, id: &str) -> JobItem {
@@ -1922,7 +1926,7 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once(store: &Store) {
         place.put(item).await;
     }
     let again = JobItem { outcome: ItemOutcome::Failed, ..items[3].clone() };
-    let event = place.act().event(EventType::UserActivated);
+    let event = place.context().event(EventType::UserActivated);
     lost(store.table.commit(Commit::of(&event).put(&again)).await, "a thing has one outcome");
     let table = place.table;
     let both = table.job_and_item(place.workspace, of.job_id, "thing-6").await.expect("it answers");
@@ -1957,7 +1961,7 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once(store: &Store) {
 fn profile(place: &Place<'_>, name: &str) -> Profile {
     Profile {
         workspace_id: place.workspace,
-        profile_id: ProfileId(draw(place.now)),
+        profile_id: ProfileId(new_id(place.now)),
         name: name.to_owned(),
         // What DynamoDB by itself does not keep.
         settings: json!({"": 1e200, "deep": [[[{"a": u64::MAX}]]], "none": null})
@@ -1979,10 +1983,10 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed(store: &Store) {
     let office = profile(&place, "Office");
     place.put(&office).await;
     let read = async || table.profile_and_given(here, office.profile_id).await.expect("it answers");
-    let unknown = table.profile_and_given(here, ProfileId(draw(place.now))).await.expect("it answers");
+    let unknown = table.profile_and_given(here, ProfileId(new_id(place.now))).await.expect("it answers");
     assert_eq!(unknown, None);
     let commit = async |change: &dyn Fn(Commit) -> Commit| {
-        table.commit(change(Commit::unrecorded(EventId(draw(place.now))))).await
+        table.commit(change(Commit::without_event(EventId(new_id(place.now))))).await
     };
     assert_eq!(read().await, Some((office.clone(), None)));
     // For the first time, and then again: whoever has read the time before removes nothing.
@@ -1991,7 +1995,7 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed(store: &Store) {
         let noted = given(&office, before.as_ref(), place.now.plus(Duration::minutes(minutes))).expect("it is due");
         commit(&|commit| commit.giving(&office, Some(&noted))).await.expect("it is given");
         let outdated = commit(&|commit| commit.delete_profile(&office, before.as_ref())).await;
-        assert!(matches!(outdated, Err(Failure::LostRace)), "{outdated:?}");
+        assert!(matches!(outdated, Err(Error::Conflict)), "{outdated:?}");
         let (profile, now) = read().await.expect("it is there");
         assert_eq!((&profile, now.as_ref().map(|note| note.given_at)), (&office, Some(noted.after.given_at)));
         before = now;
@@ -1999,12 +2003,12 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed(store: &Store) {
     // Of two that note it at once, one starts over; what is noted already is not in the way.
     let late = given(&office, None, place.now).expect("nobody has noted it");
     let second = commit(&|commit| commit.giving(&office, Some(&late))).await;
-    assert!(matches!(second, Err(Failure::LostRace)), "{second:?}");
+    assert!(matches!(second, Err(Error::Conflict)), "{second:?}");
     commit(&|commit| commit.giving(&office, None).put(&profile(&place, "Beside"))).await.expect("it is given");
     commit(&|commit| commit.delete_profile(&office, before.as_ref())).await.expect("it goes");
     assert_eq!(read().await, None);
     let gone = commit(&|commit| commit.giving(&office, None).put(&profile(&place, "After"))).await;
-    assert!(matches!(gone, Err(Failure::LostRace)), "what is gone is given to nobody: {gone:?}");
+    assert!(matches!(gone, Err(Error::Conflict)), "what is gone is given to nobody: {gone:?}");
     let id = office.profile_id.to_string();
     assert!(!rows::all(&store.bench, rows::MAIN).keys().any(|key| key.contains(&id)), "nothing is left of it");
 }
@@ -2019,7 +2023,7 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(sto
     let (here, table) = (place.workspace, place.table);
     assert_eq!(table.profile(here, office.profile_id).await.expect("it answers"), Some(office.clone()));
     assert_eq!(table.profile(other.workspace, office.profile_id).await.expect("it answers"), None);
-    let ids = [office.profile_id, field.profile_id, ProfileId(draw(place.now))].into();
+    let ids = [office.profile_id, field.profile_id, ProfileId(new_id(place.now))].into();
     let names = async |workspace| table.profile_names(workspace, &ids).await.expect("it answers");
     let both = [(office.profile_id, "Büro".to_owned()), (field.profile_id, "Field".to_owned())];
     assert_eq!(names(here).await, both.into());
@@ -2054,7 +2058,7 @@ async fn events_come_by_their_identifiers(store: &Store) {
     let (mut place, other) = (Place::new(store), Place::new(store));
     let mut events = Vec::new();
     for _ in 0..3 {
-        let event = place.act().event(EventType::UserCreated);
+        let event = place.context().event(EventType::UserCreated);
         place.table.commit(Commit::of(&event)).await.expect("an event is recorded");
         events.push(event);
         place.later(Duration::days(1));
@@ -2079,7 +2083,7 @@ async fn who_acts_has_a_name_in_their_own_workspace_alone(store: &Store) {
 
 async fn user_filters_keep_what_they_say(store: &Store) {
     let mut place = Place::new(store);
-    let hold = Hold { at: place.now, by: Actor::System, reason: None };
+    let hold = Restriction { at: place.now, by: Actor::System, reason: None };
     let long_ago = place.now;
     place.later(Duration::days(40));
     let network = |mdn_provisioning, seen| {
@@ -2182,19 +2186,19 @@ async fn identity_providers_see_who_is_not_deleted(store: &Store) {
         place.later(Duration::seconds(1));
     }
     let [ada, bob, cleo] = [&users[0], &users[1], &users[2]];
-    let kept = Kept {
+    let kept = ScimAttributes {
         workspace_id: workspace,
         user_id: bob.user_id,
         attributes: [("roles".to_owned(), json!([{"value": "x", "primary": true}]))].into_iter().collect(),
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    store.table.commit(Commit::unrecorded(place.id()).keep(None, Some(&kept))).await.expect("it is kept");
+    store.table.commit(Commit::without_event(place.id()).keep(None, Some(&kept))).await.expect("it is kept");
     let ids: Vec<UserId> = users.iter().map(|user| user.user_id).collect();
     assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read").as_ref(), Some(&ids), "the oldest first");
     assert_eq!(store.table.user_ids(workspace, 2).await.expect("it is read"), None, "more than were asked for");
     let with = |kept: bool| store.table.scim_users(workspace, &ids, kept);
-    let of_bob = |people: &[Person]| (people.len(), people[1].kept.clone());
+    let of_bob = |people: &[ScimUserRecord]| (people.len(), people[1].kept.clone());
     assert_eq!(of_bob(&with(true).await.expect("it is read")), (3, Some(kept.clone())));
     assert_eq!(of_bob(&with(false).await.expect("it is read")), (3, None));
     assert_eq!(store.table.ids_of_username(workspace, "ADA").await.expect("it is read"), [ada.user_id].into());
@@ -2207,25 +2211,27 @@ async fn identity_providers_see_who_is_not_deleted(store: &Store) {
     // One external id is one user's.
     let mut twin = place.new_user("twin");
     twin.provenance.external_id = Some("00ada".to_owned());
-    lost(store.table.commit(Commit::unrecorded(place.id()).put(&twin)).await, "the external id is taken");
+    lost(store.table.commit(Commit::without_event(place.id()).put(&twin)).await, "the external id is taken");
     // Nothing is kept from then on, or something else.
-    let other = Kept { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..kept.clone() };
-    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&kept), Some(&other))).await.expect("it is kept");
+    let other =
+        ScimAttributes { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..kept.clone() };
+    store.table.commit(Commit::without_event(place.id()).keep(Some(&kept), Some(&other))).await.expect("it is kept");
     let now = store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read").expect("it is kept");
     assert_eq!((&now.attributes, now.version), (&other.attributes, 2));
-    store.table.commit(Commit::unrecorded(place.id()).keep(Some(&now), None)).await.expect("it is forgotten");
+    store.table.commit(Commit::without_event(place.id()).keep(Some(&now), None)).await.expect("it is forgotten");
     assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read"), None);
     // When an act that is on the record last changed them is known.
     let bobs = async || store.table.scim_user(workspace, bob.user_id).await.expect("it is read").expect("it is there");
     assert_eq!(bobs().await.updated_at, None, "they never were");
     let named = User { number: Some("7".to_owned()), ..bob.clone() };
-    let change = Commit::of(&place.act().event(EventType::UserUpdated)).edit(bob, &named);
+    let change = Commit::of(&place.context().event(EventType::UserUpdated)).edit(bob, &named);
     store.table.commit(change).await.expect("nobody came first");
     let changed = bobs().await;
     assert_eq!((changed.user.number.as_deref(), changed.updated_at), (Some("7"), Some(place.now)));
     place.later(Duration::seconds(1));
-    let touch = Commit::of(&place.act().event(EventType::UserUpdated)).touch(&changed.user, &changed.user);
-    store.table.commit(touch).await.expect("nobody came first");
+    let bump_version =
+        Commit::of(&place.context().event(EventType::UserUpdated)).bump_version(&changed.user, &changed.user);
+    store.table.commit(bump_version).await.expect("nobody came first");
     assert_eq!(bobs().await.updated_at, Some(place.now));
     // Who is deleted is seen no more, and what they were called is free.
     let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
@@ -2292,11 +2298,11 @@ async fn a_deleted_user_is_found_and_their_name_is_free(store: &Store) {
     let mut users = Vec::new();
     for name in ["xena", "bob"] {
         let user = place.user(name).await;
-        let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-        let change = life::delete(&user, &[], &[], &deletion, &place.act()).expect("nothing is to wipe");
+        let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
+        let change = lifecycle::delete(&user, &[], &[], &deletion, &place.context()).expect("nothing is to wipe");
         let change = change.expect("they are there");
-        let act = change.events[0].event_id;
-        store.table.commit(Commit::changing(act, &change)).await.expect("nobody came first");
+        let context = change.events[0].event_id;
+        store.table.commit(Commit::changing(context, &change)).await.expect("nobody came first");
         let mut after = change.user.expect("it is a user's end").after;
         after.version += 1;
         users.push(after);
@@ -2407,14 +2413,14 @@ async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
     let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Deploy,
-        invitation_id: InvitationId(draw(place.now)),
+        invitation_id: InvitationId(new_id(place.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
         devices: 1,
         life: Duration::days(7),
     };
-    let change =
-        deployment::deploy(user, &[], None, new, user.client.profile_id, &place.act()).expect("they have an address");
+    let change = deployment::deploy(user, &[], None, new, user.client.profile_id, &place.context())
+        .expect("they have an address");
     let made = change.invitations.last().expect("one is made").after.clone();
     let commit = Commit::changing(change.events[0].event_id, &change).keep_code(&made, &code);
     place.table.commit(commit).await.expect("nobody came first");
@@ -2431,7 +2437,7 @@ async fn a_deployment_is_found_by_its_identifier_alone_and_an_invitation_is_none
     let find = async |workspace, id| store.table.deployment(workspace, id).await.expect("it answers");
     assert_eq!(find(place.workspace, made.invitation_id).await.as_ref(), Some(&made));
     assert_eq!(find(place.workspace, invitation.invitation_id).await, None, "an invitation is no deployment");
-    assert_eq!(find(place.workspace, InvitationId(draw(place.now))).await, None);
+    assert_eq!(find(place.workspace, InvitationId(new_id(place.now))).await, None);
     assert_eq!(find(place.workspace, InvitationId(user.user_id.0)).await, None);
     assert_eq!(find(elsewhere.workspace, made.invitation_id).await, None, "another workspace's thing is not there");
     assert_eq!(user.client.deployment_id, Some(made.invitation_id));
@@ -2464,7 +2470,8 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last(store: &
     let other = place.user("bob").await;
     let set = async |edit: &[(SecretKind, Option<&str>)]| {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
-        let change = deployment::set_secrets(&place.read(&user).await, &edit, &place.act()).expect("they are there");
+        let change =
+            deployment::set_secrets(&place.read(&user).await, &edit, &place.context()).expect("they are there");
         let change = change.expect("something changes");
         let after = change.user_after().expect("it is changed").clone();
         let commit = Commit::changing(change.events[0].event_id, &change).keep_secrets(&after, &edit);
@@ -2499,8 +2506,9 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last(store: &
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row goes with the last");
     // They go with the user, too.
     set(&[(SecretKind::ClientPassword, Some("kept-four"))]).await;
-    let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-    let change = life::delete(&place.read(&user).await, &[], &[], &deletion, &place.act()).expect("nothing is to wipe");
+    let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
+    let change =
+        lifecycle::delete(&place.read(&user).await, &[], &[], &deletion, &place.context()).expect("nothing is to wipe");
     let change = change.expect("they are there");
     place.table.commit(Commit::changing(change.events[0].event_id, &change)).await.expect("nobody came first");
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0));
@@ -2508,7 +2516,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last(store: &
 
 async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do(store: &Store) {
     let place = Place::new(store);
-    let (profile, another) = (ProfileId(draw(place.now)), ProfileId(draw(place.now)));
+    let (profile, another) = (ProfileId(new_id(place.now)), ProfileId(new_id(place.now)));
     let with = |name: &str, profile: Option<ProfileId>| {
         let user = place.new_user(name);
         User { client: ClientAccount { profile_id: profile, ..ClientAccount::default() }, ..user }
@@ -2525,9 +2533,10 @@ async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do(s
     place.edit(&device, &device.clone().forced()).await;
     let gone = with("gone", Some(profile));
     place.put(&gone).await;
-    let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-    let change =
-        life::delete(&gone, &[], &[], &deletion, &place.act()).expect("nothing is to wipe").expect("they are there");
+    let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
+    let change = lifecycle::delete(&gone, &[], &[], &deletion, &place.context())
+        .expect("nothing is to wipe")
+        .expect("they are there");
     place.table.commit(Commit::changing(change.events[0].event_id, &change)).await.expect("nobody came first");
     let place = &place;
     let none = UserFilter::default;
@@ -2536,7 +2545,7 @@ async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do(s
         (UserFilter { deployed: Some(false), ..none() }, &["none", "given"]),
         (UserFilter { profile_id: Some(profile), ..none() }, &["given", "both"]),
         (UserFilter { profile_id: Some(another), ..none() }, &["other"]),
-        (UserFilter { profile_id: Some(ProfileId(draw(place.now))), ..none() }, &[]),
+        (UserFilter { profile_id: Some(ProfileId(new_id(place.now))), ..none() }, &[]),
         (UserFilter { profile_id: Some(profile), deployed: Some(true), ..none() }, &["both"]),
         (
             UserFilter { profile_id: Some(profile), deployed: Some(false), search: Some(typed("given")), ..none() },
@@ -2561,7 +2570,7 @@ fn data_set(place: &Place<'_>, name: &str) -> DataSource {
     let body = json!({"name": name, "mapping": {"username": "login", "external_id": "id"}});
     let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
-    DataSource::create(SourceKind::Csv, SourceId(draw(place.now)), settings, &place.act()).0
+    DataSource::create(SourceKind::Csv, SourceId(new_id(place.now)), settings, &place.context()).0
 }
 
 fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -> User {
@@ -2589,8 +2598,8 @@ async fn a_data_set_comes_with_its_users_and_what_was_uploaded(store: &Store) {
     place.put(&user_of(&place, &two, "of-two", "E-0")).await;
     let place = &place;
     assert_eq!(place.table.source(place.workspace, one.source_id).await.expect("it answers"), Some(one.clone()));
-    assert_eq!(place.table.source(WorkspaceId(draw(place.now)), one.source_id).await.expect("it answers"), None);
-    let gone = SourceId(draw(place.now));
+    assert_eq!(place.table.source(WorkspaceId(new_id(place.now)), one.source_id).await.expect("it answers"), None);
+    let gone = SourceId(new_id(place.now));
     let there = place.table.sources(place.workspace, &[gone, two.source_id]).await.expect("it answers");
     assert_eq!(there, std::slice::from_ref(&two));
     for limit in [1, 100] {
@@ -2601,7 +2610,7 @@ async fn a_data_set_comes_with_its_users_and_what_was_uploaded(store: &Store) {
         assert_eq!(walk(page, nothing).await, users);
     }
     // Parts come in the order of their numbers, those of another upload not at all.
-    let (upload, other) = (draw(place.now), draw(place.now));
+    let (upload, other) = (new_id(place.now), new_id(place.now));
     for (upload_id, number) in [(upload, 10), (upload, 2), (other, 1), (upload, 1)] {
         let bytes = aws::bytes(&vec![u8::try_from(number).unwrap_or(0); 200 * 1024]);
         let (workspace_id, source_id) = (place.workspace, one.source_id);
@@ -2612,10 +2621,10 @@ async fn a_data_set_comes_with_its_users_and_what_was_uploaded(store: &Store) {
     let parts = walk(page, nothing).await;
     assert_eq!(parts.iter().map(|part| (part.number, part.bytes[0])).collect::<Vec<_>>(), [(1, 1), (2, 2), (10, 10)]);
     // A token is kept and forgotten.
-    let keep = Commit::unrecorded(place.id()).keep_source_token(id, "a token");
+    let keep = Commit::without_event(place.id()).keep_source_token(id, "a token");
     place.table.commit(keep).await.expect("it is kept");
     assert_eq!(place.table.source_token(id).await.expect("it answers").as_deref(), Some("a token"));
-    place.table.commit(Commit::unrecorded(place.id()).forget_source_token(id)).await.expect("it is forgotten");
+    place.table.commit(Commit::without_event(place.id()).forget_source_token(id)).await.expect("it is forgotten");
     assert_eq!(place.table.source_token(id).await.expect("it answers"), None);
 }
 
@@ -2626,8 +2635,8 @@ async fn what_a_data_set_calls_its_users_is_unique_in_it_alone(store: &Store) {
     place.put(&ada).await;
     place.put(&bob).await;
     let same = user_of(&place, &one, "eve", "E-1");
-    let refused = place.table.commit(Commit::unrecorded(place.id()).put(&same)).await;
-    assert!(matches!(refused, Err(Failure::LostRace)), "{refused:?}");
+    let refused = place.table.commit(Commit::without_event(place.id()).put(&same)).await;
+    assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
     let names = [
         ("ADA".to_owned(), None),
         ("nobody".to_owned(), Some("E-1".to_owned())),
@@ -2641,7 +2650,7 @@ async fn what_a_data_set_calls_its_users_is_unique_in_it_alone(store: &Store) {
     // Another name, and what was theirs is free.
     let mut renamed = ada.clone();
     renamed.provenance.external_id = Some("E-3".to_owned());
-    place.table.commit(Commit::unrecorded(place.id()).edit(&ada, &renamed)).await.expect("it is free");
+    place.table.commit(Commit::without_event(place.id()).edit(&ada, &renamed)).await.expect("it is free");
     place.put(&same).await;
 }
 
@@ -2666,15 +2675,16 @@ async fn whom_a_data_set_knows_by_another_username_is_found_by_it_there_alone(st
     assert_eq!(known(&one, "ada").await, Some("eve".to_owned()));
     let mut again = eve.clone();
     again.provenance.source_username = None;
-    place.table.commit(Commit::unrecorded(place.id()).edit(&eve, &again)).await.expect("it is written");
+    place.table.commit(Commit::without_event(place.id()).edit(&eve, &again)).await.expect("it is written");
     assert_eq!(known(&one, "ada").await, None);
 }
 
 async fn what_a_sync_staged_is_read_and_removed_by_its_job(store: &Store) {
     let place = Place::new(store);
-    let source_id = SourceId(draw(place.now));
-    let stage = |job_id| keys::Stage { workspace_id: place.workspace, source_id, job_id, attempt: draw(place.now) };
-    let (one, other) = (stage(JobId(draw(place.now))), stage(JobId(draw(place.now))));
+    let source_id = SourceId(new_id(place.now));
+    let stage =
+        |job_id| keys::StagedKey { workspace_id: place.workspace, source_id, job_id, attempt: new_id(place.now) };
+    let (one, other) = (stage(JobId(new_id(place.now))), stage(JobId(new_id(place.now))));
     for stage in [one, other] {
         for number in 0..95 {
             let rows = aws::bytes(&[7, 0, 255]);
@@ -2688,7 +2698,7 @@ async fn what_a_sync_staged_is_read_and_removed_by_its_job(store: &Store) {
     assert_eq!(place.table.staged_rows(one, 95).await.expect("it answers"), None);
     let hashes = place.table.staged_keys(one, 0).await.expect("it answers").map(|staged| staged.hashes());
     assert_eq!(hashes, Some(vec![1, u64::MAX, 7 << 40]));
-    let leavings = Leavings::Job(one.job_id);
+    let leavings = StagedRowsOf::Job(one.job_id);
     let mut removed = 0;
     loop {
         let keys = place.table.leavings(place.workspace, source_id, &leavings).await.expect("it answers");
@@ -2696,7 +2706,7 @@ async fn what_a_sync_staged_is_read_and_removed_by_its_job(store: &Store) {
             break;
         }
         removed += keys.len();
-        place.table.commit(Commit::unrecorded(place.id()).clear(&keys)).await.expect("they go");
+        place.table.commit(Commit::without_event(place.id()).clear(&keys)).await.expect("they go");
     }
     assert_eq!(removed, 96);
     assert!(place.table.staged_rows(other, 0).await.expect("it answers").is_some(), "another job's stay");

@@ -14,7 +14,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, Tenant};
-use crate::outside::{Answers, Pages};
+use crate::egress::{Answers, Pages};
 use crate::rows;
 
 /// The issuer, as tokens name it.

@@ -106,9 +106,9 @@ pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
     for (name, value) in thing.indexes() {
         row[name] = value.into();
     }
-    let companions = thing.companions().into_iter();
-    let companions = companions.map(|companion| keyed(json!(companion.attributes), companion.key));
-    [keyed(row, thing.key())].into_iter().chain(companions).collect()
+    let index_rows = thing.index_rows().into_iter();
+    let index_rows = index_rows.map(|index_row| keyed(json!(index_row.attributes), index_row.key));
+    [keyed(row, thing.key())].into_iter().chain(index_rows).collect()
 }
 
 /// Puts many rows into a table at once, as [`put`] does each, but that the stream tells nobody.

@@ -5,11 +5,11 @@ use std::future::Future;
 
 use domain::access::{IssuerKeys, Principals};
 use domain::deployment::SecretsEdit;
+use domain::error::Error;
 use domain::event::Actor;
-use domain::idempotency::Remembered;
+use domain::idempotency::IdempotencyRecord;
 use domain::key::{Key as ApiKey, Makers};
 use domain::member::Member;
-use domain::refusal::Failure;
 use domain::token::Token;
 use domain::user::User;
 use domain::workspace::Workspace;
@@ -18,7 +18,7 @@ use domain::{KeyId, MemberId, TokenId, WorkspaceId};
 use crate::commit::Commit;
 use crate::item::{Item, Key, to_item};
 use crate::list::{Page, Position, Range, Source, readable};
-use crate::rows::{self, Pointer, RememberedCall, TokenPlace};
+use crate::rows::{self, IdempotencyRow, Pointer, TokenPlace};
 use crate::stores::Commits;
 use crate::table::{Table, failure};
 
@@ -36,11 +36,11 @@ fn memberships(issuer: &str, subject: &str) -> Source {
 }
 
 impl Principals for Table {
-    async fn key(&self, short: &str) -> Result<Option<ApiKey>, Failure> {
+    async fn key(&self, short: &str) -> Result<Option<ApiKey>, Error> {
         self.get(&rows::api_key(short)).await
     }
 
-    async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Failure> {
+    async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Error> {
         let mut makers = Makers::new();
         for short in &key.makers {
             if let Some(maker) = self.get::<ApiKey>(&rows::api_key(short)).await? {
@@ -50,17 +50,17 @@ impl Principals for Table {
         Ok(makers)
     }
 
-    async fn token(&self, short: &str) -> Result<Option<Token>, Failure> {
+    async fn token(&self, short: &str) -> Result<Option<Token>, Error> {
         self.get(&rows::token(short)).await
     }
 
-    async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {
+    async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Error> {
         let (items, _) = self.query(&memberships(issuer, subject), MEMBERSHIP_LIMIT, None).await?;
         // Whoever cannot be read as a member of one workspace is none there, and still is of the others.
         Ok(items.into_iter().filter_map(readable).collect())
     }
 
-    async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Failure> {
+    async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Error> {
         self.get(&rows::issuer_keys()).await
     }
 }
@@ -68,11 +68,11 @@ impl Principals for Table {
 /// Where the issuer's keys are kept.
 pub trait Issuer: Principals + Sync {
     /// Keeps the keys in place of the older ones.
-    fn keep_issuer_keys(&self, keys: &IssuerKeys) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn keep_issuer_keys(&self, keys: &IssuerKeys) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 impl Issuer for Table {
-    async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Failure> {
+    async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
         let put = self.client.put_item().table_name(&self.names.main).set_item(Some(to_item(keys)?));
         put.send().await.map_err(|e| failure("keeping the issuer's keys", e))?;
         Ok(())
@@ -82,18 +82,18 @@ impl Issuer for Table {
 /// Where workspaces are kept.
 pub trait Workspaces: Commits {
     /// A workspace, as it is now.
-    fn workspace(&self, id: WorkspaceId) -> impl Future<Output = Result<Option<Workspace>, Failure>> + Send;
+    fn workspace(&self, id: WorkspaceId) -> impl Future<Output = Result<Option<Workspace>, Error>> + Send;
 
     /// Workspaces by their identifiers, in the order of these; those that are gone are left out.
-    fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> impl Future<Output = Result<Vec<Workspace>, Failure>> + Send;
+    fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> impl Future<Output = Result<Vec<Workspace>, Error>> + Send;
 }
 
 impl Workspaces for Table {
-    async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Failure> {
+    async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Error> {
         self.get(&rows::workspace(id)).await
     }
 
-    async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Failure> {
+    async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::workspace(*id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
@@ -107,7 +107,7 @@ pub trait Keys: Commits + Principals {
         &self,
         workspace: WorkspaceId,
         id: KeyId,
-    ) -> impl Future<Output = Result<Option<ApiKey>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<ApiKey>, Error>> + Send;
 
     /// A page of keys, the newest first.
     fn list_keys(
@@ -115,21 +115,21 @@ pub trait Keys: Commits + Principals {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<ApiKey>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<ApiKey>, Error>> + Send;
 
     /// The keys that these came from.
-    fn makers_of_all(&self, keys: &[ApiKey]) -> impl Future<Output = Result<Makers, Failure>> + Send;
+    fn makers_of_all(&self, keys: &[ApiKey]) -> impl Future<Output = Result<Makers, Error>> + Send;
 
     /// Every key of a workspace that somebody made by themselves, the newest first.
     fn keys_made_by(
         &self,
         workspace: WorkspaceId,
         maker: Actor,
-    ) -> impl Future<Output = Result<Vec<ApiKey>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<ApiKey>, Error>> + Send;
 }
 
 impl Keys for Table {
-    async fn key_by_id(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKey>, Failure> {
+    async fn key_by_id(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKey>, Error> {
         let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
         let Some(pointer) = pointer.filter(|pointer| pointer.to_sk == "KEY") else {
             return Ok(None);
@@ -142,19 +142,19 @@ impl Keys for Table {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<ApiKey>, Failure> {
+    ) -> Result<Page<ApiKey>, Error> {
         let source = Source::newest("created", ("list", rows::list(rows::KEYS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Failure> {
+    async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Error> {
         let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.makers).collect();
         let found = self.get_many(shorts.iter().map(|short| rows::api_key(short))).await?;
         let made = |short: &&String| Some(((*short).clone(), found.readable(&rows::api_key(short))?));
         Ok(shorts.iter().filter_map(made).collect())
     }
 
-    async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Failure> {
+    async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
         let source = Source::newest("created", ("list", rows::list(rows::KEYS, workspace)), "created_at");
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
@@ -176,7 +176,7 @@ pub trait Members: Workspaces {
         &self,
         workspace: WorkspaceId,
         id: MemberId,
-    ) -> impl Future<Output = Result<Option<Member>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Member>, Error>> + Send;
 
     /// A person's membership of a workspace.
     fn membership(
@@ -184,7 +184,7 @@ pub trait Members: Workspaces {
         workspace: WorkspaceId,
         issuer: &str,
         subject: &str,
-    ) -> impl Future<Output = Result<Option<Member>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Member>, Error>> + Send;
 
     /// A page of a person's memberships, those that they have not accepted too.
     fn list_memberships(
@@ -193,7 +193,7 @@ pub trait Members: Workspaces {
         subject: &str,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Member>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Member>, Error>> + Send;
 
     /// A page of members, the newest first.
     fn list_members(
@@ -201,11 +201,11 @@ pub trait Members: Workspaces {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Member>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Member>, Error>> + Send;
 }
 
 impl Members for Table {
-    async fn member_by_id(&self, workspace: WorkspaceId, id: MemberId) -> Result<Option<Member>, Failure> {
+    async fn member_by_id(&self, workspace: WorkspaceId, id: MemberId) -> Result<Option<Member>, Error> {
         let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
         let Some(pointer) = pointer.filter(|pointer| pointer.to_pk.starts_with("MEMBER#")) else {
             return Ok(None);
@@ -213,7 +213,7 @@ impl Members for Table {
         self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
     }
 
-    async fn membership(&self, workspace: WorkspaceId, issuer: &str, subject: &str) -> Result<Option<Member>, Failure> {
+    async fn membership(&self, workspace: WorkspaceId, issuer: &str, subject: &str) -> Result<Option<Member>, Error> {
         self.get(&rows::member(workspace, issuer, subject)).await
     }
 
@@ -223,7 +223,7 @@ impl Members for Table {
         subject: &str,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Member>, Failure> {
+    ) -> Result<Page<Member>, Error> {
         self.rows(&memberships(issuer, subject), limit, start).await
     }
 
@@ -232,7 +232,7 @@ impl Members for Table {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Member>, Failure> {
+    ) -> Result<Page<Member>, Error> {
         let source = Source::newest("created", ("list", rows::list(rows::MEMBERS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
@@ -246,7 +246,7 @@ pub trait Tokens: Members {
         issuer: &str,
         subject: &str,
         id: TokenId,
-    ) -> impl Future<Output = Result<Option<Token>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
 
     /// A page of a person's tokens, as they are now and the newest first; of a workspace, those alone that were
     /// made for it.
@@ -257,11 +257,11 @@ pub trait Tokens: Members {
         workspace: Option<WorkspaceId>,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Token>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Token>, Error>> + Send;
 }
 
 impl Tokens for Table {
-    async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Failure> {
+    async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
         let place: Option<TokenPlace> = self.get(&rows::token_place(issuer, subject, id)).await?;
         match place {
             Some(place) => self.get(&rows::token(&place.short)).await,
@@ -276,7 +276,7 @@ impl Tokens for Table {
         workspace: Option<WorkspaceId>,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Token>, Failure> {
+    ) -> Result<Page<Token>, Error> {
         // Their identifiers hold the time at which they were made.
         let source = Source {
             index: None,
@@ -294,11 +294,11 @@ impl Tokens for Table {
 /// Where creating calls are remembered.
 pub trait Idempotency: Commits {
     /// What is remembered under a partition made by [`rows::call`].
-    fn remembered(&self, pk: &str) -> impl Future<Output = Result<Option<Remembered>, Failure>> + Send;
+    fn remembered(&self, pk: &str) -> impl Future<Output = Result<Option<IdempotencyRecord>, Error>> + Send;
 }
 
 impl Idempotency for Table {
-    async fn remembered(&self, pk: &str) -> Result<Option<Remembered>, Failure> {
+    async fn remembered(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
         self.get(&Key::new(pk, rows::CALL)).await
     }
 }
@@ -307,7 +307,7 @@ impl Commit {
     /// Remembers a call, in the commit that does what it asks. Of two that race, one loses; a call
     /// whose time is over is forgotten.
     #[must_use]
-    pub fn remember(self, call: &RememberedCall, forgotten: bool) -> Self {
+    pub fn remember(self, call: &IdempotencyRow, forgotten: bool) -> Self {
         if forgotten { self.replace(call) } else { self.put(call) }
     }
 

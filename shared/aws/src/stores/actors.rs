@@ -5,10 +5,10 @@ use std::future::Future;
 
 use domain::WorkspaceId;
 use domain::device::Device;
+use domain::error::Error;
 use domain::event::Actor;
 use domain::key::Key as ApiKey;
 use domain::member::Member;
-use domain::refusal::Failure;
 
 use crate::item::Key;
 use crate::rows::{self, Pointer};
@@ -22,11 +22,11 @@ pub trait Actors: Sync {
         &self,
         workspace: WorkspaceId,
         actors: &[Actor],
-    ) -> impl Future<Output = Result<BTreeMap<String, String>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, Error>> + Send;
 }
 
 impl Actors for Table {
-    async fn actor_names(&self, workspace: WorkspaceId, actors: &[Actor]) -> Result<BTreeMap<String, String>, Failure> {
+    async fn actor_names(&self, workspace: WorkspaceId, actors: &[Actor]) -> Result<BTreeMap<String, String>, Error> {
         let (mut pointers, mut devices) = (BTreeMap::new(), BTreeMap::new());
         for actor in actors {
             let pointer = |id: String| (id.clone(), rows::pointer(workspace, &id));

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use domain::command::Command;
-use domain::refusal::Failure;
+use domain::error::Error;
 use domain::{CommandId, DeviceId, WorkspaceId};
 
 use crate::list::{Page, Position, Source};
@@ -19,7 +19,7 @@ pub trait Commands: Devices {
         workspace: WorkspaceId,
         device: DeviceId,
         id: CommandId,
-    ) -> impl Future<Output = Result<Option<Command>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Command>, Error>> + Send;
 
     /// A page of a device's commands, the newest first.
     fn list_commands(
@@ -28,16 +28,11 @@ pub trait Commands: Devices {
         device: DeviceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Command>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Command>, Error>> + Send;
 }
 
 impl Commands for Table {
-    async fn command(
-        &self,
-        workspace: WorkspaceId,
-        device: DeviceId,
-        id: CommandId,
-    ) -> Result<Option<Command>, Failure> {
+    async fn command(&self, workspace: WorkspaceId, device: DeviceId, id: CommandId) -> Result<Option<Command>, Error> {
         self.get(&rows::command(workspace, device, id)).await
     }
 
@@ -47,7 +42,7 @@ impl Commands for Table {
         device: DeviceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Command>, Failure> {
+    ) -> Result<Page<Command>, Error> {
         let source = Source::within(rows::device(workspace, device).pk, rows::COMMAND);
         self.rows(&source, limit, start).await
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use domain::device::Belongings;
-use domain::refusal::Failure;
+use domain::device::DeviceAttachments;
+use domain::error::Error;
 use domain::{CredentialId, DeviceId, WorkspaceId};
 
 use crate::item::Key;
@@ -19,50 +19,50 @@ const HOLDERS_AT_ONCE: usize = 1000;
 /// Where it is kept what is issued to devices.
 pub trait Credentials: Devices {
     /// What belongs to some devices; those to which nothing does are left out.
-    fn belongings(
+    fn attachments(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<BTreeMap<DeviceId, Belongings>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<DeviceId, DeviceAttachments>, Error>> + Send;
 
     /// The same, only to be shown: what cannot be read is left out.
-    fn belongings_to_show(
+    fn attachments_to_show(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<BTreeMap<DeviceId, Belongings>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<DeviceId, DeviceAttachments>, Error>> + Send;
 
     /// The devices that a credential was issued to; some of them may be deleted since.
     fn holders(
         &self,
         workspace: WorkspaceId,
         id: CredentialId,
-    ) -> impl Future<Output = Result<BTreeSet<DeviceId>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeSet<DeviceId>, Error>> + Send;
 }
 
 impl Credentials for Table {
-    async fn belongings(
+    async fn attachments(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
-    ) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
-        let found = self.get_many(ids.iter().map(|id| rows::belongings(workspace, *id))).await?;
+    ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
+        let found = self.get_many(ids.iter().map(|id| rows::attachments(workspace, *id))).await?;
         let known =
-            |id: &DeviceId| Some(found.row(&rows::belongings(workspace, *id)).transpose()?.map(|row| (*id, row)));
+            |id: &DeviceId| Some(found.row(&rows::attachments(workspace, *id)).transpose()?.map(|row| (*id, row)));
         ids.iter().filter_map(known).collect()
     }
 
-    async fn belongings_to_show(
+    async fn attachments_to_show(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
-    ) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
-        let found = self.get_many(ids.iter().map(|id| rows::belongings(workspace, *id))).await?;
-        let known = |id: &DeviceId| Some((*id, found.readable(&rows::belongings(workspace, *id))?));
+    ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
+        let found = self.get_many(ids.iter().map(|id| rows::attachments(workspace, *id))).await?;
+        let known = |id: &DeviceId| Some((*id, found.readable(&rows::attachments(workspace, *id))?));
         Ok(ids.iter().filter_map(known).collect())
     }
 
-    async fn holders(&self, workspace: WorkspaceId, id: CredentialId) -> Result<BTreeSet<DeviceId>, Failure> {
+    async fn holders(&self, workspace: WorkspaceId, id: CredentialId) -> Result<BTreeSet<DeviceId>, Error> {
         let source = Source {
             index: None,
             partition: ("pk", rows::credential_holders(workspace, id)),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::device::Device;
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
 use domain::search::Query;
 use domain::user::User;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
@@ -31,7 +31,7 @@ struct Place {
 }
 
 impl Place {
-    fn read(start: Option<Position>, query: &Query) -> Result<Self, Failure> {
+    fn read(start: Option<Position>, query: &Query) -> Result<Self, Error> {
         let Some(Position(start)) = start else {
             return Ok(Self::default());
         };
@@ -42,7 +42,7 @@ impl Place {
             let taken = if taken.is_empty() { None } else { Some(DeviceId::parse(taken)?) };
             Some(Self { by_user, sk, taken })
         };
-        read().ok_or_else(|| Refusal::CursorInvalid.into())
+        read().ok_or_else(|| DomainError::CursorInvalid.into())
     }
 
     fn position(&self) -> Position {
@@ -81,7 +81,7 @@ impl Table {
         search: &Search<'_>,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Device>, Failure> {
+    ) -> Result<Page<Device>, Error> {
         let mut place = Place::read(start, search.query)?;
         let mut items = Vec::new();
         for _ in 0..ROUNDS {
@@ -113,7 +113,7 @@ impl Table {
         search: &Search<'_>,
         by_user: bool,
         words: &[Item],
-    ) -> Result<Vec<(String, Vec<Device>)>, Failure> {
+    ) -> Result<Vec<(String, Vec<Device>)>, Error> {
         let sks: Vec<String> = words.iter().filter_map(Key::of).map(|key| key.sk).collect();
         let ids = |sk: &String| rows::word_and_id(sk).map(|(_, id)| id.to_owned());
         let (users, devices) = if by_user {
@@ -151,7 +151,7 @@ impl Table {
         &self,
         workspace: WorkspaceId,
         ids: BTreeSet<DeviceId>,
-    ) -> Result<HashMap<DeviceId, Device>, Failure> {
+    ) -> Result<HashMap<DeviceId, Device>, Error> {
         use crate::stores::Devices as _;
         Ok(self.devices_to_show(workspace, &ids).await?.into_iter().map(|device| (device.device_id, device)).collect())
     }
@@ -160,7 +160,7 @@ impl Table {
         &self,
         workspace: WorkspaceId,
         ids: impl Iterator<Item = UserId>,
-    ) -> Result<HashMap<UserId, User>, Failure> {
+    ) -> Result<HashMap<UserId, User>, Error> {
         use crate::stores::Users as _;
         let ids: BTreeSet<UserId> = ids.collect();
         Ok(self.users(workspace, &ids).await?.into_iter().map(|user| (user.user_id, user)).collect())

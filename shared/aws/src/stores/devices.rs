@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use domain::check_in::Report;
-use domain::command::{Command, Phone};
-use domain::device::{Belongings, Device, DeviceStatus, IdentifierClaim, Platform, PushToken, Status, fetched};
+use domain::check_in::CheckInReport;
+use domain::command::{Command, DeviceWithCommands};
+use domain::device::{Device, DeviceAttachments, DeviceStatus, IdentifierClaim, Platform, PushToken, Status, fetched};
+use domain::error::Error;
 use domain::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
-use domain::refusal::Failure;
-use domain::registration::Found;
+use domain::registration::RegistrationState;
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash};
 use domain::user::User;
@@ -104,28 +104,28 @@ pub trait Devices: Commits {
         &self,
         workspace: WorkspaceId,
         id: DeviceId,
-    ) -> impl Future<Output = Result<Option<Device>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Device>, Error>> + Send;
 
     /// A device with all that belongs to it, as it is now.
-    fn device_whole(
+    fn device_details(
         &self,
         workspace: WorkspaceId,
         id: DeviceId,
-    ) -> impl Future<Output = Result<Option<DeviceWhole>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<DeviceDetails>, Error>> + Send;
 
     /// Devices by their identifiers, in that order; those that are gone are left out.
     fn devices(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<Vec<Device>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<Device>, Error>> + Send;
 
     /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
     fn devices_to_show(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<Vec<Device>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<Device>, Error>> + Send;
 
     /// A page of devices, the newest first.
     fn list_devices(
@@ -135,30 +135,30 @@ pub trait Devices: Commits {
         limit: usize,
         start: Option<Position>,
         now: Time,
-    ) -> impl Future<Output = Result<Page<Device>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Device>, Error>> + Send;
 
     /// Devices by their identifiers, each with its open commands; those that are gone are left out.
     fn phones(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<Vec<Phone>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<DeviceWithCommands>, Error>> + Send;
 
     /// A device's open commands.
-    fn open_commands(&self, device: &Device) -> impl Future<Output = Result<Vec<Command>, Failure>> + Send;
+    fn open_commands(&self, device: &Device) -> impl Future<Output = Result<Vec<Command>, Error>> + Send;
 
     /// The commands that devices name as over and not confirmed: see [`Device::unconfirmed`].
-    fn unconfirmed_wipes(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<Command>, Failure>> + Send;
+    fn unconfirmed_wipes(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<Command>, Error>> + Send;
 
     /// The claim of an identifier.
     fn claim(
         &self,
         workspace: WorkspaceId,
         identifier: &str,
-    ) -> impl Future<Output = Result<Option<IdentifierClaim>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<IdentifierClaim>, Error>> + Send;
 
     /// The claims of devices' identifiers.
-    fn claims(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<IdentifierClaim>, Failure>> + Send;
+    fn claims(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<IdentifierClaim>, Error>> + Send;
 
     /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
     /// its user is gone.
@@ -166,19 +166,19 @@ pub trait Devices: Commits {
         &self,
         owner: &CodeOwner,
         identifier: &str,
-    ) -> impl Future<Output = Result<Option<Found>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<RegistrationState>, Error>> + Send;
 
     /// Notes a login, if the credential is the device's own, the device is allowed everything, and
     /// nothing but the time has changed: in one write, without a read.
     fn note_login(
         &self,
         credential: &DeviceCredential,
-        report: &Report,
+        report: &CheckInReport,
         now: Time,
-    ) -> impl Future<Output = Result<Login, Failure>> + Send;
+    ) -> impl Future<Output = Result<Login, Error>> + Send;
 
     /// Notes a login of a device that was read and is as it was then. False if it is not.
-    fn note_time(&self, device: &Device, now: Time) -> impl Future<Output = Result<bool, Failure>> + Send;
+    fn note_time(&self, device: &Device, now: Time) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
     fn note_seen(
@@ -186,12 +186,12 @@ pub trait Devices: Commits {
         workspace: WorkspaceId,
         user: UserId,
         now: Time,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// A device with what belongs to it.
 #[derive(Clone, Debug)]
-pub struct DeviceWhole {
+pub struct DeviceDetails {
     /// The device.
     pub device: Device,
     /// Its user; `None` once purged.
@@ -199,14 +199,14 @@ pub struct DeviceWhole {
     /// Its identifier's claim.
     pub claim: Option<IdentifierClaim>,
     /// What else belongs to it, if anything does.
-    pub belongings: Option<Belongings>,
+    pub attachments: Option<DeviceAttachments>,
     /// Its push token.
     pub token: Option<PushToken>,
     /// Its workspace.
     pub workspace: Option<Workspace>,
 }
 
-impl DeviceWhole {
+impl DeviceDetails {
     /// What its workspace has settled.
     #[must_use]
     pub fn settings(&self) -> Settings {
@@ -215,32 +215,32 @@ impl DeviceWhole {
 }
 
 impl Devices for Table {
-    async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Failure> {
+    async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
         self.get(&rows::device(workspace, id)).await
     }
 
-    async fn device_whole(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceWhole>, Failure> {
+    async fn device_details(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceDetails>, Error> {
         let Some(device) = self.device(workspace, id).await? else {
             return Ok(None);
         };
         let user = rows::user(workspace, device.user_id);
         let claim = rows::identifier(workspace, &device.device_identifier);
-        let belongings = rows::belongings(workspace, id);
+        let attachments = rows::attachments(workspace, id);
         let token = rows::push_token(workspace, id);
         let settled = rows::workspace(workspace);
-        let keys = [&user, &claim, &belongings, &token, &settled];
+        let keys = [&user, &claim, &attachments, &token, &settled];
         let found = self.get_many(keys.map(Key::clone)).await?;
-        Ok(Some(DeviceWhole {
+        Ok(Some(DeviceDetails {
             user: found.row(&user)?,
             claim: found.row(&claim)?,
-            belongings: found.row(&belongings)?,
+            attachments: found.row(&attachments)?,
             workspace: found.row(&settled)?,
             token: found.row(&token)?,
             device,
         }))
     }
 
-    async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Failure> {
+    async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -249,7 +249,7 @@ impl Devices for Table {
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
-    async fn devices_to_show(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Failure> {
+    async fn devices_to_show(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::device(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
@@ -262,7 +262,7 @@ impl Devices for Table {
         limit: usize,
         start: Option<Position>,
         now: Time,
-    ) -> Result<Page<Device>, Failure> {
+    ) -> Result<Page<Device>, Error> {
         match &filter.search {
             Some(query) => {
                 let search = Search { workspace, filter, query, now };
@@ -275,24 +275,24 @@ impl Devices for Table {
         }
     }
 
-    async fn phones(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Phone>, Failure> {
+    async fn phones(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<DeviceWithCommands>, Error> {
         let devices = self.devices(workspace, ids).await?;
         let keys: Vec<Key> = devices.iter().flat_map(open_command_keys).collect();
         let found = self.get_many(keys).await?;
         let phone = |device: Device| {
             let open =
                 open_command_keys(&device).filter_map(|key| found.row(&key).transpose()).collect::<Result<_, _>>()?;
-            Ok(Phone { device, open })
+            Ok(DeviceWithCommands { device, open })
         };
         devices.into_iter().map(phone).collect()
     }
 
-    async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Failure> {
+    async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Error> {
         let found = self.get_many(open_command_keys(device)).await?;
         open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
     }
 
-    async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Failure> {
+    async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Error> {
         let key = |device: &Device| {
             let wipe = device.unconfirmed?;
             Some(rows::command(device.workspace_id, device.device_id, wipe.command_id))
@@ -302,17 +302,17 @@ impl Devices for Table {
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
-    async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Failure> {
+    async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Error> {
         self.get(&rows::identifier(workspace, identifier)).await
     }
 
-    async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Failure> {
+    async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
         let key = |device: &Device| rows::identifier(device.workspace_id, &device.device_identifier);
         let found = self.get_many(devices.iter().map(key)).await?;
         devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
     }
 
-    async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<Found>, Failure> {
+    async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<RegistrationState>, Error> {
         let user = rows::user(owner.workspace_id, owner.user_id);
         let invitation = rows::invitation(owner.workspace_id, owner.user_id, owner.invitation_id);
         let claim = rows::identifier(owner.workspace_id, identifier);
@@ -329,7 +329,7 @@ impl Devices for Table {
             Some(device) => self.open_commands(device).await?,
             None => Vec::new(),
         };
-        Ok(Some(Found {
+        Ok(Some(RegistrationState {
             commands,
             claimed: devices.iter().find(|device| Some(device.device_id) == claimed).cloned(),
             held: devices.into_iter().filter(|device| user.device_ids.contains(&device.device_id)).collect(),
@@ -339,7 +339,12 @@ impl Devices for Table {
         }))
     }
 
-    async fn note_login(&self, credential: &DeviceCredential, report: &Report, now: Time) -> Result<Login, Failure> {
+    async fn note_login(
+        &self,
+        credential: &DeviceCredential,
+        report: &CheckInReport,
+        now: Time,
+    ) -> Result<Login, Error> {
         let key = rows::device(credential.workspace_id, credential.device_id);
         let mut conditions = vec![
             "credential_hash = :hash AND epoch = :epoch AND user_status IN (:inactive, :active)".to_owned(),
@@ -419,7 +424,7 @@ impl Devices for Table {
         }
     }
 
-    async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Failure> {
+    async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
         let key = rows::device(device.workspace_id, device.device_id);
         let update = self
             .client
@@ -441,7 +446,7 @@ impl Devices for Table {
         }
     }
 
-    async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Failure> {
+    async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
         let update = self
             .client
             .update_item()
@@ -469,10 +474,10 @@ fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {
     device.commands.iter().map(|open| rows::command(device.workspace_id, device.device_id, open.command_id))
 }
 
-fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Failure> {
+fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Error> {
     use aws_sdk_dynamodb::operation::update_item::UpdateItemError as E;
     let E::ConditionalCheckFailedException(refused) = error else {
-        return Err(Failure::internal("noting a login", error));
+        return Err(Error::internal("noting a login", error));
     };
     let device = refused.item.filter(|item| !item.is_empty()).map(from_item).transpose()?;
     Ok(Login::More(device.map(Box::new)))
@@ -485,24 +490,24 @@ pub trait PushTokens: Commits {
         &self,
         workspace: WorkspaceId,
         id: DeviceId,
-    ) -> impl Future<Output = Result<Option<PushToken>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<PushToken>, Error>> + Send;
 
     /// The devices that hold an endpoint: one for each workspace that the phone is in.
     fn endpoint_holders(
         &self,
         endpoint: &str,
-    ) -> impl Future<Output = Result<Vec<(WorkspaceId, DeviceId)>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<(WorkspaceId, DeviceId)>, Error>> + Send;
 }
 
 /// The most holders of an endpoint that count.
 const HOLDER_LIMIT: usize = 100;
 
 impl PushTokens for Table {
-    async fn push_token(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<PushToken>, Failure> {
+    async fn push_token(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<PushToken>, Error> {
         self.get(&rows::push_token(workspace, id)).await
     }
 
-    async fn endpoint_holders(&self, endpoint: &str) -> Result<Vec<(WorkspaceId, DeviceId)>, Failure> {
+    async fn endpoint_holders(&self, endpoint: &str) -> Result<Vec<(WorkspaceId, DeviceId)>, Error> {
         let source = Source {
             index: None,
             partition: ("pk", rows::endpoint_partition(endpoint)),

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use chrono::Duration;
+use domain::error::Error;
 use domain::event::{Event, EventType};
 use domain::ids::timed_uuid;
-use domain::refusal::Failure;
 use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 
 use crate::item::Key;
@@ -69,14 +69,11 @@ pub trait Events: Commits {
         filter: &EventFilter,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Event>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Event>, Error>> + Send;
 
     /// Events by their identifiers, in their order; those that are not there are left out.
-    fn events(
-        &self,
-        workspace: WorkspaceId,
-        ids: &[EventId],
-    ) -> impl Future<Output = Result<Vec<Event>, Failure>> + Send;
+    fn events(&self, workspace: WorkspaceId, ids: &[EventId])
+    -> impl Future<Output = Result<Vec<Event>, Error>> + Send;
 }
 
 impl Events for Table {
@@ -86,14 +83,14 @@ impl Events for Table {
         filter: &EventFilter,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Event>, Failure> {
+    ) -> Result<Page<Event>, Error> {
         match filter.source(workspace) {
             Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.keeps(event)).await,
             None => self.events_by_day(workspace, filter, limit, start).await,
         }
     }
 
-    async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Failure> {
+    async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
         // An identifier that holds no time is no event's.
         let key = |id: &EventId| Some(rows::event(workspace, *id, id.time()?));
         let keys: Vec<Key> = ids.iter().filter_map(key).collect();
@@ -109,7 +106,7 @@ impl Table {
         filter: &EventFilter,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Event>, Failure> {
+    ) -> Result<Page<Event>, Error> {
         let (mut items, mut left_out) = (Vec::new(), 0);
         let mut day =
             start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);

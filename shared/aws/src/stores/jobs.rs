@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
+use domain::error::Error;
 use domain::job::{Job, JobItem};
-use domain::refusal::Failure;
 use domain::{JobId, WorkspaceId};
 
 use crate::item::Key;
@@ -15,7 +15,7 @@ use crate::table::Table;
 /// Where jobs are kept.
 pub trait Jobs: Commits {
     /// A job, as it is now.
-    fn job(&self, workspace: WorkspaceId, id: JobId) -> impl Future<Output = Result<Option<Job>, Failure>> + Send;
+    fn job(&self, workspace: WorkspaceId, id: JobId) -> impl Future<Output = Result<Option<Job>, Error>> + Send;
 
     /// A page of jobs, the newest first.
     fn list_jobs(
@@ -23,7 +23,7 @@ pub trait Jobs: Commits {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Job>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Job>, Error>> + Send;
 
     /// A job as it is now, and what became of one thing.
     fn job_and_item(
@@ -31,7 +31,7 @@ pub trait Jobs: Commits {
         workspace: WorkspaceId,
         job: JobId,
         id: &str,
-    ) -> impl Future<Output = Result<(Option<Job>, Option<JobItem>), Failure>> + Send;
+    ) -> impl Future<Output = Result<(Option<Job>, Option<JobItem>), Error>> + Send;
 
     /// What became of some things, in their order; those that are not done are left out.
     fn job_items(
@@ -39,7 +39,7 @@ pub trait Jobs: Commits {
         workspace: WorkspaceId,
         job: JobId,
         ids: &[String],
-    ) -> impl Future<Output = Result<Vec<JobItem>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<JobItem>, Error>> + Send;
 
     /// A page of what became of a job's things.
     fn list_job_items(
@@ -48,11 +48,11 @@ pub trait Jobs: Commits {
         job: JobId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<JobItem>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<JobItem>, Error>> + Send;
 }
 
 impl Jobs for Table {
-    async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Failure> {
+    async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Error> {
         self.get(&rows::job(workspace, id)).await
     }
 
@@ -61,7 +61,7 @@ impl Jobs for Table {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Job>, Failure> {
+    ) -> Result<Page<Job>, Error> {
         let source = Source::newest("created", ("list", rows::list(rows::JOBS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
@@ -71,13 +71,13 @@ impl Jobs for Table {
         workspace: WorkspaceId,
         job: JobId,
         id: &str,
-    ) -> Result<(Option<Job>, Option<JobItem>), Failure> {
+    ) -> Result<(Option<Job>, Option<JobItem>), Error> {
         let (job, item) = (rows::job(workspace, job), rows::job_item(workspace, job, id));
         let found = self.get_many([job.clone(), item.clone()]).await?;
         Ok((found.row(&job)?, found.row(&item)?))
     }
 
-    async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Failure> {
+    async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
         let key = |id: &String| rows::job_item(workspace, job, id);
         let found = self.get_many(ids.iter().map(key)).await?;
         ids.iter().filter_map(|id| found.row(&key(id)).transpose()).collect()
@@ -89,7 +89,7 @@ impl Jobs for Table {
         job: JobId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<JobItem>, Failure> {
+    ) -> Result<Page<JobItem>, Error> {
         let source = Source { descending: false, ..Source::within(rows::job(workspace, job).pk, rows::ITEM) };
         self.rows(&source, limit, start).await
     }

@@ -6,10 +6,10 @@ use std::future::Future;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::deployment::{SecretKind, UserSecrets};
 use domain::device::Device;
+use domain::error::Error;
 use domain::invitation::Invitation;
-use domain::message::{DailyQuota, Recipient, SentTo, SentToday};
+use domain::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
 use domain::network::{Indicator, user_indicator};
-use domain::refusal::Failure;
 use domain::search::Query;
 use domain::secret::Hash;
 use domain::user::{User, UserStatus};
@@ -68,7 +68,7 @@ impl UserFilter {
             && self.source_id.is_none_or(|wanted| there && user.provenance.source_id == Some(wanted))
     }
 
-    fn keeps_with(&self, person: &Person, now: Time) -> bool {
+    fn keeps_with(&self, person: &UserWithDevices, now: Time) -> bool {
         let pending = || person.known().any(|device| device.has_pending_command(now));
         let unconfirmed = || person.known().any(|device| device.unconfirmed_wipe().is_some());
         let forced = || person.devices.iter().any(Device::is_forced);
@@ -105,7 +105,7 @@ impl UserFilter {
 
 /// A user, with the devices that they hold.
 #[derive(Clone, Debug)]
-pub struct Person {
+pub struct UserWithDevices {
     /// The user.
     pub user: User,
     /// The devices.
@@ -114,7 +114,7 @@ pub struct Person {
     pub left: Vec<Device>,
 }
 
-impl Person {
+impl UserWithDevices {
     /// A user, with those of the devices that are theirs.
     #[must_use]
     pub fn of(user: User, devices: &[Device]) -> Self {
@@ -133,28 +133,28 @@ impl Person {
 /// Where users are kept.
 pub trait Users: Credentials {
     /// A user, as they are now.
-    fn user(&self, workspace: WorkspaceId, id: UserId) -> impl Future<Output = Result<Option<User>, Failure>> + Send;
+    fn user(&self, workspace: WorkspaceId, id: UserId) -> impl Future<Output = Result<Option<User>, Error>> + Send;
 
     /// Who has a username of the workspace.
     fn username_claims(
         &self,
         workspace: WorkspaceId,
         username: &str,
-    ) -> impl Future<Output = Result<UsernameClaims, Failure>> + Send;
+    ) -> impl Future<Output = Result<UsernameClaims, Error>> + Send;
 
     /// The user whom programs know by a key.
     fn id_of_identity_key(
         &self,
         workspace: WorkspaceId,
         key: &str,
-    ) -> impl Future<Output = Result<Option<UserId>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<UserId>, Error>> + Send;
 
     /// Users by their identifiers; those that are gone are left out.
     fn users(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<UserId>,
-    ) -> impl Future<Output = Result<Vec<User>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<User>, Error>> + Send;
 
     /// A page of users: the newest first, or by the word that was found.
     fn list_users(
@@ -164,19 +164,19 @@ pub trait Users: Credentials {
         limit: usize,
         start: Option<Position>,
         now: Time,
-    ) -> impl Future<Output = Result<Page<Person>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<UserWithDevices>, Error>> + Send;
 }
 
 impl Users for Table {
-    async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Failure> {
+    async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Error> {
         self.get(&rows::user(workspace, id)).await
     }
 
-    async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Failure> {
+    async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Error> {
         Ok(self.holders(workspace, keys_of_username(workspace, username)).await?.of_username(workspace, username))
     }
 
-    async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Failure> {
+    async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Error> {
         #[derive(Deserialize)]
         struct Claim {
             user_id: UserId,
@@ -186,7 +186,7 @@ impl Users for Table {
         Ok(claim.map(|claim| claim.user_id))
     }
 
-    async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Failure> {
+    async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::user(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
@@ -199,7 +199,7 @@ impl Users for Table {
         limit: usize,
         start: Option<Position>,
         now: Time,
-    ) -> Result<Page<Person>, Failure> {
+    ) -> Result<Page<UserWithDevices>, Error> {
         let page = match &filter.search {
             Some(query) => self.users_found(workspace, query, filter, limit, start, now).await?,
             None if filter.pending_command == Some(true) => {
@@ -217,7 +217,7 @@ impl Users for Table {
 }
 
 impl Table {
-    async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<Person>, Failure> {
+    async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<UserWithDevices>, Error> {
         let ids = users.iter().flat_map(User::known_device_ids).collect();
         let mut known = BTreeMap::<UserId, Vec<Device>>::new();
         for device in self.devices_to_show(workspace, &ids).await? {
@@ -225,7 +225,7 @@ impl Table {
         }
         let person = |user: User| {
             let devices = known.remove(&user.user_id).unwrap_or_default();
-            Person::of(user, &devices)
+            UserWithDevices::of(user, &devices)
         };
         Ok(users.into_iter().map(person).collect())
     }
@@ -239,7 +239,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
         now: Time,
-    ) -> Result<Page<User>, Failure> {
+    ) -> Result<Page<User>, Error> {
         let source = Source {
             index: None,
             partition: ("pk", rows::words_partition(rows::USERS, workspace)),
@@ -269,13 +269,13 @@ impl Table {
         limit: usize,
         start: Option<Position>,
         now: Time,
-    ) -> Result<Page<User>, Failure> {
+    ) -> Result<Page<User>, Error> {
         let pending = DeviceFilter { pending_command: Some(true), ..DeviceFilter::default() };
         let page = self.list_devices(workspace, &pending, limit, start, now).await?;
         let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
         let users = self.users(workspace, &ids).await?;
         let people = self.people(workspace, users).await?;
-        let stands_for = |person: &&Person, device: &Device| {
+        let stands_for = |person: &&UserWithDevices, device: &Device| {
             let pending = person.known().filter(|device| device.has_pending_command(now));
             let first = pending.max_by_key(|device| (device.pending_since(), device.device_id));
             first.map(|first| first.device_id) == Some(device.device_id)
@@ -298,13 +298,13 @@ pub trait Invitations: Commits {
         recipient: &Recipient,
         quota: &DailyQuota,
         shards: &[u8],
-    ) -> impl Future<Output = Result<(Option<SentTo>, Vec<SentToday>), Failure>> + Send;
+    ) -> impl Future<Output = Result<(Option<RecipientHistory>, Vec<DailyCount>), Error>> + Send;
 
     /// Whose a code is, whether it can still be used or not.
-    fn code_owner(&self, hash: &Hash) -> impl Future<Output = Result<Option<CodeOwner>, Failure>> + Send;
+    fn code_owner(&self, hash: &Hash) -> impl Future<Output = Result<Option<CodeOwner>, Error>> + Send;
 
     /// Whose a text message is, by SNS's identifier of it.
-    fn message_owner(&self, message_id: &str) -> impl Future<Output = Result<Option<CodeOwner>, Failure>> + Send;
+    fn message_owner(&self, message_id: &str) -> impl Future<Output = Result<Option<CodeOwner>, Error>> + Send;
 
     /// An invitation, as it is now.
     fn invitation(
@@ -312,20 +312,17 @@ pub trait Invitations: Commits {
         workspace: WorkspaceId,
         user: UserId,
         id: InvitationId,
-    ) -> impl Future<Output = Result<Option<Invitation>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Invitation>, Error>> + Send;
 
     /// A deployment, by its identifier alone.
     fn deployment(
         &self,
         workspace: WorkspaceId,
         id: InvitationId,
-    ) -> impl Future<Output = Result<Option<Invitation>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Invitation>, Error>> + Send;
 
     /// The newest deployments of some users; those who have none are left out.
-    fn deployments(
-        &self,
-        users: &[&User],
-    ) -> impl Future<Output = Result<BTreeMap<UserId, Invitation>, Failure>> + Send;
+    fn deployments(&self, users: &[&User]) -> impl Future<Output = Result<BTreeMap<UserId, Invitation>, Error>> + Send;
 
     /// A page of a user's invitations and deployments, the newest first.
     fn list_invitations(
@@ -334,7 +331,7 @@ pub trait Invitations: Commits {
         user: UserId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Invitation>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Invitation>, Error>> + Send;
 }
 
 impl Invitations for Table {
@@ -343,7 +340,7 @@ impl Invitations for Table {
         recipient: &Recipient,
         quota: &DailyQuota,
         shards: &[u8],
-    ) -> Result<(Option<SentTo>, Vec<SentToday>), Failure> {
+    ) -> Result<(Option<RecipientHistory>, Vec<DailyCount>), Error> {
         let to = rows::sent_to(recipient);
         let part = |shard: &u8| rows::sent_today(quota.workspace_id, quota.channel, &quota.day, *shard);
         let parts: Vec<Key> = shards.iter().map(part).collect();
@@ -358,12 +355,12 @@ impl Invitations for Table {
         user: UserId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Invitation>, Failure> {
+    ) -> Result<Page<Invitation>, Error> {
         let source = Source::within(rows::user(workspace, user).pk, rows::INVITATION);
         self.rows(&source, limit, start).await
     }
 
-    async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Failure> {
+    async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
         let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
         match pointer.filter(|pointer| pointer.to_sk.starts_with(rows::INVITATION)) {
             Some(pointer) => self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await,
@@ -371,7 +368,7 @@ impl Invitations for Table {
         }
     }
 
-    async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Failure> {
+    async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Error> {
         let key = |user: &&User| {
             let id = user.client.deployment_id?;
             Some((user.user_id, rows::invitation(user.workspace_id, user.user_id, id)))
@@ -381,11 +378,11 @@ impl Invitations for Table {
         Ok(keys.iter().filter_map(|(user, key)| Some((*user, found.readable(key)?))).collect())
     }
 
-    async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Failure> {
+    async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Error> {
         self.get(&rows::code(hash)).await
     }
 
-    async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Failure> {
+    async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Error> {
         self.get(&rows::text_message(message_id)).await
     }
 
@@ -394,7 +391,7 @@ impl Invitations for Table {
         workspace: WorkspaceId,
         user: UserId,
         id: InvitationId,
-    ) -> Result<Option<Invitation>, Failure> {
+    ) -> Result<Option<Invitation>, Error> {
         self.get(&rows::invitation(workspace, user, id)).await
     }
 }
@@ -402,23 +399,23 @@ impl Invitations for Table {
 /// Where codes are kept until they are of no use any more.
 pub trait Secrets: Sync {
     /// An invitation's code.
-    fn invitation_code(&self, id: InvitationId) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
+    fn invitation_code(&self, id: InvitationId) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 
     /// A user's secrets: for a configuration alone.
     fn user_secrets(
         &self,
         workspace: WorkspaceId,
         id: UserId,
-    ) -> impl Future<Output = Result<UserSecrets, Failure>> + Send;
+    ) -> impl Future<Output = Result<UserSecrets, Error>> + Send;
 }
 
 impl Secrets for Table {
-    async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Failure> {
+    async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Error> {
         let item = self.get_secret(&rows::invitation_secret(id)).await?;
         Ok(item.and_then(|item| item.get("code")?.as_s().ok().cloned()))
     }
 
-    async fn user_secrets(&self, workspace: WorkspaceId, id: UserId) -> Result<UserSecrets, Failure> {
+    async fn user_secrets(&self, workspace: WorkspaceId, id: UserId) -> Result<UserSecrets, Error> {
         let item = self.get_secret(&rows::user_secrets(workspace, id)).await?.unwrap_or_default();
         let secret = |kind: &SecretKind| Some((*kind, item.get(kind.as_str())?.as_s().ok()?.clone()));
         Ok(SecretKind::ALL.iter().filter_map(secret).collect())

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use domain::change::Edited;
-use domain::profile::{Given, Profile};
-use domain::refusal::Failure;
+use domain::change::RowChange;
+use domain::error::Error;
+use domain::profile::{Profile, ProfileAssignment};
 use domain::{ProfileId, WorkspaceId};
 use serde::Deserialize;
 
@@ -23,14 +23,14 @@ pub trait Profiles: Commits {
         &self,
         workspace: WorkspaceId,
         id: ProfileId,
-    ) -> impl Future<Output = Result<Option<Profile>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Profile>, Error>> + Send;
 
     /// A profile, as it is now, with when it was given to users.
     fn profile_and_given(
         &self,
         workspace: WorkspaceId,
         id: ProfileId,
-    ) -> impl Future<Output = Result<Option<(Profile, Option<Given>)>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<(Profile, Option<ProfileAssignment>)>, Error>> + Send;
 
     /// What profiles are called; those that are gone are left out. It costs a read unit for each,
     /// whatever they hold.
@@ -38,7 +38,7 @@ pub trait Profiles: Commits {
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<ProfileId>,
-    ) -> impl Future<Output = Result<BTreeMap<ProfileId, String>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<ProfileId, String>, Error>> + Send;
 
     /// A page of profiles, the newest first.
     fn list_profiles(
@@ -46,25 +46,25 @@ pub trait Profiles: Commits {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Profile>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Profile>, Error>> + Send;
 
     /// True if a profile of the workspace has this name, whatever its capitals and accents.
     fn profile_name_taken(
         &self,
         workspace: WorkspaceId,
         name: &str,
-    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// True if a user who is not deleted has this profile.
     fn profile_is_used(
         &self,
         workspace: WorkspaceId,
         id: ProfileId,
-    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
 impl Profiles for Table {
-    async fn profile(&self, workspace: WorkspaceId, id: ProfileId) -> Result<Option<Profile>, Failure> {
+    async fn profile(&self, workspace: WorkspaceId, id: ProfileId) -> Result<Option<Profile>, Error> {
         self.get(&rows::profile(workspace, id)).await
     }
 
@@ -72,7 +72,7 @@ impl Profiles for Table {
         &self,
         workspace: WorkspaceId,
         id: ProfileId,
-    ) -> Result<Option<(Profile, Option<Given>)>, Failure> {
+    ) -> Result<Option<(Profile, Option<ProfileAssignment>)>, Error> {
         let (profile, given) = (rows::profile(workspace, id), rows::profile_given(workspace, id));
         let found = self.get_many([profile.clone(), given.clone()]).await?;
         let given = found.row(&given)?;
@@ -83,7 +83,7 @@ impl Profiles for Table {
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<ProfileId>,
-    ) -> Result<BTreeMap<ProfileId, String>, Failure> {
+    ) -> Result<BTreeMap<ProfileId, String>, Error> {
         #[derive(Deserialize)]
         struct Called {
             name: String,
@@ -100,19 +100,19 @@ impl Profiles for Table {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Profile>, Failure> {
+    ) -> Result<Page<Profile>, Error> {
         let source = Source::newest("created", ("list", rows::list(rows::PROFILES, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Failure> {
+    async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Error> {
         #[derive(Deserialize)]
         struct Claim {}
         impl Read for Claim {}
         Ok(self.get::<Claim>(&rows::profile_name(workspace, name)).await?.is_some())
     }
 
-    async fn profile_is_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Failure> {
+    async fn profile_is_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Error> {
         let partition = ("of_profile", rows::users_of_profile(workspace, id));
         let (users, _) = self.query(&Source::newest("profile", partition, "created_at"), 1, None).await?;
         Ok(!users.is_empty())
@@ -123,7 +123,7 @@ impl Commit {
     /// Only while a profile is as it was read, which this gives to a user: it may be changed or deleted
     /// meanwhile. `noted` is the note that it is given, if one is due.
     #[must_use]
-    pub fn giving(self, profile: &Profile, noted: Option<&Edited<Given>>) -> Self {
+    pub fn giving(self, profile: &Profile, noted: Option<&RowChange<ProfileAssignment>>) -> Self {
         let commit = self.guarded_by(profile);
         match noted {
             Some(noted) => commit.edited(noted),
@@ -133,7 +133,7 @@ impl Commit {
 
     /// A profile removed, with what is noted of it; only while it was given to nobody since that was read.
     #[must_use]
-    pub fn delete_profile(self, profile: &Profile, given: Option<&Given>) -> Self {
+    pub fn delete_profile(self, profile: &Profile, given: Option<&ProfileAssignment>) -> Self {
         let commit = self.delete(profile);
         match given {
             Some(given) => commit.delete(given),

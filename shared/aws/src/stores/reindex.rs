@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use domain::command::Command;
-use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
+use domain::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
+use domain::error::Error;
 use domain::event::Event;
 use domain::invitation::Invitation;
 use domain::job::Job;
 use domain::key::Key as ApiKey;
 use domain::member::Member;
-use domain::profile::{Given, Profile};
-use domain::refusal::Failure;
-use domain::scim::document::Kept;
+use domain::profile::{Profile, ProfileAssignment};
+use domain::scim::document::ScimAttributes;
 use domain::source::DataSource;
 use domain::token::Token;
 use domain::usage::Usage;
@@ -22,10 +22,10 @@ use domain::workspace::Workspace;
 use domain::{EventId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{Companion, Item, Key, Row, from_item, note_unreadable};
+use crate::item::{IndexRow, Item, Key, Row, from_item, note_unreadable};
 use crate::list::Position;
 use crate::stores::Commits;
-use crate::table::{Found, Table, failure};
+use crate::table::{BatchResult, Table, failure};
 
 /// How often a row that changes meanwhile is looked at again.
 const LOOKS: u32 = 8;
@@ -66,15 +66,15 @@ pub trait Reindex: Commits {
         &self,
         start: Option<&Position>,
         limit: i32,
-    ) -> impl Future<Output = Result<StoredRows, Failure>> + Send;
+    ) -> impl Future<Output = Result<StoredRows, Error>> + Send;
 
     /// Writes what rows lack, each in a commit of its own, guarded by what it was read as. `ids` are drawn for the
     /// commits.
     fn restore(
         &self,
         rows: &[StoredRow],
-        draw: impl Fn() -> EventId + Send + Sync,
-    ) -> impl Future<Output = Result<Vec<Restored>, Failure>> + Send;
+        new_id: impl Fn() -> EventId + Send + Sync,
+    ) -> impl Future<Output = Result<Vec<Restored>, Error>> + Send;
 }
 
 impl StoredRow {
@@ -87,17 +87,17 @@ impl StoredRow {
     }
 
     /// What it is to become, by a commit with this identifier; `None` of a row that is never changed.
-    fn plan(&self, id: EventId) -> Option<Result<Plan, Failure>> {
+    fn plan(&self, id: EventId) -> Option<Result<Plan, Error>> {
         let (pk, _) = self.key.pk.split_once('#').unwrap_or((&self.key.pk, ""));
         let (sk, _) = self.key.sk.split_once('#').unwrap_or((&self.key.sk, ""));
         Some(match (pk, sk) {
             ("WORKSPACE", "WORKSPACE") => self.plan_of::<Workspace>(id),
             ("USER", "USER") => self.plan_of::<User>(id),
-            ("USER", "SCIM") => self.plan_of::<Kept>(id),
+            ("USER", "SCIM") => self.plan_of::<ScimAttributes>(id),
             ("USER", "USAGE") | ("USAGE", _) => self.plan_of::<Usage>(id),
             ("USER", "INVITATION") => self.plan_of::<Invitation>(id),
             ("DEVICE", "DEVICE") => self.plan_of::<Device>(id),
-            ("DEVICE", "BELONGINGS") => self.plan_of::<Belongings>(id),
+            ("DEVICE", "BELONGINGS") => self.plan_of::<DeviceAttachments>(id),
             ("DEVICE", "COMMAND") => self.plan_of::<Command>(id),
             ("DEVICE", "PUSH") => self.plan_of::<PushToken>(id),
             ("IDENTIFIER", "CLAIM") => self.plan_of::<IdentifierClaim>(id),
@@ -106,7 +106,7 @@ impl StoredRow {
             ("MEMBER", _) => self.plan_of::<Member>(id),
             ("TOKEN", "TOKEN") => self.plan_of::<Token>(id),
             ("PROFILE", "PROFILE") => self.plan_of::<Profile>(id),
-            ("PROFILE", "GIVEN") => self.plan_of::<Given>(id),
+            ("PROFILE", "GIVEN") => self.plan_of::<ProfileAssignment>(id),
             ("SOURCE", "SOURCE") => self.plan_of::<DataSource>(id),
             ("WEBHOOKS", "WEBHOOK") => self.plan_of::<Webhook>(id),
             ("DELIVERIES", "DELIVERY") => self.plan_of::<Delivery>(id),
@@ -116,12 +116,12 @@ impl StoredRow {
         })
     }
 
-    fn plan_of<R: Row>(&self, id: EventId) -> Result<Plan, Failure> {
+    fn plan_of<R: Row>(&self, id: EventId) -> Result<Plan, Error> {
         let row: R = from_item(self.item.clone())?;
         Ok(Plan {
-            restored: Commit::unrecorded(id).restored(&row),
-            guarded: Commit::unrecorded(id).guarded_by(&row),
-            companions: row.companions(),
+            restored: Commit::without_event(id).restored(&row),
+            guarded: Commit::without_event(id).guarded_by(&row),
+            index_rows: row.index_rows(),
             former: row.former_companions(),
         })
     }
@@ -133,39 +133,39 @@ struct Plan {
     restored: Commit,
     /// That the row has not changed.
     guarded: Commit,
-    companions: BTreeSet<Companion>,
-    former: BTreeSet<Companion>,
+    index_rows: BTreeSet<IndexRow>,
+    former: BTreeSet<IndexRow>,
 }
 
 impl Plan {
     fn keys(&self) -> impl Iterator<Item = Key> {
-        self.companions.iter().chain(&self.former).map(|companion| companion.key.clone())
+        self.index_rows.iter().chain(&self.former).map(|index_row| index_row.key.clone())
     }
 
     /// The commit that does it, and whether a name is held by another thing. Nothing is in the commit if nothing is
     /// to be done.
-    fn commit(self, found: &Found) -> (Commit, bool) {
-        let is_there = |companion: &&Companion| found.item(&companion.key).is_some_and(|item| companion.is_in(item));
-        let (held, missing): (Vec<&Companion>, Vec<&Companion>) = self
-            .companions
+    fn commit(self, found: &BatchResult) -> (Commit, bool) {
+        let is_there = |index_row: &&IndexRow| found.item(&index_row.key).is_some_and(|item| index_row.is_in(item));
+        let (held, missing): (Vec<&IndexRow>, Vec<&IndexRow>) = self
+            .index_rows
             .iter()
-            .filter(|companion| !is_there(companion))
-            .partition(|companion| companion.unique && found.item(&companion.key).is_some());
-        let left: Vec<&Companion> = self.former.iter().filter(is_there).collect();
+            .filter(|index_row| !is_there(index_row))
+            .partition(|index_row| index_row.unique && found.item(&index_row.key).is_some());
+        let left: Vec<&IndexRow> = self.former.iter().filter(is_there).collect();
         let row_stands = self.restored.is_empty() && !(missing.is_empty() && left.is_empty());
         let mut commit = if row_stands { self.guarded } else { self.restored };
-        for companion in missing {
-            commit = commit.with_companion(companion);
+        for index_row in missing {
+            commit = commit.with_index_row(index_row);
         }
-        for companion in left {
-            commit = commit.remove(&companion.key);
+        for index_row in left {
+            commit = commit.remove(&index_row.key);
         }
         (commit, !held.is_empty())
     }
 }
 
 impl Reindex for Table {
-    async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Failure> {
+    async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
         #[expect(clippy::disallowed_methods, reason = "this is no request: IAM says who may set it off")]
         let scan = self.client.scan().table_name(&self.names.main).consistent_read(true).limit(limit);
         let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
@@ -178,16 +178,16 @@ impl Reindex for Table {
     async fn restore(
         &self,
         rows: &[StoredRow],
-        draw: impl Fn() -> EventId + Send + Sync,
-    ) -> Result<Vec<Restored>, Failure> {
-        let plans: Vec<Option<Result<Plan, Failure>>> = rows.iter().map(|row| row.plan(draw())).collect();
+        new_id: impl Fn() -> EventId + Send + Sync,
+    ) -> Result<Vec<Restored>, Error> {
+        let plans: Vec<Option<Result<Plan, Error>>> = rows.iter().map(|row| row.plan(new_id())).collect();
         let keys: Vec<Key> = plans.iter().flatten().flatten().flat_map(Plan::keys).collect();
         let found = self.get_many(keys).await?;
         let mut outcomes = Vec::with_capacity(rows.len());
         for (row, plan) in rows.iter().zip(plans) {
             outcomes.push(match plan {
                 None => Restored::AsItIs,
-                Some(plan) => self.carry_out(&row.key, plan, &found, &draw).await?,
+                Some(plan) => self.carry_out(&row.key, plan, &found, &new_id).await?,
             });
         }
         Ok(outcomes)
@@ -198,10 +198,10 @@ impl Table {
     async fn carry_out(
         &self,
         key: &Key,
-        plan: Result<Plan, Failure>,
-        found: &Found,
-        draw: &(impl Fn() -> EventId + Sync),
-    ) -> Result<Restored, Failure> {
+        plan: Result<Plan, Error>,
+        found: &BatchResult,
+        new_id: &(impl Fn() -> EventId + Sync),
+    ) -> Result<Restored, Error> {
         let mut plan = plan;
         let mut again = None;
         for look in 0..LOOKS {
@@ -218,12 +218,12 @@ impl Table {
                 }
                 Ok(()) if written => return Ok(Restored::Written),
                 Ok(()) => return Ok(Restored::AsItIs),
-                Err(Failure::LostRace) => self.pause(look).await,
+                Err(Error::Conflict) => self.pause(look).await,
                 Err(failure) => return Err(failure),
             }
             // It has changed meanwhile, and is looked at as it is now.
             let now = self.get_many([key.clone()]).await?.item(key).cloned();
-            let next = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(draw()));
+            let next = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(new_id()));
             let Some(next) = next else {
                 return Ok(Restored::AsItIs);
             };
@@ -232,6 +232,6 @@ impl Table {
             }
             plan = next;
         }
-        Err(Failure::unavailable("the table", "others kept changing the same row"))
+        Err(Error::unavailable("the table", "others kept changing the same row"))
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
-use domain::refusal::Failure;
-use domain::scim::document::{Kept, Person};
+use domain::error::Error;
+use domain::scim::document::{ScimAttributes, ScimUserRecord};
 use domain::user::User;
 use domain::{Time, UserId, WorkspaceId};
 use serde::Deserialize;
@@ -27,21 +27,21 @@ pub trait ScimUsers: Users {
         &self,
         workspace: WorkspaceId,
         id: UserId,
-    ) -> impl Future<Output = Result<Option<Person>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<ScimUserRecord>, Error>> + Send;
 
     /// Those among whom the user is who has a username, if there is one: their own row tells.
     fn ids_of_username(
         &self,
         workspace: WorkspaceId,
         username: &str,
-    ) -> impl Future<Output = Result<BTreeSet<UserId>, Failure>> + Send;
+    ) -> impl Future<Output = Result<BTreeSet<UserId>, Error>> + Send;
 
     /// The user whom a data set, or an identity provider, calls so.
     fn id_of_external_id(
         &self,
         workspace: WorkspaceId,
         external_id: &str,
-    ) -> impl Future<Output = Result<Option<UserId>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<UserId>, Error>> + Send;
 
     /// The users who are not deleted, the oldest first, by two indexes alone; `None` if there are
     /// more than `most`, or have been within the time that deleted ones are kept.
@@ -49,7 +49,7 @@ pub trait ScimUsers: Users {
         &self,
         workspace: WorkspaceId,
         most: usize,
-    ) -> impl Future<Output = Result<Option<Vec<UserId>>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Vec<UserId>>, Error>> + Send;
 
     /// Some users, in their order, each with when they were last changed, and with what is kept of
     /// them if that is wanted; those that are gone by now are left out.
@@ -58,14 +58,14 @@ pub trait ScimUsers: Users {
         workspace: WorkspaceId,
         ids: &[UserId],
         with_kept: bool,
-    ) -> impl Future<Output = Result<Vec<Person>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<ScimUserRecord>, Error>> + Send;
 
     /// What is kept of a user, deleted or not.
     fn scim_attributes(
         &self,
         workspace: WorkspaceId,
         id: UserId,
-    ) -> impl Future<Output = Result<Option<Kept>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<ScimAttributes>, Error>> + Send;
 }
 
 #[derive(Deserialize)]
@@ -84,20 +84,20 @@ struct Dated {
 impl Read for Dated {}
 
 impl ScimUsers for Table {
-    async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<Person>, Failure> {
+    async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimUserRecord>, Error> {
         Ok(self.scim_users(workspace, &[id], true).await?.pop())
     }
 
-    async fn ids_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<BTreeSet<UserId>, Failure> {
+    async fn ids_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<BTreeSet<UserId>, Error> {
         Ok(self.holder_ids(keys_of_username(workspace, username)).await?.into_values().collect())
     }
 
-    async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Failure> {
+    async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Error> {
         let claim: Option<Claim> = self.get(&rows::external_id(workspace, None, external_id)).await?;
         Ok(claim.map(|claim| claim.user_id))
     }
 
-    async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Failure> {
+    async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Error> {
         let Some(all) = self.indexed(workspace, "created", "created_at", most).await? else { return Ok(None) };
         let Some(deleted) = self.indexed(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
         let deleted: BTreeSet<UserId> = deleted.into_iter().collect();
@@ -109,7 +109,7 @@ impl ScimUsers for Table {
         workspace: WorkspaceId,
         ids: &[UserId],
         with_kept: bool,
-    ) -> Result<Vec<Person>, Failure> {
+    ) -> Result<Vec<ScimUserRecord>, Error> {
         let of = |id: &UserId| [rows::user(workspace, *id), rows::scim_attributes(workspace, *id)];
         let rows_of_each = if with_kept { 2 } else { 1 };
         let found = self.get_many(ids.iter().flat_map(|id| of(id).into_iter().take(rows_of_each))).await?;
@@ -119,13 +119,13 @@ impl ScimUsers for Table {
             if let Some(user) = user.filter(|user| user.deleted.is_none()) {
                 let dated: Option<Dated> = found.readable(&key);
                 let updated_at = dated.and_then(|dated| dated.updated_at);
-                people.push(Person { user, kept: found.readable(&kept), updated_at });
+                people.push(ScimUserRecord { user, kept: found.readable(&kept), updated_at });
             }
         }
         Ok(people)
     }
 
-    async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<Kept>, Failure> {
+    async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimAttributes>, Error> {
         self.get(&rows::scim_attributes(workspace, id)).await
     }
 }
@@ -138,7 +138,7 @@ impl Table {
         index: &'static str,
         order: &'static str,
         most: usize,
-    ) -> Result<Option<Vec<UserId>>, Failure> {
+    ) -> Result<Option<Vec<UserId>>, Error> {
         let source = Source {
             index: Some(index),
             partition: ("list", rows::list(rows::USERS, workspace)),
@@ -165,7 +165,7 @@ impl Table {
 impl Commit {
     /// What is kept of a user from then on.
     #[must_use]
-    pub fn keep(self, before: Option<&Kept>, after: Option<&Kept>) -> Self {
+    pub fn keep(self, before: Option<&ScimAttributes>, after: Option<&ScimAttributes>) -> Self {
         match (before, after) {
             (None, None) => self,
             (None, Some(after)) => self.put(after),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::refusal::Failure;
+use domain::error::Error;
 use domain::source::DataSource;
 use domain::user::{User, same_username};
 use domain::{JobId, SourceId, WorkspaceId};
@@ -13,14 +13,14 @@ use uuid::Uuid;
 use crate::commit::Commit;
 use crate::item::Key;
 use crate::list::{Page, Position, Source};
-use crate::rows::{self, Stage, StagedKeys, StagedRows, UploadPart};
+use crate::rows::{self, StagedKey, StagedKeys, StagedRows, UploadPart};
 use crate::stores::Users;
 use crate::table::Table;
 use crate::usernames::{UsernameClaims, keys_of_username};
 
 /// Who has a username, and whom a data set calls by a name of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Claimed {
+pub struct ClaimedBySource {
     /// The user of the username.
     pub by_username: Option<User>,
     /// The user whom the data set knows by the username, and who is called otherwise.
@@ -38,14 +38,14 @@ pub trait Sources: Users {
         &self,
         workspace: WorkspaceId,
         id: SourceId,
-    ) -> impl Future<Output = Result<Option<DataSource>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<DataSource>, Error>> + Send;
 
     /// Data sets by their identifiers; those that are gone are left out.
     fn sources(
         &self,
         workspace: WorkspaceId,
         ids: &[SourceId],
-    ) -> impl Future<Output = Result<Vec<DataSource>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<DataSource>, Error>> + Send;
 
     /// A page of data sets, the newest first.
     fn list_sources(
@@ -53,7 +53,7 @@ pub trait Sources: Users {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<DataSource>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<DataSource>, Error>> + Send;
 
     /// A page of the users of a data set, but for deleted ones.
     fn users_of_source(
@@ -62,7 +62,7 @@ pub trait Sources: Users {
         id: SourceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<User>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<User>, Error>> + Send;
 
     /// Whom usernames, and names in a data set, belong to, in the order asked; and whom the data set knows
     /// by those usernames.
@@ -71,7 +71,7 @@ pub trait Sources: Users {
         workspace: WorkspaceId,
         source: SourceId,
         names: &[(String, Option<String>)],
-    ) -> impl Future<Output = Result<Vec<Claimed>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<ClaimedBySource>, Error>> + Send;
 
     /// A page of the parts of an upload, in their order.
     fn upload_parts(
@@ -80,21 +80,21 @@ pub trait Sources: Users {
         source: SourceId,
         upload: Uuid,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<UploadPart>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<UploadPart>, Error>> + Send;
 
     /// Staged rows.
     fn staged_rows(
         &self,
-        stage: Stage,
+        stage: StagedKey,
         number: u32,
-    ) -> impl Future<Output = Result<Option<StagedRows>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<StagedRows>, Error>> + Send;
 
     /// By what the users of staged rows are known.
     fn staged_keys(
         &self,
-        stage: Stage,
+        stage: StagedKey,
         number: u32,
-    ) -> impl Future<Output = Result<Option<StagedKeys>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<StagedKeys>, Error>> + Send;
 
     /// The keys of a page of rows that a data set's syncs need no more: what a job has staged, or the
     /// parts of an upload.
@@ -102,16 +102,16 @@ pub trait Sources: Users {
         &self,
         workspace: WorkspaceId,
         source: SourceId,
-        of: &Leavings,
-    ) -> impl Future<Output = Result<Vec<Key>, Failure>> + Send;
+        of: &StagedRowsOf,
+    ) -> impl Future<Output = Result<Vec<Key>, Error>> + Send;
 
     /// The bearer token of a data set.
-    fn source_token(&self, id: SourceId) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
+    fn source_token(&self, id: SourceId) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 }
 
 /// What a sync leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leavings {
+pub enum StagedRowsOf {
     /// What a job has staged.
     Job(JobId),
     /// The parts of an upload.
@@ -124,11 +124,11 @@ const LEAVINGS: usize = 90;
 const PARTS: usize = 4;
 
 impl Sources for Table {
-    async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Failure> {
+    async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Error> {
         self.get(&rows::source(workspace, id)).await
     }
 
-    async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Failure> {
+    async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::source(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
@@ -139,7 +139,7 @@ impl Sources for Table {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<DataSource>, Failure> {
+    ) -> Result<Page<DataSource>, Error> {
         let source = Source::newest("created", ("list", rows::list(rows::SOURCES, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
@@ -150,7 +150,7 @@ impl Sources for Table {
         id: SourceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<User>, Failure> {
+    ) -> Result<Page<User>, Error> {
         let source = Source::newest("source", ("of_source", rows::users_of_source(workspace, id)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
@@ -160,7 +160,7 @@ impl Sources for Table {
         workspace: WorkspaceId,
         source: SourceId,
         names: &[(String, Option<String>)],
-    ) -> Result<Vec<Claimed>, Failure> {
+    ) -> Result<Vec<ClaimedBySource>, Error> {
         let external = |name: &Option<String>| {
             name.as_deref().map(|external| rows::external_id(workspace, Some(source), external))
         };
@@ -181,7 +181,12 @@ impl Sources for Table {
             };
             let by_source_username = known(username).find_map(|key| holders.user(&key).filter(is_known).cloned());
             let by_external_id = external(called).and_then(|key| holders.user(&key).cloned());
-            Claimed { by_username: claims.user().cloned(), by_source_username, by_external_id, username: Some(claims) }
+            ClaimedBySource {
+                by_username: claims.user().cloned(),
+                by_source_username,
+                by_external_id,
+                username: Some(claims),
+            }
         });
         Ok(claimed.collect())
     }
@@ -192,23 +197,25 @@ impl Sources for Table {
         source: SourceId,
         upload: Uuid,
         start: Option<Position>,
-    ) -> Result<Page<UploadPart>, Failure> {
+    ) -> Result<Page<UploadPart>, Error> {
         let within = Source::within(rows::source(workspace, source).pk, &rows::parts_of(upload));
         self.rows(&Source { descending: false, ..within }, PARTS, start).await
     }
 
-    async fn staged_rows(&self, stage: Stage, number: u32) -> Result<Option<StagedRows>, Failure> {
+    async fn staged_rows(&self, stage: StagedKey, number: u32) -> Result<Option<StagedRows>, Error> {
         self.get(&stage.rows(number)).await
     }
 
-    async fn staged_keys(&self, stage: Stage, number: u32) -> Result<Option<StagedKeys>, Failure> {
+    async fn staged_keys(&self, stage: StagedKey, number: u32) -> Result<Option<StagedKeys>, Error> {
         self.get(&stage.keys(number)).await
     }
 
-    async fn leavings(&self, workspace: WorkspaceId, source: SourceId, of: &Leavings) -> Result<Vec<Key>, Failure> {
+    async fn leavings(&self, workspace: WorkspaceId, source: SourceId, of: &StagedRowsOf) -> Result<Vec<Key>, Error> {
         let prefixes = match of {
-            Leavings::Job(job) => vec![Stage::of_job(rows::STAGED, *job), Stage::of_job(rows::STAGED_KEYS, *job)],
-            Leavings::Upload(upload) => vec![rows::parts_of(*upload)],
+            StagedRowsOf::Job(job) => {
+                vec![StagedKey::of_job(rows::STAGED, *job), StagedKey::of_job(rows::STAGED_KEYS, *job)]
+            }
+            StagedRowsOf::Upload(upload) => vec![rows::parts_of(*upload)],
         };
         for prefix in prefixes {
             let within = Source::within(rows::source(workspace, source).pk, &prefix);
@@ -221,7 +228,7 @@ impl Sources for Table {
         Ok(Vec::new())
     }
 
-    async fn source_token(&self, id: SourceId) -> Result<Option<String>, Failure> {
+    async fn source_token(&self, id: SourceId) -> Result<Option<String>, Error> {
         let item = self.get_secret(&rows::source_secret(id)).await?;
         Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
     }

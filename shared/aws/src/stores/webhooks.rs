@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::refusal::Failure;
+use domain::error::Error;
 use domain::webhook::{Delivery, Secrets, Webhook};
 use domain::{EventId, WebhookId, WorkspaceId};
 
@@ -21,7 +21,7 @@ pub trait Webhooks: Commits {
         &self,
         workspace: WorkspaceId,
         id: WebhookId,
-    ) -> impl Future<Output = Result<Option<Webhook>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Webhook>, Error>> + Send;
 
     /// A page of a workspace's webhooks, as they are now, the newest first.
     fn list_webhooks(
@@ -29,10 +29,10 @@ pub trait Webhooks: Commits {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Webhook>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Webhook>, Error>> + Send;
 
     /// What signs a webhook's calls.
-    fn webhook_secrets(&self, id: WebhookId) -> impl Future<Output = Result<Option<Secrets>, Failure>> + Send;
+    fn webhook_secrets(&self, id: WebhookId) -> impl Future<Output = Result<Option<Secrets>, Error>> + Send;
 
     /// The delivery of an event to a webhook, as it is now.
     fn delivery(
@@ -40,7 +40,7 @@ pub trait Webhooks: Commits {
         workspace: WorkspaceId,
         id: WebhookId,
         event: EventId,
-    ) -> impl Future<Output = Result<Option<Delivery>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Delivery>, Error>> + Send;
 
     /// A page of a webhook's deliveries, that of the newest event first.
     fn list_deliveries(
@@ -49,11 +49,11 @@ pub trait Webhooks: Commits {
         id: WebhookId,
         limit: usize,
         start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Delivery>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Page<Delivery>, Error>> + Send;
 }
 
 impl Webhooks for Table {
-    async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Failure> {
+    async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Error> {
         self.get(&rows::webhook(workspace, id)).await
     }
 
@@ -62,20 +62,15 @@ impl Webhooks for Table {
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Webhook>, Failure> {
+    ) -> Result<Page<Webhook>, Error> {
         self.rows(&Source::within(rows::webhooks(workspace), rows::WEBHOOK), limit, start).await
     }
 
-    async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Failure> {
+    async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Error> {
         self.get_secret(&rows::webhook_secrets(id)).await?.map(from_item).transpose()
     }
 
-    async fn delivery(
-        &self,
-        workspace: WorkspaceId,
-        id: WebhookId,
-        event: EventId,
-    ) -> Result<Option<Delivery>, Failure> {
+    async fn delivery(&self, workspace: WorkspaceId, id: WebhookId, event: EventId) -> Result<Option<Delivery>, Error> {
         self.get(&rows::delivery(workspace, id, event)).await
     }
 
@@ -85,7 +80,7 @@ impl Webhooks for Table {
         id: WebhookId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Delivery>, Failure> {
+    ) -> Result<Page<Delivery>, Error> {
         self.rows(&Source::within(rows::deliveries(workspace, id), rows::DELIVERY), limit, start).await
     }
 }
@@ -94,7 +89,7 @@ impl Commit {
     /// Keeps what signs a webhook's calls, in the place of what did before.
     #[must_use]
     pub fn keep_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
-        let item = serde_dynamo::to_item(secrets).map_err(|e| Failure::internal("writing a secret", e));
+        let item = serde_dynamo::to_item(secrets).map_err(|e| Error::internal("writing a secret", e));
         match item {
             Ok(item) => {
                 let mut item: Item = item;

@@ -5,9 +5,9 @@ use std::future::Future;
 use chrono::Duration;
 use domain::command::Command;
 use domain::device::{Device, PushToken};
+use domain::error::Error;
 use domain::invitation::Invitation;
 use domain::job::Job;
-use domain::refusal::Failure;
 use domain::source::DataSource;
 use domain::user::User;
 use domain::webhook::{Delivery, Webhook};
@@ -26,7 +26,7 @@ const REMEMBER: Duration = Duration::days(15);
 
 /// What became of taking up an event.
 #[derive(Debug)]
-pub enum Taken {
+pub enum LeaseOutcome {
     /// It is this consumer's to do, until the lease ends.
     Yes(Lease),
     /// It was done before.
@@ -37,7 +37,7 @@ pub enum Taken {
 
 /// Where consumers say which events they are at, and which they have done.
 pub trait Leases: Commits {
-    /// Takes up an event, for so long. `LostRace` if another came first: whoever asks again
+    /// Takes up an event, for so long. `Conflict` if another came first: whoever asks again
     /// learns whether that one has it.
     fn take(
         &self,
@@ -45,8 +45,8 @@ pub trait Leases: Commits {
         event: EventId,
         hold: Duration,
         now: Time,
-        draw: EventId,
-    ) -> impl Future<Output = Result<Taken, Failure>> + Send;
+        new_id: EventId,
+    ) -> impl Future<Output = Result<LeaseOutcome, Error>> + Send;
 }
 
 impl Leases for Table {
@@ -56,14 +56,14 @@ impl Leases for Table {
         event: EventId,
         hold: Duration,
         now: Time,
-        draw: EventId,
-    ) -> Result<Taken, Failure> {
+        new_id: EventId,
+    ) -> Result<LeaseOutcome, Error> {
         let before: Option<Lease> = self.get(&rows::lease(consumer, event)).await?;
         if before.as_ref().is_some_and(|lease| lease.done_at.is_some()) {
-            return Ok(Taken::Done);
+            return Ok(LeaseOutcome::Done);
         }
         if before.as_ref().is_some_and(|lease| lease.held_until > now) {
-            return Ok(Taken::Busy);
+            return Ok(LeaseOutcome::Busy);
         }
         let lease = Lease {
             consumer: consumer.to_owned(),
@@ -73,13 +73,13 @@ impl Leases for Table {
             forget_at: now.plus(REMEMBER),
             version: before.as_ref().map_or(1, |lease| lease.version),
         };
-        let commit = Commit::unrecorded(draw);
+        let commit = Commit::without_event(new_id);
         let commit = match &before {
             Some(before) => commit.edit(before, &lease),
             None => commit.put(&lease),
         };
         Table::commit(self, commit).await?;
-        Ok(Taken::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
+        Ok(LeaseOutcome::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
     }
 }
 
@@ -126,20 +126,20 @@ pub trait Work: Commits {
         now: Time,
         start: Option<Position>,
         limit: usize,
-    ) -> impl Future<Output = Result<DuePage, Failure>> + Send;
+    ) -> impl Future<Output = Result<DuePage, Error>> + Send;
 }
 
 /// A page of what is due.
 #[derive(Debug)]
 pub struct DuePage {
     /// The rows, each with its key for the log.
-    pub rows: Vec<(Key, Result<Option<DueRow>, Failure>)>,
+    pub rows: Vec<(Key, Result<Option<DueRow>, Error>)>,
     /// Where it goes on.
     pub next: Option<Position>,
 }
 
 impl Work for Table {
-    async fn due(&self, shard: &str, now: Time, start: Option<Position>, limit: usize) -> Result<DuePage, Failure> {
+    async fn due(&self, shard: &str, now: Time, start: Option<Position>, limit: usize) -> Result<DuePage, Error> {
         let source = Source {
             index: Some("due"),
             partition: ("due_shard", shard.to_owned()),

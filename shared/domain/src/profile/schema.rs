@@ -8,7 +8,7 @@ use jsonschema::error::{ValidationError, ValidationErrorKind};
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
-use crate::input::{FAULT_LIMIT, Fault};
+use crate::input::{FAULT_LIMIT, FieldError};
 
 /// How deep a schema may be nested.
 pub const SCHEMA_DEPTH: usize = 64;
@@ -30,12 +30,16 @@ const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
 /// What is wrong with a schema by itself; nothing if settings can be held against it.
 #[must_use]
-pub fn check_schema(schema: &Value) -> Vec<Fault> {
+pub fn check_schema(schema: &Value) -> Vec<FieldError> {
     if !schema.is_object() {
-        return vec![Fault::new("schema", "wrong_type", "must be an object")];
+        return vec![FieldError::new("schema", "wrong_type", "must be an object")];
     }
     if schema.get("$schema").is_some_and(|named| !is_known(named)) {
-        return vec![Fault::new("schema.$schema", "unknown_value", "must be a draft of JSON Schema from 4 to 2020-12")];
+        return vec![FieldError::new(
+            "schema.$schema",
+            "unknown_value",
+            "must be a draft of JSON Schema from 4 to 2020-12",
+        )];
     }
     let mut faults = Findings::of(schema).faults;
     if faults.is_empty() {
@@ -51,12 +55,12 @@ pub fn check_schema(schema: &Value) -> Vec<Fault> {
 
 /// What is wrong with settings by a schema: every fault is named by its place.
 #[must_use]
-pub fn check(settings: &Map<String, Value>, schema: &Value) -> Vec<Fault> {
+pub fn check(settings: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
     let settings = Value::Object(settings.clone());
     let mut walk = Walk { root: schema, left: STEP_LIMIT };
     if !walk.applies(schema, &settings, 0) {
         let detail = "asks for too many steps to hold these settings against it";
-        return vec![Fault::new("schema", "too_complex", detail)];
+        return vec![FieldError::new("schema", "too_complex", detail)];
     }
     match compile(schema) {
         Err(error) => vec![fault("schema", "invalid_schema", &error)],
@@ -72,7 +76,7 @@ fn is_known(named: &Value) -> bool {
     named.as_str().is_some_and(draft)
 }
 
-fn by_its_draft(schema: &Value) -> Vec<Fault> {
+fn by_its_draft(schema: &Value) -> Vec<FieldError> {
     match jsonschema::meta::validator_for(schema) {
         Err(error) => vec![fault("schema", "invalid_schema", &error)],
         Ok(meta) => {
@@ -90,21 +94,21 @@ fn compile(schema: &Value) -> Result<Validator, Box<ValidationError<'static>>> {
 }
 
 /// A fault by its place. What stands there is not repeated: it may be a secret.
-fn fault(of: &str, code: &'static str, error: &ValidationError<'_>) -> Fault {
+fn fault(of: &str, code: &'static str, error: &ValidationError<'_>) -> FieldError {
     let place = error.instance_path().iter().map(|part| format!(".{part}"));
     let field: String = std::iter::once(of.to_owned()).chain(place).collect();
     let sentence = match error.kind() {
         ValidationErrorKind::PropertyNames { error } => format!("a name in it: {}", error.masked()),
         _ => error.masked().to_string(),
     };
-    Fault::new(&field, code, sentence.chars().take(DETAIL_LIMIT).collect::<String>())
+    FieldError::new(&field, code, sentence.chars().take(DETAIL_LIMIT).collect::<String>())
 }
 
 /// What a schema holds that is refused before anybody compiles it.
 struct Findings<'a> {
     root: &'a Value,
     patterns: usize,
-    faults: Vec<Fault>,
+    faults: Vec<FieldError>,
 }
 
 impl<'a> Findings<'a> {
@@ -113,7 +117,7 @@ impl<'a> Findings<'a> {
         findings.look(schema, "schema", false);
         if findings.patterns > PATTERN_LIMIT {
             let detail = format!("must have at most {PATTERN_LIMIT} patterns");
-            findings.faults.push(Fault::new("schema", "too_many", detail));
+            findings.faults.push(FieldError::new("schema", "too_many", detail));
         }
         findings.faults.truncate(FAULT_LIMIT);
         findings
@@ -159,7 +163,7 @@ impl<'a> Findings<'a> {
             ("$schema", Value::String(_)) if nested => "may stand at the top only",
             _ => return,
         };
-        self.faults.push(Fault::new(place, "unsupported", refused));
+        self.faults.push(FieldError::new(place, "unsupported", refused));
     }
 }
 

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Document, Kept, Own, Person};
+use super::document::{Document, ScimAttributes, ScimOwn, ScimUserRecord};
 use super::schema::ENTERPRISE;
-use crate::change::{Change, Edited};
-use crate::command::Phone;
-use crate::event::{Act, Event, EventType};
+use crate::change::{ChangeSet, RowChange};
+use crate::command::DeviceWithCommands;
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType};
 use crate::ids::UserId;
-use crate::input::{Fault, Fields};
-use crate::life::{self, Draw};
+use crate::input::{FieldError, Fields};
+use crate::lifecycle::{self, NewId};
 use crate::provenance::{EXTERNAL_ID, Holder, Origin, holder, taken_over, tell_taken_over};
-use crate::refusal::Refusal;
 use crate::stored::Stored;
 use crate::user::{NewUser, Source, User, UserEdit};
 
@@ -24,7 +24,7 @@ pub const DELETED: &str = "deleted by the identity provider";
 
 /// A user to be made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct New {
+pub struct ScimUserNew {
     /// What Handset knows.
     pub user: NewUser,
     /// What the provider calls them.
@@ -35,7 +35,7 @@ pub struct New {
 
 /// What is to change of a user.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct ScimUserWrite {
     /// What Handset knows.
     pub edit: UserEdit,
     /// What the provider calls them from then on, if that changes.
@@ -46,28 +46,28 @@ pub struct Wanted {
 
 /// A user made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Created {
+pub struct ScimCreated {
     /// The user, and what is kept of them.
-    pub person: Person,
+    pub person: ScimUserRecord,
     /// What happened.
     pub events: Vec<Event>,
 }
 
 /// A user changed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Updated {
+pub struct ScimUpdated {
     /// What changes of the user and their devices.
-    pub change: Change,
+    pub change: ChangeSet,
     /// What is kept of them from then on.
-    pub kept: Option<Kept>,
+    pub kept: Option<ScimAttributes>,
 }
 
-impl New {
+impl ScimUserNew {
     /// Reads what a new user is made from. Without a word about it, the user is active.
     ///
     /// # Errors
     /// Every fault.
-    pub fn read(document: &Document) -> Result<Self, Refusal> {
+    pub fn read(document: &Document) -> Result<Self, DomainError> {
         let own = document.own();
         let external_id = external_id(own.external_id.as_deref());
         let user = NewUser::read(Fields::of_json(fields_of(&own, |_| true)));
@@ -76,12 +76,12 @@ impl New {
     }
 }
 
-impl Wanted {
+impl ScimUserWrite {
     /// Reads what is to change of a user: that in which two documents of theirs differ.
     ///
     /// # Errors
     /// Every fault.
-    pub fn read(before: &Document, after: &Document) -> Result<Self, Refusal> {
+    pub fn read(before: &Document, after: &Document) -> Result<Self, DomainError> {
         let (old, new) = (before.own(), after.own());
         let external_id = external_id(new.external_id.as_deref());
         let old_fields = fields_of(&old, |_| true);
@@ -109,19 +109,19 @@ const NAMES: [(&str, &str); 6] = [
 ];
 
 /// What a document says in Handset's own words, as the fields of a body of Handset's own.
-fn fields_of(own: &Own, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
+fn fields_of(own: &ScimOwn, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
     let values = [&own.username, &own.first_name, &own.last_name, &own.email, &own.mobile, &own.number];
     let fields = NAMES.iter().zip(values).filter(|((name, _), _)| wanted(name));
     fields.map(|((name, _), value)| ((*name).to_owned(), json!(value))).collect()
 }
 
-fn external_id(said: Option<&str>) -> Result<Option<String>, Vec<Fault>> {
+fn external_id(said: Option<&str>) -> Result<Option<String>, Vec<FieldError>> {
     let read = said.map(|text| EXTERNAL_ID.read(text)).transpose();
-    read.map_err(|(code, detail)| vec![Fault::new("externalId", code, detail)])
+    read.map_err(|(code, detail)| vec![FieldError::new("externalId", code, detail)])
 }
 
 /// What was read, unless there are further faults: then all of them.
-fn and<T>(read: Result<T, Vec<Fault>>, further: Vec<Fault>) -> Result<T, Vec<Fault>> {
+fn and<T>(read: Result<T, Vec<FieldError>>, further: Vec<FieldError>) -> Result<T, Vec<FieldError>> {
     match read {
         Ok(read) if further.is_empty() => Ok(read),
         read => Err(read.err().into_iter().flatten().chain(further).collect()),
@@ -129,47 +129,47 @@ fn and<T>(read: Result<T, Vec<Fault>>, further: Vec<Fault>) -> Result<T, Vec<Fau
 }
 
 /// Both, or every fault of both, under SCIM's names.
-fn both<A, B>(first: Result<A, Refusal>, second: Result<B, Vec<Fault>>) -> Result<(A, B), Refusal> {
+fn both<A, B>(first: Result<A, DomainError>, second: Result<B, Vec<FieldError>>) -> Result<(A, B), DomainError> {
     let (first, mut faults) = match first {
         Ok(first) => (Some(first), Vec::new()),
-        Err(Refusal::Invalid(faults)) => (None, faults.into_iter().map(renamed).collect()),
+        Err(DomainError::Invalid(faults)) => (None, faults.into_iter().map(renamed).collect()),
         Err(other) => return Err(other),
     };
     match (first, second) {
         (Some(first), Ok(second)) => Ok((first, second)),
         (_, second) => {
             faults.extend(second.err().into_iter().flatten());
-            Err(Refusal::Invalid(faults))
+            Err(DomainError::Invalid(faults))
         }
     }
 }
 
-fn renamed(fault: Fault) -> Fault {
+fn renamed(fault: FieldError) -> FieldError {
     let name = NAMES.iter().find(|(name, _)| *name == fault.field).map(|(_, name)| (*name).to_owned());
-    Fault { field: name.unwrap_or(fault.field), ..fault }
+    FieldError { field: name.unwrap_or(fault.field), ..fault }
 }
 
 /// A new user. One who is not active is made and suspended in one act.
 ///
 /// # Errors
 /// None that can be foreseen.
-pub fn create(new: New, user_id: UserId, act: &Act) -> Result<Created, Refusal> {
-    let (mut user, event) = User::create(new.user, user_id, act);
+pub fn create(new: ScimUserNew, user_id: UserId, context: &EventContext) -> Result<ScimCreated, DomainError> {
+    let (mut user, event) = User::create(new.user, user_id, context);
     user.source = Source::Scim;
     user.provenance.external_id = new.external_id;
     let mut events = vec![event];
     if !new.active
-        && let Some(suspended) = life::suspend_by_source(&user, &[], DEACTIVATED, act)?
+        && let Some(suspended) = lifecycle::suspend_by_source(&user, &[], DEACTIVATED, context)?
     {
         user = suspended.user_after().cloned().unwrap_or(user);
         events.extend(suspended.events);
     }
     let kept = kept(&user, None, new.kept);
-    Ok(Created { person: Person { user, kept, updated_at: None }, events })
+    Ok(ScimCreated { person: ScimUserRecord { user, kept, updated_at: None }, events })
 }
 
 /// A user as the provider's word meets them: one whom it does not hold is taken over.
-fn met(user: &User, wanted: &Wanted) -> User {
+fn met(user: &User, wanted: &ScimUserWrite) -> User {
     match holder(user) {
         Holder::Provider if user.source == Source::Scim => user.clone(),
         Holder::Provider | Holder::Nobody | Holder::DataSet(_) => taken_over(user, Source::Scim, None, &wanted.edit),
@@ -178,8 +178,8 @@ fn met(user: &User, wanted: &Wanted) -> User {
 
 /// True if the provider makes a user somebody else to the systems around.
 #[must_use]
-pub fn is_renamed(user: &User, wanted: &Wanted) -> bool {
-    life::is_renamed(&met(user, wanted), &wanted.edit)
+pub fn is_renamed(user: &User, wanted: &ScimUserWrite) -> bool {
+    lifecycle::is_renamed(&met(user, wanted), &wanted.edit)
 }
 
 /// A user changed; `None` if nothing changes. A user who was made by hand is taken over, and what they
@@ -189,17 +189,17 @@ pub fn is_renamed(user: &User, wanted: &Wanted) -> bool {
 /// # Errors
 /// `UserDeleted`.
 pub fn update(
-    person: &Person,
-    phones: &[Phone],
-    wanted: &Wanted,
-    draw: Draw<'_>,
-    act: &Act,
-) -> Result<Option<Updated>, Refusal> {
+    person: &ScimUserRecord,
+    phones: &[DeviceWithCommands],
+    wanted: &ScimUserWrite,
+    new_id: NewId<'_>,
+    context: &EventContext,
+) -> Result<Option<ScimUpdated>, DomainError> {
     let user = &person.user;
     let base = met(user, wanted);
-    let edited = life::update(&base, phones, &wanted.edit, draw, act)?;
+    let edited = lifecycle::update(&base, phones, &wanted.edit, new_id, context)?;
     let mut change =
-        edited.unwrap_or_else(|| Change::recorded(act.event(EventType::UserUpdated).about_user(user.user_id)));
+        edited.unwrap_or_else(|| ChangeSet::recorded(context.event(EventType::UserUpdated).about_user(user.user_id)));
     let mut after = change.user_after().unwrap_or(&base).clone();
     tell_taken_over(&mut change.events[0], user, &after);
     if let Some(external_id) = &wanted.external_id {
@@ -215,12 +215,12 @@ pub fn update(
             change.events[0].change_of(&format!("scim.{name}"));
         }
     }
-    change.user = Some(Edited::from(user.clone(), after.clone()));
+    change.user = Some(RowChange::from(user.clone(), after.clone()));
     let is_edited = !change.events[0].changes.is_empty() || !change.events[0].changed_fields.is_empty();
     let devices = change.devices_after(phones);
     let state = match wanted.active {
-        Some(false) => life::suspend_by_source(&after, &devices, DEACTIVATED, act)?,
-        Some(true) => life::resume_by_source(&after, &devices, act)?,
+        Some(false) => lifecycle::suspend_by_source(&after, &devices, DEACTIVATED, context)?,
+        Some(true) => lifecycle::resume_by_source(&after, &devices, context)?,
         None => None,
     };
     let change = match (is_edited, state) {
@@ -229,13 +229,18 @@ pub fn update(
         (false, Some(state)) => state,
         (false, None) => return Ok(None),
     };
-    Ok(Some(Updated { change, kept: kept_after }))
+    Ok(Some(ScimUpdated { change, kept: kept_after }))
 }
 
-fn kept(user: &User, before: Option<&Kept>, attributes: Map<String, Value>) -> Option<Kept> {
+fn kept(user: &User, before: Option<&ScimAttributes>, attributes: Map<String, Value>) -> Option<ScimAttributes> {
     let version = before.map_or(1, |kept| kept.version);
-    let kept =
-        Kept { workspace_id: user.workspace_id, user_id: user.user_id, attributes, version, stored: Stored::default() };
+    let kept = ScimAttributes {
+        workspace_id: user.workspace_id,
+        user_id: user.user_id,
+        attributes,
+        version,
+        stored: Stored::default(),
+    };
     (!kept.attributes.is_empty()).then_some(kept)
 }
 

@@ -9,7 +9,7 @@ use super::path::{Named, Place, Target};
 use super::schema::{Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutability, USER, USER_ATTRIBUTES, find};
 use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
-use crate::input::{FAULT_LIMIT, Fault};
+use crate::input::{FAULT_LIMIT, FieldError};
 use crate::stored::Stored;
 use crate::text::{TextRule, are_several_numbers, is_blank};
 use crate::user::{MOBILE, NUMBER, User};
@@ -23,7 +23,7 @@ const TEXT_LIMIT: usize = 4096;
 
 /// What is kept of what an identity provider says of a user, beside the user's own row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct ScimAttributes {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The user.
@@ -39,11 +39,11 @@ pub struct Kept {
 
 /// A user, with what is kept of them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Person {
+pub struct ScimUserRecord {
     /// The user.
     pub user: User,
     /// What is kept; nothing of a user of whom no provider has said more than Handset knows.
-    pub kept: Option<Kept>,
+    pub kept: Option<ScimAttributes>,
     /// When they were last changed, which is when their version went up; not set of one who never
     /// was, or not since this is noted.
     pub updated_at: Option<Time>,
@@ -56,7 +56,7 @@ pub struct Document(pub(super) Map<String, Value>);
 
 /// What of a document Handset knows in its own words.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Own {
+pub(super) struct ScimOwn {
     pub username: Option<String>,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
@@ -78,7 +78,7 @@ impl Document {
     /// provider once said: somebody may have set it by hand since. `active` is the provider's own word,
     /// whatever else holds, and a name that a data set has given is none of the provider's.
     #[must_use]
-    pub fn of(person: &Person) -> Self {
+    pub fn of(person: &ScimUserRecord) -> Self {
         let user = &person.user;
         let mut fields = person.kept.as_ref().map(|kept| kept.attributes.clone()).unwrap_or_default();
         fields.insert("userName".to_owned(), json!(user.username));
@@ -100,7 +100,7 @@ impl Document {
     /// A user as they are shown: `active` if nothing has suspended them, the provider or an admin.
     /// `base` is where SCIM is reached.
     #[must_use]
-    pub fn shown(person: &Person, base: &str) -> Self {
+    pub fn shown(person: &ScimUserRecord, base: &str) -> Self {
         let user = &person.user;
         let mut document = Self::of(person);
         document.0.insert("active".to_owned(), json!(!user.is_suspended()));
@@ -132,7 +132,7 @@ impl Document {
     ///
     /// # Errors
     /// Every fault.
-    pub fn read(given: &Map<String, Value>) -> Result<Self, Vec<Fault>> {
+    pub fn read(given: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut faults = Faults::default();
         let mut fields = Map::new();
         for (name, value) in given {
@@ -166,7 +166,7 @@ impl Document {
     }
 
     /// Every fault of a document that was changed part by part.
-    pub(super) fn faults(&self) -> Result<(), Vec<Fault>> {
+    pub(super) fn faults(&self) -> Result<(), Vec<FieldError>> {
         let mut faults = Faults::default();
         faults.check(self);
         faults.finish()
@@ -193,14 +193,14 @@ impl Document {
     }
 
     /// What Handset knows in its own words.
-    pub(super) fn own(&self) -> Own {
+    pub(super) fn own(&self) -> ScimOwn {
         let text = |name: &str| self.0.get(name).and_then(Value::as_str).map(str::to_owned);
         let name = |part: &str| self.0.get("name").and_then(|name| name.get(part)).and_then(said_of);
         let one = |name: &str, choose: fn(&[Value]) -> Option<usize>| {
             let values = self.0.get(name).and_then(Value::as_array)?;
             values.get(choose(values)?)?.get("value").and_then(Value::as_str)
         };
-        Own {
+        ScimOwn {
             username: text("userName"),
             first_name: name("givenName"),
             last_name: name("familyName"),
@@ -213,14 +213,14 @@ impl Document {
     }
 
     /// What is wrong with what has changed since another document, in the numbers that are the user's own.
-    pub(super) fn faults_since(&self, before: &Self) -> Vec<Fault> {
+    pub(super) fn faults_since(&self, before: &Self) -> Vec<FieldError> {
         let one = |document: &Self, choose: fn(&[Value]) -> Option<usize>| {
             let values = document.0.get("phoneNumbers")?.as_array()?;
             Some(values.get(choose(values)?)?.get("value")?.as_str()?.to_owned())
         };
         let changed = |choose| one(self, choose).filter(|new| one(before, choose).as_ref() != Some(new));
         let several = [own_mobile, own_number].into_iter().filter_map(changed).any(|text| are_several_numbers(&text));
-        let fault = || Fault::new("phoneNumbers.value", "invalid_format", "must be one number only");
+        let fault = || FieldError::new("phoneNumbers.value", "invalid_format", "must be one number only");
         several.then(fault).into_iter().collect()
     }
 
@@ -387,13 +387,13 @@ pub fn is_primary(value: &Value) -> bool {
 pub(super) fn within<T>(
     fields: &mut Map<String, Value>,
     name: &str,
-    act: impl FnOnce(&mut Map<String, Value>) -> T,
+    context: impl FnOnce(&mut Map<String, Value>) -> T,
 ) -> T {
     let mut object = match fields.remove(name) {
         Some(Value::Object(object)) => object,
         _ => Map::new(),
     };
-    let done = act(&mut object);
+    let done = context(&mut object);
     fields.insert(name.to_owned(), Value::Object(object));
     done
 }
@@ -415,16 +415,16 @@ pub(super) fn merge(parts: &mut Map<String, Value>, said: Map<String, Value>) {
 
 /// The faults that reading has found.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(super) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    pub fn finish(self) -> Result<(), Vec<Fault>> {
+    pub fn finish(self) -> Result<(), Vec<FieldError>> {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 
     fn note(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
         if self.0.len() < FAULT_LIMIT {
-            self.0.push(Fault::new(field, code, detail));
+            self.0.push(FieldError::new(field, code, detail));
         }
     }
 

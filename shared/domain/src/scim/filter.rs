@@ -11,7 +11,7 @@ use super::path::{Named, Target};
 use super::schema::{Attribute, Kind, find};
 use super::{ScimType, refuse};
 use crate::clock::Time;
-use crate::refusal::Refusal;
+use crate::error::DomainError;
 use crate::user::unique_username;
 
 /// The most bytes of a filter.
@@ -99,7 +99,7 @@ impl Filter {
     ///
     /// # Errors
     /// `invalidFilter`.
-    pub fn read(text: &str) -> Result<Self, Refusal> {
+    pub fn read(text: &str) -> Result<Self, DomainError> {
         if text.len() > FILTER_LIMIT {
             return Err(invalid(&format!("A filter has at most {FILTER_LIMIT} bytes.")));
         }
@@ -304,11 +304,11 @@ fn ordered(operator: Operator, order: std::cmp::Ordering) -> bool {
     }
 }
 
-fn invalid(detail: &str) -> Refusal {
+fn invalid(detail: &str) -> DomainError {
     refuse(ScimType::InvalidFilter, detail)
 }
 
-fn unreadable() -> Refusal {
+fn unreadable() -> DomainError {
     invalid("The filter cannot be read.")
 }
 
@@ -339,7 +339,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A filter up to its closing bracket, which is read too.
-    pub fn bracketed(&mut self) -> Result<Filter, Refusal> {
+    pub fn bracketed(&mut self) -> Result<Filter, DomainError> {
         let filter = self.nested(Self::any)?;
         self.expect(']')?;
         Ok(filter)
@@ -356,7 +356,7 @@ impl<'a> Reader<'a> {
         found.is_some()
     }
 
-    fn expect(&mut self, wanted: char) -> Result<(), Refusal> {
+    fn expect(&mut self, wanted: char) -> Result<(), DomainError> {
         if self.takes(wanted) { Ok(()) } else { Err(unreadable()) }
     }
 
@@ -381,7 +381,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, DomainError>) -> Result<T, DomainError> {
         if self.depth == DEPTH_LIMIT {
             return Err(invalid(&format!("A filter is nested at most {DEPTH_LIMIT} deep.")));
         }
@@ -391,7 +391,7 @@ impl<'a> Reader<'a> {
         read
     }
 
-    fn any(&mut self) -> Result<Filter, Refusal> {
+    fn any(&mut self) -> Result<Filter, DomainError> {
         let mut parts = vec![self.all()?];
         while self.takes_word("or") {
             parts.push(self.all()?);
@@ -399,7 +399,7 @@ impl<'a> Reader<'a> {
         Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Filter::Any(parts) })
     }
 
-    fn all(&mut self) -> Result<Filter, Refusal> {
+    fn all(&mut self) -> Result<Filter, DomainError> {
         let mut parts = vec![self.one()?];
         while self.takes_word("and") {
             parts.push(self.one()?);
@@ -407,7 +407,7 @@ impl<'a> Reader<'a> {
         Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Filter::All(parts) })
     }
 
-    fn one(&mut self) -> Result<Filter, Refusal> {
+    fn one(&mut self) -> Result<Filter, DomainError> {
         if self.takes('(') {
             let filter = self.nested(Self::any)?;
             self.expect(')')?;
@@ -446,7 +446,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A filter in brackets after an attribute's name.
-    fn within(&mut self, name: &str) -> Result<Filter, Refusal> {
+    fn within(&mut self, name: &str) -> Result<Filter, DomainError> {
         let target = match (self.scope, Named::read(name)) {
             (Scope::Resource, Named::Known(target)) if target.part.is_none() => target,
             _ => return Err(unreadable()),
@@ -462,7 +462,7 @@ impl<'a> Reader<'a> {
         Ok(Filter::Within(target, Box::new(filter?)))
     }
 
-    fn literal(&mut self) -> Result<Literal, Refusal> {
+    fn literal(&mut self) -> Result<Literal, DomainError> {
         self.skip_spaces();
         if self.rest.starts_with('"') {
             return self.quoted().map(Literal::Text);
@@ -479,7 +479,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text in quotation marks, as JSON writes it.
-    fn quoted(&mut self) -> Result<String, Refusal> {
+    fn quoted(&mut self) -> Result<String, DomainError> {
         let mut escaped = false;
         for (at, c) in self.rest.char_indices().skip(1) {
             match c {
@@ -513,7 +513,7 @@ fn operator(word: &str) -> Option<Operator> {
 }
 
 /// Refuses to compare what cannot be compared.
-fn check(field: &Field, operator: Operator, literal: &Literal) -> Result<(), Refusal> {
+fn check(field: &Field, operator: Operator, literal: &Literal) -> Result<(), DomainError> {
     let equality = matches!(operator, Operator::Eq | Operator::Ne);
     let attribute = match leaf(field) {
         Some(attribute) => attribute,

@@ -7,8 +7,8 @@ use super::filter::{FILTER_LIMIT, Filter, comparable};
 use super::path::{Named, Place, Target};
 use super::schema::{ENTERPRISE, Kind, find};
 use super::{ScimType, refuse};
+use crate::error::DomainError;
 use crate::input::Fields;
-use crate::refusal::Refusal;
 use crate::text::{Form, TextRule};
 
 /// The most users of a page.
@@ -56,7 +56,7 @@ impl Query {
     ///
     /// # Errors
     /// Every fault of the fields; `invalidFilter`.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let filter = fields.text("filter", FILTER);
         let sort_by = fields.text("sortBy", NAME);
         let order = fields.text("sortOrder", NAME);
@@ -80,7 +80,7 @@ impl Query {
                 None
             }
         });
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         let count = count.map_or(COUNT_DEFAULT, |count| usize::try_from(count.max(0)).unwrap_or(COUNT_MOST));
         Ok(Self {
             filter: filter.as_deref().map(Filter::read).transpose()?,
@@ -93,7 +93,7 @@ impl Query {
 
     /// The refusal of a list over more users than one call may look at.
     #[must_use]
-    pub fn too_many() -> Refusal {
+    pub fn too_many() -> DomainError {
         refuse(
             ScimType::TooMany,
             format!(
@@ -135,9 +135,9 @@ impl Projection {
     ///
     /// # Errors
     /// Every fault of the fields.
-    pub fn read(mut fields: Fields) -> Result<Self, Refusal> {
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let projection = Self::of_fields(&mut fields);
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         Ok(projection)
     }
 

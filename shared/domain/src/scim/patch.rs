@@ -7,7 +7,7 @@ use super::filter::{Filter, comparable, truth};
 use super::path::{Path, Place, Target};
 use super::schema::{Attribute, ENTERPRISE, Kind, Mutability, find};
 use super::{ScimType, refuse};
-use crate::refusal::Refusal;
+use crate::error::DomainError;
 
 /// The most operations of a patch.
 pub const OPERATIONS_LIMIT: usize = 1000;
@@ -23,7 +23,7 @@ enum Operation {
 ///
 /// # Errors
 /// `invalidSyntax`, `invalidPath`, `noTarget`, `mutability`, `invalidValue`; every fault of a value.
-pub fn apply(document: &Document, id: &str, body: &Map<String, Value>) -> Result<Document, Refusal> {
+pub fn apply(document: &Document, id: &str, body: &Map<String, Value>) -> Result<Document, DomainError> {
     let operations = member(body, "Operations").and_then(Value::as_array);
     let operations = operations.filter(|operations| !operations.is_empty());
     let Some(operations) = operations else {
@@ -36,7 +36,7 @@ pub fn apply(document: &Document, id: &str, body: &Map<String, Value>) -> Result
     for operation in operations {
         one(&mut after, id, operation)?;
         after.prune();
-        after.faults().map_err(Refusal::Invalid)?;
+        after.faults().map_err(DomainError::Invalid)?;
     }
     // Another operation may have given a value to what had none.
     after.settle();
@@ -48,7 +48,7 @@ fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-fn one(document: &mut Document, id: &str, operation: &Value) -> Result<(), Refusal> {
+fn one(document: &mut Document, id: &str, operation: &Value) -> Result<(), DomainError> {
     let syntax = |detail: &str| refuse(ScimType::InvalidSyntax, detail);
     let fields = operation.as_object().ok_or_else(|| syntax("An operation must be an object."))?;
     let op = match member(fields, "op").and_then(Value::as_str) {
@@ -79,10 +79,10 @@ fn one(document: &mut Document, id: &str, operation: &Value) -> Result<(), Refus
 
 /// One member of a value without a path. What the schema does not know is passed over, and so is
 /// what only the server sets, but for another id.
-fn named(document: &mut Document, id: &str, op: Operation, name: &str, value: &Value) -> Result<(), Refusal> {
+fn named(document: &mut Document, id: &str, op: Operation, name: &str, value: &Value) -> Result<(), DomainError> {
     match Path::read(name) {
         Err(_) if !name.contains('[') => Ok(()),
-        Err(refusal) => Err(refusal),
+        Err(error) => Err(error),
         Ok(Path::Of(target, _)) if target.attribute.mutability == Mutability::ReadOnly => {
             if target.attribute.name == "id" && value.as_str() != Some(id) { Err(read_only(&target)) } else { Ok(()) }
         }
@@ -90,11 +90,11 @@ fn named(document: &mut Document, id: &str, op: Operation, name: &str, value: &V
     }
 }
 
-fn read_only(target: &Target) -> Refusal {
+fn read_only(target: &Target) -> DomainError {
     refuse(ScimType::Mutability, format!("{} is set by the server alone.", target.attribute.name))
 }
 
-fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) -> Result<(), Refusal> {
+fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) -> Result<(), DomainError> {
     let (target, filter) = match path {
         Path::Foreign => return Ok(()),
         Path::Enterprise => return enterprise(document, op, value),
@@ -118,7 +118,7 @@ fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) ->
     }
 }
 
-fn enterprise(document: &mut Document, op: Operation, value: &Value) -> Result<(), Refusal> {
+fn enterprise(document: &mut Document, op: Operation, value: &Value) -> Result<(), DomainError> {
     if op == Operation::Remove
         && let Value::Object(named) = value
     {
@@ -138,23 +138,23 @@ fn enterprise(document: &mut Document, op: Operation, value: &Value) -> Result<(
             faults.change(added, attribute, value, &Place::Enterprise.name(attribute));
         }
     });
-    faults.finish().map_err(Refusal::Invalid)
+    faults.finish().map_err(DomainError::Invalid)
 }
 
 /// A value of a part or an attribute; nothing if it is to be taken away.
-fn read(target: &Target, value: &Value) -> Result<Option<Value>, Refusal> {
+fn read(target: &Target, value: &Value) -> Result<Option<Value>, DomainError> {
     let mut faults = Faults::default();
     let name = target.place.name(target.attribute);
     let read = match target.part {
         Some(part) => faults.one(part, value, &format!("{name}.{}", part.name)),
         None => faults.value(target.attribute, value, &name),
     };
-    faults.finish().map_err(Refusal::Invalid)?;
+    faults.finish().map_err(DomainError::Invalid)?;
     Ok(read)
 }
 
 /// A part of an attribute that has one value.
-fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &Value) -> Result<(), Refusal> {
+fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &Value) -> Result<(), DomainError> {
     let Some(part) = target.part else { return Ok(()) };
     let value = if op == Operation::Remove { None } else { read(target, value)? };
     within(home, target.attribute.name, |parts| put(parts, part.name, value));
@@ -162,7 +162,7 @@ fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &V
 }
 
 /// An attribute that has one value.
-fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &Value) -> Result<(), Refusal> {
+fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &Value) -> Result<(), DomainError> {
     let attribute = target.attribute;
     if op == Operation::Remove {
         match (home.get_mut(attribute.name), given) {
@@ -176,7 +176,7 @@ fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &
     }
     let mut faults = Faults::default();
     faults.change(home, attribute, given, &target.place.name(attribute));
-    faults.finish().map_err(Refusal::Invalid)
+    faults.finish().map_err(DomainError::Invalid)
 }
 
 /// An attribute that has several values, or some of them, or a part of these.
@@ -186,7 +186,7 @@ fn several(
     target: &Target,
     filter: Option<&Filter>,
     given: &Value,
-) -> Result<(), Refusal> {
+) -> Result<(), DomainError> {
     let name = target.attribute.name;
     let before = match home.remove(name) {
         Some(Value::Array(values)) => values,
@@ -281,7 +281,7 @@ fn some(
     target: &Target,
     filter: Option<&Filter>,
     given: &Value,
-) -> Result<(), Refusal> {
+) -> Result<(), DomainError> {
     let fits = |value: &Value| filter.is_none_or(|filter| filter.fits_value(value));
     if op == Operation::Remove && target.part.is_none() {
         values.retain(|value| !fits(value));
@@ -325,7 +325,7 @@ fn says_something(said: &Value) -> bool {
 
 /// What is said of one value of an attribute that has several, or of a part of it; nothing if it
 /// is to be taken away. Of parts that are to have no value, an object says null.
-fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, Refusal> {
+fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, DomainError> {
     if target.part.is_some() {
         return read(target, given);
     }
@@ -339,11 +339,11 @@ fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, Refusal> {
         (Kind::Complex(parts), Value::Object(given)) => Some(Value::Object(faults.said(parts, given, &name))),
         _ => faults.one(target.attribute, one, &name),
     };
-    faults.finish().map_err(Refusal::Invalid)?;
+    faults.finish().map_err(DomainError::Invalid)?;
     Ok(read)
 }
 
-fn no_target() -> Refusal {
+fn no_target() -> DomainError {
     refuse(ScimType::NoTarget, "The path leads to no value that is there.")
 }
 

@@ -3,7 +3,7 @@
 use super::filter::{Filter, Reader, Scope};
 use super::schema::{Attribute, COMMON, ENTERPRISE, ENTERPRISE_ATTRIBUTES, USER, USER_ATTRIBUTES, find};
 use super::{ScimType, refuse};
-use crate::refusal::Refusal;
+use crate::error::DomainError;
 
 /// The most bytes of a path.
 pub const PATH_LIMIT: usize = 4096;
@@ -105,7 +105,7 @@ impl Path {
     ///
     /// # Errors
     /// `invalidPath`.
-    pub fn read(text: &str) -> Result<Self, Refusal> {
+    pub fn read(text: &str) -> Result<Self, DomainError> {
         let invalid = || refuse(ScimType::InvalidPath, "The path leads to no attribute of a user.");
         if text.len() > PATH_LIMIT {
             return Err(refuse(ScimType::InvalidPath, format!("A path has at most {PATH_LIMIT} bytes.")));

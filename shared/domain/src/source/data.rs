@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::error::DomainError;
 use crate::input::Fields;
 use crate::provenance::{EXTERNAL_ID, Field};
-use crate::refusal::Refusal;
 use crate::source::{DataSource, Delimiter, EXTERNAL_ID_FIELD, Format, KeyField};
 use crate::text::is_blank;
 use crate::user::{NewUser, former_username, unique_username};
@@ -29,14 +29,14 @@ const VALUE_LIMIT: usize = 20 * ROW_LIMIT;
 /// What is wrong with a data set as a whole, or why it cannot be had: a stable code and a sentence,
 /// neither of which holds any of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Garbage {
+pub struct ImportError {
     /// Programs read this.
     pub code: &'static str,
     /// People read this.
     pub detail: String,
 }
 
-impl Garbage {
+impl ImportError {
     /// What is wrong.
     #[must_use]
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
@@ -172,10 +172,10 @@ pub struct Rows {
 ///
 /// # Errors
 /// What is wrong with the whole.
-pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, Garbage> {
+pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, ImportError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes)
-        .map_err(|e| Garbage::new("invalid_encoding", format!("is not UTF-8 at byte {}", e.valid_up_to())))?;
+        .map_err(|e| ImportError::new("invalid_encoding", format!("is not UTF-8 at byte {}", e.valid_up_to())))?;
     let raw = match source.page.as_ref().map_or(Format::Csv, |page| page.format) {
         Format::Csv => lines(source, text)?,
         Format::Json => objects(source, text)?,
@@ -185,42 +185,42 @@ pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, Garbage> {
         return Err(of_another_release());
     }
     if raw.is_empty() {
-        return Err(Garbage::new("empty", "holds no rows"));
+        return Err(ImportError::new("empty", "holds no rows"));
     }
     Ok(checked(source, raw))
 }
 
 /// What a data set comes to whose settings only another release knows.
 #[must_use]
-pub fn of_another_release() -> Garbage {
-    Garbage::new("unknown_settings", "is set up in a way that this release does not know")
+pub fn of_another_release() -> ImportError {
+    ImportError::new("unknown_settings", "is set up in a way that this release does not know")
 }
 
 type Raw = (u32, Map<String, Value>);
 
-fn too_many() -> Garbage {
-    Garbage::new("too_many_rows", format!("has more than {ROW_LIMIT} rows"))
+fn too_many() -> ImportError {
+    ImportError::new("too_many_rows", format!("has more than {ROW_LIMIT} rows"))
 }
 
-fn too_wide() -> Garbage {
-    Garbage::new("too_many_columns", format!("has more than {COLUMN_LIMIT} columns"))
+fn too_wide() -> ImportError {
+    ImportError::new("too_many_columns", format!("has more than {COLUMN_LIMIT} columns"))
 }
 
 /// The rows of lines of values, under a line of names.
-fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
+fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     let delimiter = match source.delimiter {
         Delimiter::Comma => b',',
         Delimiter::Semicolon => b';',
         Delimiter::Unknown(_) => return Err(of_another_release()),
     };
     if ends_in_quotes(text.as_bytes(), delimiter) {
-        return Err(Garbage::new("cut_off", "ends within quotes"));
+        return Err(ImportError::new("cut_off", "ends within quotes"));
     }
     let first = text.lines().next().unwrap_or_default();
     if first.bytes().filter(|byte| *byte == delimiter).take(2 * COLUMN_LIMIT).count() == 2 * COLUMN_LIMIT {
         return Err(too_wide());
     }
-    let not_csv = |_| Garbage::new("not_csv", "is not a file of comma-separated values");
+    let not_csv = |_| ImportError::new("not_csv", "is not a file of comma-separated values");
     // A line of fewer cells may be one without anything in it, which counts for nothing.
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let names = reader.headers().map_err(not_csv)?.clone();
@@ -238,7 +238,7 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
         if record.len() != names.len() {
             let (has, wanted) = (record.len(), names.len());
             let detail = format!("line {line} has {has} cells where the first line has {wanted}");
-            return Err(Garbage::new("uneven_rows", detail));
+            return Err(ImportError::new("uneven_rows", detail));
         }
         if rows.len() == ROW_LIMIT {
             return Err(too_many());
@@ -258,7 +258,7 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
 fn columns<'a>(
     mapping: &'a BTreeMap<String, String>,
     header: &csv::StringRecord,
-) -> Result<Vec<(&'a String, usize)>, Garbage> {
+) -> Result<Vec<(&'a String, usize)>, ImportError> {
     let place = |name: &str| header.iter().position(|column| column.trim() == name);
     let count = |name: &str| header.iter().filter(|column| column.trim() == name).count();
     let with = |wanted: fn(usize) -> bool| -> Vec<&str> {
@@ -268,11 +268,11 @@ fn columns<'a>(
     let (missing, repeated) = (with(|count| count == 0), with(|count| count > 1));
     if !missing.is_empty() {
         let detail = format!("the header row lacks these mapped columns: {}", missing.join(", "));
-        return Err(Garbage::new("column_missing", detail));
+        return Err(ImportError::new("column_missing", detail));
     }
     if !repeated.is_empty() {
         let detail = format!("the header row names these mapped columns more than once: {}", repeated.join(", "));
-        return Err(Garbage::new("column_repeated", detail));
+        return Err(ImportError::new("column_repeated", detail));
     }
     Ok(mapping.iter().filter_map(|(field, name)| Some((field, place(name)?))).collect())
 }
@@ -363,20 +363,20 @@ fn member(item: &Value, name: &str) -> Value {
 }
 
 /// The rows of an array of objects.
-fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
+fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     if is_too_much(text) {
-        return Err(Garbage::new(
+        return Err(ImportError::new(
             "too_many_values",
             format!("holds more than {GROUP_LIMIT} groups, or {VALUE_LIMIT} values"),
         ));
     }
     let value: Value = serde_json::from_str(text).map_err(|e| {
         let (code, why) = if e.is_eof() { ("cut_off", "ends too early") } else { ("not_json", "is not JSON") };
-        Garbage::new(code, format!("{why} at line {} column {}", e.line(), e.column()))
+        ImportError::new(code, format!("{why} at line {} column {}", e.line(), e.column()))
     })?;
     let pointer = source.page.as_ref().map_or("", |page| page.items.as_str());
     let Some(Value::Array(items)) = value.pointer(pointer) else {
-        return Err(Garbage::new("items_missing", "there is no array where the rows should be"));
+        return Err(ImportError::new("items_missing", "there is no array where the rows should be"));
     };
     let filled = || items.iter().enumerate().filter(|(_, item)| !is_empty(item));
     if filled().count() > ROW_LIMIT {
@@ -384,7 +384,7 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, Garbage> {
     }
     let row = |(at, item): (usize, &Value)| {
         if !item.is_object() {
-            return Err(Garbage::new("not_objects", format!("item {} is no object", at + 1)));
+            return Err(ImportError::new("not_objects", format!("item {} is no object", at + 1)));
         }
         let values = source.mapping.iter().map(|(field, name)| (field.clone(), member(item, name)));
         Ok((u32::try_from(at + 1).unwrap_or(u32::MAX), values.collect()))
@@ -466,7 +466,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
     });
     match NewUser::read(Fields::of_json(texts.clone())) {
         Ok(new) => row.values = kept(values, &new, external.as_ref()),
-        Err(Refusal::Invalid(faults)) => {
+        Err(DomainError::Invalid(faults)) => {
             row.faults.extend(faults.into_iter().map(|fault| RowFault::new(&fault.field, fault.code, fault.detail)));
         }
         Err(other) => row.faults.push(RowFault::new("", &other.code(), other.to_string())),

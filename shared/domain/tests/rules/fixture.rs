@@ -5,27 +5,28 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::Duration;
-use domain::change::{Change, Edited};
-use domain::check_in::{self, CheckIn, Report, authenticate, authenticate_report, needs};
+use domain::change::{ChangeSet, RowChange};
+use domain::check_in::{self, CheckIn, CheckInReport, authenticate, authenticate_report, needs};
 use domain::command::{
-    Applied, Command, CommandKind, CommandState, Order, Ordered, Phone, Stimulus, Word, apply, order,
+    AppliedTransition, Command, CommandKind, CommandReport, CommandRequest, CommandState, DeviceWithCommands,
+    EnqueueResult, Trigger, apply, order,
 };
 use domain::device::{self, Device, IdentifierClaim};
 use domain::event::Event;
 use domain::invitation::Invitation;
-use domain::life::{self, Deletion, Leaving};
-use domain::registration::{Drawn, Found, Refused, Registration, register};
+use domain::lifecycle::{self, Deletion, UserDeparture};
+use domain::registration::{NewIds, RefusedRegistration, Registration, RegistrationState, register};
 use domain::secret::DeviceCredential;
 use domain::user::User;
-use domain::{CommandId, DeviceId, InvitationId, Refusal};
+use domain::{CommandId, DeviceId, DomainError, InvitationId};
 use uuid::Uuid;
 
-use crate::common::{act, application, at, found, invitation};
+use crate::common::{application, at, context, found, invitation};
 
 /// How long deleted things stay.
 pub const RETENTION: Duration = Duration::days(30);
 
-pub struct World {
+pub struct Fixture {
     pub user: User,
     pub invitation: Invitation,
     pub claims: BTreeMap<String, IdentifierClaim>,
@@ -34,12 +35,12 @@ pub struct World {
     /// The newest credential of each enrolment, as its phone keeps it.
     pub credentials: BTreeMap<(DeviceId, u32), DeviceCredential>,
     pub events: Vec<Event>,
-    drawn: AtomicU64,
+    new_ids: AtomicU64,
 }
 
-impl World {
+impl Fixture {
     pub fn new(devices: u32) -> Self {
-        let Found { invitation, user, .. } = found(devices);
+        let RegistrationState { invitation, user, .. } = found(devices);
         Self {
             user,
             invitation,
@@ -48,22 +49,22 @@ impl World {
             commands: BTreeMap::new(),
             credentials: BTreeMap::new(),
             events: Vec::new(),
-            drawn: AtomicU64::new(100),
+            new_ids: AtomicU64::new(100),
         }
     }
 
     /// A user with so many phones, all of which have come.
     pub fn with_phones(count: u32) -> Self {
-        let mut world = Self::new(count);
+        let mut fixture = Self::new(count);
         for n in 0..count {
-            let id = world.register(&format!("phone-{n}"), 1).unwrap().device.after.device_id;
-            world.confirm(id, 1);
+            let id = fixture.register(&format!("phone-{n}"), 1).unwrap().device.after.device_id;
+            fixture.confirm(id, 1);
         }
-        world
+        fixture
     }
 
-    pub fn draw(&self) -> Uuid {
-        Uuid::from_u128(self.drawn.fetch_add(1, Ordering::Relaxed).into())
+    pub fn new_id(&self) -> Uuid {
+        Uuid::from_u128(self.new_ids.fetch_add(1, Ordering::Relaxed).into())
     }
 
     /// The user's devices that are there, in their order.
@@ -71,11 +72,11 @@ impl World {
         self.user.device_ids.iter().map(|id| self.devices[id].clone()).collect()
     }
 
-    pub fn phone(&self, id: DeviceId) -> Phone {
-        Phone { device: self.devices[&id].clone(), open: self.open_commands(id) }
+    pub fn phone(&self, id: DeviceId) -> DeviceWithCommands {
+        DeviceWithCommands { device: self.devices[&id].clone(), open: self.open_commands(id) }
     }
 
-    pub fn phones(&self) -> Vec<Phone> {
+    pub fn phones(&self) -> Vec<DeviceWithCommands> {
         self.user.device_ids.iter().map(|id| self.phone(*id)).collect()
     }
 
@@ -89,14 +90,14 @@ impl World {
         let fresh = invitation(&self.user, devices);
         let life = Duration::days(7);
         let (created_at, expires_at) = (at(minutes), at(minutes).plus(life));
-        self.invitation = Invitation { invitation_id: InvitationId(self.draw()), created_at, expires_at, ..fresh };
+        self.invitation = Invitation { invitation_id: InvitationId(self.new_id()), created_at, expires_at, ..fresh };
         self.user.invitation_id = Some(self.invitation.invitation_id);
     }
 
-    pub fn found(&self, identifier: &str) -> Found {
+    pub fn found(&self, identifier: &str) -> RegistrationState {
         let claim = self.claims.get(identifier).cloned();
         let claimed = claim.as_ref().map(|claim| claim.device_id);
-        Found {
+        RegistrationState {
             invitation: self.invitation.clone(),
             user: self.user.clone(),
             claimed: claimed.and_then(|id| self.devices.get(&id).cloned()),
@@ -106,9 +107,9 @@ impl World {
         }
     }
 
-    pub fn register(&mut self, identifier: &str, minutes: i64) -> Result<Registration, Refused> {
-        let drawn = Drawn { device_id: DeviceId(self.draw()) };
-        let registration = register(&self.found(identifier), &application(identifier), &drawn, &act(minutes))?;
+    pub fn register(&mut self, identifier: &str, minutes: i64) -> Result<Registration, RefusedRegistration> {
+        let new_ids = NewIds { device_id: DeviceId(self.new_id()) };
+        let registration = register(&self.found(identifier), &application(identifier), &new_ids, &context(minutes))?;
         let device = &registration.device.after;
         let (id, epoch) = (device.device_id, device.epoch);
         let credential = self.new_credential(device);
@@ -143,12 +144,12 @@ impl World {
     }
 
     /// Whether a device's newest credential opens it.
-    pub fn authenticated(&self, id: DeviceId) -> Result<Device, Refusal> {
+    pub fn authenticated(&self, id: DeviceId) -> Result<Device, DomainError> {
         authenticate(self.devices.get(&id).cloned(), self.credential(id))
     }
 
     /// Carries out a change, each of whose rows was read as it stands.
-    pub fn store(&mut self, change: &Change) {
+    pub fn store(&mut self, change: &ChangeSet) {
         assert!(!change.events.is_empty(), "nothing changes without an event");
         if let Some(user) = &change.user {
             assert_eq!(user.before.as_ref(), Some(&self.user), "the user was read as they stand");
@@ -169,7 +170,7 @@ impl World {
         self.events.extend(change.events.clone());
     }
 
-    fn store_applied(&mut self, applied: Applied) {
+    fn store_applied(&mut self, applied: AppliedTransition) {
         self.devices.insert(applied.device.device_id, applied.device);
         self.commands.insert(applied.command.command_id, applied.command);
         self.events.push(applied.event);
@@ -180,7 +181,7 @@ impl World {
         let device = &self.devices[&id];
         let claim = &self.claims[&device.device_identifier];
         let unconfirmed = self.unconfirmed(device);
-        let deletion = device::delete(device, &self.user, claim, unconfirmed.as_ref(), RETENTION, &act(minutes));
+        let deletion = device::delete(device, &self.user, claim, unconfirmed.as_ref(), RETENTION, &context(minutes));
         let Some(deletion) = deletion else {
             return false;
         };
@@ -200,14 +201,19 @@ impl World {
     }
 
     pub fn confirm(&mut self, id: DeviceId, minutes: i64) {
-        self.check_in(id, &Report::default(), minutes).unwrap();
+        self.check_in(id, &CheckInReport::default(), minutes).unwrap();
     }
 
     /// A check-in by the newest credential; answers with the commands that the device is told of.
     ///
     /// # Errors
     /// Those of `authenticate`.
-    pub fn check_in(&mut self, id: DeviceId, report: &Report, minutes: i64) -> Result<Vec<CommandId>, Refusal> {
+    pub fn check_in(
+        &mut self,
+        id: DeviceId,
+        report: &CheckInReport,
+        minutes: i64,
+    ) -> Result<Vec<CommandId>, DomainError> {
         let device = self.authenticated(id)?;
         let served = device.commands.iter().filter(|open| open.is_served(at(minutes)));
         let served = served.map(|open| open.command_id).collect();
@@ -222,9 +228,9 @@ impl World {
     }
 
     /// What a check-in comes to, given what the rule asks for.
-    pub fn checked_in(&self, device: &Device, report: &Report, minutes: i64) -> CheckIn {
+    pub fn checked_in(&self, device: &Device, report: &CheckInReport, minutes: i64) -> CheckIn {
         let needs = needs(device, report, at(minutes));
-        let mut found = check_in::Found::default();
+        let mut found = check_in::CheckInState::default();
         if needs.commands {
             found.commands = self.open_commands(device.device_id);
         }
@@ -232,19 +238,19 @@ impl World {
             let others = self.held().into_iter().filter(|other| other.device_id != device.device_id).collect();
             found.user = Some((self.user.clone(), others, domain::workspace::Settings::default()));
         }
-        check_in::check_in(device, report, &found, &act(minutes))
+        check_in::check_in(device, report, &found, &context(minutes))
     }
 
     /// Gives an order to a device; answers with the command that stands for it.
     ///
     /// # Errors
     /// Those of `order`.
-    pub fn order(&mut self, id: DeviceId, wanted: &Order, minutes: i64) -> Result<CommandId, Refusal> {
+    pub fn order(&mut self, id: DeviceId, wanted: &CommandRequest, minutes: i64) -> Result<CommandId, DomainError> {
         let phone = self.phone(id);
-        match order(&phone, wanted, CommandId(self.draw()), &act(minutes))? {
-            Ordered::Pending(pending) => Ok(pending),
-            Ordered::Queued(commanded) => {
-                let mut change = Change::default();
+        match order(&phone, wanted, CommandId(self.new_id()), &context(minutes))? {
+            EnqueueResult::Pending(pending) => Ok(pending),
+            EnqueueResult::Queued(commanded) => {
+                let mut change = ChangeSet::default();
                 change.add(&phone.device, *commanded);
                 self.store(&change);
                 Ok(change.commands.last().unwrap().after.command_id)
@@ -257,20 +263,20 @@ impl World {
     ///
     /// # Errors
     /// Those of `authenticate_report` and of `apply`.
-    pub fn say(&mut self, id: CommandId, word: &Word, epoch: u32, minutes: i64) -> Result<bool, Refusal> {
+    pub fn say(&mut self, id: CommandId, word: &CommandReport, epoch: u32, minutes: i64) -> Result<bool, DomainError> {
         let device_id = self.commands[&id].device_id;
         let credential = &self.credentials[&(device_id, epoch)];
         authenticate_report(self.devices.get(&device_id), self.commands.get(&id), credential)?;
-        self.befall(id, word.stimulus(), minutes)
+        self.befall(id, word.trigger(), minutes)
     }
 
     /// What befalls one command; true if something changed.
     ///
     /// # Errors
     /// Those of `apply`.
-    pub fn befall(&mut self, id: CommandId, stimulus: Stimulus, minutes: i64) -> Result<bool, Refusal> {
+    pub fn befall(&mut self, id: CommandId, trigger: Trigger, minutes: i64) -> Result<bool, DomainError> {
         let command = &self.commands[&id];
-        let applied = apply(&self.devices[&command.device_id], command, stimulus, None, &act(minutes))?;
+        let applied = apply(&self.devices[&command.device_id], command, trigger, None, &context(minutes))?;
         let changed = applied.is_some();
         if let Some(applied) = applied {
             self.store_applied(applied);
@@ -283,14 +289,14 @@ impl World {
         let due = |command: &&Command| command.is_open() && command.expires_at <= at(minutes);
         let due: Vec<CommandId> = self.commands.values().filter(due).map(|command| command.command_id).collect();
         for id in due {
-            self.befall(id, Stimulus::TimeIsUp, minutes).unwrap();
+            self.befall(id, Trigger::TimeIsUp, minutes).unwrap();
         }
     }
 
     /// Has a device wiped: the order, and its word.
-    pub fn erase(&mut self, id: DeviceId, minutes: i64) -> Result<CommandId, Refusal> {
+    pub fn erase(&mut self, id: DeviceId, minutes: i64) -> Result<CommandId, DomainError> {
         let wipe = self.order(id, &wanted(CommandKind::Wipe), minutes)?;
-        let succeeded = Word { outcome: Some(domain::command::Outcome::Succeeded), detail: None };
+        let succeeded = CommandReport { outcome: Some(domain::command::Outcome::Succeeded), detail: None };
         self.say(wipe, &succeeded, self.devices[&id].epoch, minutes)?;
         Ok(wipe)
     }
@@ -302,37 +308,37 @@ impl World {
         self.devices[&id].clone()
     }
 
-    pub fn suspend(&self, minutes: i64) -> Result<Option<Change>, Refusal> {
-        life::suspend(&self.user, &self.held(), Some("on leave".to_owned()), &act(minutes))
+    pub fn suspend(&self, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
+        lifecycle::suspend(&self.user, &self.held(), Some("on leave".to_owned()), &context(minutes))
     }
 
-    pub fn activate(&self, minutes: i64) -> Result<Option<Change>, Refusal> {
-        life::activate(&self.user, &self.held(), &act(minutes))
+    pub fn activate(&self, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
+        lifecycle::activate(&self.user, &self.held(), &context(minutes))
     }
 
-    pub fn lock_by_pins(&self, minutes: i64) -> Option<Change> {
-        life::lock_by_pins(&self.user, &self.held(), 10, &act(minutes))
+    pub fn lock_by_pins(&self, minutes: i64) -> Option<ChangeSet> {
+        lifecycle::lock_by_pins(&self.user, &self.held(), 10, &context(minutes))
     }
 
-    pub fn lock_and_wipe(&self, minutes: i64) -> Result<Option<Change>, Refusal> {
-        let draw = || CommandId(self.draw());
-        life::lock_and_wipe(&self.user, &self.phones(), &wanted(CommandKind::Wipe), &draw, &act(minutes))
+    pub fn lock_and_wipe(&self, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
+        let new_id = || CommandId(self.new_id());
+        lifecycle::lock_and_wipe(&self.user, &self.phones(), &wanted(CommandKind::Wipe), &new_id, &context(minutes))
     }
 
-    pub fn reset_pin(&self, minutes: i64) -> Result<Option<Change>, Refusal> {
-        let draw = || CommandId(self.draw());
-        life::reset_pin(&self.user, &self.phones(), &wanted(CommandKind::ResetPin), &draw, &act(minutes))
+    pub fn reset_pin(&self, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
+        let new_id = || CommandId(self.new_id());
+        lifecycle::reset_pin(&self.user, &self.phones(), &wanted(CommandKind::ResetPin), &new_id, &context(minutes))
     }
 
-    pub fn delete_user(&self, without_wipe: bool, minutes: i64) -> Result<Option<Change>, Refusal> {
+    pub fn delete_user(&self, without_wipe: bool, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
         let claimed = |device: Device| {
             let (claim, unconfirmed) = (self.claims[&device.device_identifier].clone(), self.unconfirmed(&device));
-            Leaving { device, claim, unconfirmed }
+            UserDeparture { device, claim, unconfirmed }
         };
         let devices: Vec<_> = self.held().into_iter().map(claimed).collect();
         let reason = without_wipe.then(|| "left".to_owned());
         let wanted = Deletion { without_wipe, reason, retention: RETENTION };
-        life::delete(&self.user, &devices, std::slice::from_ref(&self.invitation), &wanted, &act(minutes))
+        lifecycle::delete(&self.user, &devices, std::slice::from_ref(&self.invitation), &wanted, &context(minutes))
     }
 
     /// The kinds of event that a command has made, in their order.
@@ -343,8 +349,8 @@ impl World {
 }
 
 /// An order with nothing said.
-pub fn wanted(kind: CommandKind) -> Order {
-    Order { kind, reason: None, expires_in_days: None }
+pub fn wanted(kind: CommandKind) -> CommandRequest {
+    CommandRequest { kind, reason: None, expires_in_days: None }
 }
 
 /// True for the states that a device's result leads to.
@@ -353,7 +359,7 @@ pub fn is_result(state: CommandState) -> bool {
     matches!(state, S::Succeeded | S::Failed | S::Rejected | S::NotSupported)
 }
 
-fn put<K: Ord, T: Clone + PartialEq + Debug>(rows: &mut BTreeMap<K, T>, key: K, edited: &Edited<T>) {
+fn put<K: Ord, T: Clone + PartialEq + Debug>(rows: &mut BTreeMap<K, T>, key: K, edited: &RowChange<T>) {
     assert_eq!(rows.get(&key), edited.before.as_ref(), "a row was read as it stands");
     rows.insert(key, edited.after.clone());
 }

@@ -1,6 +1,6 @@
 //! Calls to the world outside of AWS.
 
-use std::error::Error;
+use std::error::Error as StdError;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings,
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use domain::outside::{Reach, read_url};
-use domain::refusal::Failure;
+use domain::egress::{EgressPolicy, read_url};
+use domain::error::Error;
 use thiserror::Error as ThisError;
 
 use crate::clients::Clients;
@@ -23,22 +23,22 @@ use crate::roots;
 
 /// A client for the world outside.
 #[derive(Clone, Debug)]
-pub struct Outside {
+pub struct EgressClient {
     connector: SharedHttpConnector,
     sleep: SharedAsyncSleep,
-    reach: Reach,
+    reach: EgressPolicy,
 }
 
 /// The most bytes that are read of what an issuer answers: a key set has a few thousand.
 pub const ANSWER_LIMIT: usize = 1024 * 1024;
 
-impl Outside {
+impl EgressClient {
     /// A client for the pages of the issuer, whose addresses the operator has settled. Clients that were given a
     /// connector use that.
     ///
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn to_issuer(clients: &Clients) -> Result<Self, Failure> {
+    pub fn to_issuer(clients: &Clients) -> Result<Self, Error> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
@@ -49,7 +49,7 @@ impl Outside {
                     .build(),
             ),
         };
-        Ok(Self { connector, sleep: clients.sleep.clone(), reach: Reach::Public })
+        Ok(Self { connector, sleep: clients.sleep.clone(), reach: EgressPolicy::Public })
     }
 
     /// A client for pages whose addresses somebody else has typed in: it goes to the public internet
@@ -58,19 +58,19 @@ impl Outside {
     ///
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn guarded(clients: &Clients) -> Result<Self, Failure> {
-        Self::reaching(clients, Reach::Public)
+    pub fn guarded(clients: &Clients) -> Result<Self, Error> {
+        Self::reaching(clients, EgressPolicy::Public)
     }
 
     /// The same, for webhooks: it goes as far as the clients say.
     ///
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn to_webhooks(clients: &Clients) -> Result<Self, Failure> {
+    pub fn to_webhooks(clients: &Clients) -> Result<Self, Error> {
         Self::reaching(clients, clients.webhooks)
     }
 
-    fn reaching(clients: &Clients, reach: Reach) -> Result<Self, Failure> {
+    fn reaching(clients: &Clients, reach: EgressPolicy) -> Result<Self, Error> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
@@ -95,9 +95,9 @@ impl Outside {
         accept: &'static str,
         bearer: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<u8>, PullFault> {
+    ) -> Result<Vec<u8>, FetchError> {
         let pulled = self.pulled(url, accept, bearer, limit);
-        Timeout::new(Box::pin(pulled), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(PullFault::Never))
+        Timeout::new(Box::pin(pulled), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never))
     }
 
     async fn pulled(
@@ -106,35 +106,36 @@ impl Outside {
         accept: &'static str,
         bearer: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<u8>, PullFault> {
+    ) -> Result<Vec<u8>, FetchError> {
         // A host that is an address is not looked up, so it is held to the rule here.
-        let _host = read_url(url).map_err(|(code, _)| PullFault::of_url(code))?;
-        let mut request = HttpRequest::get(url).map_err(|_| PullFault::Unreachable)?;
+        let _host = read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
+        let mut request = HttpRequest::get(url).map_err(|_| FetchError::Unreachable)?;
         request.headers_mut().insert("accept", accept);
         request.headers_mut().insert("user-agent", "handset");
         if let Some(bearer) = bearer {
             let sent = request.headers_mut().try_insert("authorization", format!("Bearer {bearer}"));
-            let _before = sent.map_err(|_| PullFault::TokenUnsendable)?;
+            let _before = sent.map_err(|_| FetchError::TokenUnsendable)?;
         }
         self.whole(request, limit).await
     }
 
     /// The answer to a request, read to its end.
-    async fn whole(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, PullFault> {
-        let response = self.connector.call(request).await.map_err(|error| PullFault::of(&error, error.is_timeout()))?;
+    async fn whole(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, FetchError> {
+        let response =
+            self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))?;
         let status = response.status().as_u16();
         match status {
             200 => {}
-            300..=399 => return Err(PullFault::Redirected(status)),
-            other => return Err(PullFault::Status(other)),
+            300..=399 => return Err(FetchError::Redirected(status)),
+            other => return Err(FetchError::Status(other)),
         }
         let length = response.headers().get("content-length").and_then(|length| length.parse::<usize>().ok());
         if length.is_some_and(|length| length > limit) {
-            return Err(PullFault::TooLarge(limit));
+            return Err(FetchError::TooLarge(limit));
         }
         let bytes = read_within(response.into_body(), limit).await?;
         if length.is_some_and(|length| length != bytes.len()) {
-            return Err(PullFault::CutOff);
+            return Err(FetchError::CutOff);
         }
         Ok(bytes)
     }
@@ -152,9 +153,9 @@ impl Outside {
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
         limit: usize,
-    ) -> Result<Answer, PullFault> {
+    ) -> Result<Answer, FetchError> {
         let answered = Timeout::new(Box::pin(self.answered(url, headers, body)), self.sleep.sleep(PULL_WITHIN));
-        let response = answered.await.unwrap_or(Err(PullFault::Never))?;
+        let response = answered.await.unwrap_or(Err(FetchError::Never))?;
         let status = response.status().as_u16();
         let begun = Timeout::new(Box::pin(beginning(response.into_body(), limit)), self.sleep.sleep(READ_WITHIN));
         Ok(Answer { status, begins: begun.await.unwrap_or_default() })
@@ -165,18 +166,18 @@ impl Outside {
         url: &str,
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
-    ) -> Result<HttpResponse, PullFault> {
+    ) -> Result<HttpResponse, FetchError> {
         // A host that is an address is not looked up, so it is held to the rule here.
-        let _host = self.reach.read_url(url).map_err(|(code, _)| PullFault::of_url(code))?;
+        let _host = self.reach.read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
         let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").map_err(|_| PullFault::Unreachable)?;
-        request.set_uri(url).map_err(|_| PullFault::Unreachable)?;
+        request.set_method("POST").map_err(|_| FetchError::Unreachable)?;
+        request.set_uri(url).map_err(|_| FetchError::Unreachable)?;
         request.headers_mut().insert("user-agent", "handset");
         for (name, value) in headers {
             let sent = request.headers_mut().try_insert(name, value);
-            let _before = sent.map_err(|_| PullFault::Unreachable)?;
+            let _before = sent.map_err(|_| FetchError::Unreachable)?;
         }
-        self.connector.call(request).await.map_err(|error| PullFault::of(&error, error.is_timeout()))
+        self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))
     }
 
     /// Waits, second by second: a longer sleep is a limit to a call's time.
@@ -191,12 +192,12 @@ impl Outside {
     ///
     /// # Errors
     /// `Unavailable` if the page does not answer with 200, or with more than [`ANSWER_LIMIT`].
-    pub async fn get(&self, url: &str) -> Result<Vec<u8>, Failure> {
-        let mut request = HttpRequest::get(url).map_err(|e| Failure::internal("reading a URL", e))?;
+    pub async fn get(&self, url: &str) -> Result<Vec<u8>, Error> {
+        let mut request = HttpRequest::get(url).map_err(|e| Error::internal("reading a URL", e))?;
         request.headers_mut().insert("accept", "application/json");
         let read = self.whole(request, ANSWER_LIMIT);
-        let read = Timeout::new(Box::pin(read), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(PullFault::Never));
-        read.map_err(|fault| Failure::unavailable("the issuer", fault))
+        let read = Timeout::new(Box::pin(read), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never));
+        read.map_err(|fault| Error::unavailable("the issuer", fault))
     }
 }
 
@@ -218,7 +219,7 @@ pub struct Answer {
 
 /// Why a page cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
-pub enum PullFault {
+pub enum FetchError {
     /// Its host is, or leads to, an address that is not of the public internet.
     #[error("the host does not lead to the public internet")]
     NotPublic,
@@ -248,7 +249,7 @@ pub enum PullFault {
     TokenUnsendable,
 }
 
-impl PullFault {
+impl FetchError {
     /// A stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -270,7 +271,7 @@ impl PullFault {
         if code == "port_not_allowed" { Self::PortNotAllowed } else { Self::NotPublic }
     }
 
-    fn of(error: &(dyn Error + 'static), timed_out: bool) -> Self {
+    fn of(error: &(dyn StdError + 'static), timed_out: bool) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<NotPublic>() {
@@ -286,9 +287,9 @@ fn settings() -> HttpConnectorSettings {
     HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(PULL_WITHIN).build()
 }
 
-fn context() -> Result<TlsContext, Failure> {
+fn context() -> Result<TlsContext, Error> {
     let context = TlsContext::builder().with_trust_store(roots::system()).build();
-    context.map_err(|e| Failure::internal("setting up TLS", e))
+    context.map_err(|e| Error::internal("setting up TLS", e))
 }
 
 /// A name leads to an address that is not of the public internet.
@@ -299,7 +300,7 @@ struct NotPublic;
 /// Looks names up by the system, and refuses those of which any address is out of reach. The connection
 /// goes to what this answers: nobody looks the name up a second time.
 #[derive(Clone, Debug)]
-struct Resolver(Reach);
+struct Resolver(EgressPolicy);
 
 impl ResolveDns for Resolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
@@ -312,7 +313,7 @@ impl ResolveDns for Resolver {
     }
 }
 
-fn checked(addresses: Vec<IpAddr>, reach: Reach) -> Result<Vec<IpAddr>, ResolveDnsError> {
+fn checked(addresses: Vec<IpAddr>, reach: EgressPolicy) -> Result<Vec<IpAddr>, ResolveDnsError> {
     if reach.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
 }
 
@@ -329,13 +330,13 @@ async fn beginning(body: SdkBody, limit: usize) -> Vec<u8> {
     bytes
 }
 
-async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, PullFault> {
+async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, FetchError> {
     let mut stream = ByteStream::new(body);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| PullFault::CutOff)?;
+        let chunk = chunk.map_err(|_| FetchError::CutOff)?;
         if bytes.len() + chunk.len() > limit {
-            return Err(PullFault::TooLarge(limit));
+            return Err(FetchError::TooLarge(limit));
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -346,19 +347,19 @@ async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, PullFault> 
 mod tests {
     use super::*;
 
-    fn found(reach: Reach, name: &str) -> Result<Vec<IpAddr>, PullFault> {
+    fn found(reach: EgressPolicy, name: &str) -> Result<Vec<IpAddr>, FetchError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let found = runtime.block_on(Resolver(reach).resolve_dns(name));
-        found.map_err(|error| PullFault::of(&error, false))
+        found.map_err(|error| FetchError::of(&error, false))
     }
 
     #[test]
     fn a_name_that_leads_inside_is_refused_when_it_is_looked_up() {
         for name in ["localhost", "127.0.0.1", "10.0.0.1", "169.254.169.254"] {
-            assert_eq!(found(Reach::Public, name), Err(PullFault::NotPublic), "{name}");
+            assert_eq!(found(EgressPolicy::Public, name), Err(FetchError::NotPublic), "{name}");
         }
-        assert!(found(Reach::Loopback, "localhost").is_ok_and(|found| found.iter().all(IpAddr::is_loopback)));
-        assert_eq!(found(Reach::Loopback, "169.254.169.254"), Err(PullFault::NotPublic));
-        assert!(found(Reach::Public, "8.8.8.8").is_ok());
+        assert!(found(EgressPolicy::Loopback, "localhost").is_ok_and(|found| found.iter().all(IpAddr::is_loopback)));
+        assert_eq!(found(EgressPolicy::Loopback, "169.254.169.254"), Err(FetchError::NotPublic));
+        assert!(found(EgressPolicy::Public, "8.8.8.8").is_ok());
     }
 }

@@ -29,7 +29,7 @@ pub enum Answers {
 
 /// What was asked of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// Its URL.
     pub url: String,
     /// The header `authorization`.
@@ -64,7 +64,7 @@ pub struct Pages(Arc<Mutex<State>>);
 struct State {
     answers: Answers,
     answers_at: BTreeMap<String, Answers>,
-    asked: Vec<Asked>,
+    asked: Vec<ReceivedRequest>,
     sent: Vec<Sent>,
     meanwhile: Box<dyn Fn() + Send>,
 }
@@ -117,7 +117,7 @@ impl Pages {
 
     /// What was asked so far.
     #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<ReceivedRequest> {
         self.state().asked.clone()
     }
 
@@ -146,7 +146,7 @@ impl HttpConnector for Pages {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let authorization = request.headers().get("authorization").map(str::to_owned);
         let mut state = self.state();
-        state.asked.push(Asked { url: request.uri().to_owned(), authorization });
+        state.asked.push(ReceivedRequest { url: request.uri().to_owned(), authorization });
         let headers = request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         state.sent.push(Sent {
             method: request.method().to_owned(),

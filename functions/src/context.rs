@@ -2,18 +2,18 @@
 //! began it. What an action does is the same for both.
 
 use domain::access::Permission;
-use domain::event::{Act, Actor, Maker};
+use domain::event::{Actor, EventContext, Maker};
 use domain::job::Job;
 use domain::{JobId, Time, TokenId, WorkspaceId};
-use lambda::{Call, Moment};
+use lambda::{AuthorizedRequest, IdSource};
 
 use crate::triggers::Run;
 
 /// Who does something.
 #[derive(Clone, Debug)]
-pub(crate) struct Doer {
+pub(crate) struct RequestContext {
     /// When, and chance.
-    pub moment: Moment,
+    pub id_source: IdSource,
     /// Where.
     pub workspace_id: WorkspaceId,
     /// True for a caller who may deploy; a job is begun with what it needs, and has nothing more.
@@ -26,11 +26,11 @@ pub(crate) struct Doer {
     job_id: Option<JobId>,
 }
 
-impl Doer {
+impl RequestContext {
     /// The caller of a request.
-    pub fn of_call(call: &Call) -> Self {
+    pub fn of_call(call: &AuthorizedRequest) -> Self {
         Self {
-            moment: call.request.moment,
+            id_source: call.request.id_source,
             workspace_id: call.workspace(),
             may_deploy: call.caller.require(Permission::DeploymentsManage).is_ok(),
             actor: call.caller.actor,
@@ -45,7 +45,7 @@ impl Doer {
     /// Handset itself, in a run that AWS has set off.
     pub fn of_run(run: &Run, workspace_id: WorkspaceId) -> Self {
         Self {
-            moment: run.moment,
+            id_source: run.id_source,
             workspace_id,
             may_deploy: false,
             actor: Actor::System,
@@ -68,8 +68,8 @@ impl Doer {
     }
 
     /// The same, at another moment.
-    pub fn at(&self, moment: Moment) -> Self {
-        Self { moment, ..self.clone() }
+    pub fn at(&self, id_source: IdSource) -> Self {
+        Self { id_source, ..self.clone() }
     }
 
     /// Handset itself, in what was begun by somebody else.
@@ -78,11 +78,11 @@ impl Doer {
     }
 
     /// A new act, with an event of its own.
-    pub fn act(&self) -> Act {
-        Act {
-            event_id: self.moment.event_id(),
+    pub fn event_context(&self) -> EventContext {
+        EventContext {
+            event_id: self.id_source.event_id(),
             workspace_id: self.workspace_id,
-            at: self.moment.now,
+            at: self.id_source.now,
             actor: self.actor,
             token_id: self.token_id,
             operation: self.operation,
@@ -94,6 +94,6 @@ impl Doer {
 
     /// When.
     pub fn now(&self) -> Time {
-        self.moment.now
+        self.id_source.now
     }
 }

@@ -2,43 +2,43 @@
 
 use domain::access::BODY_LIMIT;
 use domain::device::Device;
-use domain::input::{Fault, Fields};
-use domain::message::{MessageLimit, Wait};
-use domain::refusal::Refusal;
+use domain::error::DomainError;
+use domain::input::{FieldError, Fields};
+use domain::message::{MessageLimit, RetryAfter};
 use domain::search::Query;
 
 use crate::common::at;
-use crate::world::World;
+use crate::fixture::Fixture;
 
 #[test]
 fn a_refusal_says_in_whole_sentences_how_many_of_what() {
-    let devices = |count: u32| -> Vec<Device> { World::with_phones(count).held() };
-    let faults = |count: usize| vec![Fault::new("a", "taken", "is taken"); count];
+    let devices = |count: u32| -> Vec<Device> { Fixture::with_phones(count).held() };
+    let faults = |count: usize| vec![FieldError::new("a", "taken", "is taken"); count];
     let too_large = format!("The body is larger than {} KiB.", BODY_LIMIT / 1024);
-    for (refusal, sentence) in [
-        (Refusal::TooLarge, too_large.as_str()),
-        (Refusal::Invalid(faults(1)), "The request has 1 fault that must be corrected."),
-        (Refusal::Invalid(faults(2)), "The request has 2 faults that must be corrected."),
+    for (error, sentence) in [
+        (DomainError::TooLarge, too_large.as_str()),
+        (DomainError::Invalid(faults(1)), "The request has 1 fault that must be corrected."),
+        (DomainError::Invalid(faults(2)), "The request has 2 faults that must be corrected."),
         (
-            Refusal::WipeFirst(devices(1)),
+            DomainError::WipeFirst(devices(1)),
             "The user has 1 device that was never wiped; wipe first, or delete without a wipe and say why.",
         ),
         (
-            Refusal::WipeFirst(devices(2)),
+            DomainError::WipeFirst(devices(2)),
             "The user has 2 devices that were never wiped; wipe first, or delete without a wipe and say why.",
         ),
     ] {
-        assert_eq!(refusal.to_string(), sentence);
+        assert_eq!(error.to_string(), sentence);
     }
 }
 
 #[test]
 fn each_limit_of_messages_has_a_code_and_a_sentence_of_its_own() {
-    let refusal = |limit| Refusal::TooManyMessages(Wait::new(limit, at(1), at(0)));
-    let [one, all] = [MessageLimit::Recipient, MessageLimit::Workspace].map(refusal);
+    let error = |limit| DomainError::TooManyMessages(RetryAfter::new(limit, at(1), at(0)));
+    let [one, all] = [MessageLimit::Recipient, MessageLimit::Workspace].map(error);
     assert_eq!((one.code(), all.code()), ("too_many_messages".to_owned(), "daily_quota_reached".to_owned()));
     assert!(one.to_string().contains("one such message a minute") && all.to_string().contains("today"));
-    assert_eq!(Refusal::UserDeleted.code(), "user_deleted");
+    assert_eq!(DomainError::UserDeleted.code(), "user_deleted");
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! Why something is not done: the one enumeration of errors.
 
-use std::error::Error;
+use std::error::Error as StdError;
 
 use thiserror::Error as ThisError;
 
 use crate::access::Permission;
 use crate::command::CommandState;
 use crate::device::Device;
-use crate::input::Fault;
+use crate::input::FieldError;
 use crate::invitation::InvitationStatus;
 use crate::job::JobState;
 use crate::key::MAKERS_LIMIT;
-use crate::message::{MessageLimit, Wait};
+use crate::message::{MessageLimit, RetryAfter};
 use crate::scim::ScimType;
 use crate::source::SOURCE_LIMIT;
 use crate::webhook::WEBHOOK_LIMIT;
@@ -19,7 +19,7 @@ use crate::webhook::WEBHOOK_LIMIT;
 /// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
 /// nothing personal.
 #[derive(Clone, Debug, PartialEq, ThisError)]
-pub enum Refusal {
+pub enum DomainError {
     /// The body could not be read at all.
     #[error("The body is not valid JSON: {0}.")]
     Malformed(String),
@@ -31,7 +31,7 @@ pub enum Refusal {
     TooLarge,
     /// Something in the input breaks a rule; every fault is named.
     #[error("The request has {} that must be corrected.", plural(.0.len(), "fault"))]
-    Invalid(Vec<Fault>),
+    Invalid(Vec<FieldError>),
     /// No credential was sent, or none of a kind that this operation takes.
     #[error("This operation needs a credential: Authorization: Bearer …")]
     CredentialMissing,
@@ -166,7 +166,7 @@ pub enum Refusal {
     CallingCodeNotAllowed,
     /// As many messages went out as may.
     #[error("{}", too_many(.0))]
-    TooManyMessages(Wait),
+    TooManyMessages(RetryAfter),
     /// Another user has this username.
     #[error("Another user has this username.")]
     UsernameTaken,
@@ -239,7 +239,7 @@ pub enum Refusal {
     Scim(ScimType, String),
 }
 
-fn too_many(wait: &Wait) -> String {
+fn too_many(wait: &RetryAfter) -> String {
     match wait.limit {
         MessageLimit::Recipient => {
             "This recipient gets at most one such message a minute, and five a day; try again later.".to_owned()
@@ -252,11 +252,11 @@ fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-impl Refusal {
+impl DomainError {
     /// A refusal for one fault of one field.
     #[must_use]
     pub fn field(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Invalid(vec![Fault::new(field, code, detail)])
+        Self::Invalid(vec![FieldError::new(field, code, detail)])
     }
 
     /// The stable code that programs read.
@@ -340,13 +340,13 @@ impl Refusal {
 
 /// What can end an operation before it has done its work.
 #[derive(Debug, ThisError)]
-pub enum Failure {
+pub enum Error {
     /// A rule refused. The caller is told why.
     #[error("refused: {0}")]
-    Refused(#[from] Refusal),
+    Refused(#[from] DomainError),
     /// A row changed between the read and the commit; the operation starts over from its read.
     #[error("another change came first")]
-    LostRace,
+    Conflict,
     /// A service is not reachable, is throttling, or did not say what became of the call. The
     /// caller may try again.
     #[error("{what} is not available")]
@@ -354,7 +354,7 @@ pub enum Failure {
         /// The service.
         what: &'static str,
         /// Why.
-        source: Box<dyn Error + Send + Sync>,
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// A fault of ours.
     #[error("{what} failed")]
@@ -362,18 +362,18 @@ pub enum Failure {
         /// What was being done.
         what: &'static str,
         /// Why.
-        source: Box<dyn Error + Send + Sync>,
+        source: Box<dyn StdError + Send + Sync>,
     },
 }
 
-impl Failure {
+impl Error {
     /// A fault of ours, with its cause.
-    pub fn internal(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn internal(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Internal { what, source: source.into() }
     }
 
     /// A service that did not answer, with its cause.
-    pub fn unavailable(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn unavailable(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable { what, source: source.into() }
     }
 }

@@ -77,7 +77,7 @@ const OF_OTHER_PROTOCOLS: [u16; 82] = [
 
 /// How far calls to the world outside go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
+pub enum EgressPolicy {
     /// To the public internet alone.
     #[default]
     Public,
@@ -86,7 +86,7 @@ pub enum Reach {
     Loopback,
 }
 
-impl Reach {
+impl EgressPolicy {
     /// True if one of a name's addresses may be called, being one of these.
     #[must_use]
     pub fn allows(self, addresses: &[IpAddr]) -> bool {
@@ -388,7 +388,11 @@ mod tests {
         }
         for port in [1, 21, 22, 23, 25, 53, 110, 143, 389, 465, 587, 993, 2049, 5060, 6000, 6667, 10_080] {
             let here = format!("http://127.0.0.1:{port}/");
-            let refused = [read_url(&at(port)), Reach::Loopback.read_url(&at(port)), Reach::Loopback.read_url(&here)];
+            let refused = [
+                read_url(&at(port)),
+                EgressPolicy::Loopback.read_url(&at(port)),
+                EgressPolicy::Loopback.read_url(&here),
+            ];
             assert!(
                 refused.iter().all(|read| read.as_ref().is_err_and(|(code, _)| *code == "port_not_allowed")),
                 "{port}"
@@ -429,25 +433,25 @@ mod tests {
 
     #[test]
     fn this_machines_own_addresses_are_called_only_where_that_was_switched_on() {
-        let read = |reach: Reach, url: &str| reach.read_url(url).map(|host| host.name).map_err(|(code, _)| code);
+        let read = |reach: EgressPolicy, url: &str| reach.read_url(url).map(|host| host.name).map_err(|(code, _)| code);
         for url in ["http://127.0.0.1:4000/x", "https://127.0.0.1/", "http://[::1]:80/", "http://localhost:4100/"] {
-            assert!(read(Reach::Loopback, url).is_ok(), "{url}");
-            assert!(read(Reach::Public, url).is_err(), "{url}");
+            assert!(read(EgressPolicy::Loopback, url).is_ok(), "{url}");
+            assert!(read(EgressPolicy::Public, url).is_err(), "{url}");
         }
         for url in ["http://example.com/", "http://10.0.0.1/", "http://169.254.169.254/", "http://a@127.0.0.1/"] {
-            assert_eq!(read(Reach::Loopback, url), Err("invalid_format"), "{url}");
+            assert_eq!(read(EgressPolicy::Loopback, url), Err("invalid_format"), "{url}");
         }
         for url in ["https://10.0.0.1/", "https://169.254.169.254/", "https://[::ffff:127.0.0.1]/"] {
-            assert_eq!(read(Reach::Loopback, url), Err("not_public"), "{url}");
+            assert_eq!(read(EgressPolicy::Loopback, url), Err("not_public"), "{url}");
         }
         let (here, inside, public) = (["127.0.0.1"], ["10.0.0.1"], ["8.8.8.8"]);
-        let allows = |reach: Reach, found: &[&str]| {
+        let allows = |reach: EgressPolicy, found: &[&str]| {
             reach.allows(&found.iter().map(|address| address.parse().unwrap()).collect::<Vec<_>>())
         };
-        assert_eq!([here, inside, public].map(|found| allows(Reach::Public, &found)), [false, false, true]);
-        assert_eq!([here, inside, public].map(|found| allows(Reach::Loopback, &found)), [true, false, true]);
+        assert_eq!([here, inside, public].map(|found| allows(EgressPolicy::Public, &found)), [false, false, true]);
+        assert_eq!([here, inside, public].map(|found| allows(EgressPolicy::Loopback, &found)), [true, false, true]);
         for mixed in [["8.8.8.8", "127.0.0.1"], ["8.8.8.8", "10.0.0.1"]] {
-            assert!(!allows(Reach::Public, &mixed) && !allows(Reach::Loopback, &mixed), "{mixed:?}");
+            assert!(!allows(EgressPolicy::Public, &mixed) && !allows(EgressPolicy::Loopback, &mixed), "{mixed:?}");
         }
     }
 

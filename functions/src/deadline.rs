@@ -4,19 +4,19 @@
 use chrono::Duration;
 use domain::Time;
 use domain::secret::Random;
-use lambda::Moment;
+use lambda::IdSource;
 
-use crate::world::Clock;
+use crate::state::Clock;
 
 /// A clock, and until when there is time.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct Deadline {
     clock: Clock,
     random: Random,
     until: Time,
 }
 
-impl Pace {
+impl Deadline {
     /// Until a moment.
     #[must_use]
     pub fn new(clock: Clock, random: Random, until: Time) -> Self {
@@ -25,19 +25,19 @@ impl Pace {
 
     /// Now, and chance.
     #[must_use]
-    pub fn moment(&self) -> Moment {
-        Moment::new(self.clock.now(), self.random)
+    pub fn id_source(&self) -> IdSource {
+        IdSource::new(self.clock.now(), self.random)
     }
 
     /// True if there is time left for something that may take so long.
     #[must_use]
     pub fn has(&self, needed: Duration) -> bool {
-        self.moment().now.plus(needed) <= self.until
+        self.id_source().now.plus(needed) <= self.until
     }
 
     /// True if there is no time left to begin anything.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.moment().now >= self.until
+        self.id_source().now >= self.until
     }
 }

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::event::{Act, Actor};
+use crate::event::{Actor, EventContext};
 
 /// A block, a suspension or a lock: since when, by whom, why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hold {
+pub struct Restriction {
     /// Since when.
     pub at: Time,
     /// By whom.
@@ -17,10 +17,10 @@ pub struct Hold {
     pub reason: Option<String>,
 }
 
-impl Hold {
+impl Restriction {
     /// A hold that begins with an act.
     #[must_use]
-    pub fn by(act: &Act, reason: Option<String>) -> Self {
-        Self { at: act.at, by: act.actor, reason }
+    pub fn by(context: &EventContext, reason: Option<String>) -> Self {
+        Self { at: context.at, by: context.actor, reason }
     }
 }

@@ -11,33 +11,40 @@ use std::collections::BTreeSet;
 use chrono::Duration;
 use serde_json::json;
 
-use crate::change::{Change, Edited};
+use crate::change::{ChangeSet, RowChange};
 use crate::clock::Time;
-use crate::command::{Command, CommandKind, Commanded, Order, Ordered, Phone, order, pending_for};
+use crate::command::{
+    Command, CommandKind, CommandRequest, DeviceWithCommands, EnqueueResult, TransitionResult, order, pending_for,
+};
 use crate::device::{Deleted, Device, IdentifierClaim};
-use crate::event::{Act, Event, EventType};
-use crate::hold::Hold;
+use crate::error::DomainError;
+use crate::event::{Event, EventContext, EventType};
 use crate::ids::{CommandId, ProfileId};
 use crate::invitation::{Invitation, take_back};
 use crate::provenance::{Field, Holder, Origin, holder};
-use crate::refusal::Refusal;
+use crate::restriction::Restriction;
 use crate::user::{User, UserEdit, UserStatus, unique_username};
 
 /// Draws the identifier of a command.
-pub type Draw<'a> = &'a (dyn Fn() -> CommandId + Sync);
+pub type NewId<'a> = &'a (dyn Fn() -> CommandId + Sync);
 
 /// Suspends a user: from the commit on, none of their devices may do anything. `None` if an admin has
 /// suspended them already.
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn suspend(user: &User, devices: &[Device], reason: Option<String>, act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn suspend(
+    user: &User,
+    devices: &[Device],
+    reason: Option<String>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     if user.suspended.is_some() {
         return Ok(None);
     }
-    let after = User { suspended: Some(Hold::by(act, reason.clone())), ..user.clone() };
-    let mut change = state_changed(user, after, devices, EventType::UserSuspended, act);
+    let after = User { suspended: Some(Restriction::by(context, reason.clone())), ..user.clone() };
+    let mut change = state_changed(user, after, devices, EventType::UserSuspended, context);
     change.events[0].change("suspended", false, true);
     change.events[0].private.reason = reason;
     Ok(Some(change))
@@ -49,7 +56,7 @@ pub fn suspend(user: &User, devices: &[Device], reason: Option<String>, act: &Ac
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn activate(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn activate(user: &User, devices: &[Device], context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     let held = user.is_suspended() || user.locked.is_some();
     if !held && user.status() != UserStatus::Inactive {
@@ -57,9 +64,9 @@ pub fn activate(user: &User, devices: &[Device], act: &Act) -> Result<Option<Cha
     }
     let mut after = User { suspended: None, suspended_by_source: None, locked: None, ..user.clone() };
     if !held {
-        after.activated_at = Some(act.at);
+        after.activated_at = Some(context.at);
     }
-    let mut change = state_changed(user, after, devices, EventType::UserActivated, act);
+    let mut change = state_changed(user, after, devices, EventType::UserActivated, context);
     change.events[0].change("suspended", user.suspended.is_some(), false);
     change.events[0].change("suspended_by_source", user.suspended_by_source.is_some(), false);
     change.events[0].change("locked", user.locked.is_some(), false);
@@ -71,13 +78,18 @@ pub fn activate(user: &User, devices: &[Device], act: &Act) -> Result<Option<Cha
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn suspend_by_source(user: &User, devices: &[Device], reason: &str, act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn suspend_by_source(
+    user: &User,
+    devices: &[Device],
+    reason: &str,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     if user.suspended_by_source.is_some() {
         return Ok(None);
     }
-    let after = User { suspended_by_source: Some(Hold::by(act, Some(reason.to_owned()))), ..user.clone() };
-    let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserSuspended), act);
+    let after = User { suspended_by_source: Some(Restriction::by(context, Some(reason.to_owned()))), ..user.clone() };
+    let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserSuspended), context);
     change.events[0].change("suspended_by_source", false, true);
     change.events[0].private.reason = Some(reason.to_owned());
     Ok(Some(change))
@@ -88,13 +100,17 @@ pub fn suspend_by_source(user: &User, devices: &[Device], reason: &str, act: &Ac
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn resume_by_source(user: &User, devices: &[Device], act: &Act) -> Result<Option<Change>, Refusal> {
+pub fn resume_by_source(
+    user: &User,
+    devices: &[Device],
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     if user.suspended_by_source.is_none() {
         return Ok(None);
     }
     let after = User { suspended_by_source: None, ..user.clone() };
-    let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserActivated), act);
+    let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserActivated), context);
     change.events[0].change("suspended_by_source", true, false);
     Ok(Some(change))
 }
@@ -107,12 +123,12 @@ fn beside_an_admins(user: &User, alone: EventType) -> EventType {
 /// Locks a user whose device has reported too many wrong PINs. `None` if they are locked already,
 /// or deleted.
 #[must_use]
-pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, act: &Act) -> Option<Change> {
+pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, context: &EventContext) -> Option<ChangeSet> {
     if user.locked.is_some() || user.deleted.is_some() {
         return None;
     }
-    let after = User { locked: Some(Hold::by(act, Some("too many wrong PINs".to_owned()))), ..user.clone() };
-    let mut change = state_changed(user, after, devices, EventType::UserLocked, act);
+    let after = User { locked: Some(Restriction::by(context, Some("too many wrong PINs".to_owned()))), ..user.clone() };
+    let mut change = state_changed(user, after, devices, EventType::UserLocked, context);
     change.events[0].change("locked", false, true);
     change.events[0].change("pin_failures", serde_json::Value::Null, failures);
     Some(change)
@@ -126,18 +142,18 @@ pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, act: &Act) -
 /// `UserDeleted` if no wipe of a deleted user's devices is to be confirmed.
 pub fn lock_and_wipe(
     user: &User,
-    phones: &[Phone],
-    wanted: &Order,
-    draw: Draw<'_>,
-    act: &Act,
-) -> Result<Option<Change>, Refusal> {
+    phones: &[DeviceWithCommands],
+    wanted: &CommandRequest,
+    new_id: NewId<'_>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     let mut after = user.clone();
     if user.deleted.is_none() {
-        after.locked.get_or_insert_with(|| Hold::by(act, wanted.reason.clone()));
+        after.locked.get_or_insert_with(|| Restriction::by(context, wanted.reason.clone()));
     } else if !phones.iter().any(|phone| phone.device.unconfirmed_wipe().is_some() && !phone.device.replaced) {
-        return Err(Refusal::UserDeleted);
+        return Err(DomainError::UserDeleted);
     }
-    Ok(ordered(user, after, phones, wanted, EventType::UserLockedAndWiped, draw, act))
+    Ok(ordered(user, after, phones, wanted, EventType::UserLockedAndWiped, new_id, context))
 }
 
 /// Has all of a user's devices ask for a new PIN, and lifts a lock. `None` if that is so already.
@@ -146,14 +162,14 @@ pub fn lock_and_wipe(
 /// `UserDeleted`.
 pub fn reset_pin(
     user: &User,
-    phones: &[Phone],
-    wanted: &Order,
-    draw: Draw<'_>,
-    act: &Act,
-) -> Result<Option<Change>, Refusal> {
+    phones: &[DeviceWithCommands],
+    wanted: &CommandRequest,
+    new_id: NewId<'_>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     let after = User { locked: None, ..user.clone() };
-    Ok(ordered(user, after, phones, wanted, EventType::UserPinReset, draw, act))
+    Ok(ordered(user, after, phones, wanted, EventType::UserPinReset, new_id, context))
 }
 
 /// A user after an edit; `None` if nothing changes. Another username, not only the same in other
@@ -165,15 +181,15 @@ pub fn reset_pin(
 /// `UserDeleted`.
 pub fn update(
     user: &User,
-    phones: &[Phone],
+    phones: &[DeviceWithCommands],
     edit: &UserEdit,
-    draw: Draw<'_>,
-    act: &Act,
-) -> Result<Option<Change>, Refusal> {
+    new_id: NewId<'_>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
     let edit = &allowed(user, edit);
     let mut after = user.clone();
-    let mut event = act.event(EventType::UserUpdated).about_user(user.user_id);
+    let mut event = context.event(EventType::UserUpdated).about_user(user.user_id);
     if let Some(username) = edit.username.as_ref().filter(|username| **username != user.username) {
         after.username.clone_from(username);
         event.change_of("username");
@@ -194,10 +210,10 @@ pub fn update(
         }
     }
     if after.email != user.email {
-        after.email_changed_at = Some(act.at);
+        after.email_changed_at = Some(context.at);
     }
     if after.mobile != user.mobile {
-        after.mobile_changed_at = Some(act.at);
+        after.mobile_changed_at = Some(context.at);
     }
     if let Some(level) = &edit.service_level {
         event.change("service_level", user.service_level.clone(), level.clone());
@@ -220,17 +236,17 @@ pub fn update(
     if after == *user {
         return Ok(None);
     }
-    let mut change = Change::recorded(event);
+    let mut change = ChangeSet::recorded(event);
     if is_renamed(user, edit) {
         after.deployment_due = true;
         if let Holder::DataSet(_) = holder(user) {
             let known = user.provenance.source_username.as_ref().unwrap_or(&user.username);
             after.provenance.source_username = known_otherwise(known, &after);
         }
-        let reset = Order { kind: CommandKind::FactoryReset, reason: None, expires_in_days: None };
-        give(&mut change, &after, phones, &reset, draw, act);
+        let reset = CommandRequest { kind: CommandKind::FactoryReset, reason: None, expires_in_days: None };
+        give(&mut change, &after, phones, &reset, new_id, context);
     }
-    change.user = Some(Edited::from(user.clone(), after));
+    change.user = Some(RowChange::from(user.clone(), after));
     Ok(Some(change))
 }
 
@@ -268,17 +284,17 @@ fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> 
 /// their invitation and their deployment is then to be taken back in the same commit ([`take_back`]), since its
 /// code may be where they are no longer reached.
 #[must_use]
-pub fn is_readdressed(change: &Change) -> bool {
-    let Some(Edited { before: Some(before), after }) = &change.user else { return false };
+pub fn is_readdressed(change: &ChangeSet) -> bool {
+    let Some(RowChange { before: Some(before), after }) = &change.user else { return false };
     before.email != after.email || before.mobile != after.mobile
 }
 
 /// Settles with a change that renames its user whether what follows may be a deployment wherever it goes: what
 /// follows may have to wait, and is then carried through by somebody else, who may have other rights. Another
 /// address by somebody who may not deploy ends that.
-pub fn settle_what_is_due(change: &mut Change, may_deploy: bool) {
+pub fn settle_what_is_due(change: &mut ChangeSet, may_deploy: bool) {
     let readdressed = is_readdressed(change);
-    let Some(Edited { before: Some(before), after }) = &mut change.user else { return };
+    let Some(RowChange { before: Some(before), after }) = &mut change.user else { return };
     if unique_username(&before.username) != unique_username(&after.username) {
         after.due_by_deployer = may_deploy;
     } else if readdressed && !may_deploy {
@@ -306,7 +322,7 @@ pub struct Deletion {
 
 /// A device that is to be deleted with its user.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Leaving {
+pub struct UserDeparture {
     /// The device.
     pub device: Device,
     /// The claim of its identifier.
@@ -323,43 +339,43 @@ pub struct Leaving {
 /// `WipeFirst`, with the devices that are neither wiped nor about to be.
 pub fn delete(
     user: &User,
-    devices: &[Leaving],
+    devices: &[UserDeparture],
     offers: &[Invitation],
     wanted: &Deletion,
-    act: &Act,
-) -> Result<Option<Change>, Refusal> {
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
     if user.deleted.is_some() {
         return Ok(None);
     }
     let unwiped: Vec<Device> =
-        devices.iter().map(|leaving| &leaving.device).filter(|device| !is_wiped(device, act.at)).cloned().collect();
+        devices.iter().map(|leaving| &leaving.device).filter(|device| !is_wiped(device, context.at)).cloned().collect();
     if !unwiped.is_empty() && !wanted.without_wipe {
-        return Err(Refusal::WipeFirst(unwiped));
+        return Err(DomainError::WipeFirst(unwiped));
     }
-    let mut event = act.event(EventType::UserDeleted).about_user(user.user_id);
+    let mut event = context.event(EventType::UserDeleted).about_user(user.user_id);
     event.change("status", user.status().as_str(), UserStatus::Deleted.as_str());
     event.change("without_wipe", false, !unwiped.is_empty());
     event.private.reason.clone_from(&wanted.reason);
-    let mut change = Change::recorded(event);
+    let mut change = ChangeSet::recorded(event);
     let mut after = user.clone();
-    let mut purge_after = act.at.plus(wanted.retention);
-    for Leaving { device, claim, unconfirmed } in devices {
+    let mut purge_after = context.at.plus(wanted.retention);
+    for UserDeparture { device, claim, unconfirmed } in devices {
         if let Some(deletion) =
-            crate::device::delete(device, &after, claim, unconfirmed.as_ref(), wanted.retention, act)
+            crate::device::delete(device, &after, claim, unconfirmed.as_ref(), wanted.retention, context)
         {
             after = deletion.user;
             let deleted = Device { user_status: UserStatus::Deleted, ..deletion.device };
             purge_after = deleted.deleted.as_ref().map_or(purge_after, |end| end.purge_after.max(purge_after));
-            change.devices.push(Edited::from(device.clone(), deleted));
-            change.claims.push(Edited::from(claim.clone(), deletion.claim));
+            change.devices.push(RowChange::from(device.clone(), deleted));
+            change.claims.push(RowChange::from(claim.clone(), deletion.claim));
             change.commands.extend(deletion.wipe);
             change.events.push(deletion.event);
         }
     }
-    after.deleted = Some(Deleted { at: act.at, by: act.actor, purge_after });
+    after.deleted = Some(Deleted { at: context.at, by: context.actor, purge_after });
     after.client.secrets.clear();
-    change.user = Some(Edited::from(user.clone(), after));
-    take_back(&mut change, offers, act);
+    change.user = Some(RowChange::from(user.clone(), after));
+    take_back(&mut change, offers, context);
     Ok(Some(change))
 }
 
@@ -370,20 +386,26 @@ fn is_wiped(device: &Device, now: Time) -> bool {
 
 /// The event of a purge, if the user may be purged now.
 #[must_use]
-pub fn purge(user: &User, act: &Act) -> Option<Event> {
+pub fn purge(user: &User, context: &EventContext) -> Option<Event> {
     let deleted = user.deleted.as_ref()?;
-    (deleted.purge_after <= act.at).then(|| act.event(EventType::UserPurged).about_user(user.user_id))
+    (deleted.purge_after <= context.at).then(|| context.event(EventType::UserPurged).about_user(user.user_id))
 }
 
 /// A user's state changed, on their row and on their devices'.
-fn state_changed(user: &User, after: User, devices: &[Device], event_type: EventType, act: &Act) -> Change {
-    let mut event = act.event(event_type).about_user(user.user_id);
+fn state_changed(
+    user: &User,
+    after: User,
+    devices: &[Device],
+    event_type: EventType,
+    context: &EventContext,
+) -> ChangeSet {
+    let mut event = context.event(event_type).about_user(user.user_id);
     event.change("status", user.status().as_str(), after.status().as_str());
-    let mut change = Change::recorded(event);
+    let mut change = ChangeSet::recorded(event);
     for device in devices {
-        change.devices.push(Edited::from(device.clone(), with_state_of(device, &after)));
+        change.devices.push(RowChange::from(device.clone(), with_state_of(device, &after)));
     }
-    change.user = Some(Edited::from(user.clone(), after));
+    change.user = Some(RowChange::from(user.clone(), after));
     change
 }
 
@@ -396,38 +418,47 @@ fn with_state_of(device: &Device, user: &User) -> Device {
 fn ordered(
     user: &User,
     after: User,
-    phones: &[Phone],
-    wanted: &Order,
+    phones: &[DeviceWithCommands],
+    wanted: &CommandRequest,
     event_type: EventType,
-    draw: Draw<'_>,
-    act: &Act,
-) -> Option<Change> {
-    let mut event = act.event(event_type).about_user(user.user_id);
+    new_id: NewId<'_>,
+    context: &EventContext,
+) -> Option<ChangeSet> {
+    let mut event = context.event(event_type).about_user(user.user_id);
     event.change("status", user.status().as_str(), after.status().as_str());
     event.change("locked", user.locked.is_some(), after.locked.is_some());
     event.private.reason.clone_from(&wanted.reason);
-    let mut change = Change::recorded(event);
+    let mut change = ChangeSet::recorded(event);
     let mut after = after;
-    give(&mut change, &after, phones, wanted, draw, act);
+    give(&mut change, &after, phones, wanted, new_id, context);
     if after == *user && change.commands.is_empty() {
         return None;
     }
     for device in change.devices.iter().map(|edited| &edited.after).filter(|device| device.deleted.is_some()) {
         after.leave_behind(device);
     }
-    change.user = Some(Edited::from(user.clone(), after));
+    change.user = Some(RowChange::from(user.clone(), after));
     Some(change)
 }
 
 /// Gives an order to each device that can do it, and sets its user's state.
-fn give(change: &mut Change, user: &User, phones: &[Phone], wanted: &Order, draw: Draw<'_>, act: &Act) {
+fn give(
+    change: &mut ChangeSet,
+    user: &User,
+    phones: &[DeviceWithCommands],
+    wanted: &CommandRequest,
+    new_id: NewId<'_>,
+    context: &EventContext,
+) {
     for phone in phones {
         let device = with_state_of(&phone.device, user);
-        let following = Phone { device: device.clone(), open: phone.open.clone() };
-        let commanded = match order(&following, wanted, draw(), act) {
-            Ok(Ordered::Queued(commanded)) => *commanded,
+        let following = DeviceWithCommands { device: device.clone(), open: phone.open.clone() };
+        let commanded = match order(&following, wanted, new_id(), context) {
+            Ok(EnqueueResult::Queued(commanded)) => *commanded,
             // What is wiped, or about to be, needs no further order.
-            Ok(Ordered::Pending(_)) | Err(_) => Commanded { device, commands: Vec::new(), events: Vec::new() },
+            Ok(EnqueueResult::Pending(_)) | Err(_) => {
+                TransitionResult { device, commands: Vec::new(), events: Vec::new() }
+            }
         };
         change.add(&phone.device, commanded);
     }

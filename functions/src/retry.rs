@@ -1,12 +1,12 @@
 //! Starting over when another change came first, and making things only once.
 
-use crate::asked::Asked;
-use aws::rows::{self, RememberedCall};
+use crate::authenticated::Authenticated;
+use aws::rows::{self, IdempotencyRow};
 use aws::stores::Commits;
 use aws::{Commit, Idempotency};
 use chrono::Duration;
-use domain::idempotency::{IDEMPOTENCY_KEY, LIFE_HOURS, Remembered};
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
+use domain::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
 use domain::secret::Hash;
 
 /// How often an operation starts over from its reads: with the waits between, some five seconds.
@@ -16,26 +16,26 @@ const ATTEMPTS: u32 = 14;
 ///
 /// # Errors
 /// `Unavailable` if others keep coming first; else what the attempt answers.
-pub(crate) async fn attempts<T, F>(store: &impl Commits, mut attempt: impl FnMut() -> F) -> Result<T, Failure>
+pub(crate) async fn retry_on_conflict<T, F>(store: &impl Commits, mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
-    F: Future<Output = Result<T, Failure>>,
+    F: Future<Output = Result<T, Error>>,
 {
     for round in 0..ATTEMPTS {
         match attempt().await {
-            Err(Failure::LostRace) => store.pause(round).await,
+            Err(Error::Conflict) => store.pause(round).await,
             answer => return answer,
         }
     }
-    Err(Failure::unavailable("the table", "others kept changing the same rows"))
+    Err(Error::unavailable("the table", "others kept changing the same rows"))
 }
 
 /// A creating call, which is made once however often it is sent with the same `Idempotency-Key`.
 #[derive(Debug)]
-pub(crate) struct Once(Option<(String, Hash)>);
+pub(crate) struct IdempotencyKey(Option<(String, Hash)>);
 
 /// What is known of a creating call.
 #[derive(Debug)]
-pub(crate) enum Before {
+pub(crate) enum IdempotencyOutcome {
     /// It was made before, and has made what has this identifier.
     Made(String),
     /// It is new, or was forgotten since.
@@ -45,20 +45,20 @@ pub(crate) enum Before {
     },
 }
 
-impl Once {
+impl IdempotencyKey {
     /// Reads the header. Without it, a call that is sent again is another call.
     ///
     /// # Errors
     /// A fault of the header.
-    pub fn of(call: &impl Asked) -> Result<Self, Refusal> {
+    pub fn of(call: &impl Authenticated) -> Result<Self, DomainError> {
         const HEADER: &str = "idempotency-key";
         let request = call.request();
         if !request.headers.contains_key(HEADER) {
             return Ok(Self(None));
         }
         let sent = request.header(HEADER).unwrap_or_default();
-        let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| Refusal::field(HEADER, code, detail))?;
-        let pk = rows::call(call.place(), &call.principal(), request.operation, &key);
+        let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| DomainError::field(HEADER, code, detail))?;
+        let pk = rows::call(call.scope(), &call.principal(), request.operation, &key);
         // The path counts as well: the same body for another user is another call.
         let body = format!("{}|{}", request.raw_path, request.body_hash().as_str());
         Ok(Self(Some((pk, Hash::of(body)))))
@@ -68,48 +68,52 @@ impl Once {
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
-    pub async fn before(&self, store: &impl Idempotency, call: &impl Asked) -> Result<Before, Failure> {
+    pub async fn before(
+        &self,
+        store: &impl Idempotency,
+        call: &impl Authenticated,
+    ) -> Result<IdempotencyOutcome, Error> {
         let Some((pk, body_hash)) = &self.0 else {
-            return Ok(Before::New { forgotten: false });
+            return Ok(IdempotencyOutcome::New { forgotten: false });
         };
         let found = store.remembered(pk).await?;
         let forgotten = found.is_some();
-        let made = Remembered::made_before(found, body_hash, call.request().moment.now)?;
-        Ok(made.map_or(Before::New { forgotten }, Before::Made))
+        let made = IdempotencyRecord::made_before(found, body_hash, call.request().id_source.now)?;
+        Ok(made.map_or(IdempotencyOutcome::New { forgotten }, IdempotencyOutcome::Made))
     }
 
-    /// Does something as [`attempts`] does. Where it is refused, the same call may have come first by another way at
+    /// Does something as [`retry_on_conflict`] does. Where it is refused, the same call may have come first by another way at
     /// the same time, and have taken what was free: then what that one has made is the answer.
     ///
     /// # Errors
-    /// As [`attempts`].
-    pub async fn attempts<T, F>(
+    /// As [`retry_on_conflict`].
+    pub async fn retry_on_conflict<T, F>(
         &self,
         store: &impl Idempotency,
-        call: &impl Asked,
+        call: &impl Authenticated,
         mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Failure>
+    ) -> Result<T, Error>
     where
-        F: Future<Output = Result<T, Failure>>,
+        F: Future<Output = Result<T, Error>>,
     {
-        let answer = attempts(store, &mut attempt).await;
-        let refused = matches!(answer, Err(Failure::Refused(_))) && self.0.is_some();
-        if refused && matches!(self.before(store, call).await?, Before::Made(_)) {
-            return attempts(store, attempt).await;
+        let answer = retry_on_conflict(store, &mut attempt).await;
+        let refused = matches!(answer, Err(Error::Refused(_))) && self.0.is_some();
+        if refused && matches!(self.before(store, call).await?, IdempotencyOutcome::Made(_)) {
+            return retry_on_conflict(store, attempt).await;
         }
         answer
     }
 
     /// Remembers the call in the commit that does what it asks.
-    pub fn remember(&self, commit: Commit, call: &impl Asked, made: &str, forgotten: bool) -> Commit {
+    pub fn remember(&self, commit: Commit, call: &impl Authenticated, made: &str, forgotten: bool) -> Commit {
         let Some((pk, body_hash)) = &self.0 else {
             return commit;
         };
-        let remembered = Remembered {
+        let remembered = IdempotencyRecord {
             body_hash: body_hash.clone(),
             made: made.to_owned(),
-            expires_at: call.request().moment.now.plus(Duration::hours(LIFE_HOURS)),
+            expires_at: call.request().id_source.now.plus(Duration::hours(LIFETIME_HOURS)),
         };
-        commit.remember(&RememberedCall { pk: pk.clone(), remembered }, forgotten)
+        commit.remember(&IdempotencyRow { pk: pk.clone(), remembered }, forgotten)
     }
 }

@@ -10,17 +10,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Declares an enumeration that is written as one fixed word wherever it leaves the program:
 /// in the table, in JSON and in query parameters. One that is `stored` has a further member for a word of another
 /// release: it is read from a row, carried through and shown, and no request can name it.
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$doc:meta])* stored $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[$vdoc])* $variant,)+
             /// A word of another release.
-            Unknown($crate::words::UnknownWord),
+            Unknown($crate::string_enum::UnknownValue),
         }
 
-        $crate::words::words! { @known $name { $($variant = $word,)+ } Unknown }
+        $crate::string_enum::string_enum! { @known $name { $($variant = $word,)+ } Unknown }
 
         impl $name {
             /// True unless it is a word of another release.
@@ -41,7 +41,7 @@ macro_rules! words {
                 let word = std::borrow::Cow::<'de, str>::deserialize(from)?;
                 match Self::parse(&word) {
                     Some(known) => Ok(known),
-                    None => $crate::words::UnknownWord::read(&word).map(Self::Unknown),
+                    None => $crate::string_enum::UnknownValue::read(&word).map(Self::Unknown),
                 }
             }
         }
@@ -53,7 +53,7 @@ macro_rules! words {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant,)+
         }
 
-        $crate::words::words! { @known $name { $($variant = $word,)+ } }
+        $crate::string_enum::string_enum! { @known $name { $($variant = $word,)+ } }
     };
     (@known $name:ident { $($variant:ident = $word:literal,)+ } $($unknown:ident)?) => {
         impl $name {
@@ -82,7 +82,7 @@ macro_rules! words {
             }
         }
 
-        impl $crate::input::Word for $name {
+        impl $crate::input::StringEnum for $name {
             fn all() -> Vec<&'static str> {
                 Self::ALL.iter().map(|member| member.as_str()).collect()
             }
@@ -92,11 +92,11 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(crate) use string_enum;
 
 /// A word that another release has stored and this one does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnknownWord(&'static str);
+pub struct UnknownValue(&'static str);
 
 /// The most bytes of a word. Longer texts are no words, and a row that has one where a word belongs is not read.
 const WORD_LIMIT: usize = 64;
@@ -105,7 +105,7 @@ const WORDS_LIMIT: usize = 1_000;
 
 static MET: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
-impl UnknownWord {
+impl UnknownValue {
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -138,19 +138,19 @@ impl UnknownWord {
     }
 }
 
-impl fmt::Display for UnknownWord {
+impl fmt::Display for UnknownValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
 
-impl Serialize for UnknownWord {
+impl Serialize for UnknownValue {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for UnknownWord {
+impl<'de> Deserialize<'de> for UnknownValue {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Self::new(&std::borrow::Cow::<'de, str>::deserialize(from)?).ok_or_else(|| D::Error::custom("not a word"))
     }

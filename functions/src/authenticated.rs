@@ -2,23 +2,23 @@
 //! worth something to nobody else.
 
 use aws::rows;
-use lambda::{Call, Own, Request};
+use lambda::{AuthorizedRequest, PersonRequest, Request};
 
 /// A request that is known to be somebody's.
-pub(crate) trait Asked {
+pub(crate) trait Authenticated {
     /// The request.
     fn request(&self) -> &Request;
     /// Where it is made: in a workspace, or by a person alone.
-    fn place(&self) -> String;
+    fn scope(&self) -> String;
     /// Who makes it, told apart from all others in the place.
     fn principal(&self) -> String;
 }
 
-impl Asked for Call {
+impl Authenticated for AuthorizedRequest {
     fn request(&self) -> &Request {
         &self.request
     }
-    fn place(&self) -> String {
+    fn scope(&self) -> String {
         self.workspace().to_string()
     }
     fn principal(&self) -> String {
@@ -26,11 +26,11 @@ impl Asked for Call {
     }
 }
 
-impl Asked for Own {
+impl Authenticated for PersonRequest {
     fn request(&self) -> &Request {
         &self.request
     }
-    fn place(&self) -> String {
+    fn scope(&self) -> String {
         rows::person_hash(&self.person.issuer, &self.person.subject).as_str().to_owned()
     }
     fn principal(&self) -> String {

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use aws::{Clients, Mailer, Outside, Pusher, Table, Texter, TopicPublisher};
+use aws::{Clients, EgressClient, Mailer, Pusher, Table, Texter, TopicPublisher};
 use chrono::{DateTime, Utc};
 use domain::Time;
 use domain::access::Principals as _;
-use domain::outside::Reach;
-use domain::refusal::Failure;
-use lambda::Moment;
+use domain::egress::EgressPolicy;
+use domain::error::Error;
+use lambda::IdSource;
 use lambda::logging::Chain;
 
-use crate::callers::{AtHand, Callers};
+use crate::callers::{Callers, IssuerKeysCache};
 use crate::settings::Settings;
-use crate::triggers::send_message::Post;
+use crate::triggers::send_message::MessageSender;
 
 /// The time, passed in so that a test can choose it.
 #[derive(Clone)]
@@ -49,28 +49,28 @@ impl Clock {
 
 /// What an operation has at hand.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct AppState {
     /// What its environment says.
     pub settings: Settings,
     clock: Clock,
-    issuer_keys: AtHand,
+    issuer_keys: IssuerKeysCache,
     table: Option<Table>,
     topic: Option<TopicPublisher>,
     mailer: Option<Mailer>,
     pusher: Pusher,
     texter: Texter,
     clients: Clients,
-    webhooks: Arc<OnceLock<Outside>>,
+    webhooks: Arc<OnceLock<EgressClient>>,
 }
 
-impl World {
+impl AppState {
     /// Builds what the settings ask for.
     #[must_use]
     pub fn new(settings: Settings, clients: Clients, clock: Clock) -> Self {
         let sender = settings.sender.clone().zip(settings.configuration_set.clone());
         Self {
             clock,
-            issuer_keys: AtHand::default(),
+            issuer_keys: IssuerKeysCache::default(),
             table: settings.tables.clone().map(|names| Table::new(&clients, names)),
             topic: settings.events_topic.clone().map(|arn| TopicPublisher::new(&clients, arn)),
             mailer: sender.map(|(sender, set)| Mailer::new(&clients, sender, set)),
@@ -100,15 +100,15 @@ impl World {
 
     /// A moment: now, and chance.
     #[must_use]
-    pub fn moment(&self) -> Moment {
-        Moment::new(self.clock.now(), random)
+    pub fn id_source(&self) -> IdSource {
+        IdSource::new(self.clock.now(), random)
     }
 
     /// The tables.
     ///
     /// # Errors
     /// `Internal` if the environment names none.
-    pub fn table(&self) -> Result<&Table, Failure> {
+    pub fn table(&self) -> Result<&Table, Error> {
         needed(self.table.as_ref(), "TABLE")
     }
 
@@ -116,7 +116,7 @@ impl World {
     ///
     /// # Errors
     /// `Internal` if the environment names no table.
-    pub(crate) fn callers(&self, now: Time) -> Result<Callers<'_>, Failure> {
+    pub(crate) fn callers(&self, now: Time) -> Result<Callers<'_>, Error> {
         let issuer = self.settings.issuer.as_ref().map(|issuer| issuer.url.as_str());
         Ok(Callers { table: self.table()?, at_hand: &self.issuer_keys, issuer, now })
     }
@@ -125,7 +125,7 @@ impl World {
     ///
     /// # Errors
     /// `Internal` if the environment names none.
-    pub fn topic(&self) -> Result<&TopicPublisher, Failure> {
+    pub fn topic(&self) -> Result<&TopicPublisher, Error> {
         needed(self.topic.as_ref(), "EVENTS_TOPIC_ARN")
     }
 
@@ -133,7 +133,7 @@ impl World {
     ///
     /// # Errors
     /// `Internal` if the environment names no sender.
-    pub fn mailer(&self) -> Result<&Mailer, Failure> {
+    pub fn mailer(&self) -> Result<&Mailer, Error> {
         needed(self.mailer.as_ref(), "SENDER")
     }
 
@@ -141,10 +141,10 @@ impl World {
     ///
     /// # Errors
     /// `Internal` if the environment names no sender of e-mails or not the product's own address.
-    pub fn post(&self) -> Result<Post<'_, Mailer, Texter>, Failure> {
+    pub fn post(&self) -> Result<MessageSender<'_, Mailer, Texter>, Error> {
         let (mail, public_url) = (self.mailer()?, self.public_url()?);
         let Settings { app, senders, defaults, .. } = &self.settings;
-        Ok(Post { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })
+        Ok(MessageSender { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })
     }
 
     /// The pusher, which is always there; a platform without an application gets no pushes.
@@ -157,21 +157,21 @@ impl World {
     ///
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn outside(&self) -> Result<Outside, Failure> {
-        Outside::guarded(&self.clients)
+    pub fn outside(&self) -> Result<EgressClient, Error> {
+        EgressClient::guarded(&self.clients)
     }
 
     /// The way to the pages of the issuer of admins' tokens.
     ///
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn issuer_pages(&self) -> Result<Outside, Failure> {
-        Outside::to_issuer(&self.clients)
+    pub fn issuer_pages(&self) -> Result<EgressClient, Error> {
+        EgressClient::to_issuer(&self.clients)
     }
 
     /// How far webhooks lead.
     #[must_use]
-    pub fn reach(&self) -> Reach {
+    pub fn reach(&self) -> EgressPolicy {
         self.clients.webhooks()
     }
 
@@ -179,11 +179,11 @@ impl World {
     ///
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn webhooks(&self) -> Result<&Outside, Failure> {
+    pub fn webhooks(&self) -> Result<&EgressClient, Error> {
         match self.webhooks.get() {
             Some(outside) => Ok(outside),
             None => {
-                let made = Outside::to_webhooks(&self.clients)?;
+                let made = EgressClient::to_webhooks(&self.clients)?;
                 Ok(self.webhooks.get_or_init(|| made))
             }
         }
@@ -193,13 +193,13 @@ impl World {
     ///
     /// # Errors
     /// `Internal` if the environment does not tell it.
-    pub fn public_url(&self) -> Result<&str, Failure> {
+    pub fn public_url(&self) -> Result<&str, Error> {
         needed(self.settings.public_url.as_deref(), "PUBLIC_URL")
     }
 }
 
-fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Failure> {
-    value.ok_or_else(|| Failure::internal("starting", format!("the environment variable {name} is not set")))
+fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
+    value.ok_or_else(|| Error::internal("starting", format!("the environment variable {name} is not set")))
 }
 
 fn random(bytes: &mut [u8]) {
