@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws::Table;
 use chrono::Duration;
 use domain::Time;
-use domain::access::{IssuerKeys, Principals};
+use domain::access::IssuerKeys;
 use domain::error::Error;
 use domain::key::{Key, Makers};
 use domain::member::Member;
 use domain::token::Token;
+use lambda::Principals;
 
 /// How long the issuer's keys are used before they are read again. A key that the issuer has taken
 /// back is worth something for so much longer than the schedule that fetches them allows.

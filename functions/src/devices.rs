@@ -19,7 +19,7 @@ pub mod update_device;
 pub mod wipe_device;
 
 use aws::stores::DeviceDetails;
-use aws::{Commands, Commit, Devices, Workspaces};
+use aws::{Commit, Table};
 use domain::DeviceId;
 use domain::command::{CommandKind, CommandRequest};
 use domain::device::{Device, DeviceAttachments};
@@ -37,9 +37,9 @@ use crate::settings::Defaults;
 use crate::views;
 
 /// The device that a call's path names, with what belongs to it, guarded by `If-Match`.
-async fn wanted(store: &impl Devices, call: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
     let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
-    let whole = store.device_details(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
+    let whole = table.device_details(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
     call.request.check_version(whole.device.version)?;
     Ok(whole)
 }
@@ -52,12 +52,12 @@ fn shown(whole: &DeviceDetails, call: &AuthorizedRequest) -> Reply {
 /// Does something to the device that a call's path names, and shows it; what changes nothing
 /// commits nothing.
 async fn event_context(
-    store: &(impl Commands + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let prepared = done(store, call, action, defaults).await?;
+    let prepared = done(table, call, action, defaults).await?;
     Ok(shown(&prepared.whole, call))
 }
 
@@ -76,12 +76,12 @@ fn about_order(summary: &'static str, kind: CommandKind) -> OperationDoc {
 
 /// Gives an order to the device that a call's path names, and shows the command.
 async fn command(
-    store: &(impl Commands + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let prepared = done(store, call, action, defaults).await?;
+    let prepared = done(table, call, action, defaults).await?;
     let command = prepared.command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::command(&command)))
 }
@@ -89,18 +89,18 @@ async fn command(
 /// Changes what belongs to the device that a call's path names, and shows it; what changes nothing
 /// commits nothing.
 async fn attachments(
-    store: &impl Devices,
+    table: &Table,
     call: &AuthorizedRequest,
     change: impl Fn(&Device, &DeviceAttachments, &EventContext) -> Result<Option<(DeviceAttachments, Event)>, DomainError>
     + Sync,
 ) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let mut whole = wanted(store, call).await?;
+    retry_on_conflict(table, || async {
+        let mut whole = wanted(table, call).await?;
         let none = DeviceAttachments::none(&whole.device);
         let before = whole.attachments.as_ref().unwrap_or(&none);
         if let Some((after, event)) = change(&whole.device, before, &call.event_context())? {
             let device = whole.device.clone();
-            whole = committed(store, whole, device, after, &event).await?;
+            whole = committed(table, whole, device, after, &event).await?;
         }
         Ok(shown(&whole, call))
     })
@@ -109,7 +109,7 @@ async fn attachments(
 
 /// Commits a device and what belongs to it as they are to be, and answers with them.
 async fn committed(
-    store: &impl Devices,
+    table: &Table,
     whole: DeviceDetails,
     mut device: Device,
     mut after: DeviceAttachments,
@@ -123,7 +123,7 @@ async fn committed(
         None if after == DeviceAttachments::none(&device) => commit,
         None => commit.put(&after),
     };
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     device.version += 1;
     after.version += u64::from(whole.attachments.is_some() && !unchanged);
     let attachments = whole.attachments.is_some() || after != DeviceAttachments::none(&device);
@@ -131,16 +131,16 @@ async fn committed(
 }
 
 async fn done(
-    store: &(impl Commands + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
 ) -> Result<actions::PlannedDevice, Error> {
-    retry_on_conflict(store, || async {
-        let whole = wanted(store, call).await?;
-        let mut prepared = actions::prepare(store, &RequestContext::of_call(call), whole, action, defaults).await?;
+    retry_on_conflict(table, || async {
+        let whole = wanted(table, call).await?;
+        let mut prepared = actions::prepare(table, &RequestContext::of_call(call), whole, action, defaults).await?;
         if let Some(commit) = prepared.commit.take() {
-            store.commit(commit).await?;
+            table.commit(commit).await?;
         }
         Ok(prepared)
     })

@@ -9,8 +9,7 @@ pub mod export_devices;
 pub mod export_events;
 pub mod export_users;
 
-use aws::stores::Commits;
-use aws::{Commit, Page, Position};
+use aws::{Commit, Page, Position, Table};
 use domain::error::{DomainError, Error};
 use domain::export::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, given_out, harmless};
 use domain::input::Fields;
@@ -121,18 +120,18 @@ impl<F> ExportRequest<F> {
     }
 
     /// Answers with a part of things that were named: all of them, since they are few.
-    async fn named(&self, store: &impl Commits, call: &AuthorizedRequest, views: &[Value]) -> Result<Reply, Error> {
+    async fn named(&self, table: &Table, call: &AuthorizedRequest, views: &[Value]) -> Result<Reply, Error> {
         let mut part = ExportPart::begin(self)?;
         for view in views {
             part.write(&self.cells(view))?;
         }
-        self.reply(store, call, part.text, None).await
+        self.reply(table, call, part.text, None).await
     }
 
     /// Answers with a part of what a filter finds. `fetch` gives pages of what the list shows.
     async fn part<Fut>(
         &self,
-        store: &impl Commits,
+        table: &Table,
         call: &AuthorizedRequest,
         fetch: impl Fn(usize, Option<Position>) -> Fut,
     ) -> Result<Reply, Error>
@@ -159,13 +158,13 @@ impl<F> ExportRequest<F> {
                 break;
             }
         }
-        self.reply(store, call, part.text, position).await
+        self.reply(table, call, part.text, position).await
     }
 
     /// The reply, once it is recorded.
     async fn reply(
         &self,
-        store: &impl Commits,
+        table: &Table,
         call: &AuthorizedRequest,
         text: Vec<u8>,
         next: Option<Position>,
@@ -174,7 +173,7 @@ impl<F> ExportRequest<F> {
         let first = self.paging.start.is_none();
         let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &call.event_context());
         if !call.request.is_head {
-            retry_on_conflict(store, || store.commit(Commit::of(&event()))).await?;
+            retry_on_conflict(table, || table.commit(Commit::of(&event()))).await?;
         }
         let mut reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", text)
             .with(HeaderName::from_static("cache-control"), "no-store");

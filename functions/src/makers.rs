@@ -1,7 +1,7 @@
 //! What whoever made something may do today: work that goes on without them goes on in their name, and only as
 //! long as they could do it themselves.
 
-use aws::{Commit, Keys, Members, Tokens};
+use aws::{Commit, Table};
 use domain::access::{Caller, Permission, Permissions};
 use domain::error::{DomainError, Error};
 use domain::event::{Actor, Maker};
@@ -13,15 +13,11 @@ use lambda::AuthorizedRequest;
 ///
 /// # Errors
 /// `CredentialInvalid` if they are removed already; those of the reads.
-pub(crate) async fn while_a_member(
-    store: &impl Members,
-    call: &AuthorizedRequest,
-    commit: Commit,
-) -> Result<Commit, Error> {
+pub(crate) async fn while_a_member(table: &Table, call: &AuthorizedRequest, commit: Commit) -> Result<Commit, Error> {
     let Actor::Member(id) = call.caller.actor else {
         return Ok(commit);
     };
-    let member = store.member_by_id(call.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
+    let member = table.member_by_id(call.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
     Ok(commit.bump_version(&member, &member))
 }
 
@@ -31,21 +27,21 @@ pub(crate) async fn while_a_member(
 /// # Errors
 /// Those of the reads.
 pub(crate) async fn permissions_now(
-    store: &(impl Keys + Tokens),
+    table: &Table,
     workspace: WorkspaceId,
     maker: Maker,
     now: Time,
 ) -> Result<Permissions, Error> {
     Ok(match maker.actor {
         Actor::Key(id) => {
-            let Some(key) = store.key_by_id(workspace, id).await? else { return Ok(Permissions::new()) };
-            Caller::still_may(&key, &store.makers_of(&key).await?, now)
+            let Some(key) = table.key_by_id(workspace, id).await? else { return Ok(Permissions::new()) };
+            Caller::still_may(&key, &table.makers_of(&key).await?, now)
         }
-        Actor::Member(id) => match (store.member_by_id(workspace, id).await?, maker.token_id) {
+        Actor::Member(id) => match (table.member_by_id(workspace, id).await?, maker.token_id) {
             (None, _) => Permissions::new(),
             (Some(member), None) => member.permissions(),
             (Some(member), Some(token)) => {
-                let token = store.token_of(&member.issuer, &member.subject, token).await?;
+                let token = table.token_of(&member.issuer, &member.subject, token).await?;
                 token.map(|token| token.still_may(&member, now)).unwrap_or_default()
             }
         },

@@ -1,7 +1,6 @@
 //! Lists: `limit`, `cursor`, and the shape `{items, next_cursor}`.
 
-use aws::stores::Actors;
-use aws::{Page, Position};
+use aws::{Page, Position, Table};
 use domain::WorkspaceId;
 use domain::cursor;
 use domain::error::{DomainError, Error};
@@ -69,12 +68,12 @@ impl Paging {
     /// As reading rows.
     pub async fn reply_named<T>(
         &self,
-        store: &impl Actors,
+        table: &Table,
         workspace: WorkspaceId,
         page: &Page<T>,
         view: impl Fn(&T) -> Value,
     ) -> Result<Reply, Error> {
-        let items = name_actors(store, workspace, page.items.iter().map(view).collect()).await?;
+        let items = name_actors(table, workspace, page.items.iter().map(view).collect()).await?;
         Ok(self.list(page, &items))
     }
 

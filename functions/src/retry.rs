@@ -2,8 +2,7 @@
 
 use crate::authenticated::Authenticated;
 use aws::rows::{self, IdempotencyRow};
-use aws::stores::Commits;
-use aws::{Commit, Idempotency};
+use aws::{Commit, Table};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
 use domain::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
@@ -16,13 +15,13 @@ const ATTEMPTS: u32 = 14;
 ///
 /// # Errors
 /// `Unavailable` if others keep coming first; else what the attempt answers.
-pub(crate) async fn retry_on_conflict<T, F>(store: &impl Commits, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+pub(crate) async fn retry_on_conflict<T, F>(table: &Table, mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
     for round in 0..ATTEMPTS {
         match attempt().await {
-            Err(Error::Conflict) => store.pause(round).await,
+            Err(Error::Conflict) => table.pause(round).await,
             answer => return answer,
         }
     }
@@ -68,15 +67,11 @@ impl IdempotencyKey {
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
-    pub async fn before(
-        &self,
-        store: &impl Idempotency,
-        call: &impl Authenticated,
-    ) -> Result<IdempotencyOutcome, Error> {
+    pub async fn before(&self, table: &Table, call: &impl Authenticated) -> Result<IdempotencyOutcome, Error> {
         let Some((pk, body_hash)) = &self.0 else {
             return Ok(IdempotencyOutcome::New { forgotten: false });
         };
-        let found = store.remembered(pk).await?;
+        let found = table.remembered(pk).await?;
         let forgotten = found.is_some();
         let made = IdempotencyRecord::made_before(found, body_hash, call.request().id_source.now)?;
         Ok(made.map_or(IdempotencyOutcome::New { forgotten }, IdempotencyOutcome::Made))
@@ -89,17 +84,17 @@ impl IdempotencyKey {
     /// As [`retry_on_conflict`].
     pub async fn retry_on_conflict<T, F>(
         &self,
-        store: &impl Idempotency,
+        table: &Table,
         call: &impl Authenticated,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let answer = retry_on_conflict(store, &mut attempt).await;
+        let answer = retry_on_conflict(table, &mut attempt).await;
         let refused = matches!(answer, Err(Error::Refused(_))) && self.0.is_some();
-        if refused && matches!(self.before(store, call).await?, IdempotencyOutcome::Made(_)) {
-            return retry_on_conflict(store, attempt).await;
+        if refused && matches!(self.before(table, call).await?, IdempotencyOutcome::Made(_)) {
+            return retry_on_conflict(table, attempt).await;
         }
         answer
     }

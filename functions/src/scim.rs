@@ -7,6 +7,7 @@ mod listing;
 pub mod scim;
 mod writing;
 
+use aws::Table;
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::scim::ScimType;
@@ -15,8 +16,6 @@ use domain::scim::list::Projection;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
-
-use aws::ScimUsers;
 
 /// A body, with `schema` among its `schemas` if it names any.
 fn body(call: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>, DomainError> {
@@ -41,9 +40,9 @@ fn projection(call: &AuthorizedRequest) -> Result<Projection, DomainError> {
 }
 
 /// The user that a path names.
-async fn found(store: &impl ScimUsers, call: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
+async fn found(table: &Table, call: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
     let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
-    Ok(store.scim_user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?)
+    Ok(table.scim_user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?)
 }
 
 /// The reply that shows a user.

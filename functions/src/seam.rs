@@ -12,8 +12,8 @@ mod views;
 
 use std::collections::BTreeSet;
 
-use aws::stores::{Commits, DeviceDetails, DeviceFilter};
-use aws::{Commit, Credentials, Workspaces};
+use aws::stores::{DeviceDetails, DeviceFilter};
+use aws::{Commit, Table};
 use domain::DeviceId;
 use domain::device::{Device, Status};
 use domain::error::{DomainError, Error};
@@ -114,26 +114,22 @@ fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
 }
 
 /// The phone of an identifier, deleted ones too.
-async fn phone(store: &impl Credentials, call: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
-    let whole = store.device_details(call.workspace(), id).await?;
+async fn phone(table: &Table, call: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
+    let whole = table.device_details(call.workspace(), id).await?;
     let whole = whole.filter(|whole| whole.device.platform.is_phone());
     Ok(whole.ok_or(DomainError::NotFound("device"))?)
 }
 
 /// The phone that `device_id` names, if it is there.
-async fn phone_there(
-    store: &impl Credentials,
-    call: &AuthorizedRequest,
-    mut fields: Fields,
-) -> Result<DeviceDetails, Error> {
+async fn phone_there(table: &Table, call: &AuthorizedRequest, mut fields: Fields) -> Result<DeviceDetails, Error> {
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let whole = phone(store, call, whole(fields, id)?).await?;
+    let whole = phone(table, call, whole(fields, id)?).await?;
     if whole.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(whole) }
 }
 
 /// What the workspace has settled.
-async fn settings(store: &impl Workspaces, call: &AuthorizedRequest) -> Result<Settings, Error> {
-    let workspace = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+async fn settings(table: &Table, call: &AuthorizedRequest) -> Result<Settings, Error> {
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
 
@@ -165,7 +161,7 @@ fn too_many() -> DomainError {
 
 /// Adds those of some devices that are phones to a list, in their order.
 async fn list_phones(
-    store: &impl Credentials,
+    table: &Table,
     call: &AuthorizedRequest,
     settings: &Settings,
     devices: &[Device],
@@ -174,7 +170,7 @@ async fn list_phones(
 ) -> Result<(), Error> {
     let phones: Vec<&Device> = devices.iter().filter(|device| is_phone(device)).collect();
     let ids: BTreeSet<DeviceId> = phones.iter().map(|device| device.device_id).collect();
-    let attachments = store.attachments_to_show(call.workspace(), &ids).await?;
+    let attachments = table.attachments_to_show(call.workspace(), &ids).await?;
     for device in phones {
         let known =
             SeamViewContext { device, attachments: attachments.get(&device.device_id), settings, now: call.now() };
@@ -193,7 +189,7 @@ const LOOK_MOST: usize = 20_000;
 /// # Errors
 /// A fault if there are more than [`LOOK_MOST`].
 async fn list_all_phones(
-    store: &impl Credentials,
+    table: &Table,
     call: &AuthorizedRequest,
     settings: &Settings,
     listing: &mut Listing,
@@ -201,8 +197,8 @@ async fn list_all_phones(
 ) -> Result<(), Error> {
     let (mut start, mut looked_at) = (None, 0);
     while looked_at < LOOK_MOST {
-        let page = store.list_devices(call.workspace(), &there(), PAGE, start, call.now()).await?;
-        list_phones(store, call, settings, &page.items, listing, &view).await?;
+        let page = table.list_devices(call.workspace(), &there(), PAGE, start, call.now()).await?;
+        list_phones(table, call, settings, &page.items, listing, &view).await?;
         looked_at += PAGE;
         start = page.next;
         if start.is_none() {
@@ -221,9 +217,9 @@ fn there() -> DeviceFilter {
 }
 
 /// The reply of a change, once it is made.
-async fn done(store: &impl Commits, commit: Option<Commit>) -> Result<Reply, Error> {
+async fn done(table: &Table, commit: Option<Commit>) -> Result<Reply, Error> {
     if let Some(commit) = commit {
-        store.commit(commit).await?;
+        table.commit(commit).await?;
     }
     Ok(lambda::seam::ok(json!({})))
 }

@@ -11,7 +11,7 @@ pub mod update_source;
 pub mod upload_source_part;
 
 use aws::stores::StagedRowsOf;
-use aws::{EgressClient, Jobs, Sources};
+use aws::{EgressClient, Table};
 use domain::SourceId;
 use domain::error::{DomainError, Error};
 use domain::job::JobState;
@@ -34,36 +34,36 @@ impl std::fmt::Debug for Fetcher<'_> {
 }
 
 /// The data set that a call's path names, guarded by `If-Match`.
-async fn wanted(store: &impl Sources, call: &AuthorizedRequest) -> Result<DataSource, Error> {
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<DataSource, Error> {
     let id = call.request.path_id("source_id", "source", SourceId::parse)?;
-    let source = store.source(call.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
+    let source = table.source(call.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
     call.request.check_version(source.version)?;
     Ok(source)
 }
 
 /// True if the data set's last sync is still at work.
-pub(crate) async fn is_running(store: &impl Jobs, source: &DataSource) -> Result<bool, Error> {
+pub(crate) async fn is_running(table: &Table, source: &DataSource) -> Result<bool, Error> {
     let Some(id) = source.job_id else {
         return Ok(false);
     };
-    let job = store.job(source.workspace_id, id).await?;
+    let job = table.job(source.workspace_id, id).await?;
     Ok(job.is_some_and(|job| job.state == JobState::Running))
 }
 
 /// Removes what is not needed any more. Whoever is ended in the middle leaves the rest to whoever comes
 /// next, or to its time to live.
 pub(crate) async fn clear(
-    store: &impl Sources,
+    table: &Table,
     id_source: lambda::IdSource,
     workspace: domain::WorkspaceId,
     source: SourceId,
     leavings: StagedRowsOf,
 ) -> Result<(), Error> {
     loop {
-        let keys = store.leavings(workspace, source, &leavings).await?;
+        let keys = table.leavings(workspace, source, &leavings).await?;
         if keys.is_empty() {
             return Ok(());
         }
-        store.commit(aws::Commit::without_event(id_source.event_id()).clear(&keys)).await?;
+        table.commit(aws::Commit::without_event(id_source.event_id()).clear(&keys)).await?;
     }
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use aws::{Clients, EgressClient, Mailer, Pusher, Table, Texter, TopicPublisher};
 use chrono::{DateTime, Utc};
 use domain::Time;
-use domain::access::Principals as _;
 use domain::egress::EgressPolicy;
 use domain::error::Error;
 use lambda::IdSource;
@@ -141,7 +140,7 @@ impl AppState {
     ///
     /// # Errors
     /// `Internal` if the environment names no sender of e-mails or not the product's own address.
-    pub fn post(&self) -> Result<MessageSender<'_, Mailer, Texter>, Error> {
+    pub fn post(&self) -> Result<MessageSender<'_>, Error> {
         let (mail, public_url) = (self.mailer()?, self.public_url()?);
         let Settings { app, senders, defaults, .. } = &self.settings;
         Ok(MessageSender { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })

@@ -19,7 +19,7 @@ pub mod update_user;
 
 use std::collections::BTreeMap;
 
-use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::device::{Device, DeviceAttachments};
 use domain::error::{DomainError, Error};
 use domain::invitation::Invitation;
@@ -37,17 +37,17 @@ use crate::users::actions::{PlannedUser, UserAction, prepare};
 use crate::views;
 
 /// The user that a call's path names, guarded by `If-Match`.
-pub(crate) async fn wanted(store: &impl Users, call: &AuthorizedRequest) -> Result<User, Error> {
+pub(crate) async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<User, Error> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
-    let user = store.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+    let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
     call.request.check_version(user.version)?;
     Ok(user)
 }
 
 /// What the profile is called that a user has of their own.
-pub(crate) async fn profile_name(store: &impl Profiles, user: &User) -> Result<Option<String>, Error> {
+pub(crate) async fn profile_name(table: &Table, user: &User) -> Result<Option<String>, Error> {
     let ids = user.client.profile_id.into_iter().collect();
-    Ok(store.profile_names(user.workspace_id, &ids).await?.into_values().next())
+    Ok(table.profile_names(user.workspace_id, &ids).await?.into_values().next())
 }
 
 /// What is shown of a user beside what their row and their devices' tell. It is read before a
@@ -60,16 +60,12 @@ pub(crate) struct RelatedToUser {
 
 impl RelatedToUser {
     /// Reads it, of a user who holds these devices.
-    pub async fn read(
-        store: &(impl Users + Workspaces + Profiles),
-        user: &User,
-        devices: &[Device],
-    ) -> Result<Self, Error> {
-        let workspace = store.workspace(user.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
+    pub async fn read(table: &Table, user: &User, devices: &[Device]) -> Result<Self, Error> {
+        let workspace = table.workspace(user.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
         let ids = devices.iter().map(|device| device.device_id).collect();
         Ok(Self {
-            profile: profile_name(store, user).await?,
-            attachments: store.attachments_to_show(user.workspace_id, &ids).await?,
+            profile: profile_name(table, user).await?,
+            attachments: table.attachments_to_show(user.workspace_id, &ids).await?,
             settings: workspace.settings,
         })
     }
@@ -92,13 +88,13 @@ impl RelatedToUser {
 
 /// Makes a change that was decided on, if there is one, and shows the user and the devices that they hold.
 pub(crate) async fn committed(
-    store: &(impl Users + Workspaces + Profiles),
+    table: &Table,
     mut prepared: PlannedUser,
     call: &AuthorizedRequest,
 ) -> Result<Reply, Error> {
-    let beside = RelatedToUser::read(store, &prepared.user, &prepared.devices).await?;
+    let beside = RelatedToUser::read(table, &prepared.user, &prepared.devices).await?;
     if let Some(commit) = prepared.commit.take() {
-        store.commit(commit).await?;
+        table.commit(commit).await?;
     }
     let PlannedUser { user, devices, left, .. } = &prepared;
     let mut view = views::user(user, devices, left, beside.profile(), call.now());
@@ -109,15 +105,15 @@ pub(crate) async fn committed(
 /// Does something to the user that a call's path names, and shows them; what changes nothing
 /// commits nothing.
 pub(crate) async fn event_context(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
+    table: &Table,
     call: &AuthorizedRequest,
     action: &UserAction,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let user = wanted(store, call).await?;
-        let prepared = prepare(store, &RequestContext::of_call(call), &user, action, defaults).await?;
-        committed(store, prepared, call).await
+    retry_on_conflict(table, || async {
+        let user = wanted(table, call).await?;
+        let prepared = prepare(table, &RequestContext::of_call(call), &user, action, defaults).await?;
+        committed(table, prepared, call).await
     })
     .await
 }
@@ -125,7 +121,7 @@ pub(crate) async fn event_context(
 /// Offers something to the user that a call's path names, and answers 202 with what is offered; the
 /// same call again answers for the same offer.
 pub(crate) async fn offered(
-    store: &(impl Users + Invitations + Idempotency + Workspaces + Profiles),
+    table: &Table,
     call: &AuthorizedRequest,
     action: &UserAction,
     defaults: &Defaults,
@@ -133,23 +129,23 @@ pub(crate) async fn offered(
 ) -> Result<Reply, Error> {
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, call.now()));
     let once = IdempotencyKey::of(call)?;
-    once.retry_on_conflict(store, call, || async {
-        let forgotten = match once.before(store, call).await? {
+    once.retry_on_conflict(table, call, || async {
+        let forgotten = match once.before(table, call).await? {
             IdempotencyOutcome::New { forgotten } => forgotten,
             IdempotencyOutcome::Made(made) => {
                 let id = InvitationId::parse(&made).ok_or(DomainError::NotFound("invitation"))?;
                 let user = call.request.path_id("user_id", "user", UserId::parse)?;
-                let offer = store.invitation(call.workspace(), user, id).await?;
+                let offer = table.invitation(call.workspace(), user, id).await?;
                 return Ok(shown(&offer.ok_or(DomainError::NotFound("invitation"))?));
             }
         };
-        let user = wanted(store, call).await?;
-        let prepared = prepare(store, &RequestContext::of_call(call), &user, action, defaults).await?;
+        let user = wanted(table, call).await?;
+        let prepared = prepare(table, &RequestContext::of_call(call), &user, action, defaults).await?;
         let (Some(commit), Some(offer)) = (prepared.commit, prepared.invitation) else {
             return Err(Error::internal("making an offer", "nothing was made"));
         };
         let made = offer.invitation_id.to_string();
-        store.commit(once.remember(commit, call, &made, forgotten)).await?;
+        table.commit(once.remember(commit, call, &made, forgotten)).await?;
         Ok(shown(&offer))
     })
     .await

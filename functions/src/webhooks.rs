@@ -10,7 +10,7 @@ pub mod redeliver;
 pub mod rotate_webhook_secret;
 pub mod update_webhook;
 
-use aws::{Commit, Idempotency, Members, Webhooks};
+use aws::{Commit, Table};
 use domain::WebhookId;
 use domain::error::{DomainError, Error};
 use domain::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
@@ -20,14 +20,14 @@ use crate::makers::while_a_member;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 
 /// The webhook that a call's path names.
-async fn named(store: &impl Webhooks, call: &AuthorizedRequest) -> Result<Webhook, Error> {
+async fn named(table: &Table, call: &AuthorizedRequest) -> Result<Webhook, Error> {
     let id = call.request.path_id("webhook_id", "webhook", WebhookId::parse)?;
-    Ok(store.webhook(call.workspace(), id).await?.ok_or(DomainError::NotFound("webhook"))?)
+    Ok(table.webhook(call.workspace(), id).await?.ok_or(DomainError::NotFound("webhook"))?)
 }
 
 /// The same, guarded by `If-Match`.
-async fn wanted(store: &impl Webhooks, call: &AuthorizedRequest) -> Result<Webhook, Error> {
-    let webhook = named(store, call).await?;
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<Webhook, Error> {
+    let webhook = named(table, call).await?;
     call.request.check_version(webhook.version)?;
     Ok(webhook)
 }
@@ -37,24 +37,24 @@ async fn wanted(store: &impl Webhooks, call: &AuthorizedRequest) -> Result<Webho
 /// # Errors
 /// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `Conflict`.
 pub(crate) async fn made(
-    store: &(impl Webhooks + Members + Idempotency),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     settings: Settings,
 ) -> Result<(Webhook, String), Error> {
-    let forgotten = match once.before(store, call).await? {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
     };
     // Two at once may make one more than there may be; that does no harm.
-    if store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
+    if table.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
         return Err(DomainError::TooManyWebhooks.into());
     }
     let id_source = call.request.id_source;
     let secret = new_secret(id_source.random);
     let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &call.event_context());
-    let commit = while_a_member(store, call, Commit::of(&event).put(&webhook)).await?;
+    let commit = while_a_member(table, call, Commit::of(&event).put(&webhook)).await?;
     let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
-    store.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
     Ok((webhook, secret))
 }

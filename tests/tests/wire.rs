@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws::{Commit, Endpoints as _, Jobs as _, Key, Pusher, Row, Table, TableNames, Topic, TopicPublisher};
+use aws::{Commit, Key, Pusher, Row, Table, TableNames, Topic, TopicPublisher};
 use chrono::{DateTime, Duration, Utc};
 use domain::device::{Deleted, Device};
 use domain::error::Error;

@@ -1,6 +1,6 @@
 //! `POST /memberships/{workspace_id}/accept`.
 
-use aws::{Commit, Members};
+use aws::{Commit, Table};
 use domain::WorkspaceId;
 use domain::error::{DomainError, Error};
 use domain::member::{self, Member};
@@ -24,18 +24,18 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Members, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
-    accept(store, &own, id).await
+    accept(table, &own, id).await
 }
 
 /// The same, of this workspace.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn accept(store: &impl Members, own: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let (workspace, member) = wanted(store, own, id).await?;
+pub async fn accept(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let (workspace, member) = wanted(table, own, id).await?;
         let Some((after, accepted, event)) = member::accept(&workspace, &member, &own.event_context(&member)) else {
             return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
         };
@@ -43,20 +43,16 @@ pub async fn accept(store: &impl Members, own: &PersonRequest, id: WorkspaceId) 
         if after != workspace {
             commit = commit.edit(&workspace, &after);
         }
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         Ok(Reply::ok(&views::membership(&accepted, Some(&workspace))))
     })
     .await
 }
 
 /// The person's membership of a workspace.
-pub(super) async fn wanted(
-    store: &impl Members,
-    own: &PersonRequest,
-    id: WorkspaceId,
-) -> Result<(Workspace, Member), Error> {
-    let member = store.membership(id, &own.person.issuer, &own.person.subject).await?;
+pub(super) async fn wanted(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Result<(Workspace, Member), Error> {
+    let member = table.membership(id, &own.person.issuer, &own.person.subject).await?;
     let member = member.ok_or(DomainError::NotFound("membership"))?;
-    let workspace = store.workspace(id).await?.ok_or(DomainError::NotFound("membership"))?;
+    let workspace = table.workspace(id).await?.ok_or(DomainError::NotFound("membership"))?;
     Ok((workspace, member))
 }

@@ -1,6 +1,6 @@
 //! `POST /members`.
 
-use aws::{Commit, Idempotency, Members};
+use aws::{Commit, Table};
 use domain::MemberId;
 use domain::access::{Permission, Role};
 use domain::error::{DomainError, Error};
@@ -33,11 +33,11 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `PermissionNotHeld` for a role that may more than the caller;
 /// `MemberExists`.
-pub async fn handle(store: &(impl Members + Idempotency), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = NewMember::read(call.request.body()?)?;
     domain::key::may_grant(&call.caller, &wanted.role.permissions())?;
     let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(store, &call, || attempt(store, &call, &once, &wanted)).await
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &wanted)).await
 }
 
 struct NewMember {
@@ -67,24 +67,24 @@ impl NewMember {
 }
 
 async fn attempt(
-    store: &(impl Members + Idempotency),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &NewMember,
 ) -> Result<Reply, Error> {
     let workspace_id = call.workspace();
-    let forgotten = match once.before(store, call).await? {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = MemberId::parse(&made).ok_or(DomainError::NotFound("member"))?;
-            let member = store.member_by_id(workspace_id, id).await?.ok_or(DomainError::NotFound("member"))?;
+            let member = table.member_by_id(workspace_id, id).await?.ok_or(DomainError::NotFound("member"))?;
             return Ok(shown(&member));
         }
     };
-    if store.membership(workspace_id, &wanted.issuer, &wanted.subject).await?.is_some() {
+    if table.membership(workspace_id, &wanted.issuer, &wanted.subject).await?.is_some() {
         return Err(DomainError::MemberExists.into());
     }
-    let _there = store.workspace(workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let _there = table.workspace(workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
     let event_context = call.event_context();
     let member = Member {
         workspace_id,
@@ -101,7 +101,7 @@ async fn attempt(
         stored: domain::stored::Stored::default(),
     };
     let commit = Commit::of(&member::add(&member, &event_context)).put(&member);
-    store.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
     Ok(shown(&member))
 }
 

@@ -1,6 +1,6 @@
 //! `POST /keys`.
 
-use aws::{Commit, Idempotency, Keys, Members};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::event::Actor;
@@ -40,43 +40,43 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; those of [`key::create`]; `AlreadyCreated` for a repeated call.
-pub async fn handle(store: &(impl Keys + Members + Idempotency), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = NewKey::read(call.request.body()?, call.now())?;
     let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(store, &call, || attempt(store, &call, &once, &wanted)).await
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &wanted)).await
 }
 
 async fn attempt(
-    store: &(impl Keys + Members + Idempotency),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &NewKey,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(store, call).await? {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             return Err(DomainError::AlreadyCreated(made).into());
         }
     };
-    let workspace = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-    let (maker, makers) = maker(store, call).await?;
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let (maker, makers) = maker(table, call).await?;
     let secret = ApiKey::new(call.request.id_source.random, workspace.sandbox);
     let id = KeyId(call.request.id_source.new_id());
     let (key, event) = key::create(wanted.clone(), id, &secret, &call.caller, maker.as_ref(), &call.event_context())?;
-    let commit = while_a_member(store, call, Commit::of(&event).put(&key)).await?;
-    store.commit(once.remember(commit, call, &key.key_id.to_string(), forgotten)).await?;
+    let commit = while_a_member(table, call, Commit::of(&event).put(&key)).await?;
+    table.commit(once.remember(commit, call, &key.key_id.to_string(), forgotten)).await?;
     let mut view = views::key(&key, &makers, call.now());
     view["key"] = secret.reveal().into();
     Ok(Reply::json(StatusCode::CREATED, &view))
 }
 
 /// The key by which the call is made, if it is made by one, and all that the new one will come from.
-async fn maker(store: &impl Keys, call: &AuthorizedRequest) -> Result<(Option<Key>, Makers), Error> {
+async fn maker(table: &Table, call: &AuthorizedRequest) -> Result<(Option<Key>, Makers), Error> {
     let Actor::Key(id) = call.caller.actor else {
         return Ok((None, Makers::new()));
     };
-    let maker = store.key_by_id(call.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
-    let mut makers = store.makers_of(&maker).await?;
+    let maker = table.key_by_id(call.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
+    let mut makers = table.makers_of(&maker).await?;
     makers.insert(maker.short.clone(), maker.clone());
     Ok((Some(maker), makers))
 }

@@ -1,7 +1,7 @@
 //! `POST /tokens`.
 
 use aws::rows::TokenPlace;
-use aws::{Commit, Idempotency, Tokens};
+use aws::{Commit, Table};
 use domain::Time;
 use domain::TokenId;
 use domain::change::ChangeSet;
@@ -36,19 +36,14 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `AlreadyCreated` for a repeated call.
-pub async fn handle(store: &(impl Tokens + Idempotency), own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let wanted = NewToken::read(own.request.body()?, &own.person, own.now())?;
     let once = IdempotencyKey::of(&own)?;
-    once.retry_on_conflict(store, &own, || attempt(store, &own, &once, &wanted)).await
+    once.retry_on_conflict(table, &own, || attempt(table, &own, &once, &wanted)).await
 }
 
-async fn attempt(
-    store: &(impl Tokens + Idempotency),
-    own: &PersonRequest,
-    once: &IdempotencyKey,
-    wanted: &NewToken,
-) -> Result<Reply, Error> {
-    let forgotten = match once.before(store, own).await? {
+async fn attempt(table: &Table, own: &PersonRequest, once: &IdempotencyKey, wanted: &NewToken) -> Result<Reply, Error> {
+    let forgotten = match once.before(table, own).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             return Err(DomainError::AlreadyCreated(made).into());
@@ -60,7 +55,7 @@ async fn attempt(
     let (token, events) = token::create(wanted.clone(), id, &secret, &own.person, own.now(), event_context);
     let change = ChangeSet { events, ..ChangeSet::default() };
     let commit = Commit::changing(own.request.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
-    store.commit(once.remember(commit, own, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, own, &id.to_string(), forgotten)).await?;
     let mut view = views::token(&token, own.now());
     view["token"] = secret.reveal().into();
     Ok(Reply::json(StatusCode::CREATED, &view))

@@ -1,6 +1,6 @@
 //! Makes a workspace and its first key. There is no route: IAM says who may invoke it.
 
-use aws::{Commit, Workspaces};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::event::EventType;
@@ -19,7 +19,7 @@ use crate::triggers::Run;
 ///
 /// # Errors
 /// Every fault of the event; `AlreadyCreated`.
-pub async fn handle(store: &impl Workspaces, run: Run) -> Result<Value, Error> {
+pub async fn handle(table: &Table, run: Run) -> Result<Value, Error> {
     let mut fields = run.fields()?;
     let name = fields.required_text("name", NAME);
     let sandbox = fields.boolean("sandbox").unwrap_or(false);
@@ -27,17 +27,17 @@ pub async fn handle(store: &impl Workspaces, run: Run) -> Result<Value, Error> {
     fields.finish().map_err(DomainError::Invalid)?;
     let name = name.unwrap_or_default();
     let workspace_id = wanted.unwrap_or_else(|| WorkspaceId(run.id_source.new_id()));
-    retry_on_conflict(store, || attempt(store, &run, workspace_id, &name, sandbox)).await
+    retry_on_conflict(table, || attempt(table, &run, workspace_id, &name, sandbox)).await
 }
 
 async fn attempt(
-    store: &impl Workspaces,
+    table: &Table,
     run: &Run,
     workspace_id: WorkspaceId,
     name: &str,
     sandbox: bool,
 ) -> Result<Value, Error> {
-    if store.workspace(workspace_id).await?.is_some() {
+    if table.workspace(workspace_id).await?.is_some() {
         return Err(DomainError::AlreadyCreated(workspace_id.to_string()).into());
     }
     let event_context = run.event_context(workspace_id);
@@ -76,6 +76,6 @@ async fn attempt(
     let mut event = event_context.event(EventType::WorkspaceCreated);
     event.key_id = Some(key.key_id);
     event.change("sandbox", Value::Null, sandbox);
-    store.commit(Commit::of(&event).put(&workspace).put(&key)).await?;
+    table.commit(Commit::of(&event).put(&workspace).put(&key)).await?;
     Ok(json!({"workspace_id": workspace_id, "key_id": key.key_id, "key": secret.reveal()}))
 }

@@ -1,6 +1,6 @@
 //! `DELETE /memberships/{workspace_id}`.
 
-use aws::{Commit, Members};
+use aws::{Commit, Table};
 use domain::WorkspaceId;
 use domain::error::{DomainError, Error};
 use domain::member::decline;
@@ -25,12 +25,12 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `MembershipAccepted`.
-pub async fn handle(store: &impl Members, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
-    retry_on_conflict(store, || async {
-        let (workspace, member) = wanted(store, &own, id).await?;
+    retry_on_conflict(table, || async {
+        let (workspace, member) = wanted(table, &own, id).await?;
         let event = decline(&member, &own.event_context(&member))?;
-        store.commit(Commit::of(&event).delete(&member)).await?;
+        table.commit(Commit::of(&event).delete(&member)).await?;
         Ok(Reply::ok(&views::membership(&member, Some(&workspace))))
     })
     .await

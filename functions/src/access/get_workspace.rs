@@ -1,7 +1,6 @@
 //! `GET /workspace`.
 
-use aws::Workspaces;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -21,13 +20,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Workspaces + Actors),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
-    let workspace = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     call.request.check_version(workspace.version)?;
-    let view = with_names(store, call.workspace(), views::workspace(&workspace, defaults)).await?;
+    let view = with_names(table, call.workspace(), views::workspace(&workspace, defaults)).await?;
     Ok(Reply::thing(&view, workspace.version))
 }

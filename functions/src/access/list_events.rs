@@ -1,7 +1,7 @@
 //! `GET /events`: who did what, when, from where, to what.
 
-use aws::Events;
-use aws::stores::{Actors, EventFilter};
+use aws::Table;
+use aws::stores::EventFilter;
 use domain::error::Error;
 use domain::input::Fields;
 use domain::{DeviceId, Time, UserId};
@@ -33,10 +33,10 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Events + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, |fields| read(fields, call.now()))?;
-    let page = store.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::event).await
+    let page = table.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::event).await
 }
 
 /// Reads the filters of the list, which are also those of an export.

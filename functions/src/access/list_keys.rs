@@ -1,7 +1,6 @@
 //! `GET /keys`.
 
-use aws::Keys;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -22,9 +21,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Keys + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
-    let makers = store.makers_of_all(&page.items).await?;
-    paging.reply_named(store, call.workspace(), &page, |key| views::key(key, &makers, call.now())).await
+    let page = table.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let makers = table.makers_of_all(&page.items).await?;
+    paging.reply_named(table, call.workspace(), &page, |key| views::key(key, &makers, call.now())).await
 }

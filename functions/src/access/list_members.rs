@@ -1,7 +1,6 @@
 //! `GET /members`.
 
-use aws::Members;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -20,8 +19,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Members + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_members(call.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::member).await
+    let page = table.list_members(call.workspace(), paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::member).await
 }

@@ -1,6 +1,6 @@
 //! `GET /memberships`.
 
-use aws::Members;
+use aws::Table;
 use domain::error::Error;
 use lambda::{PersonRequest, Reply};
 
@@ -21,12 +21,12 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Members, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&own, |_| ())?;
     let (issuer, subject) = (&own.person.issuer, &own.person.subject);
-    let page = store.list_memberships(issuer, subject, paging.limit, paging.start.clone()).await?;
+    let page = table.list_memberships(issuer, subject, paging.limit, paging.start.clone()).await?;
     let ids = page.items.iter().map(|member| member.workspace_id).collect();
-    let workspaces = store.workspaces(&ids).await?;
+    let workspaces = table.workspaces(&ids).await?;
     Ok(paging.reply(&page, |member| {
         let workspace = workspaces.iter().find(|workspace| workspace.workspace_id == member.workspace_id);
         views::membership(member, workspace)

@@ -1,6 +1,6 @@
 //! `GET /tokens`.
 
-use aws::Tokens;
+use aws::Table;
 use domain::error::Error;
 use lambda::{PersonRequest, Reply};
 
@@ -21,9 +21,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Tokens, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&own, |_| ())?;
     let (issuer, subject) = (&own.person.issuer, &own.person.subject);
-    let page = store.list_tokens(issuer, subject, None, paging.limit, paging.start.clone()).await?;
+    let page = table.list_tokens(issuer, subject, None, paging.limit, paging.start.clone()).await?;
     Ok(paging.reply(&page, |token| views::token(token, own.now())))
 }

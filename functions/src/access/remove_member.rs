@@ -1,6 +1,6 @@
 //! `DELETE /members/{member_id}`.
 
-use aws::{Commit, Keys, Members, Webhooks};
+use aws::{Commit, Table};
 use domain::MemberId;
 use domain::change::ChangeSet;
 use domain::error::{DomainError, Error};
@@ -37,15 +37,15 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`; `LastAdmin`; `TooManyMade`.
-pub async fn handle(store: &(impl Members + Keys + Webhooks), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let mut query = call.request.query()?;
     let revoke = read(&mut query);
     query.finish().map_err(DomainError::Invalid)?;
-    retry_on_conflict(store, || async {
-        let member = store.member_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?;
-        let before = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-        let made = made_by(store, &call, &member).await?;
+    retry_on_conflict(table, || async {
+        let member = table.member_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?;
+        let before = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+        let made = made_by(table, &call, &member).await?;
         let removal = remove(&before, &member, &made, revoke, || call.event_context())?;
         let Removal { workspace: after, keys, webhooks, events } = &removal;
         let change = ChangeSet { events: events.clone(), ..ChangeSet::default() };
@@ -57,7 +57,7 @@ pub async fn handle(store: &(impl Members + Keys + Webhooks), call: AuthorizedRe
         for (before, after) in webhooks {
             commit = commit.edit(before, after);
         }
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         Ok(shown(&call, &member, &made, &removal))
     })
     .await
@@ -69,16 +69,12 @@ fn read(fields: &mut Fields) -> bool {
 
 /// What a member has made and that outlasts them, by themselves or by a key of theirs. Their keys come from no other
 /// key.
-async fn made_by(
-    store: &(impl Keys + Webhooks),
-    call: &AuthorizedRequest,
-    member: &Member,
-) -> Result<CreatedByMember, Error> {
+async fn made_by(table: &Table, call: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
     let maker = Actor::Member(member.member_id);
-    let mut keys = store.keys_made_by(call.workspace(), maker).await?;
+    let mut keys = table.keys_made_by(call.workspace(), maker).await?;
     let makers: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([maker]).collect();
     keys.retain(|key| key.status(&Makers::new(), call.now()) == KeyStatus::Active);
-    let mut webhooks = store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items;
+    let mut webhooks = table.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items;
     webhooks.retain(|webhook| makers.contains(&webhook.created_by.actor));
     Ok(CreatedByMember { keys, webhooks })
 }

@@ -1,6 +1,6 @@
 //! `DELETE /keys/{key_id}`.
 
-use aws::{Commit, Keys};
+use aws::{Commit, Table};
 use domain::KeyId;
 use domain::error::{DomainError, Error};
 use domain::key::revoke;
@@ -23,15 +23,15 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Keys, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("key_id", "key", KeyId::parse)?;
-    retry_on_conflict(store, || async {
-        let mut key = store.key_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;
+    retry_on_conflict(table, || async {
+        let mut key = table.key_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;
         if let Some((revoked, event)) = revoke(&key, &call.event_context()) {
-            store.commit(Commit::of(&event).edit(&key, &revoked)).await?;
+            table.commit(Commit::of(&event).edit(&key, &revoked)).await?;
             key = revoked;
         }
-        let makers = store.makers_of(&key).await?;
+        let makers = table.makers_of(&key).await?;
         Ok(Reply::ok(&views::key(&key, &makers, call.now())))
     })
     .await

@@ -1,6 +1,6 @@
 //! `DELETE /members/{member_id}/tokens/{token_id}`.
 
-use aws::{Commit, Tokens};
+use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::token::shut_out;
 use domain::{MemberId, TokenId};
@@ -24,17 +24,17 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`: of a token that was not made for the workspace too.
-pub async fn handle(store: &impl Tokens, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let member_id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let id = call.request.path_id("token_id", "token", TokenId::parse)?;
     let workspace = call.workspace();
-    retry_on_conflict(store, || async {
-        let member = store.member_by_id(workspace, member_id).await?.ok_or(DomainError::NotFound("member"))?;
-        let found = store.token_of(&member.issuer, &member.subject, id).await?;
+    retry_on_conflict(table, || async {
+        let member = table.member_by_id(workspace, member_id).await?.ok_or(DomainError::NotFound("member"))?;
+        let found = table.token_of(&member.issuer, &member.subject, id).await?;
         let found = found.filter(|token| token.workspace_ids.contains(&workspace));
         let mut token = found.ok_or(DomainError::NotFound("token"))?;
         if let Some((after, event)) = shut_out(&token, &member, &call.event_context()) {
-            store.commit(Commit::of(&event).edit(&token, &after)).await?;
+            table.commit(Commit::of(&event).edit(&token, &after)).await?;
             token = after;
         }
         Ok(Reply::ok(&views::member_token(&token, workspace, call.now())))

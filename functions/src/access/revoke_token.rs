@@ -1,6 +1,6 @@
 //! `DELETE /tokens/{token_id}`.
 
-use aws::{Commit, Tokens};
+use aws::{Commit, Table};
 use domain::TokenId;
 use domain::change::ChangeSet;
 use domain::error::{DomainError, Error};
@@ -24,16 +24,16 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Tokens, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let id = own.request.path_id("token_id", "token", TokenId::parse)?;
     let person = &own.person;
-    retry_on_conflict(store, || async {
-        let found = store.token_of(&person.issuer, &person.subject, id).await?;
+    retry_on_conflict(table, || async {
+        let found = table.token_of(&person.issuer, &person.subject, id).await?;
         let mut token = found.ok_or(DomainError::NotFound("token"))?;
         if let Some((revoked, events)) = revoke(&token, person, own.now(), |member| own.event_context(member)) {
             let change = ChangeSet { events, ..ChangeSet::default() };
             let commit = Commit::changing(own.request.id_source.event_id(), &change);
-            store.commit(commit.edit(&token, &revoked)).await?;
+            table.commit(commit.edit(&token, &revoked)).await?;
             token = revoked;
         }
         Ok(Reply::ok(&views::token(&token, own.now())))

@@ -1,7 +1,7 @@
 //! `PATCH /workspace`.
 
 use aws::stores::DeviceFilter;
-use aws::{Commit, Users, Workspaces};
+use aws::{Commit, Table};
 use domain::UserId;
 use domain::device::Status;
 use domain::error::{DomainError, Error};
@@ -41,7 +41,7 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for a rule for devices, or its preview; `VersionMismatch`.
 pub async fn handle(
-    store: &(impl Workspaces + Users),
+    table: &Table,
     call: AuthorizedRequest,
     defaults: &Defaults,
     senders: &AllowedSenders,
@@ -52,19 +52,19 @@ pub async fn handle(
     defaults.messages.check(&edit, &mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     edit.require_made_by(&call.caller, dry_run)?;
-    retry_on_conflict(store, || async {
-        let before = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+    retry_on_conflict(table, || async {
+        let before = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
         call.request.check_version(before.version)?;
         let changed = update(&before, &edit, &call.event_context());
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
-            return Ok(would_be(store, &call, &after, defaults).await?.versioned(version));
+            return Ok(would_be(table, &call, &after, defaults).await?.versioned(version));
         }
         let Some((mut after, event)) = changed else {
             return Ok(Reply::thing(&views::workspace(&before, defaults), before.version));
         };
-        store.commit(Commit::of(&event).edit(&before, &after)).await?;
+        table.commit(Commit::of(&event).edit(&before, &after)).await?;
         after.version += 1;
         Ok(Reply::thing(&views::workspace(&after, defaults), after.version))
     })
@@ -77,24 +77,24 @@ fn read(fields: &mut Fields) -> (WorkspaceEdit, bool) {
 }
 
 async fn would_be(
-    store: &impl Users,
+    table: &Table,
     call: &AuthorizedRequest,
     after: &Workspace,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
     let mut view = views::workspace(after, defaults);
     view["preview"] = match &after.settings.silent_devices {
-        Some(rule) => preview(store, call, rule).await?,
+        Some(rule) => preview(table, call, rule).await?,
         None => json!({"devices": [], "more": false}),
     };
     Ok(Reply::ok(&view))
 }
 
-async fn preview(store: &impl Users, call: &AuthorizedRequest, rule: &SilentRule) -> Result<Value, Error> {
+async fn preview(table: &Table, call: &AuthorizedRequest, rule: &SilentRule) -> Result<Value, Error> {
     let filter = silent(rule, call.now());
-    let page = store.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
+    let page = table.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
     let ids = page.items.iter().map(|device| device.user_id).collect::<std::collections::BTreeSet<UserId>>();
-    let users = store.users(call.workspace(), &ids).await?;
+    let users = table.users(call.workspace(), &ids).await?;
     let shown = |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now());
     let devices: Vec<Value> = page.items.iter().map(shown).collect();
     Ok(json!({"devices": devices, "more": page.next.is_some()}))

@@ -1,13 +1,12 @@
 //! `POST /deployments/auto`: brings the configuration to many users at once.
 
-use aws::Idempotency;
+use aws::Table;
 use domain::error::Error;
 use domain::job::JobKind;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use crate::description::OperationDoc;
-use crate::jobs::work::Store;
 use crate::jobs::{BulkAction, BulkOperation, begin_with};
 use crate::settings::Defaults;
 use crate::state::Clock;
@@ -30,12 +29,12 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `IdempotencyMismatch`.
 pub async fn handle(
-    store: &(impl Store + Idempotency),
+    table: &Table,
     call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
 ) -> Result<Reply, Error> {
-    begin_with(store, call, defaults, clock, BULK).await
+    begin_with(table, call, defaults, clock, BULK).await
 }
 
 const BULK: BulkOperation = BulkOperation { action: |_| Some(task()), filter: |filter| drop(list_users::read(filter)) };

@@ -1,6 +1,6 @@
 //! `POST /devices/me/config`: a phone gets its configuration.
 
-use aws::{Commit, Profiles, Secrets, Users, Workspaces};
+use aws::{Commit, Table};
 use domain::check_in::authenticate;
 use domain::deployment::{configuration, serve};
 use domain::error::{DomainError, Error};
@@ -48,18 +48,18 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; see [`serve`].
-pub async fn handle(store: &(impl Users + Workspaces + Profiles + Secrets), request: Request) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
     let credential = device_credential(&request)?;
-    retry_on_conflict(store, || async {
-        let device = store.device(credential.workspace_id, credential.device_id).await?;
+    retry_on_conflict(table, || async {
+        let device = table.device(credential.workspace_id, credential.device_id).await?;
         let device = authenticate(device, &credential)?;
-        let user = store.user(device.workspace_id, device.user_id).await?.ok_or(DomainError::DeviceDeleted)?;
-        let profile = profile_of(store, &user).await?;
-        let secrets = store.user_secrets(user.workspace_id, user.user_id).await?;
+        let user = table.user(device.workspace_id, device.user_id).await?.ok_or(DomainError::DeviceDeleted)?;
+        let profile = profile_of(table, &user).await?;
+        let secrets = table.user_secrets(user.workspace_id, user.user_id).await?;
         let config = configuration(&user, profile.as_ref(), &secrets, new_code(request.id_source.random));
         let event_context = request.event_context(device.workspace_id, Actor::Device(device.device_id));
         if let Some(change) = serve(&device, &user, &config, &event_context)? {
-            store.commit(Commit::changing(event_context.event_id, &change)).await?;
+            table.commit(Commit::changing(event_context.event_id, &change)).await?;
         }
         let profile = profile.map(
             |profile| json!({"profile_id": profile.profile_id, "name": profile.name, "revision": profile.revision}),

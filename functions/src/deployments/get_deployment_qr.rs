@@ -1,6 +1,6 @@
 //! `GET /deployments/{deployment_id}/qr`: for a phone that is at hand.
 
-use aws::{Commit, Invitations, Secrets};
+use aws::{Commit, Table};
 use domain::deployment::qr_shown;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -34,19 +34,15 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `NotAcceptable`; the reason why the link does not count any more.
-pub async fn handle(
-    store: &(impl Invitations + Secrets),
-    call: AuthorizedRequest,
-    public_url: &str,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, public_url: &str) -> Result<Reply, Error> {
     let accept = call.request.header("accept").unwrap_or("*/*");
     let wanted = lambda::accept::best(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
-    retry_on_conflict(store, || async {
-        let deployment = super::wanted(store, &call).await?;
+    retry_on_conflict(table, || async {
+        let deployment = super::wanted(table, &call).await?;
         let event = qr_shown(&deployment, &call.event_context())?;
-        let code = store.invitation_code(deployment.invitation_id).await?.ok_or(DomainError::CodeExpired)?;
+        let code = table.invitation_code(deployment.invitation_id).await?.ok_or(DomainError::CodeExpired)?;
         if !call.request.is_head {
-            store.commit(Commit::of(&event).guarded_by(&deployment)).await?;
+            table.commit(Commit::of(&event).guarded_by(&deployment)).await?;
         }
         let link = super::redirect::link(public_url, &code);
         let picture = match wanted {

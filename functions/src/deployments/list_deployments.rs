@@ -1,7 +1,7 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
 
+use aws::Table;
 use aws::stores::UserWithDevices;
-use aws::{Invitations, Profiles, Users, Workspaces};
 use domain::error::Error;
 use domain::invitation::Invitation;
 use domain::user::User;
@@ -32,19 +32,16 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Profiles + Workspaces),
-    call: AuthorizedRequest,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, list_users::read)?;
-    let mut page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
+    let mut page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     page.items.retain(|person| person.user.deleted.is_none());
     let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
-    let deployments = store.deployments(&users).await?;
-    let default = default_profile(store, call.workspace()).await?;
+    let deployments = table.deployments(&users).await?;
+    let default = default_profile(table, call.workspace()).await?;
     let holding = |user: &User| user.client.profile(default);
     let ids = users.iter().filter_map(|user| holding(user)).collect();
-    let names = store.profile_names(call.workspace(), &ids).await?;
+    let names = table.profile_names(call.workspace(), &ids).await?;
     Ok(paging.reply(&page, |person| {
         let profile = holding(&person.user).and_then(|id| names.get(&id)).map(String::as_str);
         shown(person, deployments.get(&person.user.user_id), profile, &call)

@@ -1,6 +1,6 @@
 //! `GET /r/{code}`: the Redirect Server. Of what is behind a code it tells only whether the link can still be used.
 
-use aws::Invitations;
+use aws::Table;
 use domain::error::Error;
 use domain::invitation::{InvitationStatus, Purpose};
 use domain::secret::is_code;
@@ -63,12 +63,12 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `Unavailable`; `Internal` if the QR code cannot be drawn.
-pub async fn handle(store: &impl Invitations, request: &Request, public_url: &str, app: &App) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, request: &Request, public_url: &str, app: &App) -> Result<Reply, Error> {
     let code = request.path("code");
     if !is_code(code) {
         return Ok(deployment_page::unknown());
     }
-    let Some(deployment) = open_invitation::find(store, code, &Purpose::Deploy).await? else {
+    let Some(deployment) = open_invitation::find(table, code, &Purpose::Deploy).await? else {
         return Ok(deployment_page::unknown());
     };
     match deployment.status(request.id_source.now) {

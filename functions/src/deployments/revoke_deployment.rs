@@ -1,6 +1,6 @@
 //! `DELETE /deployments/{deployment_id}`.
 
-use aws::{Commit, Invitations};
+use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::invitation::{InvitationStatus, revoke};
 use lambda::{AuthorizedRequest, Reply};
@@ -23,13 +23,13 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `InvitationOver` if it has ended another way.
-pub async fn handle(store: &impl Invitations, call: AuthorizedRequest) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let before = super::wanted(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let before = super::wanted(table, &call).await?;
         let Some((after, event)) = revoke(&before, &call.event_context())? else {
             return Ok(Reply::ok(&views::deployment(&before, call.now())));
         };
-        store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
         Ok(Reply::ok(&views::deployment(&after, call.now())))
     })
     .await

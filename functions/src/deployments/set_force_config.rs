@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -25,10 +25,6 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
-    users::event_context(store, &call, &UserAction::ForceConfig, defaults).await
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    users::event_context(table, &call, &UserAction::ForceConfig, defaults).await
 }

@@ -1,6 +1,6 @@
 //! `PUT /users/{user_id}/secrets`: written, and never read back but by a configuration.
 
-use aws::{Commit, Users};
+use aws::{Commit, Table};
 use domain::deployment::{read_secrets, set_secrets};
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -27,15 +27,15 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Users, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let edit = read_secrets(call.request.body()?)?;
-    retry_on_conflict(store, || async {
-        let user = users::wanted(store, &call).await?;
+    retry_on_conflict(table, || async {
+        let user = users::wanted(table, &call).await?;
         let event_context = call.event_context();
         let mut after = user.clone();
         if let Some(change) = set_secrets(&user, &edit, &event_context)? {
             after = change.user_after().unwrap_or(&user).clone();
-            store.commit(Commit::changing(event_context.event_id, &change).keep_secrets(&after, &edit)).await?;
+            table.commit(Commit::changing(event_context.event_id, &change).keep_secrets(&after, &edit)).await?;
             after.version += 1;
         }
         let view = json!({"user_id": after.user_id, "secrets": after.client.secrets});

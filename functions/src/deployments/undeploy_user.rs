@@ -1,7 +1,7 @@
 //! `DELETE /deployments/users/{user_id}`: the account goes from client deployment, and from
 //! nothing else.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::deployment::remove;
 use domain::error::{DomainError, Error};
 use domain::invitation::Purpose;
@@ -33,17 +33,14 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Profiles + Workspaces),
-    call: AuthorizedRequest,
-) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let user = users::wanted(store, &call).await?;
-        let devices = store.devices(user.workspace_id, &user.device_ids).await?;
-        let open = newest(store, &user, Purpose::Deploy).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let user = users::wanted(table, &call).await?;
+        let devices = table.devices(user.workspace_id, &user.device_ids).await?;
+        let open = newest(table, &user, Purpose::Deploy).await?;
         let event_context = RequestContext::of_call(&call).event_context();
         let change = remove(&user, &devices, open.as_ref(), &event_context)?;
-        users::committed(store, PlannedUser::of(change, &event_context, &user, devices), &call).await
+        users::committed(table, PlannedUser::of(change, &event_context, &user, devices), &call).await
     })
     .await
 }

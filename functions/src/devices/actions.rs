@@ -1,7 +1,7 @@
 //! What is done to one device: by an operation of its own, or by a job to each of many.
 
 use aws::stores::DeviceDetails;
-use aws::{Commands, Commit, Workspaces};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::change::ChangeSet;
 use domain::command::{Command, CommandKind, CommandRequest, DeviceWithCommands, EnqueueResult, order};
@@ -72,7 +72,7 @@ pub(crate) struct PlannedDevice {
 
 /// Decides what an action does to a device, as it is now.
 pub(crate) async fn prepare(
-    store: &(impl Commands + Workspaces),
+    table: &Table,
     context: &RequestContext,
     whole: DeviceDetails,
     action: &DeviceAction,
@@ -84,10 +84,10 @@ pub(crate) async fn prepare(
         DeviceAction::Block { reason } => block(device, reason.clone(), &event_context)?,
         DeviceAction::Unblock { reason } => unblock(device, reason.clone(), &event_context)?,
         DeviceAction::Delete { reason } => {
-            return deleted(store, whole, reason.clone(), defaults, &event_context).await;
+            return deleted(table, whole, reason.clone(), defaults, &event_context).await;
         }
         DeviceAction::Wipe(wanted) | DeviceAction::Lock(wanted) => {
-            return ordered(store, context, whole, wanted, &event_context).await;
+            return ordered(table, context, whole, wanted, &event_context).await;
         }
     };
     let change = changed.map(|(after, event)| ChangeSet {
@@ -116,7 +116,7 @@ impl PlannedDevice {
 }
 
 async fn deleted(
-    store: &(impl Commands + Workspaces),
+    table: &Table,
     whole: DeviceDetails,
     reason: Option<String>,
     defaults: &Defaults,
@@ -130,9 +130,9 @@ async fn deleted(
             Err(Error::internal("deleting a device", "its user or its claim is not there"))
         };
     };
-    let workspace = store.workspace(event_context.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let workspace = table.workspace(event_context.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
     let retention = workspace.settings.retention(defaults.retention);
-    let unconfirmed = store.unconfirmed_wipes(std::slice::from_ref(&whole.device)).await?;
+    let unconfirmed = table.unconfirmed_wipes(std::slice::from_ref(&whole.device)).await?;
     let change =
         delete(&whole.device, user, claim, unconfirmed.first(), retention, event_context).map(|mut deletion| {
             deletion.event.private.reason = reason;
@@ -151,13 +151,13 @@ async fn deleted(
 }
 
 async fn ordered(
-    store: &impl Commands,
+    table: &Table,
     context: &RequestContext,
     whole: DeviceDetails,
     wanted: &CommandRequest,
     event_context: &EventContext,
 ) -> Result<PlannedDevice, Error> {
-    let phone = DeviceWithCommands { open: store.open_commands(&whole.device).await?, device: whole.device.clone() };
+    let phone = DeviceWithCommands { open: table.open_commands(&whole.device).await?, device: whole.device.clone() };
     match order(&phone, wanted, CommandId(context.id_source.new_id()), event_context)? {
         EnqueueResult::Pending(id) => {
             let command = phone.open.into_iter().find(|command| command.command_id == id);

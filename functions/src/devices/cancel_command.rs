@@ -1,6 +1,6 @@
 //! `DELETE /devices/{device_id}/commands/{command_id}`.
 
-use aws::{Commands, Commit};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::command::{CommandState, Trigger, apply};
 use domain::error::{DomainError, Error};
@@ -34,21 +34,16 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `CommandOver`; `PermissionMissing`.
-pub async fn handle(store: &impl Commands, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let device = call.request.path_id("device_id", "device", DeviceId::parse)?;
     let id = call.request.path_id("command_id", "command", CommandId::parse)?;
-    retry_on_conflict(store, || attempt(store, &call, device, id)).await
+    retry_on_conflict(table, || attempt(table, &call, device, id)).await
 }
 
-async fn attempt(
-    store: &impl Commands,
-    call: &AuthorizedRequest,
-    device: DeviceId,
-    id: CommandId,
-) -> Result<Reply, Error> {
+async fn attempt(table: &Table, call: &AuthorizedRequest, device: DeviceId, id: CommandId) -> Result<Reply, Error> {
     let workspace = call.workspace();
-    let device = store.device(workspace, device).await?.ok_or(DomainError::NotFound("device"))?;
-    let command = store.command(workspace, device.device_id, id).await?.ok_or(DomainError::NotFound("command"))?;
+    let device = table.device(workspace, device).await?.ok_or(DomainError::NotFound("device"))?;
+    let command = table.command(workspace, device.device_id, id).await?.ok_or(DomainError::NotFound("command"))?;
     call.request.check_version(command.version)?;
     if command.kind.is_destructive() {
         call.caller.require(Permission::UsersWipe)?;
@@ -57,6 +52,6 @@ async fn attempt(
     let Some(canceled) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
         return Ok(Reply::thing(&views::command(&command), command.version));
     };
-    store.commit(Commit::changing(event_context.event_id, &canceled.change(&device, &command))).await?;
+    table.commit(Commit::changing(event_context.event_id, &canceled.change(&device, &command))).await?;
     Ok(Reply::thing(&views::command(&canceled.command), command.version + 1))
 }

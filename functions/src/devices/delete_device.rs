@@ -1,6 +1,6 @@
 //! `DELETE /devices/{device_id}`.
 
-use aws::{Commands, Workspaces};
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -26,10 +26,6 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Commands + Workspaces),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
-    super::event_context(store, &call, &DeviceAction::Delete { reason: None }, defaults).await
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    super::event_context(table, &call, &DeviceAction::Delete { reason: None }, defaults).await
 }

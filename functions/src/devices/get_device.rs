@@ -1,7 +1,6 @@
 //! `GET /devices/{device_id}`.
 
-use aws::Devices;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -20,8 +19,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Devices + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = super::wanted(store, &call).await?;
-    let view = with_names(store, call.workspace(), views::device_details(&whole, call.now())).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = super::wanted(table, &call).await?;
+    let view = with_names(table, call.workspace(), views::device_details(&whole, call.now())).await?;
     Ok(Reply::thing(&view, whole.device.version))
 }

@@ -1,7 +1,7 @@
 //! `PUT /devices/{device_id}/credentials/{acs_credential_id}`: an access system has issued a
 //! credential to the phone.
 
-use aws::Devices;
+use aws::Table;
 use domain::CredentialId;
 use domain::credential::issue;
 use domain::error::{DomainError, Error};
@@ -28,7 +28,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.
-pub async fn handle(store: &impl Devices, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::attachments(store, &call, |device, known, event_context| issue(device, known, id, event_context)).await
+    super::attachments(table, &call, |device, known, event_context| issue(device, known, id, event_context)).await
 }

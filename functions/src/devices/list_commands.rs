@@ -1,7 +1,6 @@
 //! `GET /devices/{device_id}/commands`.
 
-use aws::Commands;
-use aws::stores::Actors;
+use aws::Table;
 use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -23,10 +22,10 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &(impl Commands + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    store.device(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
-    let page = store.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::command).await
+    table.device(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
+    let page = table.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::command).await
 }

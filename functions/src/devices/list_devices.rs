@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use aws::stores::{Actors, DeviceFilter};
-use aws::{Users, Workspaces};
+use aws::Table;
+use aws::stores::DeviceFilter;
 use domain::device::Device;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -31,21 +31,21 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Workspaces + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
-    let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
+    let page = table.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
-    let users = store.users(call.workspace(), &ids).await?;
+    let users = table.users(call.workspace(), &ids).await?;
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
-    let attachments = store.attachments_to_show(call.workspace(), &devices).await?;
-    let workspace = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let attachments = table.attachments_to_show(call.workspace(), &devices).await?;
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let view = |device: &Device| {
         let name = views::name_of(&users, device.user_id);
         let known = attachments.get(&device.device_id);
         views::device_with_health(device, known, name.as_deref(), &workspace.settings, call.now())
     };
-    paging.reply_named(store, call.workspace(), &page, view).await
+    paging.reply_named(table, call.workspace(), &page, view).await
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

@@ -1,7 +1,7 @@
 //! `POST /devices`: a phone registers with the code of an invitation.
 
 use aws::rows::CodeOwner;
-use aws::{Commit, Devices, Invitations, PushTokens};
+use aws::{Commit, Table};
 use domain::DeviceId;
 use domain::change::ChangeSet;
 use domain::device::PushToken;
@@ -53,28 +53,24 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// See [`register`]; `CodeUnknown` for a code that is nobody's.
-pub async fn handle(store: &(impl Devices + Invitations + PushTokens), request: Request) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
     let application = RegistrationRequest::read(request.body()?)?;
     if !is_code(&application.code) {
         return Err(DomainError::CodeUnknown.into());
     }
-    retry_on_conflict(store, || attempt(store, &request, &application)).await
+    retry_on_conflict(table, || attempt(table, &request, &application)).await
 }
 
-async fn attempt(
-    store: &(impl Devices + Invitations + PushTokens),
-    request: &Request,
-    application: &RegistrationRequest,
-) -> Result<Reply, Error> {
-    let owner = store.code_owner(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
-    let found = store.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
+async fn attempt(table: &Table, request: &Request, application: &RegistrationRequest) -> Result<Reply, Error> {
+    let owner = table.code_owner(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
+    let found = table.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
     let event_context = request.event_context(owner.workspace_id, found.invitation.actor());
     let drawn = NewIds { device_id: DeviceId(request.id_source.new_id()) };
     match register(&found, application, &drawn, &event_context) {
-        Ok(registration) => commit(store, request, &owner, registration).await,
+        Ok(registration) => commit(table, request, &owner, registration).await,
         Err(RefusedRegistration { error, change }) => {
             if let Some(change) = change {
-                store.commit(Commit::changing(event_context.event_id, &change)).await?;
+                table.commit(Commit::changing(event_context.event_id, &change)).await?;
             }
             Err(error.into())
         }
@@ -82,7 +78,7 @@ async fn attempt(
 }
 
 async fn commit(
-    store: &(impl Devices + PushTokens),
+    table: &Table,
     request: &Request,
     owner: &CodeOwner,
     registration: Registration,
@@ -109,9 +105,9 @@ async fn commit(
     };
     if !registration.events.is_empty() {
         commit = commit.forget_code(&registration.invitation.after);
-        commit = with_token(store, commit, &registration, request).await?;
+        commit = with_token(table, commit, &registration, request).await?;
     }
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     let name = registration.user.after.name();
     let device = views::device(&registration.device.after, Some(&name), id_source.now);
     Ok(Reply::json(StatusCode::CREATED, &json!({"device": device, "credential": credential.reveal()})))
@@ -119,14 +115,14 @@ async fn commit(
 
 /// The commit with the push token that the app has sent, or without the one of before.
 async fn with_token(
-    store: &impl PushTokens,
+    table: &Table,
     commit: Commit,
     registration: &Registration,
     request: &Request,
 ) -> Result<Commit, Error> {
     let device = &registration.device.after;
     let before = match &registration.device.before {
-        Some(known) => store.push_token(known.workspace_id, known.device_id).await?,
+        Some(known) => table.push_token(known.workspace_id, known.device_id).await?,
         None => None,
     };
     let token = registration.token.clone();

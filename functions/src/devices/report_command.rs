@@ -1,6 +1,6 @@
 //! `POST /devices/me/commands/{command_id}`: the device's word.
 
-use aws::{Commands, Commit};
+use aws::{Commit, Table};
 use domain::CommandId;
 use domain::check_in::authenticate_report;
 use domain::command::{CommandReport, CommandState, apply};
@@ -33,24 +33,24 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; `NotFound`;
 /// `CommandOver` for another result than the one that stands.
-pub async fn handle(store: &impl Commands, request: Request) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
     let credential = device_credential(&request)?;
     let word = CommandReport::read(request.body()?)?;
     let id = CommandId::parse(request.path("command_id"));
-    retry_on_conflict(store, || attempt(store, &request, &credential, id, &word)).await
+    retry_on_conflict(table, || attempt(table, &request, &credential, id, &word)).await
 }
 
 async fn attempt(
-    store: &impl Commands,
+    table: &Table,
     request: &Request,
     credential: &DeviceCredential,
     id: Option<CommandId>,
     word: &CommandReport,
 ) -> Result<Reply, Error> {
     let workspace = credential.workspace_id;
-    let found = store.device(workspace, credential.device_id).await?;
+    let found = table.device(workspace, credential.device_id).await?;
     let command = match id {
-        Some(id) => store.command(workspace, credential.device_id, id).await?,
+        Some(id) => table.command(workspace, credential.device_id, id).await?,
         None => None,
     };
     authenticate_report(found.as_ref(), command.as_ref(), credential)?;
@@ -61,6 +61,6 @@ async fn attempt(
     let Some(said) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
         return Ok(Reply::ok(&views::own_command(&command)));
     };
-    store.commit(Commit::changing(event_context.event_id, &said.change(&device, &command))).await?;
+    table.commit(Commit::changing(event_context.event_id, &said.change(&device, &command))).await?;
     Ok(Reply::ok(&views::own_command(&said.command)))
 }

@@ -1,7 +1,7 @@
 //! `PUT /devices/{device_id}/credential-services/{service}`: what a credential service knows of the
 //! phone.
 
-use aws::Devices;
+use aws::Table;
 use domain::credential::{Report, ServiceKind, report};
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -29,10 +29,10 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, also for an unknown service; `DeviceDeleted`,
 /// `VersionMismatch`.
-pub async fn handle(store: &impl Devices, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let kind = call.request.path_id("service", "credential_service", ServiceKind::parse)?;
     let reported = Report::read(call.request.body()?)?;
-    super::attachments(store, &call, |device, known, event_context| {
+    super::attachments(table, &call, |device, known, event_context| {
         report(device, known, kind, &reported, event_context)
     })
     .await

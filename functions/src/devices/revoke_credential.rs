@@ -1,7 +1,7 @@
 //! `DELETE /devices/{device_id}/credentials/{acs_credential_id}`: the phone no longer holds an
 //! access system's credential.
 
-use aws::Devices;
+use aws::Table;
 use domain::CredentialId;
 use domain::credential::revoke;
 use domain::error::{DomainError, Error};
@@ -23,7 +23,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Devices, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::attachments(store, &call, |device, known, event_context| revoke(device, known, id, event_context)).await
+    super::attachments(table, &call, |device, known, event_context| revoke(device, known, id, event_context)).await
 }

@@ -1,6 +1,6 @@
 //! `POST /devices/{device_id}/unblock`.
 
-use aws::{Commands, Workspaces};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -25,11 +25,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Commands + Workspaces),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let reason = bodies::reason(&call)?;
-    super::event_context(store, &call, &DeviceAction::Unblock { reason }, defaults).await
+    super::event_context(table, &call, &DeviceAction::Unblock { reason }, defaults).await
 }

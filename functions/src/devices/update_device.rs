@@ -1,8 +1,8 @@
 //! `PATCH /devices/{device_id}`: its nickname and its custom metadata.
 
+use aws::Table;
 use std::collections::BTreeMap;
 
-use aws::Devices;
 use aws::stores::DeviceDetails;
 use domain::device::{DeviceAttachments, Edit, NICKNAME, edit, read_metadata};
 use domain::error::{DomainError, Error};
@@ -33,9 +33,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Devices, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = read(call.request.body()?)?;
-    retry_on_conflict(store, || attempt(store, &call, &wanted)).await
+    retry_on_conflict(table, || attempt(table, &call, &wanted)).await
 }
 
 fn read(mut fields: Fields) -> Result<Edit, DomainError> {
@@ -60,15 +60,15 @@ pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
     }
 }
 
-async fn attempt(store: &impl Devices, call: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
-    let whole = super::wanted(store, call).await?;
-    let whole = edited(store, call, whole, wanted).await?;
+async fn attempt(table: &Table, call: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
+    let whole = super::wanted(table, call).await?;
+    let whole = edited(table, call, whole, wanted).await?;
     Ok(super::shown(&whole, call))
 }
 
 /// The device after an edit, which is committed; what changes nothing commits nothing.
 pub(crate) async fn edited(
-    store: &impl Devices,
+    table: &Table,
     call: &AuthorizedRequest,
     whole: DeviceDetails,
     wanted: &Edit,
@@ -76,7 +76,7 @@ pub(crate) async fn edited(
     let none = DeviceAttachments::none(&whole.device);
     let before = whole.attachments.as_ref().unwrap_or(&none);
     match edit(&whole.device, before, wanted, &call.event_context())? {
-        Some((device, after, event)) => super::committed(store, whole, device, after, &event).await,
+        Some((device, after, event)) => super::committed(table, whole, device, after, &event).await,
         None => Ok(whole),
     }
 }

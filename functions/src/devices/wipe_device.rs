@@ -1,6 +1,6 @@
 //! `POST /devices/{device_id}/wipe`.
 
-use aws::{Commands, Workspaces};
+use aws::Table;
 use domain::command::CommandKind;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
@@ -21,11 +21,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Commands + Workspaces),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let order = bodies::order(&call, CommandKind::Wipe)?;
-    super::command(store, &call, &DeviceAction::Wipe(order), defaults).await
+    super::command(table, &call, &DeviceAction::Wipe(order), defaults).await
 }

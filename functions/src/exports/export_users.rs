@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::{Actors, UserWithDevices};
-use aws::{Page, Profiles, UsageCounts, Users};
+use aws::stores::UserWithDevices;
+use aws::{Page, Table};
 use domain::UserId;
 use domain::error::Error;
 use domain::usage::{Usage, UsageScope, month};
@@ -79,29 +79,26 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(
-    store: &(impl Users + UsageCounts + Profiles + Actors),
-    call: AuthorizedRequest,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = ExportRequest::read(&call, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
     if let Some(ids) = wanted.ids(UserId::parse) {
-        let people = named(store, &call, &ids).await?;
-        return wanted.named(store, &call, &shown(store, &call, &people).await?).await;
+        let people = named(table, &call, &ids).await?;
+        return wanted.named(table, &call, &shown(table, &call, &people).await?).await;
     }
     let page = |limit, start| {
         let (call, filter) = (&call, &wanted.filter);
         async move {
-            let page = store.list_users(call.workspace(), filter, limit, start, call.now()).await?;
-            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next, left_out: page.left_out })
+            let page = table.list_users(call.workspace(), filter, limit, start, call.now()).await?;
+            Ok(Page { items: shown(table, call, &page.items).await?, next: page.next, left_out: page.left_out })
         }
     };
-    wanted.part(store, &call, page).await
+    wanted.part(table, &call, page).await
 }
 
-async fn named(store: &impl Users, call: &AuthorizedRequest, ids: &[UserId]) -> Result<Vec<UserWithDevices>, Error> {
-    let users = store.users(call.workspace(), &ids.iter().copied().collect()).await?;
+async fn named(table: &Table, call: &AuthorizedRequest, ids: &[UserId]) -> Result<Vec<UserWithDevices>, Error> {
+    let users = table.users(call.workspace(), &ids.iter().copied().collect()).await?;
     let devices = users.iter().flat_map(User::known_device_ids).collect();
-    let devices = store.devices_to_show(call.workspace(), &devices).await?;
+    let devices = table.devices_to_show(call.workspace(), &devices).await?;
     let person = |id: &UserId| {
         let user = users.iter().find(|user| user.user_id == *id)?.clone();
         Some(UserWithDevices::of(user, &devices))
@@ -110,18 +107,14 @@ async fn named(store: &impl Users, call: &AuthorizedRequest, ids: &[UserId]) -> 
 }
 
 /// People as the list shows them, each with the name of their profile.
-async fn shown(
-    store: &(impl UsageCounts + Profiles + Actors),
-    call: &AuthorizedRequest,
-    people: &[UserWithDevices],
-) -> Result<Vec<Value>, Error> {
+async fn shown(table: &Table, call: &AuthorizedRequest, people: &[UserWithDevices]) -> Result<Vec<Value>, Error> {
     let of: Vec<UsageScope> = people.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
-    let used = store.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
+    let used = table.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
     let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();
-    let names = list_users::profile_names(store, call, people).await?;
+    let names = list_users::profile_names(table, call, people).await?;
     let view =
         |person: &UserWithDevices| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, call);
-    name_actors(store, call.workspace(), people.iter().map(view).collect()).await
+    name_actors(table, call.workspace(), people.iter().map(view).collect()).await
 }
 
 fn user_of(row: &Usage) -> Option<UserId> {

@@ -1,6 +1,6 @@
 //! `POST /users/bulk`: one action on up to a hundred users, or on all that a filter finds.
 
-use aws::Idempotency;
+use aws::Table;
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -9,7 +9,6 @@ use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use crate::description::OperationDoc;
-use crate::jobs::work::Store;
 use crate::jobs::{BulkAction, BulkOperation, begin_with};
 use crate::settings::Defaults;
 use crate::state::Clock;
@@ -30,12 +29,12 @@ pub fn about() -> OperationDoc {
 /// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
 pub async fn handle(
-    store: &(impl Store + Idempotency),
+    table: &Table,
     call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
 ) -> Result<Reply, Error> {
-    begin_with(store, call, defaults, clock, BULK).await
+    begin_with(table, call, defaults, clock, BULK).await
 }
 
 const BULK: BulkOperation = BulkOperation { action: read_action, filter: |filter| drop(list_users::read(filter)) };

@@ -1,6 +1,6 @@
 //! `DELETE /jobs/{job_id}`.
 
-use aws::{Commit, Jobs, Sources};
+use aws::{Commit, Table};
 use domain::JobId;
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
@@ -31,19 +31,19 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `PermissionMissing`; `JobOver` if it is finished.
-pub async fn handle(store: &(impl Jobs + Sources), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
-    retry_on_conflict(store, || async {
-        let job = store.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
+    retry_on_conflict(table, || async {
+        let job = table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
         call.request.check_version(job.version)?;
         Action::of(&job)?.require_begun_by(&call.caller)?;
         let event_context = call.event_context();
-        let Some(change) = cancel(&job, &outcomes(store, &job).await?, None, &event_context)? else {
+        let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
             return Ok(Reply::thing(&views::job(&job), job.version));
         };
-        store.commit(Commit::changing(event_context.event_id, &change)).await?;
+        table.commit(Commit::changing(event_context.event_id, &change)).await?;
         if job.kind == JobKind::Sync
-            && let Err(failure) = forget(store, &RequestContext::of_call(&call), &job).await
+            && let Err(failure) = forget(table, &RequestContext::of_call(&call), &job).await
         {
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");

@@ -1,7 +1,6 @@
 //! `GET /jobs/{job_id}`: how far it is, and what became of each thing.
 
-use aws::stores::Actors;
-use aws::{Jobs, Page};
+use aws::{Page, Table};
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::export::harmless;
@@ -43,18 +42,18 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `VersionMismatch`, `PermissionMissing`, `CursorInvalid`.
-pub async fn handle(store: &(impl Jobs + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let job = store.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
+    let job = table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
     call.request.check_version(job.version)?;
     Action::of(&job)?.require_seen_by(&call.caller)?;
     if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
-        let page = store.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
+        let page = table.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
         return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
-    let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let mut view = with_names(store, call.workspace(), views::job(&job)).await?;
+    let page = table.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    let mut view = with_names(table, call.workspace(), views::job(&job)).await?;
     paging.put_into(&mut view, &page, views::job_item);
     Ok(Reply::thing(&view, job.version))
 }

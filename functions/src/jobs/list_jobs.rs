@@ -1,7 +1,6 @@
 //! `GET /jobs`.
 
-use aws::Jobs;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -23,9 +22,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Jobs + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let mut page = store.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let mut page = table.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));
-    paging.reply_named(store, call.workspace(), &page, views::job).await
+    paging.reply_named(table, call.workspace(), &page, views::job).await
 }

@@ -1,6 +1,6 @@
 //! A bulk call: one action on the things that it names, or on those that a filter finds.
 
-use aws::{Commit, Idempotency};
+use aws::{Commit, Table};
 use chrono::Duration;
 use domain::JobId;
 use domain::access::Permission;
@@ -17,7 +17,7 @@ use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::jobs::work::{PlannedChange, Store, advance, decided};
+use crate::jobs::work::{PlannedChange, advance, decided};
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::settings::Defaults;
 use crate::state::Clock;
@@ -76,7 +76,7 @@ impl BulkOperation {
 /// # Errors
 /// Every fault of the body; `PermissionMissing`; `IdempotencyMismatch`.
 pub(crate) async fn begin_with(
-    store: &(impl Store + Idempotency),
+    table: &Table,
     call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
@@ -100,13 +100,13 @@ pub(crate) async fn begin_with(
     };
     if let (true, Selection::Ids(ids)) = (dry_run, &new.selection) {
         let ids = ids.clone();
-        return tried(store, &context, new, &ids, defaults).await;
+        return tried(table, &context, new, &ids, defaults).await;
     }
     let once = IdempotencyKey::of(&call)?;
-    let job = once.retry_on_conflict(store, &call, || begun(store, &call, &once, &new)).await?;
+    let job = once.retry_on_conflict(table, &call, || begun(table, &call, &once, &new)).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { NAMED_LIMIT } else { AT_ONCE };
     let deadline = Deadline::new(clock.clone(), call.request.id_source.random, call.now().plus(ANSWER_WITHIN));
-    let job = match advance(store, &context, job.clone(), defaults, &deadline, things).await {
+    let job = match advance(table, &context, job.clone(), defaults, &deadline, things).await {
         // The job is there, and the schedule goes on with it: that is the news.
         Err(failure @ Error::Unavailable { .. }) => {
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "a job is left to the schedule");
@@ -114,7 +114,7 @@ pub(crate) async fn begin_with(
         }
         outcome => outcome?,
     };
-    shown(store, &job).await
+    shown(table, &job).await
 }
 
 fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<Selection> {
@@ -150,29 +150,24 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
 }
 
 /// The job of a call: the one that it made before, or a new one.
-async fn begun(
-    store: &(impl Store + Idempotency),
-    call: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    new: &NewJob,
-) -> Result<Job, Error> {
-    let forgotten = match once.before(store, call).await? {
+async fn begun(table: &Table, call: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
-            return Ok(store.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
+            return Ok(table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
         }
     };
     let event_context = call.event_context();
     let change = begin(new.clone(), &event_context);
     let commit = Commit::changing(event_context.event_id, &change);
-    store.commit(once.remember(commit, call, &new.job_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &new.job_id.to_string(), forgotten)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }
 
 /// What would become of the things that a call names. Nothing is written.
 async fn tried(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     new: NewJob,
     ids: &[String],
@@ -184,7 +179,7 @@ async fn tried(
     let (mut tally, mut items) = (Tally::default(), Vec::new());
     for id in ids {
         let item = |outcome, error: Option<&DomainError>| JobItem::of(&job, id, outcome, error, context.now());
-        let item = match decided(store, context, &job, id, defaults).await {
+        let item = match decided(table, context, &job, id, defaults).await {
             Ok(Some(PlannedChange { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
             Ok(None) => item(ItemOutcome::Unchanged, None),
             // The job would wait, and then do it.
@@ -204,12 +199,12 @@ fn status(tally: Tally) -> StatusCode {
     if tally.failed > 0 { StatusCode::MULTI_STATUS } else { StatusCode::OK }
 }
 
-async fn shown(store: &impl Store, job: &Job) -> Result<Reply, Error> {
+async fn shown(table: &Table, job: &Job) -> Result<Reply, Error> {
     let mut view = views::job(job);
     let Selection::Ids(ids) = &job.selection else {
         return Ok(Reply::json(StatusCode::ACCEPTED, &view));
     };
-    let items = store.job_items(job.workspace_id, job.job_id, ids).await?;
+    let items = table.job_items(job.workspace_id, job.job_id, ids).await?;
     view["items"] = items.iter().map(views::job_item).collect();
     let status = if job.state == JobState::Running { StatusCode::ACCEPTED } else { status(job.tally) };
     Ok(Reply::json(status, &view))

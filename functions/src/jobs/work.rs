@@ -1,6 +1,6 @@
 //! A job at work: page by page, thing by thing.
 
-use aws::{Commands, Commit, Invitations, Jobs, Keys, Position, Profiles, Tokens, Users, Workspaces};
+use aws::{Commit, Position, Table};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::invitation::{Invitation, Warning};
@@ -25,18 +25,13 @@ use crate::users::list_users;
 /// Things of a page of a filter.
 const PAGE: usize = 50;
 
-/// What a job touches.
-pub trait Store: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Tokens {}
-
-impl<T: Users + Commands + Invitations + Workspaces + Profiles + Jobs + Keys + Tokens> Store for T {}
-
 /// Moves a job on, until it is over, its time is, or about so many things are done. Answers with
 /// the job as it then stands.
 ///
 /// # Errors
 /// `Unavailable`: the job stays at its page, and whoever takes it up next goes on there.
 pub(crate) async fn advance(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: Job,
     defaults: &Defaults,
@@ -45,12 +40,12 @@ pub(crate) async fn advance(
 ) -> Result<Job, Error> {
     let context = &context.for_job(&job);
     let size = |job: &Job| job.page.len().max(1);
-    moved_on(store, job, deadline, things, size, |job| async move {
-        if may_go_on(store, &job, context.now()).await? {
+    moved_on(table, job, deadline, things, size, |job| async move {
+        if may_go_on(table, &job, context.now()).await? {
             // On the heap, as is what it does to each thing: together they are more than a small stack takes.
-            Box::pin(page(store, context, &job, defaults, deadline)).await
+            Box::pin(page(table, context, &job, defaults, deadline)).await
         } else {
-            stopped(store, &context.at(deadline.id_source()).itself(), &job).await
+            stopped(table, &context.at(deadline.id_source()).itself(), &job).await
         }
     })
     .await
@@ -63,7 +58,7 @@ pub(crate) async fn advance(
 /// # Errors
 /// What a step answers.
 pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
-    store: &impl Jobs,
+    table: &Table,
     mut job: Job,
     deadline: &Deadline,
     most: usize,
@@ -78,7 +73,7 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
             Ok(None) => return Ok(job),
             // Another run has moved it on, or it was stopped.
             Err(Error::Conflict) => {
-                let now = store.job(job.workspace_id, job.job_id).await?;
+                let now = table.job(job.workspace_id, job.job_id).await?;
                 job = now.ok_or(DomainError::NotFound("job"))?;
             }
             Err(failure) => return Err(failure),
@@ -89,32 +84,32 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
 
 /// Whether whoever began the job may still do what it does: a key or a token that was revoked, or a member
 /// who was removed, does nothing more.
-pub(crate) async fn may_go_on(store: &impl Store, job: &Job, now: Time) -> Result<bool, Error> {
-    let permissions = permissions_now(store, job.workspace_id, job.maker(), now).await?;
+pub(crate) async fn may_go_on(table: &Table, job: &Job, now: Time) -> Result<bool, Error> {
+    let permissions = permissions_now(table, job.workspace_id, job.maker(), now).await?;
     Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
 }
 
 /// Ends a job whose beginner may not do it any more.
-pub(crate) async fn stopped(store: &impl Store, context: &RequestContext, job: &Job) -> Result<Option<Job>, Error> {
+pub(crate) async fn stopped(table: &Table, context: &RequestContext, job: &Job) -> Result<Option<Job>, Error> {
     let event_context = context.event_context();
     let why = "whoever began it may not do this any more";
-    let Some(change) = cancel(job, &outcomes(store, job).await?, Some(why), &event_context)? else {
+    let Some(change) = cancel(job, &outcomes(table, job).await?, Some(why), &event_context)? else {
         return Ok(None);
     };
-    store.commit(Commit::changing(event_context.event_id, &change)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change)).await?;
     Ok(change.job.map(|job| job.after))
 }
 
 /// What has become of the things of a job's page so far.
-pub(crate) async fn outcomes(store: &impl Jobs, job: &Job) -> Result<Vec<ItemOutcome>, Error> {
-    let items = store.job_items(job.workspace_id, job.job_id, &job.page).await?;
+pub(crate) async fn outcomes(table: &Table, job: &Job) -> Result<Vec<ItemOutcome>, Error> {
+    let items = table.job_items(job.workspace_id, job.job_id, &job.page).await?;
     Ok(items.iter().map(|item| item.outcome).collect())
 }
 
 /// Does a job's page, and lays the next one down in the commit that counts this one. `None` if its
 /// time was over before.
 async fn page(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     defaults: &Defaults,
@@ -126,7 +121,7 @@ async fn page(
             return Ok(None);
         }
         let context = context.at(deadline.id_source());
-        match retry_on_conflict(store, || Box::pin(thing(store, &context, job, id, defaults))).await? {
+        match retry_on_conflict(table, || Box::pin(thing(table, &context, job, id, defaults))).await? {
             ItemResult::Came(outcome) => outcomes.push(outcome),
             ItemResult::Waits(wait) if wait.limit == MessageLimit::Recipient => {
                 waiting.push(Waiting { id: id.clone(), until: wait.until });
@@ -135,7 +130,7 @@ async fn page(
             ItemResult::Waits(wait) => {
                 let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
                 let rest = NextPage { ids, cursor, waiting, rest: Some(JobPause::of(&wait)), ..NextPage::default() };
-                return turned(store, &context, job, &outcomes, Some(rest)).await;
+                return turned(table, &context, job, &outcomes, Some(rest)).await;
             }
             ItemResult::Overtaken => return Err(Error::Conflict),
         }
@@ -143,16 +138,16 @@ async fn page(
     let context = context.at(deadline.id_source());
     let next = match &job.cursor {
         Some(cursor) if waiting.len() < PAGE => {
-            Some(NextPage { waiting, ..next_page(store, &context, job, cursor).await? })
+            Some(NextPage { waiting, ..next_page(table, &context, job, cursor).await? })
         }
         cursor => NextPage::of_waiting(waiting, cursor.clone()),
     };
-    turned(store, &context, job, &outcomes, next).await
+    turned(table, &context, job, &outcomes, next).await
 }
 
 /// The job with its next page.
 async fn turned(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
@@ -160,7 +155,7 @@ async fn turned(
 ) -> Result<Option<Job>, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, next, &event_context);
-    store.commit(Commit::changing(event_context.event_id, &change)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change)).await?;
     let after = change.job.map_or_else(|| job.clone(), |job| job.after);
     Ok(Some(Job { version: job.version + 1, ..after }))
 }
@@ -178,13 +173,13 @@ enum ItemResult {
 /// Does one thing, once: its outcome's row is made in the commit that changes it, and that commit
 /// stands on the job as it is.
 async fn thing(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     id: &str,
     defaults: &Defaults,
 ) -> Result<ItemResult, Error> {
-    let (now, item) = store.job_and_item(job.workspace_id, job.job_id, id).await?;
+    let (now, item) = table.job_and_item(job.workspace_id, job.job_id, id).await?;
     if now.is_none_or(|now| now.version != job.version) {
         return Ok(ItemResult::Overtaken);
     }
@@ -192,7 +187,7 @@ async fn thing(
         return Ok(ItemResult::Came(item.outcome));
     }
     let item = |outcome, error: Option<&DomainError>| JobItem::of(job, id, outcome, error, context.now());
-    let (item, commit) = match decided(store, context, job, id, defaults).await {
+    let (item, commit) = match decided(table, context, job, id, defaults).await {
         Ok(Some(PlannedChange { commit, warnings })) => {
             let changed = JobItem { warnings, ..item(ItemOutcome::Changed, None) };
             (changed, Some(commit).filter(|_| !job.dry_run))
@@ -206,10 +201,10 @@ async fn thing(
         Err(failure) => return Err(failure),
     };
     let alone = || Commit::without_event(context.event_context().event_id);
-    match store.commit(commit.unwrap_or_else(alone).put(&item).guarded_by(job)).await {
+    match table.commit(commit.unwrap_or_else(alone).put(&item).guarded_by(job)).await {
         Err(failure @ Error::Internal { .. }) => {
             let item = given_up(job, id, context, &failure);
-            store.commit(alone().put(&item).guarded_by(job)).await?;
+            table.commit(alone().put(&item).guarded_by(job)).await?;
             Ok(ItemResult::Came(item.outcome))
         }
         outcome => outcome.map(|()| ItemResult::Came(item.outcome)),
@@ -261,7 +256,7 @@ pub(crate) struct PlannedChange {
 
 /// What the job's action comes to for one thing; `None` if there is nothing to do.
 pub(crate) async fn decided(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     id: &str,
@@ -270,15 +265,15 @@ pub(crate) async fn decided(
     match Action::of(job)? {
         Action::User(action) => {
             let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
-            let user = store.user(job.workspace_id, id).await?.ok_or(DomainError::NotFound("user"))?;
-            let prepared = Box::pin(user_actions::prepare(store, context, &user, &action, defaults)).await?;
+            let user = table.user(job.workspace_id, id).await?.ok_or(DomainError::NotFound("user"))?;
+            let prepared = Box::pin(user_actions::prepare(table, context, &user, &action, defaults)).await?;
             let warnings = prepared.invitation.iter().flat_map(Invitation::warnings).collect();
             Ok(prepared.commit.map(|commit| PlannedChange { commit, warnings }))
         }
         Action::Device(action) => {
             let id = DeviceId::parse(id).ok_or(DomainError::NotFound("device"))?;
-            let whole = store.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
-            let commit = device_actions::prepare(store, context, whole, &action, defaults).await?.commit;
+            let whole = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
+            let commit = device_actions::prepare(table, context, whole, &action, defaults).await?.commit;
             Ok(commit.map(|commit| PlannedChange { commit, warnings: Vec::new() }))
         }
         Action::Sync(_) => Err(not_by_things()),
@@ -291,7 +286,7 @@ fn not_by_things() -> Error {
 }
 
 /// The page that begins at a cursor.
-async fn next_page(store: &impl Store, context: &RequestContext, job: &Job, cursor: &str) -> Result<NextPage, Error> {
+async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &str) -> Result<NextPage, Error> {
     let Selection::Filter(filter) = &job.selection else {
         return Ok(NextPage::default());
     };
@@ -303,11 +298,11 @@ async fn next_page(store: &impl Store, context: &RequestContext, job: &Job, curs
     let (workspace, now) = (job.workspace_id, context.now());
     let (ids, next, left_out) = match job.kind {
         JobKind::Users => {
-            let page = store.list_users(workspace, &list_users::read(&mut fields), PAGE, start, now).await?;
+            let page = table.list_users(workspace, &list_users::read(&mut fields), PAGE, start, now).await?;
             (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.left_out)
         }
         JobKind::Devices => {
-            let page = store.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
+            let page = table.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
             (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.left_out)
         }
         JobKind::Sync | JobKind::Unknown(_) => return Err(not_by_things()),

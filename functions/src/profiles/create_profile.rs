@@ -1,6 +1,6 @@
 //! `POST /profiles`.
 
-use aws::{Commit, Idempotency, Profiles, Workspaces};
+use aws::{Commit, Table};
 use domain::ProfileId;
 use domain::error::{DomainError, Error};
 use domain::profile::{NewProfile, Profile, create};
@@ -30,39 +30,36 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body, of the schema, and of the settings by the schema; `ProfileNameTaken`.
-pub async fn handle(
-    store: &(impl Profiles + Idempotency + Workspaces),
-    call: AuthorizedRequest,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let new = NewProfile::read(call.request.body()?)?;
     let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(store, &call, || attempt(store, &call, &once, &new)).await
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &new)).await
 }
 
 async fn attempt(
-    store: &(impl Profiles + Idempotency + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     new: &NewProfile,
 ) -> Result<Reply, Error> {
-    let before = workspace(store, call).await?;
-    let forgotten = match once.before(store, call).await? {
+    let before = workspace(table, call).await?;
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = ProfileId::parse(&made).ok_or(DomainError::NotFound("profile"))?;
-            let profile = store.profile(call.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
+            let profile = table.profile(call.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
             return Ok(shown(&profile, &before));
         }
     };
-    if store.profile_name_taken(call.workspace(), &new.name).await? {
+    if table.profile_name_taken(call.workspace(), &new.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
     let made = create(&before, new.clone(), ProfileId(call.request.id_source.new_id()), &call.event_context());
     let mut commit = Commit::of(&made.event).put(&made.profile).edit(&before, &made.workspace);
-    if let Some(old) = displaced(store, &before, &made.workspace).await? {
+    if let Some(old) = displaced(table, &before, &made.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
-    store.commit(once.remember(commit, call, &made.profile.profile_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &made.profile.profile_id.to_string(), forgotten)).await?;
     Ok(shown(&made.profile, &made.workspace))
 }
 

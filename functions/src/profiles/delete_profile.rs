@@ -1,6 +1,6 @@
 //! `DELETE /profiles/{profile_id}`.
 
-use aws::{Commit, Profiles, Workspaces};
+use aws::{Commit, Table};
 use domain::ProfileId;
 use domain::error::{DomainError, Error};
 use domain::profile::delete;
@@ -28,18 +28,18 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileJustGiven`, `ProfileIsDefault`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: AuthorizedRequest) -> Result<Reply, Error> {
-    retry_on_conflict(store, || attempt(store, &call)).await
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || attempt(table, &call)).await
 }
 
-async fn attempt(store: &(impl Profiles + Workspaces), call: &AuthorizedRequest) -> Result<Reply, Error> {
+async fn attempt(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("profile_id", "profile", ProfileId::parse)?;
-    let found = store.profile_and_given(call.workspace(), id).await?;
+    let found = table.profile_and_given(call.workspace(), id).await?;
     let (profile, given) = found.ok_or(DomainError::NotFound("profile"))?;
     call.request.check_version(profile.version)?;
-    let before = workspace(store, call).await?;
-    let is_used = store.profile_is_used(call.workspace(), profile.profile_id).await?;
+    let before = workspace(table, call).await?;
+    let is_used = table.profile_is_used(call.workspace(), profile.profile_id).await?;
     let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &call.event_context())?;
-    store.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
+    table.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
     Ok(Reply::ok(&views::profile(&profile, &before)))
 }

@@ -1,6 +1,6 @@
 //! `GET /profiles/{profile_id}`.
 
-use aws::{Profiles, Workspaces};
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -19,8 +19,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: AuthorizedRequest) -> Result<Reply, Error> {
-    let profile = super::wanted(store, &call).await?;
-    let workspace = workspace(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let profile = super::wanted(table, &call).await?;
+    let workspace = workspace(table, &call).await?;
     Ok(Reply::thing(&views::profile(&profile, &workspace), profile.version))
 }

@@ -1,6 +1,6 @@
 //! `GET /profiles`.
 
-use aws::{Profiles, Workspaces};
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -22,9 +22,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
-    let workspace = workspace(store, &call).await?;
+    let page = table.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let workspace = workspace(table, &call).await?;
     Ok(paging.reply(&page, |profile| views::listed_profile(profile, &workspace)))
 }

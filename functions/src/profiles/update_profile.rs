@@ -1,6 +1,6 @@
 //! `PATCH /profiles/{profile_id}`.
 
-use aws::{Commit, Profiles, Workspaces};
+use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::profile::{ProfileEdit, is_renamed, update};
 use lambda::{AuthorizedRequest, Reply};
@@ -32,30 +32,26 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body, of the schema, and of the settings by the schema; `NotFound`,
 /// `VersionMismatch`, `ProfileNameTaken`, `ProfileIsDefault`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let edit = ProfileEdit::read(call.request.body()?);
-    retry_on_conflict(store, || attempt(store, &call, &edit)).await
+    retry_on_conflict(table, || attempt(table, &call, &edit)).await
 }
 
-async fn attempt(
-    store: &(impl Profiles + Workspaces),
-    call: &AuthorizedRequest,
-    edit: &ProfileEdit,
-) -> Result<Reply, Error> {
-    let profile = wanted(store, call).await?;
-    let before = workspace(store, call).await?;
+async fn attempt(table: &Table, call: &AuthorizedRequest, edit: &ProfileEdit) -> Result<Reply, Error> {
+    let profile = wanted(table, call).await?;
+    let before = workspace(table, call).await?;
     let Some(changed) = update(&before, &profile, edit, &call.event_context())? else {
         return Ok(Reply::thing(&views::profile(&profile, &before), profile.version));
     };
     let mut after = changed.profile;
-    if is_renamed(&profile, &after) && store.profile_name_taken(call.workspace(), &after.name).await? {
+    if is_renamed(&profile, &after) && table.profile_name_taken(call.workspace(), &after.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
     let mut commit = Commit::of(&changed.event).bump_version(&profile, &after).edit(&before, &changed.workspace);
-    if let Some(old) = displaced(store, &before, &changed.workspace).await? {
+    if let Some(old) = displaced(table, &before, &changed.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     after.version += 1;
     Ok(Reply::thing(&views::profile(&after, &changed.workspace), after.version))
 }

@@ -1,6 +1,6 @@
 //! `/scim/v2/…`, with any method: SCIM 2.0 (RFC 7644).
 
-use aws::{Invitations, Profiles, ScimUsers, Sources, Workspaces};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::Method;
@@ -14,7 +14,7 @@ use crate::settings::Defaults;
 /// # Errors
 /// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of what is asked.
 pub async fn handle(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
+    table: &Table,
     call: AuthorizedRequest,
     defaults: &Defaults,
     public_url: &str,
@@ -36,10 +36,10 @@ pub async fn handle(
         ["ResourceTypes", id] if get => Ok(discovery::resource_type(base, id)?),
         ["Schemas"] if get => Ok(discovery::schemas(base)),
         ["Schemas", id] if get => Ok(discovery::schema(base, id)?),
-        ["Users"] if get => listing::list(store, &call, base).await,
-        ["Users"] if post => writing::create(store, &call, base).await,
-        ["Users", ".search"] | [".search"] if post => listing::search(store, &call, base).await,
-        ["Users", id] if id != ".search" => one(store, &call, defaults, base, id).await,
+        ["Users"] if get => listing::list(table, &call, base).await,
+        ["Users"] if post => writing::create(table, &call, base).await,
+        ["Users", ".search"] | [".search"] if post => listing::search(table, &call, base).await,
+        ["Users", id] if id != ".search" => one(table, &call, defaults, base, id).await,
         ["Me", ..] | ["Bulk"] => Err(DomainError::NotOffered.into()),
         ["ServiceProviderConfig" | "Users" | ".search"]
         | ["ResourceTypes" | "Schemas"]
@@ -50,17 +50,17 @@ pub async fn handle(
 
 /// What is asked of one user.
 async fn one(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
+    table: &Table,
     call: &AuthorizedRequest,
     defaults: &Defaults,
     base: &str,
     id: &str,
 ) -> Result<Reply, Error> {
     match call.request.method {
-        Method::GET => listing::get(store, call, base, id).await,
-        Method::PUT => writing::replace(store, call, base, defaults, id).await,
-        Method::PATCH => writing::patch(store, call, base, defaults, id).await,
-        Method::DELETE => writing::delete(store, call, defaults, id).await,
+        Method::GET => listing::get(table, call, base, id).await,
+        Method::PUT => writing::replace(table, call, base, defaults, id).await,
+        Method::PATCH => writing::patch(table, call, base, defaults, id).await,
+        Method::DELETE => writing::delete(table, call, defaults, id).await,
         _ => Err(DomainError::MethodNotAllowed.into()),
     }
 }

@@ -1,6 +1,6 @@
 //! Users made, changed and deleted.
 
-use aws::{Commit, Invitations, Profiles, ScimUsers, Sources, UsernameClaims, Workspaces};
+use aws::{Commit, Table, UsernameClaims};
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::provenance::require_no_data_set;
@@ -21,23 +21,23 @@ use crate::settings::Defaults;
 use crate::users::actions::{UserAction, carried_through, claims_of_rename, held, prepare, renaming};
 
 /// Makes a user: 201, and where they are.
-pub(super) async fn create(store: &impl ScimUsers, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
+pub(super) async fn create(table: &Table, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     let projection = projection(call)?;
     let document = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
     let new = ScimUserNew::read(&document)?;
-    let person = retry_on_conflict(store, || make(store, call, &new)).await?;
+    let person = retry_on_conflict(table, || make(table, call, &new)).await?;
     let mut reply = shown(StatusCode::CREATED, &person, &projection, base);
     with(&mut reply, "location", &location(person.user.user_id, base));
     Ok(reply)
 }
 
-async fn make(store: &impl ScimUsers, call: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
-    let claims = store.username_claims(call.workspace(), &new.user.username).await?;
+async fn make(table: &Table, call: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
+    let claims = table.username_claims(call.workspace(), &new.user.username).await?;
     if claims.are_taken_from(None) {
         return Err(DomainError::UsernameTaken.into());
     }
     if let Some(external_id) = &new.external_id {
-        require_free(store, call, external_id, None).await?;
+        require_free(table, call, external_id, None).await?;
     }
     let event_context = call.event_context();
     let created = change::create(new.clone(), UserId(call.request.id_source.new_id()), &event_context)?;
@@ -49,55 +49,51 @@ async fn make(store: &impl ScimUsers, call: &AuthorizedRequest, new: &ScimUserNe
             commit = commit.also(event_context.event_id, n + 1, event);
         }
     }
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     Ok(created.person)
 }
 
 /// Lets the provider call a user so if nobody else is called so.
 async fn require_free(
-    store: &impl ScimUsers,
+    table: &Table,
     call: &AuthorizedRequest,
     external_id: &str,
     user: Option<UserId>,
 ) -> Result<(), Error> {
-    let holder = store.id_of_external_id(call.workspace(), external_id).await?;
+    let holder = table.id_of_external_id(call.workspace(), external_id).await?;
     if holder.is_some() && holder != user { Err(DomainError::ExternalIdTaken.into()) } else { Ok(()) }
 }
 
 /// Puts what the body says in the place of what was said before.
 pub(super) async fn replace(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
     let given = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
-    changed(store, call, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
+    changed(table, call, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
 }
 
 /// Changes a user operation by operation: all of them, or none.
 pub(super) async fn patch(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
     let operations = body(call, PATCH_OP)?;
-    changed(store, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
+    changed(table, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
 }
 
 /// The user that a path names, as the caller has seen them, if no data set holds them.
-async fn to_be_changed(
-    store: &(impl ScimUsers + Sources),
-    call: &AuthorizedRequest,
-    id: &str,
-) -> Result<ScimUserRecord, Error> {
-    let person = found(store, call, id).await?;
+async fn to_be_changed(table: &Table, call: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
+    let person = found(table, call, id).await?;
     require_version(call, &person)?;
     let is_there = match person.user.provenance.source_id {
-        Some(id) => store.source(call.workspace(), id).await?.is_some(),
+        Some(id) => table.source(call.workspace(), id).await?.is_some(),
         None => false,
     };
     require_no_data_set(&person.user, is_there)?;
@@ -106,7 +102,7 @@ async fn to_be_changed(
 
 /// Changes a user, and shows them.
 async fn changed(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
@@ -114,22 +110,22 @@ async fn changed(
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<Reply, Error> {
     let projection = projection(call)?;
-    let person = retry_on_conflict(store, || change_one(store, call, defaults, id, to)).await?;
+    let person = retry_on_conflict(table, || change_one(table, call, defaults, id, to)).await?;
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
 async fn change_one(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
+    table: &Table,
     call: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<ScimUserRecord, Error> {
-    let person = to_be_changed(store, call, id).await?;
+    let person = to_be_changed(table, call, id).await?;
     let before = Document::of(&person);
     let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
-    let claims = names_free(store, call, &person.user, &wanted).await?;
-    let phones = held(store, &person.user).await?;
+    let claims = names_free(table, call, &person.user, &wanted).await?;
+    let phones = held(table, &person.user).await?;
     if is_renamed(&person.user, &wanted) && !phones.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
     }
@@ -139,9 +135,9 @@ async fn change_one(
     let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &event_context)? else {
         return Ok(person);
     };
-    let (change, commit) = carried_through(store, &context, updated.change, defaults, &event_context).await?;
+    let (change, commit) = carried_through(table, &context, updated.change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), &person.user);
-    store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
+    table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = change.user_after().unwrap_or(&person.user).clone();
     let user = User { version: user.version + 1, ..user };
     Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
@@ -149,32 +145,32 @@ async fn change_one(
 
 /// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
 async fn names_free(
-    store: &impl ScimUsers,
+    table: &Table,
     call: &AuthorizedRequest,
     user: &User,
     wanted: &ScimUserWrite,
 ) -> Result<Option<UsernameClaims>, Error> {
     let renamed = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted));
-    let claims = claims_of_rename(store, user, renamed).await?;
+    let claims = claims_of_rename(table, user, renamed).await?;
     if let Some(Some(external_id)) = &wanted.external_id {
-        require_free(store, call, external_id, Some(user.user_id)).await?;
+        require_free(table, call, external_id, Some(user.user_id)).await?;
     }
     Ok(claims)
 }
 
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.
 pub(super) async fn delete(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
+    table: &Table,
     call: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
-    retry_on_conflict(store, || async {
-        let person = to_be_changed(store, call, id).await?;
-        let prepared = prepare(store, &RequestContext::of_call(call), &person.user, &action, defaults).await?;
+    retry_on_conflict(table, || async {
+        let person = to_be_changed(table, call, id).await?;
+        let prepared = prepare(table, &RequestContext::of_call(call), &person.user, &action, defaults).await?;
         if let Some(commit) = prepared.commit {
-            store.commit(commit).await?;
+            table.commit(commit).await?;
         }
         Ok(lambda::scim::empty(StatusCode::NO_CONTENT))
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Credentials, Workspaces};
+use aws::Table;
 use domain::DeviceId;
 use domain::access::Permission;
 use domain::device::{Edit, NICKNAME};
@@ -31,22 +31,22 @@ const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(store: &(impl Credentials + Workspaces), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     match route(&call, "devices") {
-        "get" => get(store, &call).await,
-        "list" => list(store, &call).await,
-        "update" => update(store, &call).await,
+        "get" => get(table, &call).await,
+        "list" => list(table, &call).await,
+        "update" => update(table, &call).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-async fn get(store: &impl Credentials, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = phone_there(store, call, Verbs::GetPost.parameters(call)?).await?;
+async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = phone_there(table, call, Verbs::GetPost.parameters(call)?).await?;
     Ok(lambda::seam::ok(json!({"device": views::device_of(&whole, call.now())})))
 }
 
 /// All phones that fit, or a page of them, which may be short.
-async fn list(store: &(impl Credentials + Workspaces), call: &AuthorizedRequest) -> Result<Reply, Error> {
+async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let paging = Paging::read(call, &mut fields, PAGE, &["device_type", "device_ids", "custom_metadata_has"]);
     let kind = fields.text("device_type", KIND);
@@ -58,7 +58,7 @@ async fn list(store: &(impl Credentials + Workspaces), call: &AuthorizedRequest)
     fields.finish().map_err(DomainError::Invalid)?;
     let has = has.transpose().map_err(DomainError::Invalid)?.unwrap_or_default();
     let start = paging.start()?;
-    let settings = settings(store, call).await?;
+    let settings = settings(table, call).await?;
     let wanted = |known: &SeamViewContext<'_>| {
         let of_kind = kind.as_deref().is_none_or(|kind| kind == device_type(known.device.platform));
         (of_kind && has_all(known, &has)).then(|| views::device(known))
@@ -67,16 +67,16 @@ async fn list(store: &(impl Credentials + Workspaces), call: &AuthorizedRequest)
     let next = if !ids.is_empty() {
         // What is no identifier of ours names nothing.
         let named = ids.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
-        let devices = store.devices_to_show(call.workspace(), &named).await?;
-        list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
+        let devices = table.devices_to_show(call.workspace(), &named).await?;
+        list_phones(table, call, &settings, &devices, &mut listing, wanted).await?;
         None
     } else if paging.is_asked_for() {
         let limit = paging.limit.unwrap_or(PAGE);
-        let page = store.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
-        list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
+        let page = table.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
+        list_phones(table, call, &settings, &page.items, &mut listing, wanted).await?;
         page.next
     } else {
-        list_all_phones(store, call, &settings, &mut listing, wanted).await?;
+        list_all_phones(table, call, &settings, &mut listing, wanted).await?;
         None
     };
     let pagination = paging.pagination(next.as_ref());
@@ -94,18 +94,18 @@ fn has_all(known: &SeamViewContext<'_>, has: &Map<String, Value>) -> bool {
 }
 
 /// `name` is the nickname, which `null` takes away.
-async fn update(store: &impl Credentials, call: &AuthorizedRequest) -> Result<Reply, Error> {
+async fn update(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     call.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::PatchPost.parameters(call)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let edit = Edit { nickname: fields.edited_text("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
     let id = whole(fields, id)?;
-    retry_on_conflict(store, || async {
-        let whole = super::phone(store, call, id).await?;
+    retry_on_conflict(table, || async {
+        let whole = super::phone(table, call, id).await?;
         if whole.device.deleted.is_some() {
             return Err(DomainError::NotFound("device").into());
         }
-        let _edited = edited(store, call, whole, &edit).await?;
+        let _edited = edited(table, call, whole, &edit).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws::Table;
 use aws::stores::EventFilter;
-use aws::{Credentials, Events};
 use domain::device::DeviceAttachments;
 use domain::error::{DomainError, Error};
 use domain::event::{Event, EventType};
@@ -29,10 +29,10 @@ const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
-pub async fn handle(store: &(impl Events + Credentials), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     match route(&call, "events") {
-        "list" => list(store, &call).await,
-        "get" => get(store, &call).await,
+        "list" => list(table, &call).await,
+        "get" => get(table, &call).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
@@ -116,16 +116,16 @@ fn id_source(value: &Value) -> Option<Time> {
     Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
 }
 
-async fn list(store: &(impl Events + Credentials), call: &AuthorizedRequest) -> Result<Reply, Error> {
+async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = EventQuery::read(Verbs::GetPost.parameters(call)?, call.now())?;
     let mut found = Vec::new();
     if wanted.deactivations {
         let of = |device_id| filter(device_id, wanted.since, wanted.until);
         match &wanted.devices {
-            None => found = deactivations(store, call, &of(None), wanted.limit).await?,
+            None => found = deactivations(table, call, &of(None), wanted.limit).await?,
             Some(devices) => {
                 for device in devices {
-                    found.extend(deactivations(store, call, &of(Some(*device)), wanted.limit).await?);
+                    found.extend(deactivations(table, call, &of(Some(*device)), wanted.limit).await?);
                 }
                 found.sort_by_key(|event| event.event_id);
                 found.truncate(wanted.limit);
@@ -133,7 +133,7 @@ async fn list(store: &(impl Events + Credentials), call: &AuthorizedRequest) -> 
         }
     }
     let mut listing = Listing::default();
-    let attachments = attachments(store, call, &found).await?;
+    let attachments = attachments(table, call, &found).await?;
     for event in &found {
         listing.push(shown(event, &attachments))?;
     }
@@ -142,12 +142,12 @@ async fn list(store: &(impl Events + Credentials), call: &AuthorizedRequest) -> 
 
 /// What belongs to the phones that events are about.
 async fn attachments(
-    store: &impl Credentials,
+    table: &Table,
     call: &AuthorizedRequest,
     events: &[Event],
 ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
     let ids = events.iter().filter_map(|event| event.device_id).collect();
-    store.attachments_to_show(call.workspace(), &ids).await
+    table.attachments_to_show(call.workspace(), &ids).await
 }
 
 fn shown(event: &Event, attachments: &BTreeMap<DeviceId, DeviceAttachments>) -> Value {
@@ -161,7 +161,7 @@ fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter 
 
 /// The ends of phones, the oldest first.
 async fn deactivations(
-    store: &impl Events,
+    table: &Table,
     call: &AuthorizedRequest,
     filter: &EventFilter,
     limit: usize,
@@ -169,7 +169,7 @@ async fn deactivations(
     let mut found = Vec::new();
     let mut start = None;
     loop {
-        let page = store.list_events(call.workspace(), filter, PAGE, start).await?;
+        let page = table.list_events(call.workspace(), filter, PAGE, start).await?;
         found.extend(page.items.into_iter().filter(is_deactivation));
         start = page.next;
         if found.len() >= limit || start.is_none() {
@@ -180,11 +180,11 @@ async fn deactivations(
 }
 
 /// By `event_id`, or the newest by `device_id` and `event_type`.
-async fn get(store: &(impl Events + Credentials), call: &AuthorizedRequest) -> Result<Reply, Error> {
+async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {
         let id = required_id(&mut fields, "event_id", EventId::parse);
-        store.events(call.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
+        table.events(call.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
     } else {
         let id = required_id(&mut fields, "device_id", DeviceId::parse);
         let event_type = fields.required_text("event_type", WORD);
@@ -192,9 +192,9 @@ async fn get(store: &(impl Events + Credentials), call: &AuthorizedRequest) -> R
         let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(call.now());
         let filter = filter(Some(id), oldest.min(call.now()), call.now());
         let wanted = event_type == PHONE_DEACTIVATED;
-        if wanted { deactivations(store, call, &filter, 1).await?.pop() } else { None }
+        if wanted { deactivations(table, call, &filter, 1).await?.pop() } else { None }
     };
     let event = found.ok_or(DomainError::NotFound("event"))?;
-    let attachments = attachments(store, call, std::slice::from_ref(&event)).await?;
+    let attachments = attachments(table, call, std::slice::from_ref(&event)).await?;
     Ok(lambda::seam::ok(json!({"event": shown(&event, &attachments)})))
 }

@@ -1,6 +1,6 @@
 //! `/phones/…`: phones listed, shown, deactivated and simulated.
 
-use aws::{Commands, Commit, Credentials, Idempotency, Users, Workspaces};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::credential::{Service, ServiceKind};
 use domain::device::{Device, DeviceAttachments, IDENTIFIER, MODEL_NAME, Platform, VERSION};
@@ -27,33 +27,29 @@ use crate::settings::Defaults;
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(
-    store: &(impl Commands + Users + Workspaces + Idempotency),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     match route(&call, "phones") {
-        "list" => list(store, &call).await,
-        "get" => get(store, &call).await,
-        "deactivate" => deactivate(store, &call, defaults).await,
-        "simulate/create_sandbox_phone" => create_sandbox_phone(store, &call).await,
+        "list" => list(table, &call).await,
+        "get" => get(table, &call).await,
+        "deactivate" => deactivate(table, &call, defaults).await,
+        "simulate/create_sandbox_phone" => create_sandbox_phone(table, &call).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-async fn get(store: &impl Credentials, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = phone_there(store, call, Verbs::GetPost.parameters(call)?).await?;
+async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = phone_there(table, call, Verbs::GetPost.parameters(call)?).await?;
     Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})))
 }
 
 /// All phones of the workspace, or those of a user, or those that hold a credential. An unknown
 /// user or credential has none.
-async fn list(store: &(impl Users + Workspaces), call: &AuthorizedRequest) -> Result<Reply, Error> {
+async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let owner = fields.id("owner_user_identity_id", any_case(UserId::parse));
     let credential = fields.id("acs_credential_id", any_case(CredentialId::parse));
     fields.finish().map_err(DomainError::Invalid)?;
-    let settings = settings(store, call).await?;
+    let settings = settings(table, call).await?;
     let mut listing = Listing::default();
     let wanted = |known: &SeamViewContext<'_>| {
         let holds = |id| known.attachments.is_some_and(|held| held.credentials.contains_key(&id));
@@ -62,37 +58,33 @@ async fn list(store: &(impl Users + Workspaces), call: &AuthorizedRequest) -> Re
     };
     let named = match (owner, credential) {
         (None, None) => None,
-        (_, Some(credential)) => Some(store.holders(call.workspace(), credential).await?),
+        (_, Some(credential)) => Some(table.devices_with_credential(call.workspace(), credential).await?),
         (Some(owner), None) => {
-            Some(store.user(call.workspace(), owner).await?.map(|u| u.device_ids).unwrap_or_default())
+            Some(table.user(call.workspace(), owner).await?.map(|u| u.device_ids).unwrap_or_default())
         }
     };
     match named {
         Some(ids) => {
-            let devices = store.devices_to_show(call.workspace(), &ids).await?;
-            list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
+            let devices = table.devices_to_show(call.workspace(), &ids).await?;
+            list_phones(table, call, &settings, &devices, &mut listing, wanted).await?;
         }
-        None => list_all_phones(store, call, &settings, &mut listing, wanted).await?,
+        None => list_all_phones(table, call, &settings, &mut listing, wanted).await?,
     }
     Ok(lambda::seam::ok(json!({"phones": listing.items})))
 }
 
 /// Deletes a phone: it loses access at once, and what was issued to it ends. Answers so each time,
 /// as long as the phone's row is there.
-async fn deactivate(
-    store: &(impl Commands + Credentials + Workspaces),
-    call: &AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+async fn deactivate(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     call.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::DeletePost.parameters(call)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let id = whole(fields, id)?;
-    retry_on_conflict(store, || async {
-        let whole = phone(store, call, id).await?;
+    retry_on_conflict(table, || async {
+        let whole = phone(table, call, id).await?;
         let action = DeviceAction::Delete { reason: None };
-        let prepared = prepare(store, &RequestContext::of_call(call), whole, &action, defaults).await?;
-        done(store, prepared.commit).await
+        let prepared = prepare(table, &RequestContext::of_call(call), whole, &action, defaults).await?;
+        done(table, prepared.commit).await
     })
     .await
 }
@@ -157,42 +149,39 @@ fn read_assa_abloy_metadata(fields: &mut Fields) -> (Option<String>, Option<Serv
     (Some(app_version), Some(service))
 }
 
-async fn create_sandbox_phone(
-    store: &(impl Users + Workspaces + Idempotency),
-    call: &AuthorizedRequest,
-) -> Result<Reply, Error> {
+async fn create_sandbox_phone(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     call.caller.require(Permission::DevicesManage)?;
     let wanted = Sandbox::read(call)?;
-    let workspace = store.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     if !workspace.sandbox {
         return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
     let once = IdempotencyKey::of(call)?;
     // However often it is tried, it is one phone.
     let id = DeviceId(call.request.id_source.new_id());
-    once.retry_on_conflict(store, call, || simulated(store, call, &once, &wanted, id, &workspace.settings)).await
+    once.retry_on_conflict(table, call, || simulated(table, call, &once, &wanted, id, &workspace.settings)).await
 }
 
 async fn simulated(
-    store: &(impl Users + Workspaces + Idempotency),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &Sandbox,
     id: DeviceId,
     settings: &Settings,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(store, call).await? {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = DeviceId::parse(&made).ok_or(DomainError::NotFound("device"))?;
-            let whole = phone(store, call, id).await?;
+            let whole = phone(table, call, id).await?;
             return Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})));
         }
     };
-    let user = store.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
+    let user = table.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
     let user = user.ok_or(DomainError::NotFound("user_identity"))?;
-    let held: Vec<Device> = store.devices(call.workspace(), &user.device_ids).await?;
-    let claim = store.claim(call.workspace(), &wanted.application.device_identifier).await?;
+    let held: Vec<Device> = table.devices(call.workspace(), &user.device_ids).await?;
+    let claim = table.claim(call.workspace(), &wanted.application.device_identifier).await?;
     let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &call.event_context())?;
     let mut commit = Commit::of(&made.event).bump_version(&user, &made.user).put(&made.device).edited(&made.claim);
     let attachments = wanted.assa_abloy.clone().map(|service| DeviceAttachments {
@@ -202,7 +191,7 @@ async fn simulated(
     if let Some(attachments) = &attachments {
         commit = commit.put(attachments);
     }
-    store.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
     let known = SeamViewContext { device: &made.device, attachments: attachments.as_ref(), settings, now: call.now() };
     Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
 }

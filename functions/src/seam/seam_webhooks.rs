@@ -1,6 +1,6 @@
 //! `/webhooks/create`.
 
-use aws::{Idempotency, Members, Webhooks};
+use aws::Table;
 use domain::access::Permission;
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
@@ -17,11 +17,7 @@ use crate::webhooks::made;
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; `PermissionMissing` without `events:read` too; every fault of the parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(
-    store: &(impl Webhooks + Members + Idempotency),
-    call: AuthorizedRequest,
-    reach: EgressPolicy,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
     if route(&call, "webhooks") != "create" {
         return Err(DomainError::RouteNotFound.into());
     }
@@ -32,7 +28,7 @@ pub async fn handle(
     fields.finish().map_err(DomainError::Invalid)?;
     let once = IdempotencyKey::of(&call)?;
     let (webhook, secret) =
-        once.retry_on_conflict(store, &call, || made(store, &call, &once, settings.clone())).await?;
+        once.retry_on_conflict(table, &call, || made(table, &call, &once, settings.clone())).await?;
     let view = json!({
         "webhook_id": webhook.webhook_id,
         "url": webhook.url,

@@ -1,6 +1,6 @@
 //! `POST /sources`.
 
-use aws::{Commit, Idempotency, Sources};
+use aws::{Commit, Table};
 use domain::SourceId;
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
@@ -34,17 +34,13 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `PermissionMissing`, `TooManySources`.
-pub async fn handle(
-    store: &(impl Sources + Idempotency),
-    call: AuthorizedRequest,
-    hosts: &[String],
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, hosts: &[String]) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let (kind, settings) = read(&mut fields, hosts);
     fields.finish().map_err(DomainError::Invalid)?;
     let kind = kind.ok_or(DomainError::field("kind", "missing", "is required"))?;
     let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(store, &call, || attempt(store, &call, &once, kind, &settings)).await
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, kind, &settings)).await
 }
 
 fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings) {
@@ -54,17 +50,17 @@ fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings)
 }
 
 async fn attempt(
-    store: &(impl Sources + Idempotency),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     kind: SourceKind,
     settings: &Settings,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(store, call).await? {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = SourceId::parse(&made).ok_or(DomainError::NotFound("source"))?;
-            let source = store.source(call.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
+            let source = table.source(call.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
             return Ok(shown(&source));
         }
     };
@@ -72,7 +68,7 @@ async fn attempt(
         call.caller.require(Permission::UsersWipe)?;
     }
     // Two at once may make one more than there may be; that does no harm.
-    if store.list_sources(call.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
+    if table.list_sources(call.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
         return Err(DomainError::TooManySources.into());
     }
     let id = SourceId(call.request.id_source.new_id());
@@ -81,7 +77,7 @@ async fn attempt(
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
         commit = commit.keep_source_token(id, token);
     }
-    store.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
     Ok(shown(&source))
 }
 

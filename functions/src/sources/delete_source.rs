@@ -1,7 +1,7 @@
 //! `DELETE /sources/{source_id}`.
 
 use aws::stores::StagedRowsOf;
-use aws::{Commit, Sources};
+use aws::{Commit, Table};
 use domain::error::Error;
 use domain::event::EventType;
 use lambda::logging::Chain;
@@ -29,18 +29,18 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Sources, call: AuthorizedRequest) -> Result<Reply, Error> {
-    let source = retry_on_conflict(store, || async {
-        let source = super::wanted(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let source = retry_on_conflict(table, || async {
+        let source = super::wanted(table, &call).await?;
         let event = source.event(EventType::SourceDeleted, &call.event_context());
-        store.commit(Commit::of(&event).delete(&source).forget_source_token(source.source_id)).await?;
+        table.commit(Commit::of(&event).delete(&source).forget_source_token(source.source_id)).await?;
         Ok(source)
     })
     .await?;
     let uploaded = source.upload.as_ref().map(|upload| StagedRowsOf::Upload(upload.upload_id));
     for leavings in uploaded.into_iter().chain(source.job_id.map(StagedRowsOf::Job)) {
         let cleared =
-            super::clear(store, call.request.id_source, source.workspace_id, source.source_id, leavings).await;
+            super::clear(table, call.request.id_source, source.workspace_id, source.source_id, leavings).await;
         // It is deleted; what is left behind has a time to live.
         if let Err(failure) = cleared {
             tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "leavings wait for their end");

@@ -1,7 +1,6 @@
 //! `GET /sources/{source_id}`.
 
-use aws::Sources;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -20,8 +19,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Sources + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
-    let source = super::wanted(store, &call).await?;
-    let view = with_names(store, call.workspace(), views::source(&source)).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let source = super::wanted(table, &call).await?;
+    let view = with_names(table, call.workspace(), views::source(&source)).await?;
     Ok(Reply::thing(&view, source.version))
 }

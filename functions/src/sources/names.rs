@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws::{Commit, Sources};
+use aws::Commit;
 use domain::CommandId;
 use domain::UserId;
 use domain::error::{DomainError, Error};
@@ -22,7 +22,6 @@ use domain::workspace::Settings;
 use uuid::Uuid;
 
 use super::{ATTEMPTS, BoxedOutcome, CandidatesByRow, ChosenUsers, RowDecision, SyncRun, line};
-use crate::jobs::work::Store;
 use crate::retry::retry_on_conflict;
 use crate::sources::stage::{StagedImport, keys_of, page_of};
 use crate::users::actions::{carried_through, held};
@@ -83,7 +82,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<S: Store + Sources> SyncRun<'_, S> {
+impl SyncRun<'_> {
     /// What became of a row that was done ahead of this.
     pub(super) fn done_ahead(&self, row: &Row) -> Option<ItemOutcome> {
         locked(&self.ahead).get(&line(row)).copied()
@@ -260,7 +259,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
                 }
                 // It is told of in its own turn.
                 Ok(_) => return Ok(()),
-                Err(Error::Conflict) => self.store.pause(round).await,
+                Err(Error::Conflict) => self.table.pause(round).await,
                 Err(failure) => return Err(failure),
             }
         }
@@ -287,7 +286,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
         }
         let mut rows = HashMap::new();
         for number in 0..taken.pages {
-            let Some(page) = page_of(self.store, self.job, self.source, taken, number).await? else {
+            let Some(page) = page_of(self.table, self.job, self.source, taken, number).await? else {
                 return Ok(None);
             };
             let usable = page.into_iter().filter(|row| row.faults.is_empty());
@@ -305,7 +304,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
         if !all || !own || taken.nameless > 0 {
             return Ok(false);
         }
-        let Some(keys) = keys_of(self.store, self.job, self.source, taken).await? else { return Ok(false) };
+        let Some(keys) = keys_of(self.table, self.job, self.source, taken).await? else { return Ok(false) };
         if rules::has_row(self.source, user, &keys) {
             return Ok(false);
         }
@@ -350,31 +349,31 @@ impl<S: Store + Sources> SyncRun<'_, S> {
 
     /// Gives a user a name for the time between.
     async fn parked(&self, id: UserId) -> Result<(), Error> {
-        retry_on_conflict(self.store, || async {
+        retry_on_conflict(self.table, || async {
             let event_context = self.context().event_context();
-            let user = self.store.user(self.job.workspace_id, id).await?;
+            let user = self.table.user(self.job.workspace_id, id).await?;
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
             };
-            self.store.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await
+            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await
         })
         .await
     }
 
     /// Takes from a user without a row the name that a row gives to another, with all that another name brings.
     async fn left(&self, id: UserId, wanted: &str) -> Result<(), Error> {
-        retry_on_conflict(self.store, || async {
+        retry_on_conflict(self.table, || async {
             let context = self.context();
             let event_context = context.event_context();
-            let Some(user) = self.store.user(self.job.workspace_id, id).await? else { return Ok(()) };
-            let phones = held(self.store, &user).await?;
+            let Some(user) = self.table.user(self.job.workspace_id, id).await? else { return Ok(()) };
+            let phones = held(self.table, &user).await?;
             let new_id = || CommandId(context.id_source.new_id());
             let Some(change) = rules::leave(self.source, &user, wanted, &phones, &new_id, &event_context)? else {
                 return Ok(());
             };
             let (_, commit) =
-                carried_through(self.store, &context, change, self.syncing.defaults, &event_context).await?;
-            self.store.commit(commit.guarded_by(self.job)).await
+                carried_through(self.table, &context, change, self.syncing.defaults, &event_context).await?;
+            self.table.commit(commit.guarded_by(self.job)).await
         })
         .await
     }

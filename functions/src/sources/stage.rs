@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use aws::rows::{StagedKey, StagedKeys, StagedRows};
-use aws::{Commit, Sources};
+use aws::{Commit, Table};
 use domain::error::Error;
 use domain::job::{Job, JobFailure};
 use domain::source::data::{ImportError, KeyHash, PAGE_LIMIT, Row, Rows, of_another_release, read, rule_mark};
@@ -39,7 +39,7 @@ pub(crate) struct StagedImport {
 
 /// Takes a data set in. What is wrong with it is the inner error, and nothing was taken.
 pub(crate) async fn take_in(
-    store: &impl Sources,
+    table: &Table,
     syncing: &SyncSettings<'_>,
     context: &RequestContext,
     job: &Job,
@@ -47,13 +47,13 @@ pub(crate) async fn take_in(
     action: &SyncAction,
 ) -> Result<Result<StagedImport, JobFailure>, Error> {
     let bytes = match source.kind {
-        SourceKind::Csv => uploaded(store, source, action).await?,
-        SourceKind::Http => pulled(store, syncing, source).await?,
+        SourceKind::Csv => uploaded(table, source, action).await?,
+        SourceKind::Http => pulled(table, syncing, source).await?,
         SourceKind::Scim => Err(ImportError::new("source_pushed", "an identity provider pushes its users")),
         SourceKind::Unknown(_) => Err(of_another_release()),
     };
     match bytes.and_then(|bytes| read(source, &bytes)) {
-        Ok(rows) => staged(store, context, job, source, &rows).await.map(Ok),
+        Ok(rows) => staged(table, context, job, source, &rows).await.map(Ok),
         Err(garbage) => Ok(Err(JobFailure { code: garbage.code.to_owned(), detail: told(&garbage) })),
     }
 }
@@ -64,7 +64,7 @@ fn told(garbage: &ImportError) -> String {
 
 /// What was uploaded, joined.
 async fn uploaded(
-    store: &impl Sources,
+    table: &Table,
     source: &DataSource,
     action: &SyncAction,
 ) -> Result<Result<Vec<u8>, ImportError>, Error> {
@@ -75,7 +75,7 @@ async fn uploaded(
     let last = source.upload.as_ref().filter(|known| known.upload_id == *upload).and_then(|known| known.last);
     let (mut bytes, mut count, mut start) = (Vec::new(), 0, None);
     loop {
-        let page = store.upload_parts(source.workspace_id, source.source_id, *upload, start).await?;
+        let page = table.upload_parts(source.workspace_id, source.source_id, *upload, start).await?;
         for part in page.items {
             count += 1;
             if part.number != count {
@@ -94,7 +94,7 @@ async fn uploaded(
 
 /// What its page answers.
 async fn pulled(
-    store: &impl Sources,
+    table: &Table,
     syncing: &SyncSettings<'_>,
     source: &DataSource,
 ) -> Result<Result<Vec<u8>, ImportError>, Error> {
@@ -105,7 +105,7 @@ async fn pulled(
     if let Err((code, detail)) = check_url(&page.url, pulling.hosts) {
         return Ok(Err(ImportError::new(code, format!("its URL {detail}"))));
     }
-    let token = if page.token_set { store.source_token(source.source_id).await? } else { None };
+    let token = if page.token_set { table.source_token(source.source_id).await? } else { None };
     let accept = match page.format {
         Format::Json => "application/json",
         Format::Csv => "text/csv",
@@ -116,7 +116,7 @@ async fn pulled(
 }
 
 async fn staged(
-    store: &impl Sources,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     source: &DataSource,
@@ -131,7 +131,7 @@ async fn staged(
     let mut commit = new_commit();
     for chunk in rows.rows.chunks(ROWS) {
         if commit.len() > STAGED_TOGETHER {
-            store.commit(std::mem::replace(&mut commit, new_commit())).await?;
+            table.commit(std::mem::replace(&mut commit, new_commit())).await?;
         }
         commit = commit.replace(&StagedRows { stage, number: pages, rows: aws::bytes(&compressed(chunk)?), at });
         pages += 1;
@@ -141,12 +141,12 @@ async fn staged(
     keys.insert(place, rule_mark());
     for chunk in keys.chunks(KEYS) {
         if commit.len() > STAGED_TOGETHER {
-            store.commit(std::mem::replace(&mut commit, new_commit())).await?;
+            table.commit(std::mem::replace(&mut commit, new_commit())).await?;
         }
         commit = commit.replace(&StagedKeys { stage, number: key_pages, keys: StagedKeys::bytes_of(chunk), at });
         key_pages += 1;
     }
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     Ok(StagedImport { attempt, pages, key_pages, nameless: rows.nameless })
 }
 
@@ -168,13 +168,13 @@ fn stage_of(job: &Job, source: &DataSource, taken: &StagedImport) -> StagedKey {
 
 /// A page of staged rows; `None` if their time is over.
 pub(crate) async fn page_of(
-    store: &impl Sources,
+    table: &Table,
     job: &Job,
     source: &DataSource,
     taken: &StagedImport,
     number: u32,
 ) -> Result<Option<Vec<Row>>, Error> {
-    let Some(staged) = store.staged_rows(stage_of(job, source, taken), number).await? else {
+    let Some(staged) = table.staged_rows(stage_of(job, source, taken), number).await? else {
         return Ok(None);
     };
     let mut json = Vec::new();
@@ -185,14 +185,14 @@ pub(crate) async fn page_of(
 
 /// By what the users of all staged rows are known, sorted; `None` if their time is over.
 pub(crate) async fn keys_of(
-    store: &impl Sources,
+    table: &Table,
     job: &Job,
     source: &DataSource,
     taken: &StagedImport,
 ) -> Result<Option<Vec<KeyHash>>, Error> {
     let mut keys = Vec::new();
     for number in 0..taken.key_pages {
-        match store.staged_keys(stage_of(job, source, taken), number).await? {
+        match table.staged_keys(stage_of(job, source, taken), number).await? {
             Some(staged) => keys.extend(staged.hashes()),
             None => return Ok(None),
         }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
 use aws::stores::{ClaimedBySource, StagedRowsOf};
-use aws::{Commit, Jobs, PULL_WITHIN, Position, Sources, UsernameClaims};
+use aws::{Commit, PULL_WITHIN, Position, Table, UsernameClaims};
 use chrono::Duration;
 use domain::access::Permission;
 use domain::command::DeviceWithCommands;
@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::RequestContext;
 use crate::deadline::Deadline;
-use crate::jobs::work::{Store, may_go_on, moved_on, stopped};
+use crate::jobs::work::{may_go_on, moved_on, stopped};
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::sources::Fetcher;
@@ -142,7 +142,7 @@ pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Error> {
 /// # Errors
 /// `Unavailable`: the job stays where it is, and whoever takes it up next goes on there.
 pub(crate) async fn advance(
-    store: &(impl Store + Sources),
+    table: &Table,
     syncing: &SyncSettings<'_>,
     context: &RequestContext,
     job: Job,
@@ -150,12 +150,12 @@ pub(crate) async fn advance(
     rows: usize,
 ) -> Result<Job, Error> {
     let context = &context.for_job(&job);
-    let job = match begun(store, context, &job, deadline).await {
+    let job = match begun(table, context, &job, deadline).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
         // Another run is at it, or it was stopped.
         Err(Error::Conflict) => {
-            let now = store.job(job.workspace_id, job.job_id).await?;
+            let now = table.job(job.workspace_id, job.job_id).await?;
             return Ok(now.ok_or(DomainError::NotFound("job"))?);
         }
         Err(failure) => return Err(failure),
@@ -164,29 +164,29 @@ pub(crate) async fn advance(
     let workspace_id = job.workspace_id;
     let known = &SyncCache::default();
     let moved = moved_on(
-        store,
+        table,
         job,
         deadline,
         rows,
         |_| ROWS,
         |job| async move {
-            if may_go_on(store, &job, context.now()).await? {
-                step(store, syncing, context, &job, deadline, known).await
+            if may_go_on(table, &job, context.now()).await? {
+                step(table, syncing, context, &job, deadline, known).await
             } else {
-                forget(store, context, &job).await?;
-                stopped(store, &context.at(deadline.id_source()).itself(), &job).await
+                forget(table, context, &job).await?;
+                stopped(table, &context.at(deadline.id_source()).itself(), &job).await
             }
         },
     )
     .await;
     let context = &context.at(deadline.id_source());
     match moved {
-        Ok(job) => rested(store, context, job).await,
+        Ok(job) => rested(table, context, job).await,
         Err(failure @ Error::Unavailable { .. }) => {
             // What could not be reached has not ended the run, which therefore does not count; if this
             // cannot be written down either, it does.
-            if let Ok(Some(job)) = store.job(workspace_id, id).await {
-                let _rested = rested(store, context, job).await;
+            if let Ok(Some(job)) = table.job(workspace_id, id).await {
+                let _rested = rested(table, context, job).await;
             }
             Err(failure)
         }
@@ -196,41 +196,36 @@ pub(crate) async fn advance(
 
 /// The job, with a note that a run begins where it stands; it is failed if too many have. `None` if there
 /// is nothing to begin, or no time for it.
-async fn begun(
-    store: &(impl Store + Sources),
-    context: &RequestContext,
-    job: &Job,
-    deadline: &Deadline,
-) -> Result<Option<Job>, Error> {
+async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &Deadline) -> Result<Option<Job>, Error> {
     if job.state != JobState::Running || deadline.is_over() {
         return Ok(None);
     }
     let SyncCursor { step, tries } = SyncCursor::of(job)?;
     let SyncAction::Sync { source_id, .. } = action_of(job)?;
     if step == SyncStep::TakeIn && !deadline.has(PULLING) {
-        let source = store.source(job.workspace_id, source_id).await?;
+        let source = table.source(job.workspace_id, source_id).await?;
         if source.is_some_and(|source| source.kind == SourceKind::Http) {
             return Ok(None);
         }
     }
     if tries < TRIES {
-        return stood(store, context, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
+        return stood(table, context, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
     }
     tracing::error!(job.id = %job.job_id, step = step.what(), "a sync is given up");
     match step {
         // What was staged has a time to live.
-        SyncStep::Clear { failure } => ended(store, context, job, source_id, failure).await.map(Some),
-        step => moved(store, context, job, &[], &SyncStep::failed(step.given_up())).await.map(Some),
+        SyncStep::Clear { failure } => ended(table, context, job, source_id, failure).await.map(Some),
+        step => moved(table, context, job, &[], &SyncStep::failed(step.given_up())).await.map(Some),
     }
 }
 
 /// The job, which a run leaves in good order: that it began there does not count.
-async fn rested(store: &impl Store, context: &RequestContext, job: Job) -> Result<Job, Error> {
+async fn rested(table: &Table, context: &RequestContext, job: Job) -> Result<Job, Error> {
     let SyncCursor { step, tries } = SyncCursor::of(&job)?;
     if job.state != JobState::Running || tries == 0 {
         return Ok(job);
     }
-    match stood(store, context, &job, &[], &SyncCursor { step, tries: 0 }).await {
+    match stood(table, context, &job, &[], &SyncCursor { step, tries: 0 }).await {
         // Another run came first.
         Err(Error::Conflict) => Ok(job),
         outcome => outcome,
@@ -238,18 +233,18 @@ async fn rested(store: &impl Store, context: &RequestContext, job: Job) -> Resul
 }
 
 /// Removes what a sync has staged, and what it was taken from, unless that was only tried.
-pub(crate) async fn forget(store: &(impl Sources + Jobs), context: &RequestContext, job: &Job) -> Result<(), Error> {
+pub(crate) async fn forget(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
     let SyncAction::Sync { source_id, upload_id, .. } = action_of(job)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
     for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
-        super::clear(store, context.id_source, job.workspace_id, source_id, leavings).await?;
+        super::clear(table, context.id_source, job.workspace_id, source_id, leavings).await?;
     }
     Ok(())
 }
 
 /// One step of a sync. `None` if its time was over before it was done.
 async fn step(
-    store: &(impl Store + Sources),
+    table: &Table,
     syncing: &SyncSettings<'_>,
     context: &RequestContext,
     job: &Job,
@@ -261,17 +256,17 @@ async fn step(
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
     let SyncCursor { step, .. } = SyncCursor::of(job)?;
     if let SyncStep::Clear { failure } = step {
-        return over(store, context, job, source_id, failure).await.map(Some);
+        return over(table, context, job, source_id, failure).await.map(Some);
     }
-    let Some(source) = store.source(job.workspace_id, source_id).await? else {
+    let Some(source) = table.source(job.workspace_id, source_id).await? else {
         let detail = "The data set was deleted.".to_owned();
         let gone = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
-        return moved(store, context, job, &[], &gone).await.map(Some);
+        return moved(table, context, job, &[], &gone).await.map(Some);
     };
     let ahead = DoneAhead::default();
-    let at_work = SyncRun { store, syncing, context, job, source: &source, may_wipe, deadline, known, ahead };
+    let at_work = SyncRun { table, syncing, context, job, source: &source, may_wipe, deadline, known, ahead };
     let (outcomes, next) = match step {
-        SyncStep::TakeIn => match take_in(store, syncing, context, job, &source, &action).await? {
+        SyncStep::TakeIn => match take_in(table, syncing, context, job, &source, &action).await? {
             Ok(taken) => (Vec::new(), SyncStep::Rows { taken, at: 0 }),
             Err(failure) => (Vec::new(), SyncStep::failed(failure)),
         },
@@ -288,23 +283,23 @@ async fn step(
         SyncStep::Clear { failure } => (Vec::new(), SyncStep::Clear { failure }),
     };
     let context = context.at(deadline.id_source());
-    moved(store, &context, job, &outcomes, &next).await.map(Some)
+    moved(table, &context, job, &outcomes, &next).await.map(Some)
 }
 
 /// The job after a step, in one commit.
 async fn moved(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
     next: &SyncStep,
 ) -> Result<Job, Error> {
-    stood(store, context, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
+    stood(table, context, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
 }
 
 /// The job where it then stands, in one commit.
 async fn stood(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
@@ -312,7 +307,7 @@ async fn stood(
 ) -> Result<Job, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
-    store.commit(Commit::changing(event_context.event_id, &change)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change)).await?;
     Ok(after(job, change.job.map(|job| job.after)))
 }
 
@@ -322,18 +317,18 @@ fn after(job: &Job, after: Option<Job>) -> Job {
 
 /// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
 async fn over(
-    store: &(impl Store + Sources),
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     source_id: SourceId,
     failure: Option<JobFailure>,
 ) -> Result<Job, Error> {
-    forget(store, context, job).await?;
-    ended(store, context, job, source_id, failure).await
+    forget(table, context, job).await?;
+    ended(table, context, job, source_id, failure).await
 }
 
 async fn ended(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     job: &Job,
     source_id: SourceId,
@@ -348,13 +343,13 @@ async fn ended(
             fail(job, failure, event, &event_context)
         }
     };
-    store.commit(Commit::changing(event_context.event_id, &change)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change)).await?;
     Ok(after(job, change.job.map(|job| job.after)))
 }
 
 /// Everything that a step of a sync has at hand.
-struct SyncRun<'a, S> {
-    store: &'a S,
+struct SyncRun<'a> {
+    table: &'a Table,
     syncing: &'a SyncSettings<'a>,
     context: &'a RequestContext,
     job: &'a Job,
@@ -384,7 +379,7 @@ enum RowDecision {
     Changed(Box<Commit>, Box<JobItem>),
 }
 
-impl<S: Store + Sources> SyncRun<'_, S> {
+impl SyncRun<'_> {
     fn context(&self) -> RequestContext {
         self.context.at(self.deadline.id_source())
     }
@@ -394,13 +389,13 @@ impl<S: Store + Sources> SyncRun<'_, S> {
         if at >= taken.pages {
             return Ok(Some((Vec::new(), self.after_rows(taken))));
         }
-        let Some(rows) = page_of(self.store, self.job, self.source, &taken, at).await? else {
+        let Some(rows) = page_of(self.table, self.job, self.source, &taken, at).await? else {
             return Ok(Some((Vec::new(), SyncStep::expired())));
         };
         let chosen = self.chosen().await?;
         let rows: Vec<Row> =
             rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
-        let settings = settings(self.store, self.context).await?;
+        let settings = settings(self.table, self.context).await?;
         let done = self.done(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
@@ -477,7 +472,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
             };
             match self.tried_once_clear(row, found, taken, chosen, settings).await {
                 Err(Error::Conflict) if round < ATTEMPTS => {
-                    self.store.pause(round).await;
+                    self.table.pause(round).await;
                     round += 1;
                 }
                 Err(Error::Conflict) => {
@@ -518,7 +513,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
 
     /// Whom a row means, read once more; `None` if the job was moved on or stopped meanwhile.
     async fn again(&self, row: &Row, taken: &StagedImport) -> Result<Option<CandidatesByRow>, Error> {
-        let (now, item) = self.store.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
+        let (now, item) = self.table.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
         if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
             return Ok(None);
         }
@@ -551,7 +546,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
             let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
             return Ok(RowDecision::Told(Box::new(JobItem { user_id, ..*item })));
         }
-        match self.store.commit((*commit).put(&*item).guarded_by(self.job)).await {
+        match self.table.commit((*commit).put(&*item).guarded_by(self.job)).await {
             Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.given_up(id, &failure)))),
             outcome => outcome.map(|()| {
                 RowDecision::Changed(Box::new(Commit::without_event(self.context().event_context().event_id)), item)
@@ -599,7 +594,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
             require_level(row, settings)?;
         }
         let phones: Vec<DeviceWithCommands> =
-            if rules::concerns_phones(self.source, &user, row) { held(self.store, &user).await? } else { Vec::new() };
+            if rules::concerns_phones(self.source, &user, row) { held(self.table, &user).await? } else { Vec::new() };
         if rules::is_renamed(self.source, &user, row) && !phones.is_empty() && !self.may_wipe {
             return Err(DomainError::PermissionMissing(Permission::UsersWipe).into());
         }
@@ -615,7 +610,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
         };
         let renamed = lifecycle::is_renamed(&user, &rules::edit_of(row));
         // On the heap, as in a job: together they are more than a small stack takes.
-        let carried = carried_through(self.store, &context, change, self.syncing.defaults, &event_context);
+        let carried = carried_through(self.table, &context, change, self.syncing.defaults, &event_context);
         let (_, commit) = Box::pin(carried).await?;
         let commit = renaming(commit, claims.as_ref().filter(|_| renamed), &user);
         Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
@@ -628,17 +623,17 @@ impl<S: Store + Sources> SyncRun<'_, S> {
             .filter(|row| row.faults.is_empty())
             .map(|row| (row.username().to_owned(), row.external_id().map(str::to_owned)))
             .collect();
-        let claimed = self.store.claimed(self.job.workspace_id, self.source.source_id, &names).await?;
+        let claimed = self.table.claimed(self.job.workspace_id, self.source.source_id, &names).await?;
         let other = |claimed: &ClaimedBySource| {
             let user = claimed.by_username.as_ref()?;
             user.provenance.source_id.filter(|id| *id != self.source.source_id)
         };
         let others: BTreeSet<SourceId> = claimed.iter().filter_map(other).collect();
         let others: Vec<SourceId> = others.into_iter().collect();
-        let there = self.store.sources(self.job.workspace_id, &others).await?;
+        let there = self.table.sources(self.job.workspace_id, &others).await?;
         // Those who were renamed by hand, and whose own name stands in a row, are few.
         let keys = match claimed.iter().any(|claimed| self.known_otherwise(claimed).is_some()) {
-            true => keys_of(self.store, self.job, self.source, taken).await?.unwrap_or_default(),
+            true => keys_of(self.table, self.job, self.source, taken).await?.unwrap_or_default(),
             false => Vec::new(),
         };
         let mut claimed = claimed.into_iter();
@@ -665,7 +660,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
     /// What became of things that are done.
     async fn done(&self, ids: impl Iterator<Item = String>) -> Result<BTreeMap<String, ItemOutcome>, Error> {
         let ids: Vec<String> = ids.collect();
-        let items = self.store.job_items(self.job.workspace_id, self.job.job_id, &ids).await?;
+        let items = self.table.job_items(self.job.workspace_id, self.job.job_id, &ids).await?;
         Ok(items.into_iter().map(|item| (item.id, item.outcome)).collect())
     }
 
@@ -673,7 +668,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
     async fn tell(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
             let commit = Commit::without_event(self.context().event_context().event_id).guarded_by(self.job);
-            self.store.commit(items.iter().fold(commit, Commit::replace)).await?;
+            self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
         }
         Ok(())
     }
@@ -684,7 +679,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
             return Ok(None);
         };
         let ids: BTreeSet<UserId> = ids.iter().filter_map(|id| UserId::parse(id)).collect();
-        let users = self.store.users(self.job.workspace_id, &ids).await?;
+        let users = self.table.users(self.job.workspace_id, &ids).await?;
         // An earlier release may have staged the rows.
         let former = users.iter().filter_map(|user| former_key_hash(&user.username));
         let names = users.iter().flat_map(|user| names_of(user, self.source)).chain(former).collect();
@@ -696,7 +691,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
         let Some(chosen) = self.chosen().await? else {
             return Ok((Vec::new(), SyncStep::Clear { failure: None }));
         };
-        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
+        let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok((Vec::new(), SyncStep::expired()));
         };
         let mut told = Vec::new();
@@ -734,7 +729,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
             self.tell(std::slice::from_ref(&item)).await?;
             return Ok((vec![item.outcome], SyncStep::Clear { failure: None }));
         }
-        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
+        let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok((Vec::new(), SyncStep::expired()));
         };
         let mut start = position(start.as_deref());
@@ -765,7 +760,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
     }
 
     async fn users(&self, start: Option<Position>) -> Result<aws::Page<User>, Error> {
-        self.store.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
+        self.table.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
     }
 
     /// Does what the policy says to a page of users without a row. `None` if the time was over before.
@@ -774,7 +769,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
         taken: StagedImport,
         start: Option<String>,
     ) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
-        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
+        let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok(Some((Vec::new(), SyncStep::expired())));
         };
         let page = self.users(position(start.as_deref())).await?;
@@ -791,7 +786,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
                 return Ok(None);
             }
             let id = user.user_id;
-            let decided = retry_on_conflict(self.store, || self.vanished(id, &keys)).await?;
+            let decided = retry_on_conflict(self.table, || self.vanished(id, &keys)).await?;
             self.note(decided, &mut outcomes, &mut told);
         }
         self.tell(&told).await?;
@@ -804,7 +799,7 @@ impl<S: Store + Sources> SyncRun<'_, S> {
 
     /// Does what the policy says to one user, once.
     async fn vanished(&self, id: UserId, keys: &[KeyHash]) -> Result<RowDecision, Error> {
-        let (job, user) = (self.job, self.store.user(self.job.workspace_id, id).await?);
+        let (job, user) = (self.job, self.table.user(self.job.workspace_id, id).await?);
         let Some(user) = user.filter(|user| rules::has_vanished(self.source, user, keys)) else {
             return Ok(RowDecision::NotChosen);
         };
@@ -836,14 +831,14 @@ impl<S: Store + Sources> SyncRun<'_, S> {
         match self.source.policy {
             VanishPolicy::Flag | VanishPolicy::Suspend | VanishPolicy::Unknown(_) => {
                 let suspends = self.source.policy == VanishPolicy::Suspend;
-                let phones = if suspends { held(self.store, user).await? } else { Vec::new() };
+                let phones = if suspends { held(self.table, user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
                 let change = rules::vanish(self.source, user, &devices, &event_context)?;
                 Ok(change.map(|change| Commit::changing(event_context.event_id, &change)))
             }
             VanishPolicy::Delete => {
                 let delete = UserAction::Delete { without_wipe: true, reason: Some(rules::VANISHED.to_owned()) };
-                let prepared = prepare(self.store, &context, user, &delete, self.syncing.defaults).await?;
+                let prepared = prepare(self.table, &context, user, &delete, self.syncing.defaults).await?;
                 let mut event = event_context.event(EventType::UserVanished).about_user(user.user_id);
                 event.source_id = Some(self.source.source_id);
                 event.change("vanish_policy", serde_json::Value::Null, self.source.policy.as_str());

@@ -1,6 +1,6 @@
 //! `POST /sources/{source_id}/sync`.
 
-use aws::{Commit, Idempotency, Sources};
+use aws::{Commit, Table};
 use chrono::Duration;
 use domain::JobId;
 use domain::access::Permission;
@@ -16,7 +16,6 @@ use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::jobs::work::Store;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::settings::Defaults;
 use crate::sources::Fetcher;
@@ -51,7 +50,7 @@ pub fn about() -> OperationDoc {
 /// Every fault of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
 pub async fn handle(
-    store: &(impl Store + Sources + Idempotency),
+    table: &Table,
     pulling: &Fetcher<'_>,
     call: AuthorizedRequest,
     defaults: &Defaults,
@@ -67,14 +66,14 @@ pub async fn handle(
         may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
     };
     let once = IdempotencyKey::of(&call)?;
-    let job = once.retry_on_conflict(store, &call, || begun(store, &call, &once, &wanted)).await?;
-    let job = go_on(store, Some(pulling), &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
+    let job = once.retry_on_conflict(table, &call, || begun(table, &call, &once, &wanted)).await?;
+    let job = go_on(table, Some(pulling), &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
 }
 
 /// Moves a job that a call has begun on, as far as there is time; the schedule does the rest.
 pub(crate) async fn go_on(
-    store: &(impl Store + Sources),
+    table: &Table,
     pulling: Option<&Fetcher<'_>>,
     context: &RequestContext,
     job: Job,
@@ -84,7 +83,7 @@ pub(crate) async fn go_on(
 ) -> Result<Job, Error> {
     let deadline = Deadline::new(clock.clone(), call.request.id_source.random, call.now().plus(ANSWER_WITHIN));
     let syncing = SyncSettings { pulling, defaults };
-    match advance(store, &syncing, context, job.clone(), &deadline, AT_ONCE).await {
+    match advance(table, &syncing, context, job.clone(), &deadline, AT_ONCE).await {
         // The job is there, and the schedule goes on with it: that is the news.
         Err(failure @ Error::Unavailable { .. }) => {
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "a job is left to the schedule");
@@ -100,23 +99,23 @@ fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
 
 /// The job of a call: the one that it made before, or a new one.
 async fn begun(
-    store: &(impl Store + Sources + Idempotency),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &SyncRequest,
 ) -> Result<Job, Error> {
-    let forgotten = match once.before(store, call).await? {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
-            return Ok(store.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
+            return Ok(table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
         }
     };
-    let source = super::wanted(store, call).await?;
+    let source = super::wanted(table, call).await?;
     let event_context = call.event_context();
-    let running = super::is_running(store, &source).await?;
+    let running = super::is_running(table, &source).await?;
     let (after, change) = source.begin_sync(wanted.clone(), running, &event_context)?;
     let commit = Commit::changing(event_context.event_id, &change).edit(&source, &after);
-    store.commit(once.remember(commit, call, &wanted.job_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &wanted.job_id.to_string(), forgotten)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }

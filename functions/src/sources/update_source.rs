@@ -1,6 +1,6 @@
 //! `PATCH /sources/{source_id}`.
 
-use aws::{Commit, Jobs, Sources};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::source::{Settings, SourceKind, TokenChange};
@@ -33,9 +33,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `VersionMismatch`, `PermissionMissing`, `SyncRunning`.
-pub async fn handle(store: &(impl Sources + Jobs), call: AuthorizedRequest, hosts: &[String]) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let source = super::wanted(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest, hosts: &[String]) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let source = super::wanted(table, &call).await?;
         let mut fields = call.request.body()?;
         let edit = Settings::of_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;
@@ -45,7 +45,7 @@ pub async fn handle(store: &(impl Sources + Jobs), call: AuthorizedRequest, host
         if source.erases_anew(&after, &token) {
             call.caller.require(Permission::UsersWipe)?;
         }
-        if super::is_running(store, &source).await? {
+        if super::is_running(table, &source).await? {
             return Err(DomainError::SyncRunning.into());
         }
         let commit = Commit::of(&event).bump_version(&source, &after);
@@ -54,7 +54,7 @@ pub async fn handle(store: &(impl Sources + Jobs), call: AuthorizedRequest, host
             TokenChange::Set(token) => commit.keep_source_token(source.source_id, token),
             TokenChange::Forgotten => commit.forget_source_token(source.source_id),
         };
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         Ok(Reply::thing(&views::source(&after), source.version + 1))
     })
     .await

@@ -2,7 +2,7 @@
 
 use aws::rows::UploadPart;
 use aws::stores::StagedRowsOf;
-use aws::{Commit, Idempotency, Sources};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::change::ChangeSet;
 use domain::error::{DomainError, Error};
@@ -18,7 +18,6 @@ use uuid::Uuid;
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::description::schema::{array, count, flag, nullable, object, uuid};
-use crate::jobs::work::Store;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::sources::sync_users::go_on;
@@ -60,17 +59,17 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
 pub async fn handle(
-    store: &(impl Store + Sources + Idempotency),
+    table: &Table,
     call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
 ) -> Result<Reply, Error> {
     let (part, start) = read(&call)?;
     let bytes = call.request.bytes()?;
-    let (source, job, replaced) = retry_on_conflict(store, || attempt(store, &call, part, start, bytes)).await?;
+    let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &call, part, start, bytes)).await?;
     if let Some(upload) = replaced {
         super::clear(
-            store,
+            table,
             call.request.id_source,
             source.workspace_id,
             source.source_id,
@@ -80,7 +79,7 @@ pub async fn handle(
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
-        go_on(store, None, &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
+        go_on(table, None, &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
     }
     let upload = source.upload.as_ref();
     let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();
@@ -121,13 +120,13 @@ fn read(call: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
 /// Keeps a part; with the one that was missing, begins the sync. Answers with the upload that this one
 /// takes the place of as well.
 async fn attempt(
-    store: &(impl Store + Sources),
+    table: &Table,
     call: &AuthorizedRequest,
     part: Part,
     start: bool,
     bytes: &[u8],
 ) -> Result<(DataSource, Option<Job>, Option<Uuid>), Error> {
-    let source = super::wanted(store, call).await?;
+    let source = super::wanted(table, call).await?;
     let used =
         source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
     let mut after = source.part_come(&part, call.now())?;
@@ -143,7 +142,7 @@ async fn attempt(
             dry_run: false,
             may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
         };
-        (after, change) = after.begin_sync(wanted, super::is_running(store, &source).await?, &event_context)?;
+        (after, change) = after.begin_sync(wanted, super::is_running(table, &source).await?, &event_context)?;
     }
     let row = UploadPart {
         workspace_id: source.workspace_id,
@@ -153,7 +152,7 @@ async fn attempt(
         bytes: aws::bytes(bytes),
         at: call.now(),
     };
-    store.commit(Commit::changing(event_context.event_id, &change).replace(&row).edit(&source, &after)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change).replace(&row).edit(&source, &after)).await?;
     let replaced = source.upload.filter(|upload| upload.upload_id != part.upload_id && upload.job_id.is_none());
     Ok((after, change.job.map(|job| job.after), replaced.map(|upload| upload.upload_id)))
 }

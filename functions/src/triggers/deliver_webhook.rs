@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws::rows::calls_shard;
-use aws::stores::{DueRow, Work};
-use aws::{Commit, EgressClient, Events, Webhooks};
+use aws::stores::DueRow;
+use aws::{Commit, EgressClient, Table};
 use chrono::Duration;
 use domain::error::Error;
 use domain::event::Event;
@@ -49,19 +49,15 @@ type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
-pub async fn handle(
-    store: &(impl Webhooks + Events + Work),
-    outside: &WebhookClient<'_>,
-    run: Run,
-) -> Result<Value, Error> {
+pub async fn handle(table: &Table, outside: &WebhookClient<'_>, run: Run) -> Result<Value, Error> {
     let work =
-        Delivering { store, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
+        Delivering { table, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
     if run.event.get("Records").is_some() { Ok(work.what_happened().await) } else { work.what_is_due().await }
 }
 
 /// A run at work.
-struct Delivering<'a, 'w, S> {
-    store: &'a S,
+struct Delivering<'a, 'w> {
+    table: &'a Table,
     outside: &'a WebhookClient<'w>,
     run: &'a Run,
     deadline: Deadline,
@@ -76,7 +72,7 @@ struct DeliveryJob {
     message: String,
 }
 
-impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
+impl Delivering<'_, '_> {
     async fn what_happened(&self) -> Value {
         let mut failed = BTreeSet::new();
         let mut known = BTreeMap::new();
@@ -125,7 +121,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
             Some(webhooks) => webhooks,
             None => {
                 // Two made at once may be one more than there may be.
-                let found = self.store.list_webhooks(workspace, 2 * WEBHOOK_LIMIT, None).await?;
+                let found = self.table.list_webhooks(workspace, 2 * WEBHOOK_LIMIT, None).await?;
                 known.entry(workspace).or_insert(found.items)
             }
         };
@@ -143,16 +139,16 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
     async fn first(&self, wanted: &DeliveryJob) -> Result<bool, Error> {
         let DeliveryJob { webhook, event, .. } = wanted;
         self.in_time()?;
-        let begun = retry_on_conflict(self.store, || async {
+        let begun = retry_on_conflict(self.table, || async {
             let id_source = self.deadline.id_source();
-            let found = self.store.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
+            let found = self.table.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
             match found {
                 None => {
                     let due = Delivery::due(webhook, event, id_source.now);
                     let now = (!webhook.is_left_to_schedule(id_source.now))
                         .then(|| due.taken_up(id_source.new_id(), id_source.now));
                     let commit = Commit::without_event(id_source.event_id()).put(now.as_ref().unwrap_or(&due));
-                    self.store.commit(commit).await?;
+                    self.table.commit(commit).await?;
                     Ok(now)
                 }
                 // The run that began it was ended.
@@ -173,14 +169,14 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
     async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Error> {
         let id_source = self.deadline.id_source();
         let taken = delivery.taken_up(id_source.new_id(), id_source.now);
-        self.store.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
+        self.table.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
         Ok(Delivery { version: delivery.version + 1, ..taken })
     }
 
     /// Makes the attempt that was begun; the second follows the first. True if the receiver has taken it.
     async fn deliver(&self, mut webhook: Webhook, event: &Event, mut begun: Delivery) -> Result<bool, Error> {
         loop {
-            let Some(secrets) = self.store.webhook_secrets(webhook.webhook_id).await? else {
+            let Some(secrets) = self.table.webhook_secrets(webhook.webhook_id).await? else {
                 return self.drop(&begun).await.map(|()| false);
             };
             let attempt = call((self.outside)()?, &webhook, &secrets, event, &self.run.clock).await;
@@ -189,7 +185,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
             };
             let context = RequestContext::of_run(self.run, begun.workspace_id).at(self.deadline.id_source());
             let recorded =
-                record(self.store, &context, &webhook, begun.event_id, &attempt, CallOptions::Leased(lease)).await?;
+                record(self.table, &context, &webhook, begun.event_id, &attempt, CallOptions::Leased(lease)).await?;
             let Some(after) = recorded.filter(Delivery::is_tried_again_soon) else {
                 return Ok(attempt.succeeded());
             };
@@ -197,7 +193,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                 return Ok(false);
             }
             (self.outside)()?.wait(u32::try_from(SECOND_AFTER.num_seconds()).unwrap_or(0)).await;
-            match self.store.webhook(webhook.workspace_id, webhook.webhook_id).await? {
+            match self.table.webhook(webhook.workspace_id, webhook.webhook_id).await? {
                 Some(found) if found.disabled.is_none() => webhook = found,
                 _ => return Ok(false),
             }
@@ -212,7 +208,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
     /// Forgets a delivery whose webhook is gone.
     async fn drop(&self, delivery: &Delivery) -> Result<(), Error> {
         let commit = Commit::without_event(self.deadline.id_source().event_id()).delete(delivery);
-        match self.store.commit(commit).await {
+        match self.table.commit(commit).await {
             Err(Error::Conflict) => Ok(()),
             done => done,
         }
@@ -232,7 +228,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
         for shard in shards(self.run.id_source.now) {
             let mut start = None;
             while self.deadline.has(NEEDED) {
-                let page = self.store.due(&calls_shard(shard), self.run.id_source.now, start, PAGE).await?;
+                let page = self.table.due(&calls_shard(shard), self.run.id_source.now, start, PAGE).await?;
                 for (key, row) in page.rows {
                     match row {
                         // The index may lag: what the row itself says counts.
@@ -297,8 +293,8 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
             }
             let ids: Vec<EventId> = some.iter().map(|delivery| delivery.event_id).collect();
             let read = async {
-                let webhook = self.store.webhook(workspace, id).await?;
-                Ok::<_, Error>((webhook, self.store.events(workspace, &ids).await?))
+                let webhook = self.table.webhook(workspace, id).await?;
+                Ok::<_, Error>((webhook, self.table.events(workspace, &ids).await?))
             };
             let (webhook, events) = match read.await {
                 Ok(read) => read,
@@ -328,7 +324,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
         };
         let Some(event) = event.filter(|_| webhook.disabled.is_none()) else {
             let commit = Commit::without_event(self.deadline.id_source().event_id());
-            return match self.store.commit(commit.edit(delivery, &delivery.canceled())).await {
+            return match self.table.commit(commit.edit(delivery, &delivery.canceled())).await {
                 Err(Error::Conflict) => Ok(true),
                 done => done.map(|()| true),
             };
@@ -346,17 +342,17 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
 
     /// Forgets the earlier secrets of a webhook whose time is over.
     async fn forget_earlier(&self, due: &Webhook) -> Result<(), Error> {
-        retry_on_conflict(self.store, || async {
-            let Some(webhook) = self.store.webhook(due.workspace_id, due.webhook_id).await? else {
+        retry_on_conflict(self.table, || async {
+            let Some(webhook) = self.table.webhook(due.workspace_id, due.webhook_id).await? else {
                 return Ok(());
             };
             let id_source = self.deadline.id_source();
             let Some(after) = webhook.forgotten(id_source.now) else {
                 return Ok(());
             };
-            let secrets = self.store.webhook_secrets(webhook.webhook_id).await?;
+            let secrets = self.table.webhook_secrets(webhook.webhook_id).await?;
             let commit = Commit::without_event(id_source.event_id()).edit(&webhook, &after);
-            self.store
+            self.table
                 .commit(match secrets {
                     Some(secrets) => commit.keep_webhook_secrets(webhook.webhook_id, &secrets.at(id_source.now)),
                     None => commit,

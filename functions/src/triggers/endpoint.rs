@@ -1,6 +1,7 @@
 //! A device's SNS endpoint follows its push token.
 
-use aws::{Commit, Devices, Endpoints, PushError, PushTokens};
+use aws::Pusher;
+use aws::{Commit, PushError, Table};
 use domain::device::{Device, PushToken};
 use domain::error::Error;
 use domain::push::{PushReason, endpoint_impossible, endpoint_made};
@@ -15,13 +16,13 @@ use crate::triggers::Run;
 /// # Errors
 /// `Unavailable` if SNS does not answer; the token stays due.
 pub(crate) async fn settle(
-    store: &(impl Devices + PushTokens),
-    endpoints: &impl Endpoints,
+    table: &Table,
+    pusher: &Pusher,
     run: &Run,
     workspace: WorkspaceId,
     id: DeviceId,
 ) -> Result<(), Error> {
-    let (device, token) = (store.device(workspace, id).await?, store.push_token(workspace, id).await?);
+    let (device, token) = (table.device(workspace, id).await?, table.push_token(workspace, id).await?);
     let (Some(device), Some(token)) = (device, token) else {
         return Ok(());
     };
@@ -29,10 +30,10 @@ pub(crate) async fn settle(
         return Ok(());
     }
     let event_context = run.event_context(workspace);
-    let changed = match found(endpoints, &device, &token).await? {
+    let changed = match found(pusher, &device, &token).await? {
         EndpointLookup::Endpoint(endpoint) => {
             if let Some(old) = device.push_endpoint.as_deref().filter(|old| *old != endpoint) {
-                release(store, endpoints, &device, old).await?;
+                release(table, pusher, &device, old).await?;
             }
             endpoint_made(&device, endpoint, &event_context)
         }
@@ -43,7 +44,7 @@ pub(crate) async fn settle(
         Some((after, event)) => Commit::of(event).edit(&device, after),
         None => Commit::without_event(run.id_source.event_id()),
     };
-    store.commit(commit.edit(&token, &settled)).await
+    table.commit(commit.edit(&token, &settled)).await
 }
 
 enum EndpointLookup {
@@ -51,11 +52,11 @@ enum EndpointLookup {
     Nothing(PushReason),
 }
 
-async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -> Result<EndpointLookup, Error> {
-    let Some(application) = endpoints.application(device.platform) else {
+async fn found(pusher: &Pusher, device: &Device, token: &PushToken) -> Result<EndpointLookup, Error> {
+    let Some(application) = pusher.application(device.platform) else {
         return Ok(EndpointLookup::Nothing(PushReason::PlatformOff));
     };
-    match endpoints.endpoint(application, &token.token).await {
+    match pusher.endpoint(application, &token.token).await {
         Ok(endpoint) => Ok(EndpointLookup::Endpoint(endpoint)),
         Err(PushError::Refused(_)) => Ok(EndpointLookup::Nothing(PushReason::TokenRefused)),
         Err(PushError::Gone) => Ok(EndpointLookup::Nothing(PushReason::PlatformOff)),
@@ -68,18 +69,13 @@ async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -
 ///
 /// # Errors
 /// `Unavailable` if SNS does not answer.
-pub(crate) async fn release(
-    store: &impl PushTokens,
-    endpoints: &impl Endpoints,
-    device: &Device,
-    endpoint: &str,
-) -> Result<(), Error> {
-    let holders = store.endpoint_holders(endpoint).await?;
+pub(crate) async fn release(table: &Table, pusher: &Pusher, device: &Device, endpoint: &str) -> Result<(), Error> {
+    let holders = table.endpoint_holders(endpoint).await?;
     let own = (device.workspace_id, device.device_id);
     if holders.iter().any(|holder| *holder != own) {
         return Ok(());
     }
-    match endpoints.remove(endpoint).await {
+    match pusher.remove(endpoint).await {
         // An endpoint of a platform application that is no longer ours: SNS will never let us.
         Err(error @ PushError::Refused(_)) => {
             tracing::warn!(device.id = %device.device_id, error = %Chain(&error), "an endpoint was left behind");

@@ -1,6 +1,6 @@
 //! Each quarter of an hour, and once a deployment is done: the public keys by which admins' tokens are verified.
 
-use aws::{EgressClient, Issuer as IssuerStore};
+use aws::{EgressClient, Table};
 use domain::access::IssuerKeys;
 use domain::error::Error;
 use lambda::{Issuer, read_issuer_keys};
@@ -14,7 +14,7 @@ use crate::triggers::Run;
 /// # Errors
 /// `Unavailable` if the issuer does not answer, or not as OpenID Connect Discovery 1.0 says.
 pub async fn handle(
-    store: &impl IssuerStore,
+    table: &Table,
     pages: &impl Fn() -> Result<EgressClient, Error>,
     issuer: Option<&Issuer>,
     run: Run,
@@ -34,7 +34,7 @@ pub async fn handle(
     }
     let count = keys.len();
     let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.id_source.now };
-    store.keep_issuer_keys(&kept).await?;
+    table.keep_issuer_keys(&kept).await?;
     Ok(json!({"keys": count}))
 }
 

@@ -1,7 +1,7 @@
 //! Publishes a range of time again. There is no route: IAM says who may invoke it.
 
 use aws::stores::EventFilter;
-use aws::{Events, Position, Topic};
+use aws::{Position, Table, Topic};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
 use domain::{Time, WorkspaceId};
@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 ///
 /// # Errors
 /// Every fault of the event; `Unavailable`.
-pub async fn handle(store: &impl Events, topic: &impl Topic, run: Run) -> Result<Value, Error> {
+pub async fn handle(table: &Table, topic: &impl Topic, run: Run) -> Result<Value, Error> {
     let mut fields = run.fields()?;
     let workspace = fields.id("workspace_id", WorkspaceId::parse);
     let since = fields.time("since");
@@ -33,11 +33,11 @@ pub async fn handle(store: &impl Events, topic: &impl Topic, run: Run) -> Result
         return Err(DomainError::Invalid(Vec::new()).into());
     };
     let filter = EventFilter { device_id: None, user_id: None, event_type: None, since, until, oldest_first: false };
-    publish(store, topic, &run, workspace, &filter).await
+    publish(table, topic, &run, workspace, &filter).await
 }
 
 async fn publish(
-    store: &impl Events,
+    table: &Table,
     topic: &impl Topic,
     run: &Run,
     workspace: WorkspaceId,
@@ -49,7 +49,7 @@ async fn publish(
     let mut oldest: Option<Time> = None;
     let deadline = run.deadline(RESERVE);
     loop {
-        let page = store.list_events(workspace, filter, PAGE, start).await?;
+        let page = table.list_events(workspace, filter, PAGE, start).await?;
         if !topic.publish(&page.items).await?.is_empty() {
             return Err(Error::unavailable("SNS", "some events were not taken"));
         }

@@ -1,8 +1,9 @@
 //! Each minute: what is due.
 
+use aws::Pusher;
 use aws::rows::{DUE_SHARDS, due_shard};
-use aws::stores::{DueRow, Work};
-use aws::{Commit, Endpoints, Invitations, Position, PushTokens, Sources};
+use aws::stores::DueRow;
+use aws::{Commit, Position, Table};
 use chrono::Duration;
 use domain::access::Permission;
 use domain::change::{ChangeSet, RowChange};
@@ -23,7 +24,7 @@ use crate::access::update_workspace::silent;
 use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::devices::actions::{DeviceAction, prepare};
-use crate::jobs::work::{Store, advance};
+use crate::jobs::work::advance;
 use crate::makers::permissions_now;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
@@ -47,8 +48,8 @@ const THINGS: usize = 1_000;
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(
-    store: &(impl Work + PushTokens + Store + Sources),
-    endpoints: &impl Endpoints,
+    table: &Table,
+    pusher: &Pusher,
     run: Run,
     defaults: &Defaults,
     pulling: &Fetcher<'_>,
@@ -59,7 +60,7 @@ pub async fn handle(
     for shard in shards(run.id_source.now) {
         let mut start = None;
         while !deadline.is_over() {
-            let page = store.due(&due_shard(shard), run.id_source.now, start, PAGE).await?;
+            let page = table.due(&due_shard(shard), run.id_source.now, start, PAGE).await?;
             for (key, row) in page.rows {
                 if deadline.is_over() {
                     break;
@@ -68,7 +69,7 @@ pub async fn handle(
                     Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
                         long.push((key, row));
                     }
-                    Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row, defaults).await),
+                    Ok(Some(row)) => tally.note(&run, &key, short(table, pusher, &run, &row, defaults).await),
                     Ok(None) => {}
                     Err(failure) => tally.note(&run, &key, Err(failure)),
                 }
@@ -82,7 +83,7 @@ pub async fn handle(
     long.sort_by_key(|(_, row)| waits_since(row));
     for (key, row) in long {
         if !deadline.is_over() {
-            tally.note(&run, &key, at_length(store, &run, &row, defaults, pulling, &deadline).await);
+            tally.note(&run, &key, at_length(table, &run, &row, defaults, pulling, &deadline).await);
         }
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
@@ -108,21 +109,15 @@ pub(super) fn shards(now: Time) -> impl Iterator<Item = u8> {
 }
 
 /// What is done in a moment.
-async fn short(
-    store: &(impl PushTokens + Store),
-    endpoints: &impl Endpoints,
-    run: &Run,
-    row: &DueRow,
-    defaults: &Defaults,
-) -> Result<(), Error> {
+async fn short(table: &Table, pusher: &Pusher, run: &Run, row: &DueRow, defaults: &Defaults) -> Result<(), Error> {
     match row {
-        DueRow::User(due) => retry_on_conflict(store, || deploy_after_rename(store, run, due, defaults)).await,
-        DueRow::Invitation(due) => retry_on_conflict(store, || end(store, run, due)).await,
+        DueRow::User(due) => retry_on_conflict(table, || deploy_after_rename(table, run, due, defaults)).await,
+        DueRow::Invitation(due) => retry_on_conflict(table, || end(table, run, due)).await,
         DueRow::PushToken(due) => {
             let (workspace, device) = (due.workspace_id, due.device_id);
-            retry_on_conflict(store, || endpoint::settle(store, endpoints, run, workspace, device)).await
+            retry_on_conflict(table, || endpoint::settle(table, pusher, run, workspace, device)).await
         }
-        DueRow::Command(due) => retry_on_conflict(store, || time_out(store, run, due)).await,
+        DueRow::Command(due) => retry_on_conflict(table, || time_out(table, run, due)).await,
         // Those below are done at length; these others are for `purge-deleted` and `deliver-webhook`.
         DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) => Ok(()),
         DueRow::Webhook(_) | DueRow::Delivery(_) => Ok(()),
@@ -131,7 +126,7 @@ async fn short(
 
 /// What takes its time.
 async fn at_length(
-    store: &(impl Store + Sources),
+    table: &Table,
     run: &Run,
     row: &DueRow,
     defaults: &Defaults,
@@ -140,35 +135,35 @@ async fn at_length(
 ) -> Result<(), Error> {
     match row {
         DueRow::Job(due) => {
-            let Some(job) = store.job(due.workspace_id, due.job_id).await? else {
+            let Some(job) = table.job(due.workspace_id, due.job_id).await? else {
                 return Ok(());
             };
             let context = RequestContext::of_run(run, due.workspace_id);
             match job.kind {
-                JobKind::Sync => sync(store, &context, job, defaults, pulling, deadline).await,
+                JobKind::Sync => sync(table, &context, job, defaults, pulling, deadline).await,
                 JobKind::Users | JobKind::Devices => {
-                    advance(store, &context, job, defaults, deadline, THINGS).await.map(drop)
+                    advance(table, &context, job, defaults, deadline, THINGS).await.map(drop)
                 }
                 // It waits for the release that knows what it is.
                 JobKind::Unknown(_) => Ok(()),
             }
         }
         DueRow::Source(due) => {
-            let begun = retry_on_conflict(store, || scheduled(store, run, due)).await?;
+            let begun = retry_on_conflict(table, || scheduled(table, run, due)).await?;
             let context = RequestContext::of_run(run, due.workspace_id);
             match begun {
-                Some(job) => sync(store, &context, job, defaults, pulling, deadline).await,
+                Some(job) => sync(table, &context, job, defaults, pulling, deadline).await,
                 None => Ok(()),
             }
         }
-        DueRow::Workspace(due) => silent_rule(store, run, due.workspace_id, defaults, deadline).await,
+        DueRow::Workspace(due) => silent_rule(table, run, due.workspace_id, defaults, deadline).await,
         _ => Ok(()),
     }
 }
 
 /// Moves a sync on.
 async fn sync(
-    store: &(impl Store + Sources),
+    table: &Table,
     context: &RequestContext,
     job: Job,
     defaults: &Defaults,
@@ -176,28 +171,28 @@ async fn sync(
     deadline: &Deadline,
 ) -> Result<(), Error> {
     let syncing = SyncSettings { pulling: Some(pulling), defaults };
-    sync::advance(store, &syncing, context, job, deadline, THINGS).await.map(drop)
+    sync::advance(table, &syncing, context, job, deadline, THINGS).await.map(drop)
 }
 
 /// Begins the sync of a data set whose time has come; one that is still at work is waited for until the
 /// next time.
-async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) -> Result<Option<Job>, Error> {
-    let Some(source) = store.source(due.workspace_id, due.source_id).await? else {
+async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<Job>, Error> {
+    let Some(source) = table.source(due.workspace_id, due.source_id).await? else {
         return Ok(None);
     };
     if source.due_at.is_none_or(|at| at > run.id_source.now) {
         return Ok(None);
     }
     let itself = RequestContext::of_run(run, source.workspace_id);
-    let Some(context) = in_name_of(store, &itself, source.set_by, source.permissions_of_schedule()).await? else {
+    let Some(context) = in_name_of(table, &itself, source.set_by, source.permissions_of_schedule()).await? else {
         let (paused, event) = source.paused(&itself.event_context());
-        store.commit(Commit::of(&event).edit(&source, &paused)).await?;
+        table.commit(Commit::of(&event).edit(&source, &paused)).await?;
         return Ok(None);
     };
     let event_context = context.event_context();
-    if is_running(store, &source).await? {
+    if is_running(table, &source).await? {
         let after = DataSource { due_at: source.due_after(run.id_source.now), ..source.clone() };
-        store.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
+        table.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
     let wanted = SyncRequest {
@@ -207,14 +202,14 @@ async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) 
         may_wipe: source.renames_may_wipe,
     };
     let (after, change) = source.begin_sync(wanted, false, &event_context)?;
-    store.commit(Commit::changing(event_context.event_id, &change).edit(&source, &after)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))
 }
 
 /// Deploys to a user who was renamed when a limit of messages kept the deployment from following at once; while it
 /// still does, the user stays due. Whoever may not use the app gets it once they may.
-async fn deploy_after_rename(store: &impl Store, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Error> {
-    let Some(before) = store.user(due.workspace_id, due.user_id).await? else {
+async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Error> {
+    let Some(before) = table.user(due.workspace_id, due.user_id).await? else {
         return Ok(());
     };
     if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.id_source.now) {
@@ -224,15 +219,15 @@ async fn deploy_after_rename(store: &impl Store, run: &Run, due: &User, defaults
     let event_context = context.event_context();
     let after = User { deployment_due_at: None, ..before.clone() };
     let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
-    let (_, commit) = carried_through(store, &context, change, defaults, &event_context).await?;
-    store.commit(commit).await
+    let (_, commit) = carried_through(table, &context, change, defaults, &event_context).await?;
+    table.commit(commit).await
 }
 
 /// Ends a command whose time is over.
-async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Error> {
+async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> {
     let (workspace, device) = (due.workspace_id, due.device_id);
-    let command = store.command(workspace, device, due.command_id).await?;
-    let (Some(command), Some(device)) = (command, store.device(workspace, device).await?) else {
+    let command = table.command(workspace, device, due.command_id).await?;
+    let (Some(command), Some(device)) = (command, table.device(workspace, device).await?) else {
         return Ok(());
     };
     if command.expires_at > run.id_source.now {
@@ -240,7 +235,7 @@ async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Er
     }
     let event_context = run.event_context(workspace);
     match apply(&device, &command, Trigger::TimeIsUp, None, &event_context)? {
-        Some(over) => store.commit(Commit::changing(event_context.event_id, &over.change(&device, &command))).await,
+        Some(over) => table.commit(Commit::changing(event_context.event_id, &over.change(&device, &command))).await,
         None => Ok(()),
     }
 }
@@ -249,13 +244,13 @@ async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Er
 /// run goes on from there, until all are done and the rule rests for a day. Once whoever set it may no longer do
 /// what it does, it pauses.
 async fn silent_rule(
-    store: &impl Store,
+    table: &Table,
     run: &Run,
     id: WorkspaceId,
     defaults: &Defaults,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    let Some(workspace) = store.workspace(id).await? else {
+    let Some(workspace) = table.workspace(id).await? else {
         return Ok(());
     };
     let rests = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
@@ -268,19 +263,19 @@ async fn silent_rule(
     loop {
         let now = deadline.id_source().now;
         let itself = itself.at(deadline.id_source());
-        let Some(context) = in_name_of(store, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
+        let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
             let (paused, event) = pause_silent_rule(&workspace, &itself.event_context());
-            return unless_changed(store.commit(Commit::of(&event).edit(&workspace, &paused)).await);
+            return unless_changed(table.commit(Commit::of(&event).edit(&workspace, &paused)).await);
         };
-        let page = store.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
+        let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
             if deadline.is_over() {
                 // The next run begins this page anew: what is done stays done.
                 return Ok(());
             }
             let context = context.at(deadline.id_source());
-            match retry_on_conflict(store, || quieted(store, &context, device, &workspace, &rule, defaults)).await {
+            match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, defaults)).await {
                 Ok(Quieted::Done) => {}
                 // It begins anew with the next run, if it is still to.
                 Ok(Quieted::Overtaken) => return Ok(()),
@@ -299,7 +294,7 @@ async fn silent_rule(
     }
     let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
     let rested = silent_rule_applied(&workspace, cursor, run.id_source.now);
-    unless_changed(store.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await)
+    unless_changed(table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await)
 }
 
 /// A commit on a workspace that was changed meanwhile is not made: its rule begins anew with the next run.
@@ -312,7 +307,7 @@ fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
 
 /// Whoever has set what is done by schedule, if they are known and may still do it.
 async fn in_name_of(
-    store: &impl Store,
+    table: &Table,
     itself: &RequestContext,
     maker: Option<Maker>,
     needed: &[Permission],
@@ -320,7 +315,7 @@ async fn in_name_of(
     let Some(maker) = maker else {
         return Ok(None);
     };
-    let permissions = permissions_now(store, itself.workspace_id, maker, itself.now()).await?;
+    let permissions = permissions_now(table, itself.workspace_id, maker, itself.now()).await?;
     let may = needed.iter().all(|needed| permissions.contains(needed));
     Ok(may.then(|| itself.in_name_of(maker)))
 }
@@ -335,14 +330,14 @@ enum Quieted {
 
 /// Does to one device what the rule says, if it is still silent, and the rule still so, when that is written down.
 async fn quieted(
-    store: &impl Store,
+    table: &Table,
     context: &RequestContext,
     due: &Device,
     workspace: &Workspace,
     rule: &SilentRule,
     defaults: &Defaults,
 ) -> Result<Quieted, Error> {
-    let Some(whole) = store.device_details(due.workspace_id, due.device_id).await? else {
+    let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
         return Ok(Quieted::Done);
     };
     if whole.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
@@ -360,10 +355,10 @@ async fn quieted(
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
     let before = whole.device.clone();
-    match prepare(store, context, whole, &action, defaults).await {
+    match prepare(table, context, whole, &action, defaults).await {
         Ok(prepared) => {
             if let Some(commit) = prepared.commit {
-                store.commit(commit.while_same(&before, "last_login_at").guarded_by(workspace)).await?;
+                table.commit(commit.while_same(&before, "last_login_at").guarded_by(workspace)).await?;
             }
             Ok(Quieted::Done)
         }
@@ -374,12 +369,12 @@ async fn quieted(
 }
 
 /// Ends an invitation whose time is over: its code goes.
-async fn end(store: &impl Invitations, run: &Run, due: &Invitation) -> Result<(), Error> {
-    let Some(before) = store.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
+async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
+    let Some(before) = table.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
         return Ok(());
     };
     match expire(&before, &run.event_context(before.workspace_id)) {
-        Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await,
+        Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await,
         None => Ok(()),
     }
 }

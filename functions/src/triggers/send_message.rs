@@ -1,7 +1,7 @@
 //! The queue on the topic `events`: sends what has to be sent.
 
 use aws::stores::LeaseOutcome;
-use aws::{Commit, Invitations, Leases, Mail, MailError, Message, Secrets, Sms, SmsError, Users, Workspaces};
+use aws::{Commit, MailError, Mailer, Message, SmsError, Table, Texter};
 use chrono::Duration;
 use domain::error::Error;
 use domain::event::{Event, EventType};
@@ -26,11 +26,11 @@ const NEEDED: Duration = Duration::seconds(20);
 
 /// How messages go out, and what they say of the product and the app.
 #[derive(Debug)]
-pub struct MessageSender<'a, M, S> {
+pub struct MessageSender<'a> {
     /// For e-mails.
-    pub mail: &'a M,
+    pub mail: &'a Mailer,
     /// For texts.
-    pub sms: &'a S,
+    pub sms: &'a Texter,
     /// Whom they may come from.
     pub senders: &'a AllowedSenders,
     /// Where texts may go.
@@ -45,15 +45,11 @@ pub struct MessageSender<'a, M, S> {
 ///
 /// # Errors
 /// None: what fails is in the answer.
-pub async fn handle(
-    store: &(impl Users + Invitations + Secrets + Leases + Workspaces),
-    post: &MessageSender<'_, impl Mail, impl Sms>,
-    run: Run,
-) -> Result<Value, Error> {
+pub async fn handle(table: &Table, post: &MessageSender<'_>, run: Run) -> Result<Value, Error> {
     let deadline = run.deadline(NEEDED);
     let mut failed = Vec::new();
     for record in run.records() {
-        if let Err(error) = one(store, post, &run, record, &deadline).await {
+        if let Err(error) = one(table, post, &run, record, &deadline).await {
             let id = record["messageId"].as_str().unwrap_or_default().to_owned();
             tracing::warn!(operation = run.operation, message.id = id, error = %Chain(&error), "a message was not sent");
             failed.push(id);
@@ -63,8 +59,8 @@ pub async fn handle(
 }
 
 async fn one(
-    store: &(impl Users + Invitations + Secrets + Leases + Workspaces),
-    post: &MessageSender<'_, impl Mail, impl Sms>,
+    table: &Table,
+    post: &MessageSender<'_>,
     run: &Run,
     record: &Value,
     deadline: &Deadline,
@@ -76,46 +72,41 @@ async fn one(
     if deadline.is_over() {
         return Err(Error::unavailable("this run", "its time is over"));
     }
-    let take = || store.take(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
-    let lease = match retry_on_conflict(store, take).await? {
+    let take = || table.take(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
+    let lease = match retry_on_conflict(table, take).await? {
         LeaseOutcome::Yes(lease) => lease,
         LeaseOutcome::Done => return Ok(()),
         LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this message")),
     };
-    let outcome = deliver(store, post, run, &event).await?;
-    retry_on_conflict(store, || async {
+    let outcome = deliver(table, post, run, &event).await?;
+    retry_on_conflict(table, || async {
         let news = match &outcome {
-            Some(news) => recorded(store, run, &event, news).await?,
+            Some(news) => recorded(table, run, &event, news).await?,
             None => None,
         };
         let commit = match &news {
             Some((before, after, event)) => Commit::of(event).edit(before, after),
             None => Commit::without_event(run.id_source.event_id()),
         };
-        store.commit(commit.done(&lease, run.id_source.now)).await
+        table.commit(commit.done(&lease, run.id_source.now)).await
     })
     .await
 }
 
 /// Sends an invitation's or a deployment's message. `None` if it is no longer wanted: used, superseded or expired
 /// since, or already sent.
-async fn deliver(
-    store: &(impl Users + Invitations + Secrets + Workspaces),
-    post: &MessageSender<'_, impl Mail, impl Sms>,
-    run: &Run,
-    event: &Event,
-) -> Result<Option<Delivery>, Error> {
-    let Some(invitation) = offered(store, event).await? else {
+async fn deliver(table: &Table, post: &MessageSender<'_>, run: &Run, event: &Event) -> Result<Option<Delivery>, Error> {
+    let Some(invitation) = offered(table, event).await? else {
         return Ok(None);
     };
-    let user = store.user(event.workspace_id, invitation.user_id).await?;
-    let code = store.invitation_code(invitation.invitation_id).await?;
+    let user = table.user(event.workspace_id, invitation.user_id).await?;
+    let code = table.invitation_code(invitation.invitation_id).await?;
     let wanted = invitation.status(run.id_source.now) == InvitationStatus::Open
         && invitation.delivery.state == DeliveryState::Queued;
     let (Some(user), Some(code), true) = (user, code, wanted) else {
         return Ok(None);
     };
-    let settings = store.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
+    let settings = table.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
     let outcome = match invitation.channel {
         Channel::Email => by_mail(post, &user, &invitation, &code, &settings).await?,
         Channel::Sms => by_text(post, &user, &code, &settings).await?,
@@ -131,9 +122,9 @@ async fn deliver(
 }
 
 /// The invitation or deployment that an event is about.
-async fn offered(store: &impl Invitations, event: &Event) -> Result<Option<Invitation>, Error> {
+async fn offered(table: &Table, event: &Event) -> Result<Option<Invitation>, Error> {
     match (event.user_id, event.invitation_id.or(event.deployment_id)) {
-        (Some(user), Some(id)) => store.invitation(event.workspace_id, user, id).await,
+        (Some(user), Some(id)) => table.invitation(event.workspace_id, user, id).await,
         _ => Ok(None),
     }
 }
@@ -147,7 +138,7 @@ enum Outcome {
 }
 
 async fn by_mail(
-    post: &MessageSender<'_, impl Mail, impl Sms>,
+    post: &MessageSender<'_>,
     user: &User,
     invitation: &Invitation,
     code: &str,
@@ -171,12 +162,7 @@ async fn by_mail(
     }
 }
 
-async fn by_text(
-    post: &MessageSender<'_, impl Mail, impl Sms>,
-    user: &User,
-    code: &str,
-    settings: &Settings,
-) -> Result<Outcome, Error> {
+async fn by_text(post: &MessageSender<'_>, user: &User, code: &str, settings: &Settings) -> Result<Outcome, Error> {
     let Ok(sender) = post.senders.sms(settings) else {
         return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
     };
@@ -204,13 +190,8 @@ fn of_another_release() -> Error {
 
 type Recorded = (Invitation, Invitation, Event);
 
-async fn recorded(
-    store: &impl Invitations,
-    run: &Run,
-    event: &Event,
-    news: &Delivery,
-) -> Result<Option<Recorded>, Error> {
-    let Some(before) = offered(store, event).await? else {
+async fn recorded(table: &Table, run: &Run, event: &Event, news: &Delivery) -> Result<Option<Recorded>, Error> {
+    let Some(before) = offered(table, event).await? else {
         return Ok(None);
     };
     let changed = delivered(&before, news.clone(), &run.event_context(event.workspace_id));

@@ -1,7 +1,7 @@
 //! What is done to one user: by an operation of its own, or by a job to each of many.
 
 use aws::stores::UserWithDevices;
-use aws::{Commit, Invitations, Profiles, UsernameClaims, Users, Workspaces};
+use aws::{Commit, Table, UsernameClaims};
 use domain::access::Permission;
 use domain::change::{ChangeSet, RowChange};
 use domain::command::{CommandKind, CommandRequest, DeviceWithCommands};
@@ -116,7 +116,7 @@ pub(crate) struct PlannedUser {
 
 /// Decides what an action does to a user, as they are now.
 pub(crate) async fn prepare(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
+    table: &Table,
     context: &RequestContext,
     user: &User,
     action: &UserAction,
@@ -126,10 +126,10 @@ pub(crate) async fn prepare(
     let (phones, devices) = match action {
         // Nobody holds the phones of a user who is deleted.
         UserAction::LockAndWipe(_) if user.deleted.is_some() => {
-            (store.phones(user.workspace_id, &user.left_device_ids).await?, Vec::new())
+            (table.phones(user.workspace_id, &user.left_device_ids).await?, Vec::new())
         }
         UserAction::LockAndWipe(_) | UserAction::ResetPin(_) => {
-            let phones = held(store, user).await?;
+            let phones = held(table, user).await?;
             let devices = phones.iter().map(|phone| phone.device.clone()).collect();
             (phones, devices)
         }
@@ -140,7 +140,7 @@ pub(crate) async fn prepare(
         | UserAction::Suspend { .. }
         | UserAction::Delete { .. }
         | UserAction::ForceConfig
-        | UserAction::AutoDeploy => (Vec::new(), store.devices(user.workspace_id, &user.device_ids).await?),
+        | UserAction::AutoDeploy => (Vec::new(), table.devices(user.workspace_id, &user.device_ids).await?),
     };
     let new_id = || CommandId(context.id_source.new_id());
     let change = match action {
@@ -149,25 +149,25 @@ pub(crate) async fn prepare(
         UserAction::LockAndWipe(order) => lifecycle::lock_and_wipe(user, &phones, order, &new_id, &event_context)?,
         UserAction::ResetPin(order) => lifecycle::reset_pin(user, &phones, order, &new_id, &event_context)?,
         UserAction::Delete { without_wipe, reason } => {
-            let settings = settings(store, context).await?;
+            let settings = settings(table, context).await?;
             let wanted = Deletion {
                 without_wipe: *without_wipe,
                 reason: reason.clone(),
                 retention: settings.retention(defaults.retention),
             };
-            delete(store, user, &devices, &wanted, &event_context).await?
+            delete(table, user, &devices, &wanted, &event_context).await?
         }
         UserAction::Invite { channel, devices } => {
             let wanted = Offer::Invitation { channel: *channel, devices: *devices };
-            let previous = newest(store, user, Purpose::Invite).await?;
-            let offered = Box::pin(offer(store, context, user, wanted, previous, defaults, &event_context)).await?;
+            let previous = newest(table, user, Purpose::Invite).await?;
+            let offered = Box::pin(offer(table, context, user, wanted, previous, defaults, &event_context)).await?;
             return Ok(offered.prepared(&event_context, user));
         }
         UserAction::Deploy { profile_id } => {
-            let profile = named_profile(store, context, *profile_id).await?;
+            let profile = named_profile(table, context, *profile_id).await?;
             let wanted = Offer::Deployment { profile_id: *profile_id, devices: 1, held: &devices };
-            let previous = newest(store, user, Purpose::Deploy).await?;
-            let offered = Box::pin(offer(store, context, user, wanted, previous, defaults, &event_context)).await?;
+            let previous = newest(table, user, Purpose::Deploy).await?;
+            let offered = Box::pin(offer(table, context, user, wanted, previous, defaults, &event_context)).await?;
             let prepared = offered.prepared(&event_context, user);
             if let Some((profile, _)) = &profile {
                 require_fitting(&prepared.user, profile)?;
@@ -180,22 +180,22 @@ pub(crate) async fn prepare(
         UserAction::AutoDeploy if has_downloaded(&devices) => deployment::force(user, &devices, &event_context)?,
         UserAction::AutoDeploy => {
             let wanted = Offer::Deployment { profile_id: None, devices: 1, held: &devices };
-            let previous = newest(store, user, Purpose::Deploy).await?;
-            let offered = Box::pin(offer(store, context, user, wanted, previous, defaults, &event_context)).await?;
+            let previous = newest(table, user, Purpose::Deploy).await?;
+            let offered = Box::pin(offer(table, context, user, wanted, previous, defaults, &event_context)).await?;
             return Ok(offered.prepared(&event_context, user));
         }
     };
-    let devices = with_left(store, user, devices).await?;
+    let devices = with_left(table, user, devices).await?;
     let Some(change) = change else {
         return Ok(PlannedUser::of(None, &event_context, user, devices));
     };
-    let (change, commit) = carried_through(store, context, change, defaults, &event_context).await?;
+    let (change, commit) = carried_through(table, context, change, defaults, &event_context).await?;
     Ok(PlannedUser { commit: Some(commit), ..PlannedUser::of(Some(change), &event_context, user, devices) })
 }
 
 /// The devices that a user holds, and the deleted ones that they have left behind.
-async fn with_left(store: &impl Users, user: &User, mut held: Vec<Device>) -> Result<Vec<Device>, Error> {
-    held.extend(store.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
+async fn with_left(table: &Table, user: &User, mut held: Vec<Device>) -> Result<Vec<Device>, Error> {
+    held.extend(table.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
     Ok(held)
 }
 
@@ -226,25 +226,25 @@ impl PlannedUser {
 }
 
 /// The devices that a user holds, each with its open commands.
-pub(crate) async fn held(store: &impl Users, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
-    store.phones(user.workspace_id, &user.device_ids).await
+pub(crate) async fn held(table: &Table, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
+    table.phones(user.workspace_id, &user.device_ids).await
 }
 
 /// What the workspace has settled.
-pub(crate) async fn settings(store: &impl Workspaces, context: &RequestContext) -> Result<Settings, Error> {
-    let workspace = store.workspace(context.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
+pub(crate) async fn settings(table: &Table, context: &RequestContext) -> Result<Settings, Error> {
+    let workspace = table.workspace(context.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
 
 async fn delete(
-    store: &(impl Users + Invitations),
+    table: &Table,
     user: &User,
     devices: &[Device],
     wanted: &Deletion,
     event_context: &EventContext,
 ) -> Result<Option<ChangeSet>, Error> {
-    let claims = store.claims(devices).await?;
-    let wipes = store.unconfirmed_wipes(devices).await?;
+    let claims = table.claims(devices).await?;
+    let wipes = table.unconfirmed_wipes(devices).await?;
     let claimed = |device: &Device| {
         let claim = claims.iter().find(|claim| claim.device_id == device.device_id)?.clone();
         let unconfirmed = wipes.iter().find(|wipe| wipe.device_id == device.device_id).cloned();
@@ -254,9 +254,9 @@ async fn delete(
     if claimed.len() < devices.len() {
         return Err(Error::internal("deleting a user", "a device's claim is not there"));
     }
-    let offers = newest_offers(store, user).await?;
+    let offers = newest_offers(table, user).await?;
     let mut change = lifecycle::delete(user, &claimed, &offers, wanted, event_context)?;
-    let attachments = store.attachments(user.workspace_id, &user.device_ids).await?;
+    let attachments = table.attachments(user.workspace_id, &user.device_ids).await?;
     let ends = change.iter_mut().flat_map(|change| &mut change.events);
     for event in ends.filter(|event| event.event_type == EventType::DeviceDeleted) {
         if let Some(known) = event.device_id.and_then(|id| attachments.get(&id)) {
@@ -267,22 +267,18 @@ async fn delete(
 }
 
 /// The newest of what was offered to a user, for each purpose: nothing older is open.
-async fn newest_offers(store: &impl Invitations, user: &User) -> Result<Vec<Invitation>, Error> {
+async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Invitation>, Error> {
     let mut offers = Vec::new();
     for purpose in Purpose::ALL {
-        offers.extend(newest(store, user, *purpose).await?);
+        offers.extend(newest(table, user, *purpose).await?);
     }
     Ok(offers)
 }
 
 /// The newest of what was offered to a user for a purpose.
-pub(crate) async fn newest(
-    store: &impl Invitations,
-    user: &User,
-    purpose: Purpose,
-) -> Result<Option<Invitation>, Error> {
+pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Result<Option<Invitation>, Error> {
     match user.newest_invitation(purpose) {
-        Some(id) => store.invitation(user.workspace_id, user.user_id, id).await,
+        Some(id) => table.invitation(user.workspace_id, user.user_id, id).await,
         None => Ok(None),
     }
 }
@@ -303,34 +299,34 @@ pub(crate) fn giving(commit: Commit, profile: Option<&Named>, event_context: &Ev
 /// # Errors
 /// A fault of `profile_id` if it is not there.
 pub(crate) async fn named_profile(
-    store: &impl Profiles,
+    table: &Table,
     context: &RequestContext,
     id: Option<ProfileId>,
 ) -> Result<Option<Named>, Error> {
     let Some(id) = id else {
         return Ok(None);
     };
-    match store.profile_and_given(context.workspace_id, id).await? {
+    match table.profile_and_given(context.workspace_id, id).await? {
         Some(found) => Ok(Some(found)),
         None => Err(DomainError::field("profile_id", "unknown_value", "there is no such profile").into()),
     }
 }
 
 /// The profile that holds for a user.
-pub(crate) async fn profile_of(store: &(impl Workspaces + Profiles), user: &User) -> Result<Option<Profile>, Error> {
+pub(crate) async fn profile_of(table: &Table, user: &User) -> Result<Option<Profile>, Error> {
     let default = match user.client.profile_id {
         Some(_) => None,
-        None => default_profile(store, user.workspace_id).await?,
+        None => default_profile(table, user.workspace_id).await?,
     };
     match user.client.profile(default) {
-        Some(id) => store.profile(user.workspace_id, id).await,
+        Some(id) => table.profile(user.workspace_id, id).await,
         None => Ok(None),
     }
 }
 
 /// The workspace's default profile.
-pub(crate) async fn default_profile(store: &impl Workspaces, id: WorkspaceId) -> Result<Option<ProfileId>, Error> {
-    Ok(store.workspace(id).await?.and_then(|workspace| workspace.default_profile_id))
+pub(crate) async fn default_profile(table: &Table, id: WorkspaceId) -> Result<Option<ProfileId>, Error> {
+    Ok(table.workspace(id).await?.and_then(|workspace| workspace.default_profile_id))
 }
 
 /// What is offered to a user by a code.
@@ -389,7 +385,7 @@ impl Offered {
 /// Offers something to a user; the code of `previous`, the newest of what was offered before for the same
 /// purpose, ends.
 async fn offer(
-    store: &(impl Workspaces + Invitations),
+    table: &Table,
     context: &RequestContext,
     user: &User,
     wanted: Offer<'_>,
@@ -397,7 +393,7 @@ async fn offer(
     defaults: &Defaults,
     event_context: &EventContext,
 ) -> Result<Offered, Error> {
-    let settings = settings(store, context).await?;
+    let settings = settings(table, context).await?;
     let life = settings.invitation_lifetime(defaults.invitation_lifetime);
     let code = new_code(context.id_source.random);
     let purpose = wanted.purpose();
@@ -425,7 +421,7 @@ async fn offer(
     }
     if let Some(recipient) = Recipient::of(user, purpose, channel) {
         let per_day = defaults.messages.per_day(channel, &settings);
-        change.counted = Some(counted(store, context, &recipient, per_day).await?);
+        change.counted = Some(counted(table, context, &recipient, per_day).await?);
     }
     Ok(Offered { change, code })
 }
@@ -433,7 +429,7 @@ async fn offer(
 /// Counts one more message to a recipient, and of the workspace's day: in a part of it by chance, so that many at once
 /// seldom meet, and once that is full in any that is not.
 async fn counted(
-    store: &impl Invitations,
+    table: &Table,
     context: &RequestContext,
     recipient: &Recipient,
     per_day: u32,
@@ -442,13 +438,13 @@ async fn counted(
     let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
     let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
     let first = context.id_source.new_id().as_bytes()[15] % QUOTA_SHARDS;
-    let (sent, today) = store.sent_before(recipient, &quota, &[first]).await?;
+    let (sent, today) = table.sent_before(recipient, &quota, &[first]).await?;
     let to = RecipientHistory::one_more(sent, recipient, now)?;
     if let Some(today) = quota.one_more(&today, &[first]) {
         return Ok(MessageCount { to, today });
     }
     let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
-    let (_, today) = store.sent_before(recipient, &quota, &all).await?;
+    let (_, today) = table.sent_before(recipient, &quota, &all).await?;
     let today = quota.one_more(&today, &all).ok_or_else(|| quota.reached(now))?;
     Ok(MessageCount { to, today })
 }
@@ -460,33 +456,33 @@ async fn counted(
 /// # Errors
 /// `UserDeleted`, `UsernameTaken`; faults of `service_level`, `profile_id`.
 pub(crate) async fn edited(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
+    table: &Table,
     context: &RequestContext,
     user: &User,
     edit: &UserEdit,
     defaults: &Defaults,
 ) -> Result<PlannedUser, Error> {
     if let Some(Some(level)) = &edit.service_level {
-        settings(store, context).await?.require_level(level)?;
+        settings(table, context).await?.require_level(level)?;
     }
-    let named = named_profile(store, context, edit.profile_id.flatten()).await?;
-    let claims = claims_of_rename(store, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
-    require_key_free(store, user.workspace_id, edit.user_identity_key.as_ref().and_then(Option::as_deref), Some(user))
+    let named = named_profile(table, context, edit.profile_id.flatten()).await?;
+    let claims = claims_of_rename(table, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
+    require_key_free(table, user.workspace_id, edit.user_identity_key.as_ref().and_then(Option::as_deref), Some(user))
         .await?;
-    let phones = held(store, user).await?;
+    let phones = held(table, user).await?;
     let event_context = context.event_context();
     let change = lifecycle::update(user, &phones, edit, &|| CommandId(context.id_source.new_id()), &event_context)?;
     if let Some(after) = change.as_ref().and_then(ChangeSet::user_after)
         && (edit.overrides.is_some() || edit.profile_id.is_some())
-        && let Some(profile) = profile_of(store, after).await?
+        && let Some(profile) = profile_of(table, after).await?
     {
         require_fitting(after, &profile)?;
     }
-    let devices = with_left(store, user, phones.into_iter().map(|phone| phone.device).collect()).await?;
+    let devices = with_left(table, user, phones.into_iter().map(|phone| phone.device).collect()).await?;
     let Some(change) = change else {
         return Ok(PlannedUser::of(None, &event_context, user, devices));
     };
-    let (change, commit) = carried_through(store, context, change, defaults, &event_context).await?;
+    let (change, commit) = carried_through(table, context, change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), user);
     let prepared = PlannedUser { commit: Some(commit), ..PlannedUser::of(Some(change), &event_context, user, devices) };
     Ok(prepared.giving(named.as_ref(), &event_context))
@@ -497,14 +493,14 @@ pub(crate) async fn edited(
 /// # Errors
 /// `UsernameTaken`.
 pub(crate) async fn claims_of_rename(
-    store: &impl Users,
+    table: &Table,
     user: &User,
     username: Option<&String>,
 ) -> Result<Option<UsernameClaims>, Error> {
     let Some(username) = username else {
         return Ok(None);
     };
-    let claims = store.username_claims(user.workspace_id, username).await?;
+    let claims = table.username_claims(user.workspace_id, username).await?;
     if claims.are_taken_from(Some(user.user_id)) { Err(DomainError::UsernameTaken.into()) } else { Ok(Some(claims)) }
 }
 
@@ -521,7 +517,7 @@ pub(crate) fn renaming(commit: Commit, claims: Option<&UsernameClaims>, user: &U
 /// # Errors
 /// `IdentityKeyTaken`.
 pub(crate) async fn require_key_free(
-    store: &impl Users,
+    table: &Table,
     workspace: WorkspaceId,
     key: Option<&str>,
     user: Option<&User>,
@@ -529,7 +525,7 @@ pub(crate) async fn require_key_free(
     let Some(key) = key else {
         return Ok(());
     };
-    let holder = store.id_of_identity_key(workspace, key).await?;
+    let holder = table.id_of_identity_key(workspace, key).await?;
     let other = holder.is_some_and(|holder| user.is_none_or(|user| user.user_id != holder));
     if other { Err(DomainError::IdentityKeyTaken.into()) } else { Ok(()) }
 }
@@ -539,7 +535,7 @@ pub(crate) async fn require_key_free(
 /// that, or an invitation (see [`follows_rename`]), if there is anything to bring back and an address to write
 /// to: with the rename itself, or with what lets them in again.
 pub(crate) async fn carried_through(
-    store: &(impl Invitations + Workspaces),
+    table: &Table,
     context: &RequestContext,
     mut change: ChangeSet,
     defaults: &Defaults,
@@ -548,7 +544,7 @@ pub(crate) async fn carried_through(
     if let Some(user) = change.user.as_ref().and_then(|user| user.before.clone())
         && is_readdressed(&change)
     {
-        take_back(&mut change, &newest_offers(store, &user).await?, event_context);
+        take_back(&mut change, &newest_offers(table, &user).await?, event_context);
     }
     settle_what_is_due(&mut change, context.may_deploy);
     let due =
@@ -559,7 +555,7 @@ pub(crate) async fn carried_through(
         due
     });
     let offered = match due {
-        Some(due) => match Box::pin(offered_after_rename(store, context, &due, &change, defaults, event_context)).await
+        Some(due) => match Box::pin(offered_after_rename(table, context, &due, &change, defaults, event_context)).await
         {
             // A rename is not refused for it: what is offered follows as soon as its message may go out.
             Err(Error::Refused(DomainError::TooManyMessages(wait))) => {
@@ -584,14 +580,14 @@ pub(crate) async fn carried_through(
 /// What is offered to a user whom a rename has made due, if anything is. Its code brings back every phone that
 /// the rename has reset.
 async fn offered_after_rename(
-    store: &(impl Invitations + Workspaces),
+    table: &Table,
     context: &RequestContext,
     due: &User,
     change: &ChangeSet,
     defaults: &Defaults,
     event_context: &EventContext,
 ) -> Result<Option<Offered>, Error> {
-    let deployed = newest(store, due, Purpose::Deploy).await?;
+    let deployed = newest(table, due, Purpose::Deploy).await?;
     let Some(purpose) = follows_rename(due, deployed.as_ref()) else {
         return Ok(None);
     };
@@ -599,7 +595,7 @@ async fn offered_after_rename(
     let (wanted, previous) = match purpose {
         Purpose::Deploy => (Offer::Deployment { profile_id: None, devices, held: &[] }, deployed),
         Purpose::Invite => {
-            (Offer::Invitation { channel: Channel::Email, devices }, newest(store, due, Purpose::Invite).await?)
+            (Offer::Invitation { channel: Channel::Email, devices }, newest(table, due, Purpose::Invite).await?)
         }
         Purpose::Unknown(_) => return Ok(None),
     };
@@ -610,7 +606,7 @@ async fn offered_after_rename(
         let edited = change.invitations.iter().map(|RowChange { after, .. }| after);
         edited.into_iter().find(|after| after.invitation_id == previous.invitation_id).cloned().unwrap_or(previous)
     };
-    Box::pin(offer(store, context, &user, wanted, previous.map(changed), defaults, event_context)).await.map(Some)
+    Box::pin(offer(table, context, &user, wanted, previous.map(changed), defaults, event_context)).await.map(Some)
 }
 
 #[cfg(test)]

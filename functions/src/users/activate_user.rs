@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/activate`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -27,10 +27,6 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
-    super::event_context(store, &call, &UserAction::Activate, defaults).await
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    super::event_context(table, &call, &UserAction::Activate, defaults).await
 }

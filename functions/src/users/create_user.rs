@@ -1,6 +1,6 @@
 //! `POST /users`.
 
-use aws::{Commit, Idempotency, Profiles, Users, Workspaces};
+use aws::{Commit, Table};
 use domain::UserId;
 use domain::access::Permission;
 use domain::deployment::require_fitting;
@@ -37,52 +37,49 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile, or settings
 /// of the user's own, without `deployments:manage`.
-pub async fn handle(
-    store: &(impl Users + Idempotency + Workspaces + Profiles),
-    call: AuthorizedRequest,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let new = NewUser::read(call.request.body()?)?;
     // What decides which configuration a phone gets decides where its secrets go.
     if new.is_deploying() {
         call.caller.require(Permission::DeploymentsManage)?;
     }
     let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(store, &call, || attempt(store, &call, &once, &new)).await
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &new)).await
 }
 
 async fn attempt(
-    store: &(impl Users + Idempotency + Workspaces + Profiles),
+    table: &Table,
     call: &AuthorizedRequest,
     once: &IdempotencyKey,
     new: &NewUser,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(store, call).await? {
+    let forgotten = match once.before(table, call).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = UserId::parse(&made).ok_or(DomainError::NotFound("user"))?;
-            let user = store.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+            let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
             return Ok(shown(&user, call));
         }
     };
     let context = RequestContext::of_call(call);
     if let Some(level) = &new.service_level {
-        settings(store, &context).await?.require_level(level)?;
+        settings(table, &context).await?.require_level(level)?;
     }
-    let claims = store.username_claims(call.workspace(), &new.username).await?;
+    let claims = table.username_claims(call.workspace(), &new.username).await?;
     if claims.are_taken_from(None) {
         return Err(DomainError::UsernameTaken.into());
     }
-    require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let named = named_profile(store, &context, new.profile_id).await?;
+    require_key_free(table, call.workspace(), new.user_identity_key.as_deref(), None).await?;
+    let named = named_profile(table, &context, new.profile_id).await?;
     let event_context = call.event_context();
     let (user, event) = User::create(new.clone(), UserId(call.request.id_source.new_id()), &event_context);
     if new.is_deploying()
-        && let Some(profile) = profile_of(store, &user).await?
+        && let Some(profile) = profile_of(table, &user).await?
     {
         require_fitting(&user, &profile)?;
     }
     let commit = giving(Commit::of(&event).put(&user).claim(&claims, user.user_id), named.as_ref(), &event_context);
-    store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user, call))
 }
 

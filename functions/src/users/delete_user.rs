@@ -1,6 +1,6 @@
 //! `DELETE /users/{user_id}`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -30,11 +30,7 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the input; `NotFound`, `VersionMismatch`; `WipeFirst` naming the devices that
 /// were never wiped, unless `without_wipe` is true.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let mut fields = if call.request.has_body() {
         call.request.query()?.finish().map_err(DomainError::Invalid)?;
         call.request.body()?
@@ -43,5 +39,5 @@ pub async fn handle(
     };
     let action = read_delete(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::event_context(store, &call, &action, defaults).await
+    super::event_context(table, &call, &action, defaults).await
 }

@@ -1,6 +1,6 @@
 //! `GET /users/{user_id}/usage`, and `GET /usage` of the whole workspace.
 
-use aws::{UsageCounts, Users};
+use aws::Table;
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -27,13 +27,13 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Users + UsageCounts), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let months = if call.request.path("user_id").is_empty() {
-        store.workspace_usage(call.workspace()).await?
+        table.workspace_usage(call.workspace()).await?
     } else {
         let id = call.request.path_id("user_id", "user", UserId::parse)?;
-        store.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
-        store.user_usage(call.workspace(), id).await?
+        table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+        table.user_usage(call.workspace(), id).await?
     };
     let mut totals = domain::usage::Counts::new();
     for counts in months.values() {

@@ -1,7 +1,7 @@
 //! `GET /users/{user_id}`: the console's Open.
 
-use aws::stores::{Actors, UserWithDevices};
-use aws::{Invitations, Profiles, UsageCounts, Users, Workspaces};
+use aws::Table;
+use aws::stores::UserWithDevices;
 use domain::error::Error;
 use domain::invitation::Purpose;
 use domain::usage::{UsageScope, month};
@@ -32,23 +32,20 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + UsageCounts + Profiles + Workspaces + Actors),
-    call: AuthorizedRequest,
-) -> Result<Reply, Error> {
-    let user = super::wanted(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let user = super::wanted(table, &call).await?;
     let id = user.user_id;
-    let known = store.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
+    let known = table.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
     let UserWithDevices { user, devices, left } = UserWithDevices::of(user, &known);
-    let used = store.usage_to_show(call.workspace(), &[UsageScope::User(id)], &month(call.now())).await?;
-    let invitation = newest(store, &user, Purpose::Invite).await?;
-    let beside = RelatedToUser::read(store, &user, &devices).await?;
+    let used = table.usage_to_show(call.workspace(), &[UsageScope::User(id)], &month(call.now())).await?;
+    let invitation = newest(table, &user, Purpose::Invite).await?;
+    let beside = RelatedToUser::read(table, &user, &devices).await?;
     let mut view = views::user_with_usage(&user, &devices, &left, beside.profile(), used.first(), call.now());
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
     view["devices"] = beside.devices(&user, &devices, call.now());
-    let deployment = newest(store, &user, Purpose::Deploy).await?;
+    let deployment = newest(table, &user, Purpose::Deploy).await?;
     view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, call.now())));
     view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));
-    Ok(Reply::thing(&with_names(store, call.workspace(), view).await?, user.version))
+    Ok(Reply::thing(&with_names(table, call.workspace(), view).await?, user.version))
 }

@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/invite`.
 
-use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::message::{MessageLimit, RetryAfter};
@@ -42,13 +42,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::invitation::invite`].
-pub async fn handle(
-    store: &(impl Users + Invitations + Idempotency + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let action = read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::offered(store, &call, &action, defaults, views::invitation).await
+    super::offered(table, &call, &action, defaults, views::invitation).await
 }

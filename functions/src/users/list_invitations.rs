@@ -1,6 +1,6 @@
 //! `GET /users/{user_id}/invitations`.
 
-use aws::{Invitations, Users};
+use aws::Table;
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::invitation::Purpose;
@@ -23,11 +23,11 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Invitations), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    store.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
-    let mut page = store.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+    let mut page = table.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
     page.items.retain(|invitation| invitation.purpose == Purpose::Invite);
     Ok(paging.reply(&page, |invitation| views::invitation(invitation, call.now())))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::{Actors, UserFilter, UserWithDevices};
-use aws::{Profiles, UsageCounts, Users};
+use aws::Table;
+use aws::stores::{UserFilter, UserWithDevices};
 use domain::error::Error;
 use domain::input::Fields;
 use domain::search::Query;
@@ -33,30 +33,27 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(
-    store: &(impl Users + UsageCounts + Profiles + Actors),
-    call: AuthorizedRequest,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, read)?;
-    let page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
+    let page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     let of: Vec<UsageScope> = page.items.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
-    let used = store.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
-    let names = profile_names(store, &call, &page.items).await?;
+    let used = table.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
+    let names = profile_names(table, &call, &page.items).await?;
     let view = |person: &UserWithDevices| {
         let used = used.iter().find(|row| row.of == UsageScope::User(person.user.user_id));
         shown(person, used, &names, &call)
     };
-    paging.reply_named(store, call.workspace(), &page, view).await
+    paging.reply_named(table, call.workspace(), &page, view).await
 }
 
 /// What the profiles are called that some users have.
 pub(crate) async fn profile_names(
-    store: &impl Profiles,
+    table: &Table,
     call: &AuthorizedRequest,
     people: &[UserWithDevices],
 ) -> Result<BTreeMap<ProfileId, String>, Error> {
     let ids = people.iter().filter_map(|person| person.user.client.profile_id).collect();
-    store.profile_names(call.workspace(), &ids).await
+    table.profile_names(call.workspace(), &ids).await
 }
 
 /// A person as the list shows them.

@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/lock-and-wipe`: Remote Lock & Wipe.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::command::{CommandKind, CommandRequest};
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -30,11 +30,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let order = bodies::order(&call, CommandKind::Wipe)?;
-    super::event_context(store, &call, &UserAction::LockAndWipe(order), defaults).await
+    super::event_context(table, &call, &UserAction::LockAndWipe(order), defaults).await
 }

@@ -1,6 +1,6 @@
 //! `GET /i/{code}`: the page behind an invitation's link; `POST /i/{code}`: its button.
 
-use aws::{Commit, Invitations};
+use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::invitation::{Invitation, InvitationStatus, Purpose, open};
 use domain::secret::{Hash, is_code};
@@ -29,13 +29,13 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `Unavailable`; whatever becomes of the code is told by the page.
-pub async fn handle(store: &impl Invitations, request: Request, public_url: &str, app: &App) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, request: Request, public_url: &str, app: &App) -> Result<Reply, Error> {
     let code = request.path("code").to_owned();
     if !is_code(&code) {
         return Ok(invitation_page::unknown());
     }
-    retry_on_conflict(store, || async {
-        let Some(invitation) = find(store, &code, &Purpose::Invite).await? else {
+    retry_on_conflict(table, || async {
+        let Some(invitation) = find(table, &code, &Purpose::Invite).await? else {
             return Ok(invitation_page::unknown());
         };
         match invitation.status(request.id_source.now) {
@@ -43,7 +43,7 @@ pub async fn handle(store: &impl Invitations, request: Request, public_url: &str
             over => return Ok(invitation_page::over(over)),
         }
         if request.method == Method::POST {
-            return pressed(store, &request, &invitation, &code, app).await;
+            return pressed(table, &request, &invitation, &code, app).await;
         }
         invitation_page::open(&format!("{public_url}/i/{code}"), app)
     })
@@ -51,18 +51,18 @@ pub async fn handle(store: &impl Invitations, request: Request, public_url: &str
 }
 
 /// What was offered for a purpose by a code.
-pub(crate) async fn find(store: &impl Invitations, code: &str, purpose: &Purpose) -> Result<Option<Invitation>, Error> {
-    let Some(owner) = store.code_owner(&Hash::of(code)).await? else {
+pub(crate) async fn find(table: &Table, code: &str, purpose: &Purpose) -> Result<Option<Invitation>, Error> {
+    let Some(owner) = table.code_owner(&Hash::of(code)).await? else {
         return Ok(None);
     };
-    let found = store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
+    let found = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
     // The link of what is offered for another purpose leads elsewhere.
     Ok(found.filter(|invitation| invitation.purpose == *purpose))
 }
 
 /// Counts the press, and sends the phone on to the app.
 async fn pressed(
-    store: &impl Invitations,
+    table: &Table,
     request: &Request,
     invitation: &Invitation,
     code: &str,
@@ -70,7 +70,7 @@ async fn pressed(
 ) -> Result<Reply, Error> {
     let event_context = request.event_context(invitation.workspace_id, invitation.actor());
     let (opened, event) = open(invitation, &event_context);
-    store.commit(Commit::of(&event).edit(invitation, &opened)).await?;
+    table.commit(Commit::of(&event).edit(invitation, &opened)).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
     let location = location.map_err(|_| DomainError::RouteNotFound)?;
     let mut reply =

@@ -1,6 +1,6 @@
 //! `PUT /users/{user_id}/networks/{provider}`: a carrier's report.
 
-use aws::{Commit, Users};
+use aws::{Commit, Table};
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::network;
@@ -27,13 +27,13 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the provider's name and of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Users, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let provider = call.request.path("provider").to_owned();
     let report = network::read(&provider, call.request.body()?, call.now())?;
-    retry_on_conflict(store, || async {
-        let mut user = super::wanted(store, &call).await?;
+    retry_on_conflict(table, || async {
+        let mut user = super::wanted(table, &call).await?;
         if let Some((after, event)) = network::reported(&user, &provider, &report, &call.event_context())? {
-            store.commit(Commit::of(&event).edit(&user, &after)).await?;
+            table.commit(Commit::of(&event).edit(&user, &after)).await?;
             user = after;
             user.version += 1;
         }

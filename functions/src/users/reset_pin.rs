@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/reset-pin`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::command::{CommandKind, CommandRequest};
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -27,11 +27,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let order = bodies::order(&call, CommandKind::ResetPin)?;
-    super::event_context(store, &call, &UserAction::ResetPin(order), defaults).await
+    super::event_context(table, &call, &UserAction::ResetPin(order), defaults).await
 }

@@ -1,6 +1,6 @@
 //! `DELETE /users/{user_id}/invitations/{invitation_id}`.
 
-use aws::{Commit, Invitations};
+use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::invitation::{InvitationStatus, Purpose, revoke};
 use domain::{InvitationId, UserId};
@@ -25,11 +25,11 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `InvitationOver` if it is used up, superseded or expired.
-pub async fn handle(store: &impl Invitations, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let user = call.request.path_id("user_id", "user", UserId::parse)?;
     let id = call.request.path_id("invitation_id", "invitation", InvitationId::parse)?;
-    retry_on_conflict(store, || async {
-        let found = store.invitation(call.workspace(), user, id).await?;
+    retry_on_conflict(table, || async {
+        let found = table.invitation(call.workspace(), user, id).await?;
         // A deployment ends by an operation of its own, which takes more.
         let invitation = found.filter(|found| found.purpose == Purpose::Invite);
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
@@ -37,7 +37,7 @@ pub async fn handle(store: &impl Invitations, call: AuthorizedRequest) -> Result
         let Some((after, event)) = revoke(&before, &call.event_context())? else {
             return Ok(Reply::thing(&views::invitation(&before, call.now()), before.version));
         };
-        store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
         Ok(Reply::thing(&views::invitation(&after, call.now()), before.version + 1))
     })
     .await

@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/suspend`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -25,11 +25,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let reason = bodies::reason(&call)?;
-    super::event_context(store, &call, &UserAction::Suspend { reason }, defaults).await
+    super::event_context(table, &call, &UserAction::Suspend { reason }, defaults).await
 }

@@ -1,6 +1,6 @@
 //! `PATCH /users/{user_id}`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::lifecycle::is_renamed;
@@ -46,22 +46,18 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
 /// `PermissionMissing`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let edit = UserEdit::read(call.request.body()?)?;
-    retry_on_conflict(store, || attempt(store, &call, &edit, defaults)).await
+    retry_on_conflict(table, || attempt(table, &call, &edit, defaults)).await
 }
 
 async fn attempt(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
+    table: &Table,
     call: &AuthorizedRequest,
     edit: &UserEdit,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let user = super::wanted(store, call).await?;
+    let user = super::wanted(table, call).await?;
     if is_renamed(&user, edit) && !user.device_ids.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
     }
@@ -69,6 +65,6 @@ async fn attempt(
     if edit.overrides.is_some() || edit.profile_id.is_some() {
         call.caller.require(Permission::DeploymentsManage)?;
     }
-    let prepared = edited(store, &RequestContext::of_call(call), &user, edit, defaults).await?;
-    super::committed(store, prepared, call).await
+    let prepared = edited(table, &RequestContext::of_call(call), &user, edit, defaults).await?;
+    super::committed(table, prepared, call).await
 }

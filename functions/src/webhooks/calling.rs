@@ -1,6 +1,6 @@
 //! The call itself: signed, made, and what became of it written down.
 
-use aws::{Commit, EgressClient, Webhooks};
+use aws::{Commit, EgressClient, Table};
 use domain::error::Error;
 use domain::event::Event;
 use domain::webhook::{Attempt, Delivery, DeliveryState, REPLY_KEPT, Secrets, Webhook};
@@ -56,7 +56,7 @@ pub(crate) enum CallOptions {
 /// Writes down what became of a call, of the delivery and of the webhook that was called, and answers with the
 /// delivery as it is then; `None` if it is gone, or in other hands.
 pub(crate) async fn record(
-    store: &impl Webhooks,
+    table: &Table,
     context: &RequestContext,
     called: &Webhook,
     event_id: EventId,
@@ -64,8 +64,8 @@ pub(crate) async fn record(
     how: CallOptions,
 ) -> Result<Option<Delivery>, Error> {
     let (workspace, webhook_id) = (context.workspace_id, called.webhook_id);
-    retry_on_conflict(store, || async {
-        let Some(before) = store.delivery(workspace, webhook_id, event_id).await? else {
+    retry_on_conflict(table, || async {
+        let Some(before) = table.delivery(workspace, webhook_id, event_id).await? else {
             return Ok(None);
         };
         let after = match how {
@@ -75,7 +75,7 @@ pub(crate) async fn record(
         let Some(after) = after else {
             return Ok(None);
         };
-        let webhook = store.webhook(workspace, webhook_id).await?;
+        let webhook = table.webhook(workspace, webhook_id).await?;
         let last = matches!(how, CallOptions::Leased(_)) && after.state == DeliveryState::Failed;
         let event_context = context.event_context();
         let changed = webhook
@@ -88,7 +88,7 @@ pub(crate) async fn record(
             }
             Some((webhook, (off, Some(event)))) => (Commit::of(&event).edit(webhook, &off), after.canceled()),
         };
-        store.commit(commit.edit(&before, &after)).await?;
+        table.commit(commit.edit(&before, &after)).await?;
         Ok(Some(Delivery { version: before.version + 1, ..after }))
     })
     .await

@@ -1,6 +1,6 @@
 //! `POST /webhooks`.
 
-use aws::{Idempotency, Members, Webhooks};
+use aws::Table;
 use domain::access::Permission;
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
@@ -36,11 +36,7 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(
-    store: &(impl Webhooks + Members + Idempotency),
-    call: AuthorizedRequest,
-    reach: EgressPolicy,
-) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
     // Whoever is told of events can read them.
     call.caller.require(Permission::EventsRead)?;
     let mut fields = call.request.body()?;
@@ -48,7 +44,7 @@ pub async fn handle(
     fields.finish().map_err(DomainError::Invalid)?;
     let once = IdempotencyKey::of(&call)?;
     let (webhook, secret) =
-        once.retry_on_conflict(store, &call, || super::made(store, &call, &once, settings.clone())).await?;
+        once.retry_on_conflict(table, &call, || super::made(table, &call, &once, settings.clone())).await?;
     let mut view = views::webhook(&webhook);
     view["secret"] = secret.into();
     Ok(Reply::json(StatusCode::CREATED, &view).versioned(webhook.version))

@@ -1,6 +1,6 @@
 //! `DELETE /webhooks/{webhook_id}`.
 
-use aws::{Commit, Webhooks};
+use aws::{Commit, Table};
 use domain::error::Error;
 use domain::event::EventType;
 use lambda::{AuthorizedRequest, Reply};
@@ -24,11 +24,11 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Webhooks, call: AuthorizedRequest) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let webhook = super::wanted(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let webhook = super::wanted(table, &call).await?;
         let event = webhook.event(EventType::WebhookDeleted, &call.event_context());
-        store.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
+        table.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
         Ok(Reply::ok(&views::webhook(&webhook)))
     })
     .await

@@ -1,7 +1,6 @@
 //! `GET /webhooks/{webhook_id}`.
 
-use aws::Webhooks;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -20,8 +19,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Webhooks + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
-    let webhook = super::wanted(store, &call).await?;
-    let view = with_names(store, call.workspace(), views::webhook(&webhook)).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let webhook = super::wanted(table, &call).await?;
+    let view = with_names(table, call.workspace(), views::webhook(&webhook)).await?;
     Ok(Reply::thing(&view, webhook.version))
 }

@@ -1,6 +1,6 @@
 //! `GET /webhooks/{webhook_id}/deliveries`.
 
-use aws::Webhooks;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -22,9 +22,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &impl Webhooks, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let webhook = super::named(store, &call).await?;
-    let page = store.list_deliveries(call.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
+    let webhook = super::named(table, &call).await?;
+    let page = table.list_deliveries(call.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
     Ok(paging.reply(&page, views::delivery))
 }

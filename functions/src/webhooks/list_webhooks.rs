@@ -1,7 +1,6 @@
 //! `GET /webhooks`.
 
-use aws::Webhooks;
-use aws::stores::Actors;
+use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -21,8 +20,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Webhooks + Actors), call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::webhook).await
+    let page = table.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::webhook).await
 }

@@ -1,6 +1,6 @@
 //! `POST /webhooks/{webhook_id}/deliveries/{event_id}/redeliver`.
 
-use aws::{EgressClient, Events, Webhooks};
+use aws::{EgressClient, Table};
 use domain::EventId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -27,20 +27,20 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// `NotFound`.
 pub async fn handle(
-    store: &(impl Webhooks + Events),
+    table: &Table,
     outside: &EgressClient,
     request: AuthorizedRequest,
     clock: &Clock,
 ) -> Result<Reply, Error> {
-    let webhook = super::wanted(store, &request).await?;
+    let webhook = super::wanted(table, &request).await?;
     let id = request.request.path_id("event_id", "delivery", EventId::parse)?;
     let workspace = request.workspace();
-    let _there = store.delivery(workspace, webhook.webhook_id, id).await?.ok_or(DomainError::NotFound("delivery"))?;
-    let event = store.events(workspace, &[id]).await?.pop().ok_or(DomainError::NotFound("delivery"))?;
-    let secrets = store.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
+    let _there = table.delivery(workspace, webhook.webhook_id, id).await?.ok_or(DomainError::NotFound("delivery"))?;
+    let event = table.events(workspace, &[id]).await?.pop().ok_or(DomainError::NotFound("delivery"))?;
+    let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
     let attempt = call(outside, &webhook, &secrets, &event, clock).await;
     // What becomes of the webhook by that is Handset's own doing.
     let context = RequestContext::of_call(&request).itself();
-    let delivery = record(store, &context, &webhook, id, &attempt, CallOptions::Asked).await?;
+    let delivery = record(table, &context, &webhook, id, &attempt, CallOptions::Asked).await?;
     Ok(Reply::ok(&views::delivery(&delivery.ok_or(DomainError::NotFound("delivery"))?)))
 }

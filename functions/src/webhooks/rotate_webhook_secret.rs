@@ -1,6 +1,6 @@
 //! `POST /webhooks/{webhook_id}/rotate-secret`.
 
-use aws::{Commit, Webhooks};
+use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::webhook::new_secret;
 use lambda::{AuthorizedRequest, Reply};
@@ -24,17 +24,17 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Webhooks, call: AuthorizedRequest) -> Result<Reply, Error> {
-    retry_on_conflict(store, || async {
-        let webhook = super::wanted(store, &call).await?;
-        let secrets = store.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let webhook = super::wanted(table, &call).await?;
+        let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
         let fresh = new_secret(call.request.id_source.random);
         let (after, event) = webhook.rotated(&call.event_context());
         let secrets = secrets.rotated(fresh.clone(), call.now());
         // The version guards the secrets as well, so it goes up whatever else changes.
         let commit =
             Commit::of(&event).bump_version(&webhook, &after).keep_webhook_secrets(webhook.webhook_id, &secrets);
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         let mut view = views::webhook(&after);
         view["secret"] = fresh.into();
         Ok(Reply::thing(&view, webhook.version + 1))

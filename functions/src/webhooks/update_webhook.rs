@@ -1,6 +1,6 @@
 //! `PATCH /webhooks/{webhook_id}`.
 
-use aws::{Commit, Webhooks};
+use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
@@ -28,18 +28,18 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Webhooks, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
     // Whoever is told of events can read them.
     call.caller.require(Permission::EventsRead)?;
-    retry_on_conflict(store, || async {
-        let webhook = super::wanted(store, &call).await?;
+    retry_on_conflict(table, || async {
+        let webhook = super::wanted(table, &call).await?;
         let mut fields = call.request.body()?;
         let edit = Edit::read(&mut fields, reach);
         fields.finish().map_err(DomainError::Invalid)?;
         let Some((after, event)) = webhook.update(edit, &call.event_context()) else {
             return Ok(Reply::thing(&views::webhook(&webhook), webhook.version));
         };
-        store.commit(Commit::of(&event).edit(&webhook, &after)).await?;
+        table.commit(Commit::of(&event).edit(&webhook, &after)).await?;
         Ok(Reply::thing(&views::webhook(&after), webhook.version + 1))
     })
     .await

@@ -12,7 +12,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use chrono::TimeDelta;
 use domain::WorkspaceId;
-use domain::access::{Caller, Permission, Principals as _};
+use domain::access::{Caller, Permission};
 use domain::error::{DomainError, Error};
 use domain::event::Actor;
 use domain::member::{Identity, accepted};

@@ -26,13 +26,10 @@ pub use domain::egress::EgressPolicy;
 pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};
 pub use item::{Key, Row, event_of_image};
 pub use list::{Page, Position};
-pub use mail::{Mail, MailError, Mailer, Message, Picture};
-pub use push::{Endpoints, PushError, Pusher, Wake};
-pub use sms::{Sms, SmsError, Texter};
-pub use stores::{
-    Commands, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles,
-    PushTokens, ScimUsers, Secrets, Sources, Tokens, UsageCounts, Users, Webhooks, Workspaces,
-};
+pub use mail::{MailError, Mailer, Message, Picture};
+pub use push::{PushError, Pusher, Wake};
+pub use sms::{SmsError, Texter};
+
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
 pub use usernames::UsernameClaims;

@@ -1,13 +1,12 @@
 //! Who may do what.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::error::{DomainError, Error};
+use crate::error::DomainError;
 use crate::event::Actor;
 use crate::ids::{TokenId, WorkspaceId};
 use crate::key::{Key, KeyStatus, Makers};
@@ -310,20 +309,6 @@ impl IssuerKeys {
     pub fn vouch_for(&self, issuer: &str, now: Time) -> bool {
         self.issuer == issuer && now < self.fetched_at.plus(Self::BELIEVED)
     }
-}
-
-/// Where callers are looked up: by one read each, but for the makers of a key, which take one for each of them.
-pub trait Principals {
-    /// The key with this short part, revoked and expired ones too.
-    fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
-    /// The keys that a key came from.
-    fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Error>> + Send;
-    /// The personal access token with this short part, revoked and expired ones too.
-    fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
-    /// A person's memberships, over all workspaces.
-    fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send;
-    /// The issuer's keys.
-    fn issuer_keys(&self) -> impl Future<Output = Result<Option<IssuerKeys>, Error>> + Send;
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Who is calling.
 
-use domain::access::{Access, Caller, Permission, Principals, Proof, WORKSPACE_HEADERS};
+use domain::access::{Access, Caller, IssuerKeys, Permission, Proof, WORKSPACE_HEADERS};
 use domain::error::{DomainError, Error};
 use domain::event::{Actor, EventContext};
-use domain::key::Key;
+use domain::key::{Key, Makers};
 use domain::member::{Identity, Member, accepted};
 use domain::secret::{AccessToken, ApiKey, DeviceCredential};
 use domain::token::Token;
@@ -168,6 +168,20 @@ impl AuthenticatedRequest {
     fn require_somebody(&self) -> Result<(), DomainError> {
         if self.proof.callers().is_empty() { Err(DomainError::CredentialInvalid) } else { Ok(()) }
     }
+}
+
+/// Where callers are looked up: by one read each, but for the makers of a key, which take one for each of them.
+pub trait Principals {
+    /// The key with this short part, revoked and expired ones too.
+    fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
+    /// The keys that a key came from.
+    fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Error>> + Send;
+    /// The personal access token with this short part, revoked and expired ones too.
+    fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
+    /// A person's memberships, over all workspaces.
+    fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send;
+    /// The issuer's keys.
+    fn issuer_keys(&self) -> impl Future<Output = Result<Option<IssuerKeys>, Error>> + Send;
 }
 
 /// Whoever sends a request, if what they send is valid now: by one read of the key, or of the memberships; by two

@@ -6,14 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws::rows::{self as keys, CodeOwner, IdempotencyRow, TokenPlace};
-use aws::stores::{Actors, DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, StagedRowsOf, UserFilter, Work};
-use aws::{
-    Commands, Commit, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members,
-    Page, Position, Profiles, PushTokens, Row, ScimUsers, Secrets, Sources, Table, Tokens, UsageCounts, Users,
-    Webhooks, Workspaces,
-};
+use aws::stores::{DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, StagedRowsOf, UserFilter};
+use aws::{Commit, Page, Position, Row, Table};
 use chrono::Duration;
-use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
+use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Role};
 use domain::check_in::CheckInReport;
 use domain::command::{Command, CommandKind, CommandState, DeviceWithCommands, OpenCommand};
 use domain::deployment::{self, ClientAccount, SecretKind};
@@ -1213,7 +1209,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone(store: &Store) 
         stored: domain::stored::Stored::default(),
     };
     place.put(&key).await;
-    assert_eq!(Principals::key(&store.table, &key.short).await.expect("it answers"), Some(key.clone()));
+    assert_eq!(store.table.key(&key.short).await.expect("it answers"), Some(key.clone()));
     assert_eq!(store.table.key_by_id(place.workspace, key.key_id).await.expect("it answers"), Some(key.clone()));
     assert_eq!(store.table.key_by_id(other.workspace, key.key_id).await.expect("it answers"), None);
     assert_eq!(
@@ -1428,11 +1424,11 @@ async fn a_device_comes_with_what_belongs_to_it(store: &Store) {
     let ids = [DeviceId(new_id(place.now)), id].into();
     let found = store.table.attachments(place.workspace, &ids).await.expect("it answers");
     assert_eq!(found, [(id, attachments.clone())].into());
-    let holders = store.table.holders(place.workspace, credential).await.expect("it answers");
+    let holders = store.table.devices_with_credential(place.workspace, credential).await.expect("it answers");
     assert_eq!(holders, [id].into());
     let after = DeviceAttachments { credentials: [].into(), ..attachments.clone() };
     store.table.commit(Commit::without_event(place.id()).edit(&attachments, &after)).await.expect("it is as it was");
-    assert!(store.table.holders(place.workspace, credential).await.expect("it answers").is_empty());
+    assert!(store.table.devices_with_credential(place.workspace, credential).await.expect("it answers").is_empty());
     assert_eq!(store.table.push_token(place.workspace, id).await.expect("it answers"), Some(token));
     let second = place.device(&mut user, "second").await;
     let ids = [second.device_id, DeviceId(new_id(place.now)), id].into();

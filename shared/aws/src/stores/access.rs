@@ -1,9 +1,8 @@
 //! Who may come in: workspaces, keys, members, personal access tokens, the issuer's keys, and remembered calls.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 
-use domain::access::{IssuerKeys, Principals};
+use domain::access::IssuerKeys;
 use domain::deployment::SecretsEdit;
 use domain::error::Error;
 use domain::event::Actor;
@@ -19,7 +18,6 @@ use crate::commit::Commit;
 use crate::item::{Item, Key, to_item};
 use crate::list::{Page, Position, Range, Source, readable};
 use crate::rows::{self, IdempotencyRow, Pointer, TokenPlace};
-use crate::stores::Commits;
 use crate::table::{Table, failure};
 
 /// Keys that are looked for at once.
@@ -35,12 +33,14 @@ fn memberships(issuer: &str, subject: &str) -> Source {
     Source { index: None, partition, order: "sk", range: Range::All, descending: false }
 }
 
-impl Principals for Table {
-    async fn key(&self, short: &str) -> Result<Option<ApiKey>, Error> {
+impl Table {
+    /// The key with this short part, revoked and expired ones too.
+    pub async fn key(&self, short: &str) -> Result<Option<ApiKey>, Error> {
         self.get(&rows::api_key(short)).await
     }
 
-    async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Error> {
+    /// The keys that a key came from.
+    pub async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Error> {
         let mut makers = Makers::new();
         for short in &key.makers {
             if let Some(maker) = self.get::<ApiKey>(&rows::api_key(short)).await? {
@@ -50,86 +50,48 @@ impl Principals for Table {
         Ok(makers)
     }
 
-    async fn token(&self, short: &str) -> Result<Option<Token>, Error> {
+    /// The personal access token with this short part, revoked and expired ones too.
+    pub async fn token(&self, short: &str) -> Result<Option<Token>, Error> {
         self.get(&rows::token(short)).await
     }
 
-    async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Error> {
+    /// A person's memberships, over all workspaces.
+    pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Error> {
         let (items, _) = self.query(&memberships(issuer, subject), MEMBERSHIP_LIMIT, None).await?;
         // Whoever cannot be read as a member of one workspace is none there, and still is of the others.
         Ok(items.into_iter().filter_map(readable).collect())
     }
 
-    async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Error> {
+    /// The issuer's keys.
+    pub async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Error> {
         self.get(&rows::issuer_keys()).await
     }
-}
 
-/// Where the issuer's keys are kept.
-pub trait Issuer: Principals + Sync {
     /// Keeps the keys in place of the older ones.
-    fn keep_issuer_keys(&self, keys: &IssuerKeys) -> impl Future<Output = Result<(), Error>> + Send;
-}
-
-impl Issuer for Table {
-    async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
+    pub async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
         let put = self.client.put_item().table_name(&self.names.main).set_item(Some(to_item(keys)?));
         put.send().await.map_err(|e| failure("keeping the issuer's keys", e))?;
         Ok(())
     }
 }
 
-/// Where workspaces are kept.
-pub trait Workspaces: Commits {
+impl Table {
     /// A workspace, as it is now.
-    fn workspace(&self, id: WorkspaceId) -> impl Future<Output = Result<Option<Workspace>, Error>> + Send;
-
-    /// Workspaces by their identifiers, in the order of these; those that are gone are left out.
-    fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> impl Future<Output = Result<Vec<Workspace>, Error>> + Send;
-}
-
-impl Workspaces for Table {
-    async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Error> {
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Error> {
         self.get(&rows::workspace(id)).await
     }
 
-    async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Error> {
+    /// Workspaces by their identifiers, in the order of these; those that are gone are left out.
+    pub async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::workspace(*id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 }
 
-/// Where keys are kept.
-pub trait Keys: Commits + Principals {
+impl Table {
     /// A key of a workspace.
-    fn key_by_id(
-        &self,
-        workspace: WorkspaceId,
-        id: KeyId,
-    ) -> impl Future<Output = Result<Option<ApiKey>, Error>> + Send;
-
-    /// A page of keys, the newest first.
-    fn list_keys(
-        &self,
-        workspace: WorkspaceId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<ApiKey>, Error>> + Send;
-
-    /// The keys that these came from.
-    fn makers_of_all(&self, keys: &[ApiKey]) -> impl Future<Output = Result<Makers, Error>> + Send;
-
-    /// Every key of a workspace that somebody made by themselves, the newest first.
-    fn keys_made_by(
-        &self,
-        workspace: WorkspaceId,
-        maker: Actor,
-    ) -> impl Future<Output = Result<Vec<ApiKey>, Error>> + Send;
-}
-
-impl Keys for Table {
-    async fn key_by_id(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKey>, Error> {
+    pub async fn key_by_id(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKey>, Error> {
         let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
         let Some(pointer) = pointer.filter(|pointer| pointer.to_sk == "KEY") else {
             return Ok(None);
@@ -137,7 +99,8 @@ impl Keys for Table {
         self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
     }
 
-    async fn list_keys(
+    /// A page of keys, the newest first.
+    pub async fn list_keys(
         &self,
         workspace: WorkspaceId,
         limit: usize,
@@ -147,14 +110,16 @@ impl Keys for Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Error> {
+    /// The keys that these came from.
+    pub async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Error> {
         let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.makers).collect();
         let found = self.get_many(shorts.iter().map(|short| rows::api_key(short))).await?;
         let made = |short: &&String| Some(((*short).clone(), found.readable(&rows::api_key(short))?));
         Ok(shorts.iter().filter_map(made).collect())
     }
 
-    async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
+    /// Every key of a workspace that somebody made by themselves, the newest first.
+    pub async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
         let source = Source::newest("created", ("list", rows::list(rows::KEYS, workspace)), "created_at");
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
@@ -169,43 +134,9 @@ impl Keys for Table {
     }
 }
 
-/// Where members are kept.
-pub trait Members: Workspaces {
+impl Table {
     /// A member of a workspace.
-    fn member_by_id(
-        &self,
-        workspace: WorkspaceId,
-        id: MemberId,
-    ) -> impl Future<Output = Result<Option<Member>, Error>> + Send;
-
-    /// A person's membership of a workspace.
-    fn membership(
-        &self,
-        workspace: WorkspaceId,
-        issuer: &str,
-        subject: &str,
-    ) -> impl Future<Output = Result<Option<Member>, Error>> + Send;
-
-    /// A page of a person's memberships, those that they have not accepted too.
-    fn list_memberships(
-        &self,
-        issuer: &str,
-        subject: &str,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Member>, Error>> + Send;
-
-    /// A page of members, the newest first.
-    fn list_members(
-        &self,
-        workspace: WorkspaceId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Member>, Error>> + Send;
-}
-
-impl Members for Table {
-    async fn member_by_id(&self, workspace: WorkspaceId, id: MemberId) -> Result<Option<Member>, Error> {
+    pub async fn member_by_id(&self, workspace: WorkspaceId, id: MemberId) -> Result<Option<Member>, Error> {
         let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
         let Some(pointer) = pointer.filter(|pointer| pointer.to_pk.starts_with("MEMBER#")) else {
             return Ok(None);
@@ -213,11 +144,18 @@ impl Members for Table {
         self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
     }
 
-    async fn membership(&self, workspace: WorkspaceId, issuer: &str, subject: &str) -> Result<Option<Member>, Error> {
+    /// A person's membership of a workspace.
+    pub async fn membership(
+        &self,
+        workspace: WorkspaceId,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<Member>, Error> {
         self.get(&rows::member(workspace, issuer, subject)).await
     }
 
-    async fn list_memberships(
+    /// A page of a person's memberships, those that they have not accepted too.
+    pub async fn list_memberships(
         &self,
         issuer: &str,
         subject: &str,
@@ -227,7 +165,8 @@ impl Members for Table {
         self.rows(&memberships(issuer, subject), limit, start).await
     }
 
-    async fn list_members(
+    /// A page of members, the newest first.
+    pub async fn list_members(
         &self,
         workspace: WorkspaceId,
         limit: usize,
@@ -238,30 +177,9 @@ impl Members for Table {
     }
 }
 
-/// Where personal access tokens are kept.
-pub trait Tokens: Members {
+impl Table {
     /// A person's token.
-    fn token_of(
-        &self,
-        issuer: &str,
-        subject: &str,
-        id: TokenId,
-    ) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
-
-    /// A page of a person's tokens, as they are now and the newest first; of a workspace, those alone that were
-    /// made for it.
-    fn list_tokens(
-        &self,
-        issuer: &str,
-        subject: &str,
-        workspace: Option<WorkspaceId>,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Token>, Error>> + Send;
-}
-
-impl Tokens for Table {
-    async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
+    pub async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
         let place: Option<TokenPlace> = self.get(&rows::token_place(issuer, subject, id)).await?;
         match place {
             Some(place) => self.get(&rows::token(&place.short)).await,
@@ -269,7 +187,9 @@ impl Tokens for Table {
         }
     }
 
-    async fn list_tokens(
+    /// A page of a person's tokens, as they are now and the newest first; of a workspace, those alone that were
+    /// made for it.
+    pub async fn list_tokens(
         &self,
         issuer: &str,
         subject: &str,
@@ -291,14 +211,9 @@ impl Tokens for Table {
     }
 }
 
-/// Where creating calls are remembered.
-pub trait Idempotency: Commits {
+impl Table {
     /// What is remembered under a partition made by [`rows::call`].
-    fn remembered(&self, pk: &str) -> impl Future<Output = Result<Option<IdempotencyRecord>, Error>> + Send;
-}
-
-impl Idempotency for Table {
-    async fn remembered(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
+    pub async fn remembered(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
         self.get(&Key::new(pk, rows::CALL)).await
     }
 }

@@ -1,7 +1,6 @@
 //! What those who act are called.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 
 use domain::WorkspaceId;
 use domain::device::Device;
@@ -14,19 +13,14 @@ use crate::item::Key;
 use crate::rows::{self, Pointer};
 use crate::table::Table;
 
-/// Where names of actors are found.
-pub trait Actors: Sync {
+impl Table {
     /// The names of keys, members and devices, by their identifiers. Who has no name, is gone, or
     /// cannot be read is left out.
-    fn actor_names(
+    pub async fn actor_names(
         &self,
         workspace: WorkspaceId,
         actors: &[Actor],
-    ) -> impl Future<Output = Result<BTreeMap<String, String>, Error>> + Send;
-}
-
-impl Actors for Table {
-    async fn actor_names(&self, workspace: WorkspaceId, actors: &[Actor]) -> Result<BTreeMap<String, String>, Error> {
+    ) -> Result<BTreeMap<String, String>, Error> {
         let (mut pointers, mut devices) = (BTreeMap::new(), BTreeMap::new());
         for actor in actors {
             let pointer = |id: String| (id.clone(), rows::pointer(workspace, &id));

@@ -1,7 +1,6 @@
 //! What belongs to devices beside their rows, and who holds a credential.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 
 use domain::device::DeviceAttachments;
 use domain::error::Error;
@@ -10,38 +9,14 @@ use domain::{CredentialId, DeviceId, WorkspaceId};
 use crate::item::Key;
 use crate::list::{Position, Range, Source};
 use crate::rows;
-use crate::stores::Devices;
 use crate::table::Table;
 
 /// How many holders of a credential one query reads.
 const HOLDERS_AT_ONCE: usize = 1000;
 
-/// Where it is kept what is issued to devices.
-pub trait Credentials: Devices {
+impl Table {
     /// What belongs to some devices; those to which nothing does are left out.
-    fn attachments(
-        &self,
-        workspace: WorkspaceId,
-        ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<BTreeMap<DeviceId, DeviceAttachments>, Error>> + Send;
-
-    /// The same, only to be shown: what cannot be read is left out.
-    fn attachments_to_show(
-        &self,
-        workspace: WorkspaceId,
-        ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<BTreeMap<DeviceId, DeviceAttachments>, Error>> + Send;
-
-    /// The devices that a credential was issued to; some of them may be deleted since.
-    fn holders(
-        &self,
-        workspace: WorkspaceId,
-        id: CredentialId,
-    ) -> impl Future<Output = Result<BTreeSet<DeviceId>, Error>> + Send;
-}
-
-impl Credentials for Table {
-    async fn attachments(
+    pub async fn attachments(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
@@ -52,7 +27,8 @@ impl Credentials for Table {
         ids.iter().filter_map(known).collect()
     }
 
-    async fn attachments_to_show(
+    /// The same, only to be shown: what cannot be read is left out.
+    pub async fn attachments_to_show(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
@@ -62,7 +38,12 @@ impl Credentials for Table {
         Ok(ids.iter().filter_map(known).collect())
     }
 
-    async fn holders(&self, workspace: WorkspaceId, id: CredentialId) -> Result<BTreeSet<DeviceId>, Error> {
+    /// The devices that a credential was issued to; some of them may be deleted since.
+    pub async fn devices_with_credential(
+        &self,
+        workspace: WorkspaceId,
+        id: CredentialId,
+    ) -> Result<BTreeSet<DeviceId>, Error> {
         let source = Source {
             index: None,
             partition: ("pk", rows::credential_holders(workspace, id)),

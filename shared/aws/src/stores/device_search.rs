@@ -152,7 +152,6 @@ impl Table {
         workspace: WorkspaceId,
         ids: BTreeSet<DeviceId>,
     ) -> Result<HashMap<DeviceId, Device>, Error> {
-        use crate::stores::Devices as _;
         Ok(self.devices_to_show(workspace, &ids).await?.into_iter().map(|device| (device.device_id, device)).collect())
     }
 
@@ -161,7 +160,6 @@ impl Table {
         workspace: WorkspaceId,
         ids: impl Iterator<Item = UserId>,
     ) -> Result<HashMap<UserId, User>, Error> {
-        use crate::stores::Users as _;
         let ids: BTreeSet<UserId> = ids.collect();
         Ok(self.users(workspace, &ids).await?.into_iter().map(|user| (user.user_id, user)).collect())
     }

@@ -1,7 +1,6 @@
 //! Devices, their identifiers' claims, metadata and push tokens.
 
 use std::collections::{BTreeSet, HashMap};
-use std::future::Future;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::check_in::CheckInReport;
@@ -19,7 +18,6 @@ use domain::{DeviceId, Time, UserId, WorkspaceId};
 use crate::item::{Key, from_item};
 use crate::list::{Page, Position, Range, Source};
 use crate::rows::{self, CodeOwner};
-use crate::stores::Commits;
 use crate::stores::device_search::Search;
 use crate::table::{Table, failure};
 
@@ -97,98 +95,6 @@ pub enum Login {
     More(Option<Box<Device>>),
 }
 
-/// Where devices are kept.
-pub trait Devices: Commits {
-    /// A device, as it is now.
-    fn device(
-        &self,
-        workspace: WorkspaceId,
-        id: DeviceId,
-    ) -> impl Future<Output = Result<Option<Device>, Error>> + Send;
-
-    /// A device with all that belongs to it, as it is now.
-    fn device_details(
-        &self,
-        workspace: WorkspaceId,
-        id: DeviceId,
-    ) -> impl Future<Output = Result<Option<DeviceDetails>, Error>> + Send;
-
-    /// Devices by their identifiers, in that order; those that are gone are left out.
-    fn devices(
-        &self,
-        workspace: WorkspaceId,
-        ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<Vec<Device>, Error>> + Send;
-
-    /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
-    fn devices_to_show(
-        &self,
-        workspace: WorkspaceId,
-        ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<Vec<Device>, Error>> + Send;
-
-    /// A page of devices, the newest first.
-    fn list_devices(
-        &self,
-        workspace: WorkspaceId,
-        filter: &DeviceFilter,
-        limit: usize,
-        start: Option<Position>,
-        now: Time,
-    ) -> impl Future<Output = Result<Page<Device>, Error>> + Send;
-
-    /// Devices by their identifiers, each with its open commands; those that are gone are left out.
-    fn phones(
-        &self,
-        workspace: WorkspaceId,
-        ids: &BTreeSet<DeviceId>,
-    ) -> impl Future<Output = Result<Vec<DeviceWithCommands>, Error>> + Send;
-
-    /// A device's open commands.
-    fn open_commands(&self, device: &Device) -> impl Future<Output = Result<Vec<Command>, Error>> + Send;
-
-    /// The commands that devices name as over and not confirmed: see [`Device::unconfirmed`].
-    fn unconfirmed_wipes(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<Command>, Error>> + Send;
-
-    /// The claim of an identifier.
-    fn claim(
-        &self,
-        workspace: WorkspaceId,
-        identifier: &str,
-    ) -> impl Future<Output = Result<Option<IdentifierClaim>, Error>> + Send;
-
-    /// The claims of devices' identifiers.
-    fn claims(&self, devices: &[Device]) -> impl Future<Output = Result<Vec<IdentifierClaim>, Error>> + Send;
-
-    /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
-    /// its user is gone.
-    fn registration(
-        &self,
-        owner: &CodeOwner,
-        identifier: &str,
-    ) -> impl Future<Output = Result<Option<RegistrationState>, Error>> + Send;
-
-    /// Notes a login, if the credential is the device's own, the device is allowed everything, and
-    /// nothing but the time has changed: in one write, without a read.
-    fn note_login(
-        &self,
-        credential: &DeviceCredential,
-        report: &CheckInReport,
-        now: Time,
-    ) -> impl Future<Output = Result<Login, Error>> + Send;
-
-    /// Notes a login of a device that was read and is as it was then. False if it is not.
-    fn note_time(&self, device: &Device, now: Time) -> impl Future<Output = Result<bool, Error>> + Send;
-
-    /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
-    fn note_seen(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        now: Time,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
-}
-
 /// A device with what belongs to it.
 #[derive(Clone, Debug)]
 pub struct DeviceDetails {
@@ -214,12 +120,14 @@ impl DeviceDetails {
     }
 }
 
-impl Devices for Table {
-    async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
+impl Table {
+    /// A device, as it is now.
+    pub async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
         self.get(&rows::device(workspace, id)).await
     }
 
-    async fn device_details(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceDetails>, Error> {
+    /// A device with all that belongs to it, as it is now.
+    pub async fn device_details(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceDetails>, Error> {
         let Some(device) = self.device(workspace, id).await? else {
             return Ok(None);
         };
@@ -240,7 +148,8 @@ impl Devices for Table {
         }))
     }
 
-    async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
+    /// Devices by their identifiers, in that order; those that are gone are left out.
+    pub async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -249,13 +158,19 @@ impl Devices for Table {
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
-    async fn devices_to_show(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
+    /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
+    pub async fn devices_to_show(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<Vec<Device>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::device(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
-    async fn list_devices(
+    /// A page of devices, the newest first.
+    pub async fn list_devices(
         &self,
         workspace: WorkspaceId,
         filter: &DeviceFilter,
@@ -275,7 +190,12 @@ impl Devices for Table {
         }
     }
 
-    async fn phones(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<DeviceWithCommands>, Error> {
+    /// Devices by their identifiers, each with its open commands; those that are gone are left out.
+    pub async fn phones(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<Vec<DeviceWithCommands>, Error> {
         let devices = self.devices(workspace, ids).await?;
         let keys: Vec<Key> = devices.iter().flat_map(open_command_keys).collect();
         let found = self.get_many(keys).await?;
@@ -287,12 +207,14 @@ impl Devices for Table {
         devices.into_iter().map(phone).collect()
     }
 
-    async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Error> {
+    /// A device's open commands.
+    pub async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Error> {
         let found = self.get_many(open_command_keys(device)).await?;
         open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
     }
 
-    async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Error> {
+    /// The commands that devices name as over and not confirmed: see [`Device::unconfirmed`].
+    pub async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Error> {
         let key = |device: &Device| {
             let wipe = device.unconfirmed?;
             Some(rows::command(device.workspace_id, device.device_id, wipe.command_id))
@@ -302,17 +224,21 @@ impl Devices for Table {
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
-    async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Error> {
+    /// The claim of an identifier.
+    pub async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Error> {
         self.get(&rows::identifier(workspace, identifier)).await
     }
 
-    async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
+    /// The claims of devices' identifiers.
+    pub async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
         let key = |device: &Device| rows::identifier(device.workspace_id, &device.device_identifier);
         let found = self.get_many(devices.iter().map(key)).await?;
         devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
     }
 
-    async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<RegistrationState>, Error> {
+    /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
+    /// its user is gone.
+    pub async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<RegistrationState>, Error> {
         let user = rows::user(owner.workspace_id, owner.user_id);
         let invitation = rows::invitation(owner.workspace_id, owner.user_id, owner.invitation_id);
         let claim = rows::identifier(owner.workspace_id, identifier);
@@ -339,7 +265,9 @@ impl Devices for Table {
         }))
     }
 
-    async fn note_login(
+    /// Notes a login, if the credential is the device's own, the device is allowed everything, and
+    /// nothing but the time has changed: in one write, without a read.
+    pub async fn note_login(
         &self,
         credential: &DeviceCredential,
         report: &CheckInReport,
@@ -424,7 +352,8 @@ impl Devices for Table {
         }
     }
 
-    async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
+    /// Notes a login of a device that was read and is as it was then. False if it is not.
+    pub async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
         let key = rows::device(device.workspace_id, device.device_id);
         let update = self
             .client
@@ -446,7 +375,8 @@ impl Devices for Table {
         }
     }
 
-    async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
+    /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
+    pub async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
         let update = self
             .client
             .update_item()
@@ -483,31 +413,17 @@ fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Res
     Ok(Login::More(device.map(Box::new)))
 }
 
-/// Where push tokens are kept, and who holds an endpoint.
-pub trait PushTokens: Commits {
-    /// A device's push token.
-    fn push_token(
-        &self,
-        workspace: WorkspaceId,
-        id: DeviceId,
-    ) -> impl Future<Output = Result<Option<PushToken>, Error>> + Send;
-
-    /// The devices that hold an endpoint: one for each workspace that the phone is in.
-    fn endpoint_holders(
-        &self,
-        endpoint: &str,
-    ) -> impl Future<Output = Result<Vec<(WorkspaceId, DeviceId)>, Error>> + Send;
-}
-
 /// The most holders of an endpoint that count.
 const HOLDER_LIMIT: usize = 100;
 
-impl PushTokens for Table {
-    async fn push_token(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<PushToken>, Error> {
+impl Table {
+    /// A device's push token.
+    pub async fn push_token(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<PushToken>, Error> {
         self.get(&rows::push_token(workspace, id)).await
     }
 
-    async fn endpoint_holders(&self, endpoint: &str) -> Result<Vec<(WorkspaceId, DeviceId)>, Error> {
+    /// The devices that hold an endpoint: one for each workspace that the phone is in.
+    pub async fn endpoint_holders(&self, endpoint: &str) -> Result<Vec<(WorkspaceId, DeviceId)>, Error> {
         let source = Source {
             index: None,
             partition: ("pk", rows::endpoint_partition(endpoint)),

@@ -1,7 +1,5 @@
 //! What happened.
 
-use std::future::Future;
-
 use chrono::Duration;
 use domain::error::Error;
 use domain::event::{Event, EventType};
@@ -11,7 +9,6 @@ use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 use crate::item::Key;
 use crate::list::{Page, Position, Range, Source};
 use crate::rows;
-use crate::stores::Commits;
 use crate::table::Table;
 
 /// Which events a list shows: those in a span of time.
@@ -60,24 +57,9 @@ impl EventFilter {
 /// The most days that one page looks at.
 const DAYS_LOOKED_AT: usize = 31;
 
-/// Where events are kept.
-pub trait Events: Commits {
+impl Table {
     /// A page of events, the newest first.
-    fn list_events(
-        &self,
-        workspace: WorkspaceId,
-        filter: &EventFilter,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Event>, Error>> + Send;
-
-    /// Events by their identifiers, in their order; those that are not there are left out.
-    fn events(&self, workspace: WorkspaceId, ids: &[EventId])
-    -> impl Future<Output = Result<Vec<Event>, Error>> + Send;
-}
-
-impl Events for Table {
-    async fn list_events(
+    pub async fn list_events(
         &self,
         workspace: WorkspaceId,
         filter: &EventFilter,
@@ -90,7 +72,8 @@ impl Events for Table {
         }
     }
 
-    async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
+    /// Events by their identifiers, in their order; those that are not there are left out.
+    pub async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
         // An identifier that holds no time is no event's.
         let key = |id: &EventId| Some(rows::event(workspace, *id, id.time()?));
         let keys: Vec<Key> = ids.iter().filter_map(key).collect();

@@ -1,7 +1,5 @@
 //! Jobs, and what became of their things.
 
-use std::future::Future;
-
 use domain::error::Error;
 use domain::job::{Job, JobItem};
 use domain::{JobId, WorkspaceId};
@@ -9,54 +7,16 @@ use domain::{JobId, WorkspaceId};
 use crate::item::Key;
 use crate::list::{Page, Position, Source};
 use crate::rows;
-use crate::stores::Commits;
 use crate::table::Table;
 
-/// Where jobs are kept.
-pub trait Jobs: Commits {
+impl Table {
     /// A job, as it is now.
-    fn job(&self, workspace: WorkspaceId, id: JobId) -> impl Future<Output = Result<Option<Job>, Error>> + Send;
-
-    /// A page of jobs, the newest first.
-    fn list_jobs(
-        &self,
-        workspace: WorkspaceId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Job>, Error>> + Send;
-
-    /// A job as it is now, and what became of one thing.
-    fn job_and_item(
-        &self,
-        workspace: WorkspaceId,
-        job: JobId,
-        id: &str,
-    ) -> impl Future<Output = Result<(Option<Job>, Option<JobItem>), Error>> + Send;
-
-    /// What became of some things, in their order; those that are not done are left out.
-    fn job_items(
-        &self,
-        workspace: WorkspaceId,
-        job: JobId,
-        ids: &[String],
-    ) -> impl Future<Output = Result<Vec<JobItem>, Error>> + Send;
-
-    /// A page of what became of a job's things.
-    fn list_job_items(
-        &self,
-        workspace: WorkspaceId,
-        job: JobId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<JobItem>, Error>> + Send;
-}
-
-impl Jobs for Table {
-    async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Error> {
+    pub async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Error> {
         self.get(&rows::job(workspace, id)).await
     }
 
-    async fn list_jobs(
+    /// A page of jobs, the newest first.
+    pub async fn list_jobs(
         &self,
         workspace: WorkspaceId,
         limit: usize,
@@ -66,7 +26,8 @@ impl Jobs for Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn job_and_item(
+    /// A job as it is now, and what became of one thing.
+    pub async fn job_and_item(
         &self,
         workspace: WorkspaceId,
         job: JobId,
@@ -77,13 +38,15 @@ impl Jobs for Table {
         Ok((found.row(&job)?, found.row(&item)?))
     }
 
-    async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
+    /// What became of some things, in their order; those that are not done are left out.
+    pub async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
         let key = |id: &String| rows::job_item(workspace, job, id);
         let found = self.get_many(ids.iter().map(key)).await?;
         ids.iter().filter_map(|id| found.row(&key(id)).transpose()).collect()
     }
 
-    async fn list_job_items(
+    /// A page of what became of a job's things.
+    pub async fn list_job_items(
         &self,
         workspace: WorkspaceId,
         job: JobId,

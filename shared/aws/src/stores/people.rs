@@ -1,7 +1,6 @@
 //! Users, their invitations, and the codes of these.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::future::Future;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::deployment::{SecretKind, UserSecrets};
@@ -19,9 +18,7 @@ use serde::Deserialize;
 use crate::item::{Item, Key, Read, TIME_TO_LIVE};
 use crate::list::{Page, Position, Range, Source};
 use crate::rows::{self, CodeOwner, Pointer};
-use crate::stores::Commits;
-use crate::stores::credentials::Credentials;
-use crate::stores::devices::{DeviceFilter, Devices};
+use crate::stores::devices::DeviceFilter;
 use crate::table::Table;
 use crate::usernames::{UsernameClaims, keys_of_username};
 
@@ -130,53 +127,19 @@ impl UserWithDevices {
     }
 }
 
-/// Where users are kept.
-pub trait Users: Credentials {
+impl Table {
     /// A user, as they are now.
-    fn user(&self, workspace: WorkspaceId, id: UserId) -> impl Future<Output = Result<Option<User>, Error>> + Send;
-
-    /// Who has a username of the workspace.
-    fn username_claims(
-        &self,
-        workspace: WorkspaceId,
-        username: &str,
-    ) -> impl Future<Output = Result<UsernameClaims, Error>> + Send;
-
-    /// The user whom programs know by a key.
-    fn id_of_identity_key(
-        &self,
-        workspace: WorkspaceId,
-        key: &str,
-    ) -> impl Future<Output = Result<Option<UserId>, Error>> + Send;
-
-    /// Users by their identifiers; those that are gone are left out.
-    fn users(
-        &self,
-        workspace: WorkspaceId,
-        ids: &BTreeSet<UserId>,
-    ) -> impl Future<Output = Result<Vec<User>, Error>> + Send;
-
-    /// A page of users: the newest first, or by the word that was found.
-    fn list_users(
-        &self,
-        workspace: WorkspaceId,
-        filter: &UserFilter,
-        limit: usize,
-        start: Option<Position>,
-        now: Time,
-    ) -> impl Future<Output = Result<Page<UserWithDevices>, Error>> + Send;
-}
-
-impl Users for Table {
-    async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Error> {
+    pub async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Error> {
         self.get(&rows::user(workspace, id)).await
     }
 
-    async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Error> {
+    /// Who has a username of the workspace.
+    pub async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Error> {
         Ok(self.holders(workspace, keys_of_username(workspace, username)).await?.of_username(workspace, username))
     }
 
-    async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Error> {
+    /// The user whom programs know by a key.
+    pub async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Error> {
         #[derive(Deserialize)]
         struct Claim {
             user_id: UserId,
@@ -186,13 +149,15 @@ impl Users for Table {
         Ok(claim.map(|claim| claim.user_id))
     }
 
-    async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
+    /// Users by their identifiers; those that are gone are left out.
+    pub async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::user(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
-    async fn list_users(
+    /// A page of users: the newest first, or by the word that was found.
+    pub async fn list_users(
         &self,
         workspace: WorkspaceId,
         filter: &UserFilter,
@@ -289,53 +254,10 @@ impl Table {
     }
 }
 
-/// Where invitations are kept.
-pub trait Invitations: Commits {
+impl Table {
     /// What counts the messages of a kind to a recipient, and those of a day in some of its parts; parts that have
     /// counted none are left out.
-    fn sent_before(
-        &self,
-        recipient: &Recipient,
-        quota: &DailyQuota,
-        shards: &[u8],
-    ) -> impl Future<Output = Result<(Option<RecipientHistory>, Vec<DailyCount>), Error>> + Send;
-
-    /// Whose a code is, whether it can still be used or not.
-    fn code_owner(&self, hash: &Hash) -> impl Future<Output = Result<Option<CodeOwner>, Error>> + Send;
-
-    /// Whose a text message is, by SNS's identifier of it.
-    fn message_owner(&self, message_id: &str) -> impl Future<Output = Result<Option<CodeOwner>, Error>> + Send;
-
-    /// An invitation, as it is now.
-    fn invitation(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        id: InvitationId,
-    ) -> impl Future<Output = Result<Option<Invitation>, Error>> + Send;
-
-    /// A deployment, by its identifier alone.
-    fn deployment(
-        &self,
-        workspace: WorkspaceId,
-        id: InvitationId,
-    ) -> impl Future<Output = Result<Option<Invitation>, Error>> + Send;
-
-    /// The newest deployments of some users; those who have none are left out.
-    fn deployments(&self, users: &[&User]) -> impl Future<Output = Result<BTreeMap<UserId, Invitation>, Error>> + Send;
-
-    /// A page of a user's invitations and deployments, the newest first.
-    fn list_invitations(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Invitation>, Error>> + Send;
-}
-
-impl Invitations for Table {
-    async fn sent_before(
+    pub async fn sent_before(
         &self,
         recipient: &Recipient,
         quota: &DailyQuota,
@@ -349,7 +271,8 @@ impl Invitations for Table {
         Ok((found.row(&to)?, today))
     }
 
-    async fn list_invitations(
+    /// A page of a user's invitations and deployments, the newest first.
+    pub async fn list_invitations(
         &self,
         workspace: WorkspaceId,
         user: UserId,
@@ -360,7 +283,8 @@ impl Invitations for Table {
         self.rows(&source, limit, start).await
     }
 
-    async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
+    /// A deployment, by its identifier alone.
+    pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
         let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
         match pointer.filter(|pointer| pointer.to_sk.starts_with(rows::INVITATION)) {
             Some(pointer) => self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await,
@@ -368,7 +292,8 @@ impl Invitations for Table {
         }
     }
 
-    async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Error> {
+    /// The newest deployments of some users; those who have none are left out.
+    pub async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Error> {
         let key = |user: &&User| {
             let id = user.client.deployment_id?;
             Some((user.user_id, rows::invitation(user.workspace_id, user.user_id, id)))
@@ -378,15 +303,18 @@ impl Invitations for Table {
         Ok(keys.iter().filter_map(|(user, key)| Some((*user, found.readable(key)?))).collect())
     }
 
-    async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Error> {
+    /// Whose a code is, whether it can still be used or not.
+    pub async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Error> {
         self.get(&rows::code(hash)).await
     }
 
-    async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Error> {
+    /// Whose a text message is, by SNS's identifier of it.
+    pub async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Error> {
         self.get(&rows::text_message(message_id)).await
     }
 
-    async fn invitation(
+    /// An invitation, as it is now.
+    pub async fn invitation(
         &self,
         workspace: WorkspaceId,
         user: UserId,
@@ -396,26 +324,15 @@ impl Invitations for Table {
     }
 }
 
-/// Where codes are kept until they are of no use any more.
-pub trait Secrets: Sync {
+impl Table {
     /// An invitation's code.
-    fn invitation_code(&self, id: InvitationId) -> impl Future<Output = Result<Option<String>, Error>> + Send;
-
-    /// A user's secrets: for a configuration alone.
-    fn user_secrets(
-        &self,
-        workspace: WorkspaceId,
-        id: UserId,
-    ) -> impl Future<Output = Result<UserSecrets, Error>> + Send;
-}
-
-impl Secrets for Table {
-    async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Error> {
+    pub async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Error> {
         let item = self.get_secret(&rows::invitation_secret(id)).await?;
         Ok(item.and_then(|item| item.get("code")?.as_s().ok().cloned()))
     }
 
-    async fn user_secrets(&self, workspace: WorkspaceId, id: UserId) -> Result<UserSecrets, Error> {
+    /// A user's secrets: for a configuration alone.
+    pub async fn user_secrets(&self, workspace: WorkspaceId, id: UserId) -> Result<UserSecrets, Error> {
         let item = self.get_secret(&rows::user_secrets(workspace, id)).await?.unwrap_or_default();
         let secret = |kind: &SecretKind| Some((*kind, item.get(kind.as_str())?.as_s().ok()?.clone()));
         Ok(SecretKind::ALL.iter().filter_map(secret).collect())

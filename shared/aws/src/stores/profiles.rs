@@ -1,7 +1,6 @@
 //! Profiles.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 
 use domain::change::RowChange;
 use domain::error::Error;
@@ -13,62 +12,16 @@ use crate::commit::Commit;
 use crate::item::{Key, Read};
 use crate::list::{Page, Position, Source};
 use crate::rows;
-use crate::stores::Commits;
 use crate::table::Table;
 
-/// Where profiles are kept.
-pub trait Profiles: Commits {
+impl Table {
     /// A profile, as it is now.
-    fn profile(
-        &self,
-        workspace: WorkspaceId,
-        id: ProfileId,
-    ) -> impl Future<Output = Result<Option<Profile>, Error>> + Send;
-
-    /// A profile, as it is now, with when it was given to users.
-    fn profile_and_given(
-        &self,
-        workspace: WorkspaceId,
-        id: ProfileId,
-    ) -> impl Future<Output = Result<Option<(Profile, Option<ProfileAssignment>)>, Error>> + Send;
-
-    /// What profiles are called; those that are gone are left out. It costs a read unit for each,
-    /// whatever they hold.
-    fn profile_names(
-        &self,
-        workspace: WorkspaceId,
-        ids: &BTreeSet<ProfileId>,
-    ) -> impl Future<Output = Result<BTreeMap<ProfileId, String>, Error>> + Send;
-
-    /// A page of profiles, the newest first.
-    fn list_profiles(
-        &self,
-        workspace: WorkspaceId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Profile>, Error>> + Send;
-
-    /// True if a profile of the workspace has this name, whatever its capitals and accents.
-    fn profile_name_taken(
-        &self,
-        workspace: WorkspaceId,
-        name: &str,
-    ) -> impl Future<Output = Result<bool, Error>> + Send;
-
-    /// True if a user who is not deleted has this profile.
-    fn profile_is_used(
-        &self,
-        workspace: WorkspaceId,
-        id: ProfileId,
-    ) -> impl Future<Output = Result<bool, Error>> + Send;
-}
-
-impl Profiles for Table {
-    async fn profile(&self, workspace: WorkspaceId, id: ProfileId) -> Result<Option<Profile>, Error> {
+    pub async fn profile(&self, workspace: WorkspaceId, id: ProfileId) -> Result<Option<Profile>, Error> {
         self.get(&rows::profile(workspace, id)).await
     }
 
-    async fn profile_and_given(
+    /// A profile, as it is now, with when it was given to users.
+    pub async fn profile_and_given(
         &self,
         workspace: WorkspaceId,
         id: ProfileId,
@@ -79,7 +32,9 @@ impl Profiles for Table {
         Ok(found.row(&profile)?.map(|profile| (profile, given)))
     }
 
-    async fn profile_names(
+    /// What profiles are called; those that are gone are left out. It costs a read unit for each,
+    /// whatever they hold.
+    pub async fn profile_names(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<ProfileId>,
@@ -95,7 +50,8 @@ impl Profiles for Table {
         Ok(ids.iter().filter_map(named).collect())
     }
 
-    async fn list_profiles(
+    /// A page of profiles, the newest first.
+    pub async fn list_profiles(
         &self,
         workspace: WorkspaceId,
         limit: usize,
@@ -105,14 +61,16 @@ impl Profiles for Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Error> {
+    /// True if a profile of the workspace has this name, whatever its capitals and accents.
+    pub async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Error> {
         #[derive(Deserialize)]
         struct Claim {}
         impl Read for Claim {}
         Ok(self.get::<Claim>(&rows::profile_name(workspace, name)).await?.is_some())
     }
 
-    async fn profile_is_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Error> {
+    /// True if a user who is not deleted has this profile.
+    pub async fn profile_is_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Error> {
         let partition = ("of_profile", rows::users_of_profile(workspace, id));
         let (users, _) = self.query(&Source::newest("profile", partition, "created_at"), 1, None).await?;
         Ok(!users.is_empty())

@@ -1,7 +1,6 @@
 //! Rows brought to what this release derives from their things: attributes of indexes, and companions.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 
 use domain::command::Command;
 use domain::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
@@ -24,7 +23,6 @@ use domain::{EventId, WorkspaceId};
 use crate::commit::Commit;
 use crate::item::{IndexRow, Item, Key, Row, from_item, note_unreadable};
 use crate::list::Position;
-use crate::stores::Commits;
 use crate::table::{BatchResult, Table, failure};
 
 /// How often a row that changes meanwhile is looked at again.
@@ -57,24 +55,6 @@ pub enum Restored {
     Unreadable,
     /// A name that is its thing's is held by another thing. The rest of it stands as it should.
     NameHeld,
-}
-
-/// Where rows are brought to what this release keeps.
-pub trait Reindex: Commits {
-    /// So many rows of the table, in no order, from where the last page ended.
-    fn stored_rows(
-        &self,
-        start: Option<&Position>,
-        limit: i32,
-    ) -> impl Future<Output = Result<StoredRows, Error>> + Send;
-
-    /// Writes what rows lack, each in a commit of its own, guarded by what it was read as. `ids` are drawn for the
-    /// commits.
-    fn restore(
-        &self,
-        rows: &[StoredRow],
-        new_id: impl Fn() -> EventId + Send + Sync,
-    ) -> impl Future<Output = Result<Vec<Restored>, Error>> + Send;
 }
 
 impl StoredRow {
@@ -164,8 +144,9 @@ impl Plan {
     }
 }
 
-impl Reindex for Table {
-    async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
+impl Table {
+    /// So many rows of the table, in no order, from where the last page ended.
+    pub async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
         #[expect(clippy::disallowed_methods, reason = "this is no request: IAM says who may set it off")]
         let scan = self.client.scan().table_name(&self.names.main).consistent_read(true).limit(limit);
         let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
@@ -175,7 +156,9 @@ impl Reindex for Table {
         Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
     }
 
-    async fn restore(
+    /// Writes what rows lack, each in a commit of its own, guarded by what it was read as. `ids` are drawn for the
+    /// commits.
+    pub async fn restore(
         &self,
         rows: &[StoredRow],
         new_id: impl Fn() -> EventId + Send + Sync,

@@ -1,7 +1,6 @@
 //! Users as identity providers see them: those who are not deleted.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 
 use domain::error::Error;
 use domain::scim::document::{ScimAttributes, ScimUserRecord};
@@ -13,60 +12,11 @@ use crate::commit::Commit;
 use crate::item::{Key, Read};
 use crate::list::{Position, Range, Source};
 use crate::rows;
-use crate::stores::Users;
 use crate::table::Table;
 use crate::usernames::keys_of_username;
 
 /// How many entries of an index one query reads.
 const STEP: usize = 1000;
-
-/// Where users are kept, with what identity providers say of them.
-pub trait ScimUsers: Users {
-    /// A user who is not deleted, with what is kept of them, and when they were last changed.
-    fn scim_user(
-        &self,
-        workspace: WorkspaceId,
-        id: UserId,
-    ) -> impl Future<Output = Result<Option<ScimUserRecord>, Error>> + Send;
-
-    /// Those among whom the user is who has a username, if there is one: their own row tells.
-    fn ids_of_username(
-        &self,
-        workspace: WorkspaceId,
-        username: &str,
-    ) -> impl Future<Output = Result<BTreeSet<UserId>, Error>> + Send;
-
-    /// The user whom a data set, or an identity provider, calls so.
-    fn id_of_external_id(
-        &self,
-        workspace: WorkspaceId,
-        external_id: &str,
-    ) -> impl Future<Output = Result<Option<UserId>, Error>> + Send;
-
-    /// The users who are not deleted, the oldest first, by two indexes alone; `None` if there are
-    /// more than `most`, or have been within the time that deleted ones are kept.
-    fn user_ids(
-        &self,
-        workspace: WorkspaceId,
-        most: usize,
-    ) -> impl Future<Output = Result<Option<Vec<UserId>>, Error>> + Send;
-
-    /// Some users, in their order, each with when they were last changed, and with what is kept of
-    /// them if that is wanted; those that are gone by now are left out.
-    fn scim_users(
-        &self,
-        workspace: WorkspaceId,
-        ids: &[UserId],
-        with_kept: bool,
-    ) -> impl Future<Output = Result<Vec<ScimUserRecord>, Error>> + Send;
-
-    /// What is kept of a user, deleted or not.
-    fn scim_attributes(
-        &self,
-        workspace: WorkspaceId,
-        id: UserId,
-    ) -> impl Future<Output = Result<Option<ScimAttributes>, Error>> + Send;
-}
 
 #[derive(Deserialize)]
 struct Claim {
@@ -83,28 +33,35 @@ struct Dated {
 
 impl Read for Dated {}
 
-impl ScimUsers for Table {
-    async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimUserRecord>, Error> {
+impl Table {
+    /// A user who is not deleted, with what is kept of them, and when they were last changed.
+    pub async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimUserRecord>, Error> {
         Ok(self.scim_users(workspace, &[id], true).await?.pop())
     }
 
-    async fn ids_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<BTreeSet<UserId>, Error> {
+    /// Those among whom the user is who has a username, if there is one: their own row tells.
+    pub async fn ids_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<BTreeSet<UserId>, Error> {
         Ok(self.holder_ids(keys_of_username(workspace, username)).await?.into_values().collect())
     }
 
-    async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Error> {
+    /// The user whom a data set, or an identity provider, calls so.
+    pub async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Error> {
         let claim: Option<Claim> = self.get(&rows::external_id(workspace, None, external_id)).await?;
         Ok(claim.map(|claim| claim.user_id))
     }
 
-    async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Error> {
+    /// The users who are not deleted, the oldest first, by two indexes alone; `None` if there are
+    /// more than `most`, or have been within the time that deleted ones are kept.
+    pub async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Error> {
         let Some(all) = self.indexed(workspace, "created", "created_at", most).await? else { return Ok(None) };
         let Some(deleted) = self.indexed(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
         let deleted: BTreeSet<UserId> = deleted.into_iter().collect();
         Ok(Some(all.into_iter().filter(|id| !deleted.contains(id)).collect()))
     }
 
-    async fn scim_users(
+    /// Some users, in their order, each with when they were last changed, and with what is kept of
+    /// them if that is wanted; those that are gone by now are left out.
+    pub async fn scim_users(
         &self,
         workspace: WorkspaceId,
         ids: &[UserId],
@@ -125,7 +82,8 @@ impl ScimUsers for Table {
         Ok(people)
     }
 
-    async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimAttributes>, Error> {
+    /// What is kept of a user, deleted or not.
+    pub async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimAttributes>, Error> {
         self.get(&rows::scim_attributes(workspace, id)).await
     }
 }

@@ -1,7 +1,6 @@
 //! Data sets, what is uploaded to them, and what their syncs stage.
 
 use std::collections::HashMap;
-use std::future::Future;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
@@ -14,7 +13,6 @@ use crate::commit::Commit;
 use crate::item::Key;
 use crate::list::{Page, Position, Source};
 use crate::rows::{self, StagedKey, StagedKeys, StagedRows, UploadPart};
-use crate::stores::Users;
 use crate::table::Table;
 use crate::usernames::{UsernameClaims, keys_of_username};
 
@@ -31,84 +29,6 @@ pub struct ClaimedBySource {
     pub username: Option<UsernameClaims>,
 }
 
-/// Where data sets are kept.
-pub trait Sources: Users {
-    /// A data set, as it is now.
-    fn source(
-        &self,
-        workspace: WorkspaceId,
-        id: SourceId,
-    ) -> impl Future<Output = Result<Option<DataSource>, Error>> + Send;
-
-    /// Data sets by their identifiers; those that are gone are left out.
-    fn sources(
-        &self,
-        workspace: WorkspaceId,
-        ids: &[SourceId],
-    ) -> impl Future<Output = Result<Vec<DataSource>, Error>> + Send;
-
-    /// A page of data sets, the newest first.
-    fn list_sources(
-        &self,
-        workspace: WorkspaceId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<DataSource>, Error>> + Send;
-
-    /// A page of the users of a data set, but for deleted ones.
-    fn users_of_source(
-        &self,
-        workspace: WorkspaceId,
-        id: SourceId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<User>, Error>> + Send;
-
-    /// Whom usernames, and names in a data set, belong to, in the order asked; and whom the data set knows
-    /// by those usernames.
-    fn claimed(
-        &self,
-        workspace: WorkspaceId,
-        source: SourceId,
-        names: &[(String, Option<String>)],
-    ) -> impl Future<Output = Result<Vec<ClaimedBySource>, Error>> + Send;
-
-    /// A page of the parts of an upload, in their order.
-    fn upload_parts(
-        &self,
-        workspace: WorkspaceId,
-        source: SourceId,
-        upload: Uuid,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<UploadPart>, Error>> + Send;
-
-    /// Staged rows.
-    fn staged_rows(
-        &self,
-        stage: StagedKey,
-        number: u32,
-    ) -> impl Future<Output = Result<Option<StagedRows>, Error>> + Send;
-
-    /// By what the users of staged rows are known.
-    fn staged_keys(
-        &self,
-        stage: StagedKey,
-        number: u32,
-    ) -> impl Future<Output = Result<Option<StagedKeys>, Error>> + Send;
-
-    /// The keys of a page of rows that a data set's syncs need no more: what a job has staged, or the
-    /// parts of an upload.
-    fn leavings(
-        &self,
-        workspace: WorkspaceId,
-        source: SourceId,
-        of: &StagedRowsOf,
-    ) -> impl Future<Output = Result<Vec<Key>, Error>> + Send;
-
-    /// The bearer token of a data set.
-    fn source_token(&self, id: SourceId) -> impl Future<Output = Result<Option<String>, Error>> + Send;
-}
-
 /// What a sync leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StagedRowsOf {
@@ -123,18 +43,21 @@ const LEAVINGS: usize = 90;
 /// Parts that are read at once: a reply of DynamoDB has at most a mebibyte.
 const PARTS: usize = 4;
 
-impl Sources for Table {
-    async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Error> {
+impl Table {
+    /// A data set, as it is now.
+    pub async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Error> {
         self.get(&rows::source(workspace, id)).await
     }
 
-    async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Error> {
+    /// Data sets by their identifiers; those that are gone are left out.
+    pub async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| rows::source(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
-    async fn list_sources(
+    /// A page of data sets, the newest first.
+    pub async fn list_sources(
         &self,
         workspace: WorkspaceId,
         limit: usize,
@@ -144,7 +67,8 @@ impl Sources for Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn users_of_source(
+    /// A page of the users of a data set, but for deleted ones.
+    pub async fn users_of_source(
         &self,
         workspace: WorkspaceId,
         id: SourceId,
@@ -155,7 +79,9 @@ impl Sources for Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    async fn claimed(
+    /// Whom usernames, and names in a data set, belong to, in the order asked; and whom the data set knows
+    /// by those usernames.
+    pub async fn claimed(
         &self,
         workspace: WorkspaceId,
         source: SourceId,
@@ -191,7 +117,8 @@ impl Sources for Table {
         Ok(claimed.collect())
     }
 
-    async fn upload_parts(
+    /// A page of the parts of an upload, in their order.
+    pub async fn upload_parts(
         &self,
         workspace: WorkspaceId,
         source: SourceId,
@@ -202,15 +129,24 @@ impl Sources for Table {
         self.rows(&Source { descending: false, ..within }, PARTS, start).await
     }
 
-    async fn staged_rows(&self, stage: StagedKey, number: u32) -> Result<Option<StagedRows>, Error> {
+    /// Staged rows.
+    pub async fn staged_rows(&self, stage: StagedKey, number: u32) -> Result<Option<StagedRows>, Error> {
         self.get(&stage.rows(number)).await
     }
 
-    async fn staged_keys(&self, stage: StagedKey, number: u32) -> Result<Option<StagedKeys>, Error> {
+    /// By what the users of staged rows are known.
+    pub async fn staged_keys(&self, stage: StagedKey, number: u32) -> Result<Option<StagedKeys>, Error> {
         self.get(&stage.keys(number)).await
     }
 
-    async fn leavings(&self, workspace: WorkspaceId, source: SourceId, of: &StagedRowsOf) -> Result<Vec<Key>, Error> {
+    /// The keys of a page of rows that a data set's syncs need no more: what a job has staged, or the
+    /// parts of an upload.
+    pub async fn leavings(
+        &self,
+        workspace: WorkspaceId,
+        source: SourceId,
+        of: &StagedRowsOf,
+    ) -> Result<Vec<Key>, Error> {
         let prefixes = match of {
             StagedRowsOf::Job(job) => {
                 vec![StagedKey::of_job(rows::STAGED, *job), StagedKey::of_job(rows::STAGED_KEYS, *job)]
@@ -228,7 +164,8 @@ impl Sources for Table {
         Ok(Vec::new())
     }
 
-    async fn source_token(&self, id: SourceId) -> Result<Option<String>, Error> {
+    /// The bearer token of a data set.
+    pub async fn source_token(&self, id: SourceId) -> Result<Option<String>, Error> {
         let item = self.get_secret(&rows::source_secret(id)).await?;
         Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
     }

@@ -1,7 +1,5 @@
 //! Webhooks, what signs their calls, and what became of these.
 
-use std::future::Future;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
 use domain::webhook::{Delivery, Secrets, Webhook};
@@ -11,53 +9,16 @@ use crate::commit::Commit;
 use crate::item::{Item, from_item};
 use crate::list::{Page, Position, Source};
 use crate::rows;
-use crate::stores::Commits;
 use crate::table::Table;
 
-/// Where webhooks are kept.
-pub trait Webhooks: Commits {
+impl Table {
     /// A webhook, as it is now.
-    fn webhook(
-        &self,
-        workspace: WorkspaceId,
-        id: WebhookId,
-    ) -> impl Future<Output = Result<Option<Webhook>, Error>> + Send;
-
-    /// A page of a workspace's webhooks, as they are now, the newest first.
-    fn list_webhooks(
-        &self,
-        workspace: WorkspaceId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Webhook>, Error>> + Send;
-
-    /// What signs a webhook's calls.
-    fn webhook_secrets(&self, id: WebhookId) -> impl Future<Output = Result<Option<Secrets>, Error>> + Send;
-
-    /// The delivery of an event to a webhook, as it is now.
-    fn delivery(
-        &self,
-        workspace: WorkspaceId,
-        id: WebhookId,
-        event: EventId,
-    ) -> impl Future<Output = Result<Option<Delivery>, Error>> + Send;
-
-    /// A page of a webhook's deliveries, that of the newest event first.
-    fn list_deliveries(
-        &self,
-        workspace: WorkspaceId,
-        id: WebhookId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> impl Future<Output = Result<Page<Delivery>, Error>> + Send;
-}
-
-impl Webhooks for Table {
-    async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Error> {
+    pub async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Error> {
         self.get(&rows::webhook(workspace, id)).await
     }
 
-    async fn list_webhooks(
+    /// A page of a workspace's webhooks, as they are now, the newest first.
+    pub async fn list_webhooks(
         &self,
         workspace: WorkspaceId,
         limit: usize,
@@ -66,15 +27,23 @@ impl Webhooks for Table {
         self.rows(&Source::within(rows::webhooks(workspace), rows::WEBHOOK), limit, start).await
     }
 
-    async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Error> {
+    /// What signs a webhook's calls.
+    pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Error> {
         self.get_secret(&rows::webhook_secrets(id)).await?.map(from_item).transpose()
     }
 
-    async fn delivery(&self, workspace: WorkspaceId, id: WebhookId, event: EventId) -> Result<Option<Delivery>, Error> {
+    /// The delivery of an event to a webhook, as it is now.
+    pub async fn delivery(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        event: EventId,
+    ) -> Result<Option<Delivery>, Error> {
         self.get(&rows::delivery(workspace, id, event)).await
     }
 
-    async fn list_deliveries(
+    /// A page of a webhook's deliveries, that of the newest event first.
+    pub async fn list_deliveries(
         &self,
         workspace: WorkspaceId,
         id: WebhookId,

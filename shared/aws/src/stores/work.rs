@@ -1,7 +1,5 @@
 //! What consumers and schedules keep of their own work.
 
-use std::future::Future;
-
 use chrono::Duration;
 use domain::command::Command;
 use domain::device::{Device, PushToken};
@@ -18,7 +16,6 @@ use crate::commit::Commit;
 use crate::item::Key;
 use crate::list::{Position, Range, Source};
 use crate::rows::{self, Lease};
-use crate::stores::Commits;
 use crate::table::Table;
 
 /// How long a consumer's mark that it is done is kept: longer than a message can come again.
@@ -35,22 +32,10 @@ pub enum LeaseOutcome {
     Busy,
 }
 
-/// Where consumers say which events they are at, and which they have done.
-pub trait Leases: Commits {
+impl Table {
     /// Takes up an event, for so long. `Conflict` if another came first: whoever asks again
     /// learns whether that one has it.
-    fn take(
-        &self,
-        consumer: &str,
-        event: EventId,
-        hold: Duration,
-        now: Time,
-        new_id: EventId,
-    ) -> impl Future<Output = Result<LeaseOutcome, Error>> + Send;
-}
-
-impl Leases for Table {
-    async fn take(
+    pub async fn take(
         &self,
         consumer: &str,
         event: EventId,
@@ -116,19 +101,6 @@ pub enum DueRow {
     Delivery(Box<Delivery>),
 }
 
-/// What the schedules drive.
-pub trait Work: Commits {
-    /// So many rows of a shard that are due, the longest overdue first, from where the last page
-    /// ended. A row that cannot be read is in the page as its error.
-    fn due(
-        &self,
-        shard: &str,
-        now: Time,
-        start: Option<Position>,
-        limit: usize,
-    ) -> impl Future<Output = Result<DuePage, Error>> + Send;
-}
-
 /// A page of what is due.
 #[derive(Debug)]
 pub struct DuePage {
@@ -138,8 +110,10 @@ pub struct DuePage {
     pub next: Option<Position>,
 }
 
-impl Work for Table {
-    async fn due(&self, shard: &str, now: Time, start: Option<Position>, limit: usize) -> Result<DuePage, Error> {
+impl Table {
+    /// So many rows of a shard that are due, the longest overdue first, from where the last page
+    /// ended. A row that cannot be read is in the page as its error.
+    pub async fn due(&self, shard: &str, now: Time, start: Option<Position>, limit: usize) -> Result<DuePage, Error> {
         let source = Source {
             index: Some("due"),
             partition: ("due_shard", shard.to_owned()),
