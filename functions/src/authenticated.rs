@@ -1,7 +1,7 @@
 //! Requests that are known to be somebody's: what is remembered of them, and the cursors that they are given, is
 //! worth something to nobody else.
 
-use aws::rows;
+use aws::store::members;
 use lambda::{AuthorizedRequest, PersonRequest, Request};
 
 /// A request that is known to be somebody's.
@@ -31,7 +31,7 @@ impl Authenticated for PersonRequest {
         &self.request
     }
     fn scope(&self) -> String {
-        rows::person_hash(&self.person.issuer, &self.person.subject).as_str().to_owned()
+        members::person_hash(&self.person.issuer, &self.person.subject).as_str().to_owned()
     }
     fn principal(&self) -> String {
         "own".to_owned()

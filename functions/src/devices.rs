@@ -18,7 +18,7 @@ pub mod unblock_device;
 pub mod update_device;
 pub mod wipe_device;
 
-use aws::stores::DeviceDetails;
+use aws::DeviceDetails;
 use aws::{Commit, Table};
 use domain::DeviceId;
 use domain::command::{CommandKind, CommandRequest};

@@ -1,7 +1,8 @@
 //! Starting over when another change came first, and making things only once.
 
 use crate::authenticated::Authenticated;
-use aws::rows::{self, IdempotencyRow};
+use aws::store::idempotency;
+use aws::store::idempotency::IdempotencyRow;
 use aws::{Commit, Table};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
@@ -57,7 +58,7 @@ impl IdempotencyKey {
         }
         let sent = request.header(HEADER).unwrap_or_default();
         let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| DomainError::field(HEADER, code, detail))?;
-        let pk = rows::call(call.scope(), &call.principal(), request.operation, &key);
+        let pk = idempotency::idempotency_pk(call.scope(), &call.principal(), request.operation, &key);
         // The path counts as well: the same body for another user is another call.
         let body = format!("{}|{}", request.raw_path, request.body_hash().as_str());
         Ok(Self(Some((pk, Hash::of(body)))))

@@ -12,8 +12,8 @@ mod views;
 
 use std::collections::BTreeSet;
 
-use aws::stores::{DeviceDetails, DeviceFilter};
 use aws::{Commit, Table};
+use aws::{DeviceDetails, DeviceFilter};
 use domain::DeviceId;
 use domain::device::{Device, Status};
 use domain::error::{DomainError, Error};

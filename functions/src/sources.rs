@@ -10,7 +10,7 @@ pub mod sync_users;
 pub mod update_source;
 pub mod upload_source_part;
 
-use aws::stores::StagedRowsOf;
+use aws::StagedRowsOf;
 use aws::{EgressClient, Table};
 use domain::SourceId;
 use domain::error::{DomainError, Error};

@@ -1,6 +1,6 @@
 //! How things are shown.
 
-use aws::stores::DeviceDetails;
+use aws::DeviceDetails;
 use domain::command::{Command, OpenCommand};
 use domain::credential::Service;
 use domain::device::{Device, DeviceAttachments};

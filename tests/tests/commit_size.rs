@@ -1,7 +1,9 @@
 //! The largest commit of each kind fits into one transaction, and the largest row of each kind into
 //! what DynamoDB takes of a row.
 
-use aws::rows::{self, IdempotencyRow, TokenPlace};
+use aws::store::idempotency;
+use aws::store::idempotency::IdempotencyRow;
+use aws::store::tokens::TokenPlace;
 use aws::{Commit, Row};
 use chrono::Duration;
 use domain::access::{Permission, Role};
@@ -409,7 +411,7 @@ fn new_invitation(number: u8) -> NewInvitation {
 }
 
 fn remembered() -> IdempotencyRow {
-    let pk = rows::call(context().workspace_id, "principal", "operation", "key");
+    let pk = idempotency::idempotency_pk(context().workspace_id, "principal", "operation", "key");
     let remembered = IdempotencyRecord { body_hash: Hash::of("body"), made: id(5).to_string(), expires_at: now() };
     IdempotencyRow { pk, remembered }
 }

@@ -2,12 +2,19 @@
 //! shapes is made on purpose: `UPDATE_SHAPES=1 cargo test --workspace --test stored_shapes` writes
 //! them anew, and the difference shows in the commit.
 
+use aws::store::idempotency::IdempotencyRow;
+use aws::store::invitations::CodeOwner;
+use aws::store::keys::Pointer;
+use aws::store::leases::Lease;
+use aws::store::staging::StagedKeys;
+use aws::store::staging::StagedRows;
+use aws::store::staging::UploadPart;
+use aws::store::tokens::TokenPlace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws::Row;
-use aws::rows::{CodeOwner, IdempotencyRow, Lease, Pointer, StagedKeys, StagedRows, TokenPlace, UploadPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Duration;
@@ -898,7 +905,7 @@ fn of_tomorrow<R: Row>(name: &str, row: &Value) {
     // These are the store's own, or what an issuer says of its keys.
     let own = |place: &&String| {
         let field = place[1..].split('/').next().unwrap_or_default();
-        !["pk", "sk"].contains(&field) && !aws::rows::INDEXED.contains(&field) && name != "issuers_keys"
+        !["pk", "sk"].contains(&field) && !aws::INDEXED.contains(&field) && name != "issuers_keys"
     };
     for place in places.iter().filter(own) {
         let mut later = row.clone();
@@ -1070,7 +1077,7 @@ fn bare(row: &Value) -> Value {
     };
     let mut bare = row.clone();
     let fields = bare.as_object_mut().unwrap();
-    fields.retain(|name, _| own(name) || !aws::rows::INDEXED.contains(&name.as_str()));
+    fields.retain(|name, _| own(name) || !aws::INDEXED.contains(&name.as_str()));
     bare
 }
 

@@ -1,6 +1,6 @@
 //! `POST /tokens`.
 
-use aws::rows::TokenPlace;
+use aws::store::tokens::TokenPlace;
 use aws::{Commit, Table};
 use domain::Time;
 use domain::TokenId;

@@ -1,7 +1,7 @@
 //! `GET /events`: who did what, when, from where, to what.
 
+use aws::EventFilter;
 use aws::Table;
-use aws::stores::EventFilter;
 use domain::error::Error;
 use domain::input::Fields;
 use domain::{DeviceId, Time, UserId};

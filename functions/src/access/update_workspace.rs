@@ -1,6 +1,6 @@
 //! `PATCH /workspace`.
 
-use aws::stores::DeviceFilter;
+use aws::DeviceFilter;
 use aws::{Commit, Table};
 use domain::UserId;
 use domain::device::Status;

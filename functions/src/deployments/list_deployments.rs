@@ -1,7 +1,7 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
 
 use aws::Table;
-use aws::stores::UserWithDevices;
+use aws::UserWithDevices;
 use domain::error::Error;
 use domain::invitation::Invitation;
 use domain::user::User;

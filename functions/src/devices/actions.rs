@@ -1,6 +1,6 @@
 //! What is done to one device: by an operation of its own, or by a job to each of many.
 
-use aws::stores::DeviceDetails;
+use aws::DeviceDetails;
 use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::change::ChangeSet;

@@ -1,6 +1,6 @@
 //! `POST /devices/me/check-in`: the app's login.
 
-use aws::stores::Login;
+use aws::Login;
 use aws::{Commit, Table};
 use domain::Time;
 use domain::change::RowChange;

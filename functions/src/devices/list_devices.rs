@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use aws::DeviceFilter;
 use aws::Table;
-use aws::stores::DeviceFilter;
 use domain::device::Device;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;

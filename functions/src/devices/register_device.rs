@@ -1,6 +1,6 @@
 //! `POST /devices`: a phone registers with the code of an invitation.
 
-use aws::rows::CodeOwner;
+use aws::store::invitations::CodeOwner;
 use aws::{Commit, Table};
 use domain::DeviceId;
 use domain::change::ChangeSet;

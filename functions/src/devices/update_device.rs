@@ -3,7 +3,7 @@
 use aws::Table;
 use std::collections::BTreeMap;
 
-use aws::stores::DeviceDetails;
+use aws::DeviceDetails;
 use domain::device::{DeviceAttachments, Edit, NICKNAME, edit, read_metadata};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::UserWithDevices;
+use aws::UserWithDevices;
 use aws::{Page, Table};
 use domain::UserId;
 use domain::error::Error;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws::EventFilter;
 use aws::Table;
-use aws::stores::EventFilter;
 use domain::device::DeviceAttachments;
 use domain::error::{DomainError, Error};
 use domain::event::{Event, EventType};

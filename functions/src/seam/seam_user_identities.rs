@@ -1,6 +1,6 @@
 //! `/user_identities/…`: our users, seen through Seam's words.
 
-use aws::stores::UserFilter;
+use aws::UserFilter;
 use aws::{Commit, Table};
 use domain::UserId;
 use domain::access::Permission;

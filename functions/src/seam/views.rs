@@ -1,6 +1,6 @@
 //! How things are shown in Seam's words.
 
-use aws::stores::DeviceDetails;
+use aws::DeviceDetails;
 use domain::Time;
 use domain::credential::{Service, ServiceKind};
 use domain::device::{Device, DeviceAttachments, Platform};

@@ -1,6 +1,6 @@
 //! `DELETE /sources/{source_id}`.
 
-use aws::stores::StagedRowsOf;
+use aws::StagedRowsOf;
 use aws::{Commit, Table};
 use domain::error::Error;
 use domain::event::EventType;

@@ -1,8 +1,10 @@
 //! Taking a data set in: whole or not at all, and then staged until its sync is over.
 
+use aws::store::staging::StagedKey;
+use aws::store::staging::StagedKeys;
+use aws::store::staging::StagedRows;
 use std::io::{Read as _, Write as _};
 
-use aws::rows::{StagedKey, StagedKeys, StagedRows};
 use aws::{Commit, Table};
 use domain::error::Error;
 use domain::job::{Job, JobFailure};

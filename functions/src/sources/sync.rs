@@ -14,7 +14,7 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
-use aws::stores::{ClaimedBySource, StagedRowsOf};
+use aws::{ClaimedBySource, StagedRowsOf};
 use aws::{Commit, PULL_WITHIN, Position, Table, UsernameClaims};
 use chrono::Duration;
 use domain::access::Permission;

@@ -1,7 +1,7 @@
 //! `PUT /sources/{source_id}/parts/{number}`.
 
-use aws::rows::UploadPart;
-use aws::stores::StagedRowsOf;
+use aws::StagedRowsOf;
+use aws::store::staging::UploadPart;
 use aws::{Commit, Table};
 use domain::access::Permission;
 use domain::change::ChangeSet;

@@ -3,11 +3,11 @@
 //! An event's delivery is a row, taken up under a lease before the call and settled after it. So whatever
 //! ends a run, the schedule takes the delivery up again, and an event that comes twice is delivered once.
 
+use aws::store::due::calls_shard;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use aws::rows::calls_shard;
-use aws::stores::DueRow;
+use aws::DueRow;
 use aws::{Commit, EgressClient, Table};
 use chrono::Duration;
 use domain::error::Error;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use aws::LeaseOutcome;
 use aws::Pusher;
-use aws::stores::LeaseOutcome;
 use aws::{Commit, PushError, Table, Wake};
 use chrono::Duration;
 use domain::error::Error;

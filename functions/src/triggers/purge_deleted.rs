@@ -1,9 +1,10 @@
 //! Each hour: removes deleted devices and users whose retention is over.
 
 use aws::Pusher;
-use aws::rows::{DUE_SHARDS, purge_shard};
-use aws::stores::{DeviceFilter, DueRow, EventFilter};
+use aws::store::due::DUE_SHARDS;
+use aws::store::due::purge_shard;
 use aws::{Commit, Page, Table};
+use aws::{DeviceFilter, DueRow, EventFilter};
 use chrono::Duration;
 use domain::device::{Device, purge};
 use domain::error::Error;

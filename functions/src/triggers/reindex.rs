@@ -1,9 +1,9 @@
-//! Brings every row to what this release derives from its thing: attributes of indexes, and companions. There is no
+//! Brings every row to what this release derives from its thing: attributes of indexes, and index rows. There is no
 //! route: IAM says who may invoke it.
 
 use aws::Position;
+use aws::Restored;
 use aws::Table;
-use aws::stores::Restored;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;

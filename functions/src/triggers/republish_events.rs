@@ -1,6 +1,6 @@
 //! Publishes a range of time again. There is no route: IAM says who may invoke it.
 
-use aws::stores::EventFilter;
+use aws::EventFilter;
 use aws::{Position, Table, Topic};
 use chrono::Duration;
 use domain::error::{DomainError, Error};

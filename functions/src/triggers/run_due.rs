@@ -1,8 +1,9 @@
 //! Each minute: what is due.
 
+use aws::DueRow;
 use aws::Pusher;
-use aws::rows::{DUE_SHARDS, due_shard};
-use aws::stores::DueRow;
+use aws::store::due::DUE_SHARDS;
+use aws::store::due::due_shard;
 use aws::{Commit, Position, Table};
 use chrono::Duration;
 use domain::access::Permission;

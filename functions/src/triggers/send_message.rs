@@ -1,6 +1,6 @@
 //! The queue on the topic `events`: sends what has to be sent.
 
-use aws::stores::LeaseOutcome;
+use aws::LeaseOutcome;
 use aws::{Commit, MailError, Mailer, Message, SmsError, Table, Texter};
 use chrono::Duration;
 use domain::error::Error;

@@ -1,6 +1,6 @@
 //! What is done to one user: by an operation of its own, or by a job to each of many.
 
-use aws::stores::UserWithDevices;
+use aws::UserWithDevices;
 use aws::{Commit, Table, UsernameClaims};
 use domain::access::Permission;
 use domain::change::{ChangeSet, RowChange};

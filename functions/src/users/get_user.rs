@@ -1,7 +1,7 @@
 //! `GET /users/{user_id}`: the console's Open.
 
 use aws::Table;
-use aws::stores::UserWithDevices;
+use aws::UserWithDevices;
 use domain::error::Error;
 use domain::invitation::Purpose;
 use domain::usage::{UsageScope, month};

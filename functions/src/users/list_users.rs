@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws::Table;
-use aws::stores::{UserFilter, UserWithDevices};
+use aws::{UserFilter, UserWithDevices};
 use domain::error::Error;
 use domain::input::Fields;
 use domain::search::Query;

@@ -123,7 +123,7 @@ impl Commit {
         Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None }
     }
 
-    /// A new row, and its companions.
+    /// A new row, and its index rows.
     #[must_use]
     pub fn put<R: Row>(mut self, row: &R) -> Self {
         self.add_item(to_item(row), PutCondition::Nothing);
@@ -141,7 +141,7 @@ impl Commit {
         self
     }
 
-    /// A changed row, guarded by the version at which it was read; its companions follow. Nothing
+    /// A changed row, guarded by the version at which it was read; its index rows follow. Nothing
     /// if nothing changed.
     #[must_use]
     pub fn edit<R: Row>(mut self, before: &R, after: &R) -> Self {
@@ -220,7 +220,7 @@ impl Commit {
         }
     }
 
-    /// A row removed, guarded by its version, with its companions.
+    /// A row removed, guarded by its version, with its index rows.
     #[must_use]
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(WriteItem::Delete { key: row.key().attributes(), version: Some(row.version()) });
@@ -228,7 +228,7 @@ impl Commit {
         self
     }
 
-    /// A companion that is missing.
+    /// An index row that is missing.
     #[must_use]
     pub(crate) fn with_index_row(mut self, index_row: &IndexRow) -> Self {
         self.put_index_row(index_row);

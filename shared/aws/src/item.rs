@@ -7,11 +7,52 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use domain::Time;
 use domain::error::Error;
 use domain::stored::Stored;
+use domain::{Time, WorkspaceId};
 
-use crate::rows::{INDEXED, told};
+use crate::store::devices::fields_of_key;
+
+/// Makes things that are changed remember the row that they were read as.
+macro_rules! keeps_stored_row {
+    ($($thing:ty),+ $(,)?) => {
+        $(impl $crate::item::Read for $thing {
+            fn stored(&self) -> Option<&domain::stored::Stored> {
+                Some(&self.stored)
+            }
+            fn keep(&mut self, stored: domain::stored::Stored) {
+                self.stored = stored;
+            }
+        })+
+    };
+}
+pub(crate) use keeps_stored_row;
+
+/// The attributes of the indexes' keys that follow from a thing's fields. (Some indexes are also ordered by a field,
+/// `created_at`.)
+pub const INDEXED: &[&str] = &[
+    "list",
+    "owner",
+    "login_day",
+    "blocked_at",
+    "pending_since",
+    "deleted_at",
+    "due_shard",
+    "due_at",
+    "deployed",
+    "not_deployed",
+    "of_profile",
+    "of_source",
+    "of_device",
+    "of_user",
+    "of_type",
+];
+
+/// A list of a workspace, in the index `created` and those beside it.
+#[must_use]
+pub fn list_partition(kind: &str, workspace: WorkspaceId) -> String {
+    format!("{kind}#{workspace}")
+}
 
 /// A row's attributes.
 pub type Item = HashMap<String, AttributeValue>;
@@ -100,7 +141,7 @@ pub trait Row: Serialize + Read + Clone {
     const PARTS: &'static [&'static str] = &[];
 
     /// Fields that its key and its indexes tell, which are not stored once more. See
-    /// [`crate::rows::told`].
+    /// [`crate::devices::fields_of_key`].
     const TOLD: &'static [&'static str] = &[];
 
     /// False if it is never changed, so that its row has no version.
@@ -121,8 +162,8 @@ pub trait Row: Serialize + Read + Clone {
     fn index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::new()
     }
-    /// Rows that an earlier release made in place of companions: `reindex` removes those that are still there.
-    fn former_companions(&self) -> BTreeSet<IndexRow> {
+    /// Rows that an earlier release made in place of index rows: `reindex` removes those that are still there.
+    fn former_index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::new()
     }
     /// Keys at which nothing may stand where the row is made, or comes to need this: what an earlier release would
@@ -175,7 +216,7 @@ fn to_set(value: AttributeValue) -> Vec<String> {
 pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
     let mut whole = item.clone();
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-    for (name, value) in told(text("pk"), text("sk"), text("owner")) {
+    for (name, value) in fields_of_key(text("pk"), text("sk"), text("owner")) {
         whole.entry(name.to_owned()).or_insert(AttributeValue::S(value));
     }
     // Nothing of what the row holds may reach a log, so what serde says of it is left out.

@@ -11,12 +11,10 @@ mod list;
 mod mail;
 mod push;
 mod roots;
-pub mod rows;
 mod sms;
-pub mod stores;
+pub mod store;
 mod table;
 mod topic;
-mod usernames;
 mod verdict;
 
 pub use clients::{Clients, Connection};
@@ -24,15 +22,17 @@ pub use commit::Commit;
 /// How far calls to webhooks go.
 pub use domain::egress::EgressPolicy;
 pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};
-pub use item::{Key, Row, event_of_image};
+pub use item::{INDEXED, Key, Row, event_of_image};
 pub use list::{Page, Position};
 pub use mail::{MailError, Mailer, Message, Picture};
 pub use push::{PushError, Pusher, Wake};
 pub use sms::{SmsError, Texter};
-
+pub use store::{
+    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, Restored, StagedRowsOf,
+    StoredRow, StoredRows, UserFilter, UserWithDevices, UsernameClaims,
+};
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
-pub use usernames::UsernameClaims;
 
 /// Bytes as a row keeps them.
 #[must_use]

@@ -8,11 +8,12 @@ mod life;
 mod sources;
 mod webhooks;
 
+use aws::store::leases::Lease;
+use aws::store::tokens::token_place_key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use aws::Row;
-use aws::rows::{Lease, token_place};
 use domain::command::Command;
 use domain::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::event::{Event, EventType};
@@ -374,7 +375,7 @@ impl Audit {
             |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
-        let kept = self.secrets.contains_key(&aws::rows::invitation_secret(id));
+        let kept = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
         let sent = self.sent_codes(invitation.channel);
         let copies = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
         let changes = self.changes("delivery", about);
@@ -543,7 +544,7 @@ impl Audit {
         let places = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
         self.hold(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
         for token in tokens {
-            let key = token_place(&token.issuer, &token.subject, token.token_id);
+            let key = token_place_key(&token.issuer, &token.subject, token.token_id);
             self.hold(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
             for workspace in &token.workspace_ids {
                 let of = |event: &&Event| event.token_id == Some(token.token_id) && event.workspace_id == *workspace;

@@ -2,12 +2,15 @@
 //!
 //! Each case has a workspace of its own, so that they do not meet.
 
+use aws::store::idempotency::IdempotencyRow;
+use aws::store::invitations::CodeOwner;
+use aws::store::tokens::TokenPlace;
+use aws::store::{due, idempotency, push_tokens, staging, users};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws::rows::{self as keys, CodeOwner, IdempotencyRow, TokenPlace};
-use aws::stores::{DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, StagedRowsOf, UserFilter};
 use aws::{Commit, Page, Position, Row, Table};
+use aws::{DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, StagedRowsOf, UserFilter};
 use chrono::Duration;
 use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Role};
 use domain::check_in::CheckInReport;
@@ -170,8 +173,8 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
     place.put(&begun).await;
     let due = async |place: &Place<'_>| {
         let mut due = (0, 0);
-        for shard in 0..keys::DUE_SHARDS {
-            let page = place.table.due(&keys::calls_shard(shard), place.now, None, 100).await.expect("it answers");
+        for shard in 0..due::DUE_SHARDS {
+            let page = place.table.due(&due::calls_shard(shard), place.now, None, 100).await.expect("it answers");
             for (_, row) in page.rows {
                 match row.expect("it is whole") {
                     Some(DueRow::Delivery(found)) => due.0 += usize::from(found.event_id == event.event_id),
@@ -563,7 +566,7 @@ async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents(store: &S
 async fn of_an_earlier_release(place: &Place<'_>, username: &str, former: &str) -> User {
     let user = place.user(username).await;
     let bench = &place.store.bench;
-    let key = aws::rows::username(place.workspace, username);
+    let key = users::username_key(place.workspace, username);
     let claim = json!({"pk": format!("USERNAME#{}#{former}", place.workspace), "sk": "CLAIM", "user_id": user.user_id});
     rows::remove(bench, rows::MAIN, &json!({"pk": key.pk, "sk": key.sk}));
     rows::put(bench, rows::MAIN, &claim, &[]);
@@ -589,7 +592,7 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way(store: &Stor
     lost(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
     let plain = named(&place, "jose").await.expect("nobody is called so");
     let holder = |username: &str| {
-        let key = aws::rows::username(place.workspace, username).to_string();
+        let key = users::username_key(place.workspace, username).to_string();
         rows::all(&store.bench, rows::MAIN).get(&key).map(|row| row["user_id"].clone())
     };
     let holders = [holder("jose"), holder("jos\u{e9}"), holder("jos\u{ea}")];
@@ -622,7 +625,7 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way(store: &Stor
     let joao = of_an_earlier_release(&place, "Jo\u{e3}o", "joao").await;
     let claims = store.table.username_claims(place.workspace, "Jo\u{e3}o").await.expect("it answers");
     let late = Commit::without_event(place.id()).reclaim(&claims, &joao);
-    let former = keys::former_claim(place.workspace, "Jo\u{e3}o").expect("it has one");
+    let former = users::former_username_key(place.workspace, "Jo\u{e3}o").expect("it has one");
     let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
     lost(store.table.commit(late).await, "another holds the former claim by now");
@@ -1118,7 +1121,7 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing(store: &Store
         tokens.push(token);
     }
     // The one of the middle cannot be read.
-    let broken = keys::push_token(place.workspace, tokens[20].device_id);
+    let broken = push_tokens::push_token_key(place.workspace, tokens[20].device_id);
     let mut row =
         rows::all(&store.bench, rows::MAIN).remove(&format!("{} | {}", broken.pk, broken.sk)).expect("its row");
     row["token"] = json!(7);
@@ -1126,11 +1129,11 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing(store: &Store
     let due_at = tokens[29].mend_at.expect("a new token is due");
     let mut found = BTreeSet::new();
     let mut unread = 0;
-    for shard in 0..keys::DUE_SHARDS {
+    for shard in 0..due::DUE_SHARDS {
         let mut start = None;
         let mut last = None;
         loop {
-            let page = store.table.due(&keys::due_shard(shard), due_at, start, 2).await.expect("it answers");
+            let page = store.table.due(&due::due_shard(shard), due_at, start, 2).await.expect("it answers");
             for (key, row) in page.rows.into_iter().filter(|(key, _)| key.pk.contains(&place.workspace.to_string())) {
                 match row {
                     Ok(Some(DueRow::PushToken(token))) => {
@@ -1155,17 +1158,18 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing(store: &Store
     assert_eq!((found, unread), (expected.collect(), 1), "what is due by then, and nothing else");
     let settled = PushToken { mend_at: None, ..tokens[0].clone() };
     place.edit(&tokens[0], &settled).await;
-    let shards = (0..keys::DUE_SHARDS).map(keys::due_shard);
+    let shards = (0..due::DUE_SHARDS).map(due::due_shard);
     for shard in shards {
         let page = store.table.due(&shard, due_at, None, 100).await.expect("it answers");
-        let again = page.rows.iter().any(|(key, _)| *key == keys::push_token(place.workspace, tokens[0].device_id));
+        let again =
+            page.rows.iter().any(|(key, _)| *key == push_tokens::push_token_key(place.workspace, tokens[0].device_id));
         assert!(!again, "what is settled is not due");
     }
 }
 
 async fn a_call_is_remembered_once(store: &Store) {
     let place = Place::new(store);
-    let pk = keys::call(place.workspace, "somebody", "create-user", "key");
+    let pk = idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "key");
     assert_eq!(store.table.remembered(&pk).await.expect("it answers"), None);
     let call = |made: &str| IdempotencyRow {
         pk: pk.clone(),
@@ -1183,9 +1187,9 @@ async fn a_call_is_remembered_once(store: &Store) {
     remember("third", true).await.expect("the first counts no more");
     assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("third").remembered));
     for other in [
-        keys::call(place.workspace, "somebody", "create-user", "other"),
-        keys::call(place.workspace, "somebody", "invite-user", "key"),
-        keys::call(place.workspace, "another", "create-user", "key"),
+        idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "other"),
+        idempotency::idempotency_pk(place.workspace, "somebody", "invite-user", "key"),
+        idempotency::idempotency_pk(place.workspace, "another", "create-user", "key"),
     ] {
         assert_eq!(store.table.remembered(&other).await.expect("it answers"), None);
     }
@@ -2367,7 +2371,7 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before(store: &Store) {
         let (table, workspace) = (place.table.clone(), place.workspace.to_string());
         async move {
             let mut kinds = Vec::new();
-            for number in 0..keys::DUE_SHARDS {
+            for number in 0..due::DUE_SHARDS {
                 let page = table.due(&shard(number), by, None, 1_000).await.expect("it answers");
                 let rows = page.rows.into_iter().filter(|(key, _)| key.pk.contains(&workspace));
                 kinds.extend(rows.map(|(_, row)| match row {
@@ -2393,15 +2397,15 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before(store: &Store) {
     for hours in (0..=4).rev() {
         let mut due = expected.clone();
         due.sort();
-        assert_eq!(found(keys::due_shard, hour(hours)).await, due, "after {hours} hours");
+        assert_eq!(found(due::due_shard, hour(hours)).await, due, "after {hours} hours");
         let before = hour(hours).minus(Duration::milliseconds(1));
         let _latest = expected.pop();
         let mut due = expected.clone();
         due.sort();
-        assert_eq!(found(keys::due_shard, before).await, due, "just before {hours} hours");
+        assert_eq!(found(due::due_shard, before).await, due, "just before {hours} hours");
     }
-    assert!(found(keys::purge_shard, hour(5).minus(Duration::milliseconds(1))).await.is_empty());
-    assert_eq!(found(keys::purge_shard, hour(5)).await, ["device phone", "user ada"]);
+    assert!(found(due::purge_shard, hour(5).minus(Duration::milliseconds(1))).await.is_empty());
+    assert_eq!(found(due::purge_shard, hour(5)).await, ["device phone", "user ada"]);
 }
 
 /// A user's new deployment, stored with its code, and the user as they then are.
@@ -2610,7 +2614,7 @@ async fn a_data_set_comes_with_its_users_and_what_was_uploaded(store: &Store) {
     for (upload_id, number) in [(upload, 10), (upload, 2), (other, 1), (upload, 1)] {
         let bytes = aws::bytes(&vec![u8::try_from(number).unwrap_or(0); 200 * 1024]);
         let (workspace_id, source_id) = (place.workspace, one.source_id);
-        place.put(&keys::UploadPart { workspace_id, source_id, upload_id, number, bytes, at: place.now }).await;
+        place.put(&staging::UploadPart { workspace_id, source_id, upload_id, number, bytes, at: place.now }).await;
     }
     let id = one.source_id;
     let page = |start| async move { place.table.upload_parts(place.workspace, id, upload, start).await };
@@ -2679,15 +2683,15 @@ async fn what_a_sync_staged_is_read_and_removed_by_its_job(store: &Store) {
     let place = Place::new(store);
     let source_id = SourceId(new_id(place.now));
     let stage =
-        |job_id| keys::StagedKey { workspace_id: place.workspace, source_id, job_id, attempt: new_id(place.now) };
+        |job_id| staging::StagedKey { workspace_id: place.workspace, source_id, job_id, attempt: new_id(place.now) };
     let (one, other) = (stage(JobId(new_id(place.now))), stage(JobId(new_id(place.now))));
     for stage in [one, other] {
         for number in 0..95 {
             let rows = aws::bytes(&[7, 0, 255]);
-            place.put(&keys::StagedRows { stage, number, rows, at: place.now }).await;
+            place.put(&staging::StagedRows { stage, number, rows, at: place.now }).await;
         }
-        let keys = keys::StagedKeys::bytes_of(&[1, u64::MAX, 7 << 40]);
-        place.put(&keys::StagedKeys { stage, number: 0, keys, at: place.now }).await;
+        let keys = staging::StagedKeys::bytes_of(&[1, u64::MAX, 7 << 40]);
+        place.put(&staging::StagedKeys { stage, number: 0, keys, at: place.now }).await;
     }
     let rows = place.table.staged_rows(one, 94).await.expect("it answers").map(|staged| staged.rows.into_vec());
     assert_eq!(rows, Some(vec![7, 0, 255]));

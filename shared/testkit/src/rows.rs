@@ -52,7 +52,7 @@ pub fn of(database: &Database, table: &str) -> BTreeMap<String, Value> {
 #[must_use]
 pub fn whole(mut row: Value) -> Value {
     let text = |name: &str| row[name].as_str();
-    for (name, value) in aws::rows::told(text("pk"), text("sk"), text("owner")) {
+    for (name, value) in aws::store::devices::fields_of_key(text("pk"), text("sk"), text("owner")) {
         if row[name].is_null() {
             row[name] = value.into();
         }

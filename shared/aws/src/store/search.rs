@@ -1,4 +1,4 @@
-//! Finding devices as one types: by words of their own, and by words of their users.
+//! Finds devices as one types: by words of their own, and by words of their users.
 //!
 //! A search has two halves. The first follows the devices' own words, the second the users' words
 //! to the devices that those users hold. What the first half lists, the second passes over.
@@ -11,14 +11,40 @@ use domain::search::Query;
 use domain::user::User;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
-use crate::item::{Item, Key};
+use crate::item::{IndexRow, Item, Key};
 use crate::list::{Page, Position, Range, Source};
-use crate::rows;
-use crate::stores::devices::DeviceFilter;
+use crate::store::devices::DeviceFilter;
+use crate::store::{devices, users};
 use crate::table::Table;
+
+/// The partition of the search words of a kind.
+#[must_use]
+pub fn words_partition(kind: &str, workspace: WorkspaceId) -> String {
+    format!("WORD#{workspace}#{kind}")
+}
+
+/// The identifier at the end of a search word's sort key.
+#[must_use]
+pub fn word_and_id(sk: &str) -> Option<(&str, &str)> {
+    sk.rsplit_once('#')
+}
+
+pub(crate) fn word_index_rows<'a>(
+    kind: &'static str,
+    workspace: WorkspaceId,
+    id: &'a str,
+    words: impl IntoIterator<Item = String> + 'a,
+) -> impl Iterator<Item = IndexRow> + 'a {
+    words.into_iter().map(move |word| IndexRow {
+        key: Key::new(words_partition(kind, workspace), format!("{word}#{id}")),
+        attributes: BTreeMap::new(),
+        unique: false,
+    })
+}
 
 /// Words looked up at once, and the most rounds of that for a page.
 const STEP: usize = 50;
+
 const ROUNDS: usize = 6;
 
 /// Where a search stands: in a half, at a word, behind one of the devices of that word's thing.
@@ -115,7 +141,7 @@ impl Table {
         words: &[Item],
     ) -> Result<Vec<(String, Vec<Device>)>, Error> {
         let sks: Vec<String> = words.iter().filter_map(Key::of).map(|key| key.sk).collect();
-        let ids = |sk: &String| rows::word_and_id(sk).map(|(_, id)| id.to_owned());
+        let ids = |sk: &String| word_and_id(sk).map(|(_, id)| id.to_owned());
         let (users, devices) = if by_user {
             let users = self
                 .users_by_id(search.workspace, sks.iter().filter_map(ids).filter_map(|id| UserId::parse(&id)))
@@ -130,7 +156,7 @@ impl Table {
             (users, devices)
         };
         let wanted = |sk: &String| {
-            let (word, id) = rows::word_and_id(sk)?;
+            let (word, id) = word_and_id(sk)?;
             let candidates = if by_user {
                 let user = users.get(&UserId::parse(id)?)?;
                 let first = search.query.first_match(&user.search_words()).map(str::to_owned);
@@ -167,12 +193,12 @@ impl Table {
 
 impl Search<'_> {
     fn source(&self, place: &Place) -> Source {
-        let kind = if place.by_user { rows::USERS } else { rows::DEVICES };
+        let kind = if place.by_user { users::USERS } else { devices::DEVICES };
         let prefix = self.query.leading();
         let from = if place.sk.is_empty() { prefix.to_owned() } else { place.sk.clone() };
         Source {
             index: None,
-            partition: ("pk", rows::words_partition(kind, self.workspace)),
+            partition: ("pk", words_partition(kind, self.workspace)),
             order: "sk",
             range: Range::Between(from, last_word(prefix)),
             descending: false,

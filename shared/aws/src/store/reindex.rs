@@ -1,4 +1,4 @@
-//! Rows brought to what this release derives from their things: attributes of indexes, and companions.
+//! Brings rows to what this release derives from their things: index attributes and index rows.
 
 use std::collections::BTreeSet;
 
@@ -91,7 +91,7 @@ impl StoredRow {
             ("WEBHOOKS", "WEBHOOK") => self.plan_of::<Webhook>(id),
             ("DELIVERIES", "DELIVERY") => self.plan_of::<Delivery>(id),
             ("JOB", "JOB") => self.plan_of::<Job>(id),
-            // Companions, and what is made, replaced and removed, but never changed.
+            // Index rows, and what is made, replaced and removed, but never changed.
             _ => return None,
         })
     }
@@ -102,7 +102,7 @@ impl StoredRow {
             restored: Commit::without_event(id).restored(&row),
             guarded: Commit::without_event(id).guarded_by(&row),
             index_rows: row.index_rows(),
-            former: row.former_companions(),
+            former: row.former_index_rows(),
         })
     }
 }

@@ -1,26 +1,139 @@
-//! Users, their invitations, and the codes of these.
+//! Users.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use domain::deployment::{SecretKind, UserSecrets};
 use domain::device::Device;
 use domain::error::Error;
-use domain::invitation::Invitation;
-use domain::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
 use domain::network::{Indicator, user_indicator};
 use domain::search::Query;
 use domain::secret::Hash;
-use domain::user::{User, UserStatus};
-use domain::{DeviceId, InvitationId, ProfileId, SourceId, Time, UserId, WorkspaceId};
+use domain::user::{User, UserStatus, former_username, unique_username};
+use domain::{DeviceId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
-use crate::item::{Item, Key, Read, TIME_TO_LIVE};
+use crate::item::{IndexRow, Item, Key, Read, Row, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
-use crate::rows::{self, CodeOwner, Pointer};
-use crate::stores::devices::DeviceFilter;
+use crate::store::devices::DeviceFilter;
+use crate::store::usernames::{UsernameClaims, keys_of_username};
+use crate::store::{due, profiles, search, sources};
 use crate::table::Table;
-use crate::usernames::{UsernameClaims, keys_of_username};
+
+keeps_stored_row!(User);
+
+/// The list of users, and the kind of their search words.
+pub const USERS: &str = "USER";
+
+/// The key of a user.
+#[must_use]
+pub fn user_key(workspace: WorkspaceId, id: UserId) -> Key {
+    Key::new(format!("USER#{workspace}#{id}"), "USER")
+}
+
+/// The user whose row has a key.
+#[must_use]
+pub fn user_of_key(key: &Key) -> Option<UserId> {
+    UserId::parse(key.pk.rsplit_once('#').filter(|_| key.sk == "USER")?.1)
+}
+
+/// The key of a username's claim.
+#[must_use]
+pub fn username_key(workspace: WorkspaceId, username: &str) -> Key {
+    Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
+}
+
+/// The key under which an earlier release has made a username's claim, if it is another one. Whoever holds
+/// it may be called otherwise: their own row tells.
+#[must_use]
+pub fn former_username_key(workspace: WorkspaceId, username: &str) -> Option<Key> {
+    former_username(username).map(|former| Key::new(format!("USERNAME#{workspace}#{former}"), "CLAIM"))
+}
+
+/// The claim of a user to their username.
+pub(crate) fn username_claim(user: &User) -> IndexRow {
+    IndexRow {
+        key: username_key(user.workspace_id, &user.username),
+        attributes: BTreeMap::from([("user_id", user.user_id.to_string())]),
+        unique: true,
+    }
+}
+
+impl Row for User {
+    const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::device::DEVICE_LIMIT)];
+    const PARTS: &'static [&'static str] = &["client", "provenance"];
+    // Identity providers ask for it.
+    const DATED: bool = true;
+
+    fn key(&self) -> Key {
+        user_key(self.workspace_id, self.user_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![("list", crate::item::list_partition(USERS, self.workspace_id))];
+        indexes.extend(self.last_seen_at.map(|seen| ("login_day", seen.day())));
+        indexes.extend(self.deleted.iter().flat_map(|end| due::deleted_attributes(&self.key(), end)));
+        if self.deleted.is_none() {
+            indexes.extend(self.deployment_due_at.iter().flat_map(|at| due::due_attributes(&self.key(), *at)));
+            let profile = self.client.profile_id.map(|id| profiles::profile_users_partition(self.workspace_id, id));
+            let source = self.provenance.source_id.map(|id| sources::source_users_partition(self.workspace_id, id));
+            indexes.extend(profile.map(|partition| ("of_profile", partition)));
+            indexes.extend(source.map(|partition| ("of_source", partition)));
+            match self.client.deployment_id {
+                Some(_) => indexes.push(("deployed", self.created_at.to_string())),
+                None => indexes.push(("not_deployed", self.created_at.to_string())),
+            }
+        }
+        indexes
+    }
+    fn former_index_rows(&self) -> BTreeSet<IndexRow> {
+        if self.deleted.is_some() {
+            return BTreeSet::new();
+        }
+        let known = self.provenance.source_id.zip(self.provenance.source_username.as_deref());
+        let keys = [
+            former_username_key(self.workspace_id, &self.username),
+            known.and_then(|(source, name)| sources::former_source_username_key(self.workspace_id, source, name)),
+        ];
+        let own = || BTreeMap::from([("user_id", self.user_id.to_string())]);
+        keys.into_iter().flatten().map(|key| IndexRow { key, attributes: own(), unique: true }).collect()
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let id = self.user_id.to_string();
+        // A deleted user's name is free for another.
+        let claim = self.deleted.is_none().then(|| username_claim(self));
+        let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| IndexRow {
+            key: identity_claim_key(self.workspace_id, name),
+            attributes: BTreeMap::from([("user_id", id.clone())]),
+            unique: true,
+        });
+        let external = self
+            .deleted
+            .is_none()
+            .then(|| sources::external_id_claim_key(self))
+            .flatten()
+            .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: true });
+        // Not unique: whoever is renamed by hand must not be in a data set's way. It is checked by the user.
+        let followed = self
+            .deleted
+            .is_none()
+            .then(|| sources::source_username_claim_key(self))
+            .flatten()
+            .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: false });
+        let words = search::word_index_rows(USERS, self.workspace_id, &id, self.search_words());
+        words.chain(claim).chain(known).chain(external).chain(followed).collect()
+    }
+    fn vacant(&self) -> BTreeSet<Key> {
+        let former = || former_username_key(self.workspace_id, &self.username);
+        self.deleted.is_none().then(former).flatten().into_iter().collect()
+    }
+}
+
+/// The key of the claim to the key by which programs know a user.
+#[must_use]
+pub fn identity_claim_key(workspace: WorkspaceId, name: &str) -> Key {
+    Key::new(format!("IDENTITYKEY#{workspace}#{}", Hash::of(name).as_str()), "CLAIM")
+}
 
 /// Which users a list shows.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +189,7 @@ impl UserFilter {
 
     /// The narrowest index for what is asked, but for a search and for pending commands.
     fn source(&self, workspace: WorkspaceId) -> Source {
-        let list = ("list", rows::list(rows::USERS, workspace));
+        let list = ("list", crate::item::list_partition(USERS, workspace));
         if self.status == Some(UserStatus::Deleted) {
             return Source::newest("deleted", list, "deleted_at");
         }
@@ -86,10 +199,18 @@ impl UserFilter {
             return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
         }
         if let Some(id) = self.source_id {
-            return Source::newest("source", ("of_source", rows::users_of_source(workspace, id)), "created_at");
+            return Source::newest(
+                "source",
+                ("of_source", sources::source_users_partition(workspace, id)),
+                "created_at",
+            );
         }
         if let Some(id) = self.profile_id {
-            return Source::newest("profile", ("of_profile", rows::users_of_profile(workspace, id)), "created_at");
+            return Source::newest(
+                "profile",
+                ("of_profile", profiles::profile_users_partition(workspace, id)),
+                "created_at",
+            );
         }
         match self.deployed {
             Some(true) => return Source::newest("deployed", list, "deployed"),
@@ -130,7 +251,7 @@ impl UserWithDevices {
 impl Table {
     /// A user, as they are now.
     pub async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Error> {
-        self.get(&rows::user(workspace, id)).await
+        self.get(&user_key(workspace, id)).await
     }
 
     /// Who has a username of the workspace.
@@ -145,13 +266,13 @@ impl Table {
             user_id: UserId,
         }
         impl Read for Claim {}
-        let claim: Option<Claim> = self.get(&rows::identity_key(workspace, key)).await?;
+        let claim: Option<Claim> = self.get(&identity_claim_key(workspace, key)).await?;
         Ok(claim.map(|claim| claim.user_id))
     }
 
     /// Users by their identifiers; those that are gone are left out.
     pub async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
-        let keys: Vec<Key> = ids.iter().map(|id| rows::user(workspace, *id)).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| user_key(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
@@ -207,18 +328,18 @@ impl Table {
     ) -> Result<Page<User>, Error> {
         let source = Source {
             index: None,
-            partition: ("pk", rows::words_partition(rows::USERS, workspace)),
+            partition: ("pk", search::words_partition(USERS, workspace)),
             order: "sk",
             range: Range::Prefix(query.leading().to_owned()),
             descending: false,
         };
         let to_row = |item: &Item| {
             let sk = Key::of(item)?.sk;
-            Some(rows::user(workspace, UserId::parse(rows::word_and_id(&sk)?.1)?))
+            Some(user_key(workspace, UserId::parse(search::word_and_id(&sk)?.1)?))
         };
         let wanted = |item: &Item, user: &User| {
             let words = user.search_words();
-            let found_by = Key::of(item).and_then(|key| Some(rows::word_and_id(&key.sk)?.0.to_owned()));
+            let found_by = Key::of(item).and_then(|key| Some(search::word_and_id(&key.sk)?.0.to_owned()));
             query.first_match(&words).map(str::to_owned) == found_by && query.matches(&words) && filter.keeps(user, now)
         };
         self.page(&source, limit, start, to_row, wanted).await
@@ -252,99 +373,4 @@ impl Table {
         let items = page.items.iter().filter_map(user_of).map(|person| person.user.clone()).collect();
         Ok(Page { items, next: page.next, left_out: page.left_out })
     }
-}
-
-impl Table {
-    /// What counts the messages of a kind to a recipient, and those of a day in some of its parts; parts that have
-    /// counted none are left out.
-    pub async fn sent_before(
-        &self,
-        recipient: &Recipient,
-        quota: &DailyQuota,
-        shards: &[u8],
-    ) -> Result<(Option<RecipientHistory>, Vec<DailyCount>), Error> {
-        let to = rows::sent_to(recipient);
-        let part = |shard: &u8| rows::sent_today(quota.workspace_id, quota.channel, &quota.day, *shard);
-        let parts: Vec<Key> = shards.iter().map(part).collect();
-        let found = self.get_many(parts.iter().cloned().chain([to.clone()])).await?;
-        let today = parts.iter().filter_map(|key| found.row(key).transpose()).collect::<Result<_, _>>()?;
-        Ok((found.row(&to)?, today))
-    }
-
-    /// A page of a user's invitations and deployments, the newest first.
-    pub async fn list_invitations(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        limit: usize,
-        start: Option<Position>,
-    ) -> Result<Page<Invitation>, Error> {
-        let source = Source::within(rows::user(workspace, user).pk, rows::INVITATION);
-        self.rows(&source, limit, start).await
-    }
-
-    /// A deployment, by its identifier alone.
-    pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
-        let pointer: Option<Pointer> = self.get(&rows::pointer(workspace, &id.to_string())).await?;
-        match pointer.filter(|pointer| pointer.to_sk.starts_with(rows::INVITATION)) {
-            Some(pointer) => self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await,
-            None => Ok(None),
-        }
-    }
-
-    /// The newest deployments of some users; those who have none are left out.
-    pub async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Error> {
-        let key = |user: &&User| {
-            let id = user.client.deployment_id?;
-            Some((user.user_id, rows::invitation(user.workspace_id, user.user_id, id)))
-        };
-        let keys: Vec<(UserId, Key)> = users.iter().filter_map(key).collect();
-        let found = self.get_many(keys.iter().map(|(_, key)| key.clone())).await?;
-        Ok(keys.iter().filter_map(|(user, key)| Some((*user, found.readable(key)?))).collect())
-    }
-
-    /// Whose a code is, whether it can still be used or not.
-    pub async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Error> {
-        self.get(&rows::code(hash)).await
-    }
-
-    /// Whose a text message is, by SNS's identifier of it.
-    pub async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Error> {
-        self.get(&rows::text_message(message_id)).await
-    }
-
-    /// An invitation, as it is now.
-    pub async fn invitation(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        id: InvitationId,
-    ) -> Result<Option<Invitation>, Error> {
-        self.get(&rows::invitation(workspace, user, id)).await
-    }
-}
-
-impl Table {
-    /// An invitation's code.
-    pub async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Error> {
-        let item = self.get_secret(&rows::invitation_secret(id)).await?;
-        Ok(item.and_then(|item| item.get("code")?.as_s().ok().cloned()))
-    }
-
-    /// A user's secrets: for a configuration alone.
-    pub async fn user_secrets(&self, workspace: WorkspaceId, id: UserId) -> Result<UserSecrets, Error> {
-        let item = self.get_secret(&rows::user_secrets(workspace, id)).await?.unwrap_or_default();
-        let secret = |kind: &SecretKind| Some((*kind, item.get(kind.as_str())?.as_s().ok()?.clone()));
-        Ok(SecretKind::ALL.iter().filter_map(secret).collect())
-    }
-}
-
-/// The row of an invitation's code. DynamoDB removes it some time after its end, should nothing
-/// else have.
-pub(crate) fn invitation_secret(id: InvitationId, code: &str, expires_at: Time) -> Item {
-    HashMap::from([
-        ("pk".to_owned(), AttributeValue::S(rows::invitation_secret(id))),
-        ("code".to_owned(), AttributeValue::S(code.to_owned())),
-        (TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.seconds().to_string())),
-    ])
 }

@@ -1,8 +1,9 @@
-//! What consumers and schedules keep of their own work.
+//! What is due: rows with a time, found by `run-due`, `purge-deleted` and `deliver-webhook` in a sparse index of shards.
 
 use chrono::Duration;
+use domain::Time;
 use domain::command::Command;
-use domain::device::{Device, PushToken};
+use domain::device::{Deleted, Device, PushToken};
 use domain::error::Error;
 use domain::invitation::Invitation;
 use domain::job::Job;
@@ -10,70 +11,54 @@ use domain::source::DataSource;
 use domain::user::User;
 use domain::webhook::{Delivery, Webhook};
 use domain::workspace::Workspace;
-use domain::{EventId, Time};
+use sha2::{Digest as _, Sha256};
 
-use crate::commit::Commit;
 use crate::item::Key;
 use crate::list::{Position, Range, Source};
-use crate::rows::{self, Lease};
 use crate::table::Table;
 
-/// How long a consumer's mark that it is done is kept: longer than a message can come again.
-const REMEMBER: Duration = Duration::days(15);
+/// How many partitions the index of what is due is spread over.
+pub const DUE_SHARDS: u8 = 16;
 
-/// What became of taking up an event.
-#[derive(Debug)]
-pub enum LeaseOutcome {
-    /// It is this consumer's to do, until the lease ends.
-    Yes(Lease),
-    /// It was done before.
-    Done,
-    /// Another run is at it.
-    Busy,
+/// A partition of what `run-due` drives.
+#[must_use]
+pub fn due_shard(shard: u8) -> String {
+    format!("DUE#{shard:02}")
 }
 
-impl Table {
-    /// Takes up an event, for so long. `Conflict` if another came first: whoever asks again
-    /// learns whether that one has it.
-    pub async fn take(
-        &self,
-        consumer: &str,
-        event: EventId,
-        hold: Duration,
-        now: Time,
-        new_id: EventId,
-    ) -> Result<LeaseOutcome, Error> {
-        let before: Option<Lease> = self.get(&rows::lease(consumer, event)).await?;
-        if before.as_ref().is_some_and(|lease| lease.done_at.is_some()) {
-            return Ok(LeaseOutcome::Done);
-        }
-        if before.as_ref().is_some_and(|lease| lease.held_until > now) {
-            return Ok(LeaseOutcome::Busy);
-        }
-        let lease = Lease {
-            consumer: consumer.to_owned(),
-            event_id: event,
-            held_until: now.plus(hold),
-            done_at: None,
-            forget_at: now.plus(REMEMBER),
-            version: before.as_ref().map_or(1, |lease| lease.version),
-        };
-        let commit = Commit::without_event(new_id);
-        let commit = match &before {
-            Some(before) => commit.edit(before, &lease),
-            None => commit.put(&lease),
-        };
-        Table::commit(self, commit).await?;
-        Ok(LeaseOutcome::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
-    }
+/// A partition of what `purge-deleted` drives.
+#[must_use]
+pub fn purge_shard(shard: u8) -> String {
+    format!("PURGE#{shard:02}")
 }
 
-impl Commit {
-    /// Marks an event as done by its consumer, in the commit that records the outcome.
-    #[must_use]
-    pub fn done(self, lease: &Lease, now: Time) -> Self {
-        self.edit(lease, &Lease { done_at: Some(now), ..lease.clone() })
-    }
+/// A partition of what `deliver-webhook` drives.
+#[must_use]
+pub fn calls_shard(shard: u8) -> String {
+    format!("CALLS#{shard:02}")
+}
+
+/// The attributes by which `deliver-webhook` finds a row.
+pub(crate) fn due_call_attributes(key: &Key, at: Time) -> Vec<(&'static str, String)> {
+    vec![("due_shard", calls_shard(shard_of(key))), ("due_at", at.to_string())]
+}
+
+/// The attributes by which `run-due` finds a row.
+pub(crate) fn due_attributes(key: &Key, at: Time) -> Vec<(&'static str, String)> {
+    vec![("due_shard", due_shard(shard_of(key))), ("due_at", at.to_string())]
+}
+
+/// The attributes by which a deleted thing is listed and found by `purge-deleted`.
+pub(crate) fn deleted_attributes(key: &Key, end: &Deleted) -> [(&'static str, String); 3] {
+    [
+        ("deleted_at", end.at.to_string()),
+        ("due_shard", purge_shard(shard_of(key))),
+        ("due_at", end.purge_after.to_string()),
+    ]
+}
+
+pub(crate) fn shard_of(key: &Key) -> u8 {
+    Sha256::digest(format!("{}/{}", key.pk, key.sk))[0] % DUE_SHARDS
 }
 
 /// A row that is due.

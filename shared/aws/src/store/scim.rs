@@ -9,11 +9,28 @@ use domain::{Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::commit::Commit;
-use crate::item::{Key, Read};
+use crate::item::{Key, Read, Row, keeps_stored_row};
 use crate::list::{Position, Range, Source};
-use crate::rows;
+use crate::store::usernames::keys_of_username;
+use crate::store::{sources, users};
 use crate::table::Table;
-use crate::usernames::keys_of_username;
+
+keeps_stored_row!(ScimAttributes);
+
+/// The key of what is kept of what an identity provider says of a user.
+#[must_use]
+pub fn scim_attributes_key(workspace: WorkspaceId, id: UserId) -> Key {
+    Key::new(users::user_key(workspace, id).pk, "SCIM")
+}
+
+impl Row for ScimAttributes {
+    fn key(&self) -> Key {
+        scim_attributes_key(self.workspace_id, self.user_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
 
 /// How many entries of an index one query reads.
 const STEP: usize = 1000;
@@ -46,7 +63,7 @@ impl Table {
 
     /// The user whom a data set, or an identity provider, calls so.
     pub async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Error> {
-        let claim: Option<Claim> = self.get(&rows::external_id(workspace, None, external_id)).await?;
+        let claim: Option<Claim> = self.get(&sources::external_id_key(workspace, None, external_id)).await?;
         Ok(claim.map(|claim| claim.user_id))
     }
 
@@ -67,7 +84,7 @@ impl Table {
         ids: &[UserId],
         with_kept: bool,
     ) -> Result<Vec<ScimUserRecord>, Error> {
-        let of = |id: &UserId| [rows::user(workspace, *id), rows::scim_attributes(workspace, *id)];
+        let of = |id: &UserId| [users::user_key(workspace, *id), scim_attributes_key(workspace, *id)];
         let rows_of_each = if with_kept { 2 } else { 1 };
         let found = self.get_many(ids.iter().flat_map(|id| of(id).into_iter().take(rows_of_each))).await?;
         let mut people = Vec::new();
@@ -84,7 +101,7 @@ impl Table {
 
     /// What is kept of a user, deleted or not.
     pub async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimAttributes>, Error> {
-        self.get(&rows::scim_attributes(workspace, id)).await
+        self.get(&scim_attributes_key(workspace, id)).await
     }
 }
 
@@ -99,7 +116,7 @@ impl Table {
     ) -> Result<Option<Vec<UserId>>, Error> {
         let source = Source {
             index: Some(index),
-            partition: ("list", rows::list(rows::USERS, workspace)),
+            partition: ("list", crate::item::list_partition(users::USERS, workspace)),
             order,
             range: Range::All,
             descending: false,
@@ -108,7 +125,7 @@ impl Table {
         let mut start: Option<Position> = None;
         loop {
             let (items, next) = self.query(&source, STEP.min(most + 1), start.as_ref()).await?;
-            ids.extend(items.iter().filter_map(|item| rows::user_of(&Key::of(item)?)));
+            ids.extend(items.iter().filter_map(|item| users::user_of_key(&Key::of(item)?)));
             if ids.len() > most {
                 return Ok(None);
             }

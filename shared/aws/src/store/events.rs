@@ -1,4 +1,4 @@
-//! What happened.
+//! Events: the audit record, the outbox and the public feed.
 
 use chrono::Duration;
 use domain::error::Error;
@@ -6,10 +6,58 @@ use domain::event::{Event, EventType};
 use domain::ids::timed_uuid;
 use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 
-use crate::item::Key;
+use crate::item::{Key, Row, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
-use crate::rows;
 use crate::table::Table;
+
+keeps_stored_row!(Event);
+
+/// The partition of a day's events.
+#[must_use]
+pub fn events_of_day(workspace: WorkspaceId, day: &str) -> String {
+    format!("EVENT#{workspace}#{day}")
+}
+
+/// The key of an event.
+#[must_use]
+pub fn event_key(workspace: WorkspaceId, id: EventId, at: Time) -> Key {
+    Key::new(events_of_day(workspace, &at.day()), id.to_string())
+}
+
+/// The partition of a device's events in the index `device-events`.
+#[must_use]
+pub fn events_of_device(workspace: WorkspaceId, id: DeviceId) -> String {
+    format!("{workspace}#{id}")
+}
+
+/// The partition of a user's events in the index `user-events`.
+#[must_use]
+pub fn events_of_user(workspace: WorkspaceId, id: UserId) -> String {
+    format!("{workspace}#{id}")
+}
+
+/// The partition of a type's events in the index `type-events`.
+#[must_use]
+pub fn events_of_type(workspace: WorkspaceId, event_type: EventType) -> String {
+    format!("{workspace}#{event_type}")
+}
+
+impl Row for Event {
+    const VERSIONED: bool = false;
+
+    fn key(&self) -> Key {
+        event_key(self.workspace_id, self.event_id, self.created_at)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let device = self.device_id.map(|id| ("of_device", events_of_device(self.workspace_id, id)));
+        let user = self.user_id.map(|id| ("of_user", events_of_user(self.workspace_id, id)));
+        let event_type = ("of_type", events_of_type(self.workspace_id, self.event_type));
+        [device, user, Some(event_type)].into_iter().flatten().collect()
+    }
+}
 
 /// Which events a list shows: those in a span of time.
 #[derive(Clone, Debug)]
@@ -42,11 +90,11 @@ impl EventFilter {
 
     fn source(&self, workspace: WorkspaceId) -> Option<Source> {
         let (index, partition) = if let Some(id) = self.device_id {
-            ("device-events", ("of_device", rows::events_of_device(workspace, id)))
+            ("device-events", ("of_device", events_of_device(workspace, id)))
         } else if let Some(id) = self.user_id {
-            ("user-events", ("of_user", rows::events_of_user(workspace, id)))
+            ("user-events", ("of_user", events_of_user(workspace, id)))
         } else if let Some(kind) = self.event_type {
-            ("type-events", ("of_type", rows::events_of_type(workspace, kind)))
+            ("type-events", ("of_type", events_of_type(workspace, kind)))
         } else {
             return None;
         };
@@ -75,7 +123,7 @@ impl Table {
     /// Events by their identifiers, in their order; those that are not there are left out.
     pub async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
         // An identifier that holds no time is no event's.
-        let key = |id: &EventId| Some(rows::event(workspace, *id, id.time()?));
+        let key = |id: &EventId| Some(event_key(workspace, *id, id.time()?));
         let keys: Vec<Key> = ids.iter().filter_map(key).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
@@ -97,7 +145,7 @@ impl Table {
         for _ in 0..DAYS_LOOKED_AT {
             let source = Source {
                 index: None,
-                partition: ("pk", rows::events_of_day(workspace, &day.day())),
+                partition: ("pk", events_of_day(workspace, &day.day())),
                 order: "sk",
                 range: filter.range(),
                 descending: true,

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::commit::{Commit, PutCondition};
 use crate::item::{IndexRow, Key, Read, Row as _};
-use crate::rows;
+use crate::store::users;
 use crate::table::Table;
 
 /// A claim, as it was read.
@@ -99,7 +99,7 @@ impl Commit {
 
     /// Puts a user's claim where it belongs, as long as the user is called so.
     fn moved(self, user: &User) -> Self {
-        let claim = rows::username_claim(user);
+        let claim = users::username_claim(user);
         if self.concerns(&claim.key) {
             return self;
         }
@@ -133,15 +133,15 @@ impl Holders {
         let claim = |key: Key| Claim { holder: self.of_keys.get(&key).copied(), user: self.user(&key).cloned(), key };
         UsernameClaims {
             username: username.to_owned(),
-            own: claim(rows::username(workspace, username)),
-            former: rows::former_claim(workspace, username).map(claim),
+            own: claim(users::username_key(workspace, username)),
+            former: users::former_username_key(workspace, username).map(claim),
         }
     }
 }
 
 /// The keys of the claims that a username may have.
 pub(crate) fn keys_of_username(workspace: WorkspaceId, username: &str) -> impl Iterator<Item = Key> {
-    [rows::username(workspace, username)].into_iter().chain(rows::former_claim(workspace, username))
+    [users::username_key(workspace, username)].into_iter().chain(users::former_username_key(workspace, username))
 }
 
 impl Table {
@@ -153,9 +153,9 @@ impl Table {
     ) -> Result<Holders, Error> {
         let mut holders = Holders { of_keys: self.holder_ids(keys).await?, users: BTreeMap::new() };
         let ids: BTreeSet<UserId> = holders.of_keys.values().copied().collect();
-        let found = self.get_many(ids.iter().map(|id| rows::user(workspace, *id))).await?;
+        let found = self.get_many(ids.iter().map(|id| users::user_key(workspace, *id))).await?;
         for id in ids {
-            if let Some(user) = found.row(&rows::user(workspace, id))? {
+            if let Some(user) = found.row(&users::user_key(workspace, id))? {
                 holders.users.insert(id, user);
             }
         }

@@ -1,4 +1,4 @@
-//! What those who act are called.
+//! Names of those who act: members, keys, devices.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use domain::key::Key as ApiKey;
 use domain::member::Member;
 
 use crate::item::Key;
-use crate::rows::{self, Pointer};
+use crate::store::keys::Pointer;
+use crate::store::{devices, keys};
 use crate::table::Table;
 
 impl Table {
@@ -23,11 +24,11 @@ impl Table {
     ) -> Result<BTreeMap<String, String>, Error> {
         let (mut pointers, mut devices) = (BTreeMap::new(), BTreeMap::new());
         for actor in actors {
-            let pointer = |id: String| (id.clone(), rows::pointer(workspace, &id));
+            let pointer = |id: String| (id.clone(), keys::pointer_key(workspace, &id));
             match actor {
                 Actor::Key(id) => pointers.extend([pointer(id.to_string())]),
                 Actor::Member(id) => pointers.extend([pointer(id.to_string())]),
-                Actor::Device(id) => devices.extend([(id.to_string(), rows::device(workspace, *id))]),
+                Actor::Device(id) => devices.extend([(id.to_string(), devices::device_key(workspace, *id))]),
                 Actor::Invitation(_) | Actor::Deployment(_) | Actor::System | Actor::Unknown(..) => {}
             }
         }

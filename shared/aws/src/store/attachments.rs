@@ -1,4 +1,4 @@
-//! What belongs to devices beside their rows, and who holds a credential.
+//! What belongs to a device beside its row: metadata, access credentials, and who holds a credential.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,41 @@ use domain::device::DeviceAttachments;
 use domain::error::Error;
 use domain::{CredentialId, DeviceId, WorkspaceId};
 
-use crate::item::Key;
+use crate::item::{IndexRow, Key, Row, keeps_stored_row};
 use crate::list::{Position, Range, Source};
-use crate::rows;
+use crate::store::devices;
 use crate::table::Table;
+
+keeps_stored_row!(DeviceAttachments);
+
+/// The key of what belongs to a device.
+#[must_use]
+pub fn attachments_key(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(devices::device_key(workspace, id).pk, "BELONGINGS")
+}
+
+/// The partition of the devices that hold an access credential.
+#[must_use]
+pub fn credential_partition(workspace: WorkspaceId, id: CredentialId) -> String {
+    format!("CREDENTIAL#{workspace}#{id}")
+}
+
+impl Row for DeviceAttachments {
+    fn key(&self) -> Key {
+        attachments_key(self.workspace_id, self.device_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let holder = |id: &CredentialId| IndexRow {
+            key: Key::new(credential_partition(self.workspace_id, *id), self.device_id.to_string()),
+            attributes: BTreeMap::new(),
+            unique: false,
+        };
+        self.credentials.keys().map(holder).collect()
+    }
+}
 
 /// How many holders of a credential one query reads.
 const HOLDERS_AT_ONCE: usize = 1000;
@@ -21,9 +52,9 @@ impl Table {
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
     ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
-        let found = self.get_many(ids.iter().map(|id| rows::attachments(workspace, *id))).await?;
+        let found = self.get_many(ids.iter().map(|id| attachments_key(workspace, *id))).await?;
         let known =
-            |id: &DeviceId| Some(found.row(&rows::attachments(workspace, *id)).transpose()?.map(|row| (*id, row)));
+            |id: &DeviceId| Some(found.row(&attachments_key(workspace, *id)).transpose()?.map(|row| (*id, row)));
         ids.iter().filter_map(known).collect()
     }
 
@@ -33,8 +64,8 @@ impl Table {
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
     ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
-        let found = self.get_many(ids.iter().map(|id| rows::attachments(workspace, *id))).await?;
-        let known = |id: &DeviceId| Some((*id, found.readable(&rows::attachments(workspace, *id))?));
+        let found = self.get_many(ids.iter().map(|id| attachments_key(workspace, *id))).await?;
+        let known = |id: &DeviceId| Some((*id, found.readable(&attachments_key(workspace, *id))?));
         Ok(ids.iter().filter_map(known).collect())
     }
 
@@ -46,7 +77,7 @@ impl Table {
     ) -> Result<BTreeSet<DeviceId>, Error> {
         let source = Source {
             index: None,
-            partition: ("pk", rows::credential_holders(workspace, id)),
+            partition: ("pk", credential_partition(workspace, id)),
             order: "sk",
             range: Range::All,
             descending: false,

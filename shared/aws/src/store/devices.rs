@@ -1,6 +1,6 @@
-//! Devices, their identifiers' claims, metadata and push tokens.
+//! Devices and the claims of their identifiers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::check_in::CheckInReport;
@@ -15,11 +15,96 @@ use domain::user::User;
 use domain::workspace::{Settings, Workspace};
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
-use crate::item::{Key, from_item};
+use crate::item::{IndexRow, Key, Row, from_item, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
-use crate::rows::{self, CodeOwner};
-use crate::stores::device_search::Search;
+use crate::store::invitations::CodeOwner;
+use crate::store::search::Search;
+use crate::store::{attachments, commands, due, invitations, push_tokens, search, users, workspaces};
 use crate::table::{Table, failure};
+
+keeps_stored_row!(Device, IdentifierClaim);
+
+/// The list of devices, and the kind of their search words.
+pub const DEVICES: &str = "DEVICE";
+
+/// The key of a device.
+#[must_use]
+pub fn device_key(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(format!("DEVICE#{workspace}#{id}"), "DEVICE")
+}
+
+/// The partition of a user's devices in the index `owned`.
+#[must_use]
+pub fn owner_partition(workspace: WorkspaceId, id: UserId) -> String {
+    format!("{workspace}#{id}")
+}
+
+/// The fields of a device that its row's key and owner tell: with these left out, a row whose
+/// texts are all as long as they may be is still written by one unit.
+#[must_use]
+pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) -> Vec<(&'static str, String)> {
+    let fields = || {
+        let (workspace, device) = pk?.strip_prefix("DEVICE#")?.split_once('#').filter(|_| sk == Some("DEVICE"))?;
+        let (_, user) = owner?.split_once('#')?;
+        Some([("workspace_id", workspace), ("device_id", device), ("user_id", user)])
+    };
+    fields().into_iter().flatten().map(|(name, value)| (name, value.to_owned())).collect()
+}
+
+impl Row for Device {
+    const TOLD: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
+
+    fn key(&self) -> Key {
+        device_key(self.workspace_id, self.device_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![
+            ("list", crate::item::list_partition(DEVICES, self.workspace_id)),
+            ("owner", owner_partition(self.workspace_id, self.user_id)),
+        ];
+        if let Some(login) = self.last_login_at {
+            indexes.push(("login_day", login.day()));
+        }
+        if let Some(blocked) = &self.blocked {
+            indexes.push(("blocked_at", blocked.at.to_string()));
+        }
+        if let Some(since) = self.pending_since() {
+            indexes.push(("pending_since", since.to_string()));
+        }
+        indexes.extend(self.deleted.iter().flat_map(|end| due::deleted_attributes(&self.key(), end)));
+        indexes
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let id = self.device_id.to_string();
+        let holder = self.push_endpoint.as_deref().map(|endpoint| IndexRow {
+            key: Key::new(
+                push_tokens::endpoint_partition(endpoint),
+                format!("{}#{}", self.workspace_id, self.device_id),
+            ),
+            attributes: BTreeMap::new(),
+            unique: false,
+        });
+        search::word_index_rows(DEVICES, self.workspace_id, &id, self.search_words()).chain(holder).collect()
+    }
+}
+
+/// The key of an identifier's claim.
+#[must_use]
+pub fn identifier_claim_key(workspace: WorkspaceId, identifier: &str) -> Key {
+    Key::new(format!("IDENTIFIER#{workspace}#{}", Hash::of(identifier).as_str()), "CLAIM")
+}
+
+impl Row for IdentifierClaim {
+    fn key(&self) -> Key {
+        identifier_claim_key(self.workspace_id, &self.device_identifier)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
 
 /// Which devices a list shows.
 #[derive(Clone, Debug, Default)]
@@ -64,9 +149,9 @@ impl DeviceFilter {
 
     /// The narrowest index for what is asked.
     fn source(&self, workspace: WorkspaceId) -> Source {
-        let list = ("list", rows::list(rows::DEVICES, workspace));
+        let list = ("list", crate::item::list_partition(DEVICES, workspace));
         if let Some(user) = self.user_id {
-            return Source::newest("owned", ("owner", rows::owner(workspace, user)), "created_at");
+            return Source::newest("owned", ("owner", owner_partition(workspace, user)), "created_at");
         }
         if self.pending_command == Some(true) {
             return Source::newest("pending", list, "pending_since");
@@ -123,7 +208,7 @@ impl DeviceDetails {
 impl Table {
     /// A device, as it is now.
     pub async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
-        self.get(&rows::device(workspace, id)).await
+        self.get(&device_key(workspace, id)).await
     }
 
     /// A device with all that belongs to it, as it is now.
@@ -131,11 +216,11 @@ impl Table {
         let Some(device) = self.device(workspace, id).await? else {
             return Ok(None);
         };
-        let user = rows::user(workspace, device.user_id);
-        let claim = rows::identifier(workspace, &device.device_identifier);
-        let attachments = rows::attachments(workspace, id);
-        let token = rows::push_token(workspace, id);
-        let settled = rows::workspace(workspace);
+        let user = users::user_key(workspace, device.user_id);
+        let claim = identifier_claim_key(workspace, &device.device_identifier);
+        let attachments = attachments::attachments_key(workspace, id);
+        let token = push_tokens::push_token_key(workspace, id);
+        let settled = workspaces::workspace_key(workspace);
         let keys = [&user, &claim, &attachments, &token, &settled];
         let found = self.get_many(keys.map(Key::clone)).await?;
         Ok(Some(DeviceDetails {
@@ -153,7 +238,7 @@ impl Table {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<Key> = ids.iter().map(|id| rows::device(workspace, *id)).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| device_key(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
@@ -164,7 +249,7 @@ impl Table {
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
     ) -> Result<Vec<Device>, Error> {
-        let keys: Vec<Key> = ids.iter().map(|id| rows::device(workspace, *id)).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| device_key(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
@@ -217,7 +302,7 @@ impl Table {
     pub async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Error> {
         let key = |device: &Device| {
             let wipe = device.unconfirmed?;
-            Some(rows::command(device.workspace_id, device.device_id, wipe.command_id))
+            Some(commands::command_key(device.workspace_id, device.device_id, wipe.command_id))
         };
         let keys: Vec<Key> = devices.iter().filter_map(key).collect();
         let found = self.get_many(keys.clone()).await?;
@@ -226,12 +311,12 @@ impl Table {
 
     /// The claim of an identifier.
     pub async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Error> {
-        self.get(&rows::identifier(workspace, identifier)).await
+        self.get(&identifier_claim_key(workspace, identifier)).await
     }
 
     /// The claims of devices' identifiers.
     pub async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
-        let key = |device: &Device| rows::identifier(device.workspace_id, &device.device_identifier);
+        let key = |device: &Device| identifier_claim_key(device.workspace_id, &device.device_identifier);
         let found = self.get_many(devices.iter().map(key)).await?;
         devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
     }
@@ -239,9 +324,9 @@ impl Table {
     /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
     /// its user is gone.
     pub async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<RegistrationState>, Error> {
-        let user = rows::user(owner.workspace_id, owner.user_id);
-        let invitation = rows::invitation(owner.workspace_id, owner.user_id, owner.invitation_id);
-        let claim = rows::identifier(owner.workspace_id, identifier);
+        let user = users::user_key(owner.workspace_id, owner.user_id);
+        let invitation = invitations::invitation_key(owner.workspace_id, owner.user_id, owner.invitation_id);
+        let claim = identifier_claim_key(owner.workspace_id, identifier);
         let found = self.get_many([user.clone(), invitation.clone(), claim.clone()]).await?;
         let (Some(user), Some(invitation)) = (found.row::<User>(&user)?, found.row(&invitation)?) else {
             return Ok(None);
@@ -273,7 +358,7 @@ impl Table {
         report: &CheckInReport,
         now: Time,
     ) -> Result<Login, Error> {
-        let key = rows::device(credential.workspace_id, credential.device_id);
+        let key = device_key(credential.workspace_id, credential.device_id);
         let mut conditions = vec![
             "credential_hash = :hash AND epoch = :epoch AND user_status IN (:inactive, :active)".to_owned(),
             "attribute_not_exists(enrolment) AND attribute_not_exists(blocked) AND attribute_not_exists(deleted)"
@@ -354,7 +439,7 @@ impl Table {
 
     /// Notes a login of a device that was read and is as it was then. False if it is not.
     pub async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
-        let key = rows::device(device.workspace_id, device.device_id);
+        let key = device_key(device.workspace_id, device.device_id);
         let update = self
             .client
             .update_item()
@@ -381,7 +466,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.names.main)
-            .set_key(Some(rows::user(workspace, user).attributes()))
+            .set_key(Some(users::user_key(workspace, user).attributes()))
             .update_expression("SET last_seen_at = :now, login_day = :day")
             .condition_expression(
                 "attribute_exists(pk) AND (attribute_not_exists(last_seen_at) OR last_seen_at < :now)",
@@ -401,7 +486,7 @@ impl Table {
 const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
 
 fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {
-    device.commands.iter().map(|open| rows::command(device.workspace_id, device.device_id, open.command_id))
+    device.commands.iter().map(|open| commands::command_key(device.workspace_id, device.device_id, open.command_id))
 }
 
 fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Error> {
@@ -411,27 +496,4 @@ fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Res
     };
     let device = refused.item.filter(|item| !item.is_empty()).map(from_item).transpose()?;
     Ok(Login::More(device.map(Box::new)))
-}
-
-/// The most holders of an endpoint that count.
-const HOLDER_LIMIT: usize = 100;
-
-impl Table {
-    /// A device's push token.
-    pub async fn push_token(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<PushToken>, Error> {
-        self.get(&rows::push_token(workspace, id)).await
-    }
-
-    /// The devices that hold an endpoint: one for each workspace that the phone is in.
-    pub async fn endpoint_holders(&self, endpoint: &str) -> Result<Vec<(WorkspaceId, DeviceId)>, Error> {
-        let source = Source {
-            index: None,
-            partition: ("pk", rows::endpoint_partition(endpoint)),
-            order: "sk",
-            range: Range::All,
-            descending: false,
-        };
-        let (items, _) = self.query(&source, HOLDER_LIMIT, None).await?;
-        Ok(items.iter().filter_map(Key::of).filter_map(|key| rows::endpoint_holder(&key.sk)).collect())
-    }
 }
