@@ -10,7 +10,7 @@ use crate::change::RowChange;
 use crate::clock::Time;
 use crate::command::{Command, CommandKind, FailedCommand, OpenCommand, UnconfirmedWipe, pending_for};
 use crate::credential::{Service, ServiceKind};
-use crate::error::DomainError;
+use crate::error::{DomainError, HeldDevice};
 use crate::event::{Actor, Event, EventContext, EventType};
 use crate::ids::{CommandId, CredentialId, DeviceId, InvitationId, UserId, WorkspaceId};
 use crate::input::FieldError;
@@ -243,6 +243,19 @@ pub struct Device {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+impl From<&Device> for HeldDevice {
+    fn from(device: &Device) -> Self {
+        Self {
+            device_id: device.device_id,
+            display_name: device.display_name().to_owned(),
+            model_name: device.model_name.clone(),
+            platform: device.platform,
+            created_at: device.created_at,
+            last_login_at: device.last_login_at,
+        }
+    }
 }
 
 impl Device {

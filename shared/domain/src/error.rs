@@ -2,11 +2,14 @@
 
 use std::error::Error as StdError;
 
+use serde::Serialize;
 use thiserror::Error as ThisError;
 
 use crate::access::Permission;
+use crate::clock::Time;
 use crate::command::CommandState;
-use crate::device::Device;
+use crate::device::Platform;
+use crate::ids::DeviceId;
 use crate::input::FieldError;
 use crate::invitation::InvitationStatus;
 use crate::job::JobState;
@@ -15,6 +18,23 @@ use crate::message::{MessageLimit, RetryAfter};
 use crate::scim::ScimType;
 use crate::source::SOURCE_LIMIT;
 use crate::webhook::WEBHOOK_LIMIT;
+
+/// A device that a refusal names: enough to tell it from the user's others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HeldDevice {
+    /// The device.
+    pub device_id: DeviceId,
+    /// Its nickname, or else its model.
+    pub display_name: String,
+    /// Its model.
+    pub model_name: String,
+    /// Its platform.
+    pub platform: Platform,
+    /// Time of its registration.
+    pub created_at: Time,
+    /// Time of its last check-in.
+    pub last_login_at: Option<Time>,
+}
 
 /// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
 /// nothing personal.
@@ -111,7 +131,7 @@ pub enum DomainError {
     InvitationOver(InvitationStatus),
     /// The user holds as many devices as one may.
     #[error("The user already has {} devices; delete one first.", .0.len())]
-    DeviceLimitReached(Vec<Device>),
+    DeviceLimitReached(Vec<HeldDevice>),
     /// Another user holds this device.
     #[error("This device is registered to another user.")]
     IdentifierHeld,
@@ -133,7 +153,7 @@ pub enum DomainError {
     /// Before a user is deleted, their phones are to be wiped.
     #[error("The user has {} that {} never wiped; wipe first, or delete without a wipe and say why.",
         plural(.0.len(), "device"), if .0.len() == 1 { "was" } else { "were" })]
-    WipeFirst(Vec<Device>),
+    WipeFirst(Vec<HeldDevice>),
     /// A job that is over stays as it is.
     #[error("The job is {0}.")]
     JobOver(JobState),

@@ -17,7 +17,7 @@ use crate::command::{
     Command, CommandKind, CommandRequest, DeviceWithCommands, EnqueueResult, TransitionResult, order, pending_for,
 };
 use crate::device::{Deleted, Device, IdentifierClaim};
-use crate::error::DomainError;
+use crate::error::{DomainError, HeldDevice};
 use crate::event::{Event, EventContext, EventType};
 use crate::ids::{CommandId, ProfileId};
 use crate::invitation::{Invitation, take_back};
@@ -347,8 +347,8 @@ pub fn delete(
     if user.deleted.is_some() {
         return Ok(None);
     }
-    let unwiped: Vec<Device> =
-        devices.iter().map(|leaving| &leaving.device).filter(|device| !is_wiped(device, context.at)).cloned().collect();
+    let unwiped = devices.iter().map(|leaving| &leaving.device).filter(|device| !is_wiped(device, context.at));
+    let unwiped: Vec<HeldDevice> = unwiped.map(HeldDevice::from).collect();
     if !unwiped.is_empty() && !wanted.without_wipe {
         return Err(DomainError::WipeFirst(unwiped));
     }

@@ -7,7 +7,7 @@ use crate::device::{
     DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform,
     REPEAT_WITHIN, VERSION,
 };
-use crate::error::DomainError;
+use crate::error::{DomainError, HeldDevice};
 use crate::event::{Event, EventContext, EventType};
 use crate::ids::DeviceId;
 use crate::input::Fields;
@@ -193,7 +193,7 @@ pub fn register(
             let usable = found.invitation.require_open(context.at);
             let at_limit = found.user.device_ids.len() >= DEVICE_LIMIT;
             if at_limit && matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
-                return Err(DomainError::DeviceLimitReached(found.held.clone()).into());
+                return Err(DomainError::DeviceLimitReached(found.held.iter().map(HeldDevice::from).collect()).into());
             }
             usable?;
             require_not_to_be_erased(device, context.at)?;
@@ -392,7 +392,7 @@ pub fn simulate(
         None => {}
     }
     if user.device_ids.len() >= DEVICE_LIMIT {
-        return Err(DomainError::DeviceLimitReached(held.to_vec()));
+        return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
     }
     let user = user_with(user, device_id, context).after;
     let epoch = claim.map_or(1, |claim| claim.epoch + 1);

@@ -1,6 +1,5 @@
 //! How a failure is told: RFC 9457, `application/problem+json`.
 
-use domain::device::Device;
 use domain::error::{DomainError, Error};
 use domain::scim::ScimType;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
@@ -114,7 +113,7 @@ fn refused(error: &DomainError, request_id: &str) -> Reply {
     let more = match error {
         DomainError::Invalid(faults) => json!({"errors": faults}),
         DomainError::DeviceLimitReached(devices) | DomainError::WipeFirst(devices) => {
-            json!({"devices": devices.iter().map(held).collect::<Vec<_>>()})
+            json!({"devices": devices})
         }
         DomainError::AlreadyCreated(id) => json!({"id": id}),
         DomainError::CommandOver(state) => json!({"state": state}),
@@ -141,18 +140,6 @@ pub(crate) fn with_what_is_asked(reply: Reply) -> Reply {
         return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
     }
     reply
-}
-
-/// What is told of a device that takes one of the places: enough to choose the one to delete.
-fn held(device: &Device) -> Value {
-    json!({
-        "device_id": device.device_id,
-        "display_name": device.display_name(),
-        "model_name": device.model_name,
-        "platform": device.platform,
-        "created_at": device.created_at,
-        "last_login_at": device.last_login_at,
-    })
 }
 
 fn problem(status: StatusCode, code: &str, detail: &str, request_id: &str, more: Value) -> Reply {

@@ -1,8 +1,7 @@
 //! What people and programs are told of a refusal.
 
 use domain::access::BODY_LIMIT;
-use domain::device::Device;
-use domain::error::DomainError;
+use domain::error::{DomainError, HeldDevice};
 use domain::input::{FieldError, Fields};
 use domain::message::{MessageLimit, RetryAfter};
 use domain::search::Query;
@@ -12,7 +11,8 @@ use crate::fixture::Fixture;
 
 #[test]
 fn a_refusal_says_in_whole_sentences_how_many_of_what() {
-    let devices = |count: u32| -> Vec<Device> { Fixture::with_phones(count).held() };
+    let devices =
+        |count: u32| -> Vec<HeldDevice> { Fixture::with_phones(count).held().iter().map(HeldDevice::from).collect() };
     let faults = |count: usize| vec![FieldError::new("a", "taken", "is taken"); count];
     let too_large = format!("The body is larger than {} KiB.", BODY_LIMIT / 1024);
     for (error, sentence) in [

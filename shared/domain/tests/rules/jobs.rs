@@ -1,6 +1,7 @@
 //! Jobs: page by page to their end.
 
 use domain::change::RowChange;
+use domain::error::HeldDevice;
 use domain::event::{EventContext, EventType};
 use domain::job::{
     ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, JobState, NewJob, NextPage, Selection, TAKEN_UP_AFTER,
@@ -149,14 +150,15 @@ fn a_job_that_fails_says_why_and_lets_go_of_its_work() {
 fn what_became_of_a_thing_names_the_devices_that_stood_in_its_way() {
     let job = begun(filter());
     let devices = Fixture::with_phones(2).held();
+    let named: Vec<HeldDevice> = devices.iter().map(HeldDevice::from).collect();
     let ids: Vec<_> = devices.iter().map(|device| device.device_id).collect();
     let of = |error: Option<&DomainError>| JobItem::of(&job, "a", ItemOutcome::Failed, error, at(3));
     let done = JobItem::of(&job, "a", ItemOutcome::Changed, None, at(3));
     assert_eq!((done.job_id, done.id.as_str(), done.outcome, done.at), (job.job_id, "a", ItemOutcome::Changed, at(3)));
     assert_eq!((done.code, done.devices), (None, vec![]));
     for (error, code) in [
-        (DomainError::WipeFirst(devices.clone()), "wipe_first"),
-        (DomainError::DeviceLimitReached(devices), "device_limit_reached"),
+        (DomainError::WipeFirst(named.clone()), "wipe_first"),
+        (DomainError::DeviceLimitReached(named), "device_limit_reached"),
     ] {
         let item = of(Some(&error));
         assert_eq!((item.code.as_deref(), item.detail), (Some(code), Some(error.to_string())));

@@ -2,6 +2,7 @@
 
 use domain::deployment::OVERRIDES_LIMIT;
 use domain::device::{Deleted, Device, IdentifierClaim, PushToken};
+use domain::error::HeldDevice;
 use domain::event::{Actor, EventContext};
 use domain::provenance::Field;
 use domain::registration::{SimulatedPhone, simulate};
@@ -133,7 +134,7 @@ fn a_simulated_phone_stands_where_a_real_one_would_and_takes_nobodys_place() {
     assert!(user.device_ids.contains(&id) && user.device_ids.len() == 3);
     assert_eq!((event.device_id, event.user_id), (Some(id), Some(user.user_id)));
     let full = simulated(&user, None).unwrap_err();
-    assert_eq!(full, DomainError::DeviceLimitReached(fixture.held()));
+    assert_eq!(full, DomainError::DeviceLimitReached(fixture.held().iter().map(HeldDevice::from).collect()));
 
     let held = fixture.claims["phone-0"].clone();
     assert_eq!(faults(simulated(&fixture.user, Some(&held))), [("custom_sdk_installation_id".to_owned(), "taken")]);
