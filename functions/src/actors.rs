@@ -3,7 +3,7 @@
 use aws::Table;
 use domain::WorkspaceId;
 use domain::error::Error;
-use domain::event::Actor;
+use domain::models::actor::Actor;
 use serde_json::Value;
 
 /// The fields that hold an actor.

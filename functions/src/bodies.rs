@@ -1,9 +1,9 @@
 //! Bodies that several operations take.
 
-use domain::command::{CommandKind, CommandRequest};
-use domain::device::REASON;
 use domain::error::DomainError;
 use domain::input::Fields;
+use domain::models::command::{CommandKind, CommandRequest};
+use domain::text::REASON;
 use lambda::AuthorizedRequest;
 
 /// The reason in a body, which may be left out.

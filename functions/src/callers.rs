@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws::Table;
 use chrono::Duration;
 use domain::Time;
-use domain::access::IssuerKeys;
 use domain::error::Error;
-use domain::key::{Key, Makers};
-use domain::member::Member;
-use domain::token::Token;
+use domain::models::key::{Key, Makers};
+use domain::models::member::Member;
+use domain::models::token::Token;
+use domain::rules::access::IssuerKeys;
 use lambda::Principals;
 
 /// How long the issuer's keys are used before they are read again. A key that the issuer has taken

@@ -1,9 +1,10 @@
 //! Who does something, where and when: a caller by a request, or a job in the name of whoever
 //! began it. What an action does is the same for both.
 
-use domain::access::Permission;
-use domain::event::{Actor, EventContext, Maker};
-use domain::job::Job;
+use domain::models::actor::{Actor, Maker};
+use domain::models::job::Job;
+use domain::permission::Permission;
+use domain::rules::context::EventContext;
 use domain::{JobId, Time, TokenId, WorkspaceId};
 use lambda::{AuthorizedRequest, IdSource};
 

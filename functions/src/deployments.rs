@@ -14,7 +14,7 @@ pub mod undeploy_user;
 use aws::Table;
 use domain::InvitationId;
 use domain::error::{DomainError, Error};
-use domain::invitation::Invitation;
+use domain::models::invitation::Invitation;
 use lambda::AuthorizedRequest;
 
 /// The deployment that a call's path names.

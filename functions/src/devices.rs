@@ -21,10 +21,11 @@ pub mod wipe_device;
 use aws::DeviceDetails;
 use aws::{Commit, Table};
 use domain::DeviceId;
-use domain::command::{CommandKind, CommandRequest};
-use domain::device::{Device, DeviceAttachments};
 use domain::error::{DomainError, Error};
-use domain::event::{Event, EventContext};
+use domain::models::command::{CommandKind, CommandRequest};
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::Event;
+use domain::rules::context::EventContext;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 

@@ -11,8 +11,8 @@ pub mod export_users;
 
 use aws::{Commit, Page, Position, Table};
 use domain::error::{DomainError, Error};
-use domain::export::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, given_out, harmless};
 use domain::input::Fields;
+use domain::rules::exports::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, given_out, harmless};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

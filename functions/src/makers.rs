@@ -2,9 +2,10 @@
 //! long as they could do it themselves.
 
 use aws::{Commit, Table};
-use domain::access::{Caller, Permission, Permissions};
 use domain::error::{DomainError, Error};
-use domain::event::{Actor, Maker};
+use domain::models::actor::{Actor, Maker};
+use domain::permission::{Permission, Permissions};
+use domain::rules::access::Caller;
 use domain::{Time, WorkspaceId};
 use lambda::AuthorizedRequest;
 

@@ -1,8 +1,9 @@
 //! The one table of operations: each with the callers that it takes. A handler that is not in it
 //! does not exist, and `tests/` holds it against `template.yaml`.
 
-use domain::access::{Access, Permission as P};
 use domain::error::{DomainError, Error};
+use domain::permission::Permission as P;
+use domain::rules::access::Access;
 use futures::future::BoxFuture;
 use lambda::{AuthorizedRequest, ErrorFormat, MultiWorkspaceRequest, PersonRequest, Reply, Request};
 use serde_json::Value;

@@ -9,8 +9,8 @@ pub mod update_profile;
 use aws::Table;
 use domain::ProfileId;
 use domain::error::{DomainError, Error};
-use domain::profile::Profile;
-use domain::workspace::Workspace;
+use domain::models::profile::Profile;
+use domain::models::workspace::Workspace;
 use lambda::AuthorizedRequest;
 
 /// The profile that a call's path names, guarded by `If-Match`.

@@ -6,7 +6,7 @@ use aws::store::idempotency::IdempotencyRow;
 use aws::{Commit, Table};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
-use domain::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
+use domain::models::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
 use domain::secret::Hash;
 
 /// How often an operation starts over from its reads: with the waits between, some five seconds.

@@ -9,10 +9,10 @@ mod writing;
 
 use aws::Table;
 use domain::UserId;
+use domain::error::ScimType;
 use domain::error::{DomainError, Error};
-use domain::scim::ScimType;
-use domain::scim::document::{Document, ScimUserRecord, version_tag};
-use domain::scim::list::Projection;
+use domain::rules::scim::document::{Document, ScimUserRecord, version_tag};
+use domain::rules::scim::list::Projection;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};

@@ -7,9 +7,9 @@ use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
 use domain::egress::is_own_address;
-use domain::message::MessagePolicy;
-use domain::user::MOBILE;
-use domain::workspace::AllowedSenders;
+use domain::models::message::MessagePolicy;
+use domain::models::workspace::AllowedSenders;
+use domain::text::MOBILE;
 use lambda::Issuer;
 use thiserror::Error;
 

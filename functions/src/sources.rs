@@ -14,8 +14,8 @@ use aws::StagedRowsOf;
 use aws::{EgressClient, Table};
 use domain::SourceId;
 use domain::error::{DomainError, Error};
-use domain::job::JobState;
-use domain::source::DataSource;
+use domain::models::source::DataSource;
+use domain::states::JobState;
 use lambda::AuthorizedRequest;
 
 /// How data sets are read: what leads outside is made only once it is needed, since it reads the system's

@@ -21,8 +21,9 @@ use std::fmt::Display;
 
 use chrono::Duration;
 use domain::error::{DomainError, Error};
-use domain::event::{Actor, EventContext};
 use domain::input::Fields;
+use domain::models::actor::Actor;
+use domain::rules::context::EventContext;
 use domain::{Time, WorkspaceId};
 use lambda::IdSource;
 use lambda::logging::Chain;
@@ -120,13 +121,13 @@ fn again(identifiers: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// The event that an SNS message carries.
-fn published(message: &str) -> Result<domain::event::Event, Error> {
+fn published(message: &str) -> Result<domain::models::event::Event, Error> {
     serde_json::from_str(message).map_err(|e| Error::internal("reading a published event", e))
 }
 
 /// The event in a queue's message: an SNS notification around it, or the event alone where the
 /// subscription delivers raw messages.
-fn queued(record: &Value) -> Result<domain::event::Event, Error> {
+fn queued(record: &Value) -> Result<domain::models::event::Event, Error> {
     let body = record["body"].as_str().unwrap_or_default();
     let envelope: Value = serde_json::from_str(body).map_err(|e| Error::internal("reading a message", e))?;
     match envelope.get("Message").and_then(Value::as_str) {

@@ -20,11 +20,11 @@ pub mod update_user;
 use std::collections::BTreeMap;
 
 use aws::Table;
-use domain::device::{Device, DeviceAttachments};
 use domain::error::{DomainError, Error};
-use domain::invitation::Invitation;
-use domain::user::User;
-use domain::workspace::Settings;
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
+use domain::models::workspace::Settings;
 use domain::{DeviceId, InvitationId, Time, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;

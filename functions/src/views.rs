@@ -1,25 +1,26 @@
 //! How things are shown.
 
 use aws::DeviceDetails;
-use domain::command::{Command, OpenCommand};
-use domain::credential::Service;
-use domain::device::{Device, DeviceAttachments};
-use domain::event::Event;
-use domain::health::health;
-use domain::invitation::{Channel, Delivery as Sending, Invitation};
-use domain::job::{Job, JobItem, Selection, Tally};
-use domain::key::{Key, Makers};
-use domain::member::Member;
-use domain::network::{Network, indicator, tooltip, user_indicator};
-use domain::profile::Profile;
-use domain::push::Push;
-use domain::restriction::Restriction;
-use domain::source::{DataSource, SourceKind};
-use domain::token::Token;
-use domain::usage::{Counts, Usage, UsageKind};
-use domain::user::User;
-use domain::webhook::{Delivery, Webhook};
-use domain::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
+use domain::models::command::{Command, OpenCommand};
+use domain::models::credential::Service;
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::Event;
+use domain::models::invitation::{Channel, Delivery as Sending, Invitation};
+use domain::models::job::{Job, JobItem, Selection, Tally};
+use domain::models::key::{Key, Makers};
+use domain::models::member::Member;
+use domain::models::network::{Network, indicator, tooltip};
+use domain::models::profile::Profile;
+use domain::models::push::Push;
+use domain::models::restriction::Restriction;
+use domain::models::source::{DataSource, SourceKind};
+use domain::models::token::Token;
+use domain::models::usage::{Counts, Usage, UsageKind};
+use domain::models::user::User;
+use domain::models::webhook::{Delivery, Webhook};
+use domain::models::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
+use domain::rules::health::health;
+use domain::rules::networks::user_indicator;
 use domain::{CredentialId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use aws::Row;
 use chrono::Duration;
-use domain::user::User;
-use domain::{UserId, WorkspaceId, ids::timed_uuid};
+use domain::ids::timed_uuid;
+use domain::models::user::User;
+use domain::{UserId, WorkspaceId};
 use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};

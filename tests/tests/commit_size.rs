@@ -6,50 +6,69 @@ use aws::store::idempotency::IdempotencyRow;
 use aws::store::tokens::TokenPlace;
 use aws::{Commit, Row};
 use chrono::Duration;
-use domain::access::{Permission, Role};
-use domain::change::ChangeSet;
-use domain::check_in::{self, CheckIn, CheckInReport, TokenChange};
-use domain::command::{
-    Command, CommandKind, CommandRequest, CommandState, DETAIL, DeviceWithCommands, HISTORY_LIMIT, HistoryEntry,
-    OpenCommand, Trigger, apply,
-};
-use domain::deployment::{self, OVERRIDES_LIMIT, SecretKind};
-use domain::device::{
-    self, CONFIG_VERSION, DEVICE_LIMIT, Device, DeviceAttachments, Edit, IDENTIFIER, IdentifierClaim,
-    METADATA_KEY_LENGTH, METADATA_KEYS, METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform, PushToken,
-    REASON, VERSION,
-};
 use domain::egress::{EgressPolicy, URL_LIMIT};
-use domain::event::{Actor, EventContext, EventType};
-use domain::idempotency::IdempotencyRecord;
 use domain::ids::timed_uuid;
 use domain::input::Fields;
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite, take_back};
-use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
-use domain::key::{self, Key};
-use domain::lifecycle;
-use domain::member::{self, CreatedByMember, ISSUER, MADE_LIMIT, Member, SUBJECT};
-use domain::network::{
-    NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
+use domain::models::actor::Actor;
+use domain::models::client_account::{OVERRIDES_LIMIT, SecretKind};
+use domain::models::command::{
+    Command, CommandKind, CommandRequest, DETAIL, HISTORY_LIMIT, HistoryEntry, OpenCommand, Trigger,
 };
-use domain::provenance::Field;
-use domain::push::Push;
-use domain::registration::{NewIds, Registration, RegistrationRequest, RegistrationState, register};
-use domain::restriction::Restriction;
-use domain::scim::change::{ScimCreated, ScimUserNew, ScimUserWrite, create, update};
-use domain::scim::document::{Document, ScimUserRecord};
-use domain::secret::{AccessToken, Hash};
-use domain::source::{DataSource, Settings as SourceSettings, SourceKind, VanishPolicy, data};
-use domain::sync;
-use domain::text::{Form, TextRule};
-use domain::token::{self, NewToken};
-use domain::usage::{UsageKind, UsageReport};
-use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit, UserStatus};
-use domain::webhook::{
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{
+    CONFIG_VERSION, DEVICE_LIMIT, Device, DeviceAttachments, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH,
+    METADATA_KEYS, METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, PushToken, VERSION,
+};
+use domain::models::event::EventType;
+use domain::models::idempotency::IdempotencyRecord;
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection};
+use domain::models::key;
+use domain::models::key::Key;
+use domain::models::member;
+use domain::models::member::{CreatedByMember, ISSUER, MADE_LIMIT, Member, SUBJECT};
+use domain::models::network::{NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning};
+use domain::models::provenance::Field;
+use domain::models::push::Push;
+use domain::models::restriction::Restriction;
+use domain::models::source::{DataSource, Settings as SourceSettings, SourceKind, VanishPolicy, data};
+use domain::models::token;
+use domain::models::token::NewToken;
+use domain::models::usage::{UsageKind, UsageReport};
+use domain::models::user::{NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit};
+use domain::models::webhook::{
     Attempt, DESCRIPTION, Delivery as HookDelivery, Edit as HookEdit, EventSelection, REPLY_KEPT, Secrets,
     Settings as HookSettings, TYPE, TYPES_LIMIT, Webhook, new_secret,
 };
-use domain::workspace::{self, SERVICE_LEVEL, SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
+use domain::models::workspace;
+use domain::models::workspace::{SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
+use domain::permission::{Permission, Role};
+use domain::rules::change::ChangeSet;
+use domain::rules::check_in;
+use domain::rules::check_in::{CheckIn, CheckInReport, TokenChange};
+use domain::rules::commands::apply;
+use domain::rules::context::EventContext;
+use domain::rules::deployments;
+use domain::rules::devices;
+use domain::rules::invitations::{invite, take_back};
+use domain::rules::jobs::{begin, page_done};
+use domain::rules::lifecycle;
+use domain::rules::members;
+use domain::rules::networks::reported as network_reported;
+use domain::rules::registration::{NewIds, Registration, RegistrationRequest, RegistrationState, register};
+use domain::rules::scim::change::{ScimCreated, ScimUserNew, ScimUserWrite, create, update};
+use domain::rules::scim::document::{Document, ScimUserRecord};
+use domain::rules::sync;
+use domain::rules::tokens;
+use domain::rules::workspaces;
+use domain::secret::{AccessToken, Hash};
+use domain::states::CommandState;
+use domain::states::Platform;
+use domain::states::UserStatus;
+use domain::text::REASON;
+use domain::text::SERVICE_LEVEL;
+use domain::text::{EMAIL, MOBILE};
+use domain::text::{Form, TextRule};
 use domain::{
     CommandId, DeviceId, EventId, InvitationId, JobId, MemberId, ProfileId, SourceId, Time, TokenId, UserId, WebhookId,
     WorkspaceId,
@@ -218,7 +237,7 @@ fn device(user: &User, application: &RegistrationRequest) -> Device {
         last_login_at: Some(now()),
         blocked: None,
         deleted: None,
-        push: Push { reason: domain::push::PushReason::EndpointDisabled, since: now() },
+        push: Push { reason: domain::models::push::PushReason::EndpointDisabled, since: now() },
         push_endpoint: Some(ENDPOINT.to_owned()),
         push_token_hash: Some(Hash::of("token")),
         version: 999_999,
@@ -377,7 +396,7 @@ fn new_deployment(number: u8) -> NewInvitation {
 
 /// A user with an open deployment, who has everything that client deployment knows of one.
 fn deployed(user: &User) -> (User, Invitation) {
-    let made = deployment::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
+    let made = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
     let mut user = made.user_after().unwrap().clone();
     let client = &mut user.client;
     client.overrides = json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone();
@@ -488,12 +507,12 @@ proptest! {
         let new = NewToken { name, workspace_ids, permissions, expires_at: now() };
         let own = |member: &Member| EventContext { workspace_id: member.workspace_id, ..context() };
         let text = AccessToken::new(|bytes| bytes.fill(7));
-        let (token, events) = token::create(new, TokenId(id(9)), &text, &person, now(), own);
+        let (token, events) = tokens::create(new, TokenId(id(9)), &text, &person, now(), own);
         prop_assert_eq!(events.len(), token::WORKSPACE_LIMIT);
         let commit = Commit::changing(context().event_id, &ChangeSet { events, ..ChangeSet::default() });
         fits(&commit.put(&token).put(&TokenPlace::of(&token)).remember(&remembered(), false));
         small(&token);
-        let (revoked, events) = token::revoke(&token, &person, now(), own).unwrap();
+        let (revoked, events) = tokens::revoke(&token, &person, now(), own).unwrap();
         fits(&Commit::changing(context().event_id, &ChangeSet { events, ..ChangeSet::default() }).edit(&token, &revoked));
     }
 
@@ -543,7 +562,7 @@ proptest! {
         let before = device(&user(new), &application);
         let none = DeviceAttachments::none(&before);
         let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).metadata };
-        let (after, metadata, event) = device::edit(&before, &none, &edit, &context()).unwrap().unwrap();
+        let (after, metadata, event) = devices::edit(&before, &none, &edit, &context()).unwrap().unwrap();
         fits(&Commit::of(&event).bump_version(&before, &after).put(&metadata));
         small(&metadata);
         small(&event);
@@ -554,14 +573,14 @@ proptest! {
         let mut user = user(new);
         let device = device(&user, &application);
         user.device_ids.insert(device.device_id);
-        let deletion = device::delete(&device, &user, &claim(&device, true), None, Duration::days(30), &context()).unwrap();
+        let deletion = devices::delete(&device, &user, &claim(&device, true), None, Duration::days(30), &context()).unwrap();
         let commit = Commit::of(&deletion.event)
             .edit(&device, &deletion.device)
             .edit(&user, &deletion.user)
             .edit(&claim(&device, true), &deletion.claim);
         fits(&commit);
         let late = EventContext { at: now().plus(Duration::days(30)), ..context() };
-        let event = device::purge(&deletion.device, &late).unwrap();
+        let event = devices::purge(&deletion.device, &late).unwrap();
         let token = PushToken::given(&device, "t".repeat(PUSH_TOKEN.max), None, now());
         let commit =
             Commit::of(&event).delete(&deletion.device).delete(&metadata(&device)).delete(&token).delete(&deletion.claim);
@@ -653,8 +672,8 @@ proptest! {
         take_back(&mut change, &[invited.invitation, older], &context());
         let older = change.invitations.last().unwrap().after.clone();
         let renamed = change.user_after().unwrap().clone();
-        prop_assert_eq!(deployment::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
-        let offered = deployment::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &context()).unwrap();
+        prop_assert_eq!(deployments::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
+        let offered = deployments::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &context()).unwrap();
         let made = offered.invitations.last().unwrap().after.clone();
         let change = change.then(offered);
         fits_changed(&change);
@@ -678,15 +697,15 @@ proptest! {
         // Six events, the user, whose username and identity key are free again, the phones and their claims, what
         // was offered with its codes, the secrets, and of each phone a wipe that is told again.
         prop_assert_eq!(fits_changed(&change), 6 + 3 + 6 + 4 + 1 + 3);
-        let change = deployment::remove(&user, &devices(&phones), Some(&open_deployment), &context()).unwrap().unwrap();
+        let change = deployments::remove(&user, &devices(&phones), Some(&open_deployment), &context()).unwrap().unwrap();
         // Two events, the user, three phones that are to download, the deployment, its code and the secrets.
         prop_assert_eq!(fits_changed(&change), 2 + 1 + 3 + 2 + 1);
-        let change = deployment::force(&user, &devices(&phones), &context()).unwrap().unwrap();
+        let change = deployments::force(&user, &devices(&phones), &context()).unwrap().unwrap();
         prop_assert_eq!(fits_changed(&change), 1 + 1 + 3);
         let bare: Vec<Device> =
             devices(&phones).into_iter().map(|device| Device { served: None, ..device.clone() }).collect();
         let change =
-            deployment::deploy(&user, &bare, Some(&open_deployment), new_deployment(9), None, &context()).unwrap();
+            deployments::deploy(&user, &bare, Some(&open_deployment), new_deployment(9), None, &context()).unwrap();
         // The event, the user, the phones, the older deployment and its code, the newer with its code and pointer.
         prop_assert_eq!(fits_changed(&change), 1 + 1 + 3 + 2 + 3);
     }
@@ -1049,7 +1068,7 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
         service_levels: Some((0..SERVICE_LEVEL_LIMIT).map(level).collect()),
         ..WorkspaceEdit::default()
     };
-    let (after, event) = workspace::update(&workspace, &edit, &context()).unwrap();
+    let (after, event) = workspaces::update(&workspace, &edit, &context()).unwrap();
     fits(&Commit::of(&event).edit(&workspace, &after));
     small(&after);
     small(&event);
@@ -1082,7 +1101,7 @@ fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
         drawn.set(drawn.get() + 1);
         EventContext { event_id: EventId(timed_uuid(now(), [drawn.get(); 10])), ..context() }
     };
-    let removal = member::remove(&before, &leaves, &made, true, new_id).unwrap();
+    let removal = members::remove(&before, &leaves, &made, true, new_id).unwrap();
     assert_eq!(removal.keys.len(), MADE_LIMIT);
     let change = ChangeSet { events: removal.events, ..ChangeSet::default() };
     let commit = Commit::changing(context().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
@@ -1128,7 +1147,7 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
     };
     let new = NewUser { username: "a".into(), ..NewUser::default() };
     let device = device(&user(new), &application);
-    let (blocked, event) = device::block(&device, Some("\u{10400}".repeat(REASON.max)), &context()).unwrap().unwrap();
+    let (blocked, event) = devices::block(&device, Some("\u{10400}".repeat(REASON.max)), &context()).unwrap().unwrap();
     small(&blocked);
     small(&event);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use domain::access::Access;
+use domain::rules::access::Access;
 use functions::OPERATIONS;
 use http::Method;
 use lambda::ErrorFormat;

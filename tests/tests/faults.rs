@@ -10,9 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::Duration;
-use domain::event::{Actor, EventContext};
 use domain::ids::timed_uuid;
-use domain::job::{JobKind, NewJob, Selection, begin};
+use domain::models::actor::Actor;
+use domain::models::job::{JobKind, NewJob, Selection};
+use domain::rules::context::EventContext;
+use domain::rules::jobs::begin;
 use domain::{EventId, JobId, WorkspaceId};
 use futures::future::BoxFuture;
 use http::{Method, Request};
@@ -1207,8 +1209,8 @@ static SCHEDULES: &[Scenario] = &[
             let key = format!("DEVICE#{}#{device} | PUSH", g.tenant.workspace_id);
             let mut token = rows::all(&g.bench, rows::MAIN).remove(&key).expect("the token's row");
             token["token"] = json!(g.name("newer"));
-            let row: domain::device::PushToken = serde_json::from_value(token.clone()).unwrap();
-            let due = domain::device::PushToken { mend_at: Some(g.bench.now().into()), ..row };
+            let row: domain::models::device::PushToken = serde_json::from_value(token.clone()).unwrap();
+            let due = domain::models::device::PushToken { mend_at: Some(g.bench.now().into()), ..row };
             for (name, value) in aws::Row::indexes(&due) {
                 token[name] = json!(value);
             }

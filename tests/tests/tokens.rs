@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;
-use domain::access::KeyMaterial;
+use domain::rules::access::KeyMaterial;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};

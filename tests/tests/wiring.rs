@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::access::Access;
+use domain::rules::access::Access;
 use functions::pages::not_found::ROUTES;
 use local::template::Route;
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};

@@ -3,8 +3,9 @@
 use aws::{Commit, Table};
 use domain::WorkspaceId;
 use domain::error::{DomainError, Error};
-use domain::member::{self, Member};
-use domain::workspace::Workspace;
+use domain::models::member::Member;
+use domain::models::workspace::Workspace;
+use domain::rules::members;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
@@ -36,7 +37,7 @@ pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
 pub async fn accept(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
         let (workspace, member) = wanted(table, own, id).await?;
-        let Some((after, accepted, event)) = member::accept(&workspace, &member, &own.event_context(&member)) else {
+        let Some((after, accepted, event)) = members::accept(&workspace, &member, &own.event_context(&member)) else {
             return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
         };
         let mut commit = Commit::of(&event).edit(&member, &accepted);

@@ -2,10 +2,11 @@
 
 use aws::{Commit, Table};
 use domain::MemberId;
-use domain::access::{Permission, Role};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::member::{self, ISSUER, Member, NAME, SUBJECT};
+use domain::models::member::{ISSUER, Member, NAME, SUBJECT};
+use domain::permission::{Permission, Role};
+use domain::rules::members;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
@@ -35,7 +36,7 @@ pub fn about() -> OperationDoc {
 /// `MemberExists`.
 pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = NewMember::read(call.request.body()?)?;
-    domain::key::may_grant(&call.caller, &wanted.role.permissions())?;
+    domain::rules::keys::may_grant(&call.caller, &wanted.role.permissions())?;
     let once = IdempotencyKey::of(&call)?;
     once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &wanted)).await
 }
@@ -100,7 +101,7 @@ async fn attempt(
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    let commit = Commit::of(&member::add(&member, &event_context)).put(&member);
+    let commit = Commit::of(&members::add(&member, &event_context)).put(&member);
     table.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
     Ok(shown(&member))
 }

@@ -1,10 +1,11 @@
 //! `POST /keys`.
 
 use aws::{Commit, Table};
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
-use domain::event::Actor;
-use domain::key::{self, Key, Makers, NewKey};
+use domain::models::actor::Actor;
+use domain::models::key::{Key, Makers, NewKey};
+use domain::permission::Permission;
+use domain::rules::keys;
 use domain::secret::ApiKey;
 use domain::{KeyId, Time};
 use lambda::{AuthorizedRequest, Reply};
@@ -39,7 +40,7 @@ pub fn about() -> OperationDoc {
 /// Answers 201 with the key, whose secret is shown this once in `key`.
 ///
 /// # Errors
-/// Every fault of the body; those of [`key::create`]; `AlreadyCreated` for a repeated call.
+/// Every fault of the body; those of [`keys::create`]; `AlreadyCreated` for a repeated call.
 pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = NewKey::read(call.request.body()?, call.now())?;
     let once = IdempotencyKey::of(&call)?;
@@ -62,7 +63,7 @@ async fn attempt(
     let (maker, makers) = maker(table, call).await?;
     let secret = ApiKey::new(call.request.id_source.random, workspace.sandbox);
     let id = KeyId(call.request.id_source.new_id());
-    let (key, event) = key::create(wanted.clone(), id, &secret, &call.caller, maker.as_ref(), &call.event_context())?;
+    let (key, event) = keys::create(wanted.clone(), id, &secret, &call.caller, maker.as_ref(), &call.event_context())?;
     let commit = while_a_member(table, call, Commit::of(&event).put(&key)).await?;
     table.commit(once.remember(commit, call, &key.key_id.to_string(), forgotten)).await?;
     let mut view = views::key(&key, &makers, call.now());

@@ -4,11 +4,12 @@ use aws::store::tokens::TokenPlace;
 use aws::{Commit, Table};
 use domain::Time;
 use domain::TokenId;
-use domain::change::ChangeSet;
 use domain::error::{DomainError, Error};
-use domain::member::Identity;
+use domain::models::member::Identity;
+use domain::models::token::NewToken;
+use domain::rules::change::ChangeSet;
+use domain::rules::tokens;
 use domain::secret::AccessToken;
-use domain::token::{self, NewToken};
 use lambda::{PersonRequest, Reply};
 use lambda_http::http::StatusCode;
 
@@ -52,7 +53,7 @@ async fn attempt(table: &Table, own: &PersonRequest, once: &IdempotencyKey, want
     let secret = AccessToken::new(own.request.id_source.random);
     let id = TokenId(own.request.id_source.new_id());
     let event_context = |member: &_| own.event_context(member);
-    let (token, events) = token::create(wanted.clone(), id, &secret, &own.person, own.now(), event_context);
+    let (token, events) = tokens::create(wanted.clone(), id, &secret, &own.person, own.now(), event_context);
     let change = ChangeSet { events, ..ChangeSet::default() };
     let commit = Commit::changing(own.request.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
     table.commit(once.remember(commit, own, &id.to_string(), forgotten)).await?;

@@ -1,12 +1,12 @@
 //! Makes a workspace and its first key. There is no route: IAM says who may invoke it.
 
 use aws::{Commit, Table};
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
-use domain::event::EventType;
-use domain::key::Key;
+use domain::models::event::EventType;
+use domain::models::key::Key;
+use domain::models::workspace::{NAME, Settings, Workspace};
+use domain::permission::Permission;
 use domain::secret::ApiKey;
-use domain::workspace::{NAME, Settings, Workspace};
 use domain::{KeyId, WorkspaceId};
 use serde_json::{Value, json};
 

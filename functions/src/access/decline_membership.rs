@@ -3,7 +3,7 @@
 use aws::{Commit, Table};
 use domain::WorkspaceId;
 use domain::error::{DomainError, Error};
-use domain::member::decline;
+use domain::rules::members::decline;
 use lambda::{PersonRequest, Reply};
 
 use crate::access::accept_membership::wanted;

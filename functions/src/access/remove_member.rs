@@ -2,13 +2,14 @@
 
 use aws::{Commit, Table};
 use domain::MemberId;
-use domain::change::ChangeSet;
 use domain::error::{DomainError, Error};
-use domain::event::Actor;
 use domain::input::Fields;
-use domain::key::{KeyStatus, Makers};
-use domain::member::{CreatedByMember, MADE_LIMIT, Member, Removal, remove};
-use domain::webhook::WEBHOOK_LIMIT;
+use domain::models::actor::Actor;
+use domain::models::key::{KeyStatus, Makers};
+use domain::models::member::{CreatedByMember, MADE_LIMIT, Member};
+use domain::models::webhook::WEBHOOK_LIMIT;
+use domain::rules::change::ChangeSet;
+use domain::rules::members::{Removal, remove};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -3,7 +3,7 @@
 use aws::{Commit, Table};
 use domain::KeyId;
 use domain::error::{DomainError, Error};
-use domain::key::revoke;
+use domain::rules::keys::revoke;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -2,7 +2,7 @@
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
-use domain::token::shut_out;
+use domain::rules::tokens::shut_out;
 use domain::{MemberId, TokenId};
 use lambda::{AuthorizedRequest, Reply};
 

@@ -2,9 +2,9 @@
 
 use aws::{Commit, Table};
 use domain::TokenId;
-use domain::change::ChangeSet;
 use domain::error::{DomainError, Error};
-use domain::token::revoke;
+use domain::rules::change::ChangeSet;
+use domain::rules::tokens::revoke;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -3,10 +3,11 @@
 use aws::DeviceFilter;
 use aws::{Commit, Table};
 use domain::UserId;
-use domain::device::Status;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::workspace::{AllowedSenders, SilentRule, Workspace, WorkspaceEdit, update};
+use domain::models::device::Status;
+use domain::models::workspace::{AllowedSenders, SilentRule, Workspace, WorkspaceEdit};
+use domain::rules::workspaces::update;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 

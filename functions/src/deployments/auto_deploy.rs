@@ -2,7 +2,7 @@
 
 use aws::Table;
 use domain::error::Error;
-use domain::job::JobKind;
+use domain::models::job::JobKind;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use aws::Table;
 use domain::Time;
 use domain::error::{DomainError, Error};
-use domain::message::{MessageLimit, RetryAfter};
+use domain::error::{MessageLimit, RetryAfter};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
@@ -41,7 +41,7 @@ pub fn about() -> OperationDoc {
 /// code and what to do. Doing it again is a resend: the older link ends.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`; see [`domain::deployment::deploy`].
+/// Every fault of the body; `NotFound`; see [`domain::rules::deployments::deploy`].
 pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let action = read_deploy(&mut fields);

@@ -1,10 +1,10 @@
 //! `POST /devices/me/config`: a phone gets its configuration.
 
 use aws::{Commit, Table};
-use domain::check_in::authenticate;
-use domain::deployment::{configuration, serve};
 use domain::error::{DomainError, Error};
-use domain::event::Actor;
+use domain::models::actor::Actor;
+use domain::rules::check_in::authenticate;
+use domain::rules::deployments::{configuration, serve};
 use domain::secret::new_code;
 use lambda::{Reply, Request, device_credential};
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! `GET /deployments/{deployment_id}/qr`: for a phone that is at hand.
 
 use aws::{Commit, Table};
-use domain::deployment::qr_shown;
 use domain::error::{DomainError, Error};
+use domain::rules::deployments::qr_shown;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, StatusCode};
 

@@ -3,8 +3,8 @@
 use aws::Table;
 use aws::UserWithDevices;
 use domain::error::Error;
-use domain::invitation::Invitation;
-use domain::user::User;
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn shown(
         "served_at": client.served_at,
         "downloaded_at": client.downloaded_at,
         "removed_at": client.removed_at,
-        "force_pending": person.devices.iter().any(domain::device::Device::is_forced),
+        "force_pending": person.devices.iter().any(domain::models::device::Device::is_forced),
         "deployment": deployment.map(|deployment| views::deployment(deployment, call.now())),
     })
 }

@@ -2,8 +2,9 @@
 
 use aws::Table;
 use domain::error::Error;
-use domain::invitation::{InvitationStatus, Purpose};
+use domain::models::invitation::Purpose;
 use domain::secret::is_code;
+use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 

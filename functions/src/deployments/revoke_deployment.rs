@@ -2,7 +2,8 @@
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
-use domain::invitation::{InvitationStatus, revoke};
+use domain::rules::invitations::revoke;
+use domain::states::InvitationStatus;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

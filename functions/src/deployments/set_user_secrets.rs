@@ -1,8 +1,8 @@
 //! `PUT /users/{user_id}/secrets`: written, and never read back but by a configuration.
 
 use aws::{Commit, Table};
-use domain::deployment::{read_secrets, set_secrets};
 use domain::error::{DomainError, Error};
+use domain::rules::deployments::{read_secrets, set_secrets};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 

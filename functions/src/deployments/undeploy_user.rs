@@ -2,9 +2,9 @@
 //! nothing else.
 
 use aws::Table;
-use domain::deployment::remove;
 use domain::error::{DomainError, Error};
-use domain::invitation::Purpose;
+use domain::models::invitation::Purpose;
+use domain::rules::deployments::remove;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::RequestContext;

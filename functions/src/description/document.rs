@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use domain::access::Access;
-use domain::credential::ServiceKind;
 use domain::error::DomainError;
-use domain::idempotency::IDEMPOTENCY_KEY;
 use domain::input::StringEnum as _;
+use domain::models::credential::ServiceKind;
+use domain::models::idempotency::IDEMPOTENCY_KEY;
+use domain::models::source::PART_LIMIT;
+use domain::rules::access::Access;
 use domain::shape;
-use domain::source::PART_LIMIT;
 use lambda::ErrorFormat;
 use lambda::problem::status;
 use lambda_http::http::StatusCode;

@@ -1,23 +1,28 @@
 //! The things that replies show, as [`crate::views`] shows them.
 
-use domain::access::{Permission, Role};
-use domain::command::{CommandKind, CommandState};
-use domain::credential::ServiceKind;
-use domain::device::{DeviceAccess, DeviceStatus, Platform, Status};
-use domain::event::EventType;
-use domain::invitation::{Channel, DeliveryState, InvitationStatus};
-use domain::job::{ItemChange, ItemOutcome, JobKind, JobState};
-use domain::key::KeyStatus;
-use domain::member::MemberStatus;
-use domain::network::{Indicator, NetworkReason, NetworkStatus, Provisioning};
-use domain::provenance::Field;
-use domain::push::PushReason;
-use domain::source::{Delimiter, Format, KeyField, SourceKind, VanishPolicy};
-use domain::token::TokenStatus;
-use domain::usage::UsageKind;
-use domain::user::{Source, UserStatus};
-use domain::webhook::{DeliveryState as WebhookDeliveryState, Reason as SwitchedOff};
-use domain::workspace::SilentAction;
+use domain::models::command::CommandKind;
+use domain::models::credential::ServiceKind;
+use domain::models::device::{DeviceAccess, DeviceStatus, Status};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, DeliveryState};
+use domain::models::job::{ItemChange, ItemOutcome, JobKind};
+use domain::models::key::KeyStatus;
+use domain::models::member::MemberStatus;
+use domain::models::network::{Indicator, NetworkReason, NetworkStatus, Provisioning};
+use domain::models::provenance::Field;
+use domain::models::push::PushReason;
+use domain::models::source::{Delimiter, Format, KeyField, SourceKind, VanishPolicy};
+use domain::models::token::TokenStatus;
+use domain::models::usage::UsageKind;
+use domain::models::user::Source;
+use domain::models::webhook::{DeliveryState as WebhookDeliveryState, Reason as SwitchedOff};
+use domain::models::workspace::SilentAction;
+use domain::permission::{Permission, Role};
+use domain::states::CommandState;
+use domain::states::InvitationStatus;
+use domain::states::JobState;
+use domain::states::Platform;
+use domain::states::UserStatus;
 use serde_json::{Map, Value, json};
 
 use crate::description::schema::{

@@ -2,15 +2,20 @@
 
 use aws::DeviceDetails;
 use aws::{Commit, Table};
-use domain::access::Permission;
-use domain::change::ChangeSet;
-use domain::command::{Command, CommandKind, CommandRequest, DeviceWithCommands, EnqueueResult, order};
-use domain::device::{Device, REASON, block, delete, unblock};
+use domain::CommandId;
 use domain::error::{DomainError, Error};
-use domain::event::EventContext;
 use domain::input::Fields;
-use domain::user::User;
-use domain::{CommandId, change::RowChange};
+use domain::models::command::{Command, CommandKind, CommandRequest};
+use domain::models::device::Device;
+use domain::models::device::DeviceWithCommands;
+use domain::models::user::User;
+use domain::permission::Permission;
+use domain::rules::change::ChangeSet;
+use domain::rules::change::RowChange;
+use domain::rules::commands::{EnqueueResult, order};
+use domain::rules::context::EventContext;
+use domain::rules::devices::{block, delete, unblock};
+use domain::text::REASON;
 use serde::{Deserialize, Serialize};
 
 use crate::context::RequestContext;

@@ -1,9 +1,11 @@
 //! `DELETE /devices/{device_id}/commands/{command_id}`.
 
 use aws::{Commit, Table};
-use domain::access::Permission;
-use domain::command::{CommandState, Trigger, apply};
 use domain::error::{DomainError, Error};
+use domain::models::command::Trigger;
+use domain::permission::Permission;
+use domain::rules::commands::apply;
+use domain::states::CommandState;
 use domain::{CommandId, DeviceId};
 use lambda::{AuthorizedRequest, Reply};
 

@@ -3,17 +3,17 @@
 use aws::Login;
 use aws::{Commit, Table};
 use domain::Time;
-use domain::change::RowChange;
-use domain::check_in::{
+use domain::error::Error;
+use domain::models::actor::Actor;
+use domain::models::device::{Device, DeviceAccess, PushToken};
+use domain::models::usage::{UsageScope, month};
+use domain::models::user::User;
+use domain::models::workspace::Settings;
+use domain::rules::change::RowChange;
+use domain::rules::check_in::{
     CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in, needs, user_must_follow,
 };
-use domain::device::{Device, DeviceAccess, PushToken};
-use domain::error::Error;
-use domain::event::Actor;
 use domain::secret::DeviceCredential;
-use domain::usage::{UsageScope, month};
-use domain::user::User;
-use domain::workspace::Settings;
 use lambda::{Reply, Request, device_credential};
 use serde_json::json;
 

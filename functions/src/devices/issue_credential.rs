@@ -3,8 +3,8 @@
 
 use aws::Table;
 use domain::CredentialId;
-use domain::credential::issue;
 use domain::error::{DomainError, Error};
+use domain::rules::credentials::issue;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
@@ -24,7 +24,7 @@ pub fn about() -> OperationDoc {
 }
 
 /// Answers with the device, which holds the credential; at most
-/// [`domain::credential::CREDENTIAL_LIMIT`] of them. The same credential may be on several devices.
+/// [`domain::models::credential::CREDENTIAL_LIMIT`] of them. The same credential may be on several devices.
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use aws::DeviceFilter;
 use aws::Table;
-use domain::device::Device;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
+use domain::models::device::Device;
 use domain::search::Query;
 use domain::{DeviceId, UserId};
 use lambda::{AuthorizedRequest, Reply};

@@ -3,10 +3,10 @@
 use aws::store::invitations::CodeOwner;
 use aws::{Commit, Table};
 use domain::DeviceId;
-use domain::change::ChangeSet;
-use domain::device::PushToken;
 use domain::error::{DomainError, Error};
-use domain::registration::{NewIds, RefusedRegistration, Registration, RegistrationRequest, register};
+use domain::models::device::PushToken;
+use domain::rules::change::ChangeSet;
+use domain::rules::registration::{NewIds, RefusedRegistration, Registration, RegistrationRequest, register};
 use domain::secret::{DeviceCredential, Hash, is_code};
 use lambda::{Reply, Request};
 use lambda_http::http::StatusCode;

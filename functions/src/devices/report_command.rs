@@ -2,11 +2,13 @@
 
 use aws::{Commit, Table};
 use domain::CommandId;
-use domain::check_in::authenticate_report;
-use domain::command::{CommandReport, CommandState, apply};
 use domain::error::{DomainError, Error};
-use domain::event::Actor;
+use domain::models::actor::Actor;
+use domain::models::command::CommandReport;
+use domain::rules::check_in::authenticate_report;
+use domain::rules::commands::apply;
 use domain::secret::DeviceCredential;
+use domain::states::CommandState;
 use lambda::{Reply, Request, device_credential};
 
 use crate::description::OperationDoc;

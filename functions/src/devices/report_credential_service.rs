@@ -2,8 +2,9 @@
 //! phone.
 
 use aws::Table;
-use domain::credential::{Report, ServiceKind, report};
 use domain::error::{DomainError, Error};
+use domain::models::credential::{Report, ServiceKind};
+use domain::rules::credentials::report;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -3,8 +3,8 @@
 
 use aws::Table;
 use domain::CredentialId;
-use domain::credential::revoke;
 use domain::error::{DomainError, Error};
+use domain::rules::credentials::revoke;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -4,9 +4,10 @@ use aws::Table;
 use std::collections::BTreeMap;
 
 use aws::DeviceDetails;
-use domain::device::{DeviceAttachments, Edit, NICKNAME, edit, read_metadata};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
+use domain::models::device::{DeviceAttachments, Edit, NICKNAME, read_metadata};
+use domain::rules::devices::edit;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 

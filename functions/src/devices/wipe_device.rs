@@ -1,8 +1,8 @@
 //! `POST /devices/{device_id}/wipe`.
 
 use aws::Table;
-use domain::command::CommandKind;
 use domain::error::Error;
+use domain::models::command::CommandKind;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;

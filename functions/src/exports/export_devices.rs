@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use aws::{Page, Table};
-use domain::device::Device;
 use domain::error::Error;
-use domain::user::User;
+use domain::models::device::Device;
+use domain::models::user::User;
 use domain::{DeviceId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::Value;

@@ -6,8 +6,8 @@ use aws::UserWithDevices;
 use aws::{Page, Table};
 use domain::UserId;
 use domain::error::Error;
-use domain::usage::{Usage, UsageScope, month};
-use domain::user::User;
+use domain::models::usage::{Usage, UsageScope, month};
+use domain::models::user::User;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::Value;
 

@@ -1,10 +1,10 @@
 //! `POST /devices/bulk`: one action on up to a hundred devices, or on all that a filter finds.
 
 use aws::Table;
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::JobKind;
+use domain::models::job::JobKind;
+use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 

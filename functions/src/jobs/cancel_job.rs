@@ -2,9 +2,11 @@
 
 use aws::{Commit, Table};
 use domain::JobId;
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
-use domain::job::{JobKind, JobState, cancel};
+use domain::models::job::JobKind;
+use domain::permission::Permission;
+use domain::rules::jobs::cancel;
+use domain::states::JobState;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 

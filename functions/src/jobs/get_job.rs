@@ -3,8 +3,8 @@
 use aws::{Page, Table};
 use domain::JobId;
 use domain::error::{DomainError, Error};
-use domain::export::harmless;
-use domain::job::{Job, JobItem, JobKind};
+use domain::models::job::{Job, JobItem, JobKind};
+use domain::rules::exports::harmless;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 

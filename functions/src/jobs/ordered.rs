@@ -3,11 +3,13 @@
 use aws::{Commit, Table};
 use chrono::Duration;
 use domain::JobId;
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NAMED_LIMIT, NewJob, Selection, Tally, begin};
+use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, NAMED_LIMIT, NewJob, Selection, Tally};
+use domain::permission::Permission;
+use domain::rules::jobs::begin;
 use domain::shape::Shape;
+use domain::states::JobState;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;

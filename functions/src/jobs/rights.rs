@@ -1,9 +1,10 @@
 //! Who may do what with a job: whoever may begin it may see it and cancel it, and whoever may see what it
 //! is about may see it.
 
-use domain::access::{Caller, Permission};
 use domain::error::DomainError;
-use domain::source::SyncAction;
+use domain::models::source::SyncAction;
+use domain::permission::Permission;
+use domain::rules::access::Caller;
 
 use crate::jobs::work::Action;
 use crate::users::actions::UserAction;

@@ -2,13 +2,13 @@
 
 use aws::{Commit, Position, Table};
 use domain::error::{DomainError, Error};
+use domain::error::{MessageLimit, RetryAfter};
 use domain::input::Fields;
-use domain::invitation::{Invitation, Warning};
-use domain::job::{
-    ItemOutcome, Job, JobItem, JobKind, JobPause, JobState, NextPage, Selection, Waiting, cancel, page_done,
-};
-use domain::message::{MessageLimit, RetryAfter};
-use domain::source::SyncAction;
+use domain::models::invitation::{Invitation, Warning};
+use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, JobPause, NextPage, Selection, Waiting};
+use domain::models::source::SyncAction;
+use domain::rules::jobs::{cancel, page_done};
+use domain::states::JobState;
 use domain::{DeviceId, Time, UserId};
 use lambda::logging::Chain;
 

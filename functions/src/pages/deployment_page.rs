@@ -1,7 +1,7 @@
 //! The page behind a deployment's link on a computer. It shows the code and nothing else.
 
 use domain::error::Error;
-use domain::invitation::InvitationStatus;
+use domain::states::InvitationStatus;
 use lambda::Reply;
 use lambda_http::http::StatusCode;
 use maud::{PreEscaped, html};

@@ -1,7 +1,7 @@
 //! The page behind an invitation's link. It knows the code and nothing else.
 
 use domain::error::Error;
-use domain::invitation::InvitationStatus;
+use domain::states::InvitationStatus;
 use lambda::Reply;
 use lambda_http::http::{HeaderName, StatusCode};
 use maud::{PreEscaped, html};

@@ -3,8 +3,9 @@
 use aws::{Commit, Table};
 use domain::ProfileId;
 use domain::error::{DomainError, Error};
-use domain::profile::{NewProfile, Profile, create};
-use domain::workspace::Workspace;
+use domain::models::profile::{NewProfile, Profile};
+use domain::models::workspace::Workspace;
+use domain::rules::profiles::create;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 

@@ -3,7 +3,7 @@
 use aws::{Commit, Table};
 use domain::ProfileId;
 use domain::error::{DomainError, Error};
-use domain::profile::delete;
+use domain::rules::profiles::delete;
 use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;

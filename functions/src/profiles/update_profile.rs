@@ -2,7 +2,8 @@
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
-use domain::profile::{ProfileEdit, is_renamed, update};
+use domain::models::profile::{ProfileEdit, is_renamed};
+use domain::rules::profiles::update;
 use lambda::{AuthorizedRequest, Reply};
 
 use super::{displaced, wanted, workspace};

@@ -2,7 +2,7 @@
 //! all, would take all for that part (RFC 7644, 4).
 
 use domain::error::DomainError;
-use domain::scim::schema;
+use domain::rules::scim::schema;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;

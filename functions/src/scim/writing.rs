@@ -1,14 +1,15 @@
 //! Users made, changed and deleted.
 
 use aws::{Commit, Table, UsernameClaims};
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
-use domain::provenance::require_no_data_set;
-use domain::scim::change::{self, DELETED, ScimUserNew, ScimUserWrite, is_renamed};
-use domain::scim::document::{Document, ScimUserRecord, location};
-use domain::scim::patch;
-use domain::scim::schema::{PATCH_OP, USER};
-use domain::user::User;
+use domain::models::user::User;
+use domain::permission::Permission;
+use domain::rules::provenance::require_no_data_set;
+use domain::rules::scim::change;
+use domain::rules::scim::change::{DELETED, ScimUserNew, ScimUserWrite, is_renamed};
+use domain::rules::scim::document::{Document, ScimUserRecord, location};
+use domain::rules::scim::patch;
+use domain::rules::scim::schema::{PATCH_OP, USER};
 use domain::{CommandId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use aws::Table;
 use domain::DeviceId;
-use domain::access::Permission;
-use domain::device::{Edit, NICKNAME};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
+use domain::models::device::{Edit, NICKNAME};
+use domain::permission::Permission;
 use domain::text::{Form, TextRule};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Map, Value, json};

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws::EventFilter;
 use aws::Table;
-use domain::device::DeviceAttachments;
 use domain::error::{DomainError, Error};
-use domain::event::{Event, EventType};
 use domain::input::Fields;
+use domain::models::device::DeviceAttachments;
+use domain::models::event::{Event, EventType};
+use domain::models::webhook::{PHONE_DEACTIVATED, is_deactivation};
 use domain::text::{Form, TextRule};
-use domain::webhook::{PHONE_DEACTIVATED, is_deactivation};
 use domain::{DeviceId, EventId, Time};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};

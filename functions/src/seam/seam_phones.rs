@@ -1,13 +1,14 @@
 //! `/phones/…`: phones listed, shown, deactivated and simulated.
 
 use aws::{Commit, Table};
-use domain::access::Permission;
-use domain::credential::{Service, ServiceKind};
-use domain::device::{Device, DeviceAttachments, IDENTIFIER, MODEL_NAME, Platform, VERSION};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::registration::{RegistrationRequest, simulate};
-use domain::workspace::Settings;
+use domain::models::credential::{Service, ServiceKind};
+use domain::models::device::{Device, DeviceAttachments, IDENTIFIER, MODEL_NAME, VERSION};
+use domain::models::workspace::Settings;
+use domain::permission::Permission;
+use domain::rules::registration::{RegistrationRequest, simulate};
+use domain::states::Platform;
 use domain::{CredentialId, DeviceId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;

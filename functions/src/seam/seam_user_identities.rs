@@ -3,13 +3,14 @@
 use aws::UserFilter;
 use aws::{Commit, Table};
 use domain::UserId;
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
+use domain::models::user::{IDENTITY_KEY, NAME, NewUser, User, UserEdit};
+use domain::permission::Permission;
 use domain::search::Query;
 use domain::secret::base58;
+use domain::text::{EMAIL, MOBILE};
 use domain::text::{Form, TextRule};
-use domain::user::{EMAIL, IDENTITY_KEY, MOBILE, NAME, NewUser, User, UserEdit};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 

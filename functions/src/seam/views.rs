@@ -2,13 +2,14 @@
 
 use aws::DeviceDetails;
 use domain::Time;
-use domain::credential::{Service, ServiceKind};
-use domain::device::{Device, DeviceAttachments, Platform};
-use domain::event::Event;
-use domain::health::{Issue, health};
-use domain::user::User;
-use domain::webhook::PHONE_DEACTIVATED;
-use domain::workspace::{Settings, Workspace};
+use domain::models::credential::{Service, ServiceKind};
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::Event;
+use domain::models::user::User;
+use domain::models::webhook::PHONE_DEACTIVATED;
+use domain::models::workspace::{Settings, Workspace};
+use domain::rules::health::{Issue, health};
+use domain::states::Platform;
 use serde_json::{Map, Value, json};
 
 /// A phone, with all that is shown of it.

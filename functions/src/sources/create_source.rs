@@ -2,10 +2,10 @@
 
 use aws::{Commit, Table};
 use domain::SourceId;
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::input::{Fields, StringEnum};
-use domain::source::{DataSource, SOURCE_LIMIT, Settings, SourceKind};
+use domain::models::source::{DataSource, SOURCE_LIMIT, Settings, SourceKind};
+use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 

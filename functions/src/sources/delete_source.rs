@@ -3,7 +3,7 @@
 use aws::StagedRowsOf;
 use aws::{Commit, Table};
 use domain::error::Error;
-use domain::event::EventType;
+use domain::models::event::EventType;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 

@@ -7,9 +7,9 @@ use std::io::{Read as _, Write as _};
 
 use aws::{Commit, Table};
 use domain::error::Error;
-use domain::job::{Job, JobFailure};
-use domain::source::data::{ImportError, KeyHash, PAGE_LIMIT, Row, Rows, of_another_release, read, rule_mark};
-use domain::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
+use domain::models::job::{Job, JobFailure};
+use domain::models::source::data::{ImportError, KeyHash, PAGE_LIMIT, Row, Rows, of_another_release, read, rule_mark};
+use domain::models::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;

@@ -17,17 +17,20 @@ use std::pin::Pin;
 use aws::{ClaimedBySource, StagedRowsOf};
 use aws::{Commit, PULL_WITHIN, Position, Table, UsernameClaims};
 use chrono::Duration;
-use domain::access::Permission;
-use domain::command::DeviceWithCommands;
 use domain::error::{DomainError, Error};
-use domain::event::EventType;
-use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, JobState, NextPage, fail, page_done};
-use domain::lifecycle;
-use domain::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
-use domain::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
-use domain::sync::{self as rules, MatchCandidates, MatchedUser};
-use domain::user::User;
-use domain::workspace::Settings;
+use domain::models::device::DeviceWithCommands;
+use domain::models::event::EventType;
+use domain::models::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, NextPage};
+use domain::models::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
+use domain::models::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
+use domain::models::user::User;
+use domain::models::workspace::Settings;
+use domain::permission::Permission;
+use domain::rules::jobs::{fail, page_done};
+use domain::rules::lifecycle;
+use domain::rules::sync as rules;
+use domain::rules::sync::{MatchCandidates, MatchedUser};
+use domain::states::JobState;
 use domain::{CommandId, SourceId, UserId};
 use lambda::logging::Chain;
 use serde::{Deserialize, Serialize};
@@ -421,8 +424,8 @@ impl SyncRun<'_> {
 
     fn after_rows(&self, taken: StagedImport) -> SyncStep {
         match self.job.selection {
-            domain::job::Selection::Ids(_) => SyncStep::Chosen { taken },
-            domain::job::Selection::Filter(_) => SyncStep::Count { taken, start: None, users: 0, vanishing: 0 },
+            domain::models::job::Selection::Ids(_) => SyncStep::Chosen { taken },
+            domain::models::job::Selection::Filter(_) => SyncStep::Count { taken, start: None, users: 0, vanishing: 0 },
         }
     }
 
@@ -675,7 +678,7 @@ impl SyncRun<'_> {
 
     /// Those who were chosen, if some were.
     async fn chosen(&self) -> Result<Option<ChosenUsers>, Error> {
-        let domain::job::Selection::Ids(ids) = &self.job.selection else {
+        let domain::models::job::Selection::Ids(ids) = &self.job.selection else {
             return Ok(None);
         };
         let ids: BTreeSet<UserId> = ids.iter().filter_map(|id| UserId::parse(id)).collect();

@@ -3,11 +3,11 @@
 use aws::{Commit, Table};
 use chrono::Duration;
 use domain::JobId;
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::{Job, NAMED_LIMIT};
-use domain::source::SyncRequest;
+use domain::models::job::{Job, NAMED_LIMIT};
+use domain::models::source::SyncRequest;
+use domain::permission::Permission;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;

@@ -1,9 +1,9 @@
 //! `PATCH /sources/{source_id}`.
 
 use aws::{Commit, Table};
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
-use domain::source::{Settings, SourceKind, TokenChange};
+use domain::models::source::{Settings, SourceKind, TokenChange};
+use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -3,12 +3,12 @@
 use aws::StagedRowsOf;
 use aws::store::staging::UploadPart;
 use aws::{Commit, Table};
-use domain::access::Permission;
-use domain::change::ChangeSet;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::Job;
-use domain::source::{DataSource, PART_LIMIT, Part, SyncRequest};
+use domain::models::job::Job;
+use domain::models::source::{DataSource, PART_LIMIT, Part, SyncRequest};
+use domain::permission::Permission;
+use domain::rules::change::ChangeSet;
 use domain::{JobId, SourceId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
@@ -90,7 +90,7 @@ pub async fn handle(
         "upload_id": part.upload_id,
         "parts": parts,
         "missing": missing,
-        "complete": upload.is_some_and(domain::source::Upload::is_whole),
+        "complete": upload.is_some_and(domain::models::source::Upload::is_whole),
         "job_id": upload.and_then(|upload| upload.job_id),
     });
     Ok(Reply::json(StatusCode::ACCEPTED, &view))

@@ -2,9 +2,10 @@
 
 use aws::Pusher;
 use aws::{Commit, PushError, Table};
-use domain::device::{Device, PushToken};
 use domain::error::Error;
-use domain::push::{PushReason, endpoint_impossible, endpoint_made};
+use domain::models::device::{Device, PushToken};
+use domain::models::push::PushReason;
+use domain::rules::push::{endpoint_impossible, endpoint_made};
 use domain::{DeviceId, WorkspaceId};
 use lambda::logging::Chain;
 

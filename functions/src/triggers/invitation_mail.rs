@@ -2,8 +2,8 @@
 
 use aws::Message;
 use domain::error::Error;
-use domain::invitation::Invitation;
-use domain::user::User;
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
 use maud::html;
 
 use crate::settings::App;

@@ -3,8 +3,8 @@
 
 use aws::{Message, Picture};
 use domain::error::Error;
-use domain::invitation::{Invitation, Purpose};
-use domain::user::User;
+use domain::models::invitation::{Invitation, Purpose};
+use domain::models::user::User;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::pages::qr;

@@ -7,7 +7,7 @@ use aws::Pusher;
 use aws::{Commit, PushError, Table, Wake};
 use chrono::Duration;
 use domain::error::Error;
-use domain::event::{Event, EventType};
+use domain::models::event::{Event, EventType};
 use domain::{DeviceId, WorkspaceId};
 use serde_json::{Value, json};
 

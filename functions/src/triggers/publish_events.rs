@@ -2,7 +2,7 @@
 
 use aws::Topic;
 use domain::error::Error;
-use domain::event::Event;
+use domain::models::event::Event;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 

@@ -6,11 +6,12 @@ use aws::store::due::purge_shard;
 use aws::{Commit, Page, Table};
 use aws::{DeviceFilter, DueRow, EventFilter};
 use chrono::Duration;
-use domain::device::{Device, purge};
 use domain::error::Error;
-use domain::event::Event;
-use domain::lifecycle;
-use domain::user::User;
+use domain::models::device::Device;
+use domain::models::event::Event;
+use domain::models::user::User;
+use domain::rules::devices::purge;
+use domain::rules::lifecycle;
 use serde_json::{Value, json};
 
 use crate::deadline::Deadline;

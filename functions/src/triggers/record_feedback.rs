@@ -4,8 +4,10 @@
 use aws::Pusher;
 use aws::{Commit, PushError, Table};
 use domain::error::Error;
-use domain::invitation::{Delivery, DeliveryState, delivered};
-use domain::push::{PushReason, reported};
+use domain::models::invitation::{Delivery, DeliveryState};
+use domain::models::push::PushReason;
+use domain::rules::invitations::delivered;
+use domain::rules::push::reported;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 

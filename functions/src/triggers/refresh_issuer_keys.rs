@@ -1,8 +1,8 @@
 //! Each quarter of an hour, and once a deployment is done: the public keys by which admins' tokens are verified.
 
 use aws::{EgressClient, Table};
-use domain::access::IssuerKeys;
 use domain::error::Error;
+use domain::rules::access::IssuerKeys;
 use lambda::{Issuer, read_issuer_keys};
 use serde_json::{Value, json};
 

@@ -4,11 +4,13 @@ use aws::LeaseOutcome;
 use aws::{Commit, MailError, Mailer, Message, SmsError, Table, Texter};
 use chrono::Duration;
 use domain::error::Error;
-use domain::event::{Event, EventType};
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, Purpose, delivered};
-use domain::message::MessagePolicy;
-use domain::user::User;
-use domain::workspace::{AllowedSenders, SenderNotAllowed, Settings};
+use domain::models::event::{Event, EventType};
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, Purpose};
+use domain::models::message::MessagePolicy;
+use domain::models::user::User;
+use domain::models::workspace::{AllowedSenders, SenderNotAllowed, Settings};
+use domain::rules::invitations::delivered;
+use domain::states::InvitationStatus;
 use lambda::logging::Chain;
 use serde_json::Value;
 

@@ -2,21 +2,29 @@
 
 use aws::UserWithDevices;
 use aws::{Commit, Table, UsernameClaims};
-use domain::access::Permission;
-use domain::change::{ChangeSet, RowChange};
-use domain::command::{CommandKind, CommandRequest, DeviceWithCommands};
-use domain::deployment::{self, follows_rename, has_downloaded, require_fitting};
-use domain::device::{DEVICE_LIMIT, Device, REASON};
 use domain::error::{DomainError, Error};
-use domain::event::{EventContext, EventType};
 use domain::input::Fields;
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite, take_back};
-use domain::lifecycle::{self, Deletion, UserDeparture, is_readdressed, is_renamed, settle_what_is_due};
-use domain::message::{DailyQuota, MessageCount, QUOTA_SHARDS, Recipient, RecipientHistory};
-use domain::profile::{Profile, ProfileAssignment, given};
+use domain::models::command::{CommandKind, CommandRequest};
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{DEVICE_LIMIT, Device};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::message::{DailyQuota, QUOTA_SHARDS, Recipient, RecipientHistory};
+use domain::models::profile::{Profile, ProfileAssignment};
+use domain::models::user::{User, UserEdit};
+use domain::models::workspace::Settings;
+use domain::permission::Permission;
+use domain::rules::change::MessageCount;
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::context::EventContext;
+use domain::rules::deployments;
+use domain::rules::deployments::{follows_rename, has_downloaded, require_fitting};
+use domain::rules::invitations::{invite, take_back};
+use domain::rules::lifecycle;
+use domain::rules::lifecycle::{Deletion, UserDeparture, is_readdressed, is_renamed, settle_what_is_due};
+use domain::rules::profiles::given;
 use domain::secret::{Hash, new_code};
-use domain::user::{User, UserEdit};
-use domain::workspace::Settings;
+use domain::text::REASON;
 use domain::{CommandId, InvitationId, ProfileId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
@@ -174,10 +182,10 @@ pub(crate) async fn prepare(
             }
             return Ok(prepared.giving(profile.as_ref(), &event_context));
         }
-        UserAction::ForceConfig => deployment::force(user, &devices, &event_context)?,
+        UserAction::ForceConfig => deployments::force(user, &devices, &event_context)?,
         // Whoever is gone, or was taken out of client deployment, stays out of it.
         UserAction::AutoDeploy if user.client.removed_at.is_some() || user.deleted.is_some() => None,
-        UserAction::AutoDeploy if has_downloaded(&devices) => deployment::force(user, &devices, &event_context)?,
+        UserAction::AutoDeploy if has_downloaded(&devices) => deployments::force(user, &devices, &event_context)?,
         UserAction::AutoDeploy => {
             let wanted = Offer::Deployment { profile_id: None, devices: 1, held: &devices };
             let previous = newest(table, user, Purpose::Deploy).await?;
@@ -413,7 +421,7 @@ async fn offer(
     let mut change = match wanted {
         Offer::Invitation { .. } => invite(user, previous, new, event_context)?.change(user, previous),
         Offer::Deployment { profile_id, held, .. } => {
-            deployment::deploy(user, held, previous, new, profile_id, event_context)?
+            deployments::deploy(user, held, previous, new, profile_id, event_context)?
         }
     };
     if channel == Channel::Sms {

@@ -2,10 +2,10 @@
 
 use aws::{Commit, Table};
 use domain::UserId;
-use domain::access::Permission;
-use domain::deployment::require_fitting;
 use domain::error::{DomainError, Error};
-use domain::user::{NewUser, User};
+use domain::models::user::{NewUser, User};
+use domain::permission::Permission;
+use domain::rules::deployments::require_fitting;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 

@@ -35,11 +35,11 @@ pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Err
         table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
         table.user_usage(call.workspace(), id).await?
     };
-    let mut totals = domain::usage::Counts::new();
+    let mut totals = domain::models::usage::Counts::new();
     for counts in months.values() {
-        domain::usage::add(&mut totals, counts);
+        domain::models::usage::add(&mut totals, counts);
     }
-    let shown = |(month, counts): (&String, &domain::usage::Counts)| {
+    let shown = |(month, counts): (&String, &domain::models::usage::Counts)| {
         let mut view = views::counts(counts);
         view["month"] = Value::String(month.clone());
         view

@@ -3,8 +3,8 @@
 use aws::Table;
 use aws::UserWithDevices;
 use domain::error::Error;
-use domain::invitation::Purpose;
-use domain::usage::{UsageScope, month};
+use domain::models::invitation::Purpose;
+use domain::models::usage::{UsageScope, month};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 

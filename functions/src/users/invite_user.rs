@@ -3,7 +3,7 @@
 use aws::Table;
 use domain::Time;
 use domain::error::{DomainError, Error};
-use domain::message::{MessageLimit, RetryAfter};
+use domain::error::{MessageLimit, RetryAfter};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
@@ -41,7 +41,7 @@ pub fn about() -> OperationDoc {
 /// Answers 202 with the invitation; its message follows. The code of an older invitation ends.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`; see [`domain::invitation::invite`].
+/// Every fault of the body; `NotFound`; see [`domain::rules::invitations::invite`].
 pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let action = read_invite(&mut fields);

@@ -3,7 +3,7 @@
 use aws::Table;
 use domain::UserId;
 use domain::error::{DomainError, Error};
-use domain::invitation::Purpose;
+use domain::models::invitation::Purpose;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -6,9 +6,9 @@ use aws::Table;
 use aws::{UserFilter, UserWithDevices};
 use domain::error::Error;
 use domain::input::Fields;
+use domain::models::usage::{Usage, UsageScope, month};
 use domain::search::Query;
-use domain::usage::{Usage, UsageScope, month};
-use domain::workspace::SERVICE_LEVEL;
+use domain::text::SERVICE_LEVEL;
 use domain::{ProfileId, SourceId};
 use lambda::{AuthorizedRequest, Reply};
 

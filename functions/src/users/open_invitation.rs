@@ -2,8 +2,10 @@
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
-use domain::invitation::{Invitation, InvitationStatus, Purpose, open};
+use domain::models::invitation::{Invitation, Purpose};
+use domain::rules::invitations::open;
 use domain::secret::{Hash, is_code};
+use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 

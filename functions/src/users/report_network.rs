@@ -3,7 +3,8 @@
 use aws::{Commit, Table};
 use domain::Time;
 use domain::error::{DomainError, Error};
-use domain::network;
+use domain::models::network;
+use domain::rules::networks;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
@@ -32,7 +33,7 @@ pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Err
     let report = network::read(&provider, call.request.body()?, call.now())?;
     retry_on_conflict(table, || async {
         let mut user = super::wanted(table, &call).await?;
-        if let Some((after, event)) = network::reported(&user, &provider, &report, &call.event_context())? {
+        if let Some((after, event)) = networks::reported(&user, &provider, &report, &call.event_context())? {
             table.commit(Commit::of(&event).edit(&user, &after)).await?;
             user = after;
             user.version += 1;

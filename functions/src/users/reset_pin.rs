@@ -1,8 +1,8 @@
 //! `POST /users/{user_id}/reset-pin`.
 
 use aws::Table;
-use domain::command::{CommandKind, CommandRequest};
 use domain::error::{DomainError, Error};
+use domain::models::command::{CommandKind, CommandRequest};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;

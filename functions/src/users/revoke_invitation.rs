@@ -2,7 +2,9 @@
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
-use domain::invitation::{InvitationStatus, Purpose, revoke};
+use domain::models::invitation::Purpose;
+use domain::rules::invitations::revoke;
+use domain::states::InvitationStatus;
 use domain::{InvitationId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 

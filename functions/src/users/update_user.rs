@@ -1,10 +1,10 @@
 //! `PATCH /users/{user_id}`.
 
 use aws::Table;
-use domain::access::Permission;
 use domain::error::{DomainError, Error};
-use domain::lifecycle::is_renamed;
-use domain::user::UserEdit;
+use domain::models::user::UserEdit;
+use domain::permission::Permission;
+use domain::rules::lifecycle::is_renamed;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::RequestContext;

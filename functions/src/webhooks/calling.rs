@@ -2,8 +2,8 @@
 
 use aws::{Commit, EgressClient, Table};
 use domain::error::Error;
-use domain::event::Event;
-use domain::webhook::{Attempt, Delivery, DeliveryState, REPLY_KEPT, Secrets, Webhook};
+use domain::models::event::Event;
+use domain::models::webhook::{Attempt, Delivery, DeliveryState, REPLY_KEPT, Secrets, Webhook};
 use domain::{EventId, Time};
 use uuid::Uuid;
 

@@ -1,10 +1,10 @@
 //! `POST /webhooks`.
 
 use aws::Table;
-use domain::access::Permission;
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
-use domain::webhook::{EventSelection, Settings};
+use domain::models::webhook::{EventSelection, Settings};
+use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 

@@ -2,7 +2,7 @@
 
 use aws::{Commit, Table};
 use domain::error::Error;
-use domain::event::EventType;
+use domain::models::event::EventType;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

@@ -2,7 +2,7 @@
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
-use domain::webhook::new_secret;
+use domain::models::webhook::new_secret;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::schema::{and, text};

@@ -1,10 +1,10 @@
 //! `PATCH /webhooks/{webhook_id}`.
 
 use aws::{Commit, Table};
-use domain::access::Permission;
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
-use domain::webhook::Edit;
+use domain::models::webhook::Edit;
+use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

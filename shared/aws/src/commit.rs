@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
-use domain::change::{ChangeSet, RowChange};
 use domain::error::Error;
-use domain::event::Event;
+use domain::models::event::Event;
+use domain::rules::change::{ChangeSet, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 

@@ -430,7 +430,7 @@ impl Difference {
 ///
 /// # Errors
 /// `Internal` if it does not hold one that this release can read. Nothing of what it holds is in the error.
-pub fn event_of_image(image: serde_json::Value) -> Result<domain::event::Event, Error> {
+pub fn event_of_image(image: serde_json::Value) -> Result<domain::models::event::Event, Error> {
     let unreadable = || Error::internal("reading a record", "the event cannot be read");
     let item: serde_dynamo::Item = serde_json::from_value(image).map_err(|_| unreadable())?;
     serde_dynamo::from_item(item).map_err(|_| unreadable())

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::create_platform_endpoint::CreatePlatformEndpointError;
 use aws_sdk_sns::types::MessageAttributeValue;
-use domain::device::Platform;
+use domain::states::Platform;
 use thiserror::Error;
 
 use crate::clients::Clients;

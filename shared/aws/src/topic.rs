@@ -4,7 +4,7 @@ use std::future::Future;
 
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use domain::error::Error;
-use domain::event::Event;
+use domain::models::event::Event;
 
 use crate::clients::Clients;
 

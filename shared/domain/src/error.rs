@@ -1,23 +1,18 @@
 //! Why something is not done: the one enumeration of errors.
 
-use std::error::Error as StdError;
-
 use serde::Serialize;
+use std::error::Error as StdError;
 use thiserror::Error as ThisError;
 
-use crate::access::Permission;
 use crate::clock::Time;
-use crate::command::CommandState;
-use crate::device::Platform;
 use crate::ids::DeviceId;
 use crate::input::FieldError;
-use crate::invitation::InvitationStatus;
-use crate::job::JobState;
-use crate::key::MAKERS_LIMIT;
-use crate::message::{MessageLimit, RetryAfter};
-use crate::scim::ScimType;
-use crate::source::SOURCE_LIMIT;
-use crate::webhook::WEBHOOK_LIMIT;
+use crate::models::key::MAKERS_LIMIT;
+use crate::models::source::SOURCE_LIMIT;
+use crate::models::webhook::WEBHOOK_LIMIT;
+use crate::permission::Permission;
+use crate::states::{CommandState, InvitationStatus, JobState, Platform};
+use crate::string_enum::string_enum;
 
 /// A device that a refusal names: enough to tell it from the user's others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,7 +41,7 @@ pub enum DomainError {
     /// The body is of another media type.
     #[error("The body must be JSON, and Content-Type must say so.")]
     ContentType,
-    /// The body is larger than [`crate::access::BODY_LIMIT`].
+    /// The body is larger than [`crate::rules::access::BODY_LIMIT`].
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
     /// Something in the input breaks a rule; every fault is named.
@@ -395,5 +390,57 @@ impl Error {
     /// A service that did not answer, with its cause.
     pub fn unavailable(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable { what, source: source.into() }
+    }
+}
+
+string_enum! {
+    /// Which limit a message has met.
+    MessageLimit {
+        /// That of its recipient.
+        Recipient = "too_many_messages",
+        /// That of the workspace's day.
+        Workspace = "daily_quota_reached",
+    }
+}
+
+/// Why a message has to wait, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryAfter {
+    /// The limit.
+    pub limit: MessageLimit,
+    /// When it may be tried again.
+    pub until: Time,
+    /// The same in seconds from now, rounded up.
+    pub seconds: i64,
+}
+
+impl RetryAfter {
+    /// A wait that begins now.
+    #[must_use]
+    pub fn new(limit: MessageLimit, until: Time, now: Time) -> Self {
+        let millis = until.millis() - now.millis();
+        Self { limit, until, seconds: (millis.max(0) + 999) / 1000 }
+    }
+}
+
+string_enum! {
+    /// SCIM's own words for what is wrong with a request (RFC 7644, table 9).
+    ScimType {
+        /// The filter cannot be read, or compares what cannot be compared.
+        InvalidFilter = "invalidFilter",
+        /// More things would have to be looked at than one request may.
+        TooMany = "tooMany",
+        /// Another one has this name.
+        Uniqueness = "uniqueness",
+        /// The attribute cannot be changed so.
+        Mutability = "mutability",
+        /// The body is not built as it must be.
+        InvalidSyntax = "invalidSyntax",
+        /// The path leads to no attribute that there is.
+        InvalidPath = "invalidPath",
+        /// The path leads to no value that is there.
+        NoTarget = "noTarget",
+        /// A value is missing, or is not one of the attribute.
+        InvalidValue = "invalidValue",
     }
 }

@@ -593,7 +593,7 @@ mod tests {
 
     #[test]
     fn words_are_each_known_and_come_once_in_their_order() {
-        use crate::access::Permission as P;
+        use crate::permission::Permission as P;
         let read = |sent: Value| {
             let mut fields = of(json!({"words": sent}));
             let words = fields.required_words::<P>("words");

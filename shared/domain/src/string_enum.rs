@@ -100,6 +100,7 @@ pub struct UnknownValue(&'static str);
 
 /// The most bytes of a word. Longer texts are no words, and a row that has one where a word belongs is not read.
 const WORD_LIMIT: usize = 64;
+
 /// The most unknown words that a process remembers. They live as long as it does, and a release adds a few.
 const WORDS_LIMIT: usize = 1_000;
 

@@ -1,12 +1,14 @@
 //! Who is calling.
 
-use domain::access::{Access, Caller, IssuerKeys, Permission, Proof, WORKSPACE_HEADERS};
 use domain::error::{DomainError, Error};
-use domain::event::{Actor, EventContext};
-use domain::key::{Key, Makers};
-use domain::member::{Identity, Member, accepted};
+use domain::models::actor::Actor;
+use domain::models::key::{Key, Makers};
+use domain::models::member::{Identity, Member, accepted};
+use domain::models::token::Token;
+use domain::permission::Permission;
+use domain::rules::access::{Access, Caller, IssuerKeys, Proof, WORKSPACE_HEADERS};
+use domain::rules::context::EventContext;
 use domain::secret::{AccessToken, ApiKey, DeviceCredential};
-use domain::token::Token;
 use domain::{Time, WorkspaceId};
 
 use crate::request::Request;

@@ -1,7 +1,7 @@
 //! How a failure is told: RFC 9457, `application/problem+json`.
 
+use domain::error::ScimType;
 use domain::error::{DomainError, Error};
-use domain::scim::ScimType;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 

@@ -6,11 +6,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use domain::access::BODY_LIMIT;
 use domain::error::DomainError;
-use domain::event::{Actor, EventContext};
 use domain::ids::timed_uuid;
 use domain::input::Fields;
+use domain::models::actor::Actor;
+use domain::rules::access::BODY_LIMIT;
+use domain::rules::context::EventContext;
 use domain::secret::{Hash, Random};
 use domain::{EventId, Time, WorkspaceId};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;

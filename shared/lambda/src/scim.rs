@@ -1,9 +1,9 @@
 //! How SCIM replies, and how it tells a failure (RFC 7644, 3.12): `application/scim+json`.
 
+use domain::error::ScimType;
 use domain::error::{DomainError, Error};
 use domain::input::FieldError;
-use domain::scim::ScimType;
-use domain::scim::schema::ERROR;
+use domain::rules::scim::schema::ERROR;
 use lambda_http::http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 use std::sync::Once;
 
 use domain::Time;
-use domain::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use domain::error::DomainError;
+use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::Verifier;

@@ -12,35 +12,51 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws::{Commit, Page, Position, Row, Table};
 use aws::{DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, StagedRowsOf, UserFilter};
 use chrono::Duration;
-use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Role};
-use domain::check_in::CheckInReport;
-use domain::command::{Command, CommandKind, CommandState, DeviceWithCommands, OpenCommand};
-use domain::deployment::{self, ClientAccount, SecretKind};
-use domain::device::{self, DEVICE_LIMIT, Device, DeviceAttachments, Enrolment, IdentifierClaim, Platform, PushToken};
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
-use domain::event::{Actor, Event, EventContext, EventType};
-use domain::idempotency::IdempotencyRecord;
 use domain::ids::timed_uuid;
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
-use domain::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, begin};
-use domain::key::{Key, Makers};
-use domain::lifecycle;
-use domain::member::Member;
-use domain::message::{DailyCount, DailyQuota, MessageCount, Recipient, RecipientHistory};
-use domain::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
-use domain::profile::{Profile, given};
-use domain::push::{Push, PushReason};
-use domain::restriction::Restriction;
-use domain::scim::document::{ScimAttributes, ScimUserRecord};
+use domain::models::actor::Actor;
+use domain::models::client_account::{ClientAccount, SecretKind};
+use domain::models::command::{Command, CommandKind, OpenCommand};
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{DEVICE_LIMIT, Device, DeviceAttachments, Enrolment, IdentifierClaim, PushToken};
+use domain::models::event::{Event, EventType};
+use domain::models::idempotency::IdempotencyRecord;
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, NewJob, Selection};
+use domain::models::key::{Key, Makers};
+use domain::models::member::Member;
+use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::models::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
+use domain::models::profile::Profile;
+use domain::models::push::{Push, PushReason};
+use domain::models::restriction::Restriction;
+use domain::models::source::{DataSource, Settings as SourceSettings, SourceKind};
+use domain::models::token::Token;
+use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageReport, UsageScope};
+use domain::models::user::{NewUser, User};
+use domain::models::webhook::{
+    Attempt, Delivery, EventSelection, Secrets as HookSecrets, Settings as HookSettings, Webhook,
+};
+use domain::models::workspace::{Settings, Workspace};
+use domain::models::{device, restriction};
+use domain::permission::{Permission, Role};
+use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
+use domain::rules::change::MessageCount;
+use domain::rules::check_in::CheckInReport;
+use domain::rules::context::EventContext;
+use domain::rules::deployments;
+use domain::rules::devices;
+use domain::rules::invitations::invite;
+use domain::rules::jobs::begin;
+use domain::rules::lifecycle;
+use domain::rules::profiles::given;
+use domain::rules::scim::document::{ScimAttributes, ScimUserRecord};
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash, new_code};
-use domain::source::{DataSource, Settings as SourceSettings, SourceKind};
-use domain::token::Token;
-use domain::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageReport, UsageScope};
-use domain::user::{NewUser, User, UserStatus};
-use domain::webhook::{Attempt, Delivery, EventSelection, Secrets as HookSecrets, Settings as HookSettings, Webhook};
-use domain::workspace::{Settings, Workspace};
+use domain::states::CommandState;
+use domain::states::Platform;
+use domain::states::UserStatus;
 use domain::{
     CommandId, CredentialId, DeviceId, EventId, InvitationId, JobId, KeyId, MemberId, ProfileId, SourceId, Time,
     TokenId, UserId, WebhookId, WorkspaceId,
@@ -186,9 +202,9 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
         due
     };
     assert_eq!(due(&place).await, (0, 0));
-    place.later(domain::webhook::HOLD);
+    place.later(domain::models::webhook::HOLD);
     assert_eq!(due(&place).await, (1, 0));
-    place.later(domain::webhook::EARLIER_SIGNS);
+    place.later(domain::models::webhook::EARLIER_SIGNS);
     assert_eq!(due(&place).await, (1, 1));
     let taken = begun.after(lease, &Attempt::answered(place.now, 200, b"", 1)).expect("it is held");
     place.edit(&begun, &taken).await;
@@ -631,7 +647,7 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way(store: &Stor
     lost(store.table.commit(late).await, "another holds the former claim by now");
     assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and keeps it");
     let rene_before = of_an_earlier_release(&place, "Ren\u{e9}", "rene").await;
-    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
     place.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
     assert!(
         !is_taken(&place, "ren\u{e9}").await && !is_taken(&place, "rene").await,
@@ -926,7 +942,7 @@ async fn device_filters_keep_what_they_say(store: &Store) {
     let gone = place.device(&mut user, "gone").await;
     let claim = claim(&place, &gone);
     let deleted =
-        device::delete(&gone, &user, &claim, None, Duration::days(30), &place.context()).expect("it is there");
+        devices::delete(&gone, &user, &claim, None, Duration::days(30), &place.context()).expect("it is there");
     place.edit(&gone, &deleted.device).await;
     place.later(Duration::days(40));
     let (place, user) = (&place, &user);
@@ -936,7 +952,7 @@ async fn device_filters_keep_what_they_say(store: &Store) {
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     let none = DeviceFilter::default;
-    use domain::device::{DeviceStatus, Status};
+    use domain::models::device::{DeviceStatus, Status};
     let table: Vec<(DeviceFilter, &[&str])> = vec![
         (none(), &["plain", "blocked", "gone"]),
         (DeviceFilter { user_id: Some(user.user_id), ..none() }, &["plain", "blocked", "gone"]),
@@ -1549,7 +1565,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new(store
     let more = store.table.note_login(&nobody, &CheckInReport::default(), place.now).await.expect("it answers");
     assert!(matches!(more, Login::More(None)), "{more:?}");
     let block = Restriction { at: place.now, by: Actor::System, reason: None };
-    let deleted = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
+    let deleted = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
     let command = OpenCommand {
         command_id: CommandId(new_id(place.now)),
         kind: CommandKind::Wipe,
@@ -2049,7 +2065,7 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users(sto
     place.put(&user).await;
     assert!(used().await);
     assert!(!table.profile_is_used(other.workspace, office.profile_id).await.expect("it answers"));
-    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
     place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
     assert!(!used().await);
 }
@@ -2115,7 +2131,7 @@ async fn user_filters_keep_what_they_say(store: &Store) {
         place.put(user).await;
     }
     // One who has left, and whose phone could not wipe itself.
-    let gone = || Some(device::Deleted { at: place.now, by: Actor::System, purge_after: place.now });
+    let gone = || Some(restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now });
     let leaver = User { deleted: gone(), ..place.new_user("leaver") };
     let phone = Device { deleted: gone(), ..place.new_device(leaver.user_id, "left") };
     let mut wipe = command(&place, &phone, CommandKind::Wipe, CommandState::Failed);
@@ -2234,7 +2250,7 @@ async fn identity_providers_see_who_is_not_deleted(store: &Store) {
     store.table.commit(bump_version).await.expect("nobody came first");
     assert_eq!(bobs().await.updated_at, Some(place.now));
     // Who is deleted is seen no more, and what they were called is free.
-    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
     place.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;
     assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read"), Some(vec![ada.user_id, bob.user_id]));
     assert!(store.table.scim_user(workspace, cleo.user_id).await.expect("it is read").is_none());
@@ -2364,7 +2380,7 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before(store: &Store) {
         stored: domain::stored::Stored::default(),
     };
     place.put(&workspace).await;
-    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
     place.edit(&device, &Device { deleted: Some(end.clone()), ..device.clone() }).await;
     place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
     let found = |shard: fn(u8) -> String, by: Time| {
@@ -2419,7 +2435,7 @@ async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
         devices: 1,
         life: Duration::days(7),
     };
-    let change = deployment::deploy(user, &[], None, new, user.client.profile_id, &place.context())
+    let change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
         .expect("they have an address");
     let made = change.invitations.last().expect("one is made").after.clone();
     let commit = Commit::changing(change.events[0].event_id, &change).keep_code(&made, &code);
@@ -2471,7 +2487,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last(store: &
     let set = async |edit: &[(SecretKind, Option<&str>)]| {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
         let change =
-            deployment::set_secrets(&place.read(&user).await, &edit, &place.context()).expect("they are there");
+            deployments::set_secrets(&place.read(&user).await, &edit, &place.context()).expect("they are there");
         let change = change.expect("something changes");
         let after = change.user_after().expect("it is changed").clone();
         let commit = Commit::changing(change.events[0].event_id, &change).keep_secrets(&after, &edit);
@@ -2575,7 +2591,7 @@ fn data_set(place: &Place<'_>, name: &str) -> DataSource {
 
 fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -> User {
     let mut user = place.new_user(username);
-    user.source = domain::user::Source::Csv;
+    user.source = domain::models::user::Source::Csv;
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = Some(name.to_owned());
     user

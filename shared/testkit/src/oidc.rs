@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use domain::access::{IssuerKey, IssuerKeys, KeyMaterial};
+use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use http::{Method, Request};
 use local::operations::Adjust;
 use ring::rand::SystemRandom;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::WorkspaceId;
-use domain::device::Device;
 use domain::error::Error;
-use domain::event::Actor;
-use domain::key::Key as ApiKey;
-use domain::member::Member;
+use domain::models::actor::Actor;
+use domain::models::device::Device;
+use domain::models::key::Key as ApiKey;
+use domain::models::member::Member;
 
 use crate::item::Key;
 use crate::store::keys::Pointer;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::device::DeviceAttachments;
 use domain::error::Error;
+use domain::models::device::DeviceAttachments;
 use domain::{CredentialId, DeviceId, WorkspaceId};
 
 use crate::item::{IndexRow, Key, Row, keeps_stored_row};

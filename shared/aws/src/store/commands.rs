@@ -1,7 +1,7 @@
 //! Commands and their history.
 
-use domain::command::Command;
 use domain::error::Error;
+use domain::models::command::Command;
 use domain::{CommandId, DeviceId, WorkspaceId};
 
 use crate::item::{Key, Row, keeps_stored_row};

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use domain::check_in::CheckInReport;
-use domain::command::{Command, DeviceWithCommands};
-use domain::device::{Device, DeviceAttachments, DeviceStatus, IdentifierClaim, Platform, PushToken, Status, fetched};
 use domain::error::Error;
-use domain::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
-use domain::registration::RegistrationState;
+use domain::models::command::Command;
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{Device, DeviceAttachments, DeviceStatus, IdentifierClaim, PushToken, Status, fetched};
+use domain::models::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
+use domain::models::user::User;
+use domain::models::workspace::{Settings, Workspace};
+use domain::rules::check_in::CheckInReport;
+use domain::rules::registration::RegistrationState;
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash};
-use domain::user::User;
-use domain::workspace::{Settings, Workspace};
+use domain::states::Platform;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Key, Row, from_item, keeps_stored_row};

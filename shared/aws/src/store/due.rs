@@ -2,15 +2,16 @@
 
 use chrono::Duration;
 use domain::Time;
-use domain::command::Command;
-use domain::device::{Deleted, Device, PushToken};
 use domain::error::Error;
-use domain::invitation::Invitation;
-use domain::job::Job;
-use domain::source::DataSource;
-use domain::user::User;
-use domain::webhook::{Delivery, Webhook};
-use domain::workspace::Workspace;
+use domain::models::command::Command;
+use domain::models::device::{Device, PushToken};
+use domain::models::invitation::Invitation;
+use domain::models::job::Job;
+use domain::models::restriction::Deleted;
+use domain::models::source::DataSource;
+use domain::models::user::User;
+use domain::models::webhook::{Delivery, Webhook};
+use domain::models::workspace::Workspace;
 use sha2::{Digest as _, Sha256};
 
 use crate::item::Key;

@@ -2,8 +2,8 @@
 
 use chrono::Duration;
 use domain::error::Error;
-use domain::event::{Event, EventType};
 use domain::ids::timed_uuid;
+use domain::models::event::{Event, EventType};
 use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 
 use crate::item::{Key, Row, keeps_stored_row};

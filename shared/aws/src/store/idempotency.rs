@@ -1,7 +1,7 @@
 //! Calls that were made with an `Idempotency-Key`.
 
 use domain::error::Error;
-use domain::idempotency::IdempotencyRecord;
+use domain::models::idempotency::IdempotencyRecord;
 use domain::secret::Hash;
 use serde::{Deserialize, Serialize};
 

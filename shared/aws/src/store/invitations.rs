@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
-use domain::invitation::{Channel, Invitation, Purpose};
+use domain::models::invitation::{Channel, Invitation, Purpose};
+use domain::models::user::User;
 use domain::secret::Hash;
-use domain::user::User;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 

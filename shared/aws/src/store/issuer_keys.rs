@@ -1,7 +1,7 @@
 //! The keys of the issuer of admins' tokens.
 
-use domain::access::IssuerKeys;
 use domain::error::Error;
+use domain::rules::access::IssuerKeys;
 
 use crate::item::{Key, Read, Row, to_item};
 use crate::table::{Table, failure};

@@ -1,7 +1,7 @@
 //! Jobs, and the outcome of each of their things.
 
 use domain::error::Error;
-use domain::job::{Job, JobItem, KEPT};
+use domain::models::job::{Job, JobItem, KEPT};
 use domain::{JobId, WorkspaceId};
 
 use crate::item::{Key, Read, Row, keeps_stored_row};

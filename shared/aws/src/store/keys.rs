@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::error::Error;
-use domain::event::Actor;
-use domain::key::{Key as ApiKey, Makers};
+use domain::models::actor::Actor;
+use domain::models::key::{Key as ApiKey, Makers};
 use domain::{KeyId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::error::Error;
-use domain::member::Member;
+use domain::models::member::Member;
 use domain::secret::Hash;
 use domain::{MemberId, WorkspaceId};
 

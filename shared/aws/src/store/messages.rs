@@ -1,8 +1,8 @@
 //! How many messages went to a recipient, and how many a workspace has sent in a day.
 
 use domain::error::Error;
-use domain::invitation::Channel;
-use domain::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::models::invitation::Channel;
+use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
 use domain::{Time, WorkspaceId};
 
 use crate::item::{Key, Row, keeps_stored_row};

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::change::RowChange;
 use domain::error::Error;
-use domain::profile::{Profile, ProfileAssignment};
+use domain::models::profile::{Profile, ProfileAssignment};
+use domain::rules::change::RowChange;
 use domain::search::fold;
 use domain::{ProfileId, WorkspaceId};
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! Devices' push tokens, and who holds an SNS endpoint.
 
-use domain::device::PushToken;
 use domain::error::Error;
+use domain::models::device::PushToken;
 use domain::secret::Hash;
 use domain::{DeviceId, WorkspaceId};
 

@@ -2,22 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use domain::command::Command;
-use domain::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::error::Error;
-use domain::event::Event;
-use domain::invitation::Invitation;
-use domain::job::Job;
-use domain::key::Key as ApiKey;
-use domain::member::Member;
-use domain::profile::{Profile, ProfileAssignment};
-use domain::scim::document::ScimAttributes;
-use domain::source::DataSource;
-use domain::token::Token;
-use domain::usage::Usage;
-use domain::user::User;
-use domain::webhook::{Delivery, Webhook};
-use domain::workspace::Workspace;
+use domain::models::command::Command;
+use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
+use domain::models::event::Event;
+use domain::models::invitation::Invitation;
+use domain::models::job::Job;
+use domain::models::key::Key as ApiKey;
+use domain::models::member::Member;
+use domain::models::profile::{Profile, ProfileAssignment};
+use domain::models::source::DataSource;
+use domain::models::token::Token;
+use domain::models::usage::Usage;
+use domain::models::user::User;
+use domain::models::webhook::{Delivery, Webhook};
+use domain::models::workspace::Workspace;
+use domain::rules::scim::document::ScimAttributes;
 use domain::{EventId, WorkspaceId};
 
 use crate::commit::Commit;

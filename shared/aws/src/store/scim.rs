@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use domain::error::Error;
-use domain::scim::document::{ScimAttributes, ScimUserRecord};
-use domain::user::User;
+use domain::models::user::User;
+use domain::rules::scim::document::{ScimAttributes, ScimUserRecord};
 use domain::{Time, UserId, WorkspaceId};
 use serde::Deserialize;
 

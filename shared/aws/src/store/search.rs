@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use domain::device::Device;
 use domain::error::{DomainError, Error};
+use domain::models::device::Device;
+use domain::models::user::User;
 use domain::search::Query;
-use domain::user::User;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Item, Key};

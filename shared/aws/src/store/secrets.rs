@@ -1,8 +1,9 @@
 //! Users' secrets, in the table of secrets.
 
-use domain::deployment::{SecretKind, SecretsEdit, UserSecrets};
 use domain::error::Error;
-use domain::user::User;
+use domain::models::client_account::{SecretKind, UserSecrets};
+use domain::models::user::User;
+use domain::rules::deployments::SecretsEdit;
 use domain::{UserId, WorkspaceId};
 
 use crate::commit::Commit;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
+use domain::models::source::DataSource;
+use domain::models::user::{Source as UserSource, User};
 use domain::secret::Hash;
-use domain::source::DataSource;
-use domain::user::{Source as UserSource, User, former_username, same_username, unique_username};
+use domain::username::{former_username, same_username, unique_username};
 use domain::{SourceId, WorkspaceId};
 
 use crate::commit::Commit;

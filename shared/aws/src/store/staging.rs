@@ -1,8 +1,8 @@
 //! What is uploaded to a source, and what its sync stages.
 
 use domain::error::Error;
-use domain::source::UPLOAD_KEPT;
-use domain::source::data::KeyHash;
+use domain::models::source::UPLOAD_KEPT;
+use domain::models::source::data::KeyHash;
 use domain::{JobId, SourceId, Time, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -1,8 +1,9 @@
 //! Personal access tokens.
 
 use domain::error::Error;
-use domain::token::Token;
-use domain::{Time, TokenId, WorkspaceId, token};
+use domain::models::token;
+use domain::models::token::Token;
+use domain::{Time, TokenId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{Item, Key, Read, Row, keeps_stored_row};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::error::Error;
-use domain::usage::{Counts, TOTAL_SHARDS, Usage, UsageScope, add};
+use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageScope, add};
 use domain::{UserId, WorkspaceId};
 
 use crate::item::{Key, Row, keeps_stored_row};

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::error::Error;
-use domain::user::{User, same_username};
+use domain::models::user::User;
+use domain::username::same_username;
 use domain::{UserId, WorkspaceId};
 use serde::Deserialize;
 

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::device::Device;
 use domain::error::Error;
-use domain::network::{Indicator, user_indicator};
+use domain::models::device::Device;
+use domain::models::network::Indicator;
+use domain::models::user::User;
+use domain::rules::networks::user_indicator;
 use domain::search::Query;
 use domain::secret::Hash;
-use domain::user::{User, UserStatus, former_username, unique_username};
+use domain::states::UserStatus;
+use domain::username::{former_username, unique_username};
 use domain::{DeviceId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
@@ -58,7 +61,7 @@ pub(crate) fn username_claim(user: &User) -> IndexRow {
 }
 
 impl Row for User {
-    const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::device::DEVICE_LIMIT)];
+    const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::models::device::DEVICE_LIMIT)];
     const PARTS: &'static [&'static str] = &["client", "provenance"];
     // Identity providers ask for it.
     const DATED: bool = true;

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
-use domain::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
+use domain::models::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
 use domain::{EventId, WebhookId, WorkspaceId};
 
 use crate::commit::Commit;

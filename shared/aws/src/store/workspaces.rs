@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::WorkspaceId;
 use domain::error::Error;
-use domain::workspace::Workspace;
+use domain::models::workspace::Workspace;
 
 use crate::item::{Key, Row, keeps_stored_row};
 use crate::store::due;

@@ -1,8 +1,9 @@
 //! Who may what, and for how long an issuer's keys are believed.
 
-use domain::access::{Caller, IssuerKeys, Permission};
 use domain::error::DomainError;
-use domain::event::Actor;
+use domain::models::actor::Actor;
+use domain::permission::Permission;
+use domain::rules::access::{Caller, IssuerKeys};
 
 use crate::common::at;
 use crate::keys::caller;

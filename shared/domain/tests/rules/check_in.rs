@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use domain::change::{ChangeSet, RowChange};
-use domain::check_in::{CheckIn, CheckInReads, CheckInReport, CheckInState, check_in, needs};
-use domain::command::{CommandKind, DeviceWithCommands};
-use domain::device::{Device, block};
-use domain::event::EventType;
-use domain::usage::{UsageKind, UsageReport};
-use domain::user::User;
-use domain::workspace::Settings;
+use domain::models::command::CommandKind;
+use domain::models::device::Device;
+use domain::models::device::DeviceWithCommands;
+use domain::models::event::EventType;
+use domain::models::usage::{UsageKind, UsageReport};
+use domain::models::user::User;
+use domain::models::workspace::Settings;
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::check_in::{CheckIn, CheckInReads, CheckInReport, CheckInState, check_in, needs};
+use domain::rules::devices::block;
 use serde_json::json;
 
 use crate::commands::one_phone;

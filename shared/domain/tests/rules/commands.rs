@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::change::RowChange;
-use domain::check_in::{CheckIn, CheckInReport, authenticate_report};
-use domain::command::{
-    Command, CommandKind, CommandReport, CommandRequest, CommandState, FailedCommand, HISTORY_LIMIT, HistoryEntry,
-    OpenCommand, Outcome, Transition as To, Trigger, UnconfirmedWipe, apply, pending_for, step,
+use domain::models::command::{
+    Command, CommandKind, CommandReport, CommandRequest, FailedCommand, HISTORY_LIMIT, HistoryEntry, OpenCommand,
+    Outcome, Transition as To, Trigger, UnconfirmedWipe, step,
 };
-use domain::device::{Device, DeviceStatus, Erasure, block, purge, unblock};
-use domain::event::EventType;
-use domain::health::health;
-use domain::lifecycle::lock_and_wipe;
+use domain::models::device::pending_for;
+use domain::models::device::{Device, DeviceStatus, Erasure};
+use domain::models::event::EventType;
+use domain::models::workspace::Settings;
+use domain::rules::change::RowChange;
+use domain::rules::check_in::{CheckIn, CheckInReport, authenticate_report};
+use domain::rules::commands::apply;
+use domain::rules::devices::{block, purge, unblock};
+use domain::rules::health::health;
+use domain::rules::lifecycle::lock_and_wipe;
 use domain::secret::DeviceCredential;
-use domain::workspace::Settings;
+use domain::states::CommandState;
 use domain::{CommandId, DeviceId, DomainError};
 use proptest::prelude::*;
 use serde_json::json;
@@ -429,7 +433,7 @@ fn a_delete_has_a_wipe_told_again_that_the_phone_could_not_do_and_nothing_else()
         let claim = &fixture.claims[&device.device_identifier];
         let retention = chrono::Duration::days(1);
         let deletion =
-            domain::device::delete(device, &fixture.user, claim, Some(command), retention, &context(minutes));
+            domain::rules::devices::delete(device, &fixture.user, claim, Some(command), retention, &context(minutes));
         deletion.unwrap().wipe
     };
     for state in [CommandState::Failed, CommandState::Rejected] {
@@ -703,7 +707,7 @@ impl Course {
     fn set(
         &mut self,
         id: DeviceId,
-        to: impl Fn(&Device, i64) -> Result<Option<(Device, domain::event::Event)>, DomainError>,
+        to: impl Fn(&Device, i64) -> Result<Option<(Device, domain::models::event::Event)>, DomainError>,
     ) {
         if let Ok(Some((after, _))) = to(&self.fixture.devices[&id], self.now) {
             self.fixture.devices.insert(id, after);

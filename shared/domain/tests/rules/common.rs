@@ -1,13 +1,16 @@
 //! Things to decide about.
 
 use chrono::Duration;
-use domain::event::{Actor, Event, EventContext};
 use domain::ids::timed_uuid;
 use domain::input::{FieldError, Fields};
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
-use domain::registration::{RegistrationRequest, RegistrationState};
+use domain::models::actor::Actor;
+use domain::models::event::Event;
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::user::{NewUser, User};
+use domain::rules::context::EventContext;
+use domain::rules::invitations::invite;
+use domain::rules::registration::{RegistrationRequest, RegistrationState};
 use domain::secret::Hash;
-use domain::user::{NewUser, User};
 use domain::{DomainError, EventId, InvitationId, KeyId, Time, UserId, WorkspaceId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -58,7 +61,7 @@ pub fn application(identifier: &str) -> RegistrationRequest {
     RegistrationRequest {
         code: "code".to_owned(),
         device_identifier: identifier.to_owned(),
-        platform: domain::device::Platform::Ios,
+        platform: domain::states::Platform::Ios,
         model_name: "iPhone 17".to_owned(),
         os_version: "26.1".to_owned(),
         app_version: Some("4.2.0".to_owned()),

@@ -2,14 +2,17 @@
 
 use chrono::Duration;
 use domain::CredentialId;
-use domain::command::{CommandKind, FailedCommand};
-use domain::credential::{CREDENTIAL_LIMIT, ENDPOINT_LIMIT, Report, ServiceKind, issue, report, revoke};
-use domain::device::{Deleted, Device, DeviceAttachments, Platform};
 use domain::error::DomainError;
-use domain::event::{Event, EventType};
-use domain::health::health;
-use domain::push::PushReason;
-use domain::workspace::{MinimumVersions, Settings, SilentAction, SilentRule};
+use domain::models::command::{CommandKind, FailedCommand};
+use domain::models::credential::{CREDENTIAL_LIMIT, ENDPOINT_LIMIT, Report, ServiceKind};
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::{Event, EventType};
+use domain::models::push::PushReason;
+use domain::models::restriction::Deleted;
+use domain::models::workspace::{MinimumVersions, Settings, SilentAction, SilentRule};
+use domain::rules::credentials::{issue, report, revoke};
+use domain::rules::health::health;
+use domain::states::Platform;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -102,8 +105,9 @@ fn what_is_wrong_is_told_with_since_when() {
     };
     let codes = |device: &Device, settings: &Settings, days: i64| {
         let health = health(device, None, settings, at(10).plus(Duration::days(days)));
-        let codes =
-            |remarks: Vec<domain::health::Issue>| remarks.into_iter().map(|remark| remark.code).collect::<Vec<_>>();
+        let codes = |remarks: Vec<domain::rules::health::Issue>| {
+            remarks.into_iter().map(|remark| remark.code).collect::<Vec<_>>()
+        };
         (codes(health.errors), codes(health.warnings))
     };
     assert_eq!(codes(&device, &Settings::default(), 0), (vec![], vec![]));
@@ -112,7 +116,7 @@ fn what_is_wrong_is_told_with_since_when() {
     assert_eq!(codes(&device, &settings, 8), (vec![], [old.clone(), vec!["silent"]].concat()));
     let ill = Device {
         failed: Some(FailedCommand { kind: CommandKind::Lock, at: at(3) }),
-        push: domain::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
+        push: domain::models::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
         ..device.forced()
     };
     let warnings = [vec!["push_not_in_use"], old, vec!["configuration_not_downloaded"]].concat();

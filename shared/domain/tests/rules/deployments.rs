@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use domain::change::{ChangeSet, RowChange};
-use domain::deployment::{
-    ClientAccount, Configuration, SecretKind, UserSecrets, configuration, deploy, follows_rename, force,
-    has_downloaded, qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
-};
-use domain::device::{CONFIG_VERSION, Device};
 use domain::error::DomainError;
-use domain::event::EventType;
-use domain::invitation::{
-    Channel, Delivery, DeliveryState, Invitation, InvitationStatus, NewInvitation, Purpose, delivered,
+use domain::models::client_account::{ClientAccount, SecretKind, UserSecrets};
+use domain::models::device::{CONFIG_VERSION, Device};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::profile::Profile;
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::deployments::{
+    Configuration, configuration, deploy, follows_rename, force, has_downloaded, qr_shown, read_secrets, remove,
+    require_fitting, serve, set_secrets,
 };
-use domain::lifecycle::settle_what_is_due;
-use domain::profile::Profile;
-use domain::restriction::Restriction;
+use domain::rules::invitations::delivered;
+use domain::rules::lifecycle::settle_what_is_due;
 use domain::secret::Hash;
-use domain::user::{User, UserStatus};
+use domain::states::InvitationStatus;
+use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

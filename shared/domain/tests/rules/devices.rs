@@ -4,18 +4,21 @@ use crate::common::{at, context};
 use crate::fixture::{Fixture, wanted};
 use chrono::Duration;
 use domain::CommandId;
-use domain::check_in::{CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in};
-use domain::command::CommandKind;
-use domain::device::{
-    Device, DeviceAccess, DeviceAttachments, DeviceStatus, Edit, Erasure, METADATA_KEYS, Platform, block, delete, edit,
-    purge, read_metadata, unblock,
-};
 use domain::error::DomainError;
-use domain::event::EventType;
-use domain::invitation::{Delivery, DeliveryState, delivered, expire};
-use domain::push::{Push, PushReason, endpoint_impossible, endpoint_made, reported};
+use domain::models::command::CommandKind;
+use domain::models::device::{
+    Device, DeviceAccess, DeviceAttachments, DeviceStatus, Edit, Erasure, METADATA_KEYS, read_metadata,
+};
+use domain::models::event::EventType;
+use domain::models::invitation::{Delivery, DeliveryState};
+use domain::models::push::{Push, PushReason};
+use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in};
+use domain::rules::devices::{block, delete, edit, purge, unblock};
+use domain::rules::invitations::{delivered, expire};
+use domain::rules::push::{endpoint_impossible, endpoint_made, reported};
 use domain::secret::DeviceCredential;
-use domain::user::UserStatus;
+use domain::states::Platform;
+use domain::states::UserStatus;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

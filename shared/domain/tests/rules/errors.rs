@@ -1,9 +1,9 @@
 //! What people and programs are told of a refusal.
 
-use domain::access::BODY_LIMIT;
 use domain::error::{DomainError, HeldDevice};
+use domain::error::{MessageLimit, RetryAfter};
 use domain::input::{FieldError, Fields};
-use domain::message::{MessageLimit, RetryAfter};
+use domain::rules::access::BODY_LIMIT;
 use domain::search::Query;
 
 use crate::common::at;

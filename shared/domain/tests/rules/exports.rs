@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use domain::event::EventType;
-use domain::export::{Choice, NAMED_LIMIT, both, given_out, harmless};
 use domain::input::Fields;
+use domain::models::event::EventType;
+use domain::rules::exports::{Choice, NAMED_LIMIT, both, given_out, harmless};
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -5,19 +5,22 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::Duration;
-use domain::change::{ChangeSet, RowChange};
-use domain::check_in::{self, CheckIn, CheckInReport, authenticate, authenticate_report, needs};
-use domain::command::{
-    AppliedTransition, Command, CommandKind, CommandReport, CommandRequest, CommandState, DeviceWithCommands,
-    EnqueueResult, Trigger, apply, order,
-};
-use domain::device::{self, Device, IdentifierClaim};
-use domain::event::Event;
-use domain::invitation::Invitation;
-use domain::lifecycle::{self, Deletion, UserDeparture};
-use domain::registration::{NewIds, RefusedRegistration, Registration, RegistrationState, register};
+use domain::models::command::{Command, CommandKind, CommandReport, CommandRequest, Trigger};
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{Device, IdentifierClaim};
+use domain::models::event::Event;
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::check_in;
+use domain::rules::check_in::{CheckIn, CheckInReport, authenticate, authenticate_report, needs};
+use domain::rules::commands::{AppliedTransition, EnqueueResult, apply, order};
+use domain::rules::devices;
+use domain::rules::lifecycle;
+use domain::rules::lifecycle::{Deletion, UserDeparture};
+use domain::rules::registration::{NewIds, RefusedRegistration, Registration, RegistrationState, register};
 use domain::secret::DeviceCredential;
-use domain::user::User;
+use domain::states::CommandState;
 use domain::{CommandId, DeviceId, DomainError, InvitationId};
 use uuid::Uuid;
 
@@ -181,7 +184,7 @@ impl Fixture {
         let device = &self.devices[&id];
         let claim = &self.claims[&device.device_identifier];
         let unconfirmed = self.unconfirmed(device);
-        let deletion = device::delete(device, &self.user, claim, unconfirmed.as_ref(), RETENTION, &context(minutes));
+        let deletion = devices::delete(device, &self.user, claim, unconfirmed.as_ref(), RETENTION, &context(minutes));
         let Some(deletion) = deletion else {
             return false;
         };
@@ -236,7 +239,7 @@ impl Fixture {
         }
         if needs.user {
             let others = self.held().into_iter().filter(|other| other.device_id != device.device_id).collect();
-            found.user = Some((self.user.clone(), others, domain::workspace::Settings::default()));
+            found.user = Some((self.user.clone(), others, domain::models::workspace::Settings::default()));
         }
         check_in::check_in(device, report, &found, &context(minutes))
     }
@@ -296,7 +299,7 @@ impl Fixture {
     /// Has a device wiped: the order, and its word.
     pub fn erase(&mut self, id: DeviceId, minutes: i64) -> Result<CommandId, DomainError> {
         let wipe = self.order(id, &wanted(CommandKind::Wipe), minutes)?;
-        let succeeded = CommandReport { outcome: Some(domain::command::Outcome::Succeeded), detail: None };
+        let succeeded = CommandReport { outcome: Some(domain::models::command::Outcome::Succeeded), detail: None };
         self.say(wipe, &succeeded, self.devices[&id].epoch, minutes)?;
         Ok(wipe)
     }
@@ -342,7 +345,7 @@ impl Fixture {
     }
 
     /// The kinds of event that a command has made, in their order.
-    pub fn story(&self, id: CommandId) -> Vec<domain::event::EventType> {
+    pub fn story(&self, id: CommandId) -> Vec<domain::models::event::EventType> {
         let about = |event: &&Event| event.command_id == Some(id);
         self.events.iter().filter(about).map(|event| event.event_type).collect()
     }

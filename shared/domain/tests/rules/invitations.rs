@@ -2,13 +2,12 @@
 
 use chrono::Duration;
 use domain::error::DomainError;
-use domain::event::EventType;
-use domain::invitation::{
-    Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, delivered, invite, open,
-};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::user::User;
+use domain::rules::invitations::{delivered, invite, open};
 use domain::secret::Hash;
 use domain::text::{masked_email, masked_number};
-use domain::user::User;
 use domain::{InvitationId, Time};
 use uuid::Uuid;
 

@@ -1,12 +1,15 @@
 //! Jobs: page by page to their end.
 
-use domain::change::RowChange;
 use domain::error::HeldDevice;
-use domain::event::{EventContext, EventType};
-use domain::job::{
-    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, JobState, NewJob, NextPage, Selection, TAKEN_UP_AFTER,
-    Tally, Waiting, begin, cancel, fail, page_done,
+use domain::models::event::EventType;
+use domain::models::job::{
+    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, NewJob, NextPage, Selection, TAKEN_UP_AFTER, Tally,
+    Waiting,
 };
+use domain::rules::change::RowChange;
+use domain::rules::context::EventContext;
+use domain::rules::jobs::{begin, cancel, fail, page_done};
+use domain::states::JobState;
 use domain::{DomainError, JobId};
 use serde_json::json;
 use uuid::Uuid;

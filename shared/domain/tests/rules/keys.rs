@@ -1,12 +1,18 @@
 //! A key never outlives nor exceeds whoever makes it, and what a member has made can end with them.
 
-use domain::access::{Caller, Permission, Role};
 use domain::error::DomainError;
-use domain::event::{Actor, EventContext, EventType, Maker};
-use domain::key::{self, Key, KeyStatus, MAKERS_LIMIT, Makers, NewKey, Revoked};
-use domain::member::{self, CreatedByMember, MADE_LIMIT, Member};
+use domain::models::actor::{Actor, Maker};
+use domain::models::event::EventType;
+use domain::models::key::{Key, KeyStatus, MAKERS_LIMIT, Makers, NewKey, Revoked};
+use domain::models::member;
+use domain::models::member::{CreatedByMember, MADE_LIMIT, Member};
+use domain::models::webhook::{EventSelection, Settings, Webhook};
+use domain::permission::{Permission, Role};
+use domain::rules::access::Caller;
+use domain::rules::context::EventContext;
+use domain::rules::keys;
+use domain::rules::members;
 use domain::secret::{ApiKey, Hash};
-use domain::webhook::{EventSelection, Settings, Webhook};
 use domain::{KeyId, MemberId, Time, TokenId, WebhookId};
 use serde_json::json;
 use uuid::Uuid;
@@ -38,7 +44,7 @@ fn made(number: u8, expires_at: Option<Time>, maker: Option<&Key>) -> Result<Key
     let actor = maker.map_or(Actor::Member(MemberId(id(90))), |maker| Actor::Key(maker.key_id));
     let caller = caller(actor, &[Permission::DevicesRead, Permission::WorkspaceManage]);
     let context = EventContext { actor, ..context(0) };
-    key::create(new(expires_at), KeyId(id(number)), &secret(number), &caller, maker, &context).map(|(key, _)| key)
+    keys::create(new(expires_at), KeyId(id(number)), &secret(number), &caller, maker, &context).map(|(key, _)| key)
 }
 
 fn with(keys: &[&Key]) -> Makers {
@@ -100,7 +106,7 @@ fn so_many_keys_come_from_one_another_and_no_more() {
 fn a_token_makes_no_key_and_nobody_gives_what_they_do_not_hold() {
     let member = Actor::Member(MemberId(Uuid::from_u128(5)));
     let create =
-        |caller: &Caller| key::create(new(None), KeyId(Uuid::from_u128(1)), &secret(1), caller, None, &context(0));
+        |caller: &Caller| keys::create(new(None), KeyId(Uuid::from_u128(1)), &secret(1), caller, None, &context(0));
     let holds = caller(member, &[Permission::DevicesRead]);
     let by_token = Caller { token_id: Some(TokenId(Uuid::from_u128(6))), ..holds.clone() };
     assert_eq!(create(&by_token).unwrap_err(), DomainError::TokenMakesNoKeys);
@@ -155,8 +161,8 @@ fn admin(number: u128) -> Member {
 fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
     let (before, pending) = (workspace(), admin(5));
     assert!(pending.permissions().is_empty() && member::accepted(vec![pending.clone()]).is_empty());
-    assert_eq!(member::add(&pending, &context(0)).event_type, EventType::MemberAdded);
-    let (after, accepted, event) = member::accept(&before, &pending, &context(3)).unwrap();
+    assert_eq!(members::add(&pending, &context(0)).event_type, EventType::MemberAdded);
+    let (after, accepted, event) = members::accept(&before, &pending, &context(3)).unwrap();
     assert_eq!((after.admin_count, before.admin_count), (2, 1));
     assert_eq!((accepted.pending, accepted.accepted_at), (false, Some(at(3))));
     assert_eq!(accepted.permissions(), Role::Admin.permissions());
@@ -165,18 +171,18 @@ fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
         (&event.changes["status"].before, &event.changes["status"].after),
         (&json!("pending"), &json!("active"))
     );
-    assert_eq!(member::accept(&after, &accepted, &context(4)), None, "twice is once");
-    assert_eq!(member::decline(&accepted, &context(4)), Err(DomainError::MembershipAccepted));
-    assert_eq!(member::decline(&pending, &context(4)).unwrap().event_type, EventType::MemberRemoved);
+    assert_eq!(members::accept(&after, &accepted, &context(4)), None, "twice is once");
+    assert_eq!(members::decline(&accepted, &context(4)), Err(DomainError::MembershipAccepted));
+    assert_eq!(members::decline(&pending, &context(4)).unwrap().event_type, EventType::MemberRemoved);
     let viewer = Member { role: Role::Viewer, ..pending };
-    assert_eq!(member::accept(&before, &viewer, &context(3)).unwrap().0, before);
+    assert_eq!(members::accept(&before, &viewer, &context(3)).unwrap().0, before);
 }
 
 #[test]
 fn who_has_not_accepted_is_no_admin_to_leave_or_to_be_left() {
     let remove = |admins, member: &Member| {
-        let before = domain::workspace::Workspace { admin_count: admins, ..workspace() };
-        member::remove(&before, member, &CreatedByMember::default(), false, || context(1))
+        let before = domain::models::workspace::Workspace { admin_count: admins, ..workspace() };
+        members::remove(&before, member, &CreatedByMember::default(), false, || context(1))
             .map(|removal| removal.workspace.admin_count)
     };
     let (pending, accepted) = (admin(5), Member { pending: false, ..admin(5) });
@@ -186,25 +192,25 @@ fn who_has_not_accepted_is_no_admin_to_leave_or_to_be_left() {
 
 #[test]
 fn what_a_member_made_ends_with_them_if_that_is_asked() {
-    let before = domain::workspace::Workspace { admin_count: 2, ..workspace() };
+    let before = domain::models::workspace::Workspace { admin_count: 2, ..workspace() };
     let leaves = Member { pending: false, ..admin(5) };
     let url = json!({"url": "https://hooks.example.com/"});
     let settings = Settings::read(&mut fields(url), EventSelection::Known, domain::egress::EgressPolicy::Public);
     let (webhook, _) = Webhook::create(WebhookId(Uuid::from_u128(7)), settings, &context(0));
     let key = made(1, None, None).unwrap();
     let made = CreatedByMember { keys: vec![key.clone()], webhooks: vec![webhook.clone()] };
-    let kept = member::remove(&before, &leaves, &made, false, || context(1)).unwrap();
+    let kept = members::remove(&before, &leaves, &made, false, || context(1)).unwrap();
     assert_eq!((kept.keys.len(), kept.webhooks.len(), kept.events.len()), (0, 0, 1));
-    let ended = member::remove(&before, &leaves, &made, true, || context(1)).unwrap();
+    let ended = members::remove(&before, &leaves, &made, true, || context(1)).unwrap();
     let types: Vec<EventType> = ended.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::MemberRemoved, EventType::KeyRevoked, EventType::WebhookUpdated]);
     assert!(ended.keys[0].0 == key && ended.keys[0].1.revoked.is_some());
     assert!(ended.webhooks[0].0 == webhook && ended.webhooks[0].1.disabled.is_some());
     let many = |count| CreatedByMember { keys: vec![key.clone(); count], webhooks: vec![webhook.clone()] };
-    assert!(member::remove(&before, &leaves, &many(MADE_LIMIT - 1), true, || context(1)).is_ok());
-    let refused = member::remove(&before, &leaves, &many(MADE_LIMIT), true, || context(1));
+    assert!(members::remove(&before, &leaves, &many(MADE_LIMIT - 1), true, || context(1)).is_ok());
+    let refused = members::remove(&before, &leaves, &many(MADE_LIMIT), true, || context(1));
     assert_eq!(refused, Err(DomainError::TooManyMade(MADE_LIMIT + 1)));
-    assert!(member::remove(&before, &leaves, &many(MADE_LIMIT), false, || context(1)).is_ok());
+    assert!(members::remove(&before, &leaves, &many(MADE_LIMIT), false, || context(1)).is_ok());
 }
 
 #[test]

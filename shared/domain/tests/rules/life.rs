@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use domain::change::ChangeSet;
-use domain::check_in::{CheckIn, CheckInReport};
-use domain::command::{CommandKind, CommandReport, CommandRequest, CommandState, Outcome};
-use domain::device::{Device, DeviceAccess, Status, block, unblock};
-use domain::event::EventType;
-use domain::lifecycle::{NewId, is_readdressed, purge, update};
-use domain::user::{User, UserEdit, UserStatus};
+use domain::models::command::{CommandKind, CommandReport, CommandRequest, Outcome};
+use domain::models::device::{Device, DeviceAccess, Status};
+use domain::models::event::EventType;
+use domain::models::user::{User, UserEdit};
+use domain::rules::change::ChangeSet;
+use domain::rules::check_in::{CheckIn, CheckInReport};
+use domain::rules::devices::{block, unblock};
+use domain::rules::lifecycle::{NewId, is_readdressed, purge, update};
+use domain::states::CommandState;
+use domain::states::UserStatus;
 use domain::{CommandId, DeviceId, DomainError};
 use proptest::prelude::*;
 use serde_json::json;
@@ -136,7 +139,7 @@ fn brief() -> CommandRequest {
 fn taken_back(fixture: &mut Fixture, id: DeviceId) {
     let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
     fixture.confirm(id, 3);
-    fixture.befall(wipe, domain::command::Trigger::Cancel, 4).unwrap();
+    fixture.befall(wipe, domain::models::command::Trigger::Cancel, 4).unwrap();
 }
 
 fn failed(fixture: &mut Fixture, id: DeviceId) {

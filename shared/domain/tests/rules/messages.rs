@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use domain::change::RowChange;
 use domain::error::DomainError;
-use domain::invitation::{Channel, Purpose};
-use domain::message::{
-    DailyCount, DailyQuota, MessageLimit, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, RecipientHistory,
-    RetryAfter,
+use domain::error::{MessageLimit, RetryAfter};
+use domain::models::invitation::{Channel, Purpose};
+use domain::models::message::{
+    DailyCount, DailyQuota, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, RecipientHistory,
 };
-use domain::user::User;
-use domain::workspace::{Settings, WorkspaceEdit};
+use domain::models::user::User;
+use domain::models::workspace::{Settings, WorkspaceEdit};
+use domain::rules::change::RowChange;
 use domain::{Time, WorkspaceId};
 use serde_json::json;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use domain::event::EventType;
-use domain::network::{
-    Indicator, NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, Provisioning, indicator, read, reported, tooltip,
-    user_indicator,
+use domain::models::event::EventType;
+use domain::models::network::{
+    Indicator, NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, Provisioning, indicator, read, tooltip,
 };
-use domain::user::User;
+use domain::models::user::User;
+use domain::rules::networks::{reported, user_indicator};
 use domain::{DomainError, Time};
 use serde_json::json;
 
@@ -206,7 +206,7 @@ fn a_user_has_at_most_eight_networks_and_those_can_still_be_reported() {
     let (after, _) = reported(&full, "carrier_3", &report, &context(6)).unwrap().unwrap();
     assert_eq!(after.networks.len(), NETWORK_LIMIT);
 
-    let gone = domain::device::Deleted { at: at(0), by: context(0).actor, purge_after: at(0) };
+    let gone = domain::models::restriction::Deleted { at: at(0), by: context(0).actor, purge_after: at(0) };
     let deleted = User { deleted: Some(gone), ..full };
     assert_eq!(reported(&deleted, "carrier_3", &report, &context(6)), Err(DomainError::UserDeleted));
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use domain::input::{FAULT_LIMIT, FieldError};
-use domain::profile::{
-    NewProfile, ProfileChanges, ProfileEdit, SCHEMA_DEPTH, SETTINGS_DEPTH, SETTINGS_LIMIT, check, check_schema, create,
-    delete, given, update,
-};
-use domain::workspace::{Settings, Workspace};
+use domain::models::profile::schema::{SCHEMA_DEPTH, check, check_schema};
+use domain::models::profile::{NewProfile, ProfileEdit, SETTINGS_DEPTH, SETTINGS_LIMIT};
+use domain::models::workspace::{Settings, Workspace};
+use domain::rules::profiles::{ProfileChanges, create, delete, given, update};
 use domain::{DomainError, ProfileId, WorkspaceId};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;

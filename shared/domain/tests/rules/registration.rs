@@ -2,16 +2,20 @@
 
 use crate::common::{application, at, context, faults, fields, found};
 use crate::fixture::{Fixture, wanted};
-use domain::check_in::CheckInReport;
-use domain::command::{CommandKind, CommandReport, FailedCommand, Outcome, Trigger};
-use domain::device::{self, DEVICE_LIMIT, Deleted, Device, Platform};
 use domain::error::DomainError;
-use domain::event::EventType;
-use domain::push::{Push, PushReason, endpoint_made};
-use domain::registration::{NewIds, Registration, RegistrationRequest, register};
-use domain::restriction::Restriction;
+use domain::models::command::{CommandKind, CommandReport, FailedCommand, Outcome, Trigger};
+use domain::models::device::{DEVICE_LIMIT, Device};
+use domain::models::event::EventType;
+use domain::models::push::{Push, PushReason};
+use domain::models::restriction::Deleted;
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::check_in::CheckInReport;
+use domain::rules::devices;
+use domain::rules::push::endpoint_made;
+use domain::rules::registration::{NewIds, Registration, RegistrationRequest, register};
 use domain::secret::Hash;
-use domain::user::User;
+use domain::states::Platform;
 use domain::{CommandId, DeviceId, Time, UserId};
 use proptest::prelude::*;
 use serde_json::json;
@@ -32,8 +36,8 @@ fn new_ids() -> NewIds {
 #[test]
 fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
     let registration = register(&found(1), &application("phone"), &new_ids(), &context(1)).unwrap();
-    assert_eq!(registration.user.after.status(), domain::user::UserStatus::Active);
-    assert_eq!(registration.device.after.user_status, domain::user::UserStatus::Active);
+    assert_eq!(registration.user.after.status(), domain::states::UserStatus::Active);
+    assert_eq!(registration.device.after.user_status, domain::states::UserStatus::Active);
     assert_eq!(registration.invitation.after.used, 1);
     assert_eq!(registration.invitation.after.used_at, Some(at(1)));
     assert_eq!(told(&registration), [EventType::DeviceRegistered]);
@@ -218,7 +222,7 @@ fn a_phone_comes_again_in_its_own_place_with_a_fresh_code_and_a_new_epoch() {
 fn a_blocked_phone_cannot_register_itself_free() {
     let mut fixture = Fixture::new(1);
     let id = fixture.register("phone", 1).unwrap().device.after.device_id;
-    let (blocked, _) = device::block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
+    let (blocked, _) = devices::block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
     fixture.devices.insert(id, blocked);
     assert_eq!(fixture.register("phone", 3).unwrap_err().error, DomainError::DeviceBlocked);
     fixture.invite(1, 1);

@@ -1,16 +1,16 @@
 //! Rows as they are stored: what is not set is not there, and what is written is read again.
 
-use domain::deployment::ClientAccount;
-use domain::device::Device;
-use domain::event::{Event, EventType, Private};
-use domain::idempotency::IdempotencyRecord;
-use domain::invitation::{Invitation, Purpose};
-use domain::profile::Profile;
-use domain::provenance::Provenance;
+use domain::models::client_account::ClientAccount;
+use domain::models::device::Device;
+use domain::models::event::{Event, EventType, Private};
+use domain::models::idempotency::IdempotencyRecord;
+use domain::models::invitation::{Invitation, Purpose};
+use domain::models::profile::Profile;
+use domain::models::provenance::Provenance;
+use domain::models::user::User;
+use domain::models::workspace::{MinimumVersions, Settings, Workspace};
 use domain::secret::Hash;
 use domain::stored::Stored;
-use domain::user::User;
-use domain::workspace::{MinimumVersions, Settings, Workspace};
 use domain::{DomainError, ProfileId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,8 +109,9 @@ fn a_profiles_settings_and_schema_are_stored_as_text() {
     assert_eq!(beside(&profile(None), &with_schema), ["schema"]);
     let row = json!(with_schema);
     assert_eq!((&row["settings"], &row["schema"]), (&json!(r#"{"a":{"b":1}}"#), &json!(r#"{"type":"object"}"#)));
-    let renamed =
-        |name: &str| domain::profile::is_renamed(&with_schema, &Profile { name: name.to_owned(), ..profile(None) });
+    let renamed = |name: &str| {
+        domain::models::profile::is_renamed(&with_schema, &Profile { name: name.to_owned(), ..profile(None) })
+    };
     assert_eq!(["Office", "OFFICE", "Öffice", "Home"].map(renamed), [false, false, false, true], "as names are unique");
 }
 

@@ -1,20 +1,24 @@
 //! SCIM: filters, paths, patches, and what they change of a user.
 
-use domain::event::EventType;
+use domain::error::ScimType;
 use domain::input::FAULT_LIMIT;
-use domain::provenance::{Field, require_no_data_set};
-use domain::scim::ScimType;
-use domain::scim::change::{DEACTIVATED, ScimCreated, ScimUserNew, ScimUserWrite, create, is_renamed, update};
-use domain::scim::document::{Document, KEPT_LIMIT, ScimUserRecord};
-use domain::scim::filter::{FILTER_LIMIT, Filter, Only};
-use domain::scim::list::{COUNT_MOST, Query};
-use domain::scim::patch::{OPERATIONS_LIMIT, apply};
-use domain::scim::path::Path;
-use domain::scim::schema::{
+use domain::models::event::EventType;
+use domain::models::provenance::Field;
+use domain::models::restriction::Restriction;
+use domain::models::user::{Source, User};
+use domain::rules::lifecycle;
+use domain::rules::provenance::require_no_data_set;
+use domain::rules::scim::change::{DEACTIVATED, ScimCreated, ScimUserNew, ScimUserWrite, create, is_renamed, update};
+use domain::rules::scim::document::{Document, KEPT_LIMIT, ScimUserRecord};
+use domain::rules::scim::filter::{FILTER_LIMIT, Filter, Only};
+use domain::rules::scim::list::{COUNT_MOST, Query};
+use domain::rules::scim::patch::{OPERATIONS_LIMIT, apply};
+use domain::rules::scim::path::Path;
+use domain::rules::scim::schema::{
     ENTERPRISE, LIST_RESPONSE, PROVIDER_CONFIG, USER, list_response, provider_config, resource_types, schemas,
 };
-use domain::user::{Source, User, UserStatus};
-use domain::{CommandId, DomainError, UserId, lifecycle, restriction::Restriction};
+use domain::states::UserStatus;
+use domain::{CommandId, DomainError, UserId};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -94,7 +98,7 @@ fn refused(person: &ScimUserRecord, operations: &Value) -> ScimType {
 }
 
 fn shown(person: &ScimUserRecord) -> Value {
-    let all = domain::scim::list::Projection::read(fields(json!({}))).unwrap();
+    let all = domain::rules::scim::list::Projection::read(fields(json!({}))).unwrap();
     Document::shown(person, BASE).projected(&all)
 }
 
@@ -164,7 +168,7 @@ fn a_filter_finds_what_it_says() {
     }
 }
 
-fn target(name: &str) -> domain::scim::path::Target {
+fn target(name: &str) -> domain::rules::scim::path::Target {
     match Path::read(name).unwrap() {
         Path::Of(target, None) => target,
         other => panic!("{other:?}"),
@@ -908,7 +912,7 @@ fn a_list_reads_what_is_asked_and_bounds_it() {
     let names: Vec<String> = faults(Query::read(fields(wrong))).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["startIndex", "count", "attributes", "sortOrder", "sortBy"]);
     let shown = |asked: Value| {
-        let projection = domain::scim::list::Projection::read(fields(asked)).unwrap();
+        let projection = domain::rules::scim::list::Projection::read(fields(asked)).unwrap();
         Document::shown(&person(barbara()), BASE).projected(&projection)
     };
     let some = shown(json!({"attributes": ["USERNAME", "name.givenName", format!("{ENTERPRISE}:department")]}));

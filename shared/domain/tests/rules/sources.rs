@@ -1,17 +1,17 @@
 //! Data sets: what is read of them, whom a row means, and what becomes of users with and without one.
 
-use domain::event::{Event, EventType};
-use domain::job::ItemChange;
-use domain::lifecycle;
-use domain::provenance::Field;
-use domain::source::data::{PAGE_LIMIT, Row, Rows, key_hash, read, rule_mark};
-use domain::source::{
+use domain::models::event::{Event, EventType};
+use domain::models::job::ItemChange;
+use domain::models::provenance::Field;
+use domain::models::source::data::{PAGE_LIMIT, Row, Rows, key_hash, read, rule_mark};
+use domain::models::source::{
     DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncRequest, TokenChange, VanishPolicy,
 };
-use domain::sync::{
+use domain::models::user::{Source, User, UserEdit};
+use domain::rules::lifecycle;
+use domain::rules::sync::{
     MatchCandidates, MatchedUser, apply, create, has_row, has_vanished, meant, too_many_vanish, vanish,
 };
-use domain::user::{Source, User, UserEdit};
 use domain::{CommandId, DomainError, JobId, SourceId, UserId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -584,7 +584,7 @@ fn the_event_of_an_edit_of_a_data_set_says_which_fields_it_changes() {
         assert_eq!(after.due_at, due_at, "{body}");
     }
     let without = DataSource {
-        page: source.page.clone().map(|page| domain::source::Page { token_set: false, ..page }),
+        page: source.page.clone().map(|page| domain::models::source::Page { token_set: false, ..page }),
         ..source.clone()
     };
     let mut body = fields(json!({"token": null}));
@@ -735,7 +735,7 @@ fn a_row_of_every_field_makes_a_user_who_has_them_all() {
 
 #[test]
 fn what_an_earlier_release_has_staged_is_found_by_the_same_hashes() {
-    use domain::source::data::{former_key_hash, unnamed_hash};
+    use domain::models::source::data::{former_key_hash, unnamed_hash};
     let hashes = [
         key_hash(KeyField::Username, "Ada"),
         key_hash(KeyField::ExternalId, "E-1"),

@@ -1,17 +1,17 @@
 //! Usernames that a data set hands on from one user to another: who gives one up, and what they are called meanwhile.
 
-use domain::change::{ChangeSet, RowChange};
-use domain::event::EventType;
-use domain::lifecycle;
-use domain::provenance::Field;
-use domain::restriction::Restriction;
-use domain::source::DataSource;
-use domain::source::data::{KeyHash, Row};
-use domain::sync::{
+use domain::models::event::EventType;
+use domain::models::provenance::Field;
+use domain::models::restriction::Restriction;
+use domain::models::source::DataSource;
+use domain::models::source::data::{KeyHash, Row};
+use domain::models::user::{NewUser, User, UserEdit};
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::lifecycle;
+use domain::rules::sync::{
     MatchCandidates, changed_fields, concerns_phones, edit_of, gives_up, has_row_of, in_the_way, is_adopted,
     is_renamed, leave, may_be_renamed, owner, park, without,
 };
-use domain::user::{NewUser, User, UserEdit};
 use domain::{DomainError, SourceId, UserId};
 use serde_json::json;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ fn line(login: &str, id: &str) -> Row {
 
 fn person(number: u128, login: &str, id: &str) -> User {
     let user_id = UserId(Uuid::from_u128(number));
-    domain::sync::create(&named_set(), &line(login, id), user_id, &context(0)).user.unwrap().after
+    domain::rules::sync::create(&named_set(), &line(login, id), user_id, &context(0)).user.unwrap().after
 }
 
 fn gone(user: &User) -> User {
@@ -170,7 +170,7 @@ fn the_fields_that_a_change_changes_are_named_and_a_new_users_are_all_that_they_
     let edit = UserEdit { email: Some(Some("a@example.com".to_owned())), ..edit_of(&line("bea", "E-1")) };
     let edited = lifecycle::update(&ada, &[], &edit, &new_id, &context(1)).unwrap().unwrap();
     assert_eq!(changed_fields(&edited), ["username", "email"]);
-    let created = domain::sync::create(&source, &line("ada", "E-1"), ada.user_id, &context(0));
+    let created = domain::rules::sync::create(&source, &line("ada", "E-1"), ada.user_id, &context(0));
     assert_eq!(changed_fields(&created), ["username", "external_id"]);
     let mut called = ada.clone();
     called.provenance.external_id = Some("E-2".to_owned());

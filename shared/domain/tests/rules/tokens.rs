@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use domain::access::{Caller, Permission, Permissions, Proof, Role};
-use domain::event::{Actor, EventContext, EventType};
-use domain::member::{Identity, Member};
+use domain::models::actor::Actor;
+use domain::models::event::EventType;
+use domain::models::member::{Identity, Member};
+use domain::models::token::{LIFE, NewToken, Token, TokenStatus, WORKSPACE_LIMIT};
+use domain::permission::{Permission, Permissions, Role};
+use domain::rules::access::{Caller, Proof};
+use domain::rules::context::EventContext;
+use domain::rules::tokens;
 use domain::secret::AccessToken;
-use domain::token::{self, LIFE, NewToken, Token, TokenStatus, WORKSPACE_LIMIT};
 use domain::{DomainError, MemberId, TokenId, WorkspaceId};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -62,7 +66,7 @@ fn new(workspaces: &[u128], permissions: Option<&[Permission]>) -> NewToken {
 
 fn made(workspaces: &[u128], permissions: Option<&[Permission]>) -> Token {
     let text = AccessToken::new(letters);
-    token::create(new(workspaces, permissions), TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own).0
+    tokens::create(new(workspaces, permissions), TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own).0
 }
 
 fn read(body: Value) -> Result<NewToken, Vec<(String, &'static str)>> {
@@ -125,11 +129,11 @@ fn a_token_is_good_from_its_making_to_its_end_and_only_by_its_own_secret() {
     let other = AccessToken::parse(&format!("seam_at1_{}_{}", text.short, "1".repeat(24))).unwrap();
     assert_eq!(proved(&token, &other, 59), Err(DomainError::CredentialInvalid));
     assert_eq!(Token::proved(None, &text, at(1)), Err(DomainError::CredentialInvalid));
-    let (revoked, events) = token::revoke(&token, &person(), at(2), own).unwrap();
+    let (revoked, events) = tokens::revoke(&token, &person(), at(2), own).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(proved(&revoked, &text, 59), Err(DomainError::CredentialRevoked));
     assert_eq!(revoked.status(at(61)), TokenStatus::Revoked, "what was taken back did not end by itself");
-    assert_eq!(token::revoke(&revoked, &person(), at(3), own), None);
+    assert_eq!(tokens::revoke(&revoked, &person(), at(3), own), None);
 }
 
 #[test]
@@ -174,16 +178,16 @@ fn whoever_names_no_workspace_may_choose_from_those_that_they_reach() {
 fn a_workspace_that_shuts_a_token_out_is_closed_to_it_and_no_other_is() {
     let token = made(&[1, 2], None);
     let anna = &person().memberships[0];
-    let (after, event) = token::shut_out(&token, anna, &context(2)).unwrap();
+    let (after, event) = tokens::shut_out(&token, anna, &context(2)).unwrap();
     assert_eq!((event.event_type, event.workspace_id), (EventType::TokenRevoked, workspace(1)));
     assert_eq!((event.token_id, event.member_id), (Some(token.token_id), Some(anna.member_id)));
     assert!(!after.opens(workspace(1)) && after.opens(workspace(2)));
     let status = |number| after.status_in(workspace(number), at(3));
     assert_eq!((status(1), status(2)), (TokenStatus::Revoked, TokenStatus::Active));
-    assert_eq!(token::shut_out(&after, anna, &context(3)), None, "once");
+    assert_eq!(tokens::shut_out(&after, anna, &context(3)), None, "once");
     assert_eq!(after.memberships(&person().memberships), person().memberships[1..]);
     // Its person takes it back from where it is left.
-    let (_, events) = token::revoke(&after, &person(), at(4), own).unwrap();
+    let (_, events) = tokens::revoke(&after, &person(), at(4), own).unwrap();
     assert_eq!(events.iter().map(|event| event.workspace_id).collect::<Vec<_>>(), [workspace(2)]);
 }
 
@@ -191,7 +195,7 @@ fn a_workspace_that_shuts_a_token_out_is_closed_to_it_and_no_other_is() {
 fn each_workspace_that_a_token_opens_is_told_of_it() {
     let text = AccessToken::new(letters);
     let new = new(&[1, 2], Some(&[Permission::UsersRead]));
-    let (token, events) = token::create(new, TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own);
+    let (token, events) = tokens::create(new, TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own);
     let told: Vec<_> = events.iter().map(|event| (event.event_type, event.workspace_id, event.actor)).collect();
     let actor = |number: u128| Actor::Member(MemberId(Uuid::from_u128(100 + number)));
     let created = EventType::TokenCreated;
@@ -212,8 +216,8 @@ fn what_was_begun_by_a_token_goes_on_as_long_as_the_token_and_its_member_may() {
     assert_eq!(may(&token, &viewer, 59), Permissions::from([Permission::UsersRead]));
     let none = Permissions::new();
     assert_eq!(may(&token, &admin, 60), none, "expired");
-    let (revoked, _) = token::revoke(&token, &person(), at(2), own).unwrap();
+    let (revoked, _) = tokens::revoke(&token, &person(), at(2), own).unwrap();
     assert_eq!(may(&revoked, &admin, 3), none, "taken back");
-    let (out, _) = token::shut_out(&token, &admin, &context(2)).unwrap();
+    let (out, _) = tokens::shut_out(&token, &admin, &context(2)).unwrap();
     assert_eq!(may(&out, &admin, 3), none, "shut out");
 }

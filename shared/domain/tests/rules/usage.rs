@@ -1,10 +1,10 @@
 //! What people have used, counted once.
 
-use domain::change::RowChange;
-use domain::check_in::{self, CheckIn, CheckInReport, CheckInState, check_in};
-use domain::device::Device;
-use domain::event::EventType;
-use domain::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageReport, UsageScope, add, month};
+use domain::models::device::Device;
+use domain::models::event::EventType;
+use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageReport, UsageScope, add, month};
+use domain::rules::change::RowChange;
+use domain::rules::check_in::{self, CheckIn, CheckInReport, CheckInState, check_in};
 use domain::{Time, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -83,7 +83,7 @@ fn a_new_enrolment_counts_its_reports_from_the_beginning() {
 
 #[test]
 fn what_a_phone_that_may_do_nothing_has_used_is_not_counted() {
-    let (blocked, _) = domain::device::block(&device(), None, &context(2)).unwrap().unwrap();
+    let (blocked, _) = domain::rules::devices::block(&device(), None, &context(2)).unwrap().unwrap();
     assert!(!check_in::needs(&blocked, &report(1, 5, 2), at(3)).usage);
     assert_eq!(check_in(&blocked, &report(1, 5, 2), &CheckInState::default(), &context(3)), CheckIn::Nothing);
 }

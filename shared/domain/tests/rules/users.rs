@@ -1,12 +1,14 @@
 //! What users are made from, what is told of them, and by what they are found.
 
-use domain::deployment::OVERRIDES_LIMIT;
-use domain::device::{Deleted, Device, IdentifierClaim, PushToken};
 use domain::error::HeldDevice;
-use domain::event::{Actor, EventContext};
-use domain::provenance::Field;
-use domain::registration::{SimulatedPhone, simulate};
-use domain::user::{LEFT_LIMIT, NewUser, Source, User, UserEdit, is_username};
+use domain::models::actor::Actor;
+use domain::models::client_account::OVERRIDES_LIMIT;
+use domain::models::device::{Device, IdentifierClaim, PushToken};
+use domain::models::provenance::Field;
+use domain::models::restriction::Deleted;
+use domain::models::user::{LEFT_LIMIT, NewUser, Source, User, UserEdit, is_username};
+use domain::rules::context::EventContext;
+use domain::rules::registration::{SimulatedPhone, simulate};
 use domain::{DeviceId, DomainError, MemberId, ProfileId, TokenId};
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use domain::egress::EgressPolicy;
-use domain::event::{Event, EventType};
-use domain::webhook::{
+use domain::models::event::{Event, EventType};
+use domain::models::webhook::{
     Attempt, Delivery, DeliveryState, Disabled, Edit, EventSelection, GIVE_UP_AFTER, HOLD, KEPT,
     LEFT_TO_SCHEDULE_AFTER, Reason, Secrets, Settings, Webhook, harmless, name_of, new_secret, signature, wait_after,
 };

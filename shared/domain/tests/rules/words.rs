@@ -1,14 +1,17 @@
 //! Words that only another release knows: they are read, written and shown as they are, and give nothing.
 
-use domain::access::Permission;
-use domain::command::{CommandKind, CommandState, OpenCommand, Outcome, Transition, Trigger, step};
-use domain::device::DeviceAccess;
-use domain::event::{Actor, EventType};
-use domain::invitation::Purpose;
-use domain::registration::register;
-use domain::source::SourceKind;
+use domain::models::actor::Actor;
+use domain::models::command::{CommandKind, OpenCommand, Outcome, Transition, Trigger, step};
+use domain::models::device::DeviceAccess;
+use domain::models::event::EventType;
+use domain::models::invitation::Purpose;
+use domain::models::source::SourceKind;
+use domain::models::user::Source;
+use domain::permission::Permission;
+use domain::rules::registration::register;
+use domain::states::CommandState;
+use domain::states::UserStatus;
 use domain::string_enum::UnknownValue;
-use domain::user::{Source, UserStatus};
 use domain::{CommandId, DomainError};
 use serde_json::json;
 use uuid::Uuid;
@@ -114,7 +117,7 @@ fn a_user_in_an_unknown_state_is_let_in_nowhere() {
 fn a_code_for_an_unknown_purpose_registers_nothing() {
     let mut found = found(1);
     found.invitation.purpose = Purpose::Unknown(word("lend"));
-    let new_ids = domain::registration::NewIds { device_id: domain::DeviceId(Uuid::from_u128(3)) };
+    let new_ids = domain::rules::registration::NewIds { device_id: domain::DeviceId(Uuid::from_u128(3)) };
     let refused = register(&found, &application("phone"), &new_ids, &context(1)).unwrap_err();
     assert!(matches!(refused.error, DomainError::CodeUnknown), "{refused:?}");
     assert_eq!(found.user.newest_invitation(found.invitation.purpose), None);

@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use domain::access::{Caller, Permission};
 use domain::error::DomainError;
-use domain::event::{Actor, EventContext, Maker};
 use domain::input::FieldError;
-use domain::workspace::{
+use domain::models::actor::{Actor, Maker};
+use domain::models::workspace::{
     AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
-    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, pause_silent_rule, silent_rule_applied, update,
+    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, silent_rule_applied,
 };
+use domain::permission::Permission;
+use domain::rules::access::Caller;
+use domain::rules::context::EventContext;
+use domain::rules::workspaces::{pause_silent_rule, update};
 use domain::{KeyId, MemberId, TokenId, WorkspaceId};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -43,7 +46,7 @@ fn read(body: Value) -> Result<WorkspaceEdit, Vec<FieldError>> {
 }
 
 /// The workspace after an edit that changes it, and what its event tells.
-fn edited(before: &Workspace, body: Value, minutes: i64) -> (Workspace, domain::event::Event) {
+fn edited(before: &Workspace, body: Value, minutes: i64) -> (Workspace, domain::models::event::Event) {
     update(before, &read(body).unwrap(), &context(minutes)).unwrap()
 }
 

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use domain::device::Device;
-use domain::event::{Event, EventType};
-use domain::invitation::Purpose;
-use domain::user::User;
+use domain::models::device::Device;
+use domain::models::event::{Event, EventType};
+use domain::models::invitation::Purpose;
+use domain::models::user::User;
 
 use super::Audit;
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::event::{Event, EventType};
-use domain::invitation::InvitationStatus;
-use domain::usage::{Counts, Usage, UsageKind, UsageScope, add, month};
-use domain::user::{User, UserStatus};
+use domain::models::event::{Event, EventType};
+use domain::models::usage::{Counts, Usage, UsageKind, UsageScope, add, month};
+use domain::models::user::User;
+use domain::states::InvitationStatus;
+use domain::states::UserStatus;
 use domain::{UserId, WorkspaceId};
 use serde_json::{Value, json};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::event::EventType;
-use domain::job::JobState;
-use domain::source::DataSource;
+use domain::models::event::EventType;
+use domain::models::source::DataSource;
+use domain::states::JobState;
 
 use super::{Audit, read_all};
 
