@@ -141,7 +141,7 @@ pub trait Row: Serialize + Read + Clone {
     const PARTS: &'static [&'static str] = &[];
 
     /// Fields that its key and its indexes tell, which are not stored once more. See
-    /// [`crate::devices::fields_of_key`].
+    /// [`fields_of_key`].
     const TOLD: &'static [&'static str] = &[];
 
     /// False if it is never changed, so that its row has no version.
