@@ -211,7 +211,7 @@ async fn stored() -> (Bench, Tenant, BTreeMap<String, Value>) {
     let edit = json!({"nickname": "Ada's", "custom_metadata": {"asset": "A-17", "leased": true}});
     let _edited =
         bench.call(Method::PATCH, &format!("/devices/{device}"), Some(&tenant.key), Some(&edit)).await.expect(200);
-    keep("its_belongings", row(&bench, &pk, "BELONGINGS"));
+    keep("its_attachments", row(&bench, &pk, "BELONGINGS"));
     keep("event.device_updated", row(&bench, "EVENT#", "device.updated"));
     let _blocked =
         bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({"reason": "lost"})).await.expect(200);
@@ -347,11 +347,11 @@ async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     keep("invitation.of_a_deployment_to_a_new_address", row(bench, &of_user, "address_changed_at"));
     keep("device.deployed_to", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "\"sk\":\"DEVICE\""));
     let _issued = put(format!("credentials/{credential}"), json!({})).await;
-    keep("its_belongings.bare", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
+    keep("its_attachments.bare", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
     let report = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": "no answer"});
     let _reported = put("credential-services/assa_abloy".to_owned(), report).await;
     let _quiet = put("credential-services/salto_space".to_owned(), json!({"endpoints": []})).await;
-    keep("its_belongings.with_services", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
+    keep("its_attachments.with_services", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
     keep("credentials_holder", row(bench, "CREDENTIAL#", &device));
     let locked = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
     let own = made.get("credential");
@@ -947,7 +947,7 @@ fn what_was_stored_once_is_still_read() {
             "messages_sent_to_a_recipient" => same::<RecipientHistory>(&name, &row),
             "messages_of_a_day" => same::<DailyCount>(&name, &row),
             "device" => same::<Device>(&name, &row),
-            "its_belongings" => same::<DeviceAttachments>(&name, &row),
+            "its_attachments" => same::<DeviceAttachments>(&name, &row),
             "its_command" => same::<Command>(&name, &row),
             "users_usage_of_a_month" | "workspaces_usage_of_a_month" => same::<Usage>(&name, &row),
             "profile" => same::<Profile>(&name, &row),

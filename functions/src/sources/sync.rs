@@ -25,7 +25,6 @@ use domain::models::source::data::{KeyHash, Row, RowFault, former_key_hash, key_
 use domain::models::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
 use domain::models::user::User;
 use domain::models::workspace::Settings;
-use domain::permission::Permission;
 use domain::rules::jobs::{fail, page_done};
 use domain::rules::lifecycle;
 use domain::rules::sync as rules;
@@ -458,28 +457,21 @@ impl SyncRun<'_> {
         chosen: Option<&ChosenUsers>,
         settings: &Settings,
     ) -> Result<Option<RowDecision>, Error> {
-        let mut found = Some(found);
-        let mut round = 0;
-        loop {
-            let found = match found.take() {
-                Some(found) => found,
-                // Another change came first.
-                None => match self.again(row, taken).await? {
-                    Some(found) => found,
-                    None => return Err(Error::Conflict),
-                },
-            };
-            match self.tried_once_clear(row, found, taken, chosen, settings).await {
-                Err(Error::Conflict) if round < ATTEMPTS => {
-                    self.table.pause(round).await;
-                    round += 1;
-                }
-                Err(Error::Conflict) => {
-                    return Err(Error::unavailable("the table", "others kept changing the same rows"));
-                }
-                outcome => return outcome,
+        let mut first = Some(found);
+        let decided = retry_on_conflict(self.table, || {
+            let first = first.take();
+            async move {
+                let found = match first {
+                    Some(found) => Some(found),
+                    // Another change came first.
+                    None => self.again(row, taken).await?,
+                };
+                let Some(found) = found else { return Ok(None) };
+                self.tried_once_clear(row, found, taken, chosen, settings).await.map(Some)
             }
-        }
+        });
+        // Another run has moved the job on.
+        decided.await?.ok_or(Error::Conflict)
     }
 
     /// Tries a row once its username is free, if it can be.
@@ -594,9 +586,8 @@ impl SyncRun<'_> {
         }
         let phones: Vec<DeviceWithCommands> =
             if rules::concerns_phones(self.source, &user, row) { held(self.table, &user).await? } else { Vec::new() };
-        if rules::is_renamed(self.source, &user, row) && !phones.is_empty() && !self.may_wipe {
-            return Err(DomainError::PermissionMissing(Permission::UsersWipe).into());
-        }
+        let is_renamed = rules::is_renamed(self.source, &user, row);
+        lifecycle::require_rename_allowed(is_renamed, !phones.is_empty(), self.may_wipe)?;
         let new_id = || CommandId(context.id_source.new_id());
         let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &event_context)? else {
             return Ok(RowDecision::Nothing);
@@ -881,9 +872,6 @@ impl SyncRun<'_> {
         JobItem { code: Some("internal_error".to_owned()), ..self.item(id, ItemOutcome::Failed) }
     }
 }
-
-/// How often a row is done anew when another change came first.
-const ATTEMPTS: u32 = 14;
 
 /// What a row is called in the report: its line, so written that the report is in the lines' order.
 fn line(row: &Row) -> String {
