@@ -1,11 +1,9 @@
-//! What tests are made of: the system in process with a clock of its own, fixtures, fault
-//! injection, and the suite that every store must pass. Never shipped.
+//! What tests are made of: the system in process with a clock of its own, fixtures and fault injection. Never shipped.
 
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends where its ground gives way")]
 
 pub mod audit;
 pub mod bench;
-pub mod contract;
 pub mod described;
 pub mod faults;
 pub mod gate;
