@@ -13,6 +13,7 @@ pub mod oidc;
 pub mod outside;
 pub mod qr;
 pub mod rows;
+pub mod samples;
 pub mod tap;
 pub mod wire;
 

@@ -7,7 +7,8 @@ use functions::Operation;
 use http::{Method, Request};
 use local::gateway::Routes;
 use serde_json::{Value, json};
-use testkit::oidc::{self, ISSUER, Oidc};
+use testkit::oidc::{self, Oidc};
+use testkit::samples::{self, ACS_CREDENTIAL, HOOK, SEAM_UPDATE, SampleRequest, UPLOAD};
 use testkit::{Answer, Bench, Tenant, rows};
 
 use Permission::{
@@ -184,17 +185,6 @@ fn the_permission_table_is_the_one_written_here() {
     assert_eq!(functions::OPERATIONS.len(), TABLE.len(), "an operation stands in the table once");
 }
 
-/// A request to an operation that a caller with its permission may make.
-struct Sample {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-}
-
-fn sample(method: Method, path: impl Into<String>, body: Option<Value>) -> Sample {
-    Sample { method, path: path.into(), body }
-}
-
 /// A workspace in which every operation has something to do.
 struct House {
     tenant: Tenant,
@@ -324,187 +314,55 @@ impl House {
         }
     }
 
-    /// The requests that reach an operation with a route, of one route each; none for one without.
-    /// `fresh` is a name that nothing has yet, `member` a member who may go; or a profile that may.
-    fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<Sample> {
-        let (user, device, doomed) = (&self.user, &self.device, &self.doomed);
-        let (guest, leaver) = (&self.guest, &self.leaver);
-        let get = |path: String| vec![sample(Method::GET, path, None)];
-        let post = |path: String, body: Value| vec![sample(Method::POST, path, Some(body))];
-        let delete = |path: String| vec![sample(Method::DELETE, path, None)];
-        let patch = |path: String, body: Value| vec![sample(Method::PATCH, path, Some(body))];
-        let put = |path: String, body: Value| vec![sample(Method::PUT, path, Some(body))];
-        let code = "2222222222222222222222";
-        match operation {
-            "register-device" => post("/devices".into(), Bench::application(code, fresh)),
-            "check-in-device" => post("/devices/me/check-in".into(), json!({})),
-            "list-devices" => get("/devices".into()),
-            "get-device" => get(format!("/devices/{device}")),
-            "update-device" => patch(format!("/devices/{device}"), json!({"nickname": fresh})),
-            "block-device" => post(format!("/devices/{device}/block"), json!({"reason": "lost"})),
-            "unblock-device" => post(format!("/devices/{device}/unblock"), json!({})),
-            "delete-device" => delete(format!("/devices/{doomed}")),
-            "wipe-device" => post(format!("/devices/{device}/wipe"), json!({"reason": "lost"})),
-            "lock-device" => post(format!("/devices/{device}/lock"), json!({})),
-            "list-commands" => get(format!("/devices/{device}/commands")),
-            "cancel-command" => delete(format!("/devices/{doomed}/commands/{}", self.told)),
-            "report-command" => post(format!("/devices/me/commands/{}", self.command), json!({"result": "succeeded"})),
-            "create-user" => post("/users".into(), json!({"username": fresh})),
-            "get-user" => get(format!("/users/{user}")),
-            "list-users" => get("/users".into()),
-            "update-user" => patch(format!("/users/{user}"), json!({"first_name": fresh})),
-            "activate-user" => post(format!("/users/{guest}/activate"), json!({})),
-            "suspend-user" => post(format!("/users/{guest}/suspend"), json!({"reason": "away"})),
-            "delete-user" => delete(format!("/users/{leaver}")),
-            "lock-and-wipe-user" => post(format!("/users/{guest}/lock-and-wipe"), json!({})),
-            "reset-pin" => post(format!("/users/{guest}/reset-pin"), json!({})),
-            "list-invitations" => get(format!("/users/{guest}/invitations")),
-            "revoke-invitation" => delete(format!("/users/{guest}/invitations/{}", self.invitation)),
-            "report-network" => put(format!("/users/{user}/networks/verizon"), json!({"status": "enabled"})),
-            "get-usage" => {
-                let of_user = format!("/users/{user}/usage");
-                vec![sample(Method::GET, of_user, None), sample(Method::GET, "/usage", None)]
-            }
-            "issue-credential" => put(format!("/devices/{device}/credentials/{ACS_CREDENTIAL}"), json!({})),
-            "revoke-credential" => delete(format!("/devices/{device}/credentials/{ACS_CREDENTIAL}")),
-            "report-credential-service" => {
-                put(format!("/devices/{device}/credential-services/salto_space"), json!({"endpoints": []}))
-            }
-            // seam
-            "seam-phones" => get("/phones/list".into()),
-            "seam-devices" => vec![
-                sample(Method::GET, format!("/devices/get?device_id={device}"), None),
-                sample(Method::POST, "/devices/get", Some(json!({"device_id": device}))),
-                sample(Method::GET, "/devices/list", None),
-                sample(Method::POST, "/devices/list", Some(json!({}))),
-                sample(Method::PATCH, SEAM_UPDATE, Some(json!({"device_id": device, "name": "x"}))),
-                sample(Method::POST, SEAM_UPDATE, Some(json!({"device_id": device, "name": "x"}))),
-            ],
-            "seam-events" => vec![
-                sample(Method::GET, "/events/list?since=2026-01-01T00:00:00Z", None),
-                sample(Method::GET, format!("/events/get?event_id={}", self.deactivated), None),
-            ],
-            "seam-user-identities" => get(format!("/user_identities/get?user_identity_id={user}")),
-            "seam-workspaces" => {
-                vec![sample(Method::GET, "/workspaces/get", None), sample(Method::GET, "/workspaces/list", None)]
-            }
-            // webhooks
-            "create-webhook" => post("/webhooks".into(), json!({"url": HOOK, "event_types": ["webhook.deleted"]})),
-            "list-webhooks" => get("/webhooks".into()),
-            "get-webhook" => get(format!("/webhooks/{}", self.webhook)),
-            "update-webhook" => patch(format!("/webhooks/{}", self.webhook), json!({"description": fresh})),
-            "delete-webhook" => delete(format!("/webhooks/{}", self.webhook)),
-            "rotate-webhook-secret" => post(format!("/webhooks/{}/rotate-secret", self.webhook), json!({})),
-            "list-deliveries" => get(format!("/webhooks/{}/deliveries", self.webhook)),
-            "redeliver" => {
-                post(format!("/webhooks/{}/deliveries/{}/redeliver", self.webhook, self.delivered), json!({}))
-            }
-            "seam-webhooks" => {
-                post("/webhooks/create".into(), json!({"url": HOOK, "event_types": ["webhook.deleted"]}))
-            }
-            // scim
-            "scim" => get(format!("/scim/v2/Users/{user}")),
-            "deploy-config" => post(format!("/users/{user}/deploy"), json!({})),
-            "auto-deploy" => post("/deployments/auto".into(), json!({"ids": [user]})),
-            "set-force-config" => post(format!("/users/{user}/force-config"), json!({})),
-            "list-deployments" => get("/deployments".into()),
-            "revoke-deployment" => delete(format!("/deployments/{}", self.ending)),
-            "get-deployment-qr" => get(format!("/deployments/{}/qr", self.deployment)),
-            "set-user-secrets" => put(format!("/users/{user}/secrets"), json!({"voicemail_pin": "4711"})),
-            "undeploy-user" => delete(format!("/deployments/users/{guest}")),
-            "download-config" => post("/devices/me/config".into(), json!({})),
-            "redirect" => get(format!("/r/{code}")),
-            "bulk-users" => post("/users/bulk".into(), json!({"action": "activate", "ids": [user]})),
-            "bulk-devices" => post("/devices/bulk".into(), json!({"action": "unblock", "ids": [device]})),
-            "get-job" => get(format!("/jobs/{}", self.job)),
-            "list-jobs" => get("/jobs".into()),
-            "cancel-job" => delete(format!("/jobs/{}", self.job)),
-            // profiles
-            "create-profile" => post("/profiles".into(), json!({"name": fresh, "settings": {"a": 1}})),
-            "list-profiles" => get("/profiles".into()),
-            "get-profile" => get(format!("/profiles/{}", self.profile)),
-            "update-profile" => patch(format!("/profiles/{}", self.profile), json!({"name": fresh})),
-            "delete-profile" => {
-                delete(format!("/profiles/{}", if member == self.member { self.spare.as_str() } else { member }))
-            }
-            // exports
-            "export-users" => get("/users/export".into()),
-            "export-devices" => get("/devices/export".into()),
-            "export-events" => get("/events/export".into()),
-            "create-source" => post("/sources".into(), json!({"name": fresh, "kind": "scim"})),
-            "list-sources" => get("/sources".into()),
-            "get-source" => get(format!("/sources/{}", self.source)),
-            "update-source" => patch(format!("/sources/{}", self.source), json!({"name": fresh})),
-            "delete-source" => delete(format!("/sources/{}", self.source)),
-            "upload-source-part" => {
-                put(format!("/sources/{}/parts/1?upload={UPLOAD}&last=true&start=false", self.source), json!(fresh))
-            }
-            "sync-users" => post(format!("/sources/{}/sync", self.source), json!({"dry_run": true})),
-            "get-workspace" => get("/workspace".into()),
-            "update-workspace" => patch("/workspace".into(), json!({"name": fresh})),
-            "invite-user" => post(format!("/users/{user}/invite"), json!({"channel": "email"})),
-            "open-invitation" => {
-                vec![sample(Method::GET, format!("/i/{code}"), None), sample(Method::POST, format!("/i/{code}"), None)]
-            }
-            "list-events" => get("/events".into()),
-            "create-key" => post("/keys".into(), json!({"name": fresh, "permissions": ["workspace:manage"]})),
-            "list-keys" => get("/keys".into()),
-            "revoke-key" => delete(format!("/keys/{}", self.key)),
-            "add-member" => post("/members".into(), json!({"issuer": ISSUER, "subject": fresh, "role": "viewer"})),
-            "list-members" => get("/members".into()),
-            "remove-member" => delete(format!("/members/{member}")),
-            "create-token" => post(
-                "/tokens".into(),
-                json!({
-                    "name": fresh, "workspace_ids": [self.tenant.workspace_id], "expires_at": "2026-12-31T00:00:00Z",
-                }),
-            ),
-            "list-memberships" => get("/memberships".into()),
-            "accept-membership" => {
-                vec![sample(Method::POST, format!("/memberships/{}/accept", self.tenant.workspace_id), None)]
-            }
-            "decline-membership" => delete(format!("/memberships/{}", self.tenant.workspace_id)),
-            "list-tokens" => get("/tokens".into()),
-            "revoke-token" => delete(format!("/tokens/{}", self.token)),
-            "list-member-tokens" => get(format!("/members/{}/tokens", self.owner)),
-            "revoke-member-token" => delete(format!("/members/{}/tokens/{}", self.owner, self.token)),
-            "app-links" => vec![
-                sample(Method::GET, "/.well-known/apple-app-site-association", None),
-                sample(Method::GET, "/.well-known/assetlinks.json", None),
-            ],
-            "get-docs" => get("/docs".into()),
-            "get-openapi" => get("/openapi.json".into()),
-            "not-found" => get("/nowhere".into()),
-            "create-workspace"
-            | "publish-events"
-            | "republish-events"
-            | "reindex"
-            | "notify-device"
-            | "send-message"
-            | "deliver-webhook"
-            | "record-feedback"
-            | "run-due"
-            | "purge-deleted"
-            | "refresh-issuer-keys" => vec![],
-            unknown => panic!("say here how {unknown} is called, so that it is called by everyone"),
+    /// The requests that reach an operation, of one route each; none for one without. `fresh` is a name that nothing
+    /// has yet, `member` a member who may go; or a profile that may.
+    fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<SampleRequest> {
+        let declared = functions::operation(operation).expect("it is an operation");
+        if declared.access() == Access::Internal {
+            return Vec::new();
         }
+        let thing = |name: &str| {
+            let thing = match name {
+                "user" => &self.user,
+                "device" => &self.device,
+                "doomed" => &self.doomed,
+                "guest" => &self.guest,
+                "leaver" => &self.leaver,
+                "command" => &self.command,
+                "told" => &self.told,
+                "invitation" => &self.invitation,
+                "deactivated" => &self.deactivated,
+                "deployment" => &self.deployment,
+                "ending" => &self.ending,
+                "source" | "page" => &self.source,
+                "job" => &self.job,
+                "key" => &self.key,
+                "profile" => &self.profile,
+                "spare" if member == self.member => &self.spare,
+                "member" | "spare" => member,
+                "owner" => &self.owner,
+                "token" => &self.token,
+                "webhook" => &self.webhook,
+                "delivered" => &self.delivered,
+                "workspace" => &self.tenant.workspace_id,
+                "acs_credential" => ACS_CREDENTIAL,
+                "upload" => UPLOAD,
+                "code" => NOBODYS_CODE,
+                "fresh" => fresh,
+                other => panic!("there is no {other} here"),
+            };
+            thing.to_owned()
+        };
+        let of_a_route = samples::of(operation).into_iter().filter(|sample| !sample.is_variant);
+        of_a_route.map(|sample| sample.about(thing)).collect()
     }
 }
 
-/// Of the changes that Seam's API makes, the one whose route is its own.
-const SEAM_UPDATE: &str = "/devices/update";
+/// A code that is nobody's.
+const NOBODYS_CODE: &str = "2222222222222222222222";
 
 /// A token's identifier that is nobody's.
 const NOBODYS: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
-
-/// An access system's credential.
-const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
-
-/// The identifier of an upload.
-const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-000000000001";
-
-/// Where webhooks lead that are told nothing.
-const HOOK: &str = "https://hooks.example.com/";
 
 /// A webhook, and an event whose delivery to it is on the record. It leads inside by now, so that nobody is
 /// called.
@@ -549,12 +407,12 @@ async fn job_at_work(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) 
     job
 }
 
-async fn send(bench: &Bench, sample: &Sample, credential: Option<&str>) -> Answer {
+async fn send(bench: &Bench, sample: &SampleRequest, credential: Option<&str>) -> Answer {
     bench.call(sample.method.clone(), &sample.path, credential, sample.body.as_ref()).await
 }
 
 /// Asserts that a request is refused in our own shape, and that nothing was changed by it.
-async fn refused(bench: &Bench, sample: &Sample, credential: Option<&str>, status: u16, code: &str, who: &str) {
+async fn refused(bench: &Bench, sample: &SampleRequest, credential: Option<&str>, status: u16, code: &str, who: &str) {
     let before = rows::everything(bench);
     turned_away(bench, sample, credential, status, code, who).await;
     assert!(before == rows::everything(bench), "{} {} by {who}: something was changed", sample.method, sample.path);
@@ -577,7 +435,14 @@ const SEAM: [&str; 9] = [
 const SCIM: &str = "/scim/v2/";
 
 /// Asserts that a request is refused in our own shape, or in that of its dialect.
-async fn turned_away(bench: &Bench, sample: &Sample, credential: Option<&str>, status: u16, code: &str, who: &str) {
+async fn turned_away(
+    bench: &Bench,
+    sample: &SampleRequest,
+    credential: Option<&str>,
+    status: u16,
+    code: &str,
+    who: &str,
+) {
     let answer = send(bench, sample, credential).await;
     let what = format!("{} {} by {who}: {}", sample.method, sample.path, answer.text);
     if SEAM.iter().any(|route| sample.path.starts_with(route)) {
@@ -855,7 +720,7 @@ async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_no
 }
 
 /// A request with a credential that guards itself by a version.
-async fn send_guarded(bench: &Bench, sample: &Sample, credential: &str, version: u64) -> Answer {
+async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, version: u64) -> Answer {
     let request = Request::builder().method(sample.method.clone()).uri(&sample.path);
     let request = request.header("authorization", format!("Bearer {credential}"));
     let request = request.header("if-match", format!("\"{version}\""));
@@ -1215,13 +1080,13 @@ async fn who_may_not_deploy_decides_on_no_configuration() {
     let house = House::new(&bench, "settings").await;
     let manage = json!({"name": "manage", "permissions": ["users:manage"]});
     let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
-    let patch = |body: Value| sample(Method::PATCH, format!("/users/{}", house.user), Some(body));
+    let patch = |body: Value| SampleRequest::new(Method::PATCH, format!("/users/{}", house.user), Some(body));
     for body in [json!({"overrides": {"host": "elsewhere"}}), json!({"overrides": null}), json!({"profile_id": null})] {
         refused(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
         let _allowed = send(&bench, &patch(body), Some(&house.tenant.key)).await.expect(200);
     }
     let _other = send(&bench, &patch(json!({"first_name": "Kim"})), Some(&manage)).await.expect(200);
-    let post = |body: Value| sample(Method::POST, "/users".to_owned(), Some(body));
+    let post = |body: Value| SampleRequest::new(Method::POST, "/users".to_owned(), Some(body));
     for more in [json!({"overrides": {"host": "elsewhere"}}), json!({"profile_id": house.user})] {
         let mut body = json!({"username": "new"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -1242,7 +1107,7 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
     let (helpdesk, device_admin) = (of("helpdesk"), of("device-admin"));
     let manage = json!({"name": "manage", "permissions": ["users:manage", "devices:manage"]});
     let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
-    let post = |path: &str, body: Value| sample(Method::POST, path, Some(body));
+    let post = |path: &str, body: Value| SampleRequest::new(Method::POST, path, Some(body));
     let (user, device) = (&house.user, &house.device);
     let bulk = [
         post("/users/bulk", json!({"action": "lock_and_wipe", "ids": [user]})),
@@ -1269,7 +1134,7 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
     assert_eq!(kinds, ["wipe", "lock"], "asked for four times, queued once");
     let cancel = |command: &Value| {
         let id = command["command_id"].as_str().unwrap_or_default();
-        sample(Method::DELETE, format!("/devices/{device}/commands/{id}"), None)
+        SampleRequest::new(Method::DELETE, format!("/devices/{device}/commands/{id}"), None)
     };
     for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
         refused(&bench, &cancel(&items[0]), Some(credential), 403, "permission_missing", who).await;
@@ -1289,7 +1154,7 @@ async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does
     let key = &house.tenant.key;
     bench.advance(chrono::Duration::minutes(1));
     let rename = |user: &str, username: &str| {
-        sample(Method::PATCH, format!("/users/{user}"), Some(json!({"username": username})))
+        SampleRequest::new(Method::PATCH, format!("/users/{user}"), Some(json!({"username": username})))
     };
     let helpdesk = oidc.token("helpdesk", bench.now());
     let another = rename(&house.user, "another");
@@ -1304,7 +1169,7 @@ async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does
     let commands = bench.get(&path, key).await.expect(200);
     let reset = &commands.body["items"][0];
     assert_eq!(reset["kind"], "factory_reset");
-    let cancel = sample(Method::DELETE, format!("{path}/{}", reset["command_id"].as_str().unwrap()), None);
+    let cancel = SampleRequest::new(Method::DELETE, format!("{path}/{}", reset["command_id"].as_str().unwrap()), None);
     refused(&bench, &cancel, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
     assert_eq!(send(&bench, &cancel, Some(key)).await.expect(200).get("state"), "canceled");
 }
@@ -1317,10 +1182,10 @@ async fn a_device_speaks_of_its_own_commands_alone() {
     let word = json!({"result": "succeeded"});
     let others = [&ours.told, &theirs.command, &theirs.told, &ours.device, &ours.tenant.workspace_id];
     for command in others {
-        let said = sample(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
+        let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
         refused(&bench, &said, Some(&ours.credential), 404, "command_not_found", "a device").await;
     }
-    let said = sample(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
+    let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
     let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
     // Nor is a command found by another device's address, or an invitation by another user's.
     let key = &ours.tenant.key;
@@ -1329,7 +1194,7 @@ async fn a_device_speaks_of_its_own_commands_alone() {
         (format!("/users/{}/invitations/{}", ours.user, ours.invitation), "invitation_not_found"),
     ];
     for (path, code) in elsewhere {
-        refused(&bench, &sample(Method::DELETE, path, None), Some(key), 404, code, "an admin").await;
+        refused(&bench, &SampleRequest::new(Method::DELETE, path, None), Some(key), 404, code, "an admin").await;
     }
 }
 

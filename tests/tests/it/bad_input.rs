@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
+use domain::access::Access;
 use domain::cursor;
 use http::{HeaderValue, Method, Request};
 use proptest::prelude::*;
@@ -12,117 +13,16 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 use testkit::oidc::{self, ISSUER, Oidc};
+use testkit::samples::{self, Field, Kind, Sample, SampleRequest, hook, page};
 use testkit::{Answer, Bench, Tenant, rows};
-
-/// What a field takes, and thereby what it does not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Line(usize),
-    Ascii(usize),
-    Username,
-    Email,
-    Mobile,
-    Number,
-    Url(usize),
-    Word,
-    Words,
-    Whole(i64, i64),
-    Boolean,
-    Future,
-    Past,
-    Moment,
-    Id,
-    Ids,
-    /// At most twenty workspaces that somebody is a member of.
-    Workspaces,
-    Levels,
-    Endpoints,
-    Search,
-    Metadata,
-    Object,
-    /// ASCII of at least four characters.
-    Pin(usize),
-    Settings,
-    Fields,
-    /// Types of events.
-    Types,
-}
 
 use Kind::{
     Ascii, Boolean, Email, Endpoints, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object,
-    Past, Pin, Search, Settings, Types, Url, Username, Whole, Word, Words, Workspaces,
+    Past, Pin, Pointer, Search, Settings, Types, Url, Username, Version, Whole, Word, Words, Workspaces,
 };
-
-/// A field of a body, or by a name with a dot one of an object within it.
-struct Field {
-    name: &'static str,
-    required: bool,
-    kind: Kind,
-}
-
-const fn must(name: &'static str, kind: Kind) -> Field {
-    Field { name, required: true, kind }
-}
-
-const fn may(name: &'static str, kind: Kind) -> Field {
-    Field { name, required: false, kind }
-}
-
-/// The most that a report of usage adds to a count.
-const COUNT_MOST: i64 = 1_000_000_000_000;
-
-/// What may be said with an order.
-fn order() -> Vec<Field> {
-    vec![may("reason", Line(256)), may("expires_in_days", Whole(1, 365))]
-}
-
-/// The filters of users in a body.
-fn user_filter() -> Vec<Field> {
-    vec![
-        may("filter.status", Word),
-        may("filter.service_level", Line(40)),
-        may("filter.network_indicator", Word),
-        may("filter.last_seen_before", Moment),
-        may("filter.pending_command", Boolean),
-        may("filter.unconfirmed_wipe", Boolean),
-        may("filter.deployed", Boolean),
-        may("filter.profile_id", Id),
-        may("filter.source_id", Id),
-        may("filter.force_pending", Boolean),
-        may("filter.search", Search),
-    ]
-}
 
 /// A part of an upload, and that it is the only one.
 const PART: &str = "/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true&start=false";
-
-/// A data set that is read from a page.
-fn page() -> Value {
-    json!({
-        "name": "Page", "kind": "http", "mapping": {"username": "login"}, "format": "json",
-        "url": "https://hr.example.com/people", "token": "a token",
-    })
-}
-
-/// What a data set that is read from a page is set up with; what it cannot be without is `needed`.
-fn settings_of_a_page(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
-    vec![
-        needed("name", Line(64)),
-        needed("kind", Word),
-        needed("mapping", Object),
-        must("mapping.username", Line(128)),
-        may("mapping.email", Line(128)),
-        may("key_field", Word),
-        may("vanish_policy", Word),
-        may("vanish_limit_percent", Whole(1, 100)),
-        may("delimiter", Word),
-        needed("url", Url(2048)),
-        needed("format", Word),
-        may("token", Ascii(4096)),
-        may("every_hours", Whole(1, 168)),
-        may("renames_may_wipe", Boolean),
-    ]
-}
 
 /// An operation with a body.
 struct Operation {
@@ -131,7 +31,7 @@ struct Operation {
     path: String,
     credential: Option<String>,
     good: Value,
-    fields: Vec<Field>,
+    fields: &'static [Field],
 }
 
 /// A system with something in it, to which bad input is sent.
@@ -164,11 +64,6 @@ struct House {
     webhook: String,
     /// What is stored, as of the last refusal; nothing once something else was done.
     known: RefCell<Option<Stored>>,
-}
-
-/// A webhook that is told nothing.
-fn hook() -> Value {
-    json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]})
 }
 
 /// Everything that is stored.
@@ -208,7 +103,7 @@ impl House {
         let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
         let part = format!("/sources/{source}{PART}");
         let _waits = bench.upload(&tenant, &part, "login\nzoe\n").await.expect(202);
-        let page = bench.post("/sources", &tenant.key, page()).await.expect(201).get("source_id");
+        let page = bench.post("/sources", &tenant.key, page("Page")).await.expect(201).get("source_id");
         let mut hooks = Vec::new();
         for _ in 0..2 {
             hooks.push(bench.post("/webhooks", &tenant.key, hook()).await.expect(201).get("webhook_id"));
@@ -249,345 +144,37 @@ impl House {
         self.oidc.token("anna", self.bench.now())
     }
 
+    /// Every operation with a body that is read, by each of its samples that say what it takes.
     fn operations(&self) -> Vec<Operation> {
-        let admin = Some(self.tenant.key.clone());
-        let (user, device) = (&self.user, &self.device);
-        let of = |name, path: String, good, fields| {
-            let method = match name {
-                "update-device" | "update-user" | "update-workspace" | "update-profile" | "update-source"
-                | "update-webhook" => Method::PATCH,
-                "delete-user" => Method::DELETE,
-                "report-network" | "set-user-secrets" | "report-credential-service" => Method::PUT,
-                _ => Method::POST,
+        let thing = |name: &str| {
+            let thing = match name {
+                "user" | "guest" | "leaver" => &self.user,
+                "device" | "doomed" => &self.device,
+                "command" => &self.command,
+                "source" => &self.source,
+                "page" => &self.page,
+                "profile" => &self.profile,
+                "webhook" => &self.webhook,
+                "workspace" => &self.tenant.workspace_id,
+                "code" => &self.code,
+                "fresh" => "another",
+                other => panic!("there is no {other} here"),
             };
-            let credential = match name {
-                "register-device" => None,
-                "check-in-device" | "report-command" => Some(self.credential.clone()),
-                "create-token" => Some(self.signed_in()),
-                _ => admin.clone(),
-            };
-            Operation { name, method, path, credential, good, fields }
+            thing.to_owned()
         };
-        vec![
-            of(
-                "register-device",
-                "/devices".into(),
-                Bench::application(&self.code, "another"),
-                vec![
-                    must("code", Ascii(64)),
-                    must("device_identifier", Ascii(128)),
-                    must("platform", Word),
-                    must("model_name", Line(64)),
-                    must("os_version", Ascii(32)),
-                    may("app_version", Ascii(32)),
-                    may("push_token", Ascii(4096)),
-                    may("nickname", Line(48)),
-                ],
-            ),
-            of(
-                "check-in-device",
-                "/devices/me/check-in".into(),
-                json!({"usage": {"sequence": 1}}),
-                vec![
-                    may("os_version", Ascii(32)),
-                    may("app_version", Ascii(32)),
-                    may("push_token", Ascii(4096)),
-                    may("pin_failures", Whole(0, 1_000_000)),
-                    may("config_version", Ascii(8)),
-                    may("usage", Object),
-                    must("usage.sequence", Whole(1, i64::MAX)),
-                    may("usage.messages_sent", Whole(0, COUNT_MOST)),
-                    may("usage.messages_received", Whole(0, COUNT_MOST)),
-                    may("usage.messages_archived", Whole(0, COUNT_MOST)),
-                    may("usage.attachment_bytes", Whole(0, COUNT_MOST)),
-                    may("usage.calls", Whole(0, COUNT_MOST)),
-                ],
-            ),
-            of(
-                "report-command",
-                format!("/devices/me/commands/{}", self.command),
-                json!({"result": "succeeded"}),
-                vec![must("result", Word), may("detail", Line(256))],
-            ),
-            of("wipe-device", format!("/devices/{device}/wipe"), json!({}), order()),
-            of("lock-device", format!("/devices/{device}/lock"), json!({}), order()),
-            of(
-                "update-device",
-                format!("/devices/{device}"),
-                json!({"nickname": "mine"}),
-                vec![may("nickname", Line(48)), may("custom_metadata", Metadata)],
-            ),
-            of("block-device", format!("/devices/{device}/block"), json!({}), vec![may("reason", Line(256))]),
-            of("unblock-device", format!("/devices/{device}/unblock"), json!({}), vec![may("reason", Line(256))]),
-            of(
-                "create-user",
-                "/users".into(),
-                json!({"username": "bea"}),
-                vec![
-                    must("username", Username),
-                    may("first_name", Line(64)),
-                    may("last_name", Line(64)),
-                    may("email", Email),
-                    may("mobile", Mobile),
-                    may("number", Number),
-                    may("user_identity_key", Line(128)),
-                    may("service_level", Line(40)),
-                    may("sip_user_name", Line(64)),
-                    may("service_account", Line(64)),
-                    may("profile_id", Id),
-                    may("overrides", Settings),
-                ],
-            ),
-            of(
-                "update-user",
-                format!("/users/{user}"),
-                json!({"first_name": "Ada"}),
-                vec![
-                    may("username", Username),
-                    may("first_name", Line(64)),
-                    may("last_name", Line(64)),
-                    may("email", Email),
-                    may("mobile", Mobile),
-                    may("number", Number),
-                    may("user_identity_key", Line(128)),
-                    may("service_level", Line(40)),
-                    may("sip_user_name", Line(64)),
-                    may("service_account", Line(64)),
-                    may("profile_id", Id),
-                    may("overrides", Settings),
-                    may("release", Fields),
-                ],
-            ),
-            // deployments
-            of("deploy-config", format!("/users/{user}/deploy"), json!({}), vec![may("profile_id", Id)]),
-            of(
-                "auto-deploy",
-                "/deployments/auto".into(),
-                json!({"ids": [user]}),
-                vec![must("ids", Ids), may("dry_run", Boolean)],
-            ),
-            of(
-                "auto-deploy",
-                "/deployments/auto".into(),
-                json!({"filter": {"search": "nobody"}}),
-                [may("dry_run", Boolean), may("filter", Object)].into_iter().chain(user_filter()).collect(),
-            ),
-            of(
-                "set-user-secrets",
-                format!("/users/{user}/secrets"),
-                json!({"client_password": "correct horse"}),
-                vec![
-                    may("client_password", Ascii(128)),
-                    may("pbx_sip_password", Ascii(128)),
-                    may("teleworker_sip_password", Ascii(128)),
-                    may("voicemail_pin", Pin(16)),
-                ],
-            ),
-            of(
-                "bulk-users",
-                "/users/bulk".into(),
-                json!({"action": "deploy", "ids": [user]}),
-                vec![may("profile_id", Id), must("ids", Ids), may("dry_run", Boolean)],
-            ),
-            of(
-                "bulk-users",
-                "/users/bulk".into(),
-                json!({"action": "force_config", "ids": [user]}),
-                vec![must("ids", Ids), may("dry_run", Boolean)],
-            ),
-            of("suspend-user", format!("/users/{user}/suspend"), json!({}), vec![may("reason", Line(256))]),
-            of(
-                "delete-user",
-                format!("/users/{user}"),
-                json!({"without_wipe": true, "reason": "gone"}),
-                vec![may("without_wipe", Boolean), may("reason", Line(256))],
-            ),
-            of("lock-and-wipe-user", format!("/users/{user}/lock-and-wipe"), json!({}), order()),
-            of("reset-pin", format!("/users/{user}/reset-pin"), json!({}), order()),
-            of(
-                "report-credential-service",
-                format!("/devices/{}/credential-services/assa_abloy", self.device),
-                json!({"endpoints": [{"endpoint_id": "e", "is_active": true}]}),
-                vec![must("endpoints", Endpoints), may("problem", Line(256))],
-            ),
-            of(
-                "report-network",
-                format!("/users/{user}/networks/verizon"),
-                json!({"status": "enabled"}),
-                vec![
-                    must("status", Word),
-                    may("status_at", Past),
-                    may("reason", Word),
-                    may("mdn_provisioning", Word),
-                    may("last_seen_at", Past),
-                    may("last_archived_at", Past),
-                ],
-            ),
-            of(
-                "bulk-users",
-                "/users/bulk".into(),
-                json!({"action": "activate", "ids": [user]}),
-                vec![must("action", Word), must("ids", Ids), may("dry_run", Boolean)],
-            ),
-            of(
-                "bulk-users",
-                "/users/bulk".into(),
-                json!({"action": "lock_and_wipe", "ids": [user]}),
-                [must("ids", Ids), may("dry_run", Boolean)].into_iter().chain(order()).collect(),
-            ),
-            of(
-                "bulk-users",
-                "/users/bulk".into(),
-                json!({"action": "delete", "ids": [user], "without_wipe": true, "reason": "gone"}),
-                vec![may("without_wipe", Boolean), may("reason", Line(256)), must("ids", Ids)],
-            ),
-            of(
-                "bulk-users",
-                "/users/bulk".into(),
-                json!({"action": "invite", "ids": [user], "channel": "sms"}),
-                vec![must("channel", Word), may("devices", Whole(1, 3)), must("ids", Ids), may("dry_run", Boolean)],
-            ),
-            of(
-                "bulk-users",
-                "/users/bulk".into(),
-                json!({"action": "suspend", "filter": {"search": "nobody"}}),
-                [may("reason", Line(256)), may("dry_run", Boolean), may("filter", Object)]
-                    .into_iter()
-                    .chain(user_filter())
-                    .collect(),
-            ),
-            of(
-                "bulk-devices",
-                "/devices/bulk".into(),
-                json!({"action": "wipe", "ids": [device]}),
-                [must("action", Word), must("ids", Ids), may("dry_run", Boolean)].into_iter().collect(),
-            ),
-            of(
-                "bulk-devices",
-                "/devices/bulk".into(),
-                json!({"action": "lock", "ids": [device]}),
-                [must("ids", Ids), may("dry_run", Boolean)].into_iter().chain(order()).collect(),
-            ),
-            of(
-                "bulk-devices",
-                "/devices/bulk".into(),
-                json!({"action": "block", "filter": {"search": "nobody"}}),
-                vec![
-                    may("reason", Line(256)),
-                    may("dry_run", Boolean),
-                    may("filter", Object),
-                    may("filter.user_id", Id),
-                    may("filter.status", Word),
-                    may("filter.device_status", Word),
-                    may("filter.blocked", Boolean),
-                    may("filter.platform", Word),
-                    may("filter.push_in_use", Boolean),
-                    may("filter.pending_command", Boolean),
-                    may("filter.unconfirmed_wipe", Boolean),
-                    may("filter.last_login_before", Moment),
-                    may("filter.search", Search),
-                ],
-            ),
-            // profiles
-            of(
-                "create-profile",
-                "/profiles".into(),
-                json!({"name": "Another", "settings": {}}),
-                vec![must("name", Line(64)), must("settings", Object), may("schema", Object), may("default", Boolean)],
-            ),
-            of(
-                "update-profile",
-                format!("/profiles/{}", self.profile),
-                json!({"name": "Office 2"}),
-                vec![may("name", Line(64)), may("settings", Object), may("schema", Object), may("default", Boolean)],
-            ),
-            of(
-                "update-workspace",
-                "/workspace".into(),
-                json!({"name": "Here", "silent_devices": {"after_days": 30, "action": "block"}}),
-                vec![
-                    may("name", Line(100)),
-                    may("retention_days", Whole(1, 3650)),
-                    may("invitation_days", Whole(1, 365)),
-                    may("sender", Email),
-                    may("sms_sender", Ascii(16)),
-                    may("silent_devices", Object),
-                    must("silent_devices.after_days", Whole(7, 3650)),
-                    must("silent_devices.action", Word),
-                    may("pin_limit", Whole(0, 100)),
-                    may("service_levels", Levels),
-                    may("dry_run", Boolean),
-                ],
-            ),
-            // sources
-            of("create-source", "/sources".into(), page(), settings_of_a_page(must)),
-            of(
-                "update-source",
-                format!("/sources/{}", self.page),
-                json!({"name": "Other", "mapping": {"username": "login"}}),
-                {
-                    let mut fields = settings_of_a_page(may);
-                    fields.retain(|field| field.name != "kind");
-                    fields
-                },
-            ),
-            of(
-                "sync-users",
-                format!("/sources/{}/sync", self.source),
-                json!({"dry_run": true}),
-                vec![may("user_ids", Ids), may("dry_run", Boolean)],
-            ),
-            // webhooks
-            of(
-                "create-webhook",
-                "/webhooks".into(),
-                hook(),
-                vec![must("url", Url(2048)), may("event_types", Types), may("description", Line(200))],
-            ),
-            of(
-                "update-webhook",
-                format!("/webhooks/{}", self.webhook),
-                json!({"description": "theirs"}),
-                vec![
-                    may("url", Url(2048)),
-                    may("event_types", Types),
-                    may("description", Line(200)),
-                    may("enabled", Boolean),
-                ],
-            ),
-            of(
-                "invite-user",
-                format!("/users/{user}/invite"),
-                json!({"channel": "email"}),
-                vec![must("channel", Word), may("devices", Whole(1, 3))],
-            ),
-            of(
-                "create-key",
-                "/keys".into(),
-                json!({"name": "another", "permissions": ["devices:read"]}),
-                vec![must("name", Line(100)), must("permissions", Words), may("expires_at", Future)],
-            ),
-            of(
-                "create-token",
-                "/tokens".into(),
-                json!({
-                    "name": "another", "workspace_ids": [self.tenant.workspace_id],
-                    "expires_at": "2026-12-31T00:00:00Z",
-                }),
-                vec![
-                    must("name", Line(100)),
-                    must("workspace_ids", Workspaces),
-                    may("permissions", Words),
-                    must("expires_at", Future),
-                ],
-            ),
-            of(
-                "add-member",
-                "/members".into(),
-                json!({"issuer": ISSUER, "subject": "bert", "role": "viewer"}),
-                vec![must("issuer", Url(255)), must("subject", Ascii(255)), may("name", Line(100)), must("role", Word)],
-            ),
-        ]
+        let with_body = samples::samples().iter().filter(|sample| !sample.fields.is_empty());
+        let operation = |sample: &'static Sample| {
+            let SampleRequest { method, path, body } = sample.about(thing);
+            let credential = match functions::operation(sample.operation).expect("it is an operation").access() {
+                Access::Code | Access::Public | Access::Internal => None,
+                Access::Device => Some(self.credential.clone()),
+                Access::Person | Access::SignedIn => Some(self.signed_in()),
+                Access::Permission(_) | Access::AnyOf(_) => Some(self.tenant.key.clone()),
+            };
+            let good = body.expect("a body with fields has a sample");
+            Operation { name: sample.operation, method, path, credential, good, fields: &sample.fields }
+        };
+        with_body.map(operation).collect()
     }
 
     /// Sends what may change something.
@@ -828,6 +415,16 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
                 (json!(["a\nb"]), ".0", "control_character"),
             ]);
         }
+        Pointer(most) => {
+            bad.extend(["people", "#/people", "."].map(|text| (json!(text), "", "invalid_format")));
+            bad.extend(["/a\u{0}b", "/a\nb"].map(|text| (json!(text), "", "control_character")));
+            bad.push((json!(format!("/{}", "x".repeat(most))), "", "too_long"));
+        }
+        Version(most) => {
+            let none = ["4.", ".4", "x", "4.x", "4..1", "v4", "4-1", "\u{664}"];
+            bad.extend(none.map(|text| (json!(text), "", "invalid_format")));
+            bad.push((json!("1".repeat(most + 1)), "", "too_long"));
+        }
         Object => {
             let wrong = [json!(7), json!("x"), json!(""), json!(true), json!([]), json!([{}])];
             bad.extend(wrong.map(|value| (value, "", "wrong_type")));
@@ -941,7 +538,7 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
     let house = House::new().await;
     let mut cases = 0;
     for operation in house.operations() {
-        for of in &operation.fields {
+        for of in operation.fields {
             for (value, place, code) in bad_values(of.kind) {
                 let mut body = operation.good.clone();
                 *field(&mut body, of.name) = value;
@@ -2754,9 +2351,9 @@ async fn what_does_not_fit_a_data_set_is_refused_by_name() {
         (with(&file, "mapping", json!({"username": "a", "nick": "b"})), "mapping.nick", "unknown_field"),
         (with(&pushed, "mapping", json!({"username": "a"})), "mapping", "not_allowed"),
         (with(&pushed, "delimiter", json!("comma")), "delimiter", "not_allowed"),
-        (with(&page(), "items", json!("people")), "items", "invalid_format"),
-        (with(&page(), "url", json!("https://a:b@example.com/")), "url", "invalid_format"),
-        (with(&page(), "url", json!("https://169.254.169.254/latest")), "url", "not_public"),
+        (with(&page("Page"), "items", json!("people")), "items", "invalid_format"),
+        (with(&page("Page"), "url", json!("https://a:b@example.com/")), "url", "invalid_format"),
+        (with(&page("Page"), "url", json!("https://169.254.169.254/latest")), "url", "not_public"),
     ] {
         house.refuse_faults(create, &body, &[(field, code)]).await;
     }

@@ -11,6 +11,7 @@ use lambda::Dialect;
 use local::description::{description, template};
 use serde_json::Value;
 use testkit::Bench;
+use testkit::samples;
 
 fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/openapi/openapi.json")
@@ -98,6 +99,46 @@ fn without_meaning(of: &str, schema: &Value, missing: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|item| without_meaning(of, item, missing)),
         _ => {}
     }
+}
+
+/// The names of a schema's fields, whichever of its forms has them; within `depth` objects also of these, with dots.
+fn fields_of(document: &Value, schema: &Value, within: &str, depth: usize, found: &mut BTreeSet<String>) {
+    if let Some(shared) = schema["$ref"].as_str() {
+        let schema = document.pointer(shared.trim_start_matches('#')).unwrap();
+        return fields_of(document, schema, within, depth, found);
+    }
+    for forms in ["allOf", "anyOf", "oneOf"] {
+        for form in schema[forms].as_array().into_iter().flatten() {
+            fields_of(document, form, within, depth, found);
+        }
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let name = format!("{within}{name}");
+        if depth > 0 {
+            fields_of(document, property, &format!("{name}."), depth - 1, found);
+        }
+        found.insert(name);
+    }
+}
+
+#[test]
+fn every_field_of_a_body_is_one_that_bad_input_is_sent_for() {
+    let document = description(&template().unwrap());
+    let mut with_body = 0;
+    for (.., of) in described(&document) {
+        let schema = &of["requestBody"]["content"]["application/json"]["schema"];
+        if schema.is_null() {
+            continue;
+        }
+        let id = of["operationId"].as_str().unwrap();
+        let mut fields = BTreeSet::new();
+        fields_of(&document, schema, "", 1, &mut fields);
+        let sampled = samples::of(id).into_iter().flat_map(|sample| &sample.fields);
+        let sampled: BTreeSet<String> = sampled.map(|field| field.name.to_owned()).collect();
+        assert_eq!(sampled, fields, "{id}: say in `testkit::samples` what its body takes");
+        with_body += 1;
+    }
+    assert!(with_body > 30, "{with_body} operations with a body");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::Duration;
+use domain::access::Access;
 use domain::event::{Act, Actor};
 use domain::ids::timed_uuid;
 use domain::job::{JobKind, NewJob, Selection, begin};
@@ -23,10 +24,10 @@ use testkit::bench::Mark;
 use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
 use testkit::oidc::{self, Oidc};
 use testkit::outside::{Answers, Pages};
+use testkit::samples::{self, ACS_CREDENTIAL};
 use testkit::{Answer, Bench, Tenant, rows};
 
-/// Access systems' credentials.
-const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
+/// Another access system's credential.
 const OTHER_ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
 
 /// A system, one workspace in it, and a number that tells one run from the next.
@@ -217,7 +218,15 @@ impl Ground {
 
 /// What sets the operation off, and what is as it should be in the end.
 enum Go {
-    /// A request, and the statuses that it may end with.
+    /// The operation's sample about these things, by whoever may or by a credential; with another body, if one is
+    /// said; and the statuses that it may end with.
+    Sampled {
+        things: Vec<(&'static str, String)>,
+        credential: Option<String>,
+        body: Option<Value>,
+        ends: &'static [u16],
+    },
+    /// A request that is no sample, and the statuses that it may end with.
     Http { method: Method, path: String, credential: Option<String>, body: Value, ends: &'static [u16] },
     /// The stream, a topic or a queue.
     Driven,
@@ -225,6 +234,52 @@ enum Go {
     Schedule,
     /// Whoever may by IAM; an error that says one of these is an end as well.
     Invoke { event: Value, ends: &'static [&'static str] },
+}
+
+impl Go {
+    /// A sample with another body.
+    fn saying(mut self, instead: Value) -> Self {
+        if let Self::Sampled { body, .. } = &mut self {
+            *body = Some(instead);
+        }
+        self
+    }
+
+    /// A sample that somebody sends by a credential of their own.
+    fn by(mut self, own: String) -> Self {
+        if let Self::Sampled { credential, .. } = &mut self {
+            *credential = Some(own);
+        }
+        self
+    }
+
+    /// What is sent for it.
+    fn of(self, operation: &str, ground: &Ground) -> Self {
+        let Self::Sampled { things, credential, body, ends } = self else { return self };
+        let sample = samples::of(operation)[0].about(|name| {
+            let thing = things.iter().find(|(of, _)| *of == name).map(|(_, thing)| thing.clone());
+            thing.unwrap_or_else(|| match name {
+                "fresh" => ground.name("fresh"),
+                "workspace" => ground.tenant.workspace_id.clone(),
+                "acs_credential" => ACS_CREDENTIAL.to_owned(),
+                // A body of the scenario's own says it.
+                _ if body.is_some() => String::new(),
+                other => panic!("{operation} is called about no {other}"),
+            })
+        });
+        let access = functions::operation(operation).map(functions::Operation::access);
+        let by_whoever_may = match access {
+            Some(Access::Code | Access::Public) => None,
+            _ => Some(ground.tenant.key.clone()),
+        };
+        Self::Http {
+            method: sample.method,
+            path: sample.path,
+            credential: credential.or(by_whoever_may),
+            body: body.or(sample.body).unwrap_or_default(),
+            ends,
+        }
+    }
 }
 
 struct Scenario {
@@ -252,19 +307,18 @@ fn http(ground: &Ground, method: Method, path: String, body: Value, ends: &'stat
     Go::Http { method, path, credential: Some(ground.tenant.key.clone()), body, ends }
 }
 
-/// A request by a person who has signed in.
-fn signed_in(credential: String, method: Method, path: String, body: Value, ends: &'static [u16]) -> Go {
-    Go::Http { method, path, credential: Some(credential), body, ends }
+/// The operation's sample about these things.
+fn sampled(things: &[(&'static str, &dyn ToString)], ends: &'static [u16]) -> Go {
+    let things = things.iter().map(|(name, thing)| (*name, thing.to_string())).collect();
+    Go::Sampled { things, credential: None, body: None, ends }
 }
 
 fn register(code: &str, identifier: &str, ends: &'static [u16]) -> Go {
-    let body = Bench::application(code, identifier);
-    Go::Http { method: Method::POST, path: "/devices".to_owned(), credential: None, body, ends }
+    sampled(&[("code", &code), ("fresh", &identifier)], ends)
 }
 
 fn check_in(credential: String, body: Value) -> Go {
-    let path = "/devices/me/check-in".to_owned();
-    Go::Http { method: Method::POST, path, credential: Some(credential), body, ends: &[200] }
+    sampled(&[], &[200]).saying(body).by(credential)
 }
 
 static DEVICES: &[Scenario] = &[
@@ -336,13 +390,13 @@ static DEVICES: &[Scenario] = &[
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
             let body = json!({"nickname": "Work phone", "custom_metadata": {"desk": "4"}});
-            http(g, Method::PATCH, format!("/devices/{device}"), body, &[200])
+            sampled(&[("device", &device)], &[200]).saying(body)
         })
     }),
     scenario("block-device", "a phone that is there", |g| {
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
-            http(g, Method::POST, format!("/devices/{device}/block"), json!({"reason": "lost"}), &[200])
+            sampled(&[("device", &device)], &[200])
         })
     }),
     scenario("unblock-device", "a blocked phone", |g| {
@@ -350,13 +404,13 @@ static DEVICES: &[Scenario] = &[
             let (device, _credential) = g.phone().await;
             let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
             g.bench.drain().await;
-            http(g, Method::POST, format!("/devices/{device}/unblock"), json!({}), &[200])
+            sampled(&[("device", &device)], &[200])
         })
     }),
     scenario("delete-device", "a phone that is there", |g| {
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
-            http(g, Method::DELETE, format!("/devices/{device}"), Value::Null, &[200])
+            sampled(&[("doomed", &device)], &[200])
         })
     }),
 ];
@@ -365,7 +419,7 @@ static COMMANDS: &[Scenario] = &[
     scenario("wipe-device", "a phone that is there", |g| {
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
-            http(g, Method::POST, format!("/devices/{device}/wipe"), json!({"reason": "lost"}), &[202])
+            sampled(&[("device", &device)], &[202])
         })
     }),
     scenario("lock-device", "again, while the phone has not said what became of a lock that was taken back", |g| {
@@ -374,7 +428,7 @@ static COMMANDS: &[Scenario] = &[
             let command = g.told(&phone, "lock").await;
             let path = format!("/devices/{}/commands/{command}", phone.0);
             let _back = g.bench.delete(&path, &g.tenant.key).await.expect(200);
-            http(g, Method::POST, format!("/devices/{}/lock", phone.0), json!({}), &[202])
+            sampled(&[("device", &phone.0)], &[202])
         })
     }),
     scenario("cancel-command", "of which the phone was not told", |g| {
@@ -382,14 +436,14 @@ static COMMANDS: &[Scenario] = &[
             let (device, _credential) = g.phone().await;
             let command = g.order(&device, "wipe", json!({})).await;
             // Whose answer was lost is told that it is canceled.
-            http(g, Method::DELETE, format!("/devices/{device}/commands/{command}"), Value::Null, &[200, 409])
+            sampled(&[("doomed", &device), ("told", &command)], &[200, 409])
         })
     }),
     scenario("cancel-command", "of which the phone was told", |g| {
         Box::pin(async move {
             let phone = g.phone().await;
             let command = g.told(&phone, "lock").await;
-            http(g, Method::DELETE, format!("/devices/{}/commands/{command}", phone.0), Value::Null, &[200])
+            sampled(&[("doomed", &phone.0), ("told", &command)], &[200])
         })
     }),
     scenario("report-command", "a wipe that is done", |g| {
@@ -456,21 +510,19 @@ static COMMANDS: &[Scenario] = &[
 ];
 
 fn report(credential: String, command: &str, result: &str) -> Go {
-    let path = format!("/devices/me/commands/{command}");
-    Go::Http { method: Method::POST, path, credential: Some(credential), body: json!({"result": result}), ends: &[200] }
+    sampled(&[("command", &command)], &[200]).saying(json!({"result": result})).by(credential)
 }
 
 static PEOPLE: &[Scenario] = &[
     scenario("create-user", "a new user", |g| {
         Box::pin(async move {
             let body = json!({"username": g.name("eve"), "last_name": "Ohm", "email": "eve@example.com"});
-            http(g, Method::POST, "/users".to_owned(), body, &[201])
+            sampled(&[], &[201]).saying(body)
         })
     }),
     scenario("invite-user", "for the first time", |g| {
         Box::pin(async move {
-            let path = format!("/users/{}/invite", g.user().await);
-            http(g, Method::POST, path, json!({"channel": "email", "devices": 3}), &[202])
+            sampled(&[("user", &g.user().await)], &[202]).saying(json!({"channel": "email", "devices": 3}))
         })
     }),
     scenario("invite-user", "again, so that the code before ends", |g| {
@@ -478,7 +530,7 @@ static PEOPLE: &[Scenario] = &[
             let user = g.user().await;
             let _code = g.bench.invite(&g.tenant, &user, 1).await;
             g.bench.advance(Duration::minutes(1));
-            http(g, Method::POST, format!("/users/{user}/invite"), json!({"channel": "email"}), &[202])
+            sampled(&[("user", &user)], &[202])
         })
     }),
     Scenario {
@@ -499,31 +551,29 @@ static PEOPLE: &[Scenario] = &[
             let _first = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             let body = json!({"name": "Office", "settings": {"a": 1}, "schema": {"type": "object"}, "default": true});
             // Whose answer was lost is told that the name is taken.
-            http(g, Method::POST, "/profiles".to_owned(), body, &[201, 409])
+            sampled(&[], &[201, 409]).saying(body)
         })
     }),
     scenario("update-profile", "another name, other settings, and the default", |g| {
         Box::pin(async move {
             let _first = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             let second = g.post("/profiles", json!({"name": "Second", "settings": {}})).await.expect(201);
-            let path = format!("/profiles/{}", second.get("profile_id"));
             let body = json!({"name": "Office", "settings": {"a": 1}, "schema": {}, "default": true});
-            http(g, Method::PATCH, path, body, &[200])
+            sampled(&[("profile", &second.get("profile_id"))], &[200]).saying(body)
         })
     }),
     scenario("delete-profile", "the last one", |g| {
         Box::pin(async move {
             let made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            let path = format!("/profiles/{}", made.get("profile_id"));
             // Who asks again for what was done finds nothing to delete.
-            http(g, Method::DELETE, path, Value::Null, &[200, 404])
+            sampled(&[("spare", &made.get("profile_id"))], &[200, 404])
         })
     }),
     // exports
     export("export-users", |g| {
         Box::pin(async move {
             let _person = g.person(1).await;
-            http(g, Method::GET, "/users/export".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     export("export-devices", |g| {
@@ -538,29 +588,27 @@ static PEOPLE: &[Scenario] = &[
             http(g, Method::GET, "/events/export?event_type=user.created".to_owned(), Value::Null, &[200])
         })
     }),
-    scenario("create-key", "a key for reading", |g| {
+    scenario("create-key", "a key for reading", |_| {
         Box::pin(async move {
             // Whose answer was lost is told that the key was made, and can revoke it.
             let body = json!({"name": "reader", "permissions": ["devices:read"]});
-            http(g, Method::POST, "/keys".to_owned(), body, &[201, 409])
+            sampled(&[], &[201, 409]).saying(body)
         })
     }),
     scenario("revoke-key", "another key", |g| {
         Box::pin(async move {
             let body = json!({"name": "reader", "permissions": ["devices:read"]});
             let key = g.post("/keys", body).await.expect(201).get("key_id");
-            http(g, Method::DELETE, format!("/keys/{key}"), Value::Null, &[200])
+            sampled(&[("key", &key)], &[200])
         })
     }),
-    scenario("add-member", "an admin", |g| {
-        Box::pin(async move { http(g, Method::POST, "/members".to_owned(), member(g, "one"), &[201]) })
-    }),
+    scenario("add-member", "an admin", |g| Box::pin(async move { sampled(&[], &[201]).saying(member(g, "one")) })),
     scenario("remove-member", "one of two admins", |g| {
         Box::pin(async move {
             let _stays = oidc::member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
             let goes = oidc::member(&g.bench, &g.tenant, &g.name("two"), "admin").await;
             // Who asks again for what was done finds nobody to remove.
-            http(g, Method::DELETE, format!("/members/{goes}"), Value::Null, &[200, 404])
+            sampled(&[("member", &goes)], &[200, 404])
         })
     }),
     scenario("remove-member", "with what they made", |g| {
@@ -577,16 +625,14 @@ static PEOPLE: &[Scenario] = &[
     scenario("accept-membership", "an admin's", |g| {
         Box::pin(async move {
             let credential = g.invited().await;
-            let path = format!("/memberships/{}/accept", g.tenant.workspace_id);
-            signed_in(credential, Method::POST, path, Value::Null, &[200])
+            sampled(&[], &[200]).by(credential)
         })
     }),
     scenario("decline-membership", "an admin's", |g| {
         Box::pin(async move {
             let credential = g.invited().await;
             // Who asks again for what was done finds nothing to decline.
-            let path = format!("/memberships/{}", g.tenant.workspace_id);
-            signed_in(credential, Method::DELETE, path, Value::Null, &[200, 404])
+            sampled(&[("workspace", &g.tenant.workspace_id)], &[200, 404]).by(credential)
         })
     }),
     scenario("create-token", "for one workspace", |g| {
@@ -597,21 +643,21 @@ static PEOPLE: &[Scenario] = &[
                 "name": "a program", "workspace_ids": [g.tenant.workspace_id], "expires_at": ends.to_rfc3339(),
             });
             // Whose answer was lost is told that the token was made, and can revoke it.
-            signed_in(credential, Method::POST, "/tokens".to_owned(), body, &[201, 409])
+            sampled(&[], &[201, 409]).saying(body).by(credential)
         })
     }),
     scenario("revoke-token", "one's own", |g| {
         Box::pin(async move {
             let (_member, credential) = g.admin().await;
             let token = g.personal_token(&credential).await;
-            signed_in(credential, Method::DELETE, format!("/tokens/{token}"), Value::Null, &[200])
+            sampled(&[("token", &token)], &[200]).by(credential)
         })
     }),
     scenario("revoke-member-token", "another's", |g| {
         Box::pin(async move {
             let (member, credential) = g.admin().await;
             let token = g.personal_token(&credential).await;
-            http(g, Method::DELETE, format!("/members/{member}/tokens/{token}"), Value::Null, &[200])
+            sampled(&[("owner", &member), ("token", &token)], &[200])
         })
     }),
     scenario("create-workspace", "with an identifier of the invoker's own", |g| {
@@ -679,20 +725,20 @@ static SEAM: &[Scenario] = &[
     scenario("issue-credential", "a phone's first", |g| {
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
-            http(g, Method::PUT, format!("/devices/{device}/credentials/{ACS_CREDENTIAL}"), json!({}), &[200])
+            sampled(&[("device", &device), ("acs_credential", &ACS_CREDENTIAL)], &[200])
         })
     }),
     scenario("revoke-credential", "one of two", |g| {
         Box::pin(async move {
             let device = g.holder().await;
-            http(g, Method::DELETE, format!("/devices/{device}/credentials/{ACS_CREDENTIAL}"), Value::Null, &[200])
+            sampled(&[("device", &device), ("acs_credential", &ACS_CREDENTIAL)], &[200])
         })
     }),
     scenario("report-credential-service", "with a problem", |g| {
         Box::pin(async move {
             let device = g.holder().await;
             let body = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": "no answer"});
-            http(g, Method::PUT, format!("/devices/{device}/credential-services/assa_abloy"), body, &[200])
+            sampled(&[("device", &device)], &[200]).saying(body)
         })
     }),
     scenario("seam-phones", "a phone that holds credentials is deactivated", |g| {
@@ -716,12 +762,7 @@ static SEAM: &[Scenario] = &[
             http(g, Method::PATCH, "/devices/update".to_owned(), body, &[200])
         })
     }),
-    scenario("seam-events", "the ends of phones", |g| {
-        Box::pin(async move {
-            let path = "/events/list?since=2026-01-01T00:00:00Z".to_owned();
-            http(g, Method::GET, path, Value::Null, &[200])
-        })
-    }),
+    scenario("seam-events", "the ends of phones", |_| Box::pin(async move { sampled(&[], &[200]) })),
     scenario("seam-user-identities", "a new one", |g| {
         Box::pin(async move {
             let body = json!({"user_identity_key": g.name("key"), "full_name": "Ada Lovelace"});
@@ -744,9 +785,7 @@ static SEAM: &[Scenario] = &[
             http(g, Method::POST, "/user_identities/delete".to_owned(), body, &[200])
         })
     }),
-    scenario("seam-workspaces", "one's own", |g| {
-        Box::pin(async move { http(g, Method::GET, "/workspaces/get".to_owned(), Value::Null, &[200]) })
-    }),
+    scenario("seam-workspaces", "one's own", |_| Box::pin(async { sampled(&[], &[200]) })),
     scenario("purge-deleted", "a phone that held credentials", |g| {
         Box::pin(async move {
             let device = g.holder().await;
@@ -764,13 +803,13 @@ static LIVES: &[Scenario] = &[
         Box::pin(async move {
             let (user, _phones) = g.person(2).await;
             let body = json!({"username": g.name("eve"), "first_name": "Eve", "mobile": null});
-            http(g, Method::PATCH, format!("/users/{user}"), body, &[200])
+            sampled(&[("user", &user)], &[200]).saying(body)
         })
     }),
     scenario("suspend-user", "with two phones", |g| {
         Box::pin(async move {
             let (user, _phones) = g.person(2).await;
-            http(g, Method::POST, format!("/users/{user}/suspend"), json!({"reason": "on leave"}), &[200])
+            sampled(&[("guest", &user)], &[200]).saying(json!({"reason": "on leave"}))
         })
     }),
     scenario("activate-user", "who is suspended", |g| {
@@ -778,13 +817,13 @@ static LIVES: &[Scenario] = &[
             let (user, _phones) = g.person(1).await;
             let _held = g.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
             g.bench.drain().await;
-            http(g, Method::POST, format!("/users/{user}/activate"), json!({}), &[200])
+            sampled(&[("guest", &user)], &[200])
         })
     }),
     scenario("lock-and-wipe-user", "with two phones", |g| {
         Box::pin(async move {
             let (user, _phones) = g.person(2).await;
-            http(g, Method::POST, format!("/users/{user}/lock-and-wipe"), json!({}), &[200])
+            sampled(&[("guest", &user)], &[200])
         })
     }),
     scenario("reset-pin", "of a locked user", |g| {
@@ -794,7 +833,7 @@ static LIVES: &[Scenario] = &[
             let path = "/devices/me/check-in";
             let _locked = g.bench.call(Method::POST, path, Some(&phones[0].1), Some(&body)).await.expect(200);
             g.bench.drain().await;
-            http(g, Method::POST, format!("/users/{user}/reset-pin"), json!({}), &[200])
+            sampled(&[("guest", &user)], &[200])
         })
     }),
     scenario("delete-user", "with a phone that was wiped and one that is about to be", |g| {
@@ -803,7 +842,7 @@ static LIVES: &[Scenario] = &[
             let wipe = g.told(&phones[0], "wipe").await;
             let _done = g.bench.report(&phones[0].1, &wipe, "succeeded").await.expect(200);
             let _pending = g.order(&phones[1].0, "wipe", json!({})).await;
-            http(g, Method::DELETE, format!("/users/{user}"), Value::Null, &[200])
+            sampled(&[("leaver", &user)], &[200])
         })
     }),
     scenario("delete-user", "without a wipe, with an open invitation", |g| {
@@ -811,7 +850,7 @@ static LIVES: &[Scenario] = &[
             let (user, _phones) = g.person(1).await;
             let _code = g.bench.invite(&g.tenant, &user, 1).await;
             let body = json!({"without_wipe": true, "reason": "left"});
-            http(g, Method::DELETE, format!("/users/{user}"), body, &[200])
+            sampled(&[("leaver", &user)], &[200]).saying(body)
         })
     }),
     scenario("revoke-invitation", "an open one", |g| {
@@ -820,18 +859,16 @@ static LIVES: &[Scenario] = &[
             let path = format!("/users/{user}/invite");
             let invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
             g.bench.drain().await;
-            let path = format!("/users/{user}/invitations/{}", invited.get("invitation_id"));
-            http(g, Method::DELETE, path, Value::Null, &[200])
+            sampled(&[("guest", &user), ("invitation", &invited.get("invitation_id"))], &[200])
         })
     }),
     scenario("report-network", "a carrier's word that does not say since when", |g| {
         Box::pin(async move {
-            let path = format!("/users/{}/networks/verizon", g.user().await);
             let body = json!({"status": "unable_to_provision", "reason": "message_block"});
-            http(g, Method::PUT, path, body, &[200])
+            sampled(&[("user", &g.user().await)], &[200]).saying(body)
         })
     }),
-    scenario("update-workspace", "a rule, levels and a sender", |g| {
+    scenario("update-workspace", "a rule, levels and a sender", |_| {
         Box::pin(async move {
             let body = json!({
                 "silent_devices": {"after_days": 7, "action": "block"},
@@ -839,7 +876,7 @@ static LIVES: &[Scenario] = &[
                 "retention_days": 10,
                 "sender": "it@handset.example",
             });
-            http(g, Method::PATCH, "/workspace".to_owned(), body, &[200])
+            sampled(&[], &[200]).saying(body)
         })
     }),
 ];
@@ -851,7 +888,7 @@ static JOBS: &[Scenario] = &[
             let other = g.bench.user(&g.tenant, &g.name("bob")).await;
             let _held = g.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
             let ids = json!([user, other, "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"]);
-            http(g, Method::POST, "/users/bulk".to_owned(), json!({"action": "suspend", "ids": ids}), &[207, 202])
+            sampled(&[], &[207, 202]).saying(json!({"action": "suspend", "ids": ids}))
         })
     }),
     scenario("bulk-users", "two with one address are invited, of whom one has to wait", |g| {
@@ -862,7 +899,7 @@ static JOBS: &[Scenario] = &[
                 ids.push(g.post("/users", body).await.expect(201).get("user_id"));
             }
             let body = json!({"action": "invite", "channel": "email", "ids": ids});
-            http(g, Method::POST, "/users/bulk".to_owned(), body, &[200, 202])
+            sampled(&[], &[200, 202]).saying(body)
         })
     }),
     scenario("bulk-users", "all whom a filter finds are invited, one of whom has no address", |g| {
@@ -870,20 +907,20 @@ static JOBS: &[Scenario] = &[
             let _user = g.user().await;
             let _unreached = g.post("/users", json!({"username": g.name("bob")})).await.expect(201);
             let body = json!({"action": "invite", "channel": "email", "filter": {"status": "inactive"}});
-            http(g, Method::POST, "/users/bulk".to_owned(), body, &[202])
+            sampled(&[], &[202]).saying(body)
         })
     }),
     scenario("bulk-devices", "a phone is to be wiped", |g| {
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
             let body = json!({"action": "wipe", "reason": "lost", "ids": [device]});
-            http(g, Method::POST, "/devices/bulk".to_owned(), body, &[200, 202])
+            sampled(&[], &[200, 202]).saying(body)
         })
     }),
     scenario("cancel-job", "at work", |g| {
         Box::pin(async move {
             let job = g.begun(json!({"action": "suspend"}), json!({}));
-            http(g, Method::DELETE, format!("/jobs/{job}"), Value::Null, &[200])
+            sampled(&[("job", &job)], &[200])
         })
     }),
     scenario("run-due", "a job that its call has left at work", |g| {
@@ -1022,19 +1059,19 @@ const WITHOUT_ISSUER: &str = "without an issuer";
 // sources
 static SOURCES: &[Scenario] = &[
     scenario("create-source", "a page with a token", |g| {
-        Box::pin(async move { http(g, Method::POST, "/sources".to_owned(), page_of(g), &[201]) })
+        Box::pin(async move { sampled(&[], &[201]).saying(page_of(g)) })
     }),
     scenario("update-source", "another page, and so no token", |g| {
         Box::pin(async move {
             let source = g.post("/sources", page_of(g)).await.expect(201).get("source_id");
             let body = json!({"url": "https://other.example.com/", "every_hours": 3});
-            http(g, Method::PATCH, format!("/sources/{source}"), body, &[200])
+            sampled(&[("page", &source)], &[200]).saying(body)
         })
     }),
     scenario("delete-source", "with a token", |g| {
         Box::pin(async move {
             let source = g.post("/sources", page_of(g)).await.expect(201).get("source_id");
-            http(g, Method::DELETE, format!("/sources/{source}"), Value::Null, &[200, 404])
+            sampled(&[("source", &source)], &[200, 404])
         })
     }),
     scenario("upload-source-part", "the one that was missing", |g| {
@@ -1059,7 +1096,7 @@ static SOURCES: &[Scenario] = &[
             let _first = g.bench.upload(&g.tenant, &path(1, ""), &first).await.expect(202);
             let file = format!("login\n{}\nbad user\n{}\n", g.name("bob"), g.name("ada"));
             let _waits = g.bench.upload(&g.tenant, &path(2, "&start=false"), &file).await.expect(202);
-            http(g, Method::POST, format!("/sources/{source}/sync"), json!({}), &[202])
+            sampled(&[("source", &source)], &[202]).saying(json!({}))
         })
     }),
     scenario("run-due", "a page whose time has come", |g| {
@@ -1079,26 +1116,26 @@ static WEBHOOKS: &[Scenario] = &[
             // What was before is told to nobody.
             g.bench.advance(Duration::seconds(1));
             // Whose answer was lost is told that it was made, and can rotate its secret.
-            http(g, Method::POST, "/webhooks".to_owned(), json!({"url": HOOK}), &[201, 409])
+            sampled(&[], &[201, 409]).saying(json!({"url": HOOK}))
         })
     }),
     scenario("seam-webhooks", "for everything", |g| {
         Box::pin(async move {
             g.bench.advance(Duration::seconds(1));
-            http(g, Method::POST, "/webhooks/create".to_owned(), json!({"url": HOOK}), &[200, 409])
+            sampled(&[], &[200, 409]).saying(json!({"url": HOOK}))
         })
     }),
     scenario("update-webhook", "another address, switched off", |g| {
         Box::pin(async move {
             let (id, _) = g.webhook(HOOK).await;
             let body = json!({"url": "https://other.example.com/", "enabled": false});
-            http(g, Method::PATCH, format!("/webhooks/{id}"), body, &[200])
+            sampled(&[("webhook", &id)], &[200]).saying(body)
         })
     }),
     scenario("delete-webhook", "one that was told something", |g| {
         Box::pin(async move {
             let (id, _) = g.webhook(HOOK).await;
-            http(g, Method::DELETE, format!("/webhooks/{id}"), Value::Null, &[200, 404])
+            sampled(&[("webhook", &id)], &[200, 404])
         })
     }),
     Scenario {
@@ -1109,14 +1146,14 @@ static WEBHOOKS: &[Scenario] = &[
             Box::pin(async move {
                 let body = json!({"url": HOOK, "event_types": ["user.created"]});
                 let id = g.post("/webhooks", body).await.expect(201).get("webhook_id");
-                http(g, Method::POST, format!("/webhooks/{id}/rotate-secret"), json!({}), &[200])
+                sampled(&[("webhook", &id)], &[200])
             })
         },
     },
     scenario("redeliver", "what was delivered", |g| {
         Box::pin(async move {
             let (id, event) = g.webhook(HOOK).await;
-            http(g, Method::POST, format!("/webhooks/{id}/deliveries/{event}/redeliver"), json!({}), &[200])
+            sampled(&[("webhook", &id), ("delivered", &event)], &[200])
         })
     }),
     scenario("deliver-webhook", "a user made, to two webhooks", |g| {
@@ -1285,19 +1322,19 @@ static READERS: &[Scenario] = &[
     scenario("get-device", "one", |g| {
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
-            http(g, Method::GET, format!("/devices/{device}"), Value::Null, &[200])
+            sampled(&[("device", &device)], &[200])
         })
     }),
     scenario("get-user", "one", |g| {
         Box::pin(async move {
             let user = g.user().await;
-            http(g, Method::GET, format!("/users/{user}"), Value::Null, &[200])
+            sampled(&[("user", &user)], &[200])
         })
     }),
     scenario("list-users", "all", |g| {
         Box::pin(async move {
             let _user = g.user().await;
-            http(g, Method::GET, "/users".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     scenario("scim", "a list with a filter", |g| {
@@ -1310,37 +1347,35 @@ static READERS: &[Scenario] = &[
     scenario("list-events", "all", |g| {
         Box::pin(async move {
             let _user = g.user().await;
-            http(g, Method::GET, "/events".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
-    scenario("list-keys", "all", |g| {
-        Box::pin(async move { http(g, Method::GET, "/keys".to_owned(), Value::Null, &[200]) })
-    }),
+    scenario("list-keys", "all", |_| Box::pin(async { sampled(&[], &[200]) })),
     scenario("list-memberships", "one that waits", |g| {
         Box::pin(async move {
             let credential = g.invited().await;
-            signed_in(credential, Method::GET, "/memberships".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200]).by(credential)
         })
     }),
     scenario("list-tokens", "one's own", |g| {
         Box::pin(async move {
             let (_member, credential) = g.admin().await;
             let _token = g.personal_token(&credential).await;
-            signed_in(credential, Method::GET, "/tokens".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200]).by(credential)
         })
     }),
     scenario("list-member-tokens", "another's", |g| {
         Box::pin(async move {
             let (member, credential) = g.admin().await;
             let _token = g.personal_token(&credential).await;
-            http(g, Method::GET, format!("/members/{member}/tokens"), Value::Null, &[200])
+            sampled(&[("owner", &member)], &[200])
         })
     }),
     scenario("get-workspace", "by a personal access token", |g| {
         Box::pin(async move {
             let (_member, credential) = g.admin().await;
             let made = oidc::new_token(&g.bench, &credential, &[&g.tenant.workspace_id], None).await;
-            signed_in(made.get("token"), Method::GET, "/workspace".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200]).by(made.get("token"))
         })
     }),
     scenario("seam-workspaces", "all that there are", |g| {
@@ -1349,170 +1384,135 @@ static READERS: &[Scenario] = &[
     scenario("list-members", "all", |g| {
         Box::pin(async move {
             let _member = g.post("/members", member(g, "one")).await.expect(201);
-            http(g, Method::GET, "/members".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     scenario("list-commands", "a phone's", |g| {
         Box::pin(async move {
             let (device, _credential) = g.phone().await;
             let _wipe = g.order(&device, "wipe", json!({})).await;
-            http(g, Method::GET, format!("/devices/{device}/commands"), Value::Null, &[200])
+            sampled(&[("device", &device)], &[200])
         })
     }),
     scenario("list-invitations", "a user's", |g| {
         Box::pin(async move {
             let user = g.user().await;
             let _code = g.bench.invite(&g.tenant, &user, 1).await;
-            http(g, Method::GET, format!("/users/{user}/invitations"), Value::Null, &[200])
+            sampled(&[("guest", &user)], &[200])
         })
     }),
-    scenario("get-usage", "a user's", |g| {
-        Box::pin(async move { http(g, Method::GET, format!("/users/{}/usage", g.user().await), Value::Null, &[200]) })
-    }),
+    scenario("get-usage", "a user's", |g| Box::pin(async move { sampled(&[("user", &g.user().await)], &[200]) })),
     scenario("get-usage", "the whole workspace's", |g| {
         Box::pin(async move { http(g, Method::GET, "/usage".to_owned(), Value::Null, &[200]) })
     }),
     scenario("get-job", "one at work", |g| {
         Box::pin(async move {
             let job = g.begun(json!({"action": "suspend"}), json!({}));
-            http(g, Method::GET, format!("/jobs/{job}"), Value::Null, &[200])
+            sampled(&[("job", &job)], &[200])
         })
     }),
     scenario("list-jobs", "all", |g| {
         Box::pin(async move {
             let _job = g.begun(json!({"action": "suspend"}), json!({}));
-            http(g, Method::GET, "/jobs".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     // profiles
     scenario("list-profiles", "all", |g| {
         Box::pin(async move {
             let _made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            http(g, Method::GET, "/profiles".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     scenario("get-profile", "one", |g| {
         Box::pin(async move {
             let made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            http(g, Method::GET, format!("/profiles/{}", made.get("profile_id")), Value::Null, &[200])
+            sampled(&[("profile", &made.get("profile_id"))], &[200])
         })
     }),
     scenario("list-sources", "all", |g| {
         Box::pin(async move {
             let _source = file_of(g).await;
-            http(g, Method::GET, "/sources".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
-    scenario("get-source", "one", |g| {
-        Box::pin(async move { http(g, Method::GET, format!("/sources/{}", file_of(g).await), Value::Null, &[200]) })
-    }),
+    scenario("get-source", "one", |g| Box::pin(async move { sampled(&[("source", &file_of(g).await)], &[200]) })),
     scenario("list-webhooks", "all", |g| {
         Box::pin(async move {
             let _webhook = g.webhook(HOOK).await;
-            http(g, Method::GET, "/webhooks".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     scenario("get-webhook", "one", |g| {
         Box::pin(async move {
             let (id, _) = g.webhook(HOOK).await;
-            http(g, Method::GET, format!("/webhooks/{id}"), Value::Null, &[200])
+            sampled(&[("webhook", &id)], &[200])
         })
     }),
     scenario("list-deliveries", "of one", |g| {
         Box::pin(async move {
             let (id, _) = g.webhook(HOOK).await;
-            http(g, Method::GET, format!("/webhooks/{id}/deliveries"), Value::Null, &[200])
+            sampled(&[("webhook", &id)], &[200])
         })
     }),
-    scenario("get-workspace", "the caller's", |g| {
-        Box::pin(async move { http(g, Method::GET, "/workspace".to_owned(), Value::Null, &[200]) })
-    }),
+    scenario("get-workspace", "the caller's", |_| Box::pin(async { sampled(&[], &[200]) })),
     scenario("update-workspace", "a preview of a rule", |g| {
         Box::pin(async move {
             let _phone = g.phone().await;
             let body = json!({"silent_devices": {"after_days": 7, "action": "delete"}, "dry_run": true});
-            http(g, Method::PATCH, "/workspace".to_owned(), body, &[200])
+            sampled(&[], &[200]).saying(body)
         })
     }),
     scenario("bulk-users", "what would become of those who are named", |g| {
         Box::pin(async move {
             let body = json!({"action": "suspend", "ids": [g.user().await], "dry_run": true});
-            http(g, Method::POST, "/users/bulk".to_owned(), body, &[200])
+            sampled(&[], &[200]).saying(body)
         })
     }),
     scenario("list-deployments", "all", |g| {
         Box::pin(async move {
             let _deployment = g.deployed(&g.user().await).await;
-            http(g, Method::GET, "/deployments".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     scenario("auto-deploy", "what would become of those who are named", |g| {
         Box::pin(async move {
             let body = json!({"ids": [g.user().await], "dry_run": true});
-            http(g, Method::POST, "/deployments/auto".to_owned(), body, &[200])
+            sampled(&[], &[200]).saying(body)
         })
     }),
     scenario("redirect", "on a computer", |g| {
         Box::pin(async move {
             let _deployment = g.deployed(&g.user().await).await;
-            let path = format!("/r/{}", g.code());
-            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
+            sampled(&[("code", &g.code())], &[200])
         })
     }),
     scenario("list-profiles", "all", |g| {
         Box::pin(async move {
             let _profile = g.profile("first").await;
-            http(g, Method::GET, "/profiles".to_owned(), Value::Null, &[200])
+            sampled(&[], &[200])
         })
     }),
     scenario("get-profile", "one", |g| {
-        Box::pin(async move {
-            let path = format!("/profiles/{}", g.profile("first").await);
-            http(g, Method::GET, path, Value::Null, &[200])
-        })
+        Box::pin(async move { sampled(&[("profile", &g.profile("first").await)], &[200]) })
     }),
-    scenario("app-links", "Apple's", |_| {
-        Box::pin(async {
-            let path = "/.well-known/apple-app-site-association".to_owned();
-            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
-        })
-    }),
-    scenario("get-docs", "the page", |_| {
-        Box::pin(async {
-            let path = "/docs".to_owned();
-            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
-        })
-    }),
-    scenario("get-openapi", "the page", |_| {
-        Box::pin(async {
-            let path = "/openapi.json".to_owned();
-            Go::Http { method: Method::GET, path, credential: None, body: Value::Null, ends: &[200] }
-        })
-    }),
-    scenario("not-found", "nothing", |_| {
-        Box::pin(async {
-            Go::Http {
-                method: Method::GET,
-                path: "/nothing".to_owned(),
-                credential: None,
-                body: Value::Null,
-                ends: &[404],
-            }
-        })
-    }),
+    scenario("app-links", "Apple's", |_| Box::pin(async { sampled(&[], &[200]) })),
+    scenario("get-docs", "the page", |_| Box::pin(async { sampled(&[], &[200]) })),
+    scenario("get-openapi", "the page", |_| Box::pin(async { sampled(&[], &[200]) })),
+    scenario("not-found", "nothing", |_| Box::pin(async { sampled(&[], &[404]) })),
 ];
 
 /// Client deployment.
 static DEPLOYMENTS: &[Scenario] = &[
     scenario("deploy-config", "for the first time", |g| {
-        Box::pin(async move { http(g, Method::POST, format!("/users/{}/deploy", g.user().await), json!({}), &[202]) })
+        Box::pin(async move { sampled(&[("user", &g.user().await)], &[202]) })
     }),
     scenario("deploy-config", "again, so that the link before ends", |g| {
         Box::pin(async move {
             let user = g.user().await;
             let _before = g.deployed(&user).await;
             g.bench.advance(Duration::minutes(1));
-            http(g, Method::POST, format!("/users/{user}/deploy"), json!({}), &[202])
+            sampled(&[("user", &user)], &[202])
         })
     }),
     scenario("auto-deploy", "one who has downloaded, one who has not, and one without an address", |g| {
@@ -1520,19 +1520,19 @@ static DEPLOYMENTS: &[Scenario] = &[
             let _downloaded = g.set_up().await;
             let _new = g.bench.user(&g.tenant, &g.name("bob")).await;
             let _unreached = g.post("/users", json!({"username": g.name("eve")})).await.expect(201);
-            http(g, Method::POST, "/deployments/auto".to_owned(), json!({"filter": {}}), &[202])
+            sampled(&[], &[202]).saying(json!({"filter": {}}))
         })
     }),
     scenario("set-force-config", "with two phones", |g| {
         Box::pin(async move {
             let (user, _phones) = g.person(2).await;
-            http(g, Method::POST, format!("/users/{user}/force-config"), json!({}), &[200])
+            sampled(&[("user", &user)], &[200])
         })
     }),
     scenario("revoke-deployment", "an open one", |g| {
         Box::pin(async move {
             let deployment = g.deployed(&g.user().await).await;
-            http(g, Method::DELETE, format!("/deployments/{deployment}"), Value::Null, &[200])
+            sampled(&[("ending", &deployment)], &[200])
         })
     }),
     Scenario {
@@ -1542,7 +1542,7 @@ static DEPLOYMENTS: &[Scenario] = &[
         prepare: |g| {
             Box::pin(async move {
                 let deployment = g.deployed(&g.user().await).await;
-                http(g, Method::GET, format!("/deployments/{deployment}/qr"), Value::Null, &[200])
+                sampled(&[("deployment", &deployment)], &[200])
             })
         },
     },
@@ -1580,14 +1580,13 @@ static DEPLOYMENTS: &[Scenario] = &[
             let path = format!("/users/{user}/secrets");
             let body = json!({"client_password": "secret"});
             let _secrets = g.bench.put(&path, &g.tenant.key, body).await.expect(200);
-            http(g, Method::DELETE, format!("/deployments/users/{user}"), Value::Null, &[200])
+            sampled(&[("guest", &user)], &[200])
         })
     }),
     scenario("download-config", "for the first time", |g| {
         Box::pin(async move {
             let credential = g.forced().await;
-            let path = "/devices/me/config".to_owned();
-            Go::Http { method: Method::POST, path, credential: Some(credential), body: Value::Null, ends: &[200] }
+            sampled(&[], &[200]).saying(Value::Null).by(credential)
         })
     }),
     scenario("register-device", "a new phone by a deployment", |g| {
@@ -1608,7 +1607,7 @@ static DEPLOYMENTS: &[Scenario] = &[
             let (user, _credential) = g.set_up().await;
             let _open = g.deployed(&user).await;
             g.bench.advance(Duration::minutes(1));
-            http(g, Method::PATCH, format!("/users/{user}"), json!({"username": g.name("eve")}), &[200])
+            sampled(&[("user", &user)], &[200]).saying(json!({"username": g.name("eve")}))
         })
     }),
     scenario("update-user", "another address, with an open invitation and an open deployment", |g| {
@@ -1616,7 +1615,7 @@ static DEPLOYMENTS: &[Scenario] = &[
             let user = g.user().await;
             let _deployment = g.deployed(&user).await;
             let _code = g.bench.invite(&g.tenant, &user, 1).await;
-            http(g, Method::PATCH, format!("/users/{user}"), json!({"email": "new@example.org"}), &[200])
+            sampled(&[("user", &user)], &[200]).saying(json!({"email": "new@example.org"}))
         })
     }),
     scenario("update-user", "another address and another username, with an open deployment", |g| {
@@ -1624,13 +1623,13 @@ static DEPLOYMENTS: &[Scenario] = &[
             let user = g.user().await;
             let _deployment = g.deployed(&user).await;
             let body = json!({"username": g.name("eve"), "email": "new@example.org"});
-            http(g, Method::PATCH, format!("/users/{user}"), body, &[200])
+            sampled(&[("user", &user)], &[200]).saying(body)
         })
     }),
     scenario("deploy-config", "to a user with two phones that may have no configuration yet", |g| {
         Box::pin(async move {
             let (user, _phones) = g.person(2).await;
-            http(g, Method::POST, format!("/users/{user}/deploy"), json!({}), &[202])
+            sampled(&[("user", &user)], &[202])
         })
     }),
     scenario("delete-user", "with an open invitation, an open deployment and secrets", |g| {
@@ -1640,7 +1639,7 @@ static DEPLOYMENTS: &[Scenario] = &[
             let _code = g.bench.invite(&g.tenant, &user, 1).await;
             let body = json!({"client_password": "secret"});
             let _secrets = g.bench.put(&format!("/users/{user}/secrets"), &g.tenant.key, body).await.expect(200);
-            http(g, Method::DELETE, format!("/users/{user}"), Value::Null, &[200])
+            sampled(&[("leaver", &user)], &[200])
         })
     }),
     scenario("send-message", "a deployment", |g| {
@@ -1786,7 +1785,7 @@ impl Stage {
         let ground = self.ground(scenario.name != WITHOUT_ISSUER).await;
         let known = Known::of(&ground.bench);
         self.faults.watch("none", None);
-        let go = (scenario.prepare)(&ground).await;
+        let go = (scenario.prepare)(&ground).await.of(scenario.operation, &ground);
         let mark = ground.bench.mark();
         Begun { ground, known, go, mark, later: Duration::zero() }
     }
@@ -1889,6 +1888,7 @@ impl Stage {
                 assert!(passes || ends.contains(&status), "{operation}: {status} {}", answer.text);
                 !passes
             }
+            Go::Sampled { .. } => unreachable!("a run begins with its request"),
             Go::Driven => {
                 stack.drain(Retry::WhenDue).await.expect("the stream moves on");
                 self.faults.end_outage();
