@@ -1,9 +1,9 @@
 //! Who did something, by name, wherever a reply holds an actor.
 
-use aws::stores::Actors;
+use aws::Table;
 use domain::WorkspaceId;
-use domain::event::Actor;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::actor::Actor;
 use serde_json::Value;
 
 /// The fields that hold an actor.
@@ -17,15 +17,15 @@ const SENT: [&str; 6] = ["changes", "custom_metadata", "filter", "overrides", "p
 /// # Errors
 /// As reading rows.
 pub(crate) async fn name_actors(
-    store: &impl Actors,
+    table: &Table,
     workspace: WorkspaceId,
     mut views: Vec<Value>,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Vec<Value>, Error> {
     let mut actors = Vec::new();
     for view in &mut views {
         each_actor(view, &mut |held| actors.extend(serde_json::from_value::<Actor>(held.clone())));
     }
-    let names = store.actor_names(workspace, &actors).await?;
+    let names = table.actor_names(workspace, &actors).await?;
     for view in &mut views {
         each_actor(view, &mut |held| {
             if let Some(name) = held["id"].as_str().and_then(|id| names.get(id)) {
@@ -40,8 +40,8 @@ pub(crate) async fn name_actors(
 ///
 /// # Errors
 /// As reading rows.
-pub(crate) async fn with_names(store: &impl Actors, workspace: WorkspaceId, view: Value) -> Result<Value, Failure> {
-    Ok(name_actors(store, workspace, vec![view]).await?.pop().unwrap_or_default())
+pub(crate) async fn with_names(table: &Table, workspace: WorkspaceId, view: Value) -> Result<Value, Error> {
+    Ok(name_actors(table, workspace, vec![view]).await?.pop().unwrap_or_default())
 }
 
 fn each_actor(value: &mut Value, found: &mut impl FnMut(&mut Value)) {

@@ -1,19 +1,19 @@
 //! Bodies that several operations take.
 
-use domain::command::{CommandKind, Order};
-use domain::device::REASON;
+use domain::error::DomainError;
 use domain::input::Fields;
-use domain::refusal::Refusal;
-use lambda::Call;
+use domain::models::command::{CommandKind, CommandRequest};
+use domain::text::REASON;
+use lambda::AuthorizedRequest;
 
 /// The reason in a body, which may be left out.
 ///
 /// # Errors
 /// Every fault of the body.
-pub(crate) fn reason(call: &Call) -> Result<Option<String>, Refusal> {
+pub(crate) fn reason(call: &AuthorizedRequest) -> Result<Option<String>, DomainError> {
     let mut fields = call.request.body()?;
     let reason = read_reason(&mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     Ok(reason)
 }
 
@@ -22,13 +22,13 @@ pub(crate) fn read_reason(fields: &mut Fields) -> Option<String> {
     fields.text("reason", REASON)
 }
 
-/// The order of a kind in a body. See [`Order::read`].
+/// The order of a kind in a body. See [`CommandRequest::read`].
 ///
 /// # Errors
 /// Every fault of the body.
-pub(crate) fn order(call: &Call, kind: CommandKind) -> Result<Order, Refusal> {
+pub(crate) fn order(call: &AuthorizedRequest, kind: CommandKind) -> Result<CommandRequest, DomainError> {
     let mut fields = call.request.body()?;
-    let order = Order::read(kind, &mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    let order = CommandRequest::read(kind, &mut fields);
+    fields.finish().map_err(DomainError::Invalid)?;
     Ok(order)
 }

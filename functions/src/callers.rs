@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws::Table;
 use chrono::Duration;
 use domain::Time;
-use domain::access::{IssuerKeys, Principals};
-use domain::key::{Key, Makers};
-use domain::member::Member;
-use domain::refusal::Failure;
-use domain::token::Token;
+use domain::error::Error;
+use domain::models::key::{Key, Makers};
+use domain::models::member::Member;
+use domain::models::token::Token;
+use domain::rules::access::IssuerKeys;
+use lambda::Principals;
 
 /// How long the issuer's keys are used before they are read again. A key that the issuer has taken
 /// back is worth something for so much longer than the schedule that fetches them allows.
@@ -18,9 +19,9 @@ const KEPT: Duration = Duration::seconds(60);
 
 /// The issuer's keys, as last read. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AtHand(Arc<Mutex<Option<(Time, IssuerKeys)>>>);
+pub(crate) struct IssuerKeysCache(Arc<Mutex<Option<(Time, IssuerKeys)>>>);
 
-impl AtHand {
+impl IssuerKeysCache {
     fn get(&self, issuer: &str, now: Time) -> Option<IssuerKeys> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |read: &Time| *read <= now && now < read.plus(KEPT);
@@ -37,7 +38,7 @@ pub(crate) struct Callers<'a> {
     /// Where they are kept.
     pub table: &'a Table,
     /// The issuer's keys.
-    pub at_hand: &'a AtHand,
+    pub at_hand: &'a IssuerKeysCache,
     /// The issuer, exactly as tokens name it.
     pub issuer: Option<&'a str>,
     /// When.
@@ -45,23 +46,23 @@ pub(crate) struct Callers<'a> {
 }
 
 impl Principals for Callers<'_> {
-    async fn key(&self, short: &str) -> Result<Option<Key>, Failure> {
+    async fn key(&self, short: &str) -> Result<Option<Key>, Error> {
         self.table.key(short).await
     }
 
-    async fn makers_of(&self, key: &Key) -> Result<Makers, Failure> {
+    async fn makers_of(&self, key: &Key) -> Result<Makers, Error> {
         self.table.makers_of(key).await
     }
 
-    async fn token(&self, short: &str) -> Result<Option<Token>, Failure> {
+    async fn token(&self, short: &str) -> Result<Option<Token>, Error> {
         self.table.token(short).await
     }
 
-    async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Failure> {
+    async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Error> {
         self.table.memberships(issuer, subject).await
     }
 
-    async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Failure> {
+    async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Error> {
         if let Some(keys) = self.issuer.and_then(|issuer| self.at_hand.get(issuer, self.now)) {
             return Ok(Some(keys));
         }
@@ -81,7 +82,7 @@ mod tests {
     fn keys_are_used_for_a_minute_and_only_for_their_issuer() {
         let read = Time::parse("2026-11-23T08:00:00Z").unwrap();
         let keys = IssuerKeys { issuer: "https://id.example".to_owned(), keys: Vec::new(), fetched_at: read };
-        let at_hand = AtHand::default();
+        let at_hand = IssuerKeysCache::default();
         assert_eq!(at_hand.get("https://id.example", read), None);
         at_hand.keep(&keys, read);
         let after = |seconds| read.plus(Duration::seconds(seconds));

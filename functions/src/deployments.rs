@@ -11,14 +11,14 @@ pub mod set_force_config;
 pub mod set_user_secrets;
 pub mod undeploy_user;
 
-use aws::Invitations;
+use aws::Table;
 use domain::InvitationId;
-use domain::invitation::Invitation;
-use domain::refusal::{Failure, Refusal};
-use lambda::Call;
+use domain::error::{DomainError, Error};
+use domain::models::invitation::Invitation;
+use lambda::AuthorizedRequest;
 
 /// The deployment that a call's path names.
-async fn wanted(store: &impl Invitations, call: &Call) -> Result<Invitation, Failure> {
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<Invitation, Error> {
     let id = call.request.path_id("deployment_id", "deployment", InvitationId::parse)?;
-    Ok(store.deployment(call.workspace(), id).await?.ok_or(Refusal::NotFound("deployment"))?)
+    Ok(table.deployment(call.workspace(), id).await?.ok_or(DomainError::NotFound("deployment"))?)
 }

@@ -9,5 +9,5 @@ mod glossary;
 pub mod schema;
 pub mod things;
 
-pub use about::{About, Answer, Body};
+pub use about::{Answer, Body, OperationDoc};
 pub use document::{Route, document};

@@ -18,88 +18,90 @@ pub mod unblock_device;
 pub mod update_device;
 pub mod wipe_device;
 
-use aws::stores::DeviceWhole;
-use aws::{Commands, Commit, Devices, Workspaces};
+use aws::DeviceDetails;
+use aws::{Commit, Table};
 use domain::DeviceId;
-use domain::command::{CommandKind, Order};
-use domain::device::{Belongings, Device};
-use domain::event::{Act, Event};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::models::command::{CommandKind, CommandRequest};
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::Event;
+use domain::rules::context::EventContext;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::context::RequestContext;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
-use crate::doer::Doer;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::views;
 
 /// The device that a call's path names, with what belongs to it, guarded by `If-Match`.
-async fn wanted(store: &impl Devices, call: &Call) -> Result<DeviceWhole, Failure> {
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
     let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
-    let whole = store.device_whole(call.workspace(), id).await?.ok_or(Refusal::NotFound("device"))?;
+    let whole = table.device_details(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
     call.request.check_version(whole.device.version)?;
     Ok(whole)
 }
 
 /// The reply that shows a device.
-fn shown(whole: &DeviceWhole, call: &Call) -> Reply {
-    Reply::thing(&views::device_whole(whole, call.now()), whole.device.version)
+fn shown(whole: &DeviceDetails, call: &AuthorizedRequest) -> Reply {
+    Reply::thing(&views::device_details(whole, call.now()), whole.device.version)
 }
 
 /// Does something to the device that a call's path names, and shows it; what changes nothing
 /// commits nothing.
-async fn act(
-    store: &(impl Commands + Workspaces),
-    call: &Call,
+async fn event_context(
+    table: &Table,
+    call: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
-    let prepared = done(store, call, action, defaults).await?;
+) -> Result<Reply, Error> {
+    let prepared = done(table, call, action, defaults).await?;
     Ok(shown(&prepared.whole, call))
 }
 
 /// What an operation that gives such an order says of itself.
-fn about_order(summary: &'static str, kind: CommandKind) -> About {
-    About::new(summary)
+fn about_order(summary: &'static str, kind: CommandKind) -> OperationDoc {
+    OperationDoc::new(summary)
         .detail(
             "The command is told to the device at its next check-in. Asking again is answered by the command that is \
              pending.",
         )
-        .body(|mut fields| drop(Order::read(kind, &mut fields)))
+        .body(|mut fields| drop(CommandRequest::read(kind, &mut fields)))
         .guarded()
         .answers(202, "The command.", thing("Command"))
-        .refuses([Refusal::DeviceDeleted, Refusal::DeviceErased])
+        .refuses([DomainError::DeviceDeleted, DomainError::DeviceErased])
 }
 
 /// Gives an order to the device that a call's path names, and shows the command.
 async fn command(
-    store: &(impl Commands + Workspaces),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
-    let prepared = done(store, call, action, defaults).await?;
-    let command = prepared.command.ok_or_else(|| Failure::internal("giving an order", "the command is not there"))?;
+) -> Result<Reply, Error> {
+    let prepared = done(table, call, action, defaults).await?;
+    let command = prepared.command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::command(&command)))
 }
 
 /// Changes what belongs to the device that a call's path names, and shows it; what changes nothing
 /// commits nothing.
-async fn belongings(
-    store: &impl Devices,
-    call: &Call,
-    change: impl Fn(&Device, &Belongings, &Act) -> Result<Option<(Belongings, Event)>, Refusal> + Sync,
-) -> Result<Reply, Failure> {
-    attempts(store, || async {
-        let mut whole = wanted(store, call).await?;
-        let none = Belongings::none(&whole.device);
-        let before = whole.belongings.as_ref().unwrap_or(&none);
-        if let Some((after, event)) = change(&whole.device, before, &call.act())? {
+async fn attachments(
+    table: &Table,
+    call: &AuthorizedRequest,
+    change: impl Fn(&Device, &DeviceAttachments, &EventContext) -> Result<Option<(DeviceAttachments, Event)>, DomainError>
+    + Sync,
+) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let mut whole = wanted(table, call).await?;
+        let none = DeviceAttachments::none(&whole.device);
+        let before = whole.attachments.as_ref().unwrap_or(&none);
+        if let Some((after, event)) = change(&whole.device, before, &call.event_context())? {
             let device = whole.device.clone();
-            whole = committed(store, whole, device, after, &event).await?;
+            whole = committed(table, whole, device, after, &event).await?;
         }
         Ok(shown(&whole, call))
     })
@@ -108,38 +110,38 @@ async fn belongings(
 
 /// Commits a device and what belongs to it as they are to be, and answers with them.
 async fn committed(
-    store: &impl Devices,
-    whole: DeviceWhole,
+    table: &Table,
+    whole: DeviceDetails,
     mut device: Device,
-    mut after: Belongings,
+    mut after: DeviceAttachments,
     event: &Event,
-) -> Result<DeviceWhole, Failure> {
+) -> Result<DeviceDetails, Error> {
     // The device's version stands for the whole, so it goes up with what belongs to it too.
-    let commit = Commit::of(event).touch(&whole.device, &device);
-    let unchanged = whole.belongings.as_ref() == Some(&after);
-    let commit = match &whole.belongings {
+    let commit = Commit::of(event).bump_version(&whole.device, &device);
+    let unchanged = whole.attachments.as_ref() == Some(&after);
+    let commit = match &whole.attachments {
         Some(before) => commit.edit(before, &after),
-        None if after == Belongings::none(&device) => commit,
+        None if after == DeviceAttachments::none(&device) => commit,
         None => commit.put(&after),
     };
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     device.version += 1;
-    after.version += u64::from(whole.belongings.is_some() && !unchanged);
-    let belongings = whole.belongings.is_some() || after != Belongings::none(&device);
-    Ok(DeviceWhole { device, belongings: belongings.then_some(after), ..whole })
+    after.version += u64::from(whole.attachments.is_some() && !unchanged);
+    let attachments = whole.attachments.is_some() || after != DeviceAttachments::none(&device);
+    Ok(DeviceDetails { device, attachments: attachments.then_some(after), ..whole })
 }
 
 async fn done(
-    store: &(impl Commands + Workspaces),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
-) -> Result<actions::Prepared, Failure> {
-    attempts(store, || async {
-        let whole = wanted(store, call).await?;
-        let mut prepared = actions::prepare(store, &Doer::of_call(call), whole, action, defaults).await?;
+) -> Result<actions::PlannedDevice, Error> {
+    retry_on_conflict(table, || async {
+        let whole = wanted(table, call).await?;
+        let mut prepared = actions::prepare(table, &RequestContext::of_call(call), whole, action, defaults).await?;
         if let Some(commit) = prepared.commit.take() {
-            store.commit(commit).await?;
+            table.commit(commit).await?;
         }
         Ok(prepared)
     })

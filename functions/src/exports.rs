@@ -9,20 +9,19 @@ pub mod export_devices;
 pub mod export_events;
 pub mod export_users;
 
-use aws::stores::Commits;
-use aws::{Commit, Page, Position};
-use domain::export::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, given_out, harmless};
+use aws::{Commit, Page, Position, Table};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::rules::exports::{Choice, PART_ROWS, PART_ROWS_DEFAULT, both, given_out, harmless};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::text;
 use crate::paging::{self, Paging};
+use crate::retry::retry_on_conflict;
 
 /// The most bytes of a part, but for one row that has more by itself: far below the 6 MB that
 /// Lambda gives back.
@@ -34,25 +33,25 @@ const STEP: usize = 100;
 const PAGES: usize = 10;
 
 /// What can be exported: its name, and each column with its place in what the list shows.
-struct Kind {
+struct ExportKind {
     name: &'static str,
     columns: &'static [(&'static str, &'static str)],
 }
 
-impl Kind {
+impl ExportKind {
     fn names(&self) -> Vec<&'static str> {
         self.columns.iter().map(|(name, _)| *name).collect()
     }
 }
 
 /// What an export says of itself; `filter` reads what the list can be narrowed by.
-fn about(summary: &'static str, kind: &'static Kind, filter: impl FnOnce(&mut Fields)) -> About {
+fn about(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mut Fields)) -> OperationDoc {
     let query = |mut fields: Fields| {
         let _paging = paging::parameters(&mut fields, PART_ROWS);
         let _choice = Choice::read(&mut fields, &kind.names(), |_| true);
         filter(&mut fields);
     };
-    About::new(summary)
+    OperationDoc::new(summary)
         .detail(
             "Comma-separated values (RFC 4180), in parts: each names the next by `Link: rel=\"next\"`, and only the \
              first has the line of names, so that they are one file when put together. Give `ids` or filters, not both; \
@@ -62,12 +61,12 @@ fn about(summary: &'static str, kind: &'static Kind, filter: impl FnOnce(&mut Fi
         .answer(200, "A part of the file.", vec![("text/csv", text())])
         .with_header("link", "Where the next part is, unless this was the last.")
         .with_header("content-disposition", "The file's name.")
-        .refuses([Refusal::CursorInvalid])
+        .refuses([DomainError::CursorInvalid])
 }
 
 /// What a call asks for.
-struct Wanted<F> {
-    kind: &'static Kind,
+struct ExportRequest<F> {
+    kind: &'static ExportKind,
     paging: Paging,
     choice: Choice,
     filter: F,
@@ -78,15 +77,15 @@ struct Wanted<F> {
 /// The parameters that are no filters.
 const OWN: [&str; 4] = ["limit", "cursor", "columns", "ids"];
 
-impl<F> Wanted<F> {
+impl<F> ExportRequest<F> {
     /// Reads a query: `columns`, and `ids` or the filters of the list. A parameter that is not
     /// known is a fault, since a filter that was misspelled would let everything out.
     fn read(
-        call: &Call,
-        kind: &'static Kind,
+        call: &AuthorizedRequest,
+        kind: &'static ExportKind,
         is_id: impl Fn(&str) -> bool,
         filter: impl FnOnce(&mut Fields) -> F,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, DomainError> {
         let known = kind.names();
         let (paging, (choice, filter, filters)) = Paging::read_within(call, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
             let choice = Choice::read(fields, &known, is_id);
@@ -121,25 +120,25 @@ impl<F> Wanted<F> {
     }
 
     /// Answers with a part of things that were named: all of them, since they are few.
-    async fn named(&self, store: &impl Commits, call: &Call, views: &[Value]) -> Result<Reply, Failure> {
-        let mut part = Part::begin(self)?;
+    async fn named(&self, table: &Table, call: &AuthorizedRequest, views: &[Value]) -> Result<Reply, Error> {
+        let mut part = ExportPart::begin(self)?;
         for view in views {
             part.write(&self.cells(view))?;
         }
-        self.reply(store, call, part.text, None).await
+        self.reply(table, call, part.text, None).await
     }
 
     /// Answers with a part of what a filter finds. `fetch` gives pages of what the list shows.
     async fn part<Fut>(
         &self,
-        store: &impl Commits,
-        call: &Call,
+        table: &Table,
+        call: &AuthorizedRequest,
         fetch: impl Fn(usize, Option<Position>) -> Fut,
-    ) -> Result<Reply, Failure>
+    ) -> Result<Reply, Error>
     where
-        Fut: Future<Output = Result<Page<Value>, Failure>>,
+        Fut: Future<Output = Result<Page<Value>, Error>>,
     {
-        let mut part = Part::begin(self)?;
+        let mut part = ExportPart::begin(self)?;
         let mut position = self.paging.start.clone();
         for _ in 0..PAGES {
             let step = STEP.min(self.paging.limit - part.rows);
@@ -159,22 +158,22 @@ impl<F> Wanted<F> {
                 break;
             }
         }
-        self.reply(store, call, part.text, position).await
+        self.reply(table, call, part.text, position).await
     }
 
     /// The reply, once it is recorded.
     async fn reply(
         &self,
-        store: &impl Commits,
-        call: &Call,
+        table: &Table,
+        call: &AuthorizedRequest,
         text: Vec<u8>,
         next: Option<Position>,
-    ) -> Result<Reply, Failure> {
-        let text = String::from_utf8(text).map_err(|e| Failure::internal("writing CSV", e))?;
+    ) -> Result<Reply, Error> {
+        let text = String::from_utf8(text).map_err(|e| Error::internal("writing CSV", e))?;
         let first = self.paging.start.is_none();
-        let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &call.act());
+        let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &call.event_context());
         if !call.request.is_head {
-            attempts(store, || store.commit(Commit::of(&event()))).await?;
+            retry_on_conflict(table, || table.commit(Commit::of(&event()))).await?;
         }
         let mut reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", text)
             .with(HeaderName::from_static("cache-control"), "no-store");
@@ -187,7 +186,7 @@ impl<F> Wanted<F> {
     }
 
     /// Where the next part is, relative to this one.
-    fn next(&self, call: &Call, position: &Position) -> Result<String, Refusal> {
+    fn next(&self, call: &AuthorizedRequest, position: &Position) -> Result<String, DomainError> {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut pairs = call.request.query_pairs()?;
         pairs.retain(|(name, value)| name != "cursor" && !value.is_empty());
@@ -197,8 +196,8 @@ impl<F> Wanted<F> {
     }
 }
 
-fn header(reply: &mut Reply, name: &'static str, value: &str) -> Result<(), Failure> {
-    let value = HeaderValue::from_str(value).map_err(|e| Failure::internal("writing a header", e))?;
+fn header(reply: &mut Reply, name: &'static str, value: &str) -> Result<(), Error> {
+    let value = HeaderValue::from_str(value).map_err(|e| Error::internal("writing a header", e))?;
     reply.headers.push((HeaderName::from_static(name), value));
     Ok(())
 }
@@ -220,21 +219,21 @@ fn cell(value: &Value) -> String {
 }
 
 /// A part in the making.
-struct Part {
+struct ExportPart {
     text: Vec<u8>,
     rows: usize,
 }
 
-impl Part {
+impl ExportPart {
     /// An empty part; the first one of an export begins with the line of names.
-    fn begin<F>(wanted: &Wanted<F>) -> Result<Self, Failure> {
+    fn begin<F>(wanted: &ExportRequest<F>) -> Result<Self, Error> {
         let first = wanted.paging.start.is_none();
         let text = if first { line(&wanted.choice.columns)? } else { Vec::new() };
         Ok(Self { text, rows: 0 })
     }
 
     /// How many of these rows there is still room for.
-    fn fitting<F>(&self, wanted: &Wanted<F>, views: &[Value]) -> Result<usize, Failure> {
+    fn fitting<F>(&self, wanted: &ExportRequest<F>, views: &[Value]) -> Result<usize, Error> {
         let mut length = self.text.len();
         for (at, view) in views.iter().enumerate() {
             length += line(&wanted.cells(view))?.len();
@@ -246,22 +245,22 @@ impl Part {
     }
 
     /// Takes a page in, and says where it ends.
-    fn take<F>(&mut self, wanted: &Wanted<F>, page: Page<Value>) -> Result<Option<Position>, Failure> {
+    fn take<F>(&mut self, wanted: &ExportRequest<F>, page: Page<Value>) -> Result<Option<Position>, Error> {
         for view in &page.items {
             self.write(&wanted.cells(view))?;
         }
         Ok(page.next)
     }
 
-    fn write(&mut self, cells: &[String]) -> Result<(), Failure> {
+    fn write(&mut self, cells: &[String]) -> Result<(), Error> {
         self.text.extend(line(cells)?);
         self.rows += 1;
         Ok(())
     }
 }
 
-fn line<T: AsRef<[u8]>>(cells: &[T]) -> Result<Vec<u8>, Failure> {
+fn line<T: AsRef<[u8]>>(cells: &[T]) -> Result<Vec<u8>, Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(cells).map_err(|e| Failure::internal("writing CSV", e))?;
-    writer.into_inner().map_err(|e| Failure::internal("writing CSV", e.to_string()))
+    writer.write_record(cells).map_err(|e| Error::internal("writing CSV", e))?;
+    writer.into_inner().map_err(|e| Error::internal("writing CSV", e.to_string()))
 }

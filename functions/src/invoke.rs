@@ -4,17 +4,17 @@ use std::panic::AssertUnwindSafe;
 
 use chrono::{DateTime, Utc};
 use domain::Time;
-use domain::refusal::Failure;
+use domain::error::Error;
 use futures::FutureExt as _;
 use lambda::logging::Chain;
-use lambda::{Reply, Request, Visit, authenticate, came_by_https};
+use lambda::{AuthenticatedRequest, Reply, Request, authenticate, came_by_https};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 use crate::operations::{Entry, Operation};
 use crate::pages::not_found;
+use crate::state::AppState;
 use crate::triggers::Run;
-use crate::world::World;
 
 /// Runs an operation on an event: of an HTTP API (payload format 2.0) for those with a route, of
 /// its own trigger for the others. `deadline` is when Lambda would end the run.
@@ -24,23 +24,23 @@ use crate::world::World;
 /// fails: whatever goes wrong is told in its reply.
 pub async fn invoke(
     operation: &'static Operation,
-    world: &World,
+    state: &AppState,
     event: Value,
     deadline: DateTime<Utc>,
 ) -> Result<Value, lambda_runtime::Error> {
     match operation.entry {
         Entry::Internal(run) => {
-            let moment = world.moment();
-            let request_id = moment.draw().to_string();
+            let id_source = state.id_source();
+            let request_id = id_source.new_id().to_string();
             let answer = run(
-                world,
+                state,
                 Run {
                     operation: operation.name,
-                    moment,
+                    id_source,
                     request_id,
                     event,
                     deadline: Time::from(deadline),
-                    clock: world.clock().clone(),
+                    clock: state.clock().clone(),
                 },
             )
             .await;
@@ -49,29 +49,29 @@ pub async fn invoke(
                 Box::from(failure)
             })
         }
-        _ => Ok(over_http(operation, world, event).await),
+        _ => Ok(over_http(operation, state, event).await),
     }
 }
 
-async fn over_http(operation: &'static Operation, world: &World, event: Value) -> Value {
+async fn over_http(operation: &'static Operation, state: &AppState, event: Value) -> Value {
     let by_https = came_by_https(&event);
     let may_be_kept = matches!(operation.entry, Entry::Public(_));
-    let request = match Request::read(operation.name, world.moment(), event) {
+    let request = match Request::read(operation.name, state.id_source(), event) {
         Ok(mut request) => {
             request.strict = operation.is_strict();
             request
         }
         Err(error) => {
             tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
-            let reply = operation.dialect.internal("").protected(by_https, may_be_kept);
-            return reply.into_event(operation.dialect, "");
+            let reply = operation.error_format.internal("").protected(by_https, may_be_kept);
+            return reply.into_event(operation.error_format, "");
         }
     };
     let (request_id, is_head) = (request.request_id.clone(), request.is_head);
     let told = async {
-        answer(operation, world, request).await.unwrap_or_else(|failure| {
+        answer(operation, state, request).await.unwrap_or_else(|failure| {
             log(operation, &request_id, &failure);
-            operation.dialect.tell(&failure, &request_id)
+            operation.error_format.tell(&failure, &request_id)
         })
     };
     // A panic is a fault of ours like any other: this request fails, the next one is served.
@@ -79,66 +79,66 @@ async fn over_http(operation: &'static Operation, world: &World, event: Value) -
         Ok(reply) => reply,
         Err(_) => {
             tracing::error!(operation = operation.name, request.id = request_id, "the operation panicked");
-            operation.dialect.internal(&request_id)
+            operation.error_format.internal(&request_id)
         }
     };
     served(operation, &request_id, reply.status);
     let reply = if is_head { reply.without_body() } else { reply };
-    reply.protected(by_https, may_be_kept).into_event(operation.dialect, &request_id)
+    reply.protected(by_https, may_be_kept).into_event(operation.error_format, &request_id)
 }
 
-async fn answer(operation: &'static Operation, world: &World, request: Request) -> Result<Reply, Failure> {
+async fn answer(operation: &'static Operation, state: &AppState, request: Request) -> Result<Reply, Error> {
     if !not_found::allows(&request) {
         return not_found::handle(&request);
     }
     match &operation.entry {
         Entry::Admin(permission, run) => {
-            let call = visit(world, request).await?.enter(std::slice::from_ref(permission))?;
+            let call = visit(state, request).await?.enter(std::slice::from_ref(permission))?;
             operation.refuse_what_it_does_not_take(&call.request)?;
-            run(world, call).await
+            run(state, call).await
         }
         Entry::AnyAdmin(permissions, run) => {
-            let call = visit(world, request).await?.enter(permissions)?;
+            let call = visit(state, request).await?.enter(permissions)?;
             operation.refuse_what_it_does_not_take(&call.request)?;
-            run(world, call).await
+            run(state, call).await
         }
         // Seam's alone, whose protocol takes what it does not know.
         Entry::AdminAnywhere(permission, run) => {
-            run(world, visit(world, request).await?.reach(std::slice::from_ref(permission))?).await
+            run(state, visit(state, request).await?.reach(std::slice::from_ref(permission))?).await
         }
         Entry::Person(run) => {
-            let own = visit(world, request).await?.own()?;
+            let own = visit(state, request).await?.own()?;
             operation.refuse_what_it_does_not_take(&own.request)?;
-            run(world, own).await
+            run(state, own).await
         }
         Entry::SignedIn(run) => {
-            let own = visit(world, request).await?.signed_in()?;
+            let own = visit(state, request).await?.signed_in()?;
             operation.refuse_what_it_does_not_take(&own.request)?;
-            run(world, own).await
+            run(state, own).await
         }
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
             request.check_size()?;
-            run(world, request).await
+            run(state, request).await
         }
-        Entry::Internal(_) => Err(Failure::internal("routing", "this operation has no route")),
+        Entry::Internal(_) => Err(Error::internal("routing", "this operation has no route")),
     }
 }
 
 /// The request of a caller whose credential is valid now.
-async fn visit(world: &World, request: Request) -> Result<Visit, Failure> {
-    let callers = world.callers(request.moment.now)?;
-    authenticate(request, world.settings.issuer.as_ref(), &callers).await
+async fn visit(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
+    let callers = state.callers(request.id_source.now)?;
+    authenticate(request, state.settings.issuer.as_ref(), &callers).await
 }
 
-fn log(operation: &Operation, request_id: &str, failure: &Failure) {
+fn log(operation: &Operation, request_id: &str, failure: &Error) {
     match failure {
-        Failure::Refused(refusal) => {
-            tracing::info!(operation = operation.name, request.id = request_id, code = refusal.code(), "refused");
+        Error::Refused(error) => {
+            tracing::info!(operation = operation.name, request.id = request_id, code = error.code(), "refused");
         }
-        Failure::LostRace | Failure::Unavailable { .. } => {
+        Error::Conflict | Error::Unavailable { .. } => {
             tracing::warn!(operation = operation.name, request.id = request_id, error = %Chain(failure), "unavailable");
         }
-        Failure::Internal { .. } => {
+        Error::Internal { .. } => {
             tracing::error!(operation = operation.name, request.id = request_id, error = %Chain(failure), "failed");
         }
     }

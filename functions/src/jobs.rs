@@ -12,4 +12,4 @@ mod ordered;
 pub(crate) mod rights;
 pub mod work;
 
-pub(crate) use ordered::{Bulk, Task, begin_with};
+pub(crate) use ordered::{BulkAction, BulkOperation, begin_with};

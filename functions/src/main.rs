@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use aws::{Clients, Connection};
-use functions::{Clock, Operation, Settings, World, invoke, operation};
+use functions::{AppState, Clock, Operation, Settings, invoke, operation};
 use lambda_http::Context;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
@@ -19,11 +19,11 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let handler = variable("_HANDLER").unwrap_or_default();
     let operation: &'static Operation = operation(&handler).ok_or(format!("there is no operation {handler:?}"))?;
     let connection = Connection::new(settings.region.clone(), settings.credentials.clone());
-    let world = World::new(settings, Clients::new(&connection), Clock::system());
-    world.open().await;
+    let state = AppState::new(settings, Clients::new(&connection), Clock::system());
+    state.open().await;
     let serve = |event: LambdaEvent<Value>| {
-        let world = world.clone();
-        async move { invoke(operation, &world, event.payload, deadline(&event.context)).await }
+        let state = state.clone();
+        async move { invoke(operation, &state, event.payload, deadline(&event.context)).await }
     };
     lambda_runtime::run(service_fn(serve)).await
 }

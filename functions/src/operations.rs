@@ -1,42 +1,43 @@
 //! The one table of operations: each with the callers that it takes. A handler that is not in it
 //! does not exist, and `tests/` holds it against `template.yaml`.
 
-use domain::access::{Access, Permission as P};
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
+use domain::permission::Permission as P;
+use domain::rules::access::Access;
 use futures::future::BoxFuture;
-use lambda::{Call, Dialect, Own, Reach, Reply, Request};
+use lambda::{AuthorizedRequest, ErrorFormat, MultiWorkspaceRequest, PersonRequest, Reply, Request};
 use serde_json::Value;
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
 use crate::settings::Settings;
+use crate::state::AppState;
 use crate::triggers::{self, Run};
-use crate::world::World;
 use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users, webhooks};
 
-type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
+type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 /// How an operation is entered, and by whom.
 #[derive(Clone, Copy)]
 pub enum Entry {
     /// By a key or a member with a permission.
-    Admin(P, for<'a> fn(&'a World, Call) -> Answer<'a, Reply>),
+    Admin(P, for<'a> fn(&'a AppState, AuthorizedRequest) -> Answer<'a, Reply>),
     /// By a key or a member with any of these permissions, which the operation looks at more closely.
-    AnyAdmin(&'static [P], for<'a> fn(&'a World, Call) -> Answer<'a, Reply>),
+    AnyAdmin(&'static [P], for<'a> fn(&'a AppState, AuthorizedRequest) -> Answer<'a, Reply>),
     /// By a key or a member with a permission in the workspace that they name, or in any if they name none.
-    AdminAnywhere(P, for<'a> fn(&'a World, Reach) -> Answer<'a, Reply>),
+    AdminAnywhere(P, for<'a> fn(&'a AppState, MultiWorkspaceRequest) -> Answer<'a, Reply>),
     /// By a person who has signed in, for themselves.
-    Person(for<'a> fn(&'a World, Own) -> Answer<'a, Reply>),
+    Person(for<'a> fn(&'a AppState, PersonRequest) -> Answer<'a, Reply>),
     /// By anyone who has signed in, for themselves, before they are a member of any workspace.
-    SignedIn(for<'a> fn(&'a World, Own) -> Answer<'a, Reply>),
+    SignedIn(for<'a> fn(&'a AppState, PersonRequest) -> Answer<'a, Reply>),
     /// By a device, with its own credential.
-    Device(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
+    Device(for<'a> fn(&'a AppState, Request) -> Answer<'a, Reply>),
     /// By whoever has a code.
-    Code(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
+    Code(for<'a> fn(&'a AppState, Request) -> Answer<'a, Reply>),
     /// By anyone.
-    Public(for<'a> fn(&'a World, Request) -> Answer<'a, Reply>),
+    Public(for<'a> fn(&'a AppState, Request) -> Answer<'a, Reply>),
     /// By AWS alone.
-    Internal(for<'a> fn(&'a World, Run) -> Answer<'a, Value>),
+    Internal(for<'a> fn(&'a AppState, Run) -> Answer<'a, Value>),
 }
 
 /// An operation: one Lambda.
@@ -46,13 +47,13 @@ pub struct Operation {
     /// How it is entered.
     pub entry: Entry,
     /// How its failures are told.
-    pub dialect: Dialect,
+    pub error_format: ErrorFormat,
     /// What it says of itself; every operation does that has a route and speaks our own words.
-    pub about: Option<fn() -> About>,
+    pub about: Option<fn() -> OperationDoc>,
 }
 
 impl Operation {
-    const fn about(self, about: fn() -> About) -> Self {
+    const fn about(self, about: fn() -> OperationDoc) -> Self {
         Self { about: Some(about), ..self }
     }
 
@@ -61,7 +62,7 @@ impl Operation {
     /// have rules of their own.
     #[must_use]
     pub fn is_strict(&self) -> bool {
-        let native = self.dialect == Dialect::Problem;
+        let native = self.error_format == ErrorFormat::Problem;
         native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn)
     }
 
@@ -70,16 +71,16 @@ impl Operation {
     ///
     /// # Errors
     /// A fault of each parameter or field; those of [`Request::body`].
-    pub(crate) fn refuse_what_it_does_not_take(&self, request: &Request) -> Result<(), Refusal> {
+    pub(crate) fn refuse_what_it_does_not_take(&self, request: &Request) -> Result<(), DomainError> {
         if !self.is_strict() || !(request.has_query() || request.has_body()) {
             return Ok(());
         }
         let Some(about) = self.about.map(|about| about()) else { return Ok(()) };
         if about.query.fields().is_empty() {
-            request.query()?.finish().map_err(Refusal::Invalid)?;
+            request.query()?.finish().map_err(DomainError::Invalid)?;
         }
         if about.body.is_none() {
-            request.body()?.finish().map_err(Refusal::Invalid)?;
+            request.body()?.finish().map_err(DomainError::Invalid)?;
         }
         Ok(())
     }
@@ -113,11 +114,11 @@ pub fn operation(name: &str) -> Option<&'static Operation> {
 }
 
 const fn of(name: &'static str, entry: Entry) -> Operation {
-    of_dialect(Dialect::Problem, name, entry)
+    with_error_format(ErrorFormat::Problem, name, entry)
 }
 
-const fn of_dialect(dialect: Dialect, name: &'static str, entry: Entry) -> Operation {
-    Operation { name, entry, dialect, about: None }
+const fn with_error_format(error_format: ErrorFormat, name: &'static str, entry: Entry) -> Operation {
+    Operation { name, entry, error_format, about: None }
 }
 
 /// Every operation.
@@ -457,47 +458,47 @@ pub static OPERATIONS: &[Operation] = &[
     )
     .about(exports::export_events::about),
     // scim
-    of_dialect(
-        Dialect::Scim,
+    with_error_format(
+        ErrorFormat::Scim,
         "scim",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move { scim::scim::handle(w.table()?, c, &w.settings.defaults, w.public_url()?).await })
         }),
     ),
     // seam
-    of_dialect(
-        Dialect::Seam,
+    with_error_format(
+        ErrorFormat::Seam,
         "seam-phones",
         Entry::Admin(P::DevicesRead, |w, c| {
             Box::pin(async move { seam::seam_phones::handle(w.table()?, c, &w.settings.defaults).await })
         }),
     ),
-    of_dialect(
-        Dialect::Seam,
+    with_error_format(
+        ErrorFormat::Seam,
         "seam-devices",
         Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { seam::seam_devices::handle(w.table()?, c).await })),
     ),
-    of_dialect(
-        Dialect::Seam,
+    with_error_format(
+        ErrorFormat::Seam,
         "seam-events",
         Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { seam::seam_events::handle(w.table()?, c).await })),
     ),
-    of_dialect(
-        Dialect::Seam,
+    with_error_format(
+        ErrorFormat::Seam,
         "seam-user-identities",
         Entry::Admin(P::UsersRead, |w, c| {
             Box::pin(async move { seam::seam_user_identities::handle(w.table()?, c, &w.settings.defaults).await })
         }),
     ),
-    of_dialect(
-        Dialect::Seam,
+    with_error_format(
+        ErrorFormat::Seam,
         "seam-workspaces",
         Entry::AdminAnywhere(P::UsersRead, |w, r| {
             Box::pin(async move { seam::seam_workspaces::handle(w.table()?, r).await })
         }),
     ),
-    of_dialect(
-        Dialect::Seam,
+    with_error_format(
+        ErrorFormat::Seam,
         "seam-webhooks",
         Entry::Admin(P::WorkspaceManage, |w, c| {
             Box::pin(async move { seam::seam_webhooks::handle(w.table()?, c, w.reach()).await })
@@ -578,7 +579,7 @@ pub static OPERATIONS: &[Operation] = &[
         "sync-users",
         Entry::Admin(P::UsersManage, |w, c| {
             Box::pin(async move {
-                let pulling = sources::Pulling { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
+                let pulling = sources::Fetcher { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
                 sources::sync_users::handle(w.table()?, &pulling, c, &w.settings.defaults, w.clock()).await
             })
         }),
@@ -798,7 +799,7 @@ pub static OPERATIONS: &[Operation] = &[
         "run-due",
         Entry::Internal(|w, r| {
             Box::pin(async move {
-                let pulling = sources::Pulling { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
+                let pulling = sources::Fetcher { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
                 triggers::run_due::handle(w.table()?, w.pusher(), r, &w.settings.defaults, &pulling).await
             })
         }),

@@ -1,16 +1,15 @@
 //! Lists: `limit`, `cursor`, and the shape `{items, next_cursor}`.
 
-use aws::stores::Actors;
-use aws::{Page, Position};
+use aws::{Page, Position, Table};
 use domain::WorkspaceId;
 use domain::cursor;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
 use lambda::Reply;
 use serde_json::{Value, json};
 
 use crate::actors::name_actors;
-use crate::asked::Asked;
+use crate::authenticated::Authenticated;
 
 /// The most items of a page.
 const LIMIT_MOST: i64 = 100;
@@ -31,7 +30,7 @@ impl Paging {
     ///
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
-    pub fn read<T>(call: &impl Asked, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), Refusal> {
+    pub fn read<T>(call: &impl Authenticated, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), DomainError> {
         Self::read_within(call, LIMITS, LIMIT_DEFAULT, read)
     }
 
@@ -40,19 +39,19 @@ impl Paging {
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
     pub fn read_within<T>(
-        call: &impl Asked,
+        call: &impl Authenticated,
         (least, most): (i64, i64),
         default: i64,
         read: impl FnOnce(&mut Fields) -> T,
-    ) -> Result<(Self, T), Refusal> {
+    ) -> Result<(Self, T), DomainError> {
         let mut fields = call.request().query()?;
         let (limit, cursor) = parameters(&mut fields, (least, most));
         let filter = read(&mut fields);
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         let scope = scope(call)?;
         let start = cursor.as_ref().and_then(Value::as_str).map(|cursor| {
             let bytes = cursor::open(&scope, cursor)?;
-            Position::from_bytes(&bytes).ok_or(Refusal::CursorInvalid)
+            Position::from_bytes(&bytes).ok_or(DomainError::CursorInvalid)
         });
         let limit = usize::try_from(limit.unwrap_or(default)).unwrap_or(1);
         Ok((Self { limit, start: start.transpose()?, scope }, filter))
@@ -69,12 +68,12 @@ impl Paging {
     /// As reading rows.
     pub async fn reply_named<T>(
         &self,
-        store: &impl Actors,
+        table: &Table,
         workspace: WorkspaceId,
         page: &Page<T>,
         view: impl Fn(&T) -> Value,
-    ) -> Result<Reply, Failure> {
-        let items = name_actors(store, workspace, page.items.iter().map(view).collect()).await?;
+    ) -> Result<Reply, Error> {
+        let items = name_actors(table, workspace, page.items.iter().map(view).collect()).await?;
         Ok(self.list(page, &items))
     }
 
@@ -108,9 +107,9 @@ pub(crate) fn parameters(fields: &mut Fields, (least, most): (i64, i64)) -> (Opt
 pub(crate) const LIMITS: (i64, i64) = (1, LIMIT_MOST);
 
 /// A cursor belongs to a workspace, or to a person, a list and its filters; how many items a page has may change.
-fn scope(call: &impl Asked) -> Result<String, Refusal> {
+fn scope(call: &impl Authenticated) -> Result<String, DomainError> {
     let mut pairs = call.request().query_pairs()?;
     pairs.retain(|(name, value)| !matches!(name.as_str(), "limit" | "cursor") && !value.is_empty());
     pairs.sort();
-    Ok(json!([call.place(), call.request().operation, pairs]).to_string())
+    Ok(json!([call.scope(), call.request().operation, pairs]).to_string())
 }

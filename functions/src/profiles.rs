@@ -6,31 +6,31 @@ pub mod get_profile;
 pub mod list_profiles;
 pub mod update_profile;
 
-use aws::{Profiles, Workspaces};
+use aws::Table;
 use domain::ProfileId;
-use domain::profile::Profile;
-use domain::refusal::{Failure, Refusal};
-use domain::workspace::Workspace;
-use lambda::Call;
+use domain::error::{DomainError, Error};
+use domain::models::profile::Profile;
+use domain::models::workspace::Workspace;
+use lambda::AuthorizedRequest;
 
 /// The profile that a call's path names, guarded by `If-Match`.
-async fn wanted(store: &impl Profiles, call: &Call) -> Result<Profile, Failure> {
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<Profile, Error> {
     let id = call.request.path_id("profile_id", "profile", ProfileId::parse)?;
-    let profile = store.profile(call.workspace(), id).await?.ok_or(Refusal::NotFound("profile"))?;
+    let profile = table.profile(call.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
     call.request.check_version(profile.version)?;
     Ok(profile)
 }
 
 /// The caller's workspace, whose row names the default.
-async fn workspace(store: &impl Workspaces, call: &Call) -> Result<Workspace, Failure> {
-    Ok(store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?)
+async fn workspace(table: &Table, call: &AuthorizedRequest) -> Result<Workspace, Error> {
+    Ok(table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?)
 }
 
 /// The profile that is no longer the default once another is: it shows differently, so its version
 /// goes up as well.
-async fn displaced(store: &impl Profiles, before: &Workspace, after: &Workspace) -> Result<Option<Profile>, Failure> {
+async fn displaced(table: &Table, before: &Workspace, after: &Workspace) -> Result<Option<Profile>, Error> {
     match before.default_profile_id {
-        Some(id) if after.default_profile_id != Some(id) => store.profile(before.workspace_id, id).await,
+        Some(id) if after.default_profile_id != Some(id) => table.profile(before.workspace_id, id).await,
         _ => Ok(None),
     }
 }

@@ -7,23 +7,22 @@ mod listing;
 pub mod scim;
 mod writing;
 
+use aws::Table;
 use domain::UserId;
-use domain::refusal::{Failure, Refusal};
-use domain::scim::ScimType;
-use domain::scim::document::{Document, Person, version_tag};
-use domain::scim::list::Projection;
-use lambda::{Call, Reply};
+use domain::error::ScimType;
+use domain::error::{DomainError, Error};
+use domain::rules::scim::document::{Document, ScimUserRecord, version_tag};
+use domain::rules::scim::list::Projection;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
-use aws::ScimUsers;
-
 /// A body, with `schema` among its `schemas` if it names any.
-fn body(call: &Call, schema: &str) -> Result<Map<String, Value>, Refusal> {
-    let syntax = |detail: &str| Refusal::Scim(ScimType::InvalidSyntax, detail.to_owned());
+fn body(call: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>, DomainError> {
+    let syntax = |detail: &str| DomainError::Scim(ScimType::InvalidSyntax, detail.to_owned());
     let object = || syntax("The body must be a JSON object in which no name stands twice.");
-    let fields = call.request.body().map_err(|refusal| match refusal {
-        Refusal::Invalid(_) => object(),
+    let fields = call.request.body().map_err(|error| match error {
+        DomainError::Invalid(_) => object(),
         other => other,
     })?;
     let fields = fields.into_values().map_err(|_| object())?;
@@ -36,24 +35,24 @@ fn body(call: &Call, schema: &str) -> Result<Map<String, Value>, Refusal> {
 }
 
 /// What of a user the caller wants to see.
-fn projection(call: &Call) -> Result<Projection, Refusal> {
+fn projection(call: &AuthorizedRequest) -> Result<Projection, DomainError> {
     Projection::read(call.request.query()?)
 }
 
 /// The user that a path names.
-async fn found(store: &impl ScimUsers, call: &Call, id: &str) -> Result<Person, Failure> {
-    let id = UserId::parse(id).ok_or(Refusal::NotFound("user"))?;
-    Ok(store.scim_user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?)
+async fn found(table: &Table, call: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
+    let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
+    Ok(table.scim_user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?)
 }
 
 /// The reply that shows a user.
-fn shown(status: StatusCode, person: &Person, projection: &Projection, base: &str) -> Reply {
+fn shown(status: StatusCode, person: &ScimUserRecord, projection: &Projection, base: &str) -> Reply {
     let document = Document::shown(person, base).projected(projection);
     tagged(lambda::scim::json(status, &document), person)
 }
 
 /// A reply with the version of a user.
-fn tagged(mut reply: Reply, person: &Person) -> Reply {
+fn tagged(mut reply: Reply, person: &ScimUserRecord) -> Reply {
     with(&mut reply, "etag", &version_tag(person.user.version));
     reply
 }
@@ -65,7 +64,7 @@ fn with(reply: &mut Reply, name: &'static str, value: &str) {
 }
 
 /// True if a header names a user's version; `None` if it is not there.
-fn names_version(call: &Call, header: &str, person: &Person) -> Option<bool> {
+fn names_version(call: &AuthorizedRequest, header: &str, person: &ScimUserRecord) -> Option<bool> {
     let named = call.request.headers.get(header)?.to_str().unwrap_or_default();
     let current = format!("\"{}\"", person.user.version);
     let is_current = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current;

@@ -12,20 +12,20 @@ mod views;
 
 use std::collections::BTreeSet;
 
-use aws::stores::{Commits, DeviceFilter, DeviceWhole};
-use aws::{Commit, Credentials, Workspaces};
+use aws::{Commit, Table};
+use aws::{DeviceDetails, DeviceFilter};
 use domain::DeviceId;
-use domain::device::{Device, Status};
-use domain::event::Event;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use domain::webhook::{PHONE_DEACTIVATED, Webhook};
-use domain::workspace::Settings;
+use domain::models::device::{Device, Status};
+use domain::models::event::Event;
+use domain::models::webhook::{PHONE_DEACTIVATED, Webhook};
+use domain::models::workspace::Settings;
 use lambda::reply::{LIST_MOST, wire_size};
-use lambda::{Call, Reply, Request};
+use lambda::{AuthorizedRequest, Reply, Request};
 use serde_json::{Value, json};
 
-use self::views::Known;
+use self::views::SeamViewContext;
 
 /// The verbs that current and older clients use between them, each with how a refusal names them.
 #[derive(Clone, Copy, Debug)]
@@ -51,16 +51,16 @@ impl Verbs {
     }
 
     /// The parameters of a call that uses one of them.
-    fn parameters(self, call: &Call) -> Result<Fields, Refusal> {
+    fn parameters(self, call: &AuthorizedRequest) -> Result<Fields, DomainError> {
         self.parameters_of(&call.request)
     }
 
     /// The parameters of a request that uses one of them.
-    fn parameters_of(self, request: &Request) -> Result<Fields, Refusal> {
+    fn parameters_of(self, request: &Request) -> Result<Fields, DomainError> {
         if self.named().split(',').any(|verb| request.method.as_str() == verb) {
             lambda::seam::parameters(request)
         } else {
-            Err(Refusal::OnlyMethods(self.named()))
+            Err(DomainError::OnlyMethods(self.named()))
         }
     }
 }
@@ -81,7 +81,7 @@ pub(crate) fn told(webhook: &Webhook, event: &Event) -> Value {
 }
 
 /// The part of the path after the resource's own name.
-fn route<'a>(call: &'a Call, resource: &str) -> &'a str {
+fn route<'a>(call: &'a AuthorizedRequest, resource: &str) -> &'a str {
     route_of(&call.request, resource)
 }
 
@@ -108,28 +108,28 @@ fn required_id<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Optio
 }
 
 /// What is faulty of the parameters, or else a value that must have been read from them.
-fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, Refusal> {
-    fields.finish().map_err(Refusal::Invalid)?;
-    read.ok_or(Refusal::Invalid(Vec::new()))
+fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
+    fields.finish().map_err(DomainError::Invalid)?;
+    read.ok_or(DomainError::Invalid(Vec::new()))
 }
 
 /// The phone of an identifier, deleted ones too.
-async fn phone(store: &impl Credentials, call: &Call, id: DeviceId) -> Result<DeviceWhole, Failure> {
-    let whole = store.device_whole(call.workspace(), id).await?;
+async fn phone(table: &Table, call: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
+    let whole = table.device_details(call.workspace(), id).await?;
     let whole = whole.filter(|whole| whole.device.platform.is_phone());
-    Ok(whole.ok_or(Refusal::NotFound("device"))?)
+    Ok(whole.ok_or(DomainError::NotFound("device"))?)
 }
 
 /// The phone that `device_id` names, if it is there.
-async fn phone_there(store: &impl Credentials, call: &Call, mut fields: Fields) -> Result<DeviceWhole, Failure> {
+async fn phone_there(table: &Table, call: &AuthorizedRequest, mut fields: Fields) -> Result<DeviceDetails, Error> {
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let whole = phone(store, call, whole(fields, id)?).await?;
-    if whole.device.deleted.is_some() { Err(Refusal::NotFound("device").into()) } else { Ok(whole) }
+    let whole = phone(table, call, whole(fields, id)?).await?;
+    if whole.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(whole) }
 }
 
 /// What the workspace has settled.
-async fn settings(store: &impl Workspaces, call: &Call) -> Result<Settings, Failure> {
-    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+async fn settings(table: &Table, call: &AuthorizedRequest) -> Result<Settings, Error> {
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
 
@@ -145,7 +145,7 @@ impl Listing {
     ///
     /// # Errors
     /// A fault if the reply would be larger than a reply may be.
-    fn push(&mut self, item: Value) -> Result<(), Refusal> {
+    fn push(&mut self, item: Value) -> Result<(), DomainError> {
         self.bytes += wire_size(&item.to_string()) + 1;
         if self.bytes > LIST_MOST {
             return Err(too_many());
@@ -155,24 +155,25 @@ impl Listing {
     }
 }
 
-fn too_many() -> Refusal {
-    Refusal::field("", "too_many", "The list is longer than a reply may be; ask for less of it by a filter")
+fn too_many() -> DomainError {
+    DomainError::field("", "too_many", "The list is longer than a reply may be; ask for less of it by a filter")
 }
 
 /// Adds those of some devices that are phones to a list, in their order.
 async fn list_phones(
-    store: &impl Credentials,
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     settings: &Settings,
     devices: &[Device],
     listing: &mut Listing,
-    view: impl Fn(&Known<'_>) -> Option<Value>,
-) -> Result<(), Failure> {
+    view: impl Fn(&SeamViewContext<'_>) -> Option<Value>,
+) -> Result<(), Error> {
     let phones: Vec<&Device> = devices.iter().filter(|device| is_phone(device)).collect();
     let ids: BTreeSet<DeviceId> = phones.iter().map(|device| device.device_id).collect();
-    let belongings = store.belongings_to_show(call.workspace(), &ids).await?;
+    let attachments = table.attachments_to_show(call.workspace(), &ids).await?;
     for device in phones {
-        let known = Known { device, belongings: belongings.get(&device.device_id), settings, now: call.now() };
+        let known =
+            SeamViewContext { device, attachments: attachments.get(&device.device_id), settings, now: call.now() };
         if let Some(item) = view(&known) {
             listing.push(item)?;
         }
@@ -188,16 +189,16 @@ const LOOK_MOST: usize = 20_000;
 /// # Errors
 /// A fault if there are more than [`LOOK_MOST`].
 async fn list_all_phones(
-    store: &impl Credentials,
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     settings: &Settings,
     listing: &mut Listing,
-    view: impl Fn(&Known<'_>) -> Option<Value>,
-) -> Result<(), Failure> {
+    view: impl Fn(&SeamViewContext<'_>) -> Option<Value>,
+) -> Result<(), Error> {
     let (mut start, mut looked_at) = (None, 0);
     while looked_at < LOOK_MOST {
-        let page = store.list_devices(call.workspace(), &there(), PAGE, start, call.now()).await?;
-        list_phones(store, call, settings, &page.items, listing, &view).await?;
+        let page = table.list_devices(call.workspace(), &there(), PAGE, start, call.now()).await?;
+        list_phones(table, call, settings, &page.items, listing, &view).await?;
         looked_at += PAGE;
         start = page.next;
         if start.is_none() {
@@ -216,9 +217,9 @@ fn there() -> DeviceFilter {
 }
 
 /// The reply of a change, once it is made.
-async fn done(store: &impl Commits, commit: Option<Commit>) -> Result<Reply, Failure> {
+async fn done(table: &Table, commit: Option<Commit>) -> Result<Reply, Error> {
     if let Some(commit) = commit {
-        store.commit(commit).await?;
+        table.commit(commit).await?;
     }
     Ok(lambda::seam::ok(json!({})))
 }

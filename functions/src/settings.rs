@@ -6,10 +6,10 @@ use std::fmt;
 use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
-use domain::message::MessagePolicy;
-use domain::outside::is_own_address;
-use domain::user::MOBILE;
-use domain::workspace::AllowedSenders;
+use domain::egress::is_own_address;
+use domain::models::message::MessagePolicy;
+use domain::models::workspace::AllowedSenders;
+use domain::text::MOBILE;
 use lambda::Issuer;
 use thiserror::Error;
 
@@ -50,7 +50,7 @@ pub struct Defaults {
     /// How long deleted devices and users are kept.
     pub retention: Duration,
     /// How long an invitation counts.
-    pub invitation_life: Duration,
+    pub invitation_lifetime: Duration,
     /// The address that e-mails come from, for those that show it.
     pub sender: Option<String>,
     /// How many messages may go out, and to which numbers.
@@ -163,7 +163,7 @@ impl Settings {
             },
             defaults: Defaults {
                 retention: days("RETENTION_DAYS", 30)?,
-                invitation_life: days("INVITATION_DAYS", 7)?,
+                invitation_lifetime: days("INVITATION_DAYS", 7)?,
                 sender: text("SENDER"),
                 messages: MessagePolicy {
                     emails_per_day: quota("EMAILS_PER_DAY")?,
@@ -236,9 +236,9 @@ mod tests {
     #[test]
     fn calling_codes_and_quotas_are_read_or_named() {
         let read = |name: &'static str, value: &'static str| {
-            Settings::from_variables(move |asked| match asked {
+            Settings::from_variables(move |authenticated| match authenticated {
                 "AWS_REGION" => Some("eu-central-1".to_owned()),
-                asked => (asked == name).then(|| value.to_owned()),
+                authenticated => (authenticated == name).then(|| value.to_owned()),
             })
         };
         let codes = read("TEXT_CALLING_CODES", "+1, +44").unwrap().defaults.messages.calling_codes;

@@ -10,60 +10,60 @@ pub mod sync_users;
 pub mod update_source;
 pub mod upload_source_part;
 
-use aws::stores::Leavings;
-use aws::{Jobs, Outside, Sources};
+use aws::StagedRowsOf;
+use aws::{EgressClient, Table};
 use domain::SourceId;
-use domain::job::JobState;
-use domain::refusal::{Failure, Refusal};
-use domain::source::DataSource;
-use lambda::Call;
+use domain::error::{DomainError, Error};
+use domain::models::source::DataSource;
+use domain::states::JobState;
+use lambda::AuthorizedRequest;
 
 /// How data sets are read: what leads outside is made only once it is needed, since it reads the system's
 /// collection of authorities.
-pub struct Pulling<'a> {
+pub struct Fetcher<'a> {
     /// Makes the way to their pages.
-    pub outside: &'a (dyn Fn() -> Result<Outside, Failure> + Sync),
+    pub outside: &'a (dyn Fn() -> Result<EgressClient, Error> + Sync),
     /// See [`crate::settings::Settings::source_hosts`].
     pub hosts: &'a [String],
 }
 
-impl std::fmt::Debug for Pulling<'_> {
+impl std::fmt::Debug for Fetcher<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pulling").field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }
 
 /// The data set that a call's path names, guarded by `If-Match`.
-async fn wanted(store: &impl Sources, call: &Call) -> Result<DataSource, Failure> {
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<DataSource, Error> {
     let id = call.request.path_id("source_id", "source", SourceId::parse)?;
-    let source = store.source(call.workspace(), id).await?.ok_or(Refusal::NotFound("source"))?;
+    let source = table.source(call.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
     call.request.check_version(source.version)?;
     Ok(source)
 }
 
 /// True if the data set's last sync is still at work.
-pub(crate) async fn is_running(store: &impl Jobs, source: &DataSource) -> Result<bool, Failure> {
+pub(crate) async fn is_running(table: &Table, source: &DataSource) -> Result<bool, Error> {
     let Some(id) = source.job_id else {
         return Ok(false);
     };
-    let job = store.job(source.workspace_id, id).await?;
+    let job = table.job(source.workspace_id, id).await?;
     Ok(job.is_some_and(|job| job.state == JobState::Running))
 }
 
 /// Removes what is not needed any more. Whoever is ended in the middle leaves the rest to whoever comes
 /// next, or to its time to live.
 pub(crate) async fn clear(
-    store: &impl Sources,
-    moment: lambda::Moment,
+    table: &Table,
+    id_source: lambda::IdSource,
     workspace: domain::WorkspaceId,
     source: SourceId,
-    leavings: Leavings,
-) -> Result<(), Failure> {
+    leavings: StagedRowsOf,
+) -> Result<(), Error> {
     loop {
-        let keys = store.leavings(workspace, source, &leavings).await?;
+        let keys = table.leavings(workspace, source, &leavings).await?;
         if keys.is_empty() {
             return Ok(());
         }
-        store.commit(aws::Commit::unrecorded(moment.event_id()).clear(&keys)).await?;
+        table.commit(aws::Commit::without_event(id_source.event_id()).clear(&keys)).await?;
     }
 }

@@ -20,16 +20,17 @@ mod text_reports;
 use std::fmt::Display;
 
 use chrono::Duration;
-use domain::event::{Act, Actor};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
+use domain::models::actor::Actor;
+use domain::rules::context::EventContext;
 use domain::{Time, WorkspaceId};
-use lambda::Moment;
+use lambda::IdSource;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
-use crate::pace::Pace;
-use crate::world::Clock;
+use crate::deadline::Deadline;
+use crate::state::Clock;
 
 /// One run of an operation that AWS sets off.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ pub struct Run {
     /// The operation.
     pub operation: &'static str,
     /// When, and chance.
-    pub moment: Moment,
+    pub id_source: IdSource,
     /// The identifier under which its events are recorded.
     pub request_id: String,
     /// What it was set off with.
@@ -51,11 +52,11 @@ pub struct Run {
 impl Run {
     /// A new act of Handset itself, with an event of its own.
     #[must_use]
-    pub fn act(&self, workspace_id: WorkspaceId) -> Act {
-        Act {
-            event_id: self.moment.event_id(),
+    pub fn event_context(&self, workspace_id: WorkspaceId) -> EventContext {
+        EventContext {
+            event_id: self.id_source.event_id(),
             workspace_id,
-            at: self.moment.now,
+            at: self.id_source.now,
             actor: Actor::System,
             token_id: None,
             operation: self.operation,
@@ -66,18 +67,18 @@ impl Run {
     }
 
     /// How long it may go on, with so much left before Lambda would end it.
-    fn pace(&self, reserve: Duration) -> Pace {
-        Pace::new(self.clock.clone(), self.moment.random, self.deadline.minus(reserve))
+    fn deadline(&self, reserve: Duration) -> Deadline {
+        Deadline::new(self.clock.clone(), self.id_source.random, self.deadline.minus(reserve))
     }
 
     /// The event's fields.
     ///
     /// # Errors
     /// A fault if it is no JSON object.
-    pub fn fields(&self) -> Result<Fields, Refusal> {
+    pub fn fields(&self) -> Result<Fields, DomainError> {
         match &self.event {
             Value::Object(fields) => Ok(Fields::of_json(fields.clone())),
-            _ => Err(Refusal::field("", "wrong_type", "the event must be a JSON object")),
+            _ => Err(DomainError::field("", "wrong_type", "the event must be a JSON object")),
         }
     }
 
@@ -96,12 +97,12 @@ struct Tally {
 
 impl Tally {
     /// Counts a row that was due.
-    fn note(&mut self, run: &Run, row: &impl Display, outcome: Result<(), Failure>) {
+    fn note(&mut self, run: &Run, row: &impl Display, outcome: Result<(), Error>) {
         self.count(run, row, outcome.map(|()| true));
     }
 
     /// The same, unless it turned out that nothing was to be done yet.
-    fn count(&mut self, run: &Run, row: &impl Display, outcome: Result<bool, Failure>) {
+    fn count(&mut self, run: &Run, row: &impl Display, outcome: Result<bool, Error>) {
         match outcome {
             Ok(done) => self.done += usize::from(done),
             Err(failure) => {
@@ -120,15 +121,15 @@ fn again(identifiers: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// The event that an SNS message carries.
-fn published(message: &str) -> Result<domain::event::Event, Failure> {
-    serde_json::from_str(message).map_err(|e| Failure::internal("reading a published event", e))
+fn published(message: &str) -> Result<domain::models::event::Event, Error> {
+    serde_json::from_str(message).map_err(|e| Error::internal("reading a published event", e))
 }
 
 /// The event in a queue's message: an SNS notification around it, or the event alone where the
 /// subscription delivers raw messages.
-fn queued(record: &Value) -> Result<domain::event::Event, Failure> {
+fn queued(record: &Value) -> Result<domain::models::event::Event, Error> {
     let body = record["body"].as_str().unwrap_or_default();
-    let envelope: Value = serde_json::from_str(body).map_err(|e| Failure::internal("reading a message", e))?;
+    let envelope: Value = serde_json::from_str(body).map_err(|e| Error::internal("reading a message", e))?;
     match envelope.get("Message").and_then(Value::as_str) {
         Some(message) => published(message),
         None => published(body),

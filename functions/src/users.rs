@@ -19,57 +19,53 @@ pub mod update_user;
 
 use std::collections::BTreeMap;
 
-use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
-use domain::device::{Belongings, Device};
-use domain::invitation::Invitation;
-use domain::refusal::{Failure, Refusal};
-use domain::user::User;
-use domain::workspace::Settings;
+use aws::Table;
+use domain::error::{DomainError, Error};
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
+use domain::models::workspace::Settings;
 use domain::{DeviceId, InvitationId, Time, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
-use crate::attempts::{Before, Once, attempts};
-use crate::doer::Doer;
+use crate::context::RequestContext;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
 use crate::settings::Defaults;
-use crate::users::actions::{Prepared, UserAction, prepare};
+use crate::users::actions::{PlannedUser, UserAction, prepare};
 use crate::views;
 
 /// The user that a call's path names, guarded by `If-Match`.
-pub(crate) async fn wanted(store: &impl Users, call: &Call) -> Result<User, Failure> {
+pub(crate) async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<User, Error> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
-    let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
+    let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
     call.request.check_version(user.version)?;
     Ok(user)
 }
 
 /// What the profile is called that a user has of their own.
-pub(crate) async fn profile_name(store: &impl Profiles, user: &User) -> Result<Option<String>, Failure> {
+pub(crate) async fn profile_name(table: &Table, user: &User) -> Result<Option<String>, Error> {
     let ids = user.client.profile_id.into_iter().collect();
-    Ok(store.profile_names(user.workspace_id, &ids).await?.into_values().next())
+    Ok(table.profile_names(user.workspace_id, &ids).await?.into_values().next())
 }
 
 /// What is shown of a user beside what their row and their devices' tell. It is read before a
 /// change is made: once it is, nothing may fail any more.
-pub(crate) struct Beside {
+pub(crate) struct RelatedToUser {
     profile: Option<String>,
-    belongings: BTreeMap<DeviceId, Belongings>,
+    attachments: BTreeMap<DeviceId, DeviceAttachments>,
     settings: Settings,
 }
 
-impl Beside {
+impl RelatedToUser {
     /// Reads it, of a user who holds these devices.
-    pub async fn read(
-        store: &(impl Users + Workspaces + Profiles),
-        user: &User,
-        devices: &[Device],
-    ) -> Result<Self, Failure> {
-        let workspace = store.workspace(user.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+    pub async fn read(table: &Table, user: &User, devices: &[Device]) -> Result<Self, Error> {
+        let workspace = table.workspace(user.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
         let ids = devices.iter().map(|device| device.device_id).collect();
         Ok(Self {
-            profile: profile_name(store, user).await?,
-            belongings: store.belongings_to_show(user.workspace_id, &ids).await?,
+            profile: profile_name(table, user).await?,
+            attachments: table.attachments_to_show(user.workspace_id, &ids).await?,
             settings: workspace.settings,
         })
     }
@@ -83,7 +79,7 @@ impl Beside {
     pub fn devices(&self, user: &User, devices: &[Device], now: Time) -> Value {
         let name = user.name();
         let view = |device: &Device| {
-            let known = self.belongings.get(&device.device_id);
+            let known = self.attachments.get(&device.device_id);
             views::device_with(device, known, Some(&name), &self.settings, now)
         };
         devices.iter().map(view).collect()
@@ -92,15 +88,15 @@ impl Beside {
 
 /// Makes a change that was decided on, if there is one, and shows the user and the devices that they hold.
 pub(crate) async fn committed(
-    store: &(impl Users + Workspaces + Profiles),
-    mut prepared: Prepared,
-    call: &Call,
-) -> Result<Reply, Failure> {
-    let beside = Beside::read(store, &prepared.user, &prepared.devices).await?;
+    table: &Table,
+    mut prepared: PlannedUser,
+    call: &AuthorizedRequest,
+) -> Result<Reply, Error> {
+    let beside = RelatedToUser::read(table, &prepared.user, &prepared.devices).await?;
     if let Some(commit) = prepared.commit.take() {
-        store.commit(commit).await?;
+        table.commit(commit).await?;
     }
-    let Prepared { user, devices, left, .. } = &prepared;
+    let PlannedUser { user, devices, left, .. } = &prepared;
     let mut view = views::user(user, devices, left, beside.profile(), call.now());
     view["devices"] = beside.devices(user, devices, call.now());
     Ok(Reply::thing(&view, user.version))
@@ -108,16 +104,16 @@ pub(crate) async fn committed(
 
 /// Does something to the user that a call's path names, and shows them; what changes nothing
 /// commits nothing.
-pub(crate) async fn act(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: &Call,
+pub(crate) async fn event_context(
+    table: &Table,
+    call: &AuthorizedRequest,
     action: &UserAction,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
-    attempts(store, || async {
-        let user = wanted(store, call).await?;
-        let prepared = prepare(store, &Doer::of_call(call), &user, action, defaults).await?;
-        committed(store, prepared, call).await
+) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let user = wanted(table, call).await?;
+        let prepared = prepare(table, &RequestContext::of_call(call), &user, action, defaults).await?;
+        committed(table, prepared, call).await
     })
     .await
 }
@@ -125,31 +121,31 @@ pub(crate) async fn act(
 /// Offers something to the user that a call's path names, and answers 202 with what is offered; the
 /// same call again answers for the same offer.
 pub(crate) async fn offered(
-    store: &(impl Users + Invitations + Idempotency + Workspaces + Profiles),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     action: &UserAction,
     defaults: &Defaults,
     view: impl Fn(&Invitation, Time) -> Value,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, call.now()));
-    let once = Once::of(call)?;
-    once.attempts(store, call, || async {
-        let forgotten = match once.before(store, call).await? {
-            Before::New { forgotten } => forgotten,
-            Before::Made(made) => {
-                let id = InvitationId::parse(&made).ok_or(Refusal::NotFound("invitation"))?;
+    let once = IdempotencyKey::of(call)?;
+    once.retry_on_conflict(table, call, || async {
+        let forgotten = match once.before(table, call).await? {
+            IdempotencyOutcome::New { forgotten } => forgotten,
+            IdempotencyOutcome::Made(made) => {
+                let id = InvitationId::parse(&made).ok_or(DomainError::NotFound("invitation"))?;
                 let user = call.request.path_id("user_id", "user", UserId::parse)?;
-                let offer = store.invitation(call.workspace(), user, id).await?;
-                return Ok(shown(&offer.ok_or(Refusal::NotFound("invitation"))?));
+                let offer = table.invitation(call.workspace(), user, id).await?;
+                return Ok(shown(&offer.ok_or(DomainError::NotFound("invitation"))?));
             }
         };
-        let user = wanted(store, call).await?;
-        let prepared = prepare(store, &Doer::of_call(call), &user, action, defaults).await?;
+        let user = wanted(table, call).await?;
+        let prepared = prepare(table, &RequestContext::of_call(call), &user, action, defaults).await?;
         let (Some(commit), Some(offer)) = (prepared.commit, prepared.invitation) else {
-            return Err(Failure::internal("making an offer", "nothing was made"));
+            return Err(Error::internal("making an offer", "nothing was made"));
         };
         let made = offer.invitation_id.to_string();
-        store.commit(once.remember(commit, call, &made, forgotten)).await?;
+        table.commit(once.remember(commit, call, &made, forgotten)).await?;
         Ok(shown(&offer))
     })
     .await

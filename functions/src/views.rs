@@ -1,25 +1,26 @@
 //! How things are shown.
 
-use aws::stores::DeviceWhole;
-use domain::command::{Command, OpenCommand};
-use domain::credential::Service;
-use domain::device::{Belongings, Device};
-use domain::event::Event;
-use domain::health::health;
-use domain::hold::Hold;
-use domain::invitation::{Channel, Delivery as Sending, Invitation};
-use domain::job::{Job, JobItem, Selection, Tally};
-use domain::key::{Key, Makers};
-use domain::member::Member;
-use domain::network::{Network, indicator, tooltip, user_indicator};
-use domain::profile::Profile;
-use domain::push::Push;
-use domain::source::{DataSource, SourceKind};
-use domain::token::Token;
-use domain::usage::{Counts, Usage, UsageKind};
-use domain::user::User;
-use domain::webhook::{Delivery, Webhook};
-use domain::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
+use aws::DeviceDetails;
+use domain::models::command::{Command, OpenCommand};
+use domain::models::credential::Service;
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::Event;
+use domain::models::invitation::{Channel, Delivery as Sending, Invitation};
+use domain::models::job::{Job, JobItem, Selection, Tally};
+use domain::models::key::{Key, Makers};
+use domain::models::member::Member;
+use domain::models::network::{Network, indicator, tooltip};
+use domain::models::profile::Profile;
+use domain::models::push::Push;
+use domain::models::restriction::Restriction;
+use domain::models::source::{DataSource, SourceKind};
+use domain::models::token::Token;
+use domain::models::usage::{Counts, Usage, UsageKind};
+use domain::models::user::User;
+use domain::models::webhook::{Delivery, Webhook};
+use domain::models::workspace::{DEFAULT_PIN_LIMIT, Settings, Workspace};
+use domain::rules::health::health;
+use domain::rules::networks::user_indicator;
 use domain::{CredentialId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
@@ -62,22 +63,22 @@ pub(crate) fn device(device: &Device, user_name: Option<&str>, now: Time) -> Val
 }
 
 /// A device with all that belongs to it.
-pub(crate) fn device_whole(whole: &DeviceWhole, now: Time) -> Value {
+pub(crate) fn device_details(whole: &DeviceDetails, now: Time) -> Value {
     let name = whole.user.as_ref().map(User::name);
     let settings = whole.settings();
-    device_with(&whole.device, whole.belongings.as_ref(), name.as_deref(), &settings, now)
+    device_with(&whole.device, whole.attachments.as_ref(), name.as_deref(), &settings, now)
 }
 
 /// A device with what is wrong with it, in a workspace with these settings.
 pub(crate) fn device_with_health(
     shown: &Device,
-    belongings: Option<&Belongings>,
+    attachments: Option<&DeviceAttachments>,
     user_name: Option<&str>,
     settings: &Settings,
     now: Time,
 ) -> Value {
     let mut view = device(shown, user_name, now);
-    let health = health(shown, belongings, settings, now);
+    let health = health(shown, attachments, settings, now);
     view["errors"] = json!(health.errors);
     view["warnings"] = json!(health.warnings);
     view
@@ -86,15 +87,15 @@ pub(crate) fn device_with_health(
 /// A device with what else is known of it, in a workspace with these settings.
 pub(crate) fn device_with(
     shown: &Device,
-    belongings: Option<&Belongings>,
+    attachments: Option<&DeviceAttachments>,
     user_name: Option<&str>,
     settings: &Settings,
     now: Time,
 ) -> Value {
-    let mut view = device_with_health(shown, belongings, user_name, settings, now);
-    view["custom_metadata"] = belongings.map_or_else(|| json!({}), |known| json!(known.metadata));
+    let mut view = device_with_health(shown, attachments, user_name, settings, now);
+    view["custom_metadata"] = attachments.map_or_else(|| json!({}), |known| json!(known.metadata));
     // What was issued to a phone ends with it.
-    let issued = belongings.filter(|_| shown.deleted.is_none());
+    let issued = attachments.filter(|_| shown.deleted.is_none());
     view["acs_credentials"] = issued.into_iter().flat_map(|issued| &issued.credentials).map(credential).collect();
     let services = issued.into_iter().flat_map(|issued| &issued.services);
     view["credential_services"] = services.map(|(kind, known)| (kind.to_string(), service(known))).collect();
@@ -115,7 +116,7 @@ fn service(service: &Service) -> Value {
 }
 
 /// A block, a suspension or a lock.
-fn hold(hold: &Hold) -> Value {
+fn hold(hold: &Restriction) -> Value {
     json!({"at": hold.at, "by": hold.by, "reason": hold.reason})
 }
 
@@ -252,7 +253,7 @@ pub(crate) fn workspace(workspace: &Workspace, defaults: &Defaults) -> Value {
         "sandbox": workspace.sandbox,
         "created_at": workspace.created_at,
         "retention_days": settings.retention(defaults.retention).num_days(),
-        "invitation_days": settings.invitation_life(defaults.invitation_life).num_days(),
+        "invitation_days": settings.invitation_lifetime(defaults.invitation_lifetime).num_days(),
         "sender": settings.sender.as_ref().or(defaults.sender.as_ref()),
         "sms_sender": settings.sms_sender,
         "emails_per_day": defaults.messages.per_day(Channel::Email, settings),

@@ -10,24 +10,24 @@ pub mod redeliver;
 pub mod rotate_webhook_secret;
 pub mod update_webhook;
 
-use aws::{Commit, Idempotency, Members, Webhooks};
+use aws::{Commit, Table};
 use domain::WebhookId;
-use domain::refusal::{Failure, Refusal};
-use domain::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
-use lambda::Call;
+use domain::error::{DomainError, Error};
+use domain::models::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
+use lambda::AuthorizedRequest;
 
-use crate::attempts::{Before, Once};
 use crate::makers::while_a_member;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 
 /// The webhook that a call's path names.
-async fn named(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
+async fn named(table: &Table, call: &AuthorizedRequest) -> Result<Webhook, Error> {
     let id = call.request.path_id("webhook_id", "webhook", WebhookId::parse)?;
-    Ok(store.webhook(call.workspace(), id).await?.ok_or(Refusal::NotFound("webhook"))?)
+    Ok(table.webhook(call.workspace(), id).await?.ok_or(DomainError::NotFound("webhook"))?)
 }
 
 /// The same, guarded by `If-Match`.
-async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> {
-    let webhook = named(store, call).await?;
+async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<Webhook, Error> {
+    let webhook = named(table, call).await?;
     call.request.check_version(webhook.version)?;
     Ok(webhook)
 }
@@ -35,26 +35,26 @@ async fn wanted(store: &impl Webhooks, call: &Call) -> Result<Webhook, Failure> 
 /// Makes a webhook, once however often the call is sent, and answers with it and its secret.
 ///
 /// # Errors
-/// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `LostRace`.
+/// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `Conflict`.
 pub(crate) async fn made(
-    store: &(impl Webhooks + Members + Idempotency),
-    call: &Call,
-    once: &Once,
+    table: &Table,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
     settings: Settings,
-) -> Result<(Webhook, String), Failure> {
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => return Err(Refusal::AlreadyCreated(made).into()),
+) -> Result<(Webhook, String), Error> {
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
     };
     // Two at once may make one more than there may be; that does no harm.
-    if store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
-        return Err(Refusal::TooManyWebhooks.into());
+    if table.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
+        return Err(DomainError::TooManyWebhooks.into());
     }
-    let moment = call.request.moment;
-    let secret = new_secret(moment.random);
-    let (webhook, event) = Webhook::create(WebhookId(moment.draw()), settings, &call.act());
-    let commit = while_a_member(store, call, Commit::of(&event).put(&webhook)).await?;
+    let id_source = call.request.id_source;
+    let secret = new_secret(id_source.random);
+    let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &call.event_context());
+    let commit = while_a_member(table, call, Commit::of(&event).put(&webhook)).await?;
     let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
-    store.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
     Ok((webhook, secret))
 }

@@ -1,21 +1,22 @@
 //! `POST /memberships/{workspace_id}/accept`.
 
-use aws::{Commit, Members};
+use aws::{Commit, Table};
 use domain::WorkspaceId;
-use domain::member::{self, Member};
-use domain::refusal::{Failure, Refusal};
-use domain::workspace::Workspace;
-use lambda::{Own, Reply};
+use domain::error::{DomainError, Error};
+use domain::models::member::Member;
+use domain::models::workspace::Workspace;
+use domain::rules::members;
+use lambda::{PersonRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Accept a membership")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Accept a membership")
         .detail("It counts from this answer on: a workspace adds whom it will, and that is nothing to them before.")
         .shows("The membership.", thing("Membership"))
 }
@@ -24,35 +25,35 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Members, own: Own) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
-    accept(store, &own, id).await
+    accept(table, &own, id).await
 }
 
 /// The same, of this workspace.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn accept(store: &impl Members, own: &Own, id: WorkspaceId) -> Result<Reply, Failure> {
-    attempts(store, || async {
-        let (workspace, member) = wanted(store, own, id).await?;
-        let Some((after, accepted, event)) = member::accept(&workspace, &member, &own.act(&member)) else {
+pub async fn accept(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let (workspace, member) = wanted(table, own, id).await?;
+        let Some((after, accepted, event)) = members::accept(&workspace, &member, &own.event_context(&member)) else {
             return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
         };
         let mut commit = Commit::of(&event).edit(&member, &accepted);
         if after != workspace {
             commit = commit.edit(&workspace, &after);
         }
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         Ok(Reply::ok(&views::membership(&accepted, Some(&workspace))))
     })
     .await
 }
 
 /// The person's membership of a workspace.
-pub(super) async fn wanted(store: &impl Members, own: &Own, id: WorkspaceId) -> Result<(Workspace, Member), Failure> {
-    let member = store.membership(id, &own.person.issuer, &own.person.subject).await?;
-    let member = member.ok_or(Refusal::NotFound("membership"))?;
-    let workspace = store.workspace(id).await?.ok_or(Refusal::NotFound("membership"))?;
+pub(super) async fn wanted(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Result<(Workspace, Member), Error> {
+    let member = table.membership(id, &own.person.issuer, &own.person.subject).await?;
+    let member = member.ok_or(DomainError::NotFound("membership"))?;
+    let workspace = table.workspace(id).await?.ok_or(DomainError::NotFound("membership"))?;
     Ok((workspace, member))
 }

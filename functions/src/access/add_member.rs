@@ -1,31 +1,32 @@
 //! `POST /members`.
 
-use aws::{Commit, Idempotency, Members};
+use aws::{Commit, Table};
 use domain::MemberId;
-use domain::access::{Permission, Role};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::member::{self, ISSUER, Member, NAME, SUBJECT};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::models::member::{ISSUER, Member, NAME, SUBJECT};
+use domain::permission::{Permission, Role};
+use domain::rules::members;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once};
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Add a member")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Add a member")
         .detail(
             "A person, as the issuer of their tokens knows them. They can be given only what the caller holds. The \
              membership counts for nothing until they have accepted it, by their own sign-in.",
         )
-        .body(|fields| drop(Wanted::read(fields)))
+        .body(|fields| drop(NewMember::read(fields)))
         .once()
         .answers(201, "The member.", thing("Member"))
-        .refuses([Refusal::PermissionNotHeld(Permission::UsersWipe), Refusal::MemberExists])
+        .refuses([DomainError::PermissionNotHeld(Permission::UsersWipe), DomainError::MemberExists])
 }
 
 /// Answers 201 with the member.
@@ -33,22 +34,22 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the body; `PermissionNotHeld` for a role that may more than the caller;
 /// `MemberExists`.
-pub async fn handle(store: &(impl Members + Idempotency), call: Call) -> Result<Reply, Failure> {
-    let wanted = Wanted::read(call.request.body()?)?;
-    domain::key::may_grant(&call.caller, &wanted.role.permissions())?;
-    let once = Once::of(&call)?;
-    once.attempts(store, &call, || attempt(store, &call, &once, &wanted)).await
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let wanted = NewMember::read(call.request.body()?)?;
+    domain::rules::keys::may_grant(&call.caller, &wanted.role.permissions())?;
+    let once = IdempotencyKey::of(&call)?;
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &wanted)).await
 }
 
-struct Wanted {
+struct NewMember {
     issuer: String,
     subject: String,
     name: Option<String>,
     role: Role,
 }
 
-impl Wanted {
-    fn read(mut fields: Fields) -> Result<Self, Refusal> {
+impl NewMember {
+    fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let issuer = fields.required_text("issuer", ISSUER);
         if issuer.as_ref().is_some_and(|issuer| !issuer.starts_with("https://")) {
             fields.fault("issuer", "invalid_format", "must be an https URL");
@@ -56,7 +57,7 @@ impl Wanted {
         let subject = fields.required_text("subject", SUBJECT);
         let name = fields.text("name", NAME);
         let role = fields.required_word("role");
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self {
             issuer: issuer.unwrap_or_default(),
             subject: subject.unwrap_or_default(),
@@ -67,41 +68,41 @@ impl Wanted {
 }
 
 async fn attempt(
-    store: &(impl Members + Idempotency),
-    call: &Call,
-    once: &Once,
-    wanted: &Wanted,
-) -> Result<Reply, Failure> {
+    table: &Table,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
+    wanted: &NewMember,
+) -> Result<Reply, Error> {
     let workspace_id = call.workspace();
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => {
-            let id = MemberId::parse(&made).ok_or(Refusal::NotFound("member"))?;
-            let member = store.member_by_id(workspace_id, id).await?.ok_or(Refusal::NotFound("member"))?;
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => {
+            let id = MemberId::parse(&made).ok_or(DomainError::NotFound("member"))?;
+            let member = table.member_by_id(workspace_id, id).await?.ok_or(DomainError::NotFound("member"))?;
             return Ok(shown(&member));
         }
     };
-    if store.membership(workspace_id, &wanted.issuer, &wanted.subject).await?.is_some() {
-        return Err(Refusal::MemberExists.into());
+    if table.membership(workspace_id, &wanted.issuer, &wanted.subject).await?.is_some() {
+        return Err(DomainError::MemberExists.into());
     }
-    let _there = store.workspace(workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
-    let act = call.act();
+    let _there = table.workspace(workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let event_context = call.event_context();
     let member = Member {
         workspace_id,
-        member_id: MemberId(call.request.moment.draw()),
+        member_id: MemberId(call.request.id_source.new_id()),
         issuer: wanted.issuer.clone(),
         subject: wanted.subject.clone(),
         name: wanted.name.clone(),
         role: wanted.role,
-        created_at: act.at,
-        created_by: act.maker(),
+        created_at: event_context.at,
+        created_by: event_context.maker(),
         pending: true,
         accepted_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    let commit = Commit::of(&member::add(&member, &act)).put(&member);
-    store.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
+    let commit = Commit::of(&members::add(&member, &event_context)).put(&member);
+    table.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
     Ok(shown(&member))
 }
 

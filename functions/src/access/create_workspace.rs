@@ -1,16 +1,16 @@
 //! Makes a workspace and its first key. There is no route: IAM says who may invoke it.
 
-use aws::{Commit, Workspaces};
-use domain::access::Permission;
-use domain::event::EventType;
-use domain::key::Key;
-use domain::refusal::{Failure, Refusal};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::models::event::EventType;
+use domain::models::key::Key;
+use domain::models::workspace::{NAME, Settings, Workspace};
+use domain::permission::Permission;
 use domain::secret::ApiKey;
-use domain::workspace::{NAME, Settings, Workspace};
 use domain::{KeyId, WorkspaceId};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
+use crate::retry::retry_on_conflict;
 use crate::triggers::Run;
 
 /// Takes `{name, sandbox?, workspace_id?}` and answers with `{workspace_id, key_id, key}`; the
@@ -19,33 +19,33 @@ use crate::triggers::Run;
 ///
 /// # Errors
 /// Every fault of the event; `AlreadyCreated`.
-pub async fn handle(store: &impl Workspaces, run: Run) -> Result<Value, Failure> {
+pub async fn handle(table: &Table, run: Run) -> Result<Value, Error> {
     let mut fields = run.fields()?;
     let name = fields.required_text("name", NAME);
     let sandbox = fields.boolean("sandbox").unwrap_or(false);
     let wanted = fields.id("workspace_id", WorkspaceId::parse);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let name = name.unwrap_or_default();
-    let workspace_id = wanted.unwrap_or_else(|| WorkspaceId(run.moment.draw()));
-    attempts(store, || attempt(store, &run, workspace_id, &name, sandbox)).await
+    let workspace_id = wanted.unwrap_or_else(|| WorkspaceId(run.id_source.new_id()));
+    retry_on_conflict(table, || attempt(table, &run, workspace_id, &name, sandbox)).await
 }
 
 async fn attempt(
-    store: &impl Workspaces,
+    table: &Table,
     run: &Run,
     workspace_id: WorkspaceId,
     name: &str,
     sandbox: bool,
-) -> Result<Value, Failure> {
-    if store.workspace(workspace_id).await?.is_some() {
-        return Err(Refusal::AlreadyCreated(workspace_id.to_string()).into());
+) -> Result<Value, Error> {
+    if table.workspace(workspace_id).await?.is_some() {
+        return Err(DomainError::AlreadyCreated(workspace_id.to_string()).into());
     }
-    let act = run.act(workspace_id);
+    let event_context = run.event_context(workspace_id);
     let workspace = Workspace {
         workspace_id,
         name: name.to_owned(),
         sandbox,
-        created_at: act.at,
+        created_at: event_context.at,
         admin_count: 0,
         profile_count: 0,
         default_profile_id: None,
@@ -57,25 +57,25 @@ async fn attempt(
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    let secret = ApiKey::new(run.moment.random, sandbox);
+    let secret = ApiKey::new(run.id_source.random, sandbox);
     let key = Key {
         workspace_id,
-        key_id: KeyId(run.moment.draw()),
+        key_id: KeyId(run.id_source.new_id()),
         short: secret.short.clone(),
         secret_hash: secret.hash(),
         name: "First key".to_owned(),
         permissions: Permission::ALL.iter().copied().collect(),
-        created_at: act.at,
-        created_by: act.maker(),
+        created_at: event_context.at,
+        created_by: event_context.maker(),
         makers: Vec::new(),
         expires_at: None,
         revoked: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    let mut event = act.event(EventType::WorkspaceCreated);
+    let mut event = event_context.event(EventType::WorkspaceCreated);
     event.key_id = Some(key.key_id);
     event.change("sandbox", Value::Null, sandbox);
-    store.commit(Commit::of(&event).put(&workspace).put(&key)).await?;
+    table.commit(Commit::of(&event).put(&workspace).put(&key)).await?;
     Ok(json!({"workspace_id": workspace_id, "key_id": key.key_id, "key": secret.reveal()}))
 }

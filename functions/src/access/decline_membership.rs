@@ -1,36 +1,36 @@
 //! `DELETE /memberships/{workspace_id}`.
 
-use aws::{Commit, Members};
+use aws::{Commit, Table};
 use domain::WorkspaceId;
-use domain::member::decline;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Own, Reply};
+use domain::error::{DomainError, Error};
+use domain::rules::members::decline;
+use lambda::{PersonRequest, Reply};
 
 use crate::access::accept_membership::wanted;
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Decline a membership")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Decline a membership")
         .detail("One that was not accepted. It is gone, until the workspace adds the person again.")
         .shows("The membership as it was.", thing("Membership"))
-        .refuses([Refusal::MembershipAccepted])
+        .refuses([DomainError::MembershipAccepted])
 }
 
 /// Answers with the membership as it was: it is gone.
 ///
 /// # Errors
 /// `NotFound`; `MembershipAccepted`.
-pub async fn handle(store: &impl Members, own: Own) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
-    attempts(store, || async {
-        let (workspace, member) = wanted(store, &own, id).await?;
-        let event = decline(&member, &own.act(&member))?;
-        store.commit(Commit::of(&event).delete(&member)).await?;
+    retry_on_conflict(table, || async {
+        let (workspace, member) = wanted(table, &own, id).await?;
+        let event = decline(&member, &own.event_context(&member))?;
+        table.commit(Commit::of(&event).delete(&member)).await?;
         Ok(Reply::ok(&views::membership(&member, Some(&workspace))))
     })
     .await

@@ -1,13 +1,13 @@
 //! `GET /events`: who did what, when, from where, to what.
 
-use aws::Events;
-use aws::stores::{Actors, EventFilter};
+use aws::EventFilter;
+use aws::Table;
+use domain::error::Error;
 use domain::input::Fields;
-use domain::refusal::Failure;
 use domain::{DeviceId, Time, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
@@ -17,8 +17,8 @@ const DEFAULT_SPAN: i64 = 90;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List events")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List events")
         .detail(
             "Who did what, when, from where, to what: the newest first, in a span from `since` (90 days ago) to \
              `until` (now).",
@@ -33,10 +33,10 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Events + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, |fields| read(fields, call.now()))?;
-    let page = store.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::event).await
+    let page = table.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::event).await
 }
 
 /// Reads the filters of the list, which are also those of an export.

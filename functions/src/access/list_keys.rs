@@ -1,19 +1,18 @@
 //! `GET /keys`.
 
-use aws::Keys;
-use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List keys")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List keys")
         .detail("The newest first, revoked and expired ones too. One that a key made is revoked with it.")
         .lists(thing("Key"), |_| ())
 }
@@ -22,9 +21,9 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Keys + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
-    let makers = store.makers_of_all(&page.items).await?;
-    paging.reply_named(store, call.workspace(), &page, |key| views::key(key, &makers, call.now())).await
+    let page = table.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let makers = table.makers_of_all(&page.items).await?;
+    paging.reply_named(table, call.workspace(), &page, |key| views::key(key, &makers, call.now())).await
 }

@@ -1,20 +1,19 @@
 //! `GET /members/{member_id}/tokens`.
 
-use aws::Tokens;
-use aws::stores::Actors;
+use aws::Table;
 use domain::MemberId;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List a member's tokens")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List a member's tokens")
         .detail("Those that were made for this workspace, the newest first; of other workspaces nothing is told.")
         .lists(thing("MemberToken"), |_| ())
 }
@@ -24,12 +23,12 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`; `NotFound`.
-pub async fn handle(store: &(impl Tokens + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let workspace = call.workspace();
-    let member = store.member_by_id(workspace, id).await?.ok_or(Refusal::NotFound("member"))?;
+    let member = table.member_by_id(workspace, id).await?.ok_or(DomainError::NotFound("member"))?;
     let (issuer, subject) = (&member.issuer, &member.subject);
-    let page = store.list_tokens(issuer, subject, Some(workspace), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, workspace, &page, |token| views::member_token(token, workspace, call.now())).await
+    let page = table.list_tokens(issuer, subject, Some(workspace), paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, workspace, &page, |token| views::member_token(token, workspace, call.now())).await
 }

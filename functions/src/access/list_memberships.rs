@@ -1,18 +1,18 @@
 //! `GET /memberships`.
 
-use aws::Members;
-use domain::refusal::Failure;
-use lambda::{Own, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{PersonRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List one's own memberships")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List one's own memberships")
         .detail("Those that wait to be accepted too, of whatever workspaces.")
         .lists(thing("Membership"), |_| ())
 }
@@ -21,12 +21,12 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &impl Members, own: Own) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&own, |_| ())?;
     let (issuer, subject) = (&own.person.issuer, &own.person.subject);
-    let page = store.list_memberships(issuer, subject, paging.limit, paging.start.clone()).await?;
+    let page = table.list_memberships(issuer, subject, paging.limit, paging.start.clone()).await?;
     let ids = page.items.iter().map(|member| member.workspace_id).collect();
-    let workspaces = store.workspaces(&ids).await?;
+    let workspaces = table.workspaces(&ids).await?;
     Ok(paging.reply(&page, |member| {
         let workspace = workspaces.iter().find(|workspace| workspace.workspace_id == member.workspace_id);
         views::membership(member, workspace)

@@ -1,25 +1,26 @@
 //! `DELETE /members/{member_id}`.
 
-use aws::{Commit, Keys, Members, Webhooks};
+use aws::{Commit, Table};
 use domain::MemberId;
-use domain::change::Change;
-use domain::event::Actor;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::key::{KeyStatus, Makers};
-use domain::member::{MADE_LIMIT, Made, Member, Removal, remove};
-use domain::refusal::{Failure, Refusal};
-use domain::webhook::WEBHOOK_LIMIT;
-use lambda::{Call, Reply};
+use domain::models::actor::Actor;
+use domain::models::key::{KeyStatus, Makers};
+use domain::models::member::{CreatedByMember, MADE_LIMIT, Member};
+use domain::models::webhook::WEBHOOK_LIMIT;
+use domain::rules::change::ChangeSet;
+use domain::rules::members::{Removal, remove};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Remove a member")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Remove a member")
         .detail(
             "They may do nothing from this answer on. The last admin stays. The answer shows the keys that they made \
              and that are good, and their webhooks; with `revoke`, these keys are revoked and these webhooks switched \
@@ -29,7 +30,7 @@ pub fn about() -> About {
             let _revoke = read(&mut fields);
         })
         .shows("The member as they were, with what they made.", thing("MemberRemoved"))
-        .refuses([Refusal::LastAdmin, Refusal::TooManyMade(MADE_LIMIT + 1)])
+        .refuses([DomainError::LastAdmin, DomainError::TooManyMade(MADE_LIMIT + 1)])
 }
 
 /// Answers with the member as they were: they may do nothing from this answer on. With it come the keys and the
@@ -37,26 +38,27 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`; `LastAdmin`; `TooManyMade`.
-pub async fn handle(store: &(impl Members + Keys + Webhooks), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let mut query = call.request.query()?;
     let revoke = read(&mut query);
-    query.finish().map_err(Refusal::Invalid)?;
-    attempts(store, || async {
-        let member = store.member_by_id(call.workspace(), id).await?.ok_or(Refusal::NotFound("member"))?;
-        let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
-        let made = made_by(store, &call, &member).await?;
-        let removal = remove(&before, &member, &made, revoke, || call.act())?;
+    query.finish().map_err(DomainError::Invalid)?;
+    retry_on_conflict(table, || async {
+        let member = table.member_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?;
+        let before = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+        let made = made_by(table, &call, &member).await?;
+        let removal = remove(&before, &member, &made, revoke, || call.event_context())?;
         let Removal { workspace: after, keys, webhooks, events } = &removal;
-        let change = Change { events: events.clone(), ..Change::default() };
-        let mut commit = Commit::changing(call.request.moment.event_id(), &change).delete(&member).edit(&before, after);
+        let change = ChangeSet { events: events.clone(), ..ChangeSet::default() };
+        let mut commit =
+            Commit::changing(call.request.id_source.event_id(), &change).delete(&member).edit(&before, after);
         for (before, after) in keys {
             commit = commit.edit(before, after);
         }
         for (before, after) in webhooks {
             commit = commit.edit(before, after);
         }
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         Ok(shown(&call, &member, &made, &removal))
     })
     .await
@@ -68,17 +70,17 @@ fn read(fields: &mut Fields) -> bool {
 
 /// What a member has made and that outlasts them, by themselves or by a key of theirs. Their keys come from no other
 /// key.
-async fn made_by(store: &(impl Keys + Webhooks), call: &Call, member: &Member) -> Result<Made, Failure> {
+async fn made_by(table: &Table, call: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
     let maker = Actor::Member(member.member_id);
-    let mut keys = store.keys_made_by(call.workspace(), maker).await?;
+    let mut keys = table.keys_made_by(call.workspace(), maker).await?;
     let makers: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([maker]).collect();
     keys.retain(|key| key.status(&Makers::new(), call.now()) == KeyStatus::Active);
-    let mut webhooks = store.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items;
+    let mut webhooks = table.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items;
     webhooks.retain(|webhook| makers.contains(&webhook.created_by.actor));
-    Ok(Made { keys, webhooks })
+    Ok(CreatedByMember { keys, webhooks })
 }
 
-fn shown(call: &Call, member: &Member, made: &Made, removal: &Removal) -> Reply {
+fn shown(call: &AuthorizedRequest, member: &Member, made: &CreatedByMember, removal: &Removal) -> Reply {
     let mut view = views::member(member);
     let ended = |key_id| removal.keys.iter().find(|(before, _)| before.key_id == key_id).map(|(_, after)| after);
     let keys = made.keys.iter().map(|key| views::key(ended(key.key_id).unwrap_or(key), &Makers::new(), call.now()));

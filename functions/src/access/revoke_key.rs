@@ -1,20 +1,20 @@
 //! `DELETE /keys/{key_id}`.
 
-use aws::{Commit, Keys};
+use aws::{Commit, Table};
 use domain::KeyId;
-use domain::key::revoke;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::rules::keys::revoke;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Revoke a key")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Revoke a key")
         .detail("It opens nothing from this answer on, and neither does any key that it made.")
         .shows("The key.", thing("Key"))
 }
@@ -23,15 +23,15 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Keys, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("key_id", "key", KeyId::parse)?;
-    attempts(store, || async {
-        let mut key = store.key_by_id(call.workspace(), id).await?.ok_or(Refusal::NotFound("key"))?;
-        if let Some((revoked, event)) = revoke(&key, &call.act()) {
-            store.commit(Commit::of(&event).edit(&key, &revoked)).await?;
+    retry_on_conflict(table, || async {
+        let mut key = table.key_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;
+        if let Some((revoked, event)) = revoke(&key, &call.event_context()) {
+            table.commit(Commit::of(&event).edit(&key, &revoked)).await?;
             key = revoked;
         }
-        let makers = store.makers_of(&key).await?;
+        let makers = table.makers_of(&key).await?;
         Ok(Reply::ok(&views::key(&key, &makers, call.now())))
     })
     .await

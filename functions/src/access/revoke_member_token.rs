@@ -1,20 +1,20 @@
 //! `DELETE /members/{member_id}/tokens/{token_id}`.
 
-use aws::{Commit, Tokens};
-use domain::refusal::{Failure, Refusal};
-use domain::token::shut_out;
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::rules::tokens::shut_out;
 use domain::{MemberId, TokenId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Shut a member's token out")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Shut a member's token out")
         .detail("It opens this workspace no more from this answer on, whatever other workspaces it opens.")
         .shows("The token.", thing("MemberToken"))
 }
@@ -24,17 +24,17 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`: of a token that was not made for the workspace too.
-pub async fn handle(store: &impl Tokens, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let member_id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let id = call.request.path_id("token_id", "token", TokenId::parse)?;
     let workspace = call.workspace();
-    attempts(store, || async {
-        let member = store.member_by_id(workspace, member_id).await?.ok_or(Refusal::NotFound("member"))?;
-        let found = store.token_of(&member.issuer, &member.subject, id).await?;
+    retry_on_conflict(table, || async {
+        let member = table.member_by_id(workspace, member_id).await?.ok_or(DomainError::NotFound("member"))?;
+        let found = table.token_of(&member.issuer, &member.subject, id).await?;
         let found = found.filter(|token| token.workspace_ids.contains(&workspace));
-        let mut token = found.ok_or(Refusal::NotFound("token"))?;
-        if let Some((after, event)) = shut_out(&token, &member, &call.act()) {
-            store.commit(Commit::of(&event).edit(&token, &after)).await?;
+        let mut token = found.ok_or(DomainError::NotFound("token"))?;
+        if let Some((after, event)) = shut_out(&token, &member, &call.event_context()) {
+            table.commit(Commit::of(&event).edit(&token, &after)).await?;
             token = after;
         }
         Ok(Reply::ok(&views::member_token(&token, workspace, call.now())))

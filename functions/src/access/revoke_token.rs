@@ -1,21 +1,21 @@
 //! `DELETE /tokens/{token_id}`.
 
-use aws::{Commit, Tokens};
+use aws::{Commit, Table};
 use domain::TokenId;
-use domain::change::Change;
-use domain::refusal::{Failure, Refusal};
-use domain::token::revoke;
-use lambda::{Own, Reply};
+use domain::error::{DomainError, Error};
+use domain::rules::change::ChangeSet;
+use domain::rules::tokens::revoke;
+use lambda::{PersonRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Revoke one's own token")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Revoke one's own token")
         .detail("It opens nothing from this answer on.")
         .shows("The token.", thing("Token"))
 }
@@ -24,16 +24,16 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &impl Tokens, own: Own) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
     let id = own.request.path_id("token_id", "token", TokenId::parse)?;
     let person = &own.person;
-    attempts(store, || async {
-        let found = store.token_of(&person.issuer, &person.subject, id).await?;
-        let mut token = found.ok_or(Refusal::NotFound("token"))?;
-        if let Some((revoked, events)) = revoke(&token, person, own.now(), |member| own.act(member)) {
-            let change = Change { events, ..Change::default() };
-            let commit = Commit::changing(own.request.moment.event_id(), &change);
-            store.commit(commit.edit(&token, &revoked)).await?;
+    retry_on_conflict(table, || async {
+        let found = table.token_of(&person.issuer, &person.subject, id).await?;
+        let mut token = found.ok_or(DomainError::NotFound("token"))?;
+        if let Some((revoked, events)) = revoke(&token, person, own.now(), |member| own.event_context(member)) {
+            let change = ChangeSet { events, ..ChangeSet::default() };
+            let commit = Commit::changing(own.request.id_source.event_id(), &change);
+            table.commit(commit.edit(&token, &revoked)).await?;
             token = revoked;
         }
         Ok(Reply::ok(&views::token(&token, own.now())))

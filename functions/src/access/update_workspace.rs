@@ -1,18 +1,19 @@
 //! `PATCH /workspace`.
 
-use aws::stores::DeviceFilter;
-use aws::{Commit, Users, Workspaces};
+use aws::DeviceFilter;
+use aws::{Commit, Table};
 use domain::UserId;
-use domain::device::Status;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use domain::workspace::{AllowedSenders, SilentRule, Workspace, WorkspaceEdit, update};
-use lambda::{Call, Reply};
+use domain::models::device::Status;
+use domain::models::workspace::{AllowedSenders, SilentRule, Workspace, WorkspaceEdit};
+use domain::rules::workspaces::update;
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::views;
 
@@ -21,8 +22,8 @@ const PREVIEW: usize = 100;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change the workspace")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change the workspace")
         .detail(
             "A setting of `null` goes back to what the deployment says. With `dry_run` nothing is changed, and \
              `preview` shows the devices that the rule for silent devices would befall now, which takes \
@@ -41,30 +42,30 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for a rule for devices, or its preview; `VersionMismatch`.
 pub async fn handle(
-    store: &(impl Workspaces + Users),
-    call: Call,
+    table: &Table,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     senders: &AllowedSenders,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let (edit, dry_run) = read(&mut fields);
     senders.check(&edit, &mut fields);
     defaults.messages.check(&edit, &mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     edit.require_made_by(&call.caller, dry_run)?;
-    attempts(store, || async {
-        let before = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    retry_on_conflict(table, || async {
+        let before = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
         call.request.check_version(before.version)?;
-        let changed = update(&before, &edit, &call.act());
+        let changed = update(&before, &edit, &call.event_context());
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
-            return Ok(would_be(store, &call, &after, defaults).await?.versioned(version));
+            return Ok(would_be(table, &call, &after, defaults).await?.versioned(version));
         }
         let Some((mut after, event)) = changed else {
             return Ok(Reply::thing(&views::workspace(&before, defaults), before.version));
         };
-        store.commit(Commit::of(&event).edit(&before, &after)).await?;
+        table.commit(Commit::of(&event).edit(&before, &after)).await?;
         after.version += 1;
         Ok(Reply::thing(&views::workspace(&after, defaults), after.version))
     })
@@ -76,20 +77,25 @@ fn read(fields: &mut Fields) -> (WorkspaceEdit, bool) {
     (WorkspaceEdit::read(fields), dry_run)
 }
 
-async fn would_be(store: &impl Users, call: &Call, after: &Workspace, defaults: &Defaults) -> Result<Reply, Failure> {
+async fn would_be(
+    table: &Table,
+    call: &AuthorizedRequest,
+    after: &Workspace,
+    defaults: &Defaults,
+) -> Result<Reply, Error> {
     let mut view = views::workspace(after, defaults);
     view["preview"] = match &after.settings.silent_devices {
-        Some(rule) => preview(store, call, rule).await?,
+        Some(rule) => preview(table, call, rule).await?,
         None => json!({"devices": [], "more": false}),
     };
     Ok(Reply::ok(&view))
 }
 
-async fn preview(store: &impl Users, call: &Call, rule: &SilentRule) -> Result<Value, Failure> {
+async fn preview(table: &Table, call: &AuthorizedRequest, rule: &SilentRule) -> Result<Value, Error> {
     let filter = silent(rule, call.now());
-    let page = store.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
+    let page = table.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
     let ids = page.items.iter().map(|device| device.user_id).collect::<std::collections::BTreeSet<UserId>>();
-    let users = store.users(call.workspace(), &ids).await?;
+    let users = table.users(call.workspace(), &ids).await?;
     let shown = |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now());
     let devices: Vec<Value> = page.items.iter().map(shown).collect();
     Ok(json!({"devices": devices, "more": page.next.is_some()}))

@@ -1,22 +1,21 @@
 //! `POST /deployments/auto`: brings the configuration to many users at once.
 
-use aws::Idempotency;
-use domain::job::JobKind;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use domain::models::job::JobKind;
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
-use crate::description::About;
-use crate::jobs::work::Store;
-use crate::jobs::{Bulk, Task, begin_with};
+use crate::description::OperationDoc;
+use crate::jobs::{BulkAction, BulkOperation, begin_with};
 use crate::settings::Defaults;
+use crate::state::Clock;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
-use crate::world::Clock;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     BULK.about("Deploy to many users", &[]).detail(
         "Users who have downloaded a configuration are told to download it again, the others get a deployment. \
              Whoever was taken out of client deployment stays out. A filter is that of the users' list, `{}` for all.",
@@ -30,17 +29,17 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the body; `IdempotencyMismatch`.
 pub async fn handle(
-    store: &(impl Store + Idempotency),
-    call: Call,
+    table: &Table,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
-) -> Result<Reply, Failure> {
-    begin_with(store, call, defaults, clock, BULK).await
+) -> Result<Reply, Error> {
+    begin_with(table, call, defaults, clock, BULK).await
 }
 
-const BULK: Bulk = Bulk { action: |_| Some(task()), filter: |filter| drop(list_users::read(filter)) };
+const BULK: BulkOperation = BulkOperation { action: |_| Some(task()), filter: |filter| drop(list_users::read(filter)) };
 
-fn task() -> Task {
+fn task() -> BulkAction {
     let action = UserAction::AutoDeploy;
-    Task { kind: JobKind::Users, name: "auto_deploy", permission: action.permission(), action: json!(action) }
+    BulkAction { kind: JobKind::Users, name: "auto_deploy", permission: action.permission(), action: json!(action) }
 }

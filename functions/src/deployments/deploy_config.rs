@@ -1,12 +1,12 @@
 //! `POST /users/{user_id}/deploy`.
 
-use aws::{Idempotency, Invitations, Profiles, Users, Workspaces};
+use aws::Table;
 use domain::Time;
-use domain::message::{MessageLimit, Wait};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::error::{MessageLimit, RetryAfter};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::read_deploy;
@@ -15,8 +15,8 @@ use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Deploy a user's configuration")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Deploy a user's configuration")
         .detail(
             "Its e-mail follows, with the link, the QR code and what to do. Doing it again is a resend: the older \
              link ends. From this answer on, the devices that the user holds may have the configuration. A warning \
@@ -27,13 +27,13 @@ pub fn about() -> About {
         .guarded()
         .answers(202, "The deployment.", thing("Deployment"))
         .refuses([
-            Refusal::UserDeleted,
-            Refusal::UserSuspended,
-            Refusal::UserLocked,
-            Refusal::EmailMissing,
-            Refusal::TooManyMessages(Wait::new(MessageLimit::Recipient, Time::EPOCH, Time::EPOCH)),
-            Refusal::TooManyMessages(Wait::new(MessageLimit::Workspace, Time::EPOCH, Time::EPOCH)),
-            Refusal::NotFound("profile"),
+            DomainError::UserDeleted,
+            DomainError::UserSuspended,
+            DomainError::UserLocked,
+            DomainError::EmailMissing,
+            DomainError::TooManyMessages(RetryAfter::new(MessageLimit::Recipient, Time::EPOCH, Time::EPOCH)),
+            DomainError::TooManyMessages(RetryAfter::new(MessageLimit::Workspace, Time::EPOCH, Time::EPOCH)),
+            DomainError::NotFound("profile"),
         ])
 }
 
@@ -41,14 +41,10 @@ pub fn about() -> About {
 /// code and what to do. Doing it again is a resend: the older link ends.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`; see [`domain::deployment::deploy`].
-pub async fn handle(
-    store: &(impl Users + Invitations + Idempotency + Workspaces + Profiles),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+/// Every fault of the body; `NotFound`; see [`domain::rules::deployments::deploy`].
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let action = read_deploy(&mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
-    offered(store, &call, &action, defaults, views::deployment).await
+    fields.finish().map_err(DomainError::Invalid)?;
+    offered(table, &call, &action, defaults, views::deployment).await
 }

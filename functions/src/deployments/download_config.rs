@@ -1,23 +1,23 @@
 //! `POST /devices/me/config`: a phone gets its configuration.
 
-use aws::{Commit, Profiles, Secrets, Users, Workspaces};
-use domain::check_in::authenticate;
-use domain::deployment::{configuration, serve};
-use domain::event::Actor;
-use domain::refusal::{Failure, Refusal};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::models::actor::Actor;
+use domain::rules::check_in::authenticate;
+use domain::rules::deployments::{configuration, serve};
 use domain::secret::new_code;
 use lambda::{Reply, Request, device_credential};
 use serde_json::json;
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::{any_object, count, nullable, object, text, uuid};
+use crate::retry::retry_on_conflict;
 use crate::users::actions::profile_of;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Download the configuration")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Download the configuration")
         .detail(
             "For a registered, allowed device that a deployment's code registered, or whose user was deployed to, or \
              told to fetch the configuration, since it was registered. Secrets are included, and nobody may keep the \
@@ -32,13 +32,13 @@ pub fn about() -> About {
             ]),
         )
         .refuses([
-            Refusal::DeviceBlocked,
-            Refusal::UserSuspended,
-            Refusal::UserLocked,
-            Refusal::DeviceDeleted,
-            Refusal::DeviceErased,
-            Refusal::NotDeployed,
-            Refusal::DeviceNotDeployed,
+            DomainError::DeviceBlocked,
+            DomainError::UserSuspended,
+            DomainError::UserLocked,
+            DomainError::DeviceDeleted,
+            DomainError::DeviceErased,
+            DomainError::NotDeployed,
+            DomainError::DeviceNotDeployed,
         ])
 }
 
@@ -48,21 +48,18 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; see [`serve`].
-pub async fn handle(
-    store: &(impl Users + Workspaces + Profiles + Secrets),
-    request: Request,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
     let credential = device_credential(&request)?;
-    attempts(store, || async {
-        let device = store.device(credential.workspace_id, credential.device_id).await?;
+    retry_on_conflict(table, || async {
+        let device = table.device(credential.workspace_id, credential.device_id).await?;
         let device = authenticate(device, &credential)?;
-        let user = store.user(device.workspace_id, device.user_id).await?.ok_or(Refusal::DeviceDeleted)?;
-        let profile = profile_of(store, &user).await?;
-        let secrets = store.user_secrets(user.workspace_id, user.user_id).await?;
-        let config = configuration(&user, profile.as_ref(), &secrets, new_code(request.moment.random));
-        let act = request.act(device.workspace_id, Actor::Device(device.device_id));
-        if let Some(change) = serve(&device, &user, &config, &act)? {
-            store.commit(Commit::changing(act.event_id, &change)).await?;
+        let user = table.user(device.workspace_id, device.user_id).await?.ok_or(DomainError::DeviceDeleted)?;
+        let profile = profile_of(table, &user).await?;
+        let secrets = table.user_secrets(user.workspace_id, user.user_id).await?;
+        let config = configuration(&user, profile.as_ref(), &secrets, new_code(request.id_source.random));
+        let event_context = request.event_context(device.workspace_id, Actor::Device(device.device_id));
+        if let Some(change) = serve(&device, &user, &config, &event_context)? {
+            table.commit(Commit::changing(event_context.event_id, &change)).await?;
         }
         let profile = profile.map(
             |profile| json!({"profile_id": profile.profile_id, "name": profile.name, "revision": profile.revision}),

@@ -1,31 +1,31 @@
 //! `GET /deployments/{deployment_id}/qr`: for a phone that is at hand.
 
-use aws::{Commit, Invitations, Secrets};
-use domain::deployment::qr_shown;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::rules::deployments::qr_shown;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, StatusCode};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::text;
 use crate::pages::qr;
+use crate::retry::retry_on_conflict;
 
 /// What can be shown, the default first.
 const TYPES: [&str; 2] = ["image/svg+xml", "image/png"];
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get a deployment's QR code")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get a deployment's QR code")
         .detail("For a phone that is at hand. Whoever sees it can register a phone, so showing it is on the record.")
         .answer(200, "The QR code, by `Accept`.", TYPES.iter().map(|media_type| (*media_type, text())).collect())
         .refuses([
-            Refusal::NotAcceptable(TYPES.join(" or ")),
-            Refusal::CodeExpired,
-            Refusal::CodeUsed,
-            Refusal::CodeSuperseded,
-            Refusal::CodeRevoked,
+            DomainError::NotAcceptable(TYPES.join(" or ")),
+            DomainError::CodeExpired,
+            DomainError::CodeUsed,
+            DomainError::CodeSuperseded,
+            DomainError::CodeRevoked,
         ])
 }
 
@@ -34,15 +34,15 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`; `NotAcceptable`; the reason why the link does not count any more.
-pub async fn handle(store: &(impl Invitations + Secrets), call: Call, public_url: &str) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, public_url: &str) -> Result<Reply, Error> {
     let accept = call.request.header("accept").unwrap_or("*/*");
-    let wanted = lambda::accept::best(accept, &TYPES).ok_or(Refusal::NotAcceptable(TYPES.join(" or ")))?;
-    attempts(store, || async {
-        let deployment = super::wanted(store, &call).await?;
-        let event = qr_shown(&deployment, &call.act())?;
-        let code = store.invitation_code(deployment.invitation_id).await?.ok_or(Refusal::CodeExpired)?;
+    let wanted = lambda::accept::best(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
+    retry_on_conflict(table, || async {
+        let deployment = super::wanted(table, &call).await?;
+        let event = qr_shown(&deployment, &call.event_context())?;
+        let code = table.invitation_code(deployment.invitation_id).await?.ok_or(DomainError::CodeExpired)?;
         if !call.request.is_head {
-            store.commit(Commit::of(&event).guarded_by(&deployment)).await?;
+            table.commit(Commit::of(&event).guarded_by(&deployment)).await?;
         }
         let link = super::redirect::link(public_url, &code);
         let picture = match wanted {

@@ -1,14 +1,14 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
 
-use aws::stores::Person;
-use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::invitation::Invitation;
-use domain::refusal::Failure;
-use domain::user::User;
-use lambda::{Call, Reply};
+use aws::Table;
+use aws::UserWithDevices;
+use domain::error::Error;
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::users::actions::default_profile;
@@ -17,8 +17,8 @@ use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List deployments")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List deployments")
         .detail(
             "A page of users, the newest first, or those that `search` finds by the beginnings of their words, each \
              with the profile that holds for them, their newest deployment and what became of it. Deleted users are not \
@@ -32,23 +32,28 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Invitations + Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, list_users::read)?;
-    let mut page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
+    let mut page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     page.items.retain(|person| person.user.deleted.is_none());
     let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
-    let deployments = store.deployments(&users).await?;
-    let default = default_profile(store, call.workspace()).await?;
+    let deployments = table.deployments(&users).await?;
+    let default = default_profile(table, call.workspace()).await?;
     let holding = |user: &User| user.client.profile(default);
     let ids = users.iter().filter_map(|user| holding(user)).collect();
-    let names = store.profile_names(call.workspace(), &ids).await?;
+    let names = table.profile_names(call.workspace(), &ids).await?;
     Ok(paging.reply(&page, |person| {
         let profile = holding(&person.user).and_then(|id| names.get(&id)).map(String::as_str);
         shown(person, deployments.get(&person.user.user_id), profile, &call)
     }))
 }
 
-fn shown(person: &Person, deployment: Option<&Invitation>, profile: Option<&str>, call: &Call) -> Value {
+fn shown(
+    person: &UserWithDevices,
+    deployment: Option<&Invitation>,
+    profile: Option<&str>,
+    call: &AuthorizedRequest,
+) -> Value {
     let user = &person.user;
     let client = &user.client;
     json!({
@@ -67,7 +72,7 @@ fn shown(person: &Person, deployment: Option<&Invitation>, profile: Option<&str>
         "served_at": client.served_at,
         "downloaded_at": client.downloaded_at,
         "removed_at": client.removed_at,
-        "force_pending": person.devices.iter().any(domain::device::Device::is_forced),
+        "force_pending": person.devices.iter().any(domain::models::device::Device::is_forced),
         "deployment": deployment.map(|deployment| views::deployment(deployment, call.now())),
     })
 }

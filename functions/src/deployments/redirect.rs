@@ -1,13 +1,14 @@
 //! `GET /r/{code}`: the Redirect Server. Of what is behind a code it tells only whether the link can still be used.
 
-use aws::Invitations;
-use domain::invitation::{InvitationStatus, Purpose};
-use domain::refusal::Failure;
+use aws::Table;
+use domain::error::Error;
+use domain::models::invitation::Purpose;
 use domain::secret::is_code;
+use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::pages::deployment_page;
 use crate::settings::App;
 use crate::users::open_invitation;
@@ -43,8 +44,8 @@ impl Platform {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Follow a deployment's link")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Follow a deployment's link")
         .detail(
             "Sends iOS and Android each to the right place; anything else gets a page with the QR code. Of what is \
              behind the code it tells only whether the link can still be used.",
@@ -63,20 +64,15 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `Unavailable`; `Internal` if the QR code cannot be drawn.
-pub async fn handle(
-    store: &impl Invitations,
-    request: &Request,
-    public_url: &str,
-    app: &App,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, request: &Request, public_url: &str, app: &App) -> Result<Reply, Error> {
     let code = request.path("code");
     if !is_code(code) {
         return Ok(deployment_page::unknown());
     }
-    let Some(deployment) = open_invitation::find(store, code, &Purpose::Deploy).await? else {
+    let Some(deployment) = open_invitation::find(table, code, &Purpose::Deploy).await? else {
         return Ok(deployment_page::unknown());
     };
-    match deployment.status(request.moment.now) {
+    match deployment.status(request.id_source.now) {
         InvitationStatus::Open => {}
         over => return Ok(deployment_page::over(over)),
     }

@@ -1,35 +1,36 @@
 //! `DELETE /deployments/{deployment_id}`.
 
-use aws::{Commit, Invitations};
-use domain::invitation::{InvitationStatus, revoke};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::rules::invitations::revoke;
+use domain::states::InvitationStatus;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Take a deployment back")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Take a deployment back")
         .detail("From this answer on, its link and QR code register nothing.")
         .shows("The deployment.", thing("Deployment"))
-        .refuses([Refusal::InvitationOver(InvitationStatus::Used)])
+        .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
 /// Answers with the deployment: from this answer on, its link and QR code register nothing.
 ///
 /// # Errors
 /// `NotFound`; `InvitationOver` if it has ended another way.
-pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failure> {
-    attempts(store, || async {
-        let before = super::wanted(store, &call).await?;
-        let Some((after, event)) = revoke(&before, &call.act())? else {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let before = super::wanted(table, &call).await?;
+        let Some((after, event)) = revoke(&before, &call.event_context())? else {
             return Ok(Reply::ok(&views::deployment(&before, call.now())));
         };
-        store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
         Ok(Reply::ok(&views::deployment(&after, call.now())))
     })
     .await

@@ -1,10 +1,10 @@
 //! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users;
@@ -12,12 +12,12 @@ use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Force a user's configuration")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Force a user's configuration")
         .detail("Each of their devices downloads the configuration at its next contact, and a push wakes it.")
         .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
-        .refuses([Refusal::UserDeleted, Refusal::NotDeployed])
+        .refuses([DomainError::UserDeleted, DomainError::NotDeployed])
 }
 
 /// Answers with the user and their devices: each downloads the configuration at its next contact,
@@ -25,10 +25,6 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
-    users::act(store, &call, &UserAction::ForceConfig, defaults).await
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    users::event_context(table, &call, &UserAction::ForceConfig, defaults).await
 }

@@ -1,25 +1,25 @@
 //! `PUT /users/{user_id}/secrets`: written, and never read back but by a configuration.
 
-use aws::{Commit, Users};
-use domain::deployment::{read_secrets, set_secrets};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::rules::deployments::{read_secrets, set_secrets};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
-use crate::attempts::attempts;
-use crate::description::About;
-use crate::description::schema::{map, moment, object, uuid};
+use crate::description::OperationDoc;
+use crate::description::schema::{map, object, timestamp, uuid};
+use crate::retry::retry_on_conflict;
 use crate::users;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Set a user's secrets")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Set a user's secrets")
         .detail("Written, and never read back but by a configuration. `null` takes one away, what is left out stays.")
         .body(|fields| drop(read_secrets(fields)))
         .versioned()
-        .shows("Which are set, each since when.", object([("user_id", uuid()), ("secrets", map(moment()))]))
-        .refuses([Refusal::UserDeleted])
+        .shows("Which are set, each since when.", object([("user_id", uuid()), ("secrets", map(timestamp()))]))
+        .refuses([DomainError::UserDeleted])
 }
 
 /// Takes `{client_password?, pbx_sip_password?, teleworker_sip_password?, voicemail_pin?}`: `null`
@@ -27,15 +27,15 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let edit = read_secrets(call.request.body()?)?;
-    attempts(store, || async {
-        let user = users::wanted(store, &call).await?;
-        let act = call.act();
+    retry_on_conflict(table, || async {
+        let user = users::wanted(table, &call).await?;
+        let event_context = call.event_context();
         let mut after = user.clone();
-        if let Some(change) = set_secrets(&user, &edit, &act)? {
+        if let Some(change) = set_secrets(&user, &edit, &event_context)? {
             after = change.user_after().unwrap_or(&user).clone();
-            store.commit(Commit::changing(act.event_id, &change).keep_secrets(&after, &edit)).await?;
+            table.commit(Commit::changing(event_context.event_id, &change).keep_secrets(&after, &edit)).await?;
             after.version += 1;
         }
         let view = json!({"user_id": after.user_id, "secrets": after.client.secrets});

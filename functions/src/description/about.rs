@@ -1,7 +1,7 @@
 //! What an operation says of itself.
 
+use domain::error::DomainError;
 use domain::input::Fields;
-use domain::refusal::Refusal;
 use domain::shape::Shape;
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::paging;
 
 /// What an operation says of itself, beside its name, its routes and whom it takes.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct OperationDoc {
     /// What it does, in a few words.
     pub summary: &'static str,
     /// More about it.
@@ -28,7 +28,7 @@ pub struct About {
     /// What it answers when all is well.
     pub answers: Vec<Answer>,
     /// Why it may refuse, beyond what every operation of its kind refuses for.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<DomainError>,
 }
 
 /// A body.
@@ -53,7 +53,7 @@ pub struct Answer {
     pub headers: Vec<(&'static str, &'static str)>,
 }
 
-impl About {
+impl OperationDoc {
     /// An operation that takes nothing.
     #[must_use]
     pub fn new(summary: &'static str) -> Self {
@@ -103,13 +103,13 @@ impl About {
     /// It takes an `Idempotency-Key`: the same call again makes nothing twice.
     #[must_use]
     pub fn once(self) -> Self {
-        Self { once: true, ..self }.refuses([Refusal::IdempotencyMismatch])
+        Self { once: true, ..self }.refuses([DomainError::IdempotencyMismatch])
     }
 
     /// It takes an `If-Match`.
     #[must_use]
     pub fn guarded(self) -> Self {
-        Self { guarded: true, ..self }.refuses([Refusal::VersionMismatch])
+        Self { guarded: true, ..self }.refuses([DomainError::VersionMismatch])
     }
 
     /// It takes an `If-Match`, and its replies have an `ETag`.
@@ -137,7 +137,7 @@ impl About {
             let _paging = paging::parameters(&mut fields, paging::LIMITS);
             read(&mut fields);
         };
-        self.query(query).shows("A page of the list.", list_of(item)).refuses([Refusal::CursorInvalid])
+        self.query(query).shows("A page of the list.", list_of(item)).refuses([DomainError::CursorInvalid])
     }
 
     /// It answers with bodies, each of its media type.
@@ -164,7 +164,7 @@ impl About {
 
     /// It may refuse for these reasons.
     #[must_use]
-    pub fn refuses(mut self, refusals: impl IntoIterator<Item = Refusal>) -> Self {
+    pub fn refuses(mut self, refusals: impl IntoIterator<Item = DomainError>) -> Self {
         self.refusals.extend(refusals);
         self
     }

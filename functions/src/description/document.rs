@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use domain::access::Access;
-use domain::credential::ServiceKind;
-use domain::idempotency::IDEMPOTENCY_KEY;
-use domain::input::Word as _;
-use domain::refusal::Refusal;
+use domain::error::DomainError;
+use domain::input::StringEnum as _;
+use domain::models::credential::ServiceKind;
+use domain::models::idempotency::IDEMPOTENCY_KEY;
+use domain::models::source::PART_LIMIT;
+use domain::rules::access::Access;
 use domain::shape;
-use domain::source::PART_LIMIT;
-use lambda::Dialect;
+use lambda::ErrorFormat;
 use lambda::problem::status;
 use lambda_http::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::description::about::{About, Answer, Body};
+use crate::description::about::{Answer, Body, OperationDoc};
 use crate::description::glossary::explain;
 use crate::description::schema::{text, thing, uuid};
 use crate::description::things::things;
@@ -59,7 +59,7 @@ const GROUPS: &[(&str, &str, &str)] = &[
 pub fn document(routes: &[Route]) -> Value {
     let mut paths = Map::new();
     for operation in OPERATIONS {
-        let Some(about) = operation.about.filter(|_| operation.dialect == Dialect::Problem) else { continue };
+        let Some(about) = operation.about.filter(|_| operation.error_format == ErrorFormat::Problem) else { continue };
         let routes: Vec<&Route> = routes.iter().filter(|route| route.operation == operation.name).collect();
         for route in &routes {
             let entry = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
@@ -147,7 +147,7 @@ fn tags(paths: &Map<String, Value>) -> Value {
     tags.into()
 }
 
-fn described(operation: &Operation, about: &About, id: &str, path: &str) -> Value {
+fn described(operation: &Operation, about: &OperationDoc, id: &str, path: &str) -> Value {
     let mut view = json!({
         "operationId": id,
         "summary": about.summary,
@@ -166,7 +166,7 @@ fn described(operation: &Operation, about: &About, id: &str, path: &str) -> Valu
     view
 }
 
-fn description(operation: &Operation, about: &About) -> String {
+fn description(operation: &Operation, about: &OperationDoc) -> String {
     let needs = permission(operation.access()).map(|permission| format!("Needs {permission}."));
     let detail = (!about.detail.is_empty()).then(|| about.detail.to_owned());
     let parts: Vec<String> = detail.into_iter().chain(needs).collect();
@@ -223,7 +223,7 @@ fn names_in(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn parameters_of(operation: &Operation, about: &About, path: &str) -> Vec<Value> {
+fn parameters_of(operation: &Operation, about: &OperationDoc, path: &str) -> Vec<Value> {
     let mut parameters: Vec<Value> = names_in(path).map(path_parameter).collect();
     let required = about.query.required();
     for (name, schema) in about.query.fields() {
@@ -306,7 +306,7 @@ fn schemas() -> Map<String, Value> {
     things().into_iter().map(described).collect()
 }
 
-fn responses(operation: &Operation, about: &About, path: &str) -> Map<String, Value> {
+fn responses(operation: &Operation, about: &OperationDoc, path: &str) -> Map<String, Value> {
     let mut responses = Map::new();
     for answer in &about.answers {
         responses.insert(answer.status.to_string(), answered(operation, about, answer));
@@ -336,7 +336,7 @@ fn shared_responses() -> Map<String, Value> {
         response["content"]["application/json"] = gateways_own();
     }
     let often = often();
-    let refused = often.iter().map(|(name, of)| (*name, refusal(&of.iter().map(told).collect::<Vec<_>>())));
+    let refused = often.iter().map(|(name, of)| (*name, error(&of.iter().map(told).collect::<Vec<_>>())));
     ours.into_iter()
         .chain([("Throttled", throttled())])
         .chain(refused)
@@ -351,77 +351,84 @@ fn response(name: &str) -> Value {
 /// A refusal, with its status.
 type Told = (u16, String, String);
 
-fn told(refusal: &Refusal) -> Told {
+fn told(error: &DomainError) -> Told {
     // What is counted in a refusal's own sentence is not known yet.
-    let sentence = match refusal {
-        Refusal::Invalid(_) => "The request has faults that must be corrected; `errors` names each.".to_owned(),
-        Refusal::DeviceLimitReached(_) => {
+    let sentence = match error {
+        DomainError::Invalid(_) => "The request has faults that must be corrected; `errors` names each.".to_owned(),
+        DomainError::DeviceLimitReached(_) => {
             "The user already has as many devices as one may; delete one first. `devices` names them.".to_owned()
         }
-        Refusal::WipeFirst(_) => "The user has devices that were never wiped; wipe first, or delete without a wipe \
+        DomainError::WipeFirst(_) => {
+            "The user has devices that were never wiped; wipe first, or delete without a wipe \
              and say why. `devices` names them."
-            .to_owned(),
+                .to_owned()
+        }
         other => other.to_string(),
     };
-    (status(refusal).as_u16(), refusal.code(), sentence)
+    (status(error).as_u16(), error.code(), sentence)
 }
 
 /// The reply of refusals with one status: by its name, if many operations refuse so.
 fn refused(refusals: &[Told]) -> Value {
-    let same = |(_, of): &&(&str, Vec<Refusal>)| {
+    let same = |(_, of): &&(&str, Vec<DomainError>)| {
         of.len() == refusals.len() && of.iter().map(told).all(|told| refusals.contains(&told))
     };
     match often().iter().find(same) {
         Some((name, _)) => response(name),
-        None => refusal(refusals),
+        None => error(refusals),
     }
 }
 
-fn refusal(refusals: &[Told]) -> Value {
+fn error(refusals: &[Told]) -> Value {
     let codes: Vec<(&str, String)> = refusals.iter().map(|(_, code, detail)| (code.as_str(), detail.clone())).collect();
-    let mut refusal = failure("Refused:", &codes);
+    let mut error = failure("Refused:", &codes);
     if refusals.iter().all(|(status, ..)| *status == StatusCode::UNAUTHORIZED.as_u16()) {
-        refusal["headers"]["www-authenticate"] = json!({"$ref": "#/components/headers/WwwAuthenticate"});
+        error["headers"]["www-authenticate"] = json!({"$ref": "#/components/headers/WwwAuthenticate"});
     }
     if refusals.iter().all(|(status, ..)| *status == StatusCode::TOO_MANY_REQUESTS.as_u16()) {
-        refusal["headers"]["retry-after"] = json!({"$ref": "#/components/headers/RetryAfter"});
+        error["headers"]["retry-after"] = json!({"$ref": "#/components/headers/RetryAfter"});
     }
-    refusal
+    error
 }
 
 /// The refusals that many operations share, each by a name of its own.
-fn often() -> Vec<(&'static str, Vec<Refusal>)> {
+fn often() -> Vec<(&'static str, Vec<DomainError>)> {
     vec![
         ("CallerUnknown", callers_refusals()),
-        ("ChangedSince", vec![Refusal::VersionMismatch]),
+        ("ChangedSince", vec![DomainError::VersionMismatch]),
         ("DeviceUnknown", devices_refusals()),
-        ("Invalid", vec![Refusal::Invalid(Vec::new())]),
+        ("Invalid", vec![DomainError::Invalid(Vec::new())]),
         ("Malformed", vec![malformed()]),
-        ("TooLarge", vec![Refusal::TooLarge]),
+        ("TooLarge", vec![DomainError::TooLarge]),
     ]
 }
 
-fn callers_refusals() -> Vec<Refusal> {
-    vec![Refusal::CredentialExpired, Refusal::CredentialInvalid, Refusal::CredentialMissing, Refusal::CredentialRevoked]
+fn callers_refusals() -> Vec<DomainError> {
+    vec![
+        DomainError::CredentialExpired,
+        DomainError::CredentialInvalid,
+        DomainError::CredentialMissing,
+        DomainError::CredentialRevoked,
+    ]
 }
 
-fn devices_refusals() -> Vec<Refusal> {
-    vec![Refusal::CredentialInvalid, Refusal::CredentialMissing, Refusal::ReEnrol]
+fn devices_refusals() -> Vec<DomainError> {
+    vec![DomainError::CredentialInvalid, DomainError::CredentialMissing, DomainError::ReEnrol]
 }
 
-fn malformed() -> Refusal {
-    Refusal::Malformed("it ends too early at line 1 column 2".to_owned())
+fn malformed() -> DomainError {
+    DomainError::Malformed("it ends too early at line 1 column 2".to_owned())
 }
 
 /// Why an operation refuses that nobody need declare: who calls, what the path names, and that the
 /// input must be right.
-fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
+fn usual(operation: &Operation, about: &OperationDoc, path: &str) -> Vec<DomainError> {
     let access = operation.access();
-    let mut refusals = vec![Refusal::TooLarge];
+    let mut refusals = vec![DomainError::TooLarge];
     match access {
-        Access::Permission(permission) => refusals.push(Refusal::PermissionMissing(permission)),
-        Access::AnyOf(permissions) => refusals.push(Refusal::PermissionsMissing(permissions)),
-        Access::Person | Access::SignedIn => refusals.push(Refusal::MemberOnly),
+        Access::Permission(permission) => refusals.push(DomainError::PermissionMissing(permission)),
+        Access::AnyOf(permissions) => refusals.push(DomainError::PermissionsMissing(permissions)),
+        Access::Person | Access::SignedIn => refusals.push(DomainError::MemberOnly),
         Access::Device => refusals.extend(devices_refusals()),
         Access::Code | Access::Public | Access::Internal => {}
     }
@@ -432,9 +439,9 @@ fn usual(operation: &Operation, about: &About, path: &str) -> Vec<Refusal> {
         refusals.push(malformed());
     }
     if operation.is_strict() || about.body.is_some() || !about.query.fields().is_empty() {
-        refusals.push(Refusal::Invalid(Vec::new()));
+        refusals.push(DomainError::Invalid(Vec::new()));
     }
-    refusals.extend(names_in(path).filter_map(named_by).map(Refusal::NotFound));
+    refusals.extend(names_in(path).filter_map(named_by).map(DomainError::NotFound));
     refusals
 }
 
@@ -461,7 +468,7 @@ fn named_by(part: &str) -> Option<&'static str> {
     NAMED.iter().find(|(name, _)| *name == part).map(|(_, kind)| *kind)
 }
 
-fn answered(operation: &Operation, about: &About, answer: &Answer) -> Value {
+fn answered(operation: &Operation, about: &OperationDoc, answer: &Answer) -> Value {
     let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
     if about.versioned {
         headers["etag"] = json!({"$ref": "#/components/headers/ETag"});

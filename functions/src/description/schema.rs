@@ -1,9 +1,9 @@
 //! Words for the schemas of what replies show (JSON Schema 2020-12, as OpenAPI 3.1 has it).
 
-use domain::input::Word;
+use domain::input::StringEnum;
 use serde_json::{Map, Value, json};
 
-pub use domain::shape::{moment, nullable, uuid};
+pub use domain::shape::{nullable, timestamp, uuid};
 
 /// An object with these fields, all of which are always there.
 #[must_use]
@@ -75,7 +75,7 @@ pub fn flag() -> Value {
 /// A word of an enumeration, in a reply. A later release may have others, so these are the known ones: whoever
 /// reads replies takes what it does not know.
 #[must_use]
-pub fn word<W: Word>() -> Value {
+pub fn word<W: StringEnum>() -> Value {
     json!({"type": "string", "x-extensible-enum": W::all()})
 }
 

@@ -1,27 +1,32 @@
 //! The things that replies show, as [`crate::views`] shows them.
 
-use domain::access::{Permission, Role};
-use domain::command::{CommandKind, CommandState};
-use domain::credential::ServiceKind;
-use domain::device::{DeviceAccess, DeviceStatus, Platform, Status};
-use domain::event::EventType;
-use domain::invitation::{Channel, DeliveryState, InvitationStatus};
-use domain::job::{ItemChange, ItemOutcome, JobKind, JobState};
-use domain::key::KeyStatus;
-use domain::member::MemberStatus;
-use domain::network::{Indicator, NetworkReason, NetworkStatus, Provisioning};
-use domain::provenance::Field;
-use domain::push::PushReason;
-use domain::source::{Delimiter, Format, KeyField, SourceKind, VanishPolicy};
-use domain::token::TokenStatus;
-use domain::usage::UsageKind;
-use domain::user::{Source, UserStatus};
-use domain::webhook::{DeliveryState as WebhookDeliveryState, Reason as SwitchedOff};
-use domain::workspace::SilentAction;
+use domain::models::command::CommandKind;
+use domain::models::credential::ServiceKind;
+use domain::models::device::{DeviceAccess, DeviceStatus, Status};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, DeliveryState};
+use domain::models::job::{ItemChange, ItemOutcome, JobKind};
+use domain::models::key::KeyStatus;
+use domain::models::member::MemberStatus;
+use domain::models::network::{Indicator, NetworkReason, NetworkStatus, Provisioning};
+use domain::models::provenance::Field;
+use domain::models::push::PushReason;
+use domain::models::source::{Delimiter, Format, KeyField, SourceKind, VanishPolicy};
+use domain::models::token::TokenStatus;
+use domain::models::usage::UsageKind;
+use domain::models::user::Source;
+use domain::models::webhook::{DeliveryState as WebhookDeliveryState, Reason as SwitchedOff};
+use domain::models::workspace::SilentAction;
+use domain::permission::{Permission, Role};
+use domain::states::CommandState;
+use domain::states::InvitationStatus;
+use domain::states::JobState;
+use domain::states::Platform;
+use domain::states::UserStatus;
 use serde_json::{Map, Value, json};
 
 use crate::description::schema::{
-    and, any_object, array, count, flag, map, moment, nullable, object, text, thing, uuid, with, word,
+    and, any_object, array, count, flag, map, nullable, object, text, thing, timestamp, uuid, with, word,
 };
 
 /// Every thing that the document describes by name, with what it is.
@@ -86,11 +91,11 @@ fn maker() -> Value {
 }
 
 fn hold() -> Value {
-    object([("at", moment()), ("by", thing("Actor")), ("reason", maybe(text()))])
+    object([("at", timestamp()), ("by", thing("Actor")), ("reason", maybe(text()))])
 }
 
 fn remark() -> Value {
-    object([("code", text()), ("message", text()), ("created_at", moment())])
+    object([("code", text()), ("message", text()), ("created_at", timestamp())])
 }
 
 fn device_seen() -> Value {
@@ -98,14 +103,14 @@ fn device_seen() -> Value {
         ("command_id", uuid()),
         ("kind", word::<CommandKind>()),
         ("state", word::<CommandState>()),
-        ("queued_at", moment()),
-        ("expires_at", moment()),
-        ("again_at", maybe(moment())),
+        ("queued_at", timestamp()),
+        ("expires_at", timestamp()),
+        ("again_at", maybe(timestamp())),
     ]);
-    let wipe = object([("command_id", uuid()), ("state", word::<CommandState>()), ("since", moment())]);
+    let wipe = object([("command_id", uuid()), ("state", word::<CommandState>()), ("since", timestamp())]);
     let reasons: Vec<_> = PushReason::ALL.iter().filter(|reason| reason.shown() == **reason).collect();
     let reason = json!({"type": "string", "x-extensible-enum": reasons});
-    let push = object([("in_use", flag()), ("since", moment()), ("reason", reason)]);
+    let push = object([("in_use", flag()), ("since", timestamp()), ("reason", reason)]);
     object([
         ("device_id", uuid()),
         ("user_id", uuid()),
@@ -120,16 +125,16 @@ fn device_seen() -> Value {
         ("app_version", maybe(text())),
         ("device_status", word::<DeviceStatus>()),
         ("status", word::<Status>()),
-        ("created_at", moment()),
-        ("last_login_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("last_login_at", maybe(timestamp())),
         ("blocked", maybe(thing("Hold"))),
         ("commands", array(command)),
         ("unconfirmed_wipe", maybe(wipe)),
-        ("erased_at", maybe(moment())),
+        ("erased_at", maybe(timestamp())),
         ("pin_failures", count()),
         ("push", push),
-        ("deleted_at", maybe(moment())),
-        ("purge_after", maybe(moment())),
+        ("deleted_at", maybe(timestamp())),
+        ("purge_after", maybe(timestamp())),
     ])
 }
 
@@ -138,12 +143,12 @@ fn device_listed() -> Value {
 }
 
 fn device() -> Value {
-    let credential = object([("acs_credential_id", uuid()), ("issued_at", moment())]);
+    let credential = object([("acs_credential_id", uuid()), ("issued_at", timestamp())]);
     let endpoint = object([("endpoint_id", text()), ("is_active", flag())]);
     let service = object([
         ("has_active_endpoint", flag()),
         ("endpoints", array(endpoint)),
-        ("problem", maybe(object([("message", text()), ("since", moment())]))),
+        ("problem", maybe(object([("message", text()), ("since", timestamp())]))),
     ]);
     let services: Map<String, Value> =
         ServiceKind::ALL.iter().map(|kind| (kind.to_string(), service.clone())).collect();
@@ -158,7 +163,7 @@ fn device() -> Value {
 }
 
 fn command() -> Value {
-    let happened = object([("state", word::<CommandState>()), ("at", moment()), ("by", thing("Actor"))]);
+    let happened = object([("state", word::<CommandState>()), ("at", timestamp()), ("by", thing("Actor"))]);
     object([
         ("command_id", uuid()),
         ("device_id", uuid()),
@@ -166,11 +171,11 @@ fn command() -> Value {
         ("kind", word::<CommandKind>()),
         ("state", word::<CommandState>()),
         ("late", flag()),
-        ("queued_at", moment()),
+        ("queued_at", timestamp()),
         ("queued_by", thing("Actor")),
         ("reason", maybe(text())),
-        ("expires_at", moment()),
-        ("again_at", maybe(moment())),
+        ("expires_at", timestamp()),
+        ("again_at", maybe(timestamp())),
         ("deferrals", count()),
         ("detail", maybe(text())),
         ("history", array(with(happened, [("late", flag())]))),
@@ -199,10 +204,10 @@ fn user() -> Value {
         ("external_id", maybe(text())),
         ("source_username", maybe(text())),
         ("by_hand", array(word::<Field>())),
-        ("vanished_at", maybe(moment())),
-        ("created_at", moment()),
-        ("registered_at", maybe(moment())),
-        ("last_seen_at", maybe(moment())),
+        ("vanished_at", maybe(timestamp())),
+        ("created_at", timestamp()),
+        ("registered_at", maybe(timestamp())),
+        ("last_seen_at", maybe(timestamp())),
         ("app_version", maybe(text())),
         ("networks", array(thing("Network"))),
         ("network_indicator", maybe(word::<Indicator>())),
@@ -212,8 +217,8 @@ fn user() -> Value {
         ("pending_command", flag()),
         ("unconfirmed_wipe", flag()),
         ("device_count", count()),
-        ("deleted_at", maybe(moment())),
-        ("purge_after", maybe(moment())),
+        ("deleted_at", maybe(timestamp())),
+        ("purge_after", maybe(timestamp())),
     ])
 }
 
@@ -231,7 +236,7 @@ fn user_whole() -> Value {
         [
             ("devices", array(thing("Device"))),
             ("overrides", any_object()),
-            ("secrets", map(moment())),
+            ("secrets", map(timestamp())),
             ("deployment", maybe(thing("Deployment"))),
             ("invitation", maybe(thing("Invitation"))),
         ],
@@ -242,11 +247,11 @@ fn network() -> Value {
     object([
         ("provider", text()),
         ("status", word::<NetworkStatus>()),
-        ("status_at", moment()),
+        ("status_at", timestamp()),
         ("reason", maybe(word::<NetworkReason>())),
         ("mdn_provisioning", maybe(word::<Provisioning>())),
-        ("last_seen_at", maybe(moment())),
-        ("last_archived_at", maybe(moment())),
+        ("last_seen_at", maybe(timestamp())),
+        ("last_archived_at", maybe(timestamp())),
         ("indicator", maybe(word::<Indicator>())),
         ("tooltip", text()),
     ])
@@ -259,11 +264,11 @@ pub(crate) fn counts<const N: usize>(more: [(&str, Value); N]) -> Value {
 }
 
 fn delivery() -> Value {
-    object([("state", word::<DeliveryState>()), ("at", moment()), ("reason", maybe(text()))])
+    object([("state", word::<DeliveryState>()), ("at", timestamp()), ("reason", maybe(text()))])
 }
 
 fn warning() -> Value {
-    object([("code", text()), ("detail", text()), ("at", moment())])
+    object([("code", text()), ("detail", text()), ("at", timestamp())])
 }
 
 fn invitation() -> Value {
@@ -277,15 +282,15 @@ fn invitation() -> Value {
         ("used", count()),
         ("refused_registrations", count()),
         ("status", word::<InvitationStatus>()),
-        ("created_at", moment()),
-        ("expires_at", moment()),
-        ("sent_at", maybe(moment())),
-        ("opened_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("expires_at", timestamp()),
+        ("sent_at", maybe(timestamp())),
+        ("opened_at", maybe(timestamp())),
         ("opened", count()),
-        ("used_at", maybe(moment())),
-        ("expired_at", maybe(moment())),
-        ("superseded_at", maybe(moment())),
-        ("revoked_at", maybe(moment())),
+        ("used_at", maybe(timestamp())),
+        ("expired_at", maybe(timestamp())),
+        ("superseded_at", maybe(timestamp())),
+        ("revoked_at", maybe(timestamp())),
         ("delivery", thing("Delivery")),
     ])
 }
@@ -297,14 +302,14 @@ fn deployment() -> Value {
         ("sent_to", maybe(text())),
         ("warnings", array(thing("Warning"))),
         ("status", word::<InvitationStatus>()),
-        ("created_at", moment()),
-        ("expires_at", moment()),
-        ("deployed_at", maybe(moment())),
-        ("used_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("expires_at", timestamp()),
+        ("deployed_at", maybe(timestamp())),
+        ("used_at", maybe(timestamp())),
         ("refused_registrations", count()),
-        ("expired_at", maybe(moment())),
-        ("superseded_at", maybe(moment())),
-        ("revoked_at", maybe(moment())),
+        ("expired_at", maybe(timestamp())),
+        ("superseded_at", maybe(timestamp())),
+        ("revoked_at", maybe(timestamp())),
         ("delivery", thing("Delivery")),
     ])
 }
@@ -321,11 +326,11 @@ fn deployed() -> Value {
         ("sip_user_name", maybe(text())),
         ("service_account", maybe(text())),
         ("email", maybe(text())),
-        ("secrets", map(moment())),
-        ("deployed_at", maybe(moment())),
-        ("served_at", maybe(moment())),
-        ("downloaded_at", maybe(moment())),
-        ("removed_at", maybe(moment())),
+        ("secrets", map(timestamp())),
+        ("deployed_at", maybe(timestamp())),
+        ("served_at", maybe(timestamp())),
+        ("downloaded_at", maybe(timestamp())),
+        ("removed_at", maybe(timestamp())),
         ("force_pending", flag()),
         ("deployment", maybe(thing("Deployment"))),
     ])
@@ -337,8 +342,8 @@ fn profile_listed() -> Value {
         ("name", text()),
         ("default", flag()),
         ("revision", count()),
-        ("created_at", moment()),
-        ("updated_at", moment()),
+        ("created_at", timestamp()),
+        ("updated_at", timestamp()),
     ])
 }
 
@@ -351,7 +356,7 @@ fn source() -> Value {
         ("upload_id", uuid()),
         ("parts", array(count())),
         ("complete", flag()),
-        ("started_at", moment()),
+        ("started_at", timestamp()),
         ("job_id", maybe(uuid())),
     ]);
     let always = object([
@@ -361,8 +366,8 @@ fn source() -> Value {
         ("vanish_policy", word::<VanishPolicy>()),
         ("vanish_limit_percent", count()),
         ("job_id", maybe(uuid())),
-        ("created_at", moment()),
-        ("updated_at", moment()),
+        ("created_at", timestamp()),
+        ("updated_at", timestamp()),
     ]);
     with(
         always,
@@ -377,9 +382,9 @@ fn source() -> Value {
             ("token_set", flag()),
             ("every_hours", maybe(count())),
             ("renames_may_wipe", flag()),
-            ("next_sync_at", maybe(moment())),
+            ("next_sync_at", maybe(timestamp())),
             ("set_by", maybe(thing("Maker"))),
-            ("paused_at", maybe(moment())),
+            ("paused_at", maybe(timestamp())),
         ],
     )
 }
@@ -399,11 +404,11 @@ fn job() -> Value {
         ("filter", maybe(any_object())),
         ("dry_run", flag()),
         ("state", word::<JobState>()),
-        ("created_at", moment()),
+        ("created_at", timestamp()),
         ("created_by", thing("Maker")),
-        ("ended_at", maybe(moment())),
+        ("ended_at", maybe(timestamp())),
         ("failure", maybe(failure)),
-        ("waiting", maybe(object([("code", text()), ("until", moment())]))),
+        ("waiting", maybe(object([("code", text()), ("until", timestamp())]))),
         ("progress", thing("Tally")),
     ])
 }
@@ -422,7 +427,7 @@ fn job_item() -> Value {
         ("outcome", word::<ItemOutcome>()),
         ("code", maybe(text())),
         ("detail", maybe(text())),
-        ("at", moment()),
+        ("at", timestamp()),
     ]);
     with(
         always,
@@ -455,7 +460,7 @@ fn event() -> Value {
         ("event_id", uuid()),
         ("workspace_id", uuid()),
         ("event_type", word::<EventType>()),
-        ("created_at", moment()),
+        ("created_at", timestamp()),
         ("actor", thing("Actor")),
         ("operation", text()),
         ("request_id", text()),
@@ -492,10 +497,10 @@ pub(crate) fn key() -> Value {
         ("short", text()),
         ("permissions", array(word::<Permission>())),
         ("status", word::<KeyStatus>()),
-        ("created_at", moment()),
+        ("created_at", timestamp()),
         ("created_by", thing("Maker")),
-        ("expires_at", maybe(moment())),
-        ("revoked_at", maybe(moment())),
+        ("expires_at", maybe(timestamp())),
+        ("revoked_at", maybe(timestamp())),
         ("revoked_by", maybe(thing("Actor"))),
     ])
 }
@@ -508,9 +513,9 @@ fn member() -> Value {
         ("name", maybe(text())),
         ("role", word::<Role>()),
         ("status", word::<MemberStatus>()),
-        ("created_at", moment()),
+        ("created_at", timestamp()),
         ("created_by", thing("Maker")),
-        ("accepted_at", maybe(moment())),
+        ("accepted_at", maybe(timestamp())),
     ])
 }
 
@@ -521,8 +526,8 @@ fn membership() -> Value {
         ("member_id", uuid()),
         ("role", word::<Role>()),
         ("status", word::<MemberStatus>()),
-        ("created_at", moment()),
-        ("accepted_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("accepted_at", maybe(timestamp())),
     ])
 }
 
@@ -539,9 +544,9 @@ pub(crate) fn token() -> Value {
         ("workspace_ids", array(uuid())),
         ("permissions", maybe(array(word::<Permission>()))),
         ("status", word::<TokenStatus>()),
-        ("created_at", moment()),
-        ("expires_at", moment()),
-        ("revoked_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("expires_at", timestamp()),
+        ("revoked_at", maybe(timestamp())),
     ])
 }
 
@@ -552,9 +557,9 @@ fn member_token() -> Value {
         ("short", text()),
         ("permissions", maybe(array(word::<Permission>()))),
         ("status", word::<TokenStatus>()),
-        ("created_at", moment()),
-        ("expires_at", moment()),
-        ("revoked_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("expires_at", timestamp()),
+        ("revoked_at", maybe(timestamp())),
         ("revoked_by", maybe(thing("Actor"))),
     ])
 }
@@ -567,17 +572,17 @@ pub(crate) fn webhook() -> Value {
         ("event_types", array(text())),
         ("description", maybe(text())),
         ("enabled", flag()),
-        ("disabled", maybe(object([("at", moment()), ("reason", word::<SwitchedOff>())]))),
-        ("failing_since", maybe(moment())),
-        ("earlier_secret_until", maybe(moment())),
-        ("created_at", moment()),
+        ("disabled", maybe(object([("at", timestamp()), ("reason", word::<SwitchedOff>())]))),
+        ("failing_since", maybe(timestamp())),
+        ("earlier_secret_until", maybe(timestamp())),
+        ("created_at", timestamp()),
         ("created_by", thing("Maker")),
     ])
 }
 
 fn webhook_delivery() -> Value {
     let attempt = object([
-        ("at", moment()),
+        ("at", timestamp()),
         ("status", maybe(count())),
         ("error", maybe(text())),
         ("reply", maybe(text())),
@@ -591,8 +596,8 @@ fn webhook_delivery() -> Value {
         ("attempts", count()),
         ("redeliveries", count()),
         ("last_attempt", maybe(attempt)),
-        ("created_at", moment()),
-        ("next_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("next_at", maybe(timestamp())),
     ])
 }
 
@@ -603,7 +608,7 @@ fn workspace() -> Value {
         ("workspace_id", uuid()),
         ("name", text()),
         ("sandbox", flag()),
-        ("created_at", moment()),
+        ("created_at", timestamp()),
         ("retention_days", count()),
         ("invitation_days", count()),
         ("sender", maybe(text())),
@@ -611,7 +616,7 @@ fn workspace() -> Value {
         ("emails_per_day", count()),
         ("texts_per_day", count()),
         ("silent_devices", maybe(rule)),
-        ("silent_rule", maybe(object([("set_by", maybe(thing("Maker"))), ("paused_at", maybe(moment()))]))),
+        ("silent_rule", maybe(object([("set_by", maybe(thing("Maker"))), ("paused_at", maybe(timestamp()))]))),
         ("pin_limit", count()),
         ("service_levels", array(text())),
         ("minimum_versions", versions),
@@ -633,8 +638,8 @@ fn problem() -> Value {
         ("display_name", text()),
         ("model_name", text()),
         ("platform", word::<Platform>()),
-        ("created_at", moment()),
-        ("last_login_at", maybe(moment())),
+        ("created_at", timestamp()),
+        ("last_login_at", maybe(timestamp())),
     ]);
     let always = object([
         ("type", text()),
@@ -654,14 +659,14 @@ fn problem() -> Value {
             ("invitation_status", word::<InvitationStatus>()),
             ("permission", word::<Permission>()),
             ("permissions", array(word::<Permission>())),
-            ("retry_at", moment()),
+            ("retry_at", timestamp()),
         ],
     )
 }
 
 /// What a device is told at check-in.
 pub(crate) fn checked_in() -> Value {
-    let command = object([("command_id", uuid()), ("kind", word::<CommandKind>()), ("expires_at", moment())]);
+    let command = object([("command_id", uuid()), ("kind", word::<CommandKind>()), ("expires_at", timestamp())]);
     object([("access", word::<DeviceAccess>()), ("commands", array(command)), ("download_config", flag())])
 }
 
@@ -672,6 +677,6 @@ pub(crate) fn own_command() -> Value {
         ("kind", word::<CommandKind>()),
         ("state", word::<CommandState>()),
         ("late", flag()),
-        ("expires_at", moment()),
+        ("expires_at", timestamp()),
     ])
 }

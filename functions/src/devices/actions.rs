@@ -1,19 +1,24 @@
 //! What is done to one device: by an operation of its own, or by a job to each of many.
 
-use aws::stores::DeviceWhole;
-use aws::{Commands, Commit, Workspaces};
-use domain::access::Permission;
-use domain::change::Change;
-use domain::command::{Command, CommandKind, Order, Ordered, Phone, order};
-use domain::device::{Device, REASON, block, delete, unblock};
-use domain::event::Act;
+use aws::DeviceDetails;
+use aws::{Commit, Table};
+use domain::CommandId;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use domain::user::User;
-use domain::{CommandId, change::Edited};
+use domain::models::command::{Command, CommandKind, CommandRequest};
+use domain::models::device::Device;
+use domain::models::device::DeviceWithCommands;
+use domain::models::user::User;
+use domain::permission::Permission;
+use domain::rules::change::ChangeSet;
+use domain::rules::change::RowChange;
+use domain::rules::commands::{EnqueueResult, order};
+use domain::rules::context::EventContext;
+use domain::rules::devices::{block, delete, unblock};
+use domain::text::REASON;
 use serde::{Deserialize, Serialize};
 
-use crate::doer::Doer;
+use crate::context::RequestContext;
 use crate::settings::Defaults;
 
 /// What is done to a device.
@@ -23,8 +28,8 @@ pub(crate) enum DeviceAction {
     Block { reason: Option<String> },
     Unblock { reason: Option<String> },
     Delete { reason: Option<String> },
-    Wipe(Order),
-    Lock(Order),
+    Wipe(CommandRequest),
+    Lock(CommandRequest),
 }
 
 /// Reads what belongs to an action.
@@ -35,8 +40,8 @@ static NAMED: &[(&str, Read)] = &[
     ("block", |fields| DeviceAction::Block { reason: fields.text("reason", REASON) }),
     ("unblock", |fields| DeviceAction::Unblock { reason: fields.text("reason", REASON) }),
     ("delete", |fields| DeviceAction::Delete { reason: fields.text("reason", REASON) }),
-    ("wipe", |fields| DeviceAction::Wipe(Order::read(CommandKind::Wipe, fields))),
-    ("lock", |fields| DeviceAction::Lock(Order::read(CommandKind::Lock, fields))),
+    ("wipe", |fields| DeviceAction::Wipe(CommandRequest::read(CommandKind::Wipe, fields))),
+    ("lock", |fields| DeviceAction::Lock(CommandRequest::read(CommandKind::Lock, fields))),
 ];
 
 impl DeviceAction {
@@ -61,40 +66,49 @@ impl DeviceAction {
 }
 
 /// An action decided on.
-pub(crate) struct Prepared {
+pub(crate) struct PlannedDevice {
     /// What is to be written; `None` if there is nothing to do.
     pub commit: Option<Commit>,
     /// The device after it, with what belongs to it.
-    pub whole: DeviceWhole,
+    pub whole: DeviceDetails,
     /// The command that stands for an order.
     pub command: Option<Command>,
 }
 
 /// Decides what an action does to a device, as it is now.
 pub(crate) async fn prepare(
-    store: &(impl Commands + Workspaces),
-    doer: &Doer,
-    whole: DeviceWhole,
+    table: &Table,
+    context: &RequestContext,
+    whole: DeviceDetails,
     action: &DeviceAction,
     defaults: &Defaults,
-) -> Result<Prepared, Failure> {
-    let act = doer.act();
+) -> Result<PlannedDevice, Error> {
+    let event_context = context.event_context();
     let device = &whole.device;
     let changed = match action {
-        DeviceAction::Block { reason } => block(device, reason.clone(), &act)?,
-        DeviceAction::Unblock { reason } => unblock(device, reason.clone(), &act)?,
-        DeviceAction::Delete { reason } => return deleted(store, whole, reason.clone(), defaults, &act).await,
+        DeviceAction::Block { reason } => block(device, reason.clone(), &event_context)?,
+        DeviceAction::Unblock { reason } => unblock(device, reason.clone(), &event_context)?,
+        DeviceAction::Delete { reason } => {
+            return deleted(table, whole, reason.clone(), defaults, &event_context).await;
+        }
         DeviceAction::Wipe(wanted) | DeviceAction::Lock(wanted) => {
-            return ordered(store, doer, whole, wanted, &act).await;
+            return ordered(table, context, whole, wanted, &event_context).await;
         }
     };
-    let change = changed
-        .map(|(after, event)| Change { devices: vec![Edited::from(device.clone(), after)], ..Change::recorded(event) });
-    Ok(Prepared::of(change, &act, whole, None))
+    let change = changed.map(|(after, event)| ChangeSet {
+        devices: vec![RowChange::from(device.clone(), after)],
+        ..ChangeSet::recorded(event)
+    });
+    Ok(PlannedDevice::of(change, &event_context, whole, None))
 }
 
-impl Prepared {
-    fn of(change: Option<Change>, act: &Act, mut whole: DeviceWhole, command: Option<Command>) -> Self {
+impl PlannedDevice {
+    fn of(
+        change: Option<ChangeSet>,
+        event_context: &EventContext,
+        mut whole: DeviceDetails,
+        command: Option<Command>,
+    ) -> Self {
         let Some(change) = change else {
             return Self { commit: None, whole, command };
         };
@@ -102,75 +116,76 @@ impl Prepared {
             whole.device.clone_from(&edited.after);
             whole.device.version += 1;
         }
-        Self { commit: Some(Commit::changing(act.event_id, &change)), whole, command }
+        Self { commit: Some(Commit::changing(event_context.event_id, &change)), whole, command }
     }
 }
 
 async fn deleted(
-    store: &(impl Commands + Workspaces),
-    whole: DeviceWhole,
+    table: &Table,
+    whole: DeviceDetails,
     reason: Option<String>,
     defaults: &Defaults,
-    act: &Act,
-) -> Result<Prepared, Failure> {
+    event_context: &EventContext,
+) -> Result<PlannedDevice, Error> {
     let (Some(user), Some(claim)) = (&whole.user, &whole.claim) else {
         // Its user is purged, and so it is deleted.
         return if whole.device.deleted.is_some() {
-            Ok(Prepared::of(None, act, whole, None))
+            Ok(PlannedDevice::of(None, event_context, whole, None))
         } else {
-            Err(Failure::internal("deleting a device", "its user or its claim is not there"))
+            Err(Error::internal("deleting a device", "its user or its claim is not there"))
         };
     };
-    let workspace = store.workspace(act.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let workspace = table.workspace(event_context.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
     let retention = workspace.settings.retention(defaults.retention);
-    let unconfirmed = store.unconfirmed_wipes(std::slice::from_ref(&whole.device)).await?;
-    let change = delete(&whole.device, user, claim, unconfirmed.first(), retention, act).map(|mut deletion| {
-        deletion.event.private.reason = reason;
-        if let Some(belongings) = &whole.belongings {
-            belongings.revoked_in(&mut deletion.event);
-        }
-        Change {
-            devices: vec![Edited::from(whole.device.clone(), deletion.device)],
-            user: Some(Edited::from(user.clone(), deletion.user)),
-            claims: vec![Edited::from(claim.clone(), deletion.claim)],
-            commands: deletion.wipe.into_iter().collect(),
-            ..Change::recorded(deletion.event)
-        }
-    });
-    Ok(Prepared::of(change, act, whole, None))
+    let unconfirmed = table.unconfirmed_wipes(std::slice::from_ref(&whole.device)).await?;
+    let change =
+        delete(&whole.device, user, claim, unconfirmed.first(), retention, event_context).map(|mut deletion| {
+            deletion.event.private.reason = reason;
+            if let Some(attachments) = &whole.attachments {
+                attachments.revoked_in(&mut deletion.event);
+            }
+            ChangeSet {
+                devices: vec![RowChange::from(whole.device.clone(), deletion.device)],
+                user: Some(RowChange::from(user.clone(), deletion.user)),
+                claims: vec![RowChange::from(claim.clone(), deletion.claim)],
+                commands: deletion.wipe.into_iter().collect(),
+                ..ChangeSet::recorded(deletion.event)
+            }
+        });
+    Ok(PlannedDevice::of(change, event_context, whole, None))
 }
 
 async fn ordered(
-    store: &impl Commands,
-    doer: &Doer,
-    whole: DeviceWhole,
-    wanted: &Order,
-    act: &Act,
-) -> Result<Prepared, Failure> {
-    let phone = Phone { open: store.open_commands(&whole.device).await?, device: whole.device.clone() };
-    match order(&phone, wanted, CommandId(doer.moment.draw()), act)? {
-        Ordered::Pending(id) => {
+    table: &Table,
+    context: &RequestContext,
+    whole: DeviceDetails,
+    wanted: &CommandRequest,
+    event_context: &EventContext,
+) -> Result<PlannedDevice, Error> {
+    let phone = DeviceWithCommands { open: table.open_commands(&whole.device).await?, device: whole.device.clone() };
+    match order(&phone, wanted, CommandId(context.id_source.new_id()), event_context)? {
+        EnqueueResult::Pending(id) => {
             let command = phone.open.into_iter().find(|command| command.command_id == id);
-            Ok(Prepared { commit: None, whole, command })
+            Ok(PlannedDevice { commit: None, whole, command })
         }
-        Ordered::Queued(commanded) => {
+        EnqueueResult::Queued(commanded) => {
             let command = commanded.commands.last().map(|command| command.after.clone());
-            let mut change = Change::default();
+            let mut change = ChangeSet::default();
             change.add(&phone.device, *commanded);
             if let Some(user) = &whole.user {
                 change.user = left_behind(user, &change.devices[0].after);
             }
-            Ok(Prepared::of(Some(change), act, whole, command))
+            Ok(PlannedDevice::of(Some(change), event_context, whole, command))
         }
     }
 }
 
 /// The user of a device that is to be wiped although it is deleted.
-fn left_behind(user: &User, device: &Device) -> Option<Edited<User>> {
+fn left_behind(user: &User, device: &Device) -> Option<RowChange<User>> {
     device.deleted.as_ref()?;
     let mut after = user.clone();
     after.leave_behind(device);
-    (after != *user).then(|| Edited::from(user.clone(), after))
+    (after != *user).then(|| RowChange::from(user.clone(), after))
 }
 
 #[cfg(test)]

@@ -1,28 +1,33 @@
 //! `DELETE /devices/{device_id}/commands/{command_id}`.
 
-use aws::{Commands, Commit};
-use domain::access::Permission;
-use domain::command::{CommandState, Stimulus, apply};
-use domain::refusal::{Failure, Refusal};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::models::command::Trigger;
+use domain::permission::Permission;
+use domain::rules::commands::apply;
+use domain::states::CommandState;
 use domain::{CommandId, DeviceId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Take a command back")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Take a command back")
         .detail(
             "`canceled` if the device was not told of it, else `cancel_requested`: the device may still say that it \
              was done. To take back what destroys data needs `users:wipe`.",
         )
         .versioned()
         .shows("The command.", thing("Command"))
-        .refuses([Refusal::CommandOver(CommandState::Succeeded), Refusal::PermissionMissing(Permission::UsersWipe)])
+        .refuses([
+            DomainError::CommandOver(CommandState::Succeeded),
+            DomainError::PermissionMissing(Permission::UsersWipe),
+        ])
 }
 
 /// Answers with the command: `canceled` if the device was not told of it, else
@@ -31,24 +36,24 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `CommandOver`; `PermissionMissing`.
-pub async fn handle(store: &impl Commands, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let device = call.request.path_id("device_id", "device", DeviceId::parse)?;
     let id = call.request.path_id("command_id", "command", CommandId::parse)?;
-    attempts(store, || attempt(store, &call, device, id)).await
+    retry_on_conflict(table, || attempt(table, &call, device, id)).await
 }
 
-async fn attempt(store: &impl Commands, call: &Call, device: DeviceId, id: CommandId) -> Result<Reply, Failure> {
+async fn attempt(table: &Table, call: &AuthorizedRequest, device: DeviceId, id: CommandId) -> Result<Reply, Error> {
     let workspace = call.workspace();
-    let device = store.device(workspace, device).await?.ok_or(Refusal::NotFound("device"))?;
-    let command = store.command(workspace, device.device_id, id).await?.ok_or(Refusal::NotFound("command"))?;
+    let device = table.device(workspace, device).await?.ok_or(DomainError::NotFound("device"))?;
+    let command = table.command(workspace, device.device_id, id).await?.ok_or(DomainError::NotFound("command"))?;
     call.request.check_version(command.version)?;
     if command.kind.is_destructive() {
         call.caller.require(Permission::UsersWipe)?;
     }
-    let act = call.act();
-    let Some(canceled) = apply(&device, &command, Stimulus::Cancel, None, &act)? else {
+    let event_context = call.event_context();
+    let Some(canceled) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
         return Ok(Reply::thing(&views::command(&command), command.version));
     };
-    store.commit(Commit::changing(act.event_id, &canceled.change(&device, &command))).await?;
+    table.commit(Commit::changing(event_context.event_id, &canceled.change(&device, &command))).await?;
     Ok(Reply::thing(&views::command(&canceled.command), command.version + 1))
 }

@@ -1,33 +1,35 @@
 //! `POST /devices/me/check-in`: the app's login.
 
-use aws::stores::Login;
-use aws::{Commands, Commit, Devices, PushTokens, UsageCounts, Users, Workspaces};
+use aws::Login;
+use aws::{Commit, Table};
 use domain::Time;
-use domain::change::Edited;
-use domain::check_in::{CheckIn, Found, Report, TokenChange, authenticate, check_in, needs, user_must_follow};
-use domain::device::{Device, DeviceAccess, PushToken};
-use domain::event::Actor;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::actor::Actor;
+use domain::models::device::{Device, DeviceAccess, PushToken};
+use domain::models::usage::{UsageScope, month};
+use domain::models::user::User;
+use domain::models::workspace::Settings;
+use domain::rules::change::RowChange;
+use domain::rules::check_in::{
+    CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in, needs, user_must_follow,
+};
 use domain::secret::DeviceCredential;
-use domain::usage::{Of, month};
-use domain::user::User;
-use domain::workspace::Settings;
 use lambda::{Reply, Request, device_credential};
 use serde_json::json;
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::things::checked_in;
+use crate::retry::retry_on_conflict;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Check in")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Check in")
         .detail(
             "The app's login. It says what the device may do, what it must do, and whether it is to download its \
              configuration.",
         )
-        .body(|fields| drop(Report::read(fields)))
+        .body(|fields| drop(CheckInReport::read(fields)))
         .shows("What the device may and must do.", checked_in())
 }
 
@@ -37,92 +39,79 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered anew since.
-pub async fn handle(
-    store: &(impl Commands + PushTokens + Users + Workspaces + UsageCounts),
-    request: Request,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
     let credential = device_credential(&request)?;
-    let report = Report::read(request.body()?)?;
-    attempts(store, || attempt(store, &request, &credential, &report)).await
+    let report = CheckInReport::read(request.body()?)?;
+    retry_on_conflict(table, || attempt(table, &request, &credential, &report)).await
 }
 
 async fn attempt(
-    store: &(impl Commands + PushTokens + Users + Workspaces + UsageCounts),
+    table: &Table,
     request: &Request,
     credential: &DeviceCredential,
-    report: &Report,
-) -> Result<Reply, Failure> {
-    match store.note_login(credential, report, request.moment.now).await? {
+    report: &CheckInReport,
+) -> Result<Reply, Error> {
+    match table.note_login(credential, report, request.id_source.now).await? {
         Login::Noted(before) => {
-            follow(store, &before, request).await?;
-            Ok(reply(&before, &before, request.moment.now))
+            follow(table, &before, request).await?;
+            Ok(reply(&before, &before, request.id_source.now))
         }
         Login::More(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
-            more(store, request, &device, report).await
+            more(table, request, &device, report).await
         }
     }
 }
 
-async fn more(
-    store: &(impl Commands + PushTokens + Users + Workspaces + UsageCounts),
-    request: &Request,
-    device: &Device,
-    report: &Report,
-) -> Result<Reply, Failure> {
-    let now = request.moment.now;
-    let found = found(store, device, report, now).await?;
-    let act = request.act(device.workspace_id, Actor::Device(device.device_id));
-    let (change, token) = match check_in(device, report, &found, &act) {
+async fn more(table: &Table, request: &Request, device: &Device, report: &CheckInReport) -> Result<Reply, Error> {
+    let now = request.id_source.now;
+    let found = found(table, device, report, now).await?;
+    let event_context = request.event_context(device.workspace_id, Actor::Device(device.device_id));
+    let (change, token) = match check_in(device, report, &found, &event_context) {
         CheckIn::Nothing => return Ok(reply(device, device, now)),
-        CheckIn::OnlyTime if store.note_time(device, now).await? => {
-            follow(store, device, request).await?;
+        CheckIn::OnlyTime if table.note_time(device, now).await? => {
+            follow(table, device, request).await?;
             return Ok(reply(device, device, now));
         }
-        CheckIn::OnlyTime => return Err(Failure::LostRace),
+        CheckIn::OnlyTime => return Err(Error::Conflict),
         CheckIn::Changed { change, token } => (change, token),
     };
-    let mut commit = Commit::changing(act.event_id, &change);
+    let mut commit = Commit::changing(event_context.event_id, &change);
     if let Some(token) = token {
-        let before = store.push_token(device.workspace_id, device.device_id).await?;
+        let before = table.push_token(device.workspace_id, device.device_id).await?;
         let after = change.devices.first().map_or(device, |device| &device.after);
         let after = match token {
-            TokenChange::New(token) => Some(PushToken::given(after, token, before.as_ref(), act.at)),
-            TokenChange::EnableAgain => before.clone().map(|token| token.due(act.at)),
+            TokenChange::New(token) => Some(PushToken::given(after, token, before.as_ref(), event_context.at)),
+            TokenChange::EnableAgain => before.clone().map(|token| token.due(event_context.at)),
         };
         if let Some(after) = after {
-            commit = commit.edited(&Edited { before, after });
+            commit = commit.edited(&RowChange { before, after });
         }
     }
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     let after = change.devices.first().map_or(device, |device| &device.after);
     if after.last_login_at == Some(now) {
-        follow(store, device, request).await?;
+        follow(table, device, request).await?;
     }
     Ok(reply(device, after, now))
 }
 
 /// What the rule asks to know.
-async fn found(
-    store: &(impl Users + Workspaces + UsageCounts),
-    device: &Device,
-    report: &Report,
-    now: Time,
-) -> Result<Found, Failure> {
+async fn found(table: &Table, device: &Device, report: &CheckInReport, now: Time) -> Result<CheckInState, Error> {
     let needs = needs(device, report, now);
-    let mut found = Found::default();
+    let mut found = CheckInState::default();
     if needs.commands {
-        found.commands = store.open_commands(device).await?;
+        found.commands = table.open_commands(device).await?;
     }
     if needs.user {
-        found.user = person(store, device).await?;
+        found.user = person(table, device).await?;
     }
     if needs.usage {
-        let of = [Of::User(device.user_id), Of::shard_of(device.user_id)];
-        for row in store.usage(device.workspace_id, &of, &month(now)).await? {
+        let of = [UsageScope::User(device.user_id), UsageScope::shard_of(device.user_id)];
+        for row in table.usage(device.workspace_id, &of, &month(now)).await? {
             match row.of {
-                Of::User(_) => found.usage = Some(row),
-                Of::Shard(_) => found.total = Some(row),
+                UsageScope::User(_) => found.usage = Some(row),
+                UsageScope::Shard(_) => found.total = Some(row),
             }
         }
     }
@@ -130,24 +119,21 @@ async fn found(
 }
 
 /// The device's user, the user's other devices, and the workspace's settings.
-async fn person(
-    store: &(impl Users + Workspaces),
-    device: &Device,
-) -> Result<Option<(User, Vec<Device>, Settings)>, Failure> {
-    let workspace = store.workspace(device.workspace_id).await?;
-    let user = store.user(device.workspace_id, device.user_id).await?;
+async fn person(table: &Table, device: &Device) -> Result<Option<(User, Vec<Device>, Settings)>, Error> {
+    let workspace = table.workspace(device.workspace_id).await?;
+    let user = table.user(device.workspace_id, device.user_id).await?;
     let (Some(workspace), Some(user)) = (workspace, user) else {
         return Ok(None);
     };
-    let mut others = store.devices(device.workspace_id, &user.device_ids).await?;
+    let mut others = table.devices(device.workspace_id, &user.device_ids).await?;
     others.retain(|other| other.device_id != device.device_id);
     Ok(Some((user, others, workspace.settings)))
 }
 
-async fn follow(store: &impl Devices, before: &Device, request: &Request) -> Result<(), Failure> {
-    let now = request.moment.now;
+async fn follow(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {
+    let now = request.id_source.now;
     if user_must_follow(before.last_login_at, now) {
-        store.note_seen(before.workspace_id, before.user_id, now).await?;
+        table.note_seen(before.workspace_id, before.user_id, now).await?;
     }
     Ok(())
 }

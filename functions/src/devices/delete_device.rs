@@ -1,18 +1,18 @@
 //! `DELETE /devices/{device_id}`.
 
-use aws::{Commands, Workspaces};
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Delete a device")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Delete a device")
         .detail(
             "It cannot be undone. The user's place for a device is free at once, and what the device still has to do \
              is served until it is over.",
@@ -26,6 +26,6 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &(impl Commands + Workspaces), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
-    super::act(store, &call, &DeviceAction::Delete { reason: None }, defaults).await
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    super::event_context(table, &call, &DeviceAction::Delete { reason: None }, defaults).await
 }

@@ -1,27 +1,26 @@
 //! `GET /devices/{device_id}`.
 
-use aws::Devices;
-use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get a device").versioned().shows("The device.", thing("Device"))
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get a device").versioned().shows("The device.", thing("Device"))
 }
 
 /// Answers with the device and its custom metadata.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Devices + Actors), call: Call) -> Result<Reply, Failure> {
-    let whole = super::wanted(store, &call).await?;
-    let view = with_names(store, call.workspace(), views::device_whole(&whole, call.now())).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = super::wanted(table, &call).await?;
+    let view = with_names(table, call.workspace(), views::device_details(&whole, call.now())).await?;
     Ok(Reply::thing(&view, whole.device.version))
 }

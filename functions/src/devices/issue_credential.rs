@@ -1,34 +1,34 @@
 //! `PUT /devices/{device_id}/credentials/{acs_credential_id}`: an access system has issued a
 //! credential to the phone.
 
-use aws::Devices;
+use aws::Table;
 use domain::CredentialId;
-use domain::credential::issue;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::rules::credentials::issue;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Issue an access credential to a device")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Issue an access credential to a device")
         .detail(
             "An access system has put a credential on the phone. A phone holds at most 40, and a credential may be on \
              several.",
         )
         .versioned()
         .shows("The device.", thing("Device"))
-        .refuses([Refusal::DeviceDeleted])
+        .refuses([DomainError::DeviceDeleted])
 }
 
 /// Answers with the device, which holds the credential; at most
-/// [`domain::credential::CREDENTIAL_LIMIT`] of them. The same credential may be on several devices.
+/// [`domain::models::credential::CREDENTIAL_LIMIT`] of them. The same credential may be on several devices.
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.
-pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::belongings(store, &call, |device, known, act| issue(device, known, id, act)).await
+    super::attachments(table, &call, |device, known, event_context| issue(device, known, id, event_context)).await
 }

@@ -1,20 +1,19 @@
 //! `GET /devices/{device_id}/commands`.
 
-use aws::Commands;
-use aws::stores::Actors;
+use aws::Table;
 use domain::DeviceId;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List a device's commands")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List a device's commands")
         .detail("The newest first, each with its history.")
         .lists(thing("Command"), |_| ())
 }
@@ -23,10 +22,10 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &(impl Commands + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    store.device(call.workspace(), id).await?.ok_or(Refusal::NotFound("device"))?;
-    let page = store.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::command).await
+    table.device(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
+    let page = table.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::command).await
 }

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use aws::stores::{Actors, DeviceFilter};
-use aws::{Users, Workspaces};
-use domain::device::Device;
+use aws::DeviceFilter;
+use aws::Table;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
+use domain::models::device::Device;
 use domain::search::Query;
 use domain::{DeviceId, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List devices")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List devices")
         .detail(
             "The newest first, or those that `search` finds by the beginnings of their words; deleted ones too until \
              they are purged.",
@@ -31,21 +31,21 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Workspaces + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
-    let page = store.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
+    let page = table.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
-    let users = store.users(call.workspace(), &ids).await?;
+    let users = table.users(call.workspace(), &ids).await?;
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
-    let belongings = store.belongings_to_show(call.workspace(), &devices).await?;
-    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let attachments = table.attachments_to_show(call.workspace(), &devices).await?;
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let view = |device: &Device| {
         let name = views::name_of(&users, device.user_id);
-        let known = belongings.get(&device.device_id);
+        let known = attachments.get(&device.device_id);
         views::device_with_health(device, known, name.as_deref(), &workspace.settings, call.now())
     };
-    paging.reply_named(store, call.workspace(), &page, view).await
+    paging.reply_named(table, call.workspace(), &page, view).await
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

@@ -1,18 +1,18 @@
 //! `POST /devices/{device_id}/lock`.
 
-use aws::{Commands, Workspaces};
-use domain::command::CommandKind;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use domain::models::command::CommandKind;
+use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     super::about_order("Lock a device", CommandKind::Lock)
 }
 
@@ -21,7 +21,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
-pub async fn handle(store: &(impl Commands + Workspaces), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let order = bodies::order(&call, CommandKind::Lock)?;
-    super::command(store, &call, &DeviceAction::Lock(order), defaults).await
+    super::command(table, &call, &DeviceAction::Lock(order), defaults).await
 }

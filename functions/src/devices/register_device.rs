@@ -1,98 +1,94 @@
 //! `POST /devices`: a phone registers with the code of an invitation.
 
-use aws::rows::CodeOwner;
-use aws::{Commit, Devices, Invitations, PushTokens};
+use aws::store::invitations::CodeOwner;
+use aws::{Commit, Table};
 use domain::DeviceId;
-use domain::change::Change;
-use domain::device::PushToken;
-use domain::refusal::{Failure, Refusal};
-use domain::registration::{Application, Drawn, Refused, Registration, register};
+use domain::error::{DomainError, Error};
+use domain::models::device::PushToken;
+use domain::rules::change::ChangeSet;
+use domain::rules::registration::{NewIds, RefusedRegistration, Registration, RegistrationRequest, register};
 use domain::secret::{DeviceCredential, Hash, is_code};
 use lambda::{Reply, Request};
 use lambda_http::http::StatusCode;
 use serde_json::json;
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::{object, text, thing};
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Register a device")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Register a device")
         .detail(
             "A phone registers with the code of an invitation or a deployment. The credential is shown this once; a \
              repeat with the same code and identifier, within 15 minutes and until the first check-in, gives a new one \
              for the same device, unless the code was taken back or replaced. A code that was refused five times \
              because another user holds the device is taken back.",
         )
-        .body(|fields| drop(Application::read(fields)))
+        .body(|fields| drop(RegistrationRequest::read(fields)))
         .answers(
             201,
             "The device, and its credential.",
             object([("device", thing("DeviceSeen")), ("credential", text())]),
         )
         .refuses([
-            Refusal::CodeUnknown,
-            Refusal::CodeExpired,
-            Refusal::CodeUsed,
-            Refusal::CodeSuperseded,
-            Refusal::CodeRevoked,
+            DomainError::CodeUnknown,
+            DomainError::CodeExpired,
+            DomainError::CodeUsed,
+            DomainError::CodeSuperseded,
+            DomainError::CodeRevoked,
         ])
         .refuses([
-            Refusal::DeviceLimitReached(Vec::new()),
-            Refusal::IdentifierHeld,
-            Refusal::DeviceBlocked,
-            Refusal::ErasurePending,
+            DomainError::DeviceLimitReached(Vec::new()),
+            DomainError::IdentifierHeld,
+            DomainError::DeviceBlocked,
+            DomainError::ErasurePending,
         ])
-        .refuses([Refusal::UserSuspended, Refusal::UserLocked, Refusal::UserDeleted])
+        .refuses([DomainError::UserSuspended, DomainError::UserLocked, DomainError::UserDeleted])
 }
 
 /// Answers 201 with the device and its credential, which is shown this once.
 ///
 /// # Errors
 /// See [`register`]; `CodeUnknown` for a code that is nobody's.
-pub async fn handle(store: &(impl Devices + Invitations + PushTokens), request: Request) -> Result<Reply, Failure> {
-    let application = Application::read(request.body()?)?;
+pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
+    let application = RegistrationRequest::read(request.body()?)?;
     if !is_code(&application.code) {
-        return Err(Refusal::CodeUnknown.into());
+        return Err(DomainError::CodeUnknown.into());
     }
-    attempts(store, || attempt(store, &request, &application)).await
+    retry_on_conflict(table, || attempt(table, &request, &application)).await
 }
 
-async fn attempt(
-    store: &(impl Devices + Invitations + PushTokens),
-    request: &Request,
-    application: &Application,
-) -> Result<Reply, Failure> {
-    let owner = store.code_owner(&Hash::of(&application.code)).await?.ok_or(Refusal::CodeUnknown)?;
-    let found = store.registration(&owner, &application.device_identifier).await?.ok_or(Refusal::CodeUnknown)?;
-    let act = request.act(owner.workspace_id, found.invitation.actor());
-    let drawn = Drawn { device_id: DeviceId(request.moment.draw()) };
-    match register(&found, application, &drawn, &act) {
-        Ok(registration) => commit(store, request, &owner, registration).await,
-        Err(Refused { refusal, change }) => {
+async fn attempt(table: &Table, request: &Request, application: &RegistrationRequest) -> Result<Reply, Error> {
+    let owner = table.code_owner(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
+    let found = table.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
+    let event_context = request.event_context(owner.workspace_id, found.invitation.actor());
+    let drawn = NewIds { device_id: DeviceId(request.id_source.new_id()) };
+    match register(&found, application, &drawn, &event_context) {
+        Ok(registration) => commit(table, request, &owner, registration).await,
+        Err(RefusedRegistration { error, change }) => {
             if let Some(change) = change {
-                store.commit(Commit::changing(act.event_id, &change)).await?;
+                table.commit(Commit::changing(event_context.event_id, &change)).await?;
             }
-            Err(refusal.into())
+            Err(error.into())
         }
     }
 }
 
 async fn commit(
-    store: &(impl Devices + PushTokens),
+    table: &Table,
     request: &Request,
     owner: &CodeOwner,
     registration: Registration,
-) -> Result<Reply, Failure> {
-    let moment = request.moment;
+) -> Result<Reply, Error> {
+    let id_source = request.id_source;
     let (id, epoch) = (registration.device.after.device_id, registration.device.after.epoch);
-    let credential = DeviceCredential::new(moment.random, owner.workspace_id, id, epoch);
+    let credential = DeviceCredential::new(id_source.random, owner.workspace_id, id, epoch);
     let registration = registration.with_credential(credential.hash());
-    let recorded = Change { events: registration.events.clone(), ..Change::default() };
-    let mut commit = Commit::changing(moment.event_id(), &recorded)
+    let recorded = ChangeSet { events: registration.events.clone(), ..ChangeSet::default() };
+    let mut commit = Commit::changing(id_source.event_id(), &recorded)
         .edited(&registration.device)
         .edited(&registration.claim)
         .edited(&registration.invitation);
@@ -104,33 +100,33 @@ async fn commit(
     }
     // Even where the user's row stays as it is, the registration rests on it.
     commit = match &registration.user.before {
-        Some(before) if !registration.events.is_empty() => commit.touch(before, &registration.user.after),
+        Some(before) if !registration.events.is_empty() => commit.bump_version(before, &registration.user.after),
         _ => commit,
     };
     if !registration.events.is_empty() {
         commit = commit.forget_code(&registration.invitation.after);
-        commit = with_token(store, commit, &registration, request).await?;
+        commit = with_token(table, commit, &registration, request).await?;
     }
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     let name = registration.user.after.name();
-    let device = views::device(&registration.device.after, Some(&name), moment.now);
+    let device = views::device(&registration.device.after, Some(&name), id_source.now);
     Ok(Reply::json(StatusCode::CREATED, &json!({"device": device, "credential": credential.reveal()})))
 }
 
 /// The commit with the push token that the app has sent, or without the one of before.
 async fn with_token(
-    store: &impl PushTokens,
+    table: &Table,
     commit: Commit,
     registration: &Registration,
     request: &Request,
-) -> Result<Commit, Failure> {
+) -> Result<Commit, Error> {
     let device = &registration.device.after;
     let before = match &registration.device.before {
-        Some(known) => store.push_token(known.workspace_id, known.device_id).await?,
+        Some(known) => table.push_token(known.workspace_id, known.device_id).await?,
         None => None,
     };
     let token = registration.token.clone();
-    let after = token.map(|token| PushToken::given(device, token, before.as_ref(), request.moment.now));
+    let after = token.map(|token| PushToken::given(device, token, before.as_ref(), request.id_source.now));
     Ok(match (before, after) {
         (Some(before), Some(after)) => commit.edit(&before, &after),
         (Some(before), None) => commit.delete(&before),

@@ -1,30 +1,32 @@
 //! `POST /devices/me/commands/{command_id}`: the device's word.
 
-use aws::{Commands, Commit};
+use aws::{Commit, Table};
 use domain::CommandId;
-use domain::check_in::authenticate_report;
-use domain::command::{CommandState, Word, apply};
-use domain::event::Actor;
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
+use domain::models::actor::Actor;
+use domain::models::command::CommandReport;
+use domain::rules::check_in::authenticate_report;
+use domain::rules::commands::apply;
 use domain::secret::DeviceCredential;
+use domain::states::CommandState;
 use lambda::{Reply, Request, device_credential};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::things::own_command;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Report what became of a command")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Report what became of a command")
         .detail(
             "The device's word. A device that is blocked, deleted or wiped may still give it. The same word again is \
              the same answer.",
         )
-        .body(|fields| drop(Word::read(fields)))
+        .body(|fields| drop(CommandReport::read(fields)))
         .shows("Where the command stands.", own_command())
-        .refuses([Refusal::CommandOver(CommandState::Succeeded)])
+        .refuses([DomainError::CommandOver(CommandState::Succeeded)])
 }
 
 /// Takes `{result, detail?}` and answers with where the command stands. A device that is blocked,
@@ -33,34 +35,34 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the body; `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; `NotFound`;
 /// `CommandOver` for another result than the one that stands.
-pub async fn handle(store: &impl Commands, request: Request) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
     let credential = device_credential(&request)?;
-    let word = Word::read(request.body()?)?;
+    let word = CommandReport::read(request.body()?)?;
     let id = CommandId::parse(request.path("command_id"));
-    attempts(store, || attempt(store, &request, &credential, id, &word)).await
+    retry_on_conflict(table, || attempt(table, &request, &credential, id, &word)).await
 }
 
 async fn attempt(
-    store: &impl Commands,
+    table: &Table,
     request: &Request,
     credential: &DeviceCredential,
     id: Option<CommandId>,
-    word: &Word,
-) -> Result<Reply, Failure> {
+    word: &CommandReport,
+) -> Result<Reply, Error> {
     let workspace = credential.workspace_id;
-    let found = store.device(workspace, credential.device_id).await?;
+    let found = table.device(workspace, credential.device_id).await?;
     let command = match id {
-        Some(id) => store.command(workspace, credential.device_id, id).await?,
+        Some(id) => table.command(workspace, credential.device_id, id).await?,
         None => None,
     };
     authenticate_report(found.as_ref(), command.as_ref(), credential)?;
     let (Some(device), Some(command)) = (found, command) else {
-        return Err(Refusal::NotFound("command").into());
+        return Err(DomainError::NotFound("command").into());
     };
-    let act = request.act(workspace, Actor::Device(device.device_id));
-    let Some(said) = apply(&device, &command, word.stimulus(), word.detail.clone(), &act)? else {
+    let event_context = request.event_context(workspace, Actor::Device(device.device_id));
+    let Some(said) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
         return Ok(Reply::ok(&views::own_command(&command)));
     };
-    store.commit(Commit::changing(act.event_id, &said.change(&device, &command))).await?;
+    table.commit(Commit::changing(event_context.event_id, &said.change(&device, &command))).await?;
     Ok(Reply::ok(&views::own_command(&said.command)))
 }

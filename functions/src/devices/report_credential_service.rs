@@ -1,18 +1,19 @@
 //! `PUT /devices/{device_id}/credential-services/{service}`: what a credential service knows of the
 //! phone.
 
-use aws::Devices;
-use domain::credential::{Report, ServiceKind, report};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::{DomainError, Error};
+use domain::models::credential::{Report, ServiceKind};
+use domain::rules::credentials::report;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Report what a credential service knows of a device")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Report what a credential service knows of a device")
         .detail(
             "It stands for all that the service knows. A problem shows among the device's warnings until a report \
              without.",
@@ -20,7 +21,7 @@ pub fn about() -> About {
         .body(|fields| drop(Report::read(fields)))
         .versioned()
         .shows("The device.", thing("Device"))
-        .refuses([Refusal::DeviceDeleted])
+        .refuses([DomainError::DeviceDeleted])
 }
 
 /// Takes `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the service
@@ -29,8 +30,11 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the body; `NotFound`, also for an unknown service; `DeviceDeleted`,
 /// `VersionMismatch`.
-pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let kind = call.request.path_id("service", "credential_service", ServiceKind::parse)?;
     let reported = Report::read(call.request.body()?)?;
-    super::belongings(store, &call, |device, known, act| report(device, known, kind, &reported, act)).await
+    super::attachments(table, &call, |device, known, event_context| {
+        report(device, known, kind, &reported, event_context)
+    })
+    .await
 }

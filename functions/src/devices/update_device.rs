@@ -1,23 +1,24 @@
 //! `PATCH /devices/{device_id}`: its nickname and its custom metadata.
 
+use aws::Table;
 use std::collections::BTreeMap;
 
-use aws::Devices;
-use aws::stores::DeviceWhole;
-use domain::device::{Belongings, Edit, NICKNAME, edit, read_metadata};
+use aws::DeviceDetails;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::models::device::{DeviceAttachments, Edit, NICKNAME, read_metadata};
+use domain::rules::devices::edit;
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change a device")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change a device")
         .detail(
             "A `nickname` of `null` is taken away; metadata is merged key by key, and a key set to `null` or `\"\"` \
              is taken away.",
@@ -25,7 +26,7 @@ pub fn about() -> About {
         .body(|fields| drop(read(fields)))
         .versioned()
         .shows("The device.", thing("Device"))
-        .refuses([Refusal::DeviceDeleted])
+        .refuses([DomainError::DeviceDeleted])
 }
 
 /// Answers with the device. A `nickname` of `null` is taken away; metadata is merged key by key,
@@ -33,15 +34,15 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Devices, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = read(call.request.body()?)?;
-    attempts(store, || attempt(store, &call, &wanted)).await
+    retry_on_conflict(table, || attempt(table, &call, &wanted)).await
 }
 
-fn read(mut fields: Fields) -> Result<Edit, Refusal> {
+fn read(mut fields: Fields) -> Result<Edit, DomainError> {
     let nickname = fields.edited_text("nickname", NICKNAME);
     let metadata = read_metadata_of(&mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     Ok(Edit { nickname, metadata })
 }
 
@@ -60,23 +61,23 @@ pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
     }
 }
 
-async fn attempt(store: &impl Devices, call: &Call, wanted: &Edit) -> Result<Reply, Failure> {
-    let whole = super::wanted(store, call).await?;
-    let whole = edited(store, call, whole, wanted).await?;
+async fn attempt(table: &Table, call: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
+    let whole = super::wanted(table, call).await?;
+    let whole = edited(table, call, whole, wanted).await?;
     Ok(super::shown(&whole, call))
 }
 
 /// The device after an edit, which is committed; what changes nothing commits nothing.
 pub(crate) async fn edited(
-    store: &impl Devices,
-    call: &Call,
-    whole: DeviceWhole,
+    table: &Table,
+    call: &AuthorizedRequest,
+    whole: DeviceDetails,
     wanted: &Edit,
-) -> Result<DeviceWhole, Failure> {
-    let none = Belongings::none(&whole.device);
-    let before = whole.belongings.as_ref().unwrap_or(&none);
-    match edit(&whole.device, before, wanted, &call.act())? {
-        Some((device, after, event)) => super::committed(store, whole, device, after, &event).await,
+) -> Result<DeviceDetails, Error> {
+    let none = DeviceAttachments::none(&whole.device);
+    let before = whole.attachments.as_ref().unwrap_or(&none);
+    match edit(&whole.device, before, wanted, &call.event_context())? {
+        Some((device, after, event)) => super::committed(table, whole, device, after, &event).await,
         None => Ok(whole),
     }
 }

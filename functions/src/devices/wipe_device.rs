@@ -1,18 +1,18 @@
 //! `POST /devices/{device_id}/wipe`.
 
-use aws::{Commands, Workspaces};
-use domain::command::CommandKind;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use domain::models::command::CommandKind;
+use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::devices::actions::DeviceAction;
 use crate::settings::Defaults;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     super::about_order("Wipe a device", CommandKind::Wipe)
 }
 
@@ -21,7 +21,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
-pub async fn handle(store: &(impl Commands + Workspaces), call: Call, defaults: &Defaults) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let order = bodies::order(&call, CommandKind::Wipe)?;
-    super::command(store, &call, &DeviceAction::Wipe(order), defaults).await
+    super::command(table, &call, &DeviceAction::Wipe(order), defaults).await
 }

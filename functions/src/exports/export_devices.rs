@@ -2,22 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::Actors;
-use aws::{Page, Users};
-use domain::device::Device;
-use domain::refusal::Failure;
-use domain::user::User;
+use aws::{Page, Table};
+use domain::error::Error;
+use domain::models::device::Device;
+use domain::models::user::User;
 use domain::{DeviceId, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::Value;
 
-use super::{Kind, Wanted};
+use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::devices::list_devices;
 use crate::views;
 
-static DEVICES: Kind = Kind {
+static DEVICES: ExportKind = ExportKind {
     name: "devices",
     columns: &[
         ("device_id", "/device_id"),
@@ -53,7 +52,7 @@ static DEVICES: Kind = Kind {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     super::about("Export devices", &DEVICES, |fields| drop(list_devices::read(fields)))
 }
 
@@ -62,29 +61,29 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Actors), call: Call) -> Result<Reply, Failure> {
-    let wanted = Wanted::read(&call, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let wanted = ExportRequest::read(&call, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
     if let Some(ids) = wanted.ids(DeviceId::parse) {
-        let found = store.devices_to_show(call.workspace(), &ids.iter().copied().collect()).await?;
+        let found = table.devices_to_show(call.workspace(), &ids.iter().copied().collect()).await?;
         let by_id = |id: &DeviceId| found.iter().find(|device| device.device_id == *id).cloned();
         let devices: Vec<Device> = ids.iter().filter_map(by_id).collect();
-        return wanted.named(store, &call, &shown(store, &call, &devices).await?).await;
+        return wanted.named(table, &call, &shown(table, &call, &devices).await?).await;
     }
     let page = |limit, start| {
         let (call, filter) = (&call, &wanted.filter);
         async move {
-            let page = store.list_devices(call.workspace(), filter, limit, start, call.now()).await?;
-            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next, left_out: page.left_out })
+            let page = table.list_devices(call.workspace(), filter, limit, start, call.now()).await?;
+            Ok(Page { items: shown(table, call, &page.items).await?, next: page.next, left_out: page.left_out })
         }
     };
-    wanted.part(store, &call, page).await
+    wanted.part(table, &call, page).await
 }
 
 /// Devices as the list shows them.
-async fn shown(store: &(impl Users + Actors), call: &Call, devices: &[Device]) -> Result<Vec<Value>, Failure> {
+async fn shown(table: &Table, call: &AuthorizedRequest, devices: &[Device]) -> Result<Vec<Value>, Error> {
     let ids = devices.iter().map(|device| device.user_id).collect();
-    let users = store.users(call.workspace(), &ids).await?;
+    let users = table.users(call.workspace(), &ids).await?;
     let names: BTreeMap<UserId, String> = users.iter().map(|user| (user.user_id, User::name(user))).collect();
     let view = |device: &Device| views::device(device, names.get(&device.user_id).map(String::as_str), call.now());
-    name_actors(store, call.workspace(), devices.iter().map(view).collect()).await
+    name_actors(table, call.workspace(), devices.iter().map(view).collect()).await
 }

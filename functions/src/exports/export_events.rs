@@ -1,19 +1,18 @@
 //! `GET /events/export`: who did what, when, to what, as comma-separated values.
 
-use aws::stores::Actors;
-use aws::{Events, Page};
+use aws::{Page, Table};
 use domain::EventId;
 use domain::Time;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use super::{Kind, Wanted};
+use super::{ExportKind, ExportRequest};
 use crate::access::list_events;
 use crate::actors::name_actors;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::views;
 
-static EVENTS: Kind = Kind {
+static EVENTS: ExportKind = ExportKind {
     name: "events",
     columns: &[
         ("event_id", "/event_id"),
@@ -47,7 +46,7 @@ static EVENTS: Kind = Kind {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     super::about("Export events", &EVENTS, |fields| {
         let _filter = list_events::read(fields, Time::EPOCH);
     })
@@ -60,21 +59,21 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Events + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let is_id = |id: &str| EventId::parse(id).is_some();
-    let wanted = Wanted::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
+    let wanted = ExportRequest::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
     if let Some(ids) = wanted.ids(EventId::parse) {
-        let events = store.events(call.workspace(), &ids).await?;
-        let views = name_actors(store, call.workspace(), events.iter().map(views::event).collect()).await?;
-        return wanted.named(store, &call, &views).await;
+        let events = table.events(call.workspace(), &ids).await?;
+        let views = name_actors(table, call.workspace(), events.iter().map(views::event).collect()).await?;
+        return wanted.named(table, &call, &views).await;
     }
     let page = |limit, start| {
         let (call, filter) = (&call, &wanted.filter);
         async move {
-            let page = store.list_events(call.workspace(), filter, limit, start).await?;
-            let items = name_actors(store, call.workspace(), page.items.iter().map(views::event).collect()).await?;
+            let page = table.list_events(call.workspace(), filter, limit, start).await?;
+            let items = name_actors(table, call.workspace(), page.items.iter().map(views::event).collect()).await?;
             Ok(Page { items, next: page.next, left_out: page.left_out })
         }
     };
-    wanted.part(store, &call, page).await
+    wanted.part(table, &call, page).await
 }

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::{Actors, Person};
-use aws::{Page, Profiles, UsageCounts, Users};
+use aws::UserWithDevices;
+use aws::{Page, Table};
 use domain::UserId;
-use domain::refusal::Failure;
-use domain::usage::{Of, Usage, month};
-use domain::user::User;
-use lambda::{Call, Reply};
+use domain::error::Error;
+use domain::models::usage::{Usage, UsageScope, month};
+use domain::models::user::User;
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::Value;
 
-use super::{Kind, Wanted};
+use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::users::list_users;
 
-static USERS: Kind = Kind {
+static USERS: ExportKind = ExportKind {
     name: "users",
     columns: &[
         ("user_id", "/user_id"),
@@ -70,7 +70,7 @@ static USERS: Kind = Kind {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     super::about("Export users", &USERS, |fields| drop(list_users::read(fields)))
 }
 
@@ -79,50 +79,47 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + UsageCounts + Profiles + Actors), call: Call) -> Result<Reply, Failure> {
-    let wanted = Wanted::read(&call, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let wanted = ExportRequest::read(&call, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
     if let Some(ids) = wanted.ids(UserId::parse) {
-        let people = named(store, &call, &ids).await?;
-        return wanted.named(store, &call, &shown(store, &call, &people).await?).await;
+        let people = named(table, &call, &ids).await?;
+        return wanted.named(table, &call, &shown(table, &call, &people).await?).await;
     }
     let page = |limit, start| {
         let (call, filter) = (&call, &wanted.filter);
         async move {
-            let page = store.list_users(call.workspace(), filter, limit, start, call.now()).await?;
-            Ok(Page { items: shown(store, call, &page.items).await?, next: page.next, left_out: page.left_out })
+            let page = table.list_users(call.workspace(), filter, limit, start, call.now()).await?;
+            Ok(Page { items: shown(table, call, &page.items).await?, next: page.next, left_out: page.left_out })
         }
     };
-    wanted.part(store, &call, page).await
+    wanted.part(table, &call, page).await
 }
 
-async fn named(store: &impl Users, call: &Call, ids: &[UserId]) -> Result<Vec<Person>, Failure> {
-    let users = store.users(call.workspace(), &ids.iter().copied().collect()).await?;
+async fn named(table: &Table, call: &AuthorizedRequest, ids: &[UserId]) -> Result<Vec<UserWithDevices>, Error> {
+    let users = table.users(call.workspace(), &ids.iter().copied().collect()).await?;
     let devices = users.iter().flat_map(User::known_device_ids).collect();
-    let devices = store.devices_to_show(call.workspace(), &devices).await?;
+    let devices = table.devices_to_show(call.workspace(), &devices).await?;
     let person = |id: &UserId| {
         let user = users.iter().find(|user| user.user_id == *id)?.clone();
-        Some(Person::of(user, &devices))
+        Some(UserWithDevices::of(user, &devices))
     };
     Ok(ids.iter().filter_map(person).collect())
 }
 
 /// People as the list shows them, each with the name of their profile.
-async fn shown(
-    store: &(impl UsageCounts + Profiles + Actors),
-    call: &Call,
-    people: &[Person],
-) -> Result<Vec<Value>, Failure> {
-    let of: Vec<Of> = people.iter().map(|person| Of::User(person.user.user_id)).collect();
-    let used = store.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
+async fn shown(table: &Table, call: &AuthorizedRequest, people: &[UserWithDevices]) -> Result<Vec<Value>, Error> {
+    let of: Vec<UsageScope> = people.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
+    let used = table.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
     let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();
-    let names = list_users::profile_names(store, call, people).await?;
-    let view = |person: &Person| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, call);
-    name_actors(store, call.workspace(), people.iter().map(view).collect()).await
+    let names = list_users::profile_names(table, call, people).await?;
+    let view =
+        |person: &UserWithDevices| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, call);
+    name_actors(table, call.workspace(), people.iter().map(view).collect()).await
 }
 
 fn user_of(row: &Usage) -> Option<UserId> {
     match row.of {
-        Of::User(id) => Some(id),
-        Of::Shard(_) => None,
+        UsageScope::User(id) => Some(id),
+        UsageScope::Shard(_) => None,
     }
 }

@@ -1,27 +1,26 @@
 //! `POST /devices/bulk`: one action on up to a hundred devices, or on all that a filter finds.
 
-use aws::Idempotency;
-use domain::access::Permission;
+use aws::Table;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::JobKind;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::models::job::JobKind;
+use domain::permission::Permission;
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
-use crate::jobs::work::Store;
-use crate::jobs::{Bulk, Task, begin_with};
+use crate::jobs::{BulkAction, BulkOperation, begin_with};
 use crate::settings::Defaults;
-use crate::world::Clock;
+use crate::state::Clock;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
+pub fn about() -> OperationDoc {
     BULK.about("Do something to many devices", &DeviceAction::names())
         .detail("To at most a hundred that are named, before it answers; or to all that a filter finds, by a job.")
-        .refuses([Refusal::PermissionMissing(Permission::UsersWipe)])
+        .refuses([DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
 /// Takes `{action, ids | filter, dry_run?}` and what belongs to the action. See [`begin_with`].
@@ -30,17 +29,17 @@ pub fn about() -> About {
 /// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
 pub async fn handle(
-    store: &(impl Store + Idempotency),
-    call: Call,
+    table: &Table,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
-) -> Result<Reply, Failure> {
-    begin_with(store, call, defaults, clock, BULK).await
+) -> Result<Reply, Error> {
+    begin_with(table, call, defaults, clock, BULK).await
 }
 
-const BULK: Bulk = Bulk { action: read_action, filter: |filter| drop(list_devices::read(filter)) };
+const BULK: BulkOperation = BulkOperation { action: read_action, filter: |filter| drop(list_devices::read(filter)) };
 
-fn read_action(fields: &mut Fields) -> Option<Task> {
+fn read_action(fields: &mut Fields) -> Option<BulkAction> {
     let (name, action) = DeviceAction::read(fields)?;
-    Some(Task { kind: JobKind::Devices, name, permission: action.permission(), action: json!(action) })
+    Some(BulkAction { kind: JobKind::Devices, name, permission: action.permission(), action: json!(action) })
 }

@@ -1,16 +1,15 @@
 //! `GET /jobs/{job_id}`: how far it is, and what became of each thing.
 
-use aws::stores::Actors;
-use aws::{Jobs, Page};
+use aws::{Page, Table};
 use domain::JobId;
-use domain::export::harmless;
-use domain::job::{Job, JobItem, JobKind};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::models::job::{Job, JobItem, JobKind};
+use domain::rules::exports::harmless;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 
 use crate::actors::with_names;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::{text, thing};
 use crate::jobs::work::Action;
 use crate::paging;
@@ -19,8 +18,8 @@ use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get a job")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get a job")
         .detail(
             "How far it is, and a page of what became of each thing. With `Accept: text/csv` the outcomes come as \
              comma-separated values in parts, each naming the next by `Link`. Whoever may begin such a job sees it, \
@@ -34,7 +33,7 @@ pub fn about() -> About {
             vec![("application/json", thing("JobPage")), ("text/csv", text())],
         )
         .with_header("link", "Where the next part of the comma-separated values is.")
-        .refuses([Refusal::CursorInvalid])
+        .refuses([DomainError::CursorInvalid])
 }
 
 /// Answers with the job and a page of outcomes, by the identifiers of its things. With
@@ -43,18 +42,18 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `VersionMismatch`, `PermissionMissing`, `CursorInvalid`.
-pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let job = store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?;
+    let job = table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
     call.request.check_version(job.version)?;
     Action::of(&job)?.require_seen_by(&call.caller)?;
     if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
-        let page = store.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
+        let page = table.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
         return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
-    let page = store.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let mut view = with_names(store, call.workspace(), views::job(&job)).await?;
+    let page = table.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    let mut view = with_names(table, call.workspace(), views::job(&job)).await?;
     paging.put_into(&mut view, &page, views::job_item);
     Ok(Reply::thing(&view, job.version))
 }
@@ -70,9 +69,9 @@ const COLUMNS: [&str; 5] = ["id", "outcome", "code", "detail", "at"];
 /// or are at fault.
 const COLUMNS_OF_ROWS: [&str; 4] = ["user_id", "change", "fields", "errors"];
 
-fn csv_part(paging: &Paging, page: &Page<JobItem>, job: &Job) -> Result<Reply, Failure> {
+fn csv_part(paging: &Paging, page: &Page<JobItem>, job: &Job) -> Result<Reply, Error> {
     let of_rows: &[&str] = if job.kind == JobKind::Sync { &COLUMNS_OF_ROWS } else { &[] };
-    let broken = |e: csv::Error| Failure::internal("writing CSV", e);
+    let broken = |e: csv::Error| Error::internal("writing CSV", e);
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     if paging.start.is_none() {
         writer.write_record(COLUMNS.iter().chain(of_rows)).map_err(broken)?;
@@ -81,8 +80,8 @@ fn csv_part(paging: &Paging, page: &Page<JobItem>, job: &Job) -> Result<Reply, F
         let cells = cells(item).into_iter().take(COLUMNS.len() + of_rows.len());
         writer.write_record(cells.map(|cell| harmless(&cell).into_owned())).map_err(broken)?;
     }
-    let bytes = writer.into_inner().map_err(|e| Failure::internal("writing CSV", e.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|e| Failure::internal("writing CSV", e))?;
+    let bytes = writer.into_inner().map_err(|e| Error::internal("writing CSV", e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|e| Error::internal("writing CSV", e))?;
     let mut reply = Reply::new(lambda_http::http::StatusCode::OK, "text/csv; charset=utf-8", text)
         .with(HeaderName::from_static("cache-control"), "no-store");
     if let Some(next) = paging.next(page)

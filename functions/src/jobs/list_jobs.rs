@@ -1,11 +1,10 @@
 //! `GET /jobs`.
 
-use aws::Jobs;
-use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::jobs::work::Action;
 use crate::paging::Paging;
@@ -13,17 +12,19 @@ use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List jobs").detail("The newest first, as far as the caller may see them.").lists(thing("Job"), |_| ())
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List jobs")
+        .detail("The newest first, as far as the caller may see them.")
+        .lists(thing("Job"), |_| ())
 }
 
 /// Answers with a page of jobs, the newest first: of those on it, the ones that the caller may see.
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Jobs + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let mut page = store.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let mut page = table.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));
-    paging.reply_named(store, call.workspace(), &page, views::job).await
+    paging.reply_named(table, call.workspace(), &page, views::job).await
 }

@@ -1,27 +1,29 @@
 //! A bulk call: one action on the things that it names, or on those that a filter finds.
 
-use aws::{Commit, Idempotency};
+use aws::{Commit, Table};
 use chrono::Duration;
 use domain::JobId;
-use domain::access::Permission;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::{ItemOutcome, Job, JobItem, JobKind, JobState, NAMED_LIMIT, NewJob, Selection, Tally, begin};
-use domain::refusal::{Failure, Refusal};
+use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, NAMED_LIMIT, NewJob, Selection, Tally};
+use domain::permission::Permission;
+use domain::rules::jobs::begin;
 use domain::shape::Shape;
+use domain::states::JobState;
 use lambda::logging::Chain;
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::attempts::{Before, Once};
-use crate::description::About;
+use crate::context::RequestContext;
+use crate::deadline::Deadline;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::doer::Doer;
-use crate::jobs::work::{Decided, Store, advance, decided};
-use crate::pace::Pace;
+use crate::jobs::work::{PlannedChange, advance, decided};
+use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::settings::Defaults;
+use crate::state::Clock;
 use crate::views;
-use crate::world::Clock;
 
 /// Well before API Gateway gives up on an answer, after 30 seconds.
 const ANSWER_WITHIN: Duration = Duration::seconds(20);
@@ -29,7 +31,7 @@ const ANSWER_WITHIN: Duration = Duration::seconds(20);
 const AT_ONCE: usize = 50;
 
 /// What a bulk call asks for.
-pub(crate) struct Task {
+pub(crate) struct BulkAction {
     /// Over what.
     pub kind: JobKind,
     /// What is done, as the job keeps it.
@@ -42,26 +44,26 @@ pub(crate) struct Task {
 
 /// How a bulk operation reads its body.
 #[derive(Clone, Copy)]
-pub(crate) struct Bulk {
+pub(crate) struct BulkOperation {
     /// Takes the action's name and what belongs to it.
-    pub action: fn(&mut Fields) -> Option<Task>,
+    pub action: fn(&mut Fields) -> Option<BulkAction>,
     /// Notes the faults of a filter.
     pub filter: fn(&mut Fields),
 }
 
-impl Bulk {
+impl BulkOperation {
     /// Reads the action, what it is done to, and whether it is only tried.
-    fn read(self, fields: &mut Fields) -> (Option<Task>, Option<Selection>, bool) {
+    fn read(self, fields: &mut Fields) -> (Option<BulkAction>, Option<Selection>, bool) {
         let task = (self.action)(fields);
         let selection = read_selection(fields, self.filter);
         (task, selection, fields.boolean("dry_run").unwrap_or(false))
     }
 
     /// What the operation says of itself; `actions` are the names of those that it knows.
-    pub fn about(self, summary: &'static str, actions: &[&str]) -> About {
+    pub fn about(self, summary: &'static str, actions: &[&str]) -> OperationDoc {
         let outcome = || json!({"anyOf": [thing("JobDone"), thing("DryRun")]});
         let read = |mut fields: Fields| drop(self.read(&mut fields));
-        let about = About::new(summary).once();
+        let about = OperationDoc::new(summary).once();
         let about = if actions.is_empty() { about.body(read) } else { about.body_by("action", actions, read) };
         about
             .shows("Every thing that was named is done, or would be.", outcome())
@@ -76,22 +78,22 @@ impl Bulk {
 /// # Errors
 /// Every fault of the body; `PermissionMissing`; `IdempotencyMismatch`.
 pub(crate) async fn begin_with(
-    store: &(impl Store + Idempotency),
-    call: Call,
+    table: &Table,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
-    bulk: Bulk,
-) -> Result<Reply, Failure> {
+    bulk: BulkOperation,
+) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let (task, selection, dry_run) = bulk.read(&mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let (Some(task), Some(selection)) = (task, selection) else {
-        return Err(Refusal::Invalid(Vec::new()).into());
+        return Err(DomainError::Invalid(Vec::new()).into());
     };
     call.caller.require(task.permission)?;
-    let doer = Doer::of_call(&call);
+    let context = RequestContext::of_call(&call);
     let new = NewJob {
-        job_id: JobId(call.request.moment.draw()),
+        job_id: JobId(call.request.id_source.new_id()),
         kind: task.kind,
         action: task.action,
         action_name: task.name,
@@ -100,21 +102,21 @@ pub(crate) async fn begin_with(
     };
     if let (true, Selection::Ids(ids)) = (dry_run, &new.selection) {
         let ids = ids.clone();
-        return tried(store, &doer, new, &ids, defaults).await;
+        return tried(table, &context, new, &ids, defaults).await;
     }
-    let once = Once::of(&call)?;
-    let job = once.attempts(store, &call, || begun(store, &call, &once, &new)).await?;
+    let once = IdempotencyKey::of(&call)?;
+    let job = once.retry_on_conflict(table, &call, || begun(table, &call, &once, &new)).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { NAMED_LIMIT } else { AT_ONCE };
-    let pace = Pace::new(clock.clone(), call.request.moment.random, call.now().plus(ANSWER_WITHIN));
-    let job = match advance(store, &doer, job.clone(), defaults, &pace, things).await {
+    let deadline = Deadline::new(clock.clone(), call.request.id_source.random, call.now().plus(ANSWER_WITHIN));
+    let job = match advance(table, &context, job.clone(), defaults, &deadline, things).await {
         // The job is there, and the schedule goes on with it: that is the news.
-        Err(failure @ Failure::Unavailable { .. }) => {
+        Err(failure @ Error::Unavailable { .. }) => {
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "a job is left to the schedule");
             job
         }
         outcome => outcome?,
     };
-    shown(store, &job).await
+    shown(table, &job).await
 }
 
 fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<Selection> {
@@ -150,41 +152,41 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
 }
 
 /// The job of a call: the one that it made before, or a new one.
-async fn begun(store: &(impl Store + Idempotency), call: &Call, once: &Once, new: &NewJob) -> Result<Job, Failure> {
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => {
-            let id = JobId::parse(&made).ok_or(Refusal::NotFound("job"))?;
-            return Ok(store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?);
+async fn begun(table: &Table, call: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => {
+            let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
+            return Ok(table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
         }
     };
-    let act = call.act();
-    let change = begin(new.clone(), &act);
-    let commit = Commit::changing(act.event_id, &change);
-    store.commit(once.remember(commit, call, &new.job_id.to_string(), forgotten)).await?;
-    change.job.map(|job| job.after).ok_or_else(|| Failure::internal("beginning a job", "there is none"))
+    let event_context = call.event_context();
+    let change = begin(new.clone(), &event_context);
+    let commit = Commit::changing(event_context.event_id, &change);
+    table.commit(once.remember(commit, call, &new.job_id.to_string(), forgotten)).await?;
+    change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }
 
 /// What would become of the things that a call names. Nothing is written.
 async fn tried(
-    store: &impl Store,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     new: NewJob,
     ids: &[String],
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
-    let change = begin(new, &doer.act());
+) -> Result<Reply, Error> {
+    let change = begin(new, &context.event_context());
     let job = change.job.map(|job| job.after);
-    let job = job.ok_or_else(|| Failure::internal("beginning a job", "there is none"))?;
+    let job = job.ok_or_else(|| Error::internal("beginning a job", "there is none"))?;
     let (mut tally, mut items) = (Tally::default(), Vec::new());
     for id in ids {
-        let item = |outcome, refusal: Option<&Refusal>| JobItem::of(&job, id, outcome, refusal, doer.now());
-        let item = match decided(store, doer, &job, id, defaults).await {
-            Ok(Some(Decided { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
+        let item = |outcome, error: Option<&DomainError>| JobItem::of(&job, id, outcome, error, context.now());
+        let item = match decided(table, context, &job, id, defaults).await {
+            Ok(Some(PlannedChange { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
             Ok(None) => item(ItemOutcome::Unchanged, None),
             // The job would wait, and then do it.
-            Err(Failure::Refused(Refusal::TooManyMessages(_))) => item(ItemOutcome::Changed, None),
-            Err(Failure::Refused(refusal)) => item(ItemOutcome::Failed, Some(&refusal)),
+            Err(Error::Refused(DomainError::TooManyMessages(_))) => item(ItemOutcome::Changed, None),
+            Err(Error::Refused(error)) => item(ItemOutcome::Failed, Some(&error)),
             Err(failure) => return Err(failure),
         };
         tally.count(item.outcome);
@@ -199,12 +201,12 @@ fn status(tally: Tally) -> StatusCode {
     if tally.failed > 0 { StatusCode::MULTI_STATUS } else { StatusCode::OK }
 }
 
-async fn shown(store: &impl Store, job: &Job) -> Result<Reply, Failure> {
+async fn shown(table: &Table, job: &Job) -> Result<Reply, Error> {
     let mut view = views::job(job);
     let Selection::Ids(ids) = &job.selection else {
         return Ok(Reply::json(StatusCode::ACCEPTED, &view));
     };
-    let items = store.job_items(job.workspace_id, job.job_id, ids).await?;
+    let items = table.job_items(job.workspace_id, job.job_id, ids).await?;
     view["items"] = items.iter().map(views::job_item).collect();
     let status = if job.state == JobState::Running { StatusCode::ACCEPTED } else { status(job.tally) };
     Ok(Reply::json(status, &view))

@@ -1,9 +1,10 @@
 //! Who may do what with a job: whoever may begin it may see it and cancel it, and whoever may see what it
 //! is about may see it.
 
-use domain::access::{Caller, Permission};
-use domain::refusal::Refusal;
-use domain::source::SyncAction;
+use domain::error::DomainError;
+use domain::models::source::SyncAction;
+use domain::permission::Permission;
+use domain::rules::access::Caller;
 
 use crate::jobs::work::Action;
 use crate::users::actions::UserAction;
@@ -38,7 +39,7 @@ impl Action {
     ///
     /// # Errors
     /// `PermissionMissing`.
-    pub fn require_begun_by(&self, caller: &Caller) -> Result<(), Refusal> {
+    pub fn require_begun_by(&self, caller: &Caller) -> Result<(), DomainError> {
         self.permissions().into_iter().try_for_each(|permission| caller.require(permission))
     }
 
@@ -46,7 +47,7 @@ impl Action {
     ///
     /// # Errors
     /// `PermissionMissing`.
-    pub fn require_seen_by(&self, caller: &Caller) -> Result<(), Refusal> {
+    pub fn require_seen_by(&self, caller: &Caller) -> Result<(), DomainError> {
         let about = match self {
             Self::User(UserAction::AutoDeploy) => Permission::DeploymentsRead,
             Self::User(_) | Self::Sync(_) => Permission::UsersRead,

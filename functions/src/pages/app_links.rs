@@ -1,30 +1,30 @@
 //! `GET /.well-known/…`: the two files by which phones learn that our links open the app.
 
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::{any_object, array};
 use crate::settings::App;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get the app's links")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get the app's links")
         .detail("The two files by which phones learn that our links open the app, of Apple and of Google.")
         .shows("The file.", json!({"anyOf": [any_object(), array(any_object())]}))
-        .refuses([Refusal::RouteNotFound])
+        .refuses([DomainError::RouteNotFound])
 }
 
 /// Answers with Apple's file or Google's, by the path.
 ///
 /// # Errors
 /// `RouteNotFound` if the platform's app is not set up.
-pub fn handle(app: &App, request: &Request) -> Result<Reply, Failure> {
+pub fn handle(app: &App, request: &Request) -> Result<Reply, Error> {
     let file = if request.raw_path.ends_with("/assetlinks.json") { android(app) } else { apple(app) };
-    let file = file.ok_or(Refusal::RouteNotFound)?;
+    let file = file.ok_or(DomainError::RouteNotFound)?;
     let reply = Reply::new(StatusCode::OK, "application/json", file.to_string());
     Ok(reply.with(HeaderName::from_static("cache-control"), "public, max-age=3600"))
 }

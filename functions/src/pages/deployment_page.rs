@@ -1,7 +1,7 @@
 //! The page behind a deployment's link on a computer. It shows the code and nothing else.
 
-use domain::invitation::InvitationStatus;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::states::InvitationStatus;
 use lambda::Reply;
 use lambda_http::http::StatusCode;
 use maud::{PreEscaped, html};
@@ -11,7 +11,7 @@ use crate::pages::{frame, over, qr};
 use crate::settings::App;
 
 /// The page that brings the link to a phone.
-pub(crate) fn open(link: &str, code: &str, app: &App) -> Result<Reply, Failure> {
+pub(crate) fn open(link: &str, code: &str, app: &App) -> Result<Reply, Error> {
     let picture = qr::svg(link)?;
     let body = html! {
         h1 { "Set up the app on your phone" }

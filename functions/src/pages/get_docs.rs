@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use domain::refusal::Failure;
+use domain::error::Error;
 use lambda::Reply;
 use lambda_http::http::{HeaderName, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::pages::get_openapi::{CACHE, DESCRIPTION};
 
 const STYLE: &str = "
@@ -31,8 +31,8 @@ td,td:first-child{display:block;width:auto;padding-right:0}td+td{border:0;paddin
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Read this description").detail("The same as `openapi.json`, as a page.").page(200, "The page.")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Read this description").detail("The same as `openapi.json`, as a page.").page(200, "The page.")
 }
 
 /// The page, once it was asked for: it stays the same for as long as the program runs.
@@ -42,12 +42,12 @@ static PAGE: OnceLock<String> = OnceLock::new();
 ///
 /// # Errors
 /// `Internal` if the description cannot be read.
-pub fn handle() -> Result<Reply, Failure> {
+pub fn handle() -> Result<Reply, Error> {
     let text = match PAGE.get() {
         Some(text) => text,
         None => {
             let read = serde_json::from_str(DESCRIPTION);
-            let document = read.map_err(|e| Failure::internal("reading the description", e))?;
+            let document = read.map_err(|e| Error::internal("reading the description", e))?;
             PAGE.get_or_init(|| page(&document).into_string())
         }
     };

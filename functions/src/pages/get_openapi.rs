@@ -3,7 +3,7 @@
 use lambda::Reply;
 use lambda_http::http::{HeaderName, StatusCode};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::any_object;
 
 /// The description as it is checked in; `tests/` holds it against the operations.
@@ -14,8 +14,8 @@ pub(crate) const CACHE: &str = "public, max-age=300";
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get this description")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get this description")
         .detail("OpenAPI 3.1: every operation, what it takes, what it answers, and why it refuses.")
         .shows("The description.", any_object())
 }

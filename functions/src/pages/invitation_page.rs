@@ -1,7 +1,7 @@
 //! The page behind an invitation's link. It knows the code and nothing else.
 
-use domain::invitation::InvitationStatus;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::states::InvitationStatus;
 use lambda::Reply;
 use lambda_http::http::{HeaderName, StatusCode};
 use maud::{PreEscaped, html};
@@ -10,7 +10,7 @@ use crate::pages::{frame, over, qr};
 use crate::settings::App;
 
 /// The page of an invitation that can be used.
-pub(crate) fn open(link: &str, app: &App) -> Result<Reply, Failure> {
+pub(crate) fn open(link: &str, app: &App) -> Result<Reply, Error> {
     let picture = qr::svg(link)?;
     let body = html! {
         h1 { "You are invited" }

@@ -1,6 +1,6 @@
 //! `$default`: whatever no route takes. And what no operation takes: the methods that a path does not have.
 
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
 use lambda::{Reply, Request, problem, seam};
 use lambda_http::http::{HeaderName, HeaderValue};
 
@@ -120,14 +120,14 @@ fn allowed(methods: &[&str]) -> String {
 ///
 /// # Errors
 /// `RouteNotFound`.
-pub fn handle(request: &Request) -> Result<Reply, Failure> {
+pub fn handle(request: &Request) -> Result<Reply, Error> {
     let Some(methods) = methods(request) else {
-        return Err(Refusal::RouteNotFound.into());
+        return Err(DomainError::RouteNotFound.into());
     };
     if let Some((_, verbs)) = SEAM.iter().find(|(path, _)| *path == request.raw_path) {
-        return Ok(seam::refused(&Refusal::OnlyMethods(verbs), &request.request_id));
+        return Ok(seam::refused(&DomainError::OnlyMethods(verbs), &request.request_id));
     }
-    let mut reply = problem::reply(&Refusal::MethodNotAllowed.into(), &request.request_id);
+    let mut reply = problem::reply(&DomainError::MethodNotAllowed.into(), &request.request_id);
     if let Ok(allowed) = HeaderValue::from_str(&allowed(methods)) {
         reply.headers.push((HeaderName::from_static("allow"), allowed));
     }

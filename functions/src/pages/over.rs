@@ -1,6 +1,6 @@
 //! The page behind the link of an invitation or a deployment that can no longer be used.
 
-use domain::invitation::InvitationStatus;
+use domain::states::InvitationStatus;
 use lambda::Reply;
 use lambda_http::http::StatusCode;
 use maud::html;

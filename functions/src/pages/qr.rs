@@ -1,6 +1,6 @@
 //! QR codes, as SVG for pages and as PNG for e-mails.
 
-use domain::refusal::Failure;
+use domain::error::Error;
 use qrcode::render::svg;
 use qrcode::{Color, QrCode};
 
@@ -9,19 +9,19 @@ const QUIET_ZONE: usize = 4;
 /// Pixels of a module in a PNG.
 const SCALE: usize = 8;
 
-fn code(text: &str) -> Result<QrCode, Failure> {
-    QrCode::new(text).map_err(|e| Failure::internal("drawing a QR code", e))
+fn code(text: &str) -> Result<QrCode, Error> {
+    QrCode::new(text).map_err(|e| Error::internal("drawing a QR code", e))
 }
 
 /// A QR code as SVG, to stand inside a page.
-pub(crate) fn svg(text: &str) -> Result<String, Failure> {
+pub(crate) fn svg(text: &str) -> Result<String, Error> {
     let drawn = code(text)?.render::<svg::Color<'_>>().min_dimensions(240, 240).quiet_zone(true).build();
     // A page wants the element alone, without the declaration before it.
     Ok(drawn.find("<svg").map_or(drawn.clone(), |at| drawn[at..].to_owned()))
 }
 
 /// A QR code as PNG, black on white.
-pub(crate) fn png(text: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) fn png(text: &str) -> Result<Vec<u8>, Error> {
     let code = code(text)?;
     let (modules, width) = (code.to_colors(), code.width());
     let side = (width + 2 * QUIET_ZONE) * SCALE;
@@ -30,7 +30,7 @@ pub(crate) fn png(text: &str) -> Result<Vec<u8>, Failure> {
         matches!((x, y), (Some(x), Some(y)) if x < width && y < width && modules[y * width + x] == Color::Dark)
     };
     let pixels: Vec<u8> = (0..side * side).map(|at| if dark(at % side, at / side) { 0 } else { 255 }).collect();
-    encode(&pixels, side).map_err(|e| Failure::internal("writing a PNG", e))
+    encode(&pixels, side).map_err(|e| Error::internal("writing a PNG", e))
 }
 
 fn encode(pixels: &[u8], side: usize) -> Result<Vec<u8>, png::EncodingError> {

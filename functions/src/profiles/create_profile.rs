@@ -1,65 +1,66 @@
 //! `POST /profiles`.
 
-use aws::{Commit, Idempotency, Profiles, Workspaces};
+use aws::{Commit, Table};
 use domain::ProfileId;
-use domain::profile::{NewProfile, Profile, create};
-use domain::refusal::{Failure, Refusal};
-use domain::workspace::Workspace;
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::models::profile::{NewProfile, Profile};
+use domain::models::workspace::Workspace;
+use domain::rules::profiles::create;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use super::{displaced, workspace};
-use crate::attempts::{Before, Once};
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Create a profile")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Create a profile")
         .detail("Its settings satisfy its schema, if it has one. The first profile of a workspace is its default.")
         .body(|fields| drop(NewProfile::read(fields)))
         .once()
         .answers(201, "The profile.", thing("Profile"))
         .with_header("etag", "The profile's version, for `If-Match`.")
-        .refuses([Refusal::ProfileNameTaken])
+        .refuses([DomainError::ProfileNameTaken])
 }
 
 /// Answers 201 with the profile. The first one of a workspace is its default.
 ///
 /// # Errors
 /// Every fault of the body, of the schema, and of the settings by the schema; `ProfileNameTaken`.
-pub async fn handle(store: &(impl Profiles + Idempotency + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let new = NewProfile::read(call.request.body()?)?;
-    let once = Once::of(&call)?;
-    once.attempts(store, &call, || attempt(store, &call, &once, &new)).await
+    let once = IdempotencyKey::of(&call)?;
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &new)).await
 }
 
 async fn attempt(
-    store: &(impl Profiles + Idempotency + Workspaces),
-    call: &Call,
-    once: &Once,
+    table: &Table,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
     new: &NewProfile,
-) -> Result<Reply, Failure> {
-    let before = workspace(store, call).await?;
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => {
-            let id = ProfileId::parse(&made).ok_or(Refusal::NotFound("profile"))?;
-            let profile = store.profile(call.workspace(), id).await?.ok_or(Refusal::NotFound("profile"))?;
+) -> Result<Reply, Error> {
+    let before = workspace(table, call).await?;
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => {
+            let id = ProfileId::parse(&made).ok_or(DomainError::NotFound("profile"))?;
+            let profile = table.profile(call.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
             return Ok(shown(&profile, &before));
         }
     };
-    if store.profile_name_taken(call.workspace(), &new.name).await? {
-        return Err(Refusal::ProfileNameTaken.into());
+    if table.profile_name_taken(call.workspace(), &new.name).await? {
+        return Err(DomainError::ProfileNameTaken.into());
     }
-    let made = create(&before, new.clone(), ProfileId(call.request.moment.draw()), &call.act());
+    let made = create(&before, new.clone(), ProfileId(call.request.id_source.new_id()), &call.event_context());
     let mut commit = Commit::of(&made.event).put(&made.profile).edit(&before, &made.workspace);
-    if let Some(old) = displaced(store, &before, &made.workspace).await? {
-        commit = commit.touch(&old, &old);
+    if let Some(old) = displaced(table, &before, &made.workspace).await? {
+        commit = commit.bump_version(&old, &old);
     }
-    store.commit(once.remember(commit, call, &made.profile.profile_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &made.profile.profile_id.to_string(), forgotten)).await?;
     Ok(shown(&made.profile, &made.workspace))
 }
 

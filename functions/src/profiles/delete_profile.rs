@@ -1,25 +1,25 @@
 //! `DELETE /profiles/{profile_id}`.
 
-use aws::{Commit, Profiles, Workspaces};
+use aws::{Commit, Table};
 use domain::ProfileId;
-use domain::profile::delete;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::rules::profiles::delete;
+use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Delete a profile")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Delete a profile")
         .detail("The default goes only as the last one.")
         .guarded()
         .shows("The profile as it was.", thing("Profile"))
-        .refuses([Refusal::ProfileInUse, Refusal::ProfileJustGiven, Refusal::ProfileIsDefault])
+        .refuses([DomainError::ProfileInUse, DomainError::ProfileJustGiven, DomainError::ProfileIsDefault])
 }
 
 /// Answers with the profile as it was; it is gone. The default goes only as the last one. The commit stands on
@@ -28,18 +28,18 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileJustGiven`, `ProfileIsDefault`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
-    attempts(store, || attempt(store, &call)).await
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || attempt(table, &call)).await
 }
 
-async fn attempt(store: &(impl Profiles + Workspaces), call: &Call) -> Result<Reply, Failure> {
+async fn attempt(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("profile_id", "profile", ProfileId::parse)?;
-    let found = store.profile_and_given(call.workspace(), id).await?;
-    let (profile, given) = found.ok_or(Refusal::NotFound("profile"))?;
+    let found = table.profile_and_given(call.workspace(), id).await?;
+    let (profile, given) = found.ok_or(DomainError::NotFound("profile"))?;
     call.request.check_version(profile.version)?;
-    let before = workspace(store, call).await?;
-    let is_used = store.profile_is_used(call.workspace(), profile.profile_id).await?;
-    let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &call.act())?;
-    store.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
+    let before = workspace(table, call).await?;
+    let is_used = table.profile_is_used(call.workspace(), profile.profile_id).await?;
+    let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &call.event_context())?;
+    table.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
     Ok(Reply::ok(&views::profile(&profile, &before)))
 }

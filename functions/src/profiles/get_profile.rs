@@ -1,26 +1,26 @@
 //! `GET /profiles/{profile_id}`.
 
-use aws::{Profiles, Workspaces};
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get a profile").versioned().shows("The profile.", thing("Profile"))
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get a profile").versioned().shows("The profile.", thing("Profile"))
 }
 
 /// Answers with the profile, its settings and its schema.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
-    let profile = super::wanted(store, &call).await?;
-    let workspace = workspace(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let profile = super::wanted(table, &call).await?;
+    let workspace = workspace(table, &call).await?;
     Ok(Reply::thing(&views::profile(&profile, &workspace), profile.version))
 }

@@ -1,19 +1,19 @@
 //! `GET /profiles`.
 
-use aws::{Profiles, Workspaces};
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List profiles")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List profiles")
         .detail("The newest first: all but their settings and schemas.")
         .lists(thing("ProfileListed"), |_| ())
 }
@@ -22,9 +22,9 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Profiles + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
-    let workspace = workspace(store, &call).await?;
+    let page = table.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let workspace = workspace(table, &call).await?;
     Ok(paging.reply(&page, |profile| views::listed_profile(profile, &workspace)))
 }

@@ -1,14 +1,14 @@
 //! What the server knows of SCIM. It is told as a whole: who asked for a part of it, and was given
 //! all, would take all for that part (RFC 7644, 4).
 
-use domain::refusal::Refusal;
-use domain::scim::schema;
-use lambda::{Call, Reply};
+use domain::error::DomainError;
+use domain::rules::scim::schema;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 /// True if the caller asks for a part by a filter.
-pub(super) fn is_filtered(call: &Call) -> Result<bool, Refusal> {
+pub(super) fn is_filtered(call: &AuthorizedRequest) -> Result<bool, DomainError> {
     let pairs = call.request.query_pairs()?;
     Ok(pairs.iter().any(|(name, value)| name == "filter" && !value.is_empty()))
 }
@@ -24,7 +24,7 @@ pub(super) fn resource_types(base: &str) -> Reply {
 }
 
 /// A kind of resource.
-pub(super) fn resource_type(base: &str, id: &str) -> Result<Reply, Refusal> {
+pub(super) fn resource_type(base: &str, id: &str) -> Result<Reply, DomainError> {
     one(schema::resource_types(base), id, "type")
 }
 
@@ -34,7 +34,7 @@ pub(super) fn schemas(base: &str) -> Reply {
 }
 
 /// A schema.
-pub(super) fn schema(base: &str, id: &str) -> Result<Reply, Refusal> {
+pub(super) fn schema(base: &str, id: &str) -> Result<Reply, DomainError> {
     one(schema::schemas(base), id, "schema")
 }
 
@@ -43,9 +43,9 @@ fn all(resources: Vec<Value>) -> Reply {
     ok(&schema::list_response(resources, total, 1))
 }
 
-fn one(resources: Vec<Value>, id: &str, kind: &'static str) -> Result<Reply, Refusal> {
+fn one(resources: Vec<Value>, id: &str, kind: &'static str) -> Result<Reply, DomainError> {
     let is = |resource: &Value| resource["id"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(id));
-    resources.into_iter().find(is).map(|resource| ok(&resource)).ok_or(Refusal::NotFound(kind))
+    resources.into_iter().find(is).map(|resource| ok(&resource)).ok_or(DomainError::NotFound(kind))
 }
 
 fn ok(body: &Value) -> Reply {

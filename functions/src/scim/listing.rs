@@ -6,17 +6,17 @@
 //! [`LOOK_MOST`] users it is refused (`tooMany`). A page that would be too large is shorter than was asked
 //! for.
 
-use aws::ScimUsers;
+use aws::Table;
 use domain::UserId;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use domain::scim::document::{Document, Person};
-use domain::scim::filter::{Filter, Only};
-use domain::scim::list::{LOOK_MOST, Query};
-use domain::scim::schema::{SEARCH_REQUEST, list_response};
-use domain::user::is_username;
+use domain::models::user::is_username;
+use domain::rules::scim::document::{Document, ScimUserRecord};
+use domain::rules::scim::filter::{Filter, Only};
+use domain::rules::scim::list::{LOOK_MOST, Query};
+use domain::rules::scim::schema::{SEARCH_REQUEST, list_response};
 use lambda::reply::{LIST_MOST, wire_size};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
@@ -26,9 +26,9 @@ use super::{body, found, names_version, projection, shown, tagged};
 const STEP: usize = 50;
 
 /// Answers with a user; 304 if the caller has seen this version.
-pub(super) async fn get(store: &impl ScimUsers, call: &Call, base: &str, id: &str) -> Result<Reply, Failure> {
+pub(super) async fn get(table: &Table, call: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
     let projection = projection(call)?;
-    let person = found(store, call, id).await?;
+    let person = found(table, call, id).await?;
     if names_version(call, "if-none-match", &person) == Some(true) {
         return Ok(tagged(lambda::scim::empty(StatusCode::NOT_MODIFIED), &person));
     }
@@ -36,20 +36,20 @@ pub(super) async fn get(store: &impl ScimUsers, call: &Call, base: &str, id: &st
 }
 
 /// Answers with a page of users, by the query.
-pub(super) async fn list(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
-    page(store, call, base, &Query::read(call.request.query()?)?).await
+pub(super) async fn list(table: &Table, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
+    page(table, call, base, &Query::read(call.request.query()?)?).await
 }
 
 /// Answers with a page of users, by the body.
-pub(super) async fn search(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+pub(super) async fn search(table: &Table, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     let fields = Fields::of_json(body(call, SEARCH_REQUEST)?);
-    page(store, call, base, &Query::read(fields)?).await
+    page(table, call, base, &Query::read(fields)?).await
 }
 
-async fn page(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) -> Result<Reply, Failure> {
-    let ids = listed(store, call, base, query).await?;
+async fn page(table: &Table, call: &AuthorizedRequest, base: &str, query: &Query) -> Result<Reply, Error> {
+    let ids = listed(table, call, base, query).await?;
     let wanted: Vec<UserId> = ids.iter().skip(query.start - 1).take(query.count).copied().collect();
-    let people = store.scim_users(call.workspace(), &wanted, true).await?;
+    let people = table.scim_users(call.workspace(), &wanted, true).await?;
     let shown = people.iter().map(|person| Document::shown(person, base).projected(&query.projection));
     Ok(lambda::scim::json(StatusCode::OK, &list_response(page_of(shown), ids.len(), query.start)))
 }
@@ -69,10 +69,10 @@ fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
 }
 
 /// Everyone whom a list holds, in its order.
-async fn listed(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) -> Result<Vec<UserId>, Failure> {
+async fn listed(table: &Table, call: &AuthorizedRequest, base: &str, query: &Query) -> Result<Vec<UserId>, Error> {
     let candidates = match query.filter.as_ref().and_then(Filter::only) {
-        Some(only) => the_only(store, call, &only).await?,
-        None => store.user_ids(call.workspace(), LOOK_MOST).await?.ok_or_else(Query::too_many)?,
+        Some(only) => the_only(table, call, &only).await?,
+        None => table.user_ids(call.workspace(), LOOK_MOST).await?.ok_or_else(Query::too_many)?,
     };
     if query.filter.is_none() && query.sort.is_none() {
         return Ok(candidates);
@@ -80,7 +80,7 @@ async fn listed(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) 
     let with_kept = query.sort.is_some() || !query.filter.as_ref().is_none_or(Filter::is_plain);
     let mut listed = Vec::new();
     for step in candidates.chunks(STEP) {
-        let people = store.scim_users(call.workspace(), step, with_kept).await?;
+        let people = table.scim_users(call.workspace(), step, with_kept).await?;
         listed.extend(people.iter().filter_map(|person| fits(person, query, base)));
     }
     if let Some(sort) = &query.sort {
@@ -93,7 +93,7 @@ async fn listed(store: &impl ScimUsers, call: &Call, base: &str, query: &Query) 
 }
 
 /// What a user is sorted by, if the list holds them.
-fn fits(person: &Person, query: &Query, base: &str) -> Option<((bool, String), UserId)> {
+fn fits(person: &ScimUserRecord, query: &Query, base: &str) -> Option<((bool, String), UserId)> {
     let document = Document::shown(person, base);
     let fits = query.filter.as_ref().is_none_or(|filter| filter.fits(&document));
     let key = || query.sort.map(|sort| sort.key(&document)).unwrap_or_default();
@@ -101,22 +101,22 @@ fn fits(person: &Person, query: &Query, base: &str) -> Option<((bool, String), U
 }
 
 /// Those among whom the only user is whom a filter can mean.
-async fn the_only(store: &impl ScimUsers, call: &Call, only: &Only) -> Result<Vec<UserId>, Failure> {
+async fn the_only(table: &Table, call: &AuthorizedRequest, only: &Only) -> Result<Vec<UserId>, Error> {
     let workspace = call.workspace();
     Ok(match only {
         Only::Id(id) => UserId::parse(id).into_iter().collect(),
         Only::Username(name) if is_username(name) => {
-            store.ids_of_username(workspace, name).await?.into_iter().collect()
+            table.ids_of_username(workspace, name).await?.into_iter().collect()
         }
         Only::Username(_) => Vec::new(),
-        Only::ExternalId(id) => store.id_of_external_id(workspace, id).await?.into_iter().collect(),
+        Only::ExternalId(id) => table.id_of_external_id(workspace, id).await?.into_iter().collect(),
     })
 }
 
 /// Refuses a change of a version that the caller has not seen.
-pub(super) fn require_version(call: &Call, person: &Person) -> Result<(), Refusal> {
+pub(super) fn require_version(call: &AuthorizedRequest, person: &ScimUserRecord) -> Result<(), DomainError> {
     match names_version(call, "if-match", person) {
-        Some(false) => Err(Refusal::VersionMismatch),
+        Some(false) => Err(DomainError::VersionMismatch),
         None | Some(true) => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
 //! `/scim/v2/…`, with any method: SCIM 2.0 (RFC 7644).
 
-use aws::{Invitations, Profiles, ScimUsers, Sources, Workspaces};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::Method;
 
 use super::{discovery, listing, writing};
@@ -14,11 +14,11 @@ use crate::settings::Defaults;
 /// # Errors
 /// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of what is asked.
 pub async fn handle(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
-    call: Call,
+    table: &Table,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     public_url: &str,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let base = &format!("{public_url}/scim/v2");
     let path = call.request.path("proxy").to_owned();
     // Who configures a base address with a slash at its end sends two.
@@ -29,38 +29,38 @@ pub async fn handle(
         ["ServiceProviderConfig" | "ResourceTypes" | "Schemas"] | ["ResourceTypes" | "Schemas", _]
             if get && discovery::is_filtered(&call)? =>
         {
-            Err(Refusal::FilterNotTaken.into())
+            Err(DomainError::FilterNotTaken.into())
         }
         ["ServiceProviderConfig"] if get => Ok(discovery::provider_config(base)),
         ["ResourceTypes"] if get => Ok(discovery::resource_types(base)),
         ["ResourceTypes", id] if get => Ok(discovery::resource_type(base, id)?),
         ["Schemas"] if get => Ok(discovery::schemas(base)),
         ["Schemas", id] if get => Ok(discovery::schema(base, id)?),
-        ["Users"] if get => listing::list(store, &call, base).await,
-        ["Users"] if post => writing::create(store, &call, base).await,
-        ["Users", ".search"] | [".search"] if post => listing::search(store, &call, base).await,
-        ["Users", id] if id != ".search" => one(store, &call, defaults, base, id).await,
-        ["Me", ..] | ["Bulk"] => Err(Refusal::NotOffered.into()),
+        ["Users"] if get => listing::list(table, &call, base).await,
+        ["Users"] if post => writing::create(table, &call, base).await,
+        ["Users", ".search"] | [".search"] if post => listing::search(table, &call, base).await,
+        ["Users", id] if id != ".search" => one(table, &call, defaults, base, id).await,
+        ["Me", ..] | ["Bulk"] => Err(DomainError::NotOffered.into()),
         ["ServiceProviderConfig" | "Users" | ".search"]
         | ["ResourceTypes" | "Schemas"]
-        | ["ResourceTypes" | "Schemas" | "Users", _] => Err(Refusal::MethodNotAllowed.into()),
-        _ => Err(Refusal::RouteNotFound.into()),
+        | ["ResourceTypes" | "Schemas" | "Users", _] => Err(DomainError::MethodNotAllowed.into()),
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
 /// What is asked of one user.
 async fn one(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
     base: &str,
     id: &str,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     match call.request.method {
-        Method::GET => listing::get(store, call, base, id).await,
-        Method::PUT => writing::replace(store, call, base, defaults, id).await,
-        Method::PATCH => writing::patch(store, call, base, defaults, id).await,
-        Method::DELETE => writing::delete(store, call, defaults, id).await,
-        _ => Err(Refusal::MethodNotAllowed.into()),
+        Method::GET => listing::get(table, call, base, id).await,
+        Method::PUT => writing::replace(table, call, base, defaults, id).await,
+        Method::PATCH => writing::patch(table, call, base, defaults, id).await,
+        Method::DELETE => writing::delete(table, call, defaults, id).await,
+        _ => Err(DomainError::MethodNotAllowed.into()),
     }
 }

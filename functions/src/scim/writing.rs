@@ -1,99 +1,100 @@
 //! Users made, changed and deleted.
 
-use aws::{Commit, Invitations, Profiles, ScimUsers, Sources, UsernameClaims, Workspaces};
-use domain::access::Permission;
-use domain::provenance::require_no_data_set;
-use domain::refusal::{Failure, Refusal};
-use domain::scim::change::{self, DELETED, New, Wanted, is_renamed};
-use domain::scim::document::{Document, Person, location};
-use domain::scim::patch;
-use domain::scim::schema::{PATCH_OP, USER};
-use domain::user::User;
+use aws::{Commit, Table, UsernameClaims};
+use domain::error::{DomainError, Error};
+use domain::models::user::User;
+use domain::permission::Permission;
+use domain::rules::provenance::require_no_data_set;
+use domain::rules::scim::change;
+use domain::rules::scim::change::{DELETED, ScimUserNew, ScimUserWrite, is_renamed};
+use domain::rules::scim::document::{Document, ScimUserRecord, location};
+use domain::rules::scim::patch;
+use domain::rules::scim::schema::{PATCH_OP, USER};
 use domain::{CommandId, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use super::listing::require_version;
 use super::{body, found, projection, shown, with};
-use crate::attempts::attempts;
-use crate::doer::Doer;
+use crate::context::RequestContext;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::users::actions::{UserAction, carried_through, claims_of_rename, held, prepare, renaming};
 
 /// Makes a user: 201, and where they are.
-pub(super) async fn create(store: &impl ScimUsers, call: &Call, base: &str) -> Result<Reply, Failure> {
+pub(super) async fn create(table: &Table, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     let projection = projection(call)?;
-    let document = Document::read(&body(call, USER)?).map_err(Refusal::Invalid)?;
-    let new = New::read(&document)?;
-    let person = attempts(store, || make(store, call, &new)).await?;
+    let document = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
+    let new = ScimUserNew::read(&document)?;
+    let person = retry_on_conflict(table, || make(table, call, &new)).await?;
     let mut reply = shown(StatusCode::CREATED, &person, &projection, base);
     with(&mut reply, "location", &location(person.user.user_id, base));
     Ok(reply)
 }
 
-async fn make(store: &impl ScimUsers, call: &Call, new: &New) -> Result<Person, Failure> {
-    let claims = store.username_claims(call.workspace(), &new.user.username).await?;
+async fn make(table: &Table, call: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
+    let claims = table.username_claims(call.workspace(), &new.user.username).await?;
     if claims.are_taken_from(None) {
-        return Err(Refusal::UsernameTaken.into());
+        return Err(DomainError::UsernameTaken.into());
     }
     if let Some(external_id) = &new.external_id {
-        require_free(store, call, external_id, None).await?;
+        require_free(table, call, external_id, None).await?;
     }
-    let act = call.act();
-    let created = change::create(new.clone(), UserId(call.request.moment.draw()), &act)?;
-    let mut commit = Commit::unrecorded(act.event_id);
+    let event_context = call.event_context();
+    let created = change::create(new.clone(), UserId(call.request.id_source.new_id()), &event_context)?;
+    let mut commit = Commit::without_event(event_context.event_id);
     if let Some((first, others)) = created.events.split_first() {
         let user = &created.person.user;
         commit = Commit::of(first).put(user).claim(&claims, user.user_id).keep(None, created.person.kept.as_ref());
         for (n, event) in others.iter().enumerate() {
-            commit = commit.also(act.event_id, n + 1, event);
+            commit = commit.also(event_context.event_id, n + 1, event);
         }
     }
-    store.commit(commit).await?;
+    table.commit(commit).await?;
     Ok(created.person)
 }
 
 /// Lets the provider call a user so if nobody else is called so.
 async fn require_free(
-    store: &impl ScimUsers,
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     external_id: &str,
     user: Option<UserId>,
-) -> Result<(), Failure> {
-    let holder = store.id_of_external_id(call.workspace(), external_id).await?;
-    if holder.is_some() && holder != user { Err(Refusal::ExternalIdTaken.into()) } else { Ok(()) }
+) -> Result<(), Error> {
+    let holder = table.id_of_external_id(call.workspace(), external_id).await?;
+    if holder.is_some() && holder != user { Err(DomainError::ExternalIdTaken.into()) } else { Ok(()) }
 }
 
 /// Puts what the body says in the place of what was said before.
 pub(super) async fn replace(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
-) -> Result<Reply, Failure> {
-    let given = Document::read(&body(call, USER)?).map_err(Refusal::Invalid)?;
-    changed(store, call, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
+) -> Result<Reply, Error> {
+    let given = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
+    changed(table, call, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
 }
 
 /// Changes a user operation by operation: all of them, or none.
 pub(super) async fn patch(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let operations = body(call, PATCH_OP)?;
-    changed(store, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
+    changed(table, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
 }
 
 /// The user that a path names, as the caller has seen them, if no data set holds them.
-async fn to_be_changed(store: &(impl ScimUsers + Sources), call: &Call, id: &str) -> Result<Person, Failure> {
-    let person = found(store, call, id).await?;
+async fn to_be_changed(table: &Table, call: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
+    let person = found(table, call, id).await?;
     require_version(call, &person)?;
     let is_there = match person.user.provenance.source_id {
-        Some(id) => store.source(call.workspace(), id).await?.is_some(),
+        Some(id) => table.source(call.workspace(), id).await?.is_some(),
         None => false,
     };
     require_no_data_set(&person.user, is_there)?;
@@ -102,75 +103,75 @@ async fn to_be_changed(store: &(impl ScimUsers + Sources), call: &Call, id: &str
 
 /// Changes a user, and shows them.
 async fn changed(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
-    to: &(dyn Fn(&Document) -> Result<Document, Refusal> + Sync),
-) -> Result<Reply, Failure> {
+    to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
+) -> Result<Reply, Error> {
     let projection = projection(call)?;
-    let person = attempts(store, || change_one(store, call, defaults, id, to)).await?;
+    let person = retry_on_conflict(table, || change_one(table, call, defaults, id, to)).await?;
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
 async fn change_one(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
-    to: &(dyn Fn(&Document) -> Result<Document, Refusal> + Sync),
-) -> Result<Person, Failure> {
-    let person = to_be_changed(store, call, id).await?;
+    to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
+) -> Result<ScimUserRecord, Error> {
+    let person = to_be_changed(table, call, id).await?;
     let before = Document::of(&person);
-    let wanted = Wanted::read(&before, &to(&before)?)?;
-    let claims = names_free(store, call, &person.user, &wanted).await?;
-    let phones = held(store, &person.user).await?;
+    let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
+    let claims = names_free(table, call, &person.user, &wanted).await?;
+    let phones = held(table, &person.user).await?;
     if is_renamed(&person.user, &wanted) && !phones.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
     }
-    let doer = Doer::of_call(call);
-    let act = doer.act();
-    let draw = || CommandId(call.request.moment.draw());
-    let Some(updated) = change::update(&person, &phones, &wanted, &draw, &act)? else {
+    let context = RequestContext::of_call(call);
+    let event_context = context.event_context();
+    let new_id = || CommandId(call.request.id_source.new_id());
+    let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &event_context)? else {
         return Ok(person);
     };
-    let (change, commit) = carried_through(store, &doer, updated.change, defaults, &act).await?;
+    let (change, commit) = carried_through(table, &context, updated.change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), &person.user);
-    store.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
+    table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = change.user_after().unwrap_or(&person.user).clone();
     let user = User { version: user.version + 1, ..user };
-    Ok(Person { user, kept: updated.kept, updated_at: Some(act.at) })
+    Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
 }
 
 /// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
 async fn names_free(
-    store: &impl ScimUsers,
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     user: &User,
-    wanted: &Wanted,
-) -> Result<Option<UsernameClaims>, Failure> {
+    wanted: &ScimUserWrite,
+) -> Result<Option<UsernameClaims>, Error> {
     let renamed = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted));
-    let claims = claims_of_rename(store, user, renamed).await?;
+    let claims = claims_of_rename(table, user, renamed).await?;
     if let Some(Some(external_id)) = &wanted.external_id {
-        require_free(store, call, external_id, Some(user.user_id)).await?;
+        require_free(table, call, external_id, Some(user.user_id)).await?;
     }
     Ok(claims)
 }
 
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.
 pub(super) async fn delete(
-    store: &(impl ScimUsers + Sources + Invitations + Workspaces + Profiles),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
-    attempts(store, || async {
-        let person = to_be_changed(store, call, id).await?;
-        let prepared = prepare(store, &Doer::of_call(call), &person.user, &action, defaults).await?;
+    retry_on_conflict(table, || async {
+        let person = to_be_changed(table, call, id).await?;
+        let prepared = prepare(table, &RequestContext::of_call(call), &person.user, &action, defaults).await?;
         if let Some(commit) = prepared.commit {
-            store.commit(commit).await?;
+            table.commit(commit).await?;
         }
         Ok(lambda::scim::empty(StatusCode::NO_CONTENT))
     })

@@ -2,10 +2,10 @@
 
 use aws::Position;
 use domain::cursor;
+use domain::error::DomainError;
 use domain::input::Fields;
-use domain::refusal::Refusal;
 use domain::text::{Form, TextRule};
-use lambda::Call;
+use lambda::AuthorizedRequest;
 use serde_json::{Value, json};
 
 /// A cursor.
@@ -25,7 +25,7 @@ pub(super) struct Paging {
 impl Paging {
     /// Reads `limit`, of which at most `most` counts, and `page_cursor`, which belongs to these filters as they
     /// were when it was given.
-    pub fn read(call: &Call, fields: &mut Fields, most: usize, filters: &[&str]) -> Self {
+    pub fn read(call: &AuthorizedRequest, fields: &mut Fields, most: usize, filters: &[&str]) -> Self {
         let filters: Vec<Option<Value>> = filters.iter().map(|name| fields.value(name)).collect();
         let limit = fields.integer("limit", 1, LIMIT_MOST);
         Self {
@@ -44,12 +44,12 @@ impl Paging {
     ///
     /// # Errors
     /// `CursorInvalid`.
-    pub fn start(&self) -> Result<Option<Position>, Refusal> {
+    pub fn start(&self) -> Result<Option<Position>, DomainError> {
         let Some(cursor) = &self.cursor else {
             return Ok(None);
         };
         let bytes = cursor::open(&self.scope, &ours(cursor))?;
-        Position::from_bytes(&bytes).map(Some).ok_or(Refusal::CursorInvalid)
+        Position::from_bytes(&bytes).map(Some).ok_or(DomainError::CursorInvalid)
     }
 
     /// What is said of the page after this one. No URL: it would hold what was searched for.

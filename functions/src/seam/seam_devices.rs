@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Credentials, Workspaces};
+use aws::Table;
 use domain::DeviceId;
-use domain::access::Permission;
-use domain::device::{Edit, NICKNAME};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
+use domain::models::device::{Edit, NICKNAME};
+use domain::permission::Permission;
 use domain::text::{Form, TextRule};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Map, Value, json};
 
 use super::paging::Paging;
-use super::views::{self, Known, device_type};
+use super::views::{self, SeamViewContext, device_type};
 use super::{
     Listing, PAGE, Verbs, any_case, list_all_phones, list_phones, phone_there, required_id, route, settings, there,
     whole,
 };
-use crate::attempts::attempts;
 use crate::devices::update_device::{edited, read_metadata_of};
+use crate::retry::retry_on_conflict;
 
 /// The most devices that are asked for by name.
 const IDS_MOST: usize = 1000;
@@ -31,22 +31,22 @@ const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(store: &(impl Credentials + Workspaces), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     match route(&call, "devices") {
-        "get" => get(store, &call).await,
-        "list" => list(store, &call).await,
-        "update" => update(store, &call).await,
-        _ => Err(Refusal::RouteNotFound.into()),
+        "get" => get(table, &call).await,
+        "list" => list(table, &call).await,
+        "update" => update(table, &call).await,
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-async fn get(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
-    let whole = phone_there(store, call, Verbs::GetPost.parameters(call)?).await?;
+async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = phone_there(table, call, Verbs::GetPost.parameters(call)?).await?;
     Ok(lambda::seam::ok(json!({"device": views::device_of(&whole, call.now())})))
 }
 
 /// All phones that fit, or a page of them, which may be short.
-async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Reply, Failure> {
+async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let paging = Paging::read(call, &mut fields, PAGE, &["device_type", "device_ids", "custom_metadata_has"]);
     let kind = fields.text("device_type", KIND);
@@ -55,11 +55,11 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
         fields.fault("device_ids", "too_many", format!("must be at most {IDS_MOST}"));
     }
     let has = fields.object("custom_metadata_has").map(Fields::into_values);
-    fields.finish().map_err(Refusal::Invalid)?;
-    let has = has.transpose().map_err(Refusal::Invalid)?.unwrap_or_default();
+    fields.finish().map_err(DomainError::Invalid)?;
+    let has = has.transpose().map_err(DomainError::Invalid)?.unwrap_or_default();
     let start = paging.start()?;
-    let settings = settings(store, call).await?;
-    let wanted = |known: &Known<'_>| {
+    let settings = settings(table, call).await?;
+    let wanted = |known: &SeamViewContext<'_>| {
         let of_kind = kind.as_deref().is_none_or(|kind| kind == device_type(known.device.platform));
         (of_kind && has_all(known, &has)).then(|| views::device(known))
     };
@@ -67,16 +67,16 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
     let next = if !ids.is_empty() {
         // What is no identifier of ours names nothing.
         let named = ids.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
-        let devices = store.devices_to_show(call.workspace(), &named).await?;
-        list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
+        let devices = table.devices_to_show(call.workspace(), &named).await?;
+        list_phones(table, call, &settings, &devices, &mut listing, wanted).await?;
         None
     } else if paging.is_asked_for() {
         let limit = paging.limit.unwrap_or(PAGE);
-        let page = store.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
-        list_phones(store, call, &settings, &page.items, &mut listing, wanted).await?;
+        let page = table.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
+        list_phones(table, call, &settings, &page.items, &mut listing, wanted).await?;
         page.next
     } else {
-        list_all_phones(store, call, &settings, &mut listing, wanted).await?;
+        list_all_phones(table, call, &settings, &mut listing, wanted).await?;
         None
     };
     let pagination = paging.pagination(next.as_ref());
@@ -84,9 +84,9 @@ async fn list(store: &(impl Credentials + Workspaces), call: &Call) -> Result<Re
 }
 
 /// True if the custom metadata has all of these; in a query a boolean looks like a text.
-fn has_all(known: &Known<'_>, has: &Map<String, Value>) -> bool {
+fn has_all(known: &SeamViewContext<'_>, has: &Map<String, Value>) -> bool {
     let none = BTreeMap::new();
-    let values = known.belongings.map_or(&none, |known| &known.metadata);
+    let values = known.attachments.map_or(&none, |known| &known.metadata);
     has.iter().all(|(key, wanted)| {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         values.get(key).is_some_and(|value| text(value) == text(wanted))
@@ -94,18 +94,18 @@ fn has_all(known: &Known<'_>, has: &Map<String, Value>) -> bool {
 }
 
 /// `name` is the nickname, which `null` takes away.
-async fn update(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
+async fn update(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     call.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::PatchPost.parameters(call)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let edit = Edit { nickname: fields.edited_text("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
     let id = whole(fields, id)?;
-    attempts(store, || async {
-        let whole = super::phone(store, call, id).await?;
+    retry_on_conflict(table, || async {
+        let whole = super::phone(table, call, id).await?;
         if whole.device.deleted.is_some() {
-            return Err(Refusal::NotFound("device").into());
+            return Err(DomainError::NotFound("device").into());
         }
-        let _edited = edited(store, call, whole, &edit).await?;
+        let _edited = edited(table, call, whole, &edit).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws::stores::EventFilter;
-use aws::{Credentials, Events};
-use domain::device::Belongings;
-use domain::event::{Event, EventType};
+use aws::EventFilter;
+use aws::Table;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
+use domain::models::device::DeviceAttachments;
+use domain::models::event::{Event, EventType};
+use domain::models::webhook::{PHONE_DEACTIVATED, is_deactivation};
 use domain::text::{Form, TextRule};
-use domain::webhook::{PHONE_DEACTIVATED, is_deactivation};
 use domain::{DeviceId, EventId, Time};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
 use super::{Listing, Verbs, any_case, required_id, route, views, whole};
@@ -29,15 +29,15 @@ const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
-pub async fn handle(store: &(impl Events + Credentials), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     match route(&call, "events") {
-        "list" => list(store, &call).await,
-        "get" => get(store, &call).await,
-        _ => Err(Refusal::RouteNotFound.into()),
+        "list" => list(table, &call).await,
+        "get" => get(table, &call).await,
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-struct Wanted {
+struct EventQuery {
     since: Time,
     until: Time,
     devices: Option<BTreeSet<DeviceId>>,
@@ -45,8 +45,8 @@ struct Wanted {
     limit: usize,
 }
 
-impl Wanted {
-    fn read(mut fields: Fields, now: Time) -> Result<Self, Refusal> {
+impl EventQuery {
+    fn read(mut fields: Fields, now: Time) -> Result<Self, DomainError> {
         let (since, until) = read_span(&mut fields, now);
         let mut devices: Vec<String> = fields.texts_if_sent("device_ids", WORD);
         if devices.len() > DEVICES_MOST {
@@ -56,7 +56,7 @@ impl Wanted {
         let mut types: Vec<String> = fields.texts_if_sent("event_types", WORD);
         types.extend(fields.text("event_type", WORD));
         let limit = fields.integer("limit", 1, LIMIT.1).unwrap_or(LIMIT.0);
-        fields.finish().map_err(Refusal::Invalid)?;
+        fields.finish().map_err(DomainError::Invalid)?;
         // What is no identifier of ours names nothing that anything happened to.
         let named = !devices.is_empty();
         let devices: BTreeSet<DeviceId> = devices.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
@@ -76,7 +76,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
     let since = fields.value("since").is_some();
     match (since, between) {
         (true, None) => {
-            let since = fields.value("since").as_ref().and_then(moment);
+            let since = fields.value("since").as_ref().and_then(id_source);
             if since.is_none() {
                 fields.fault("since", "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
             }
@@ -87,7 +87,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
             }
         }
         (false, Some(Value::Array(moments))) if moments.len() == 2 => {
-            let (first, last) = (moment(&moments[0]), moment(&moments[1]));
+            let (first, last) = (id_source(&moments[0]), id_source(&moments[1]));
             match (first, last) {
                 (Some(first), Some(last)) if first <= last => return (first, last.min(now).max(first)),
                 (Some(_), Some(_)) => fields.fault("between", "out_of_range", "must be in their order"),
@@ -111,21 +111,21 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
 }
 
 /// A moment, or the beginning of a day.
-fn moment(value: &Value) -> Option<Time> {
+fn id_source(value: &Value) -> Option<Time> {
     let text = value.as_str()?;
     Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
 }
 
-async fn list(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, Failure> {
-    let wanted = Wanted::read(Verbs::GetPost.parameters(call)?, call.now())?;
+async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
+    let wanted = EventQuery::read(Verbs::GetPost.parameters(call)?, call.now())?;
     let mut found = Vec::new();
     if wanted.deactivations {
         let of = |device_id| filter(device_id, wanted.since, wanted.until);
         match &wanted.devices {
-            None => found = deactivations(store, call, &of(None), wanted.limit).await?,
+            None => found = deactivations(table, call, &of(None), wanted.limit).await?,
             Some(devices) => {
                 for device in devices {
-                    found.extend(deactivations(store, call, &of(Some(*device)), wanted.limit).await?);
+                    found.extend(deactivations(table, call, &of(Some(*device)), wanted.limit).await?);
                 }
                 found.sort_by_key(|event| event.event_id);
                 found.truncate(wanted.limit);
@@ -133,25 +133,25 @@ async fn list(store: &(impl Events + Credentials), call: &Call) -> Result<Reply,
         }
     }
     let mut listing = Listing::default();
-    let belongings = belongings(store, call, &found).await?;
+    let attachments = attachments(table, call, &found).await?;
     for event in &found {
-        listing.push(shown(event, &belongings))?;
+        listing.push(shown(event, &attachments))?;
     }
     Ok(lambda::seam::ok(json!({"events": listing.items})))
 }
 
 /// What belongs to the phones that events are about.
-async fn belongings(
-    store: &impl Credentials,
-    call: &Call,
+async fn attachments(
+    table: &Table,
+    call: &AuthorizedRequest,
     events: &[Event],
-) -> Result<BTreeMap<DeviceId, Belongings>, Failure> {
+) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
     let ids = events.iter().filter_map(|event| event.device_id).collect();
-    store.belongings_to_show(call.workspace(), &ids).await
+    table.attachments_to_show(call.workspace(), &ids).await
 }
 
-fn shown(event: &Event, belongings: &BTreeMap<DeviceId, Belongings>) -> Value {
-    views::deactivated(event, event.device_id.and_then(|id| belongings.get(&id)))
+fn shown(event: &Event, attachments: &BTreeMap<DeviceId, DeviceAttachments>) -> Value {
+    views::deactivated(event, event.device_id.and_then(|id| attachments.get(&id)))
 }
 
 fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter {
@@ -161,15 +161,15 @@ fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter 
 
 /// The ends of phones, the oldest first.
 async fn deactivations(
-    store: &impl Events,
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     filter: &EventFilter,
     limit: usize,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Vec<Event>, Error> {
     let mut found = Vec::new();
     let mut start = None;
     loop {
-        let page = store.list_events(call.workspace(), filter, PAGE, start).await?;
+        let page = table.list_events(call.workspace(), filter, PAGE, start).await?;
         found.extend(page.items.into_iter().filter(is_deactivation));
         start = page.next;
         if found.len() >= limit || start.is_none() {
@@ -180,11 +180,11 @@ async fn deactivations(
 }
 
 /// By `event_id`, or the newest by `device_id` and `event_type`.
-async fn get(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, Failure> {
+async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {
         let id = required_id(&mut fields, "event_id", EventId::parse);
-        store.events(call.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
+        table.events(call.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
     } else {
         let id = required_id(&mut fields, "device_id", DeviceId::parse);
         let event_type = fields.required_text("event_type", WORD);
@@ -192,9 +192,9 @@ async fn get(store: &(impl Events + Credentials), call: &Call) -> Result<Reply, 
         let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(call.now());
         let filter = filter(Some(id), oldest.min(call.now()), call.now());
         let wanted = event_type == PHONE_DEACTIVATED;
-        if wanted { deactivations(store, call, &filter, 1).await?.pop() } else { None }
+        if wanted { deactivations(table, call, &filter, 1).await?.pop() } else { None }
     };
-    let event = found.ok_or(Refusal::NotFound("event"))?;
-    let belongings = belongings(store, call, std::slice::from_ref(&event)).await?;
-    Ok(lambda::seam::ok(json!({"event": shown(&event, &belongings)})))
+    let event = found.ok_or(DomainError::NotFound("event"))?;
+    let attachments = attachments(table, call, std::slice::from_ref(&event)).await?;
+    Ok(lambda::seam::ok(json!({"event": shown(&event, &attachments)})))
 }

@@ -1,25 +1,26 @@
 //! `/phones/…`: phones listed, shown, deactivated and simulated.
 
-use aws::{Commands, Commit, Credentials, Idempotency, Users, Workspaces};
-use domain::access::Permission;
-use domain::credential::{Service, ServiceKind};
-use domain::device::{Belongings, Device, IDENTIFIER, MODEL_NAME, Platform, VERSION};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
-use domain::registration::{Application, simulate};
-use domain::workspace::Settings;
+use domain::models::credential::{Service, ServiceKind};
+use domain::models::device::{Device, DeviceAttachments, IDENTIFIER, MODEL_NAME, VERSION};
+use domain::models::workspace::Settings;
+use domain::permission::Permission;
+use domain::rules::registration::{RegistrationRequest, simulate};
+use domain::states::Platform;
 use domain::{CredentialId, DeviceId, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
-use super::views::{self, Known};
+use super::views::{self, SeamViewContext};
 use super::{
     Listing, Verbs, any_case, done, list_all_phones, list_phones, phone, phone_there, required_id, route, settings,
     whole,
 };
-use crate::attempts::{Before, Once, attempts};
+use crate::context::RequestContext;
 use crate::devices::actions::{DeviceAction, prepare};
-use crate::doer::Doer;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
 use crate::settings::Defaults;
 
 /// Answers with a phone, with all of them, or that one is deactivated.
@@ -27,72 +28,64 @@ use crate::settings::Defaults;
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(
-    store: &(impl Commands + Users + Workspaces + Idempotency),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     match route(&call, "phones") {
-        "list" => list(store, &call).await,
-        "get" => get(store, &call).await,
-        "deactivate" => deactivate(store, &call, defaults).await,
-        "simulate/create_sandbox_phone" => create_sandbox_phone(store, &call).await,
-        _ => Err(Refusal::RouteNotFound.into()),
+        "list" => list(table, &call).await,
+        "get" => get(table, &call).await,
+        "deactivate" => deactivate(table, &call, defaults).await,
+        "simulate/create_sandbox_phone" => create_sandbox_phone(table, &call).await,
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-async fn get(store: &impl Credentials, call: &Call) -> Result<Reply, Failure> {
-    let whole = phone_there(store, call, Verbs::GetPost.parameters(call)?).await?;
+async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = phone_there(table, call, Verbs::GetPost.parameters(call)?).await?;
     Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})))
 }
 
 /// All phones of the workspace, or those of a user, or those that hold a credential. An unknown
 /// user or credential has none.
-async fn list(store: &(impl Users + Workspaces), call: &Call) -> Result<Reply, Failure> {
+async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let owner = fields.id("owner_user_identity_id", any_case(UserId::parse));
     let credential = fields.id("acs_credential_id", any_case(CredentialId::parse));
-    fields.finish().map_err(Refusal::Invalid)?;
-    let settings = settings(store, call).await?;
+    fields.finish().map_err(DomainError::Invalid)?;
+    let settings = settings(table, call).await?;
     let mut listing = Listing::default();
-    let wanted = |known: &Known<'_>| {
-        let holds = |id| known.belongings.is_some_and(|held| held.credentials.contains_key(&id));
+    let wanted = |known: &SeamViewContext<'_>| {
+        let holds = |id| known.attachments.is_some_and(|held| held.credentials.contains_key(&id));
         let wanted = owner.is_none_or(|owner| known.device.user_id == owner) && credential.is_none_or(holds);
         wanted.then(|| views::phone(known))
     };
     let named = match (owner, credential) {
         (None, None) => None,
-        (_, Some(credential)) => Some(store.holders(call.workspace(), credential).await?),
+        (_, Some(credential)) => Some(table.devices_with_credential(call.workspace(), credential).await?),
         (Some(owner), None) => {
-            Some(store.user(call.workspace(), owner).await?.map(|u| u.device_ids).unwrap_or_default())
+            Some(table.user(call.workspace(), owner).await?.map(|u| u.device_ids).unwrap_or_default())
         }
     };
     match named {
         Some(ids) => {
-            let devices = store.devices_to_show(call.workspace(), &ids).await?;
-            list_phones(store, call, &settings, &devices, &mut listing, wanted).await?;
+            let devices = table.devices_to_show(call.workspace(), &ids).await?;
+            list_phones(table, call, &settings, &devices, &mut listing, wanted).await?;
         }
-        None => list_all_phones(store, call, &settings, &mut listing, wanted).await?,
+        None => list_all_phones(table, call, &settings, &mut listing, wanted).await?,
     }
     Ok(lambda::seam::ok(json!({"phones": listing.items})))
 }
 
 /// Deletes a phone: it loses access at once, and what was issued to it ends. Answers so each time,
 /// as long as the phone's row is there.
-async fn deactivate(
-    store: &(impl Commands + Credentials + Workspaces),
-    call: &Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+async fn deactivate(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     call.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::DeletePost.parameters(call)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let id = whole(fields, id)?;
-    attempts(store, || async {
-        let whole = phone(store, call, id).await?;
+    retry_on_conflict(table, || async {
+        let whole = phone(table, call, id).await?;
         let action = DeviceAction::Delete { reason: None };
-        let prepared = prepare(store, &Doer::of_call(call), whole, &action, defaults).await?;
-        done(store, prepared.commit).await
+        let prepared = prepare(table, &RequestContext::of_call(call), whole, &action, defaults).await?;
+        done(table, prepared.commit).await
     })
     .await
 }
@@ -100,20 +93,20 @@ async fn deactivate(
 /// A phone that does not exist, in a workspace to try things in.
 struct Sandbox {
     user_id: UserId,
-    application: Application,
+    application: RegistrationRequest,
     assa_abloy: Option<Service>,
 }
 
 impl Sandbox {
-    fn read(call: &Call) -> Result<Self, Refusal> {
+    fn read(call: &AuthorizedRequest) -> Result<Self, DomainError> {
         let mut fields = Verbs::Post.parameters(call)?;
         let user_id = required_id(&mut fields, "user_identity_id", UserId::parse);
         let identifier = fields.text("custom_sdk_installation_id", IDENTIFIER);
         let (platform, model_name, os_version) = read_phone_metadata(&mut fields);
         let (app_version, assa_abloy) = read_assa_abloy_metadata(&mut fields);
-        let application = Application {
+        let application = RegistrationRequest {
             code: String::new(),
-            device_identifier: identifier.unwrap_or_else(|| call.request.moment.draw().to_string()),
+            device_identifier: identifier.unwrap_or_else(|| call.request.id_source.new_id().to_string()),
             platform,
             model_name,
             os_version,
@@ -157,49 +150,49 @@ fn read_assa_abloy_metadata(fields: &mut Fields) -> (Option<String>, Option<Serv
     (Some(app_version), Some(service))
 }
 
-async fn create_sandbox_phone(store: &(impl Users + Workspaces + Idempotency), call: &Call) -> Result<Reply, Failure> {
+async fn create_sandbox_phone(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     call.caller.require(Permission::DevicesManage)?;
     let wanted = Sandbox::read(call)?;
-    let workspace = store.workspace(call.workspace()).await?.ok_or(Refusal::NotFound("workspace"))?;
+    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     if !workspace.sandbox {
-        return Err(Refusal::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
+        return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
-    let once = Once::of(call)?;
+    let once = IdempotencyKey::of(call)?;
     // However often it is tried, it is one phone.
-    let id = DeviceId(call.request.moment.draw());
-    once.attempts(store, call, || simulated(store, call, &once, &wanted, id, &workspace.settings)).await
+    let id = DeviceId(call.request.id_source.new_id());
+    once.retry_on_conflict(table, call, || simulated(table, call, &once, &wanted, id, &workspace.settings)).await
 }
 
 async fn simulated(
-    store: &(impl Users + Workspaces + Idempotency),
-    call: &Call,
-    once: &Once,
+    table: &Table,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
     wanted: &Sandbox,
     id: DeviceId,
     settings: &Settings,
-) -> Result<Reply, Failure> {
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => {
-            let id = DeviceId::parse(&made).ok_or(Refusal::NotFound("device"))?;
-            let whole = phone(store, call, id).await?;
+) -> Result<Reply, Error> {
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => {
+            let id = DeviceId::parse(&made).ok_or(DomainError::NotFound("device"))?;
+            let whole = phone(table, call, id).await?;
             return Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})));
         }
     };
-    let user = store.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
-    let user = user.ok_or(Refusal::NotFound("user_identity"))?;
-    let held: Vec<Device> = store.devices(call.workspace(), &user.device_ids).await?;
-    let claim = store.claim(call.workspace(), &wanted.application.device_identifier).await?;
-    let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &call.act())?;
-    let mut commit = Commit::of(&made.event).touch(&user, &made.user).put(&made.device).edited(&made.claim);
-    let belongings = wanted.assa_abloy.clone().map(|service| Belongings {
+    let user = table.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
+    let user = user.ok_or(DomainError::NotFound("user_identity"))?;
+    let held: Vec<Device> = table.devices(call.workspace(), &user.device_ids).await?;
+    let claim = table.claim(call.workspace(), &wanted.application.device_identifier).await?;
+    let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &call.event_context())?;
+    let mut commit = Commit::of(&made.event).bump_version(&user, &made.user).put(&made.device).edited(&made.claim);
+    let attachments = wanted.assa_abloy.clone().map(|service| DeviceAttachments {
         services: [(ServiceKind::AssaAbloy, service)].into(),
-        ..Belongings::none(&made.device)
+        ..DeviceAttachments::none(&made.device)
     });
-    if let Some(belongings) = &belongings {
-        commit = commit.put(belongings);
+    if let Some(attachments) = &attachments {
+        commit = commit.put(attachments);
     }
-    store.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
-    let known = Known { device: &made.device, belongings: belongings.as_ref(), settings, now: call.now() };
+    table.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
+    let known = SeamViewContext { device: &made.device, attachments: attachments.as_ref(), settings, now: call.now() };
     Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
 }

@@ -1,22 +1,23 @@
 //! `/user_identities/…`: our users, seen through Seam's words.
 
-use aws::stores::UserFilter;
-use aws::{Commit, Idempotency, Invitations, Profiles, Users, Workspaces};
+use aws::UserFilter;
+use aws::{Commit, Table};
 use domain::UserId;
-use domain::access::Permission;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::refusal::{Failure, Refusal};
+use domain::models::user::{IDENTITY_KEY, NAME, NewUser, User, UserEdit};
+use domain::permission::Permission;
 use domain::search::Query;
 use domain::secret::base58;
+use domain::text::{EMAIL, MOBILE};
 use domain::text::{Form, TextRule};
-use domain::user::{EMAIL, IDENTITY_KEY, MOBILE, NAME, NewUser, User, UserEdit};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
-use crate::attempts::{Before, Once, attempts};
-use crate::doer::Doer;
+use crate::context::RequestContext;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
 use crate::settings::Defaults;
 use crate::users::actions::{UserAction, edited, prepare, require_key_free};
 
@@ -34,18 +35,14 @@ const USERNAME_LENGTH: usize = 12;
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `users:manage`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles + Idempotency),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     match route(&call, "user_identities") {
-        "create" => create(store, &call).await,
-        "get" => get(store, &call).await,
-        "list" => list(store, &call).await,
-        "update" => update(store, &call, defaults).await,
-        "delete" => delete(store, &call, defaults).await,
-        _ => Err(Refusal::RouteNotFound.into()),
+        "create" => create(table, &call).await,
+        "get" => get(table, &call).await,
+        "list" => list(table, &call).await,
+        "update" => update(table, &call, defaults).await,
+        "delete" => delete(table, &call, defaults).await,
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
@@ -79,71 +76,71 @@ impl FullName {
     }
 }
 
-async fn create(store: &(impl Users + Idempotency), call: &Call) -> Result<Reply, Failure> {
+async fn create(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::Post.parameters(call)?;
     let user_identity_key = fields.text("user_identity_key", IDENTITY_KEY);
     let email = fields.text("email_address", EMAIL);
     let mobile = fields.text("phone_number", MOBILE);
     let name = FullName::read(&mut fields).flatten();
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let (first_name, last_name) = name.map_or((None, None), |name| (Some(name.first), name.last));
-    let username = format!("user-{}", base58(call.request.moment.random, USERNAME_LENGTH));
+    let username = format!("user-{}", base58(call.request.id_source.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
-    let once = Once::of(call)?;
-    once.attempts(store, call, || created(store, call, &once, &new)).await
+    let once = IdempotencyKey::of(call)?;
+    once.retry_on_conflict(table, call, || created(table, call, &once, &new)).await
 }
 
 async fn created(
-    store: &(impl Users + Idempotency),
-    call: &Call,
-    once: &Once,
+    table: &Table,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
     new: &NewUser,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => return Ok(shown(&there(store, call, UserId::parse(&made)).await?)),
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, call, UserId::parse(&made)).await?)),
     };
-    require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &call.act());
+    require_key_free(table, call.workspace(), new.user_identity_key.as_deref(), None).await?;
+    let (user, event) = User::create(new.clone(), UserId(call.request.id_source.new_id()), &call.event_context());
     let commit = Commit::of(&event).put(&user);
-    store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user))
 }
 
 /// A user who is not deleted.
-async fn there(store: &impl Users, call: &Call, id: Option<UserId>) -> Result<User, Failure> {
+async fn there(table: &Table, call: &AuthorizedRequest, id: Option<UserId>) -> Result<User, Error> {
     let user = match id {
-        Some(id) => store.user(call.workspace(), id).await?.filter(|user| user.deleted.is_none()),
+        Some(id) => table.user(call.workspace(), id).await?.filter(|user| user.deleted.is_none()),
         None => None,
     };
-    Ok(user.ok_or(Refusal::NotFound("user_identity"))?)
+    Ok(user.ok_or(DomainError::NotFound("user_identity"))?)
 }
 
-async fn get(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
+async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let by_key = fields.value("user_identity_id").is_none() && fields.value("user_identity_key").is_some();
     let id = if by_key {
         let key = fields.text("user_identity_key", IDENTITY_KEY);
         let key = whole(fields, key)?;
-        store.id_of_identity_key(call.workspace(), &key).await?
+        table.id_of_identity_key(call.workspace(), &key).await?
     } else {
         let id = required_id(&mut fields, "user_identity_id", UserId::parse);
         Some(whole(fields, id)?)
     };
-    let user = there(store, call, id).await?;
+    let user = there(table, call, id).await?;
     Ok(lambda::seam::ok(json!({"user_identity": views::user_identity(&user)})))
 }
 
 /// A page, which may be short.
-async fn list(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
+async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(call)?;
     let paging = Paging::read(call, &mut fields, LIMIT.1, &["search"]);
     let filter = UserFilter { search: Query::read(&mut fields), ..UserFilter::default() };
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let limit = paging.limit.unwrap_or(LIMIT.0);
-    let page = store.list_users(call.workspace(), &filter, limit, paging.start()?, call.now()).await?;
+    let page = table.list_users(call.workspace(), &filter, limit, paging.start()?, call.now()).await?;
     let mut listing = Listing::default();
     for person in page.items.iter().filter(|person| person.user.deleted.is_none()) {
         listing.push(views::user_identity(&person.user))?;
@@ -153,11 +150,7 @@ async fn list(store: &impl Users, call: &Call) -> Result<Reply, Failure> {
 }
 
 /// Changes what is sent; `null` takes it away. The username stays, so no phone is reset.
-async fn update(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: &Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+async fn update(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::PatchPost.parameters(call)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
@@ -169,8 +162,8 @@ async fn update(
         ..UserEdit::default()
     };
     let id = whole(fields, id)?;
-    attempts(store, || async {
-        let user = there(store, call, Some(id)).await?;
+    retry_on_conflict(table, || async {
+        let user = there(table, call, Some(id)).await?;
         // Written back as it was shown: where the first name ends is not for Seam to say.
         let name = name.clone().filter(|name| name.as_ref().map(|name| &name.whole) != user.full_name().as_ref());
         let edit = match name {
@@ -180,28 +173,24 @@ async fn update(
                 UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
             }
         };
-        let prepared = edited(store, &Doer::of_call(call), &user, &edit, defaults).await?;
-        done(store, prepared.commit).await
+        let prepared = edited(table, &RequestContext::of_call(call), &user, &edit, defaults).await?;
+        done(table, prepared.commit).await
     })
     .await
 }
 
 /// Deletes a user with their phones, which are not wiped. Answers so each time, as long as the
 /// user's row is there.
-async fn delete(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: &Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+async fn delete(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     call.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::DeletePost.parameters(call)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let id = whole(fields, id)?;
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
-    attempts(store, || async {
-        let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user_identity"))?;
-        let prepared = prepare(store, &Doer::of_call(call), &user, &action, defaults).await?;
-        done(store, prepared.commit).await
+    retry_on_conflict(table, || async {
+        let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
+        let prepared = prepare(table, &RequestContext::of_call(call), &user, &action, defaults).await?;
+        done(table, prepared.commit).await
     })
     .await
 }

@@ -1,10 +1,10 @@
 //! `/workspaces/get` and `/workspaces/list`.
 
+use aws::Table;
 use std::collections::BTreeSet;
 
-use aws::Workspaces;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Reach, Reply};
+use domain::error::{DomainError, Error};
+use lambda::{MultiWorkspaceRequest, Reply};
 use serde_json::{Value, json};
 
 use super::{Verbs, route_of, views};
@@ -14,20 +14,20 @@ use super::{Verbs, route_of, views};
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; of `get`, one of the workspace header.
-pub async fn handle(store: &impl Workspaces, reach: Reach) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, reach: MultiWorkspaceRequest) -> Result<Reply, Error> {
     match route_of(reach.request(), "workspaces") {
         "get" => {
             Verbs::GetPost.parameters_of(reach.request())?;
             let id = reach.enter()?.workspace();
-            let workspace = store.workspace(id).await?.ok_or(Refusal::NotFound("workspace"))?;
+            let workspace = table.workspace(id).await?.ok_or(DomainError::NotFound("workspace"))?;
             Ok(lambda::seam::ok(json!({"workspace": views::workspace(&workspace)})))
         }
         "list" => {
             Verbs::GetPost.parameters_of(reach.request())?;
             let ids: BTreeSet<_> = reach.callers.iter().map(|caller| caller.workspace_id).collect();
-            let workspaces: Vec<Value> = store.workspaces(&ids).await?.iter().map(views::workspace).collect();
+            let workspaces: Vec<Value> = table.workspaces(&ids).await?.iter().map(views::workspace).collect();
             Ok(lambda::seam::ok(json!({"workspaces": workspaces})))
         }
-        _ => Err(Refusal::RouteNotFound.into()),
+        _ => Err(DomainError::RouteNotFound.into()),
     }
 }

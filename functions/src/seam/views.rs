@@ -1,22 +1,23 @@
 //! How things are shown in Seam's words.
 
-use aws::stores::DeviceWhole;
+use aws::DeviceDetails;
 use domain::Time;
-use domain::credential::{Service, ServiceKind};
-use domain::device::{Belongings, Device, Platform};
-use domain::event::Event;
-use domain::health::{Remark, health};
-use domain::user::User;
-use domain::webhook::PHONE_DEACTIVATED;
-use domain::workspace::{Settings, Workspace};
+use domain::models::credential::{Service, ServiceKind};
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::Event;
+use domain::models::user::User;
+use domain::models::webhook::PHONE_DEACTIVATED;
+use domain::models::workspace::{Settings, Workspace};
+use domain::rules::health::{Issue, health};
+use domain::states::Platform;
 use serde_json::{Map, Value, json};
 
 /// A phone, with all that is shown of it.
-pub(super) struct Known<'a> {
+pub(super) struct SeamViewContext<'a> {
     /// The phone.
     pub device: &'a Device,
     /// What belongs to it, if anything does.
-    pub belongings: Option<&'a Belongings>,
+    pub attachments: Option<&'a DeviceAttachments>,
     /// What its workspace asks.
     pub settings: &'a Settings,
     /// When.
@@ -24,18 +25,18 @@ pub(super) struct Known<'a> {
 }
 
 /// A phone as `get` shows it.
-pub(super) fn phone_of(whole: &DeviceWhole, now: Time) -> Value {
+pub(super) fn phone_of(whole: &DeviceDetails, now: Time) -> Value {
     with_known(whole, now, phone)
 }
 
 /// A phone as `devices/get` shows it.
-pub(super) fn device_of(whole: &DeviceWhole, now: Time) -> Value {
+pub(super) fn device_of(whole: &DeviceDetails, now: Time) -> Value {
     with_known(whole, now, device)
 }
 
-fn with_known(whole: &DeviceWhole, now: Time, view: impl Fn(&Known<'_>) -> Value) -> Value {
+fn with_known(whole: &DeviceDetails, now: Time, view: impl Fn(&SeamViewContext<'_>) -> Value) -> Value {
     let settings = whole.settings();
-    view(&Known { device: &whole.device, belongings: whole.belongings.as_ref(), settings: &settings, now })
+    view(&SeamViewContext { device: &whole.device, attachments: whole.attachments.as_ref(), settings: &settings, now })
 }
 
 /// What Seam calls a platform's phone.
@@ -48,16 +49,16 @@ pub(super) fn device_type(platform: Platform) -> &'static str {
 }
 
 /// A phone.
-pub(super) fn phone(known: &Known<'_>) -> Value {
+pub(super) fn phone(known: &SeamViewContext<'_>) -> Value {
     let device = known.device;
-    let health = health(device, known.belongings, known.settings, known.now);
+    let health = health(device, known.attachments, known.settings, known.now);
     let mut view = json!({
         "device_id": device.device_id,
         "device_type": device_type(device.platform),
         "display_name": device.display_name(),
         "workspace_id": device.workspace_id,
         "created_at": device.created_at,
-        "custom_metadata": known.belongings.map_or_else(|| json!({}), |known| json!(known.metadata)),
+        "custom_metadata": known.attachments.map_or_else(|| json!({}), |known| json!(known.metadata)),
         "errors": remarks("error_code", &health.errors),
         "warnings": remarks("warning_code", &health.warnings),
         "properties": properties(known),
@@ -68,14 +69,14 @@ pub(super) fn phone(known: &Known<'_>) -> Value {
     view
 }
 
-fn remarks(code: &str, remarks: &[Remark]) -> Value {
-    let view = |remark: &Remark| json!({code: remark.code, "message": remark.message, "created_at": remark.created_at});
+fn remarks(code: &str, remarks: &[Issue]) -> Value {
+    let view = |remark: &Issue| json!({code: remark.code, "message": remark.message, "created_at": remark.created_at});
     remarks.iter().map(view).collect()
 }
 
 /// What credential services say of the phone; nothing of those that have said nothing.
-fn properties(known: &Known<'_>) -> Map<String, Value> {
-    let services = known.belongings.into_iter().flat_map(|known| &known.services);
+fn properties(known: &SeamViewContext<'_>) -> Map<String, Value> {
+    let services = known.attachments.into_iter().flat_map(|known| &known.services);
     services
         .filter_map(|(kind, service)| match kind {
             ServiceKind::AssaAbloy => Some(("assa_abloy_credential_service_metadata".to_owned(), endpoints(service))),
@@ -97,7 +98,7 @@ fn endpoints(service: &Service) -> Value {
 }
 
 /// A phone among the devices of all kinds that Seam knows: the phone, with what each device has.
-pub(super) fn device(known: &Known<'_>) -> Value {
+pub(super) fn device(known: &SeamViewContext<'_>) -> Value {
     let device = known.device;
     let mut view = phone(known);
     view["capabilities_supported"] = json!([]);
@@ -121,7 +122,7 @@ fn maker(platform: Platform) -> &'static str {
 }
 
 /// The end of a phone, with the metadata that it had, if it is known to have had any.
-pub(super) fn deactivated(event: &Event, belongings: Option<&Belongings>) -> Value {
+pub(super) fn deactivated(event: &Event, attachments: Option<&DeviceAttachments>) -> Value {
     let mut view = json!({
         "event_id": event.event_id,
         "event_type": PHONE_DEACTIVATED,
@@ -131,7 +132,7 @@ pub(super) fn deactivated(event: &Event, belongings: Option<&Belongings>) -> Val
         "created_at": event.created_at,
         "occurred_at": event.created_at,
     });
-    if let Some(known) = belongings.filter(|known| !known.metadata.is_empty()) {
+    if let Some(known) = attachments.filter(|known| !known.metadata.is_empty()) {
         view["device_custom_metadata"] = json!(known.metadata);
     }
     view

@@ -1,21 +1,21 @@
 //! `DELETE /sources/{source_id}`.
 
-use aws::stores::Leavings;
-use aws::{Commit, Sources};
-use domain::event::EventType;
-use domain::refusal::Failure;
+use aws::StagedRowsOf;
+use aws::{Commit, Table};
+use domain::error::Error;
+use domain::models::event::EventType;
 use lambda::logging::Chain;
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Remove a data set")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Remove a data set")
         .detail(
             "Its users stay as they are, and may be taken over by another data set; its token is forgotten, and so is \
              what was uploaded.",
@@ -29,17 +29,18 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Sources, call: Call) -> Result<Reply, Failure> {
-    let source = attempts(store, || async {
-        let source = super::wanted(store, &call).await?;
-        let event = source.event(EventType::SourceDeleted, &call.act());
-        store.commit(Commit::of(&event).delete(&source).forget_source_token(source.source_id)).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let source = retry_on_conflict(table, || async {
+        let source = super::wanted(table, &call).await?;
+        let event = source.event(EventType::SourceDeleted, &call.event_context());
+        table.commit(Commit::of(&event).delete(&source).forget_source_token(source.source_id)).await?;
         Ok(source)
     })
     .await?;
-    let uploaded = source.upload.as_ref().map(|upload| Leavings::Upload(upload.upload_id));
-    for leavings in uploaded.into_iter().chain(source.job_id.map(Leavings::Job)) {
-        let cleared = super::clear(store, call.request.moment, source.workspace_id, source.source_id, leavings).await;
+    let uploaded = source.upload.as_ref().map(|upload| StagedRowsOf::Upload(upload.upload_id));
+    for leavings in uploaded.into_iter().chain(source.job_id.map(StagedRowsOf::Job)) {
+        let cleared =
+            super::clear(table, call.request.id_source, source.workspace_id, source.source_id, leavings).await;
         // It is deleted; what is left behind has a time to live.
         if let Err(failure) = cleared {
             tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "leavings wait for their end");

@@ -1,27 +1,26 @@
 //! `GET /sources`.
 
-use aws::Sources;
-use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List data sets").detail("The newest first.").lists(thing("Source"), |_| ())
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List data sets").detail("The newest first.").lists(thing("Source"), |_| ())
 }
 
 /// Answers with a page of data sets, the newest first.
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Sources + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_sources(call.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::source).await
+    let page = table.list_sources(call.workspace(), paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::source).await
 }

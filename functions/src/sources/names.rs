@@ -8,23 +8,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws::{Commit, Sources};
+use aws::Commit;
 use domain::CommandId;
 use domain::UserId;
-use domain::job::{ItemOutcome, Selection};
-use domain::refusal::{Failure, Refusal};
-use domain::source::VanishPolicy;
-use domain::source::data::{KeyHash, Row, key_hash};
-use domain::source::{KeyField, SourceKind};
-use domain::sync::{self as rules, Found};
-use domain::user::User;
-use domain::workspace::Settings;
+use domain::error::{DomainError, Error};
+use domain::models::job::{ItemOutcome, Selection};
+use domain::models::source::VanishPolicy;
+use domain::models::source::data::{KeyHash, Row, key_hash};
+use domain::models::source::{KeyField, SourceKind};
+use domain::models::user::User;
+use domain::models::workspace::Settings;
+use domain::rules::sync as rules;
+use domain::rules::sync::MatchCandidates;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, AtWork, Chosen, Decided, FoundByRow, Later, line};
-use crate::attempts::attempts;
-use crate::jobs::work::Store;
-use crate::sources::stage::{Taken, keys_of, page_of};
+use super::{ATTEMPTS, BoxedOutcome, CandidatesByRow, ChosenUsers, RowDecision, SyncRun, line};
+use crate::retry::retry_on_conflict;
+use crate::sources::stage::{StagedImport, keys_of, page_of};
 use crate::users::actions::{carried_through, held};
 
 /// How many users may hand names on to one another, so that it is known within a run whether they can.
@@ -35,7 +35,7 @@ type RowsByKey = Arc<HashMap<KeyHash, Row>>;
 
 /// What a run of a sync has found out once.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct SyncCache {
     /// The rows of a taking in that can be used, by what their users are known by.
     rows: Mutex<Option<(Uuid, RowsByKey)>>,
     /// Whether those without a row may vanish.
@@ -45,14 +45,14 @@ pub(super) struct Known {
 }
 
 /// What became of rows that were done ahead of others of their page, by their lines.
-pub(super) type Ahead = Mutex<BTreeMap<String, ItemOutcome>>;
+pub(super) type DoneAhead = Mutex<BTreeMap<String, ItemOutcome>>;
 
 /// How it stands with what is in a row's way.
-pub(super) enum Way {
+pub(super) enum UsernameState {
     /// Nothing is, or it stays.
     AsItIs,
     /// It would go; in a dry run it stays.
-    WouldBe(Box<Found>),
+    WouldBe(Box<MatchCandidates>),
     /// It is gone.
     Clear,
     /// The time was over before it was gone.
@@ -60,9 +60,9 @@ pub(super) enum Way {
 }
 
 /// Who hand on names to one another, from a row's username on.
-enum Chain<'r> {
+enum UsernameChain<'r> {
     /// They can, by these rows. The last name that one of them gets is `wanted`.
-    Made { rows: Vec<&'r Row>, end: End, wanted: &'r str },
+    Made { rows: Vec<&'r Row>, end: ChainEnd, wanted: &'r str },
     /// One of them cannot.
     Broken,
     /// The time was over before it was known.
@@ -70,7 +70,7 @@ enum Chain<'r> {
 }
 
 /// Where those end who hand on names to one another.
-enum End {
+enum ChainEnd {
     /// With a name that is free.
     Free,
     /// With the row's own user.
@@ -83,7 +83,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<S: Store + Sources> AtWork<'_, S> {
+impl SyncRun<'_> {
     /// What became of a row that was done ahead of this.
     pub(super) fn done_ahead(&self, row: &Row) -> Option<ItemOutcome> {
         locked(&self.ahead).get(&line(row)).copied()
@@ -93,69 +93,69 @@ impl<S: Store + Sources> AtWork<'_, S> {
     pub(super) fn way_of<'f>(
         &'f self,
         row: &'f Row,
-        found: &'f Found,
-        taken: &'f Taken,
-        chosen: Option<&'f Chosen>,
+        found: &'f MatchCandidates,
+        taken: &'f StagedImport,
+        chosen: Option<&'f ChosenUsers>,
         settings: &'f Settings,
-    ) -> Later<'f, Way> {
+    ) -> BoxedOutcome<'f, UsernameState> {
         if !row.faults.is_empty() || !self.is_taken(row, found) {
-            return Box::pin(std::future::ready(Ok(Way::AsItIs)));
+            return Box::pin(std::future::ready(Ok(UsernameState::AsItIs)));
         }
         Box::pin(self.way_made(row, taken, chosen, settings))
     }
 
-    fn is_taken(&self, row: &Row, found: &Found) -> bool {
-        matches!(rules::meant(self.source, row, found), Err(Refusal::UsernameTaken))
+    fn is_taken(&self, row: &Row, found: &MatchCandidates) -> bool {
+        matches!(rules::meant(self.source, row, found), Err(DomainError::UsernameTaken))
     }
 
     /// Sees to it that a username that was taken when its page was begun is free.
     async fn way_made(
         &self,
         row: &Row,
-        taken: &Taken,
-        chosen: Option<&Chosen>,
+        taken: &StagedImport,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<Way, Failure> {
-        let Some((found, _)) = self.again(row, taken).await? else { return Err(Failure::LostRace) };
+    ) -> Result<UsernameState, Error> {
+        let Some((found, _)) = self.again(row, taken).await? else { return Err(Error::Conflict) };
         let found = &found;
         // A row before this one has made it free.
         if !self.is_taken(row, found) {
-            return Ok(Way::Clear);
+            return Ok(UsernameState::Clear);
         }
         let (Some(first), Some(rows)) = (rules::in_the_way(self.source, found), self.rows_by_key(taken).await?) else {
-            return Ok(Way::AsItIs);
+            return Ok(UsernameState::AsItIs);
         };
         let cleared = rules::without(found, first);
         match Box::pin(self.decided(row, &(cleared.clone(), None), chosen, settings)).await {
-            Ok(Decided::Changed(..)) => {}
+            Ok(RowDecision::Changed(..)) => {}
             // That is what is told of it.
-            Err(Failure::Refused(_)) => return Ok(Way::WouldBe(Box::new(cleared))),
-            Ok(_) | Err(Failure::Internal { .. }) => return Ok(Way::AsItIs),
+            Err(Error::Refused(_)) => return Ok(UsernameState::WouldBe(Box::new(cleared))),
+            Ok(_) | Err(Error::Internal { .. }) => return Ok(UsernameState::AsItIs),
             Err(failure) => return Err(failure),
         }
         let (rows, end, wanted) = match self.chain(row, found, first, &rows, taken, chosen, settings).await? {
-            Chain::Made { rows, end, wanted } => (rows, end, wanted),
-            Chain::Broken => return Ok(Way::AsItIs),
-            Chain::NoTime => return Ok(Way::NoTime),
+            UsernameChain::Made { rows, end, wanted } => (rows, end, wanted),
+            UsernameChain::Broken => return Ok(UsernameState::AsItIs),
+            UsernameChain::NoTime => return Ok(UsernameState::NoTime),
         };
         if self.job.dry_run {
-            return Ok(Way::WouldBe(Box::new(cleared)));
+            return Ok(UsernameState::WouldBe(Box::new(cleared)));
         }
         match end {
-            End::Free => {}
-            End::Ring(user) => self.parked(user).await?,
-            End::Leaver(leaver) if self.is_parked_for_good(&leaver) => {
+            ChainEnd::Free => {}
+            ChainEnd::Ring(user) => self.parked(user).await?,
+            ChainEnd::Leaver(leaver) if self.is_parked_for_good(&leaver) => {
                 Box::pin(self.left(leaver.user_id, wanted)).await?;
             }
-            End::Leaver(leaver) => self.parked(leaver.user_id).await?,
+            ChainEnd::Leaver(leaver) => self.parked(leaver.user_id).await?,
         }
         for next in rows.into_iter().rev() {
-            if self.pace.is_over() {
-                return Ok(Way::NoTime);
+            if self.deadline.is_over() {
+                return Ok(UsernameState::NoTime);
             }
             Box::pin(self.do_ahead(next, taken, chosen, settings)).await?;
         }
-        Ok(Way::Clear)
+        Ok(UsernameState::Clear)
     }
 
     /// Looks at all who would have to hand on their names, from the first that has a row's username on. Nobody who
@@ -164,22 +164,22 @@ impl<S: Store + Sources> AtWork<'_, S> {
     async fn chain<'r>(
         &self,
         row: &'r Row,
-        found: &Found,
+        found: &MatchCandidates,
         first: &User,
         rows: &'r HashMap<KeyHash, Row>,
-        taken: &Taken,
-        chosen: Option<&Chosen>,
+        taken: &StagedImport,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<Chain<'r>, Failure> {
+    ) -> Result<UsernameChain<'r>, Error> {
         let own = rules::owner(self.source, found).map(|user| user.user_id);
         let (mut chain, mut met) = (Vec::new(), Vec::new());
         let (mut holder, mut wanted) = (first.clone(), row.username());
         loop {
-            if self.pace.is_over() {
-                return Ok(Chain::NoTime);
+            if self.deadline.is_over() {
+                return Ok(UsernameChain::NoTime);
             }
             if own == Some(holder.user_id) {
-                return Ok(Chain::Made { rows: chain, end: End::Ring(holder.user_id), wanted });
+                return Ok(UsernameChain::Made { rows: chain, end: ChainEnd::Ring(holder.user_id), wanted });
             }
             met.push(holder.user_id);
             let keeps = locked(&self.known.keeping).contains(&holder.user_id) || chain.len() >= CHAIN;
@@ -188,18 +188,18 @@ impl<S: Store + Sources> AtWork<'_, S> {
                 break;
             }
             let Some(next) = next else {
-                return Ok(Chain::Made { rows: chain, end: End::Leaver(Box::new(holder)), wanted });
+                return Ok(UsernameChain::Made { rows: chain, end: ChainEnd::Leaver(Box::new(holder)), wanted });
             };
             let Some(theirs) = self.name_given_up(&holder, next, wanted, taken, chosen, settings).await? else { break };
             chain.push(next);
             wanted = next.username();
             match rules::in_the_way(self.source, &theirs) {
-                None => return Ok(Chain::Made { rows: chain, end: End::Free, wanted }),
+                None => return Ok(UsernameChain::Made { rows: chain, end: ChainEnd::Free, wanted }),
                 Some(other) => holder = other.clone(),
             }
         }
         locked(&self.known.keeping).extend(met);
-        Ok(Chain::Broken)
+        Ok(UsernameChain::Broken)
     }
 
     /// Whom a row may mean by which a user gives up a name that is wanted, once nobody is in its way; `None` if they
@@ -209,10 +209,10 @@ impl<S: Store + Sources> AtWork<'_, S> {
         holder: &User,
         next: &Row,
         wanted: &str,
-        taken: &Taken,
-        chosen: Option<&Chosen>,
+        taken: &StagedImport,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<Option<Found>, Failure> {
+    ) -> Result<Option<MatchCandidates>, Error> {
         // What is only tried is told of before it is done.
         let done = !self.job.dry_run && !self.done([line(next)].into_iter()).await?.is_empty();
         if done || !rules::gives_up(self.source, holder, next, wanted) {
@@ -231,13 +231,13 @@ impl<S: Store + Sources> AtWork<'_, S> {
     async fn can_be_done(
         &self,
         row: &Row,
-        found: &Found,
-        chosen: Option<&Chosen>,
+        found: &MatchCandidates,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, Error> {
         match Box::pin(self.decided(row, &(found.clone(), None), chosen, settings)).await {
-            Ok(decided) => Ok(matches!(decided, Decided::Changed(..))),
-            Err(Failure::Refused(_) | Failure::Internal { .. }) => Ok(false),
+            Ok(decided) => Ok(matches!(decided, RowDecision::Changed(..))),
+            Err(Error::Refused(_) | Error::Internal { .. }) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -246,25 +246,25 @@ impl<S: Store + Sources> AtWork<'_, S> {
     async fn do_ahead(
         &self,
         row: &Row,
-        taken: &Taken,
-        chosen: Option<&Chosen>,
+        taken: &StagedImport,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let id = line(row);
         for round in 0..ATTEMPTS {
-            let Some(found) = self.again(row, taken).await? else { return Err(Failure::LostRace) };
+            let Some(found) = self.again(row, taken).await? else { return Err(Error::Conflict) };
             match self.tried(row, &found, chosen, settings).await {
-                Ok(Decided::Changed(_, item)) => {
+                Ok(RowDecision::Changed(_, item)) => {
                     locked(&self.ahead).insert(id, item.outcome);
                     return Ok(());
                 }
                 // It is told of in its own turn.
                 Ok(_) => return Ok(()),
-                Err(Failure::LostRace) => self.store.pause(round).await,
+                Err(Error::Conflict) => self.table.pause(round).await,
                 Err(failure) => return Err(failure),
             }
         }
-        Err(Failure::unavailable("the table", "others kept changing the same rows"))
+        Err(Error::unavailable("the table", "others kept changing the same rows"))
     }
 
     /// The row of a user in the data set, other than one.
@@ -280,14 +280,14 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// The rows of the data set that can be used, by what their users are known by; `None` if their time is over.
-    async fn rows_by_key(&self, taken: &Taken) -> Result<Option<RowsByKey>, Failure> {
+    async fn rows_by_key(&self, taken: &StagedImport) -> Result<Option<RowsByKey>, Error> {
         let known = locked(&self.known.rows).clone().filter(|(attempt, _)| *attempt == taken.attempt);
         if let Some((_, rows)) = known {
             return Ok(Some(rows));
         }
         let mut rows = HashMap::new();
         for number in 0..taken.pages {
-            let Some(page) = page_of(self.store, self.job, self.source, taken, number).await? else {
+            let Some(page) = page_of(self.table, self.job, self.source, taken, number).await? else {
                 return Ok(None);
             };
             let usable = page.into_iter().filter(|row| row.faults.is_empty());
@@ -299,13 +299,13 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// True if a user of the data set has no row in it, and nobody has said that they keep their name.
-    async fn may_lose_name(&self, user: &User, taken: &Taken) -> Result<bool, Failure> {
+    async fn may_lose_name(&self, user: &User, taken: &StagedImport) -> Result<bool, Error> {
         let all = matches!(self.job.selection, Selection::Filter(_)) && self.source.kind != SourceKind::Scim;
         let own = user.provenance.source_id == Some(self.source.source_id) && user.deleted.is_none();
         if !all || !own || taken.nameless > 0 {
             return Ok(false);
         }
-        let Some(keys) = keys_of(self.store, self.job, self.source, taken).await? else { return Ok(false) };
+        let Some(keys) = keys_of(self.table, self.job, self.source, taken).await? else { return Ok(false) };
         if rules::has_row(self.source, user, &keys) {
             return Ok(false);
         }
@@ -328,7 +328,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// How many users the data set has, and how many of them have no row.
-    async fn all_vanishing(&self, keys: &[KeyHash]) -> Result<(u64, u64), Failure> {
+    async fn all_vanishing(&self, keys: &[KeyHash]) -> Result<(u64, u64), Error> {
         let (mut users, mut vanishing, mut start) = (0, 0, None);
         loop {
             let page = self.users(start).await?;
@@ -349,43 +349,48 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// Gives a user a name for the time between.
-    async fn parked(&self, id: UserId) -> Result<(), Failure> {
-        attempts(self.store, || async {
-            let act = self.doer().act();
-            let user = self.store.user(self.job.workspace_id, id).await?;
-            let Some(change) = user.and_then(|user| rules::park(self.source, &user, &act)) else { return Ok(()) };
-            self.store.commit(Commit::changing(act.event_id, &change).guarded_by(self.job)).await
+    async fn parked(&self, id: UserId) -> Result<(), Error> {
+        retry_on_conflict(self.table, || async {
+            let event_context = self.context().event_context();
+            let user = self.table.user(self.job.workspace_id, id).await?;
+            let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
+                return Ok(());
+            };
+            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await
         })
         .await
     }
 
     /// Takes from a user without a row the name that a row gives to another, with all that another name brings.
-    async fn left(&self, id: UserId, wanted: &str) -> Result<(), Failure> {
-        attempts(self.store, || async {
-            let doer = self.doer();
-            let act = doer.act();
-            let Some(user) = self.store.user(self.job.workspace_id, id).await? else { return Ok(()) };
-            let phones = held(self.store, &user).await?;
-            let draw = || CommandId(doer.moment.draw());
-            let Some(change) = rules::leave(self.source, &user, wanted, &phones, &draw, &act)? else { return Ok(()) };
-            let (_, commit) = carried_through(self.store, &doer, change, self.syncing.defaults, &act).await?;
-            self.store.commit(commit.guarded_by(self.job)).await
+    async fn left(&self, id: UserId, wanted: &str) -> Result<(), Error> {
+        retry_on_conflict(self.table, || async {
+            let context = self.context();
+            let event_context = context.event_context();
+            let Some(user) = self.table.user(self.job.workspace_id, id).await? else { return Ok(()) };
+            let phones = held(self.table, &user).await?;
+            let new_id = || CommandId(context.id_source.new_id());
+            let Some(change) = rules::leave(self.source, &user, wanted, &phones, &new_id, &event_context)? else {
+                return Ok(());
+            };
+            let (_, commit) =
+                carried_through(self.table, &context, change, self.syncing.defaults, &event_context).await?;
+            self.table.commit(commit.guarded_by(self.job)).await
         })
         .await
     }
 }
 
-impl Way {
+impl UsernameState {
     /// The users whom a row may mean, by what was found before, and what is found now if that is another thing.
-    pub(super) async fn found<F: Future<Output = Result<Option<FoundByRow>, Failure>>>(
+    pub(super) async fn found<F: Future<Output = Result<Option<CandidatesByRow>, Error>>>(
         self,
-        before: FoundByRow,
+        before: CandidatesByRow,
         again: impl FnOnce() -> F,
-    ) -> Result<Option<FoundByRow>, Failure> {
+    ) -> Result<Option<CandidatesByRow>, Error> {
         match self {
             Self::AsItIs => Ok(Some(before)),
             Self::WouldBe(found) => Ok(Some((*found, before.1))),
-            Self::Clear => again().await?.map(Some).ok_or(Failure::LostRace),
+            Self::Clear => again().await?.map(Some).ok_or(Error::Conflict),
             Self::NoTime => Ok(None),
         }
     }

@@ -1,21 +1,23 @@
 //! Taking a data set in: whole or not at all, and then staged until its sync is over.
 
+use aws::store::staging::StagedKey;
+use aws::store::staging::StagedKeys;
+use aws::store::staging::StagedRows;
 use std::io::{Read as _, Write as _};
 
-use aws::rows::{Stage, StagedKeys, StagedRows};
-use aws::{Commit, Sources};
-use domain::job::{Job, JobFailure};
-use domain::refusal::Failure;
-use domain::source::data::{Garbage, KeyHash, PAGE_LIMIT, Row, Rows, of_another_release, read, rule_mark};
-use domain::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
+use aws::{Commit, Table};
+use domain::error::Error;
+use domain::models::job::{Job, JobFailure};
+use domain::models::source::data::{ImportError, KeyHash, PAGE_LIMIT, Row, Rows, of_another_release, read, rule_mark};
+use domain::models::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::doer::Doer;
-use crate::sources::sync::Syncing;
+use crate::context::RequestContext;
+use crate::sources::sync::SyncSettings;
 
 /// Rows that are staged, and done, together: no more than one call to DynamoDB reads.
 pub(crate) const ROWS: usize = 100;
@@ -26,7 +28,7 @@ const STAGED_TOGETHER: usize = 8;
 
 /// What was taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Taken {
+pub(crate) struct StagedImport {
     /// Which taking in.
     pub attempt: Uuid,
     /// How many pages of rows there are.
@@ -39,43 +41,43 @@ pub(crate) struct Taken {
 
 /// Takes a data set in. What is wrong with it is the inner error, and nothing was taken.
 pub(crate) async fn take_in(
-    store: &impl Sources,
-    syncing: &Syncing<'_>,
-    doer: &Doer,
+    table: &Table,
+    syncing: &SyncSettings<'_>,
+    context: &RequestContext,
     job: &Job,
     source: &DataSource,
     action: &SyncAction,
-) -> Result<Result<Taken, JobFailure>, Failure> {
+) -> Result<Result<StagedImport, JobFailure>, Error> {
     let bytes = match source.kind {
-        SourceKind::Csv => uploaded(store, source, action).await?,
-        SourceKind::Http => pulled(store, syncing, source).await?,
-        SourceKind::Scim => Err(Garbage::new("source_pushed", "an identity provider pushes its users")),
+        SourceKind::Csv => uploaded(table, source, action).await?,
+        SourceKind::Http => pulled(table, syncing, source).await?,
+        SourceKind::Scim => Err(ImportError::new("source_pushed", "an identity provider pushes its users")),
         SourceKind::Unknown(_) => Err(of_another_release()),
     };
     match bytes.and_then(|bytes| read(source, &bytes)) {
-        Ok(rows) => staged(store, doer, job, source, &rows).await.map(Ok),
+        Ok(rows) => staged(table, context, job, source, &rows).await.map(Ok),
         Err(garbage) => Ok(Err(JobFailure { code: garbage.code.to_owned(), detail: told(&garbage) })),
     }
 }
 
-fn told(garbage: &Garbage) -> String {
+fn told(garbage: &ImportError) -> String {
     format!("The data set cannot be used: {}.", garbage.detail)
 }
 
 /// What was uploaded, joined.
 async fn uploaded(
-    store: &impl Sources,
+    table: &Table,
     source: &DataSource,
     action: &SyncAction,
-) -> Result<Result<Vec<u8>, Garbage>, Failure> {
-    let gone = || Garbage::new("upload_gone", "what was uploaded is not there any more; upload it again");
+) -> Result<Result<Vec<u8>, ImportError>, Error> {
+    let gone = || ImportError::new("upload_gone", "what was uploaded is not there any more; upload it again");
     let SyncAction::Sync { upload_id: Some(upload), .. } = action else {
         return Ok(Err(gone()));
     };
     let last = source.upload.as_ref().filter(|known| known.upload_id == *upload).and_then(|known| known.last);
     let (mut bytes, mut count, mut start) = (Vec::new(), 0, None);
     loop {
-        let page = store.upload_parts(source.workspace_id, source.source_id, *upload, start).await?;
+        let page = table.upload_parts(source.workspace_id, source.source_id, *upload, start).await?;
         for part in page.items {
             count += 1;
             if part.number != count {
@@ -94,43 +96,44 @@ async fn uploaded(
 
 /// What its page answers.
 async fn pulled(
-    store: &impl Sources,
-    syncing: &Syncing<'_>,
+    table: &Table,
+    syncing: &SyncSettings<'_>,
     source: &DataSource,
-) -> Result<Result<Vec<u8>, Garbage>, Failure> {
+) -> Result<Result<Vec<u8>, ImportError>, Error> {
     let (Some(page), Some(pulling)) = (&source.page, syncing.pulling) else {
-        return Ok(Err(Garbage::new("unreachable", "there is no page to read")));
+        return Ok(Err(ImportError::new("unreachable", "there is no page to read")));
     };
     // The deployment may have settled on other hosts since.
     if let Err((code, detail)) = check_url(&page.url, pulling.hosts) {
-        return Ok(Err(Garbage::new(code, format!("its URL {detail}"))));
+        return Ok(Err(ImportError::new(code, format!("its URL {detail}"))));
     }
-    let token = if page.token_set { store.source_token(source.source_id).await? } else { None };
+    let token = if page.token_set { table.source_token(source.source_id).await? } else { None };
     let accept = match page.format {
         Format::Json => "application/json",
         Format::Csv => "text/csv",
         Format::Unknown(_) => return Ok(Err(of_another_release())),
     };
     let pulled = (pulling.outside)()?.pull(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
-    Ok(pulled.map_err(|fault| Garbage::new(fault.code(), fault.to_string())))
+    Ok(pulled.map_err(|fault| ImportError::new(fault.code(), fault.to_string())))
 }
 
 async fn staged(
-    store: &impl Sources,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     job: &Job,
     source: &DataSource,
     rows: &Rows,
-) -> Result<Taken, Failure> {
-    let attempt = doer.moment.draw();
-    let stage = Stage { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt };
+) -> Result<StagedImport, Error> {
+    let attempt = context.id_source.new_id();
+    let stage =
+        StagedKey { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt };
     let (mut pages, mut key_pages) = (0, 0);
-    let at = doer.now();
-    let new_commit = || Commit::unrecorded(doer.moment.event_id()).guarded_by(job);
+    let at = context.now();
+    let new_commit = || Commit::without_event(context.id_source.event_id()).guarded_by(job);
     let mut commit = new_commit();
     for chunk in rows.rows.chunks(ROWS) {
         if commit.len() > STAGED_TOGETHER {
-            store.commit(std::mem::replace(&mut commit, new_commit())).await?;
+            table.commit(std::mem::replace(&mut commit, new_commit())).await?;
         }
         commit = commit.replace(&StagedRows { stage, number: pages, rows: aws::bytes(&compressed(chunk)?), at });
         pages += 1;
@@ -140,53 +143,58 @@ async fn staged(
     keys.insert(place, rule_mark());
     for chunk in keys.chunks(KEYS) {
         if commit.len() > STAGED_TOGETHER {
-            store.commit(std::mem::replace(&mut commit, new_commit())).await?;
+            table.commit(std::mem::replace(&mut commit, new_commit())).await?;
         }
         commit = commit.replace(&StagedKeys { stage, number: key_pages, keys: StagedKeys::bytes_of(chunk), at });
         key_pages += 1;
     }
-    store.commit(commit).await?;
-    Ok(Taken { attempt, pages, key_pages, nameless: rows.nameless })
+    table.commit(commit).await?;
+    Ok(StagedImport { attempt, pages, key_pages, nameless: rows.nameless })
 }
 
-fn compressed(rows: &[Row]) -> Result<Vec<u8>, Failure> {
-    let json = serde_json::to_vec(rows).map_err(|e| Failure::internal("staging rows", e))?;
+fn compressed(rows: &[Row]) -> Result<Vec<u8>, Error> {
+    let json = serde_json::to_vec(rows).map_err(|e| Error::internal("staging rows", e))?;
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(&json).map_err(|e| Failure::internal("staging rows", e))?;
-    encoder.finish().map_err(|e| Failure::internal("staging rows", e))
+    encoder.write_all(&json).map_err(|e| Error::internal("staging rows", e))?;
+    encoder.finish().map_err(|e| Error::internal("staging rows", e))
 }
 
-fn stage_of(job: &Job, source: &DataSource, taken: &Taken) -> Stage {
-    Stage { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt: taken.attempt }
+fn stage_of(job: &Job, source: &DataSource, taken: &StagedImport) -> StagedKey {
+    StagedKey {
+        workspace_id: source.workspace_id,
+        source_id: source.source_id,
+        job_id: job.job_id,
+        attempt: taken.attempt,
+    }
 }
 
 /// A page of staged rows; `None` if their time is over.
 pub(crate) async fn page_of(
-    store: &impl Sources,
+    table: &Table,
     job: &Job,
     source: &DataSource,
-    taken: &Taken,
+    taken: &StagedImport,
     number: u32,
-) -> Result<Option<Vec<Row>>, Failure> {
-    let Some(staged) = store.staged_rows(stage_of(job, source, taken), number).await? else {
+) -> Result<Option<Vec<Row>>, Error> {
+    let Some(staged) = table.staged_rows(stage_of(job, source, taken), number).await? else {
         return Ok(None);
     };
     let mut json = Vec::new();
     let read = ZlibDecoder::new(staged.rows.as_slice()).read_to_end(&mut json);
-    read.map_err(|e| Failure::internal("reading staged rows", e))?;
-    serde_json::from_slice(&json).map(Some).map_err(|e| Failure::internal("reading staged rows", e))
+    read.map_err(|e| Error::internal("reading staged rows", e))?;
+    serde_json::from_slice(&json).map(Some).map_err(|e| Error::internal("reading staged rows", e))
 }
 
 /// By what the users of all staged rows are known, sorted; `None` if their time is over.
 pub(crate) async fn keys_of(
-    store: &impl Sources,
+    table: &Table,
     job: &Job,
     source: &DataSource,
-    taken: &Taken,
-) -> Result<Option<Vec<KeyHash>>, Failure> {
+    taken: &StagedImport,
+) -> Result<Option<Vec<KeyHash>>, Error> {
     let mut keys = Vec::new();
     for number in 0..taken.key_pages {
-        match store.staged_keys(stage_of(job, source, taken), number).await? {
+        match table.staged_keys(stage_of(job, source, taken), number).await? {
             Some(staged) => keys.extend(staged.hashes()),
             None => return Ok(None),
         }

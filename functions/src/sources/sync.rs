@@ -14,32 +14,35 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
-use aws::stores::{Claimed, Leavings};
-use aws::{Commit, Jobs, PULL_WITHIN, Position, Sources, UsernameClaims};
+use aws::{ClaimedBySource, StagedRowsOf};
+use aws::{Commit, PULL_WITHIN, Position, Table, UsernameClaims};
 use chrono::Duration;
-use domain::access::Permission;
-use domain::command::Phone;
-use domain::event::EventType;
-use domain::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, JobState, NextPage, fail, page_done};
-use domain::life;
-use domain::refusal::{Failure, Refusal};
-use domain::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
-use domain::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
-use domain::sync::{self as rules, Found, Meant};
-use domain::user::User;
-use domain::workspace::Settings;
+use domain::error::{DomainError, Error};
+use domain::models::device::DeviceWithCommands;
+use domain::models::event::EventType;
+use domain::models::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, NextPage};
+use domain::models::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
+use domain::models::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
+use domain::models::user::User;
+use domain::models::workspace::Settings;
+use domain::permission::Permission;
+use domain::rules::jobs::{fail, page_done};
+use domain::rules::lifecycle;
+use domain::rules::sync as rules;
+use domain::rules::sync::{MatchCandidates, MatchedUser};
+use domain::states::JobState;
 use domain::{CommandId, SourceId, UserId};
 use lambda::logging::Chain;
 use serde::{Deserialize, Serialize};
 
-use crate::attempts::attempts;
-use crate::doer::Doer;
-use crate::jobs::work::{Store, may_go_on, moved_on, stopped};
-use crate::pace::Pace;
+use crate::context::RequestContext;
+use crate::deadline::Deadline;
+use crate::jobs::work::{may_go_on, moved_on, stopped};
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
-use crate::sources::Pulling;
-use crate::sources::stage::{ROWS, Taken, keys_of, page_of, take_in};
-use crate::sources::sync::names::{Ahead, Known};
+use crate::sources::Fetcher;
+use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};
+use crate::sources::sync::names::{DoneAhead, SyncCache};
 use crate::users::actions::{UserAction, carried_through, held, prepare, renaming, settings};
 
 /// Users of a data set that are looked at together.
@@ -53,9 +56,9 @@ const TRIES: u8 = 3;
 
 /// What a sync has at hand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Syncing<'a> {
+pub(crate) struct SyncSettings<'a> {
     /// How pages are read; none where rows are uploaded.
-    pub pulling: Option<&'a Pulling<'a>>,
+    pub pulling: Option<&'a Fetcher<'a>>,
     /// What holds where a workspace has settled nothing.
     pub defaults: &'a Defaults,
 }
@@ -63,42 +66,40 @@ pub(crate) struct Syncing<'a> {
 /// Where a sync stands, as its job's cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
-enum Step {
+enum SyncStep {
     TakeIn,
-    Rows { taken: Taken, at: u32 },
-    Count { taken: Taken, start: Option<String>, users: u64, vanishing: u64 },
-    Vanish { taken: Taken, start: Option<String> },
-    Chosen { taken: Taken },
+    Rows { taken: StagedImport, at: u32 },
+    Count { taken: StagedImport, start: Option<String>, users: u64, vanishing: u64 },
+    Vanish { taken: StagedImport, start: Option<String> },
+    Chosen { taken: StagedImport },
     Clear { failure: Option<JobFailure> },
 }
 
 /// A sync's cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Stand {
+struct SyncCursor {
     #[serde(flatten)]
-    step: Step,
+    step: SyncStep,
     /// How many runs have begun here. One that has its time and stops in good order does not count.
     #[serde(default)]
     tries: u8,
 }
 
-impl Stand {
-    fn of(job: &Job) -> Result<Self, Failure> {
+impl SyncCursor {
+    fn of(job: &Job) -> Result<Self, Error> {
         match job.cursor.as_deref() {
-            None | Some("") => Ok(Self { step: Step::TakeIn, tries: 0 }),
-            Some(cursor) => {
-                serde_json::from_str(cursor).map_err(|e| Failure::internal("reading where a sync stands", e))
-            }
+            None | Some("") => Ok(Self { step: SyncStep::TakeIn, tries: 0 }),
+            Some(cursor) => serde_json::from_str(cursor).map_err(|e| Error::internal("reading where a sync stands", e)),
         }
     }
 
-    fn next(&self) -> Result<NextPage, Failure> {
-        let cursor = serde_json::to_string(self).map_err(|e| Failure::internal("keeping where a sync stands", e))?;
+    fn next(&self) -> Result<NextPage, Error> {
+        let cursor = serde_json::to_string(self).map_err(|e| Error::internal("keeping where a sync stands", e))?;
         Ok(NextPage { cursor: Some(cursor), ..NextPage::default() })
     }
 }
 
-impl Step {
+impl SyncStep {
     fn what(&self) -> &'static str {
         match self {
             Self::TakeIn => "taking the data set in",
@@ -134,8 +135,8 @@ fn kept(position: Option<Position>) -> Option<String> {
 }
 
 /// A sync's action, as its job keeps it.
-pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Failure> {
-    serde_json::from_value(job.action.clone()).map_err(|e| Failure::internal("reading a job's action", e))
+pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Error> {
+    serde_json::from_value(job.action.clone()).map_err(|e| Error::internal("reading a job's action", e))
 }
 
 /// Moves a sync on, until it is over, its time is, or about so many rows are done. Answers with the job as
@@ -144,51 +145,51 @@ pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Failure> {
 /// # Errors
 /// `Unavailable`: the job stays where it is, and whoever takes it up next goes on there.
 pub(crate) async fn advance(
-    store: &(impl Store + Sources),
-    syncing: &Syncing<'_>,
-    doer: &Doer,
+    table: &Table,
+    syncing: &SyncSettings<'_>,
+    context: &RequestContext,
     job: Job,
-    pace: &Pace,
+    deadline: &Deadline,
     rows: usize,
-) -> Result<Job, Failure> {
-    let doer = &doer.for_job(&job);
-    let job = match begun(store, doer, &job, pace).await {
+) -> Result<Job, Error> {
+    let context = &context.for_job(&job);
+    let job = match begun(table, context, &job, deadline).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
         // Another run is at it, or it was stopped.
-        Err(Failure::LostRace) => {
-            let now = store.job(job.workspace_id, job.job_id).await?;
-            return Ok(now.ok_or(Refusal::NotFound("job"))?);
+        Err(Error::Conflict) => {
+            let now = table.job(job.workspace_id, job.job_id).await?;
+            return Ok(now.ok_or(DomainError::NotFound("job"))?);
         }
         Err(failure) => return Err(failure),
     };
     let id = job.job_id;
     let workspace_id = job.workspace_id;
-    let known = &Known::default();
+    let known = &SyncCache::default();
     let moved = moved_on(
-        store,
+        table,
         job,
-        pace,
+        deadline,
         rows,
         |_| ROWS,
         |job| async move {
-            if may_go_on(store, &job, doer.now()).await? {
-                step(store, syncing, doer, &job, pace, known).await
+            if may_go_on(table, &job, context.now()).await? {
+                step(table, syncing, context, &job, deadline, known).await
             } else {
-                forget(store, doer, &job).await?;
-                stopped(store, &doer.at(pace.moment()).itself(), &job).await
+                forget(table, context, &job).await?;
+                stopped(table, &context.at(deadline.id_source()).itself(), &job).await
             }
         },
     )
     .await;
-    let doer = &doer.at(pace.moment());
+    let context = &context.at(deadline.id_source());
     match moved {
-        Ok(job) => rested(store, doer, job).await,
-        Err(failure @ Failure::Unavailable { .. }) => {
+        Ok(job) => rested(table, context, job).await,
+        Err(failure @ Error::Unavailable { .. }) => {
             // What could not be reached has not ended the run, which therefore does not count; if this
             // cannot be written down either, it does.
-            if let Ok(Some(job)) = store.job(workspace_id, id).await {
-                let _rested = rested(store, doer, job).await;
+            if let Ok(Some(job)) = table.job(workspace_id, id).await {
+                let _rested = rested(table, context, job).await;
             }
             Err(failure)
         }
@@ -198,118 +199,118 @@ pub(crate) async fn advance(
 
 /// The job, with a note that a run begins where it stands; it is failed if too many have. `None` if there
 /// is nothing to begin, or no time for it.
-async fn begun(store: &(impl Store + Sources), doer: &Doer, job: &Job, pace: &Pace) -> Result<Option<Job>, Failure> {
-    if job.state != JobState::Running || pace.is_over() {
+async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &Deadline) -> Result<Option<Job>, Error> {
+    if job.state != JobState::Running || deadline.is_over() {
         return Ok(None);
     }
-    let Stand { step, tries } = Stand::of(job)?;
+    let SyncCursor { step, tries } = SyncCursor::of(job)?;
     let SyncAction::Sync { source_id, .. } = action_of(job)?;
-    if step == Step::TakeIn && !pace.has(PULLING) {
-        let source = store.source(job.workspace_id, source_id).await?;
+    if step == SyncStep::TakeIn && !deadline.has(PULLING) {
+        let source = table.source(job.workspace_id, source_id).await?;
         if source.is_some_and(|source| source.kind == SourceKind::Http) {
             return Ok(None);
         }
     }
     if tries < TRIES {
-        return stood(store, doer, job, &[], &Stand { step, tries: tries + 1 }).await.map(Some);
+        return stood(table, context, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
     }
     tracing::error!(job.id = %job.job_id, step = step.what(), "a sync is given up");
     match step {
         // What was staged has a time to live.
-        Step::Clear { failure } => ended(store, doer, job, source_id, failure).await.map(Some),
-        step => moved(store, doer, job, &[], &Step::failed(step.given_up())).await.map(Some),
+        SyncStep::Clear { failure } => ended(table, context, job, source_id, failure).await.map(Some),
+        step => moved(table, context, job, &[], &SyncStep::failed(step.given_up())).await.map(Some),
     }
 }
 
 /// The job, which a run leaves in good order: that it began there does not count.
-async fn rested(store: &impl Store, doer: &Doer, job: Job) -> Result<Job, Failure> {
-    let Stand { step, tries } = Stand::of(&job)?;
+async fn rested(table: &Table, context: &RequestContext, job: Job) -> Result<Job, Error> {
+    let SyncCursor { step, tries } = SyncCursor::of(&job)?;
     if job.state != JobState::Running || tries == 0 {
         return Ok(job);
     }
-    match stood(store, doer, &job, &[], &Stand { step, tries: 0 }).await {
+    match stood(table, context, &job, &[], &SyncCursor { step, tries: 0 }).await {
         // Another run came first.
-        Err(Failure::LostRace) => Ok(job),
+        Err(Error::Conflict) => Ok(job),
         outcome => outcome,
     }
 }
 
 /// Removes what a sync has staged, and what it was taken from, unless that was only tried.
-pub(crate) async fn forget(store: &(impl Sources + Jobs), doer: &Doer, job: &Job) -> Result<(), Failure> {
+pub(crate) async fn forget(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
     let SyncAction::Sync { source_id, upload_id, .. } = action_of(job)?;
-    let uploaded = upload_id.filter(|_| !job.dry_run).map(Leavings::Upload);
-    for leavings in uploaded.into_iter().chain([Leavings::Job(job.job_id)]) {
-        super::clear(store, doer.moment, job.workspace_id, source_id, leavings).await?;
+    let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
+    for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
+        super::clear(table, context.id_source, job.workspace_id, source_id, leavings).await?;
     }
     Ok(())
 }
 
 /// One step of a sync. `None` if its time was over before it was done.
 async fn step(
-    store: &(impl Store + Sources),
-    syncing: &Syncing<'_>,
-    doer: &Doer,
+    table: &Table,
+    syncing: &SyncSettings<'_>,
+    context: &RequestContext,
     job: &Job,
-    pace: &Pace,
-    known: &Known,
-) -> Result<Option<Job>, Failure> {
-    let doer = &doer.at(pace.moment());
+    deadline: &Deadline,
+    known: &SyncCache,
+) -> Result<Option<Job>, Error> {
+    let context = &context.at(deadline.id_source());
     let action = action_of(job)?;
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
-    let Stand { step, .. } = Stand::of(job)?;
-    if let Step::Clear { failure } = step {
-        return over(store, doer, job, source_id, failure).await.map(Some);
+    let SyncCursor { step, .. } = SyncCursor::of(job)?;
+    if let SyncStep::Clear { failure } = step {
+        return over(table, context, job, source_id, failure).await.map(Some);
     }
-    let Some(source) = store.source(job.workspace_id, source_id).await? else {
+    let Some(source) = table.source(job.workspace_id, source_id).await? else {
         let detail = "The data set was deleted.".to_owned();
-        let gone = Step::failed(JobFailure { code: "source_not_found".to_owned(), detail });
-        return moved(store, doer, job, &[], &gone).await.map(Some);
+        let gone = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
+        return moved(table, context, job, &[], &gone).await.map(Some);
     };
-    let ahead = Ahead::default();
-    let at_work = AtWork { store, syncing, doer, job, source: &source, may_wipe, pace, known, ahead };
+    let ahead = DoneAhead::default();
+    let at_work = SyncRun { table, syncing, context, job, source: &source, may_wipe, deadline, known, ahead };
     let (outcomes, next) = match step {
-        Step::TakeIn => match take_in(store, syncing, doer, job, &source, &action).await? {
-            Ok(taken) => (Vec::new(), Step::Rows { taken, at: 0 }),
-            Err(failure) => (Vec::new(), Step::failed(failure)),
+        SyncStep::TakeIn => match take_in(table, syncing, context, job, &source, &action).await? {
+            Ok(taken) => (Vec::new(), SyncStep::Rows { taken, at: 0 }),
+            Err(failure) => (Vec::new(), SyncStep::failed(failure)),
         },
-        Step::Rows { taken, at } => match at_work.rows(taken, at).await? {
+        SyncStep::Rows { taken, at } => match at_work.rows(taken, at).await? {
             Some(done) => done,
             None => return Ok(None),
         },
-        Step::Count { taken, start, users, vanishing } => at_work.count(taken, start, users, vanishing).await?,
-        Step::Vanish { taken, start } => match at_work.vanish(taken, start).await? {
+        SyncStep::Count { taken, start, users, vanishing } => at_work.count(taken, start, users, vanishing).await?,
+        SyncStep::Vanish { taken, start } => match at_work.vanish(taken, start).await? {
             Some(done) => done,
             None => return Ok(None),
         },
-        Step::Chosen { taken } => at_work.chosen_without_row(taken).await?,
-        Step::Clear { failure } => (Vec::new(), Step::Clear { failure }),
+        SyncStep::Chosen { taken } => at_work.chosen_without_row(taken).await?,
+        SyncStep::Clear { failure } => (Vec::new(), SyncStep::Clear { failure }),
     };
-    let doer = doer.at(pace.moment());
-    moved(store, &doer, job, &outcomes, &next).await.map(Some)
+    let context = context.at(deadline.id_source());
+    moved(table, &context, job, &outcomes, &next).await.map(Some)
 }
 
 /// The job after a step, in one commit.
 async fn moved(
-    store: &impl Store,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
-    next: &Step,
-) -> Result<Job, Failure> {
-    stood(store, doer, job, outcomes, &Stand { step: next.clone(), tries: 0 }).await
+    next: &SyncStep,
+) -> Result<Job, Error> {
+    stood(table, context, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
 }
 
 /// The job where it then stands, in one commit.
 async fn stood(
-    store: &impl Store,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
-    stand: &Stand,
-) -> Result<Job, Failure> {
-    let act = doer.act();
-    let change = page_done(job, outcomes, Some(stand.next()?), &act);
-    store.commit(Commit::changing(act.event_id, &change)).await?;
+    stand: &SyncCursor,
+) -> Result<Job, Error> {
+    let event_context = context.event_context();
+    let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
+    table.commit(Commit::changing(event_context.event_id, &change)).await?;
     Ok(after(job, change.job.map(|job| job.after)))
 }
 
@@ -319,58 +320,58 @@ fn after(job: &Job, after: Option<Job>) -> Job {
 
 /// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
 async fn over(
-    store: &(impl Store + Sources),
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     job: &Job,
     source_id: SourceId,
     failure: Option<JobFailure>,
-) -> Result<Job, Failure> {
-    forget(store, doer, job).await?;
-    ended(store, doer, job, source_id, failure).await
+) -> Result<Job, Error> {
+    forget(table, context, job).await?;
+    ended(table, context, job, source_id, failure).await
 }
 
 async fn ended(
-    store: &impl Store,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     job: &Job,
     source_id: SourceId,
     failure: Option<JobFailure>,
-) -> Result<Job, Failure> {
-    let act = doer.act();
+) -> Result<Job, Error> {
+    let event_context = context.event_context();
     let change = match failure {
-        None => page_done(job, &[], None, &act),
+        None => page_done(job, &[], None, &event_context),
         Some(failure) => {
-            let mut event = act.event(EventType::SourceFailed);
+            let mut event = event_context.event(EventType::SourceFailed);
             event.source_id = Some(source_id);
-            fail(job, failure, event, &act)
+            fail(job, failure, event, &event_context)
         }
     };
-    store.commit(Commit::changing(act.event_id, &change)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change)).await?;
     Ok(after(job, change.job.map(|job| job.after)))
 }
 
 /// Everything that a step of a sync has at hand.
-struct AtWork<'a, S> {
-    store: &'a S,
-    syncing: &'a Syncing<'a>,
-    doer: &'a Doer,
+struct SyncRun<'a> {
+    table: &'a Table,
+    syncing: &'a SyncSettings<'a>,
+    context: &'a RequestContext,
     job: &'a Job,
     source: &'a DataSource,
     may_wipe: bool,
-    pace: &'a Pace,
-    known: &'a Known,
-    ahead: Ahead,
+    deadline: &'a Deadline,
+    known: &'a SyncCache,
+    ahead: DoneAhead,
 }
 
 /// What a step of a row comes to. It is kept apart from whoever waits for it: a sync is deep, and each part of it
 /// that has room of its own leaves more of the stack to the others.
-type Later<'f, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'f>>;
+type BoxedOutcome<'f, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'f>>;
 
 /// The users whom a row may mean, and who holds the claims of its username.
-type FoundByRow = (Found, Option<UsernameClaims>);
+type CandidatesByRow = (MatchCandidates, Option<UsernameClaims>);
 
 /// What one thing comes to.
-enum Decided {
+enum RowDecision {
     /// Nothing: it leaves nothing behind.
     Nothing,
     /// It is not one of those that were chosen.
@@ -381,30 +382,30 @@ enum Decided {
     Changed(Box<Commit>, Box<JobItem>),
 }
 
-impl<S: Store + Sources> AtWork<'_, S> {
-    fn doer(&self) -> Doer {
-        self.doer.at(self.pace.moment())
+impl SyncRun<'_> {
+    fn context(&self) -> RequestContext {
+        self.context.at(self.deadline.id_source())
     }
 
     /// Does a page of rows. `None` if the time was over before.
-    async fn rows(&self, taken: Taken, at: u32) -> Result<Option<(Vec<ItemOutcome>, Step)>, Failure> {
+    async fn rows(&self, taken: StagedImport, at: u32) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
         if at >= taken.pages {
             return Ok(Some((Vec::new(), self.after_rows(taken))));
         }
-        let Some(rows) = page_of(self.store, self.job, self.source, &taken, at).await? else {
-            return Ok(Some((Vec::new(), Step::expired())));
+        let Some(rows) = page_of(self.table, self.job, self.source, &taken, at).await? else {
+            return Ok(Some((Vec::new(), SyncStep::expired())));
         };
         let chosen = self.chosen().await?;
         let rows: Vec<Row> =
             rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
-        let settings = settings(self.store, self.doer).await?;
+        let settings = settings(self.table, self.context).await?;
         let done = self.done(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
         let found = self.found(&left, &taken).await?;
         let mut told = Vec::new();
         for (row, found) in left.into_iter().zip(found) {
-            if self.pace.is_over() {
+            if self.deadline.is_over() {
                 return Ok(None);
             }
             if let Some(outcome) = self.done_ahead(row) {
@@ -417,23 +418,23 @@ impl<S: Store + Sources> AtWork<'_, S> {
             self.note(decided, &mut outcomes, &mut told);
         }
         self.tell(&told).await?;
-        let next = if at + 1 < taken.pages { Step::Rows { taken, at: at + 1 } } else { self.after_rows(taken) };
+        let next = if at + 1 < taken.pages { SyncStep::Rows { taken, at: at + 1 } } else { self.after_rows(taken) };
         Ok(Some((outcomes, next)))
     }
 
-    fn after_rows(&self, taken: Taken) -> Step {
+    fn after_rows(&self, taken: StagedImport) -> SyncStep {
         match self.job.selection {
-            domain::job::Selection::Ids(_) => Step::Chosen { taken },
-            domain::job::Selection::Filter(_) => Step::Count { taken, start: None, users: 0, vanishing: 0 },
+            domain::models::job::Selection::Ids(_) => SyncStep::Chosen { taken },
+            domain::models::job::Selection::Filter(_) => SyncStep::Count { taken, start: None, users: 0, vanishing: 0 },
         }
     }
 
-    fn note(&self, decided: Decided, outcomes: &mut Vec<ItemOutcome>, told: &mut Vec<JobItem>) {
+    fn note(&self, decided: RowDecision, outcomes: &mut Vec<ItemOutcome>, told: &mut Vec<JobItem>) {
         match decided {
-            Decided::Nothing => outcomes.push(ItemOutcome::Unchanged),
-            Decided::NotChosen => {}
-            Decided::Changed(_, item) => outcomes.push(item.outcome),
-            Decided::Told(item) => {
+            RowDecision::Nothing => outcomes.push(ItemOutcome::Unchanged),
+            RowDecision::NotChosen => {}
+            RowDecision::Changed(_, item) => outcomes.push(item.outcome),
+            RowDecision::Told(item) => {
                 outcomes.push(item.outcome);
                 told.push(*item);
             }
@@ -445,22 +446,22 @@ impl<S: Store + Sources> AtWork<'_, S> {
     fn row<'f>(
         &'f self,
         row: &'f Row,
-        found: FoundByRow,
-        taken: &'f Taken,
-        chosen: Option<&'f Chosen>,
+        found: CandidatesByRow,
+        taken: &'f StagedImport,
+        chosen: Option<&'f ChosenUsers>,
         settings: &'f Settings,
-    ) -> Later<'f, Option<Decided>> {
+    ) -> BoxedOutcome<'f, Option<RowDecision>> {
         Box::pin(self.row_done(row, found, taken, chosen, settings))
     }
 
     async fn row_done(
         &self,
         row: &Row,
-        found: FoundByRow,
-        taken: &Taken,
-        chosen: Option<&Chosen>,
+        found: CandidatesByRow,
+        taken: &StagedImport,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<Option<Decided>, Failure> {
+    ) -> Result<Option<RowDecision>, Error> {
         let mut found = Some(found);
         let mut round = 0;
         loop {
@@ -469,16 +470,16 @@ impl<S: Store + Sources> AtWork<'_, S> {
                 // Another change came first.
                 None => match self.again(row, taken).await? {
                     Some(found) => found,
-                    None => return Err(Failure::LostRace),
+                    None => return Err(Error::Conflict),
                 },
             };
             match self.tried_once_clear(row, found, taken, chosen, settings).await {
-                Err(Failure::LostRace) if round < ATTEMPTS => {
-                    self.store.pause(round).await;
+                Err(Error::Conflict) if round < ATTEMPTS => {
+                    self.table.pause(round).await;
                     round += 1;
                 }
-                Err(Failure::LostRace) => {
-                    return Err(Failure::unavailable("the table", "others kept changing the same rows"));
+                Err(Error::Conflict) => {
+                    return Err(Error::unavailable("the table", "others kept changing the same rows"));
                 }
                 outcome => return outcome,
             }
@@ -489,11 +490,11 @@ impl<S: Store + Sources> AtWork<'_, S> {
     fn tried_once_clear<'f>(
         &'f self,
         row: &'f Row,
-        found: FoundByRow,
-        taken: &'f Taken,
-        chosen: Option<&'f Chosen>,
+        found: CandidatesByRow,
+        taken: &'f StagedImport,
+        chosen: Option<&'f ChosenUsers>,
         settings: &'f Settings,
-    ) -> Later<'f, Option<Decided>> {
+    ) -> BoxedOutcome<'f, Option<RowDecision>> {
         Box::pin(async move {
             let way = self.way_of(row, &found.0, taken, chosen, settings).await?;
             match way.found(found, || self.again(row, taken)).await? {
@@ -506,16 +507,16 @@ impl<S: Store + Sources> AtWork<'_, S> {
     fn tried_boxed<'f>(
         &'f self,
         row: &'f Row,
-        found: FoundByRow,
-        chosen: Option<&'f Chosen>,
+        found: CandidatesByRow,
+        chosen: Option<&'f ChosenUsers>,
         settings: &'f Settings,
-    ) -> Later<'f, Decided> {
+    ) -> BoxedOutcome<'f, RowDecision> {
         Box::pin(async move { self.tried(row, &found, chosen, settings).await })
     }
 
     /// Whom a row means, read once more; `None` if the job was moved on or stopped meanwhile.
-    async fn again(&self, row: &Row, taken: &Taken) -> Result<Option<FoundByRow>, Failure> {
-        let (now, item) = self.store.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
+    async fn again(&self, row: &Row, taken: &StagedImport) -> Result<Option<CandidatesByRow>, Error> {
+        let (now, item) = self.table.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
         if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
             return Ok(None);
         }
@@ -525,34 +526,34 @@ impl<S: Store + Sources> AtWork<'_, S> {
     async fn tried(
         &self,
         row: &Row,
-        found: &FoundByRow,
-        chosen: Option<&Chosen>,
+        found: &CandidatesByRow,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<Decided, Failure> {
+    ) -> Result<RowDecision, Error> {
         let id = line(row);
         let decided = match self.decided(row, found, chosen, settings).await {
-            Err(Failure::Refused(refusal)) => Decided::Told(Box::new(self.refused(&id, row, &refusal))),
-            Err(failure @ Failure::Internal { .. }) => Decided::Told(Box::new(self.given_up(&id, &failure))),
+            Err(Error::Refused(error)) => RowDecision::Told(Box::new(self.refused(&id, row, &error))),
+            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.given_up(&id, &failure))),
             outcome => outcome?,
         };
         Box::pin(self.carried_out(&id, decided)).await
     }
 
     /// Commits what was decided, with its outcome, unless nothing is to be changed.
-    async fn carried_out(&self, id: &str, decided: Decided) -> Result<Decided, Failure> {
-        let Decided::Changed(commit, item) = decided else {
+    async fn carried_out(&self, id: &str, decided: RowDecision) -> Result<RowDecision, Error> {
+        let RowDecision::Changed(commit, item) = decided else {
             return Ok(decided);
         };
         if self.job.dry_run {
             // Whoever would be made has no identifier yet.
             let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
-            return Ok(Decided::Told(Box::new(JobItem { user_id, ..*item })));
+            return Ok(RowDecision::Told(Box::new(JobItem { user_id, ..*item })));
         }
-        match self.store.commit((*commit).put(&*item).guarded_by(self.job)).await {
-            Err(failure @ Failure::Internal { .. }) => Ok(Decided::Told(Box::new(self.given_up(id, &failure)))),
-            outcome => {
-                outcome.map(|()| Decided::Changed(Box::new(Commit::unrecorded(self.doer().act().event_id)), item))
-            }
+        match self.table.commit((*commit).put(&*item).guarded_by(self.job)).await {
+            Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.given_up(id, &failure)))),
+            outcome => outcome.map(|()| {
+                RowDecision::Changed(Box::new(Commit::without_event(self.context().event_context().event_id)), item)
+            }),
         }
     }
 
@@ -560,23 +561,24 @@ impl<S: Store + Sources> AtWork<'_, S> {
     async fn decided(
         &self,
         row: &Row,
-        found: &FoundByRow,
-        chosen: Option<&Chosen>,
+        found: &CandidatesByRow,
+        chosen: Option<&ChosenUsers>,
         settings: &Settings,
-    ) -> Result<Decided, Failure> {
+    ) -> Result<RowDecision, Error> {
         if !row.faults.is_empty() {
-            return Ok(Decided::Told(Box::new(self.faulty(&line(row), row.faults.clone()))));
+            return Ok(RowDecision::Told(Box::new(self.faulty(&line(row), row.faults.clone()))));
         }
-        let doer = self.doer();
-        let act = doer.act();
+        let context = self.context();
+        let event_context = context.event_context();
         let (found, claims) = found;
         let user = match rules::meant(self.source, row, found)? {
-            Meant::New if chosen.is_some() => return Ok(Decided::NotChosen),
-            Meant::New => {
+            MatchedUser::New if chosen.is_some() => return Ok(RowDecision::NotChosen),
+            MatchedUser::New => {
                 require_level(row, settings)?;
-                let change = rules::create(self.source, row, UserId(doer.moment.draw()), &act);
-                let Some(user) = change.user_after() else { return Ok(Decided::Nothing) };
-                let commit = change.events.iter().fold(Commit::unrecorded(act.event_id), Commit::put).put(user);
+                let change = rules::create(self.source, row, UserId(context.id_source.new_id()), &event_context);
+                let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
+                let commit =
+                    change.events.iter().fold(Commit::without_event(event_context.event_id), Commit::put).put(user);
                 let commit = renaming(commit, claims.as_ref(), user);
                 let item = JobItem {
                     user_id: Some(user.user_id),
@@ -584,24 +586,24 @@ impl<S: Store + Sources> AtWork<'_, S> {
                     fields: rules::changed_fields(&change),
                     ..self.item(&line(row), ItemOutcome::Changed)
                 };
-                return Ok(Decided::Changed(Box::new(commit), Box::new(item)));
+                return Ok(RowDecision::Changed(Box::new(commit), Box::new(item)));
             }
-            Meant::User(user) => user,
+            MatchedUser::User(user) => user,
         };
         if chosen.is_some_and(|chosen| !chosen.ids.contains(&user.user_id)) {
-            return Ok(Decided::NotChosen);
+            return Ok(RowDecision::NotChosen);
         }
         if row.value("service_level") != user.service_level.as_deref() {
             require_level(row, settings)?;
         }
-        let phones: Vec<Phone> =
-            if rules::concerns_phones(self.source, &user, row) { held(self.store, &user).await? } else { Vec::new() };
+        let phones: Vec<DeviceWithCommands> =
+            if rules::concerns_phones(self.source, &user, row) { held(self.table, &user).await? } else { Vec::new() };
         if rules::is_renamed(self.source, &user, row) && !phones.is_empty() && !self.may_wipe {
-            return Err(Refusal::PermissionMissing(Permission::UsersWipe).into());
+            return Err(DomainError::PermissionMissing(Permission::UsersWipe).into());
         }
-        let draw = || CommandId(doer.moment.draw());
-        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &draw, &act)? else {
-            return Ok(Decided::Nothing);
+        let new_id = || CommandId(context.id_source.new_id());
+        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &event_context)? else {
+            return Ok(RowDecision::Nothing);
         };
         let item = JobItem {
             user_id: Some(user.user_id),
@@ -609,114 +611,116 @@ impl<S: Store + Sources> AtWork<'_, S> {
             fields: rules::changed_fields(&change),
             ..self.item(&line(row), ItemOutcome::Changed)
         };
-        let renamed = life::is_renamed(&user, &rules::edit_of(row));
+        let renamed = lifecycle::is_renamed(&user, &rules::edit_of(row));
         // On the heap, as in a job: together they are more than a small stack takes.
-        let carried = carried_through(self.store, &doer, change, self.syncing.defaults, &act);
+        let carried = carried_through(self.table, &context, change, self.syncing.defaults, &event_context);
         let (_, commit) = Box::pin(carried).await?;
         let commit = renaming(commit, claims.as_ref().filter(|_| renamed), &user);
-        Ok(Decided::Changed(Box::new(commit), Box::new(item)))
+        Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
     }
 
     /// The users whom rows may mean, in their order, and who holds the claims of their usernames.
-    async fn found(&self, rows: &[&Row], taken: &Taken) -> Result<Vec<FoundByRow>, Failure> {
+    async fn found(&self, rows: &[&Row], taken: &StagedImport) -> Result<Vec<CandidatesByRow>, Error> {
         let names: Vec<(String, Option<String>)> = rows
             .iter()
             .filter(|row| row.faults.is_empty())
             .map(|row| (row.username().to_owned(), row.external_id().map(str::to_owned)))
             .collect();
-        let claimed = self.store.claimed(self.job.workspace_id, self.source.source_id, &names).await?;
-        let other = |claimed: &Claimed| {
+        let claimed = self.table.claimed(self.job.workspace_id, self.source.source_id, &names).await?;
+        let other = |claimed: &ClaimedBySource| {
             let user = claimed.by_username.as_ref()?;
             user.provenance.source_id.filter(|id| *id != self.source.source_id)
         };
         let others: BTreeSet<SourceId> = claimed.iter().filter_map(other).collect();
         let others: Vec<SourceId> = others.into_iter().collect();
-        let there = self.store.sources(self.job.workspace_id, &others).await?;
+        let there = self.table.sources(self.job.workspace_id, &others).await?;
         // Those who were renamed by hand, and whose own name stands in a row, are few.
         let keys = match claimed.iter().any(|claimed| self.known_otherwise(claimed).is_some()) {
-            true => keys_of(self.store, self.job, self.source, taken).await?.unwrap_or_default(),
+            true => keys_of(self.table, self.job, self.source, taken).await?.unwrap_or_default(),
             false => Vec::new(),
         };
         let mut claimed = claimed.into_iter();
         let mut found = Vec::new();
         for row in rows {
-            let claimed = if row.faults.is_empty() { claimed.next().unwrap_or_default() } else { Claimed::default() };
+            let claimed =
+                if row.faults.is_empty() { claimed.next().unwrap_or_default() } else { ClaimedBySource::default() };
             let other_source = other(&claimed).filter(|id| there.iter().any(|source| source.source_id == *id));
             let has_other_row = self.known_otherwise(&claimed).is_some_and(|name| rules::has_row_of(name, &keys));
-            let Claimed { by_username, by_source_username, by_external_id, username } = claimed;
-            let users = Found { by_username, by_source_username, by_external_id, other_source, has_other_row };
+            let ClaimedBySource { by_username, by_source_username, by_external_id, username } = claimed;
+            let users =
+                MatchCandidates { by_username, by_source_username, by_external_id, other_source, has_other_row };
             found.push((users, username));
         }
         Ok(found)
     }
 
     /// The name by which the data set knows the user of a username, if it is another one.
-    fn known_otherwise<'c>(&self, claimed: &'c Claimed) -> Option<&'c str> {
+    fn known_otherwise<'c>(&self, claimed: &'c ClaimedBySource) -> Option<&'c str> {
         let known = &claimed.by_username.as_ref()?.provenance;
         known.source_username.as_deref().filter(|_| known.source_id == Some(self.source.source_id))
     }
 
     /// What became of things that are done.
-    async fn done(&self, ids: impl Iterator<Item = String>) -> Result<BTreeMap<String, ItemOutcome>, Failure> {
+    async fn done(&self, ids: impl Iterator<Item = String>) -> Result<BTreeMap<String, ItemOutcome>, Error> {
         let ids: Vec<String> = ids.collect();
-        let items = self.store.job_items(self.job.workspace_id, self.job.job_id, &ids).await?;
+        let items = self.table.job_items(self.job.workspace_id, self.job.job_id, &ids).await?;
         Ok(items.into_iter().map(|item| (item.id, item.outcome)).collect())
     }
 
     /// Writes down what is only told of. The same things are told the same way if this is done again.
-    async fn tell(&self, items: &[JobItem]) -> Result<(), Failure> {
+    async fn tell(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
-            let commit = Commit::unrecorded(self.doer().act().event_id).guarded_by(self.job);
-            self.store.commit(items.iter().fold(commit, Commit::replace)).await?;
+            let commit = Commit::without_event(self.context().event_context().event_id).guarded_by(self.job);
+            self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
         }
         Ok(())
     }
 
     /// Those who were chosen, if some were.
-    async fn chosen(&self) -> Result<Option<Chosen>, Failure> {
-        let domain::job::Selection::Ids(ids) = &self.job.selection else {
+    async fn chosen(&self) -> Result<Option<ChosenUsers>, Error> {
+        let domain::models::job::Selection::Ids(ids) = &self.job.selection else {
             return Ok(None);
         };
         let ids: BTreeSet<UserId> = ids.iter().filter_map(|id| UserId::parse(id)).collect();
-        let users = self.store.users(self.job.workspace_id, &ids).await?;
+        let users = self.table.users(self.job.workspace_id, &ids).await?;
         // An earlier release may have staged the rows.
         let former = users.iter().filter_map(|user| former_key_hash(&user.username));
         let names = users.iter().flat_map(|user| names_of(user, self.source)).chain(former).collect();
-        Ok(Some(Chosen { ids, users, names, key: self.source.key }))
+        Ok(Some(ChosenUsers { ids, users, names, key: self.source.key }))
     }
 
     /// Tells of those who were chosen and have no row, or are not there.
-    async fn chosen_without_row(&self, taken: Taken) -> Result<(Vec<ItemOutcome>, Step), Failure> {
+    async fn chosen_without_row(&self, taken: StagedImport) -> Result<(Vec<ItemOutcome>, SyncStep), Error> {
         let Some(chosen) = self.chosen().await? else {
-            return Ok((Vec::new(), Step::Clear { failure: None }));
+            return Ok((Vec::new(), SyncStep::Clear { failure: None }));
         };
-        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
-            return Ok((Vec::new(), Step::expired()));
+        let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
+            return Ok((Vec::new(), SyncStep::expired()));
         };
         let mut told = Vec::new();
         for id in &chosen.ids {
             let user = chosen.users.iter().find(|user| user.user_id == *id && user.deleted.is_none());
             let has_row = |user: &User| names_of(user, self.source).any(|name| keys.binary_search(&name).is_ok());
-            let refusal = match user {
-                None => Refusal::NotFound("user"),
-                Some(user) if !has_row(user) => Refusal::NotFound("row"),
+            let error = match user {
+                None => DomainError::NotFound("user"),
+                Some(user) if !has_row(user) => DomainError::NotFound("row"),
                 Some(_) => continue,
             };
-            told.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&refusal), self.doer().now()));
+            told.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&error), self.context().now()));
         }
         self.tell(&told).await?;
-        Ok((told.iter().map(|item| item.outcome).collect(), Step::Clear { failure: None }))
+        Ok((told.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
     }
 
     /// Counts who would vanish, as far as there is time. If they are too many, the data set is more likely
     /// wrong than they are gone, and nobody is touched.
     async fn count(
         &self,
-        taken: Taken,
+        taken: StagedImport,
         start: Option<String>,
         mut users: u64,
         mut vanishing: u64,
-    ) -> Result<(Vec<ItemOutcome>, Step), Failure> {
+    ) -> Result<(Vec<ItemOutcome>, SyncStep), Error> {
         if taken.nameless > 0 {
             let detail =
                 format!("{} rows do not tell whose they are, so nobody is said to have vanished.", taken.nameless);
@@ -726,10 +730,10 @@ impl<S: Store + Sources> AtWork<'_, S> {
                 ..self.item("vanished", ItemOutcome::Failed)
             };
             self.tell(std::slice::from_ref(&item)).await?;
-            return Ok((vec![item.outcome], Step::Clear { failure: None }));
+            return Ok((vec![item.outcome], SyncStep::Clear { failure: None }));
         }
-        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
-            return Ok((Vec::new(), Step::expired()));
+        let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
+            return Ok((Vec::new(), SyncStep::expired()));
         };
         let mut start = position(start.as_deref());
         loop {
@@ -742,30 +746,34 @@ impl<S: Store + Sources> AtWork<'_, S> {
             if start.is_none() {
                 break;
             }
-            if self.pace.is_over() {
-                return Ok((Vec::new(), Step::Count { taken, start: kept(start), users, vanishing }));
+            if self.deadline.is_over() {
+                return Ok((Vec::new(), SyncStep::Count { taken, start: kept(start), users, vanishing }));
             }
         }
         if rules::too_many_vanish(self.source, vanishing, users) {
             let limit = self.source.vanish_limit_percent;
             let detail = format!("{vanishing} of {users} users would vanish, more than {limit} %; none was touched.");
             let failure = JobFailure { code: "too_many_vanish".to_owned(), detail };
-            return Ok((Vec::new(), Step::failed(failure)));
+            return Ok((Vec::new(), SyncStep::failed(failure)));
         }
         if vanishing == 0 {
-            return Ok((Vec::new(), Step::Clear { failure: None }));
+            return Ok((Vec::new(), SyncStep::Clear { failure: None }));
         }
-        Ok((Vec::new(), Step::Vanish { taken, start: None }))
+        Ok((Vec::new(), SyncStep::Vanish { taken, start: None }))
     }
 
-    async fn users(&self, start: Option<Position>) -> Result<aws::Page<User>, Failure> {
-        self.store.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
+    async fn users(&self, start: Option<Position>) -> Result<aws::Page<User>, Error> {
+        self.table.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
     }
 
     /// Does what the policy says to a page of users without a row. `None` if the time was over before.
-    async fn vanish(&self, taken: Taken, start: Option<String>) -> Result<Option<(Vec<ItemOutcome>, Step)>, Failure> {
-        let Some(keys) = keys_of(self.store, self.job, self.source, &taken).await? else {
-            return Ok(Some((Vec::new(), Step::expired())));
+    async fn vanish(
+        &self,
+        taken: StagedImport,
+        start: Option<String>,
+    ) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
+        let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
+            return Ok(Some((Vec::new(), SyncStep::expired())));
         };
         let page = self.users(position(start.as_deref())).await?;
         // Those whom this job has done already have vanished, and show by their outcomes.
@@ -777,26 +785,26 @@ impl<S: Store + Sources> AtWork<'_, S> {
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
         let mut told = Vec::new();
         for user in left {
-            if self.pace.is_over() {
+            if self.deadline.is_over() {
                 return Ok(None);
             }
             let id = user.user_id;
-            let decided = attempts(self.store, || self.vanished(id, &keys)).await?;
+            let decided = retry_on_conflict(self.table, || self.vanished(id, &keys)).await?;
             self.note(decided, &mut outcomes, &mut told);
         }
         self.tell(&told).await?;
         let next = match kept(page.next) {
-            None => Step::Clear { failure: None },
-            start => Step::Vanish { taken, start },
+            None => SyncStep::Clear { failure: None },
+            start => SyncStep::Vanish { taken, start },
         };
         Ok(Some((outcomes, next)))
     }
 
     /// Does what the policy says to one user, once.
-    async fn vanished(&self, id: UserId, keys: &[KeyHash]) -> Result<Decided, Failure> {
-        let (job, user) = (self.job, self.store.user(self.job.workspace_id, id).await?);
+    async fn vanished(&self, id: UserId, keys: &[KeyHash]) -> Result<RowDecision, Error> {
+        let (job, user) = (self.job, self.table.user(self.job.workspace_id, id).await?);
         let Some(user) = user.filter(|user| rules::has_vanished(self.source, user, keys)) else {
-            return Ok(Decided::NotChosen);
+            return Ok(RowDecision::NotChosen);
         };
         let text = id.to_string();
         let decided = match self.gone(&user).await {
@@ -806,35 +814,35 @@ impl<S: Store + Sources> AtWork<'_, S> {
                     change: Some(ItemChange::Vanished),
                     ..self.item(&text, ItemOutcome::Changed)
                 };
-                Decided::Changed(Box::new(commit), Box::new(item))
+                RowDecision::Changed(Box::new(commit), Box::new(item))
             }
-            Ok(None) => Decided::NotChosen,
-            Err(Failure::Refused(refusal)) => {
-                let item = JobItem::of(job, &text, ItemOutcome::Failed, Some(&refusal), self.doer().now());
-                Decided::Told(Box::new(JobItem { user_id: Some(id), ..item }))
+            Ok(None) => RowDecision::NotChosen,
+            Err(Error::Refused(error)) => {
+                let item = JobItem::of(job, &text, ItemOutcome::Failed, Some(&error), self.context().now());
+                RowDecision::Told(Box::new(JobItem { user_id: Some(id), ..item }))
             }
-            Err(failure @ Failure::Internal { .. }) => Decided::Told(Box::new(self.given_up(&text, &failure))),
+            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.given_up(&text, &failure))),
             Err(failure) => return Err(failure),
         };
         Box::pin(self.carried_out(&text, decided)).await
     }
 
     /// What the policy does to a user who vanished.
-    async fn gone(&self, user: &User) -> Result<Option<Commit>, Failure> {
-        let doer = self.doer();
-        let act = doer.act();
+    async fn gone(&self, user: &User) -> Result<Option<Commit>, Error> {
+        let context = self.context();
+        let event_context = context.event_context();
         match self.source.policy {
             VanishPolicy::Flag | VanishPolicy::Suspend | VanishPolicy::Unknown(_) => {
                 let suspends = self.source.policy == VanishPolicy::Suspend;
-                let phones = if suspends { held(self.store, user).await? } else { Vec::new() };
+                let phones = if suspends { held(self.table, user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
-                let change = rules::vanish(self.source, user, &devices, &act)?;
-                Ok(change.map(|change| Commit::changing(act.event_id, &change)))
+                let change = rules::vanish(self.source, user, &devices, &event_context)?;
+                Ok(change.map(|change| Commit::changing(event_context.event_id, &change)))
             }
             VanishPolicy::Delete => {
                 let delete = UserAction::Delete { without_wipe: true, reason: Some(rules::VANISHED.to_owned()) };
-                let prepared = prepare(self.store, &doer, user, &delete, self.syncing.defaults).await?;
-                let mut event = act.event(EventType::UserVanished).about_user(user.user_id);
+                let prepared = prepare(self.table, &context, user, &delete, self.syncing.defaults).await?;
+                let mut event = event_context.event(EventType::UserVanished).about_user(user.user_id);
                 event.source_id = Some(self.source.source_id);
                 event.change("vanish_policy", serde_json::Value::Null, self.source.policy.as_str());
                 Ok(prepared.commit.map(|commit| commit.put(&event)))
@@ -843,13 +851,13 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     fn item(&self, id: &str, outcome: ItemOutcome) -> JobItem {
-        JobItem::of(self.job, id, outcome, None, self.doer().now())
+        JobItem::of(self.job, id, outcome, None, self.context().now())
     }
 
     /// What is told of a row that a rule refused.
-    fn refused(&self, id: &str, row: &Row, refusal: &Refusal) -> JobItem {
-        if let Refusal::Invalid(faults) = refusal {
-            let fault = |fault: &domain::input::Fault| RowFault {
+    fn refused(&self, id: &str, row: &Row, error: &DomainError) -> JobItem {
+        if let DomainError::Invalid(faults) = error {
+            let fault = |fault: &domain::input::FieldError| RowFault {
                 field: fault.field.clone(),
                 code: fault.code.to_owned(),
                 detail: fault.detail.clone(),
@@ -857,7 +865,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
             return self.faulty(id, faults.iter().map(fault).collect());
         }
         let _told = row;
-        JobItem::of(self.job, id, ItemOutcome::Failed, Some(refusal), self.doer().now())
+        JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.context().now())
     }
 
     /// What is told of a row with faults.
@@ -872,7 +880,7 @@ impl<S: Store + Sources> AtWork<'_, S> {
     }
 
     /// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
-    fn given_up(&self, id: &str, failure: &Failure) -> JobItem {
+    fn given_up(&self, id: &str, failure: &Error) -> JobItem {
         tracing::error!(job.id = %self.job.job_id, error = %Chain(failure), "a row of a data set failed");
         JobItem { code: Some("internal_error".to_owned()), ..self.item(id, ItemOutcome::Failed) }
     }
@@ -886,7 +894,7 @@ fn line(row: &Row) -> String {
     format!("{:06}", row.line)
 }
 
-fn require_level(row: &Row, settings: &Settings) -> Result<(), Refusal> {
+fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
     row.value("service_level").map_or(Ok(()), |level| settings.require_level(level))
 }
 
@@ -901,14 +909,14 @@ fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
 }
 
 /// Those whom a sync is for.
-struct Chosen {
+struct ChosenUsers {
     ids: BTreeSet<UserId>,
     users: Vec<User>,
     names: BTreeSet<KeyHash>,
     key: KeyField,
 }
 
-impl Chosen {
+impl ChosenUsers {
     /// True if a row may mean one of them.
     fn has(&self, row: &Row) -> bool {
         let username = row.value("username").map(|name| key_hash(KeyField::Username, name));

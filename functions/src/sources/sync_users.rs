@@ -1,28 +1,27 @@
 //! `POST /sources/{source_id}/sync`.
 
-use aws::{Commit, Idempotency, Sources};
+use aws::{Commit, Table};
 use chrono::Duration;
 use domain::JobId;
-use domain::access::Permission;
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::{Job, NAMED_LIMIT};
-use domain::refusal::{Failure, Refusal};
-use domain::source::SyncWanted;
+use domain::models::job::{Job, NAMED_LIMIT};
+use domain::models::source::SyncRequest;
+use domain::permission::Permission;
 use lambda::logging::Chain;
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once};
-use crate::description::About;
+use crate::context::RequestContext;
+use crate::deadline::Deadline;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::doer::Doer;
-use crate::jobs::work::Store;
-use crate::pace::Pace;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::settings::Defaults;
-use crate::sources::Pulling;
-use crate::sources::sync::{Syncing, advance};
+use crate::sources::Fetcher;
+use crate::sources::sync::{SyncSettings, advance};
+use crate::state::Clock;
 use crate::views;
-use crate::world::Clock;
 
 /// Well before API Gateway gives up on an answer, after 30 seconds.
 const ANSWER_WITHIN: Duration = Duration::seconds(20);
@@ -31,8 +30,8 @@ const AT_ONCE: usize = 500;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Sync users with a data set")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Sync users with a data set")
         .detail(
             "At most 100 users that are named, or all. With `dry_run` the difference is reported and nothing is \
              changed. What renames users with devices wipes only what the caller may wipe.",
@@ -41,7 +40,7 @@ pub fn about() -> About {
         .once()
         .guarded()
         .answers(202, "The job, as far as it has come.", thing("Job"))
-        .refuses([Refusal::SourcePushed, Refusal::NothingUploaded, Refusal::SyncRunning])
+        .refuses([DomainError::SourcePushed, DomainError::NothingUploaded, DomainError::SyncRunning])
 }
 
 /// Takes `{user_ids?, dry_run?}`: up to 100 users, else all; with `dry_run` the difference is reported and
@@ -51,42 +50,42 @@ pub fn about() -> About {
 /// Every fault of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
 pub async fn handle(
-    store: &(impl Store + Sources + Idempotency),
-    pulling: &Pulling<'_>,
-    call: Call,
+    table: &Table,
+    pulling: &Fetcher<'_>,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let mut fields = call.request.body()?;
     let (user_ids, dry_run) = read(&mut fields);
-    fields.finish().map_err(Refusal::Invalid)?;
-    let wanted = SyncWanted {
-        job_id: JobId(call.request.moment.draw()),
+    fields.finish().map_err(DomainError::Invalid)?;
+    let wanted = SyncRequest {
+        job_id: JobId(call.request.id_source.new_id()),
         user_ids,
         dry_run,
         may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
     };
-    let once = Once::of(&call)?;
-    let job = once.attempts(store, &call, || begun(store, &call, &once, &wanted)).await?;
-    let job = go_on(store, Some(pulling), &Doer::of_call(&call), job, &call, defaults, clock).await?;
+    let once = IdempotencyKey::of(&call)?;
+    let job = once.retry_on_conflict(table, &call, || begun(table, &call, &once, &wanted)).await?;
+    let job = go_on(table, Some(pulling), &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
 }
 
 /// Moves a job that a call has begun on, as far as there is time; the schedule does the rest.
 pub(crate) async fn go_on(
-    store: &(impl Store + Sources),
-    pulling: Option<&Pulling<'_>>,
-    doer: &Doer,
+    table: &Table,
+    pulling: Option<&Fetcher<'_>>,
+    context: &RequestContext,
     job: Job,
-    call: &Call,
+    call: &AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
-) -> Result<Job, Failure> {
-    let pace = Pace::new(clock.clone(), call.request.moment.random, call.now().plus(ANSWER_WITHIN));
-    let syncing = Syncing { pulling, defaults };
-    match advance(store, &syncing, doer, job.clone(), &pace, AT_ONCE).await {
+) -> Result<Job, Error> {
+    let deadline = Deadline::new(clock.clone(), call.request.id_source.random, call.now().plus(ANSWER_WITHIN));
+    let syncing = SyncSettings { pulling, defaults };
+    match advance(table, &syncing, context, job.clone(), &deadline, AT_ONCE).await {
         // The job is there, and the schedule goes on with it: that is the news.
-        Err(failure @ Failure::Unavailable { .. }) => {
+        Err(failure @ Error::Unavailable { .. }) => {
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "a job is left to the schedule");
             Ok(job)
         }
@@ -100,23 +99,23 @@ fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
 
 /// The job of a call: the one that it made before, or a new one.
 async fn begun(
-    store: &(impl Store + Sources + Idempotency),
-    call: &Call,
-    once: &Once,
-    wanted: &SyncWanted,
-) -> Result<Job, Failure> {
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => {
-            let id = JobId::parse(&made).ok_or(Refusal::NotFound("job"))?;
-            return Ok(store.job(call.workspace(), id).await?.ok_or(Refusal::NotFound("job"))?);
+    table: &Table,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
+    wanted: &SyncRequest,
+) -> Result<Job, Error> {
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => {
+            let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
+            return Ok(table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
         }
     };
-    let source = super::wanted(store, call).await?;
-    let act = call.act();
-    let running = super::is_running(store, &source).await?;
-    let (after, change) = source.begin_sync(wanted.clone(), running, &act)?;
-    let commit = Commit::changing(act.event_id, &change).edit(&source, &after);
-    store.commit(once.remember(commit, call, &wanted.job_id.to_string(), forgotten)).await?;
-    change.job.map(|job| job.after).ok_or_else(|| Failure::internal("beginning a job", "there is none"))
+    let source = super::wanted(table, call).await?;
+    let event_context = call.event_context();
+    let running = super::is_running(table, &source).await?;
+    let (after, change) = source.begin_sync(wanted.clone(), running, &event_context)?;
+    let commit = Commit::changing(event_context.event_id, &change).edit(&source, &after);
+    table.commit(once.remember(commit, call, &wanted.job_id.to_string(), forgotten)).await?;
+    change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }

@@ -1,20 +1,20 @@
 //! `PATCH /sources/{source_id}`.
 
-use aws::{Commit, Jobs, Sources};
-use domain::access::Permission;
-use domain::refusal::{Failure, Refusal};
-use domain::source::{Settings, SourceKind, TokenChange};
-use lambda::{Call, Reply};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::models::source::{Settings, SourceKind, TokenChange};
+use domain::permission::Permission;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change a data set")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change a data set")
         .detail(
             "A `token` or `every_hours` of `null` is taken away; a page on another host forgets the token, unless it \
              is given again. While a sync is at work nothing is changed. Who changes what a schedule may erase needs \
@@ -23,7 +23,7 @@ pub fn about() -> About {
         .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
         .versioned()
         .shows("The data set.", thing("Source"))
-        .refuses([Refusal::SyncRunning, Refusal::PermissionMissing(Permission::UsersWipe)])
+        .refuses([DomainError::SyncRunning, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
 /// Answers with the data set. A `token` or `every_hours` of `null` is taken away; a page on another host
@@ -33,28 +33,28 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `VersionMismatch`, `PermissionMissing`, `SyncRunning`.
-pub async fn handle(store: &(impl Sources + Jobs), call: Call, hosts: &[String]) -> Result<Reply, Failure> {
-    attempts(store, || async {
-        let source = super::wanted(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest, hosts: &[String]) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let source = super::wanted(table, &call).await?;
         let mut fields = call.request.body()?;
         let edit = Settings::of_edit(&mut fields, &source, hosts);
-        fields.finish().map_err(Refusal::Invalid)?;
-        let Some((after, event, token)) = source.update(edit, &call.act())? else {
+        fields.finish().map_err(DomainError::Invalid)?;
+        let Some((after, event, token)) = source.update(edit, &call.event_context())? else {
             return Ok(Reply::thing(&views::source(&source), source.version));
         };
         if source.erases_anew(&after, &token) {
             call.caller.require(Permission::UsersWipe)?;
         }
-        if super::is_running(store, &source).await? {
-            return Err(Refusal::SyncRunning.into());
+        if super::is_running(table, &source).await? {
+            return Err(DomainError::SyncRunning.into());
         }
-        let commit = Commit::of(&event).touch(&source, &after);
+        let commit = Commit::of(&event).bump_version(&source, &after);
         let commit = match &token {
             TokenChange::Kept => commit,
             TokenChange::Set(token) => commit.keep_source_token(source.source_id, token),
             TokenChange::Forgotten => commit.forget_source_token(source.source_id),
         };
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         Ok(Reply::thing(&views::source(&after), source.version + 1))
     })
     .await

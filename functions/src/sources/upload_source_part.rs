@@ -1,33 +1,32 @@
 //! `PUT /sources/{source_id}/parts/{number}`.
 
-use aws::rows::UploadPart;
-use aws::stores::Leavings;
-use aws::{Commit, Idempotency, Sources};
-use domain::access::Permission;
-use domain::change::Change;
+use aws::StagedRowsOf;
+use aws::store::staging::UploadPart;
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::job::Job;
-use domain::refusal::{Failure, Refusal};
-use domain::source::{DataSource, PART_LIMIT, Part, SyncWanted};
+use domain::models::job::Job;
+use domain::models::source::{DataSource, PART_LIMIT, Part, SyncRequest};
+use domain::permission::Permission;
+use domain::rules::change::ChangeSet;
 use domain::{JobId, SourceId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::context::RequestContext;
+use crate::description::OperationDoc;
 use crate::description::schema::{array, count, flag, nullable, object, uuid};
-use crate::doer::Doer;
-use crate::jobs::work::Store;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::sources::sync_users::go_on;
-use crate::world::Clock;
+use crate::state::Clock;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Upload a part of a file")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Upload a part of a file")
         .detail(
             "Comma-separated values in parts of at most 256 KiB, numbered from 1, under one identifier of the \
              caller's own. The sync starts when the last has come, unless `start` is false.",
@@ -49,7 +48,7 @@ pub fn about() -> About {
                 ("job_id", nullable(uuid())),
             ]),
         )
-        .refuses([Refusal::SourceNotUploaded, Refusal::SyncRunning])
+        .refuses([DomainError::SourceNotUploaded, DomainError::SyncRunning])
 }
 
 /// Takes a part of a file of comma-separated values: `?upload=` a UUID that the caller draws for the whole
@@ -60,21 +59,27 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
 pub async fn handle(
-    store: &(impl Store + Sources + Idempotency),
-    call: Call,
+    table: &Table,
+    call: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Error> {
     let (part, start) = read(&call)?;
     let bytes = call.request.bytes()?;
-    let (source, job, replaced) = attempts(store, || attempt(store, &call, part, start, bytes)).await?;
+    let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &call, part, start, bytes)).await?;
     if let Some(upload) = replaced {
-        super::clear(store, call.request.moment, source.workspace_id, source.source_id, Leavings::Upload(upload))
-            .await?;
+        super::clear(
+            table,
+            call.request.id_source,
+            source.workspace_id,
+            source.source_id,
+            StagedRowsOf::Upload(upload),
+        )
+        .await?;
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
-        go_on(store, None, &Doer::of_call(&call), job, &call, defaults, clock).await?;
+        go_on(table, None, &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
     }
     let upload = source.upload.as_ref();
     let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();
@@ -85,7 +90,7 @@ pub async fn handle(
         "upload_id": part.upload_id,
         "parts": parts,
         "missing": missing,
-        "complete": upload.is_some_and(domain::source::Upload::is_whole),
+        "complete": upload.is_some_and(domain::models::source::Upload::is_whole),
         "job_id": upload.and_then(|upload| upload.job_id),
     });
     Ok(Reply::json(StatusCode::ACCEPTED, &view))
@@ -97,7 +102,7 @@ fn read_query(fields: &mut Fields) -> (Option<Uuid>, bool, bool) {
     (upload, fields.boolean("last").unwrap_or(false), fields.boolean("start").unwrap_or(true))
 }
 
-fn read(call: &Call) -> Result<(Part, bool), Refusal> {
+fn read(call: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
     let mut fields = call.request.query()?;
     let (upload, is_last, start) = read_query(&mut fields);
     let number = call.request.path("number").parse().ok().filter(|number| (1..=PART_LIMIT).contains(number));
@@ -107,37 +112,37 @@ fn read(call: &Call) -> Result<(Part, bool), Refusal> {
     if !call.request.has_body() {
         fields.fault("", "missing", "the body must hold the part");
     }
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let part = upload.zip(number).map(|(upload_id, number)| Part { upload_id, number, is_last });
-    Ok((part.ok_or(Refusal::Invalid(Vec::new()))?, start))
+    Ok((part.ok_or(DomainError::Invalid(Vec::new()))?, start))
 }
 
 /// Keeps a part; with the one that was missing, begins the sync. Answers with the upload that this one
 /// takes the place of as well.
 async fn attempt(
-    store: &(impl Store + Sources),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     part: Part,
     start: bool,
     bytes: &[u8],
-) -> Result<(DataSource, Option<Job>, Option<Uuid>), Failure> {
-    let source = super::wanted(store, call).await?;
+) -> Result<(DataSource, Option<Job>, Option<Uuid>), Error> {
+    let source = super::wanted(table, call).await?;
     let used =
         source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
     let mut after = source.part_come(&part, call.now())?;
     if used {
         return Ok((after, None, None));
     }
-    let act = call.act();
-    let mut change = Change::default();
+    let event_context = call.event_context();
+    let mut change = ChangeSet::default();
     if start && after.upload.as_ref().is_some_and(|upload| upload.is_ready(call.now())) {
-        let wanted = SyncWanted {
-            job_id: JobId(call.request.moment.draw()),
+        let wanted = SyncRequest {
+            job_id: JobId(call.request.id_source.new_id()),
             user_ids: None,
             dry_run: false,
             may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
         };
-        (after, change) = after.begin_sync(wanted, super::is_running(store, &source).await?, &act)?;
+        (after, change) = after.begin_sync(wanted, super::is_running(table, &source).await?, &event_context)?;
     }
     let row = UploadPart {
         workspace_id: source.workspace_id,
@@ -147,7 +152,7 @@ async fn attempt(
         bytes: aws::bytes(bytes),
         at: call.now(),
     };
-    store.commit(Commit::changing(act.event_id, &change).replace(&row).edit(&source, &after)).await?;
+    table.commit(Commit::changing(event_context.event_id, &change).replace(&row).edit(&source, &after)).await?;
     let replaced = source.upload.filter(|upload| upload.upload_id != part.upload_id && upload.job_id.is_none());
     Ok((after, change.job.map(|job| job.after), replaced.map(|upload| upload.upload_id)))
 }

@@ -3,28 +3,28 @@
 //! An event's delivery is a row, taken up under a lease before the call and settled after it. So whatever
 //! ends a run, the schedule takes the delivery up again, and an event that comes twice is delivered once.
 
+use aws::store::due::calls_shard;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use aws::rows::calls_shard;
-use aws::stores::{DueRow, Work};
-use aws::{Commit, Events, Outside, Webhooks};
+use aws::DueRow;
+use aws::{Commit, EgressClient, Table};
 use chrono::Duration;
-use domain::event::Event;
-use domain::refusal::Failure;
-use domain::webhook::{Delivery, SECOND_AFTER, WEBHOOK_LIMIT, Webhook};
+use domain::error::Error;
+use domain::models::event::Event;
+use domain::models::webhook::{Delivery, SECOND_AFTER, WEBHOOK_LIMIT, Webhook};
 use domain::{EventId, WebhookId, WorkspaceId};
 use futures::StreamExt as _;
 use futures::stream;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
-use crate::doer::Doer;
-use crate::pace::Pace;
+use crate::context::RequestContext;
+use crate::deadline::Deadline;
+use crate::retry::retry_on_conflict;
 use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, again, queued};
-use crate::webhooks::calling::{How, call, record};
+use crate::webhooks::calling::{CallOptions, call, record};
 
 /// Time left when the last attempt begins, before Lambda ends the run: what an attempt may take at most, and
 /// writing it down.
@@ -41,7 +41,7 @@ const PAGE: usize = 100;
 const LOAD: usize = 500;
 
 /// How the way to webhooks is come by, once one is called.
-type Way<'a> = dyn Fn() -> Result<&'a Outside, Failure> + Sync + 'a;
+type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a;
 
 /// From the queue, answers with the messages that are to come again; by the schedule, with how many
 /// deliveries were tried again, how many failed to be, and how late the latest was for a webhook that takes
@@ -49,33 +49,34 @@ type Way<'a> = dyn Fn() -> Result<&'a Outside, Failure> + Sync + 'a;
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
-pub async fn handle(store: &(impl Webhooks + Events + Work), outside: &Way<'_>, run: Run) -> Result<Value, Failure> {
-    let work = Delivering { store, outside, run: &run, pace: run.pace(Duration::zero()), late: AtomicI64::new(0) };
+pub async fn handle(table: &Table, outside: &WebhookClient<'_>, run: Run) -> Result<Value, Error> {
+    let work =
+        Delivering { table, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
     if run.event.get("Records").is_some() { Ok(work.what_happened().await) } else { work.what_is_due().await }
 }
 
 /// A run at work.
-struct Delivering<'a, 'w, S> {
-    store: &'a S,
-    outside: &'a Way<'w>,
+struct Delivering<'a, 'w> {
+    table: &'a Table,
+    outside: &'a WebhookClient<'w>,
     run: &'a Run,
-    pace: Pace,
+    deadline: Deadline,
     /// In seconds.
     late: AtomicI64,
 }
 
 /// An event that a webhook is to be told of, and the message that it came by.
-struct Wanted {
+struct DeliveryJob {
     webhook: Webhook,
     event: Event,
     message: String,
 }
 
-impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
+impl Delivering<'_, '_> {
     async fn what_happened(&self) -> Value {
         let mut failed = BTreeSet::new();
         let mut known = BTreeMap::new();
-        let mut wanted: BTreeMap<WebhookId, Vec<Wanted>> = BTreeMap::new();
+        let mut wanted: BTreeMap<WebhookId, Vec<DeliveryJob>> = BTreeMap::new();
         for record in self.run.records() {
             let message = record["messageId"].as_str().unwrap_or_default().to_owned();
             match self.wanted(record, &message, &mut known).await {
@@ -88,11 +89,11 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
                 }
             }
         }
-        let deliver = |one: Wanted| async move {
+        let deliver = |one: DeliveryJob| async move {
             let outcome = self.first(&one).await;
             outcome.map(|_| ()).map_err(|failure| (one.message, failure))
         };
-        let each = |all: Vec<Wanted>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
+        let each = |all: Vec<DeliveryJob>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
         let outcomes: Vec<Vec<_>> =
             stream::iter(wanted.into_values()).map(each).buffer_unordered(WEBHOOKS).collect().await;
         for (message, failure) in outcomes.into_iter().flatten().filter_map(Result::err) {
@@ -102,7 +103,7 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
         again(failed)
     }
 
-    fn log(&self, message: &str, failure: &Failure) {
+    fn log(&self, message: &str, failure: &Error) {
         let error = Chain(failure);
         tracing::warn!(operation = self.run.operation, message.id = message, %error, "an event was not delivered");
     }
@@ -113,42 +114,45 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
         record: &Value,
         message: &str,
         known: &mut BTreeMap<WorkspaceId, Vec<Webhook>>,
-    ) -> Result<Vec<Wanted>, Failure> {
+    ) -> Result<Vec<DeliveryJob>, Error> {
         let event = queued(record)?;
         let workspace = event.workspace_id;
         let webhooks = match known.get(&workspace) {
             Some(webhooks) => webhooks,
             None => {
                 // Two made at once may be one more than there may be.
-                let found = self.store.list_webhooks(workspace, 2 * WEBHOOK_LIMIT, None).await?;
+                let found = self.table.list_webhooks(workspace, 2 * WEBHOOK_LIMIT, None).await?;
                 known.entry(workspace).or_insert(found.items)
             }
         };
-        let now = self.pace.moment().now;
+        let now = self.deadline.id_source().now;
         let wants = webhooks.iter().filter(|webhook| webhook.wants(&event, now));
-        let wanted =
-            |webhook: &Webhook| Wanted { webhook: webhook.clone(), event: event.clone(), message: message.to_owned() };
+        let wanted = |webhook: &Webhook| DeliveryJob {
+            webhook: webhook.clone(),
+            event: event.clone(),
+            message: message.to_owned(),
+        };
         Ok(wants.map(wanted).collect())
     }
 
     /// Begins a delivery, unless that was done before, or leaves it to the schedule.
-    async fn first(&self, wanted: &Wanted) -> Result<bool, Failure> {
-        let Wanted { webhook, event, .. } = wanted;
+    async fn first(&self, wanted: &DeliveryJob) -> Result<bool, Error> {
+        let DeliveryJob { webhook, event, .. } = wanted;
         self.in_time()?;
-        let begun = attempts(self.store, || async {
-            let moment = self.pace.moment();
-            let found = self.store.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
+        let begun = retry_on_conflict(self.table, || async {
+            let id_source = self.deadline.id_source();
+            let found = self.table.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
             match found {
                 None => {
-                    let due = Delivery::due(webhook, event, moment.now);
-                    let now =
-                        (!webhook.is_left_to_schedule(moment.now)).then(|| due.taken_up(moment.draw(), moment.now));
-                    let commit = Commit::unrecorded(moment.event_id()).put(now.as_ref().unwrap_or(&due));
-                    self.store.commit(commit).await?;
+                    let due = Delivery::due(webhook, event, id_source.now);
+                    let now = (!webhook.is_left_to_schedule(id_source.now))
+                        .then(|| due.taken_up(id_source.new_id(), id_source.now));
+                    let commit = Commit::without_event(id_source.event_id()).put(now.as_ref().unwrap_or(&due));
+                    self.table.commit(commit).await?;
                     Ok(now)
                 }
                 // The run that began it was ended.
-                Some(found) if found.is_due(moment.now) && !webhook.is_left_to_schedule(moment.now) => {
+                Some(found) if found.is_due(id_source.now) && !webhook.is_left_to_schedule(id_source.now) => {
                     self.taken_up(&found).await.map(Some)
                 }
                 Some(_) => Ok(None),
@@ -162,72 +166,73 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
     }
 
     /// Takes a delivery up for its next attempt.
-    async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Failure> {
-        let moment = self.pace.moment();
-        let taken = delivery.taken_up(moment.draw(), moment.now);
-        self.store.commit(Commit::unrecorded(moment.event_id()).edit(delivery, &taken)).await?;
+    async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Error> {
+        let id_source = self.deadline.id_source();
+        let taken = delivery.taken_up(id_source.new_id(), id_source.now);
+        self.table.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
         Ok(Delivery { version: delivery.version + 1, ..taken })
     }
 
     /// Makes the attempt that was begun; the second follows the first. True if the receiver has taken it.
-    async fn deliver(&self, mut webhook: Webhook, event: &Event, mut begun: Delivery) -> Result<bool, Failure> {
+    async fn deliver(&self, mut webhook: Webhook, event: &Event, mut begun: Delivery) -> Result<bool, Error> {
         loop {
-            let Some(secrets) = self.store.webhook_secrets(webhook.webhook_id).await? else {
+            let Some(secrets) = self.table.webhook_secrets(webhook.webhook_id).await? else {
                 return self.drop(&begun).await.map(|()| false);
             };
             let attempt = call((self.outside)()?, &webhook, &secrets, event, &self.run.clock).await;
             let Some(lease) = begun.lease else {
                 return Ok(attempt.succeeded());
             };
-            let doer = Doer::of_run(self.run, begun.workspace_id).at(self.pace.moment());
-            let recorded = record(self.store, &doer, &webhook, begun.event_id, &attempt, How::Leased(lease)).await?;
+            let context = RequestContext::of_run(self.run, begun.workspace_id).at(self.deadline.id_source());
+            let recorded =
+                record(self.table, &context, &webhook, begun.event_id, &attempt, CallOptions::Leased(lease)).await?;
             let Some(after) = recorded.filter(Delivery::is_tried_again_soon) else {
                 return Ok(attempt.succeeded());
             };
-            if !self.pace.has(SECOND_AFTER + NEEDED) {
+            if !self.deadline.has(SECOND_AFTER + NEEDED) {
                 return Ok(false);
             }
             (self.outside)()?.wait(u32::try_from(SECOND_AFTER.num_seconds()).unwrap_or(0)).await;
-            match self.store.webhook(webhook.workspace_id, webhook.webhook_id).await? {
+            match self.table.webhook(webhook.workspace_id, webhook.webhook_id).await? {
                 Some(found) if found.disabled.is_none() => webhook = found,
                 _ => return Ok(false),
             }
             begun = match self.taken_up(&after).await {
                 // The schedule was faster.
-                Err(Failure::LostRace) => return Ok(false),
+                Err(Error::Conflict) => return Ok(false),
                 taken => taken?,
             };
         }
     }
 
     /// Forgets a delivery whose webhook is gone.
-    async fn drop(&self, delivery: &Delivery) -> Result<(), Failure> {
-        let commit = Commit::unrecorded(self.pace.moment().event_id()).delete(delivery);
-        match self.store.commit(commit).await {
-            Err(Failure::LostRace) => Ok(()),
+    async fn drop(&self, delivery: &Delivery) -> Result<(), Error> {
+        let commit = Commit::without_event(self.deadline.id_source().event_id()).delete(delivery);
+        match self.table.commit(commit).await {
+            Err(Error::Conflict) => Ok(()),
             done => done,
         }
     }
 
-    fn in_time(&self) -> Result<(), Failure> {
-        if self.pace.has(NEEDED) { Ok(()) } else { Err(Failure::unavailable("this run", "its time is over")) }
+    fn in_time(&self) -> Result<(), Error> {
+        if self.deadline.has(NEEDED) { Ok(()) } else { Err(Error::unavailable("this run", "its time is over")) }
     }
 
     /// Goes through the shards by loads, until nothing is due or the time is over. What could not be begun
     /// stays due. A webhook that fails too often is left alone for the rest of the run, so that its backlog
     /// does not stand before what others wait for.
-    async fn what_is_due(&self) -> Result<Value, Failure> {
+    async fn what_is_due(&self) -> Result<Value, Error> {
         let mut tally = Tally::default();
         let mut load = Vec::new();
         let mut tired = BTreeSet::new();
-        for shard in shards(self.run.moment.now) {
+        for shard in shards(self.run.id_source.now) {
             let mut start = None;
-            while self.pace.has(NEEDED) {
-                let page = self.store.due(&calls_shard(shard), self.run.moment.now, start, PAGE).await?;
+            while self.deadline.has(NEEDED) {
+                let page = self.table.due(&calls_shard(shard), self.run.id_source.now, start, PAGE).await?;
                 for (key, row) in page.rows {
                     match row {
                         // The index may lag: what the row itself says counts.
-                        Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.moment.now) => {}
+                        Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.id_source.now) => {}
                         Ok(Some(DueRow::Delivery(delivery))) if tired.contains(&delivery.webhook_id) => {}
                         Ok(Some(DueRow::Delivery(delivery))) => load.push(*delivery),
                         Ok(Some(DueRow::Webhook(webhook))) => {
@@ -279,17 +284,17 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
         workspace: WorkspaceId,
         id: WebhookId,
         all: Vec<Delivery>,
-    ) -> (Vec<(EventId, Result<(), Failure>)>, usize) {
+    ) -> (Vec<(EventId, Result<(), Error>)>, usize) {
         let mut outcomes = Vec::new();
         let mut failures = 0;
         for some in all.chunks(CALLS) {
-            if failures >= FAILURES || !self.pace.has(NEEDED) {
+            if failures >= FAILURES || !self.deadline.has(NEEDED) {
                 break;
             }
             let ids: Vec<EventId> = some.iter().map(|delivery| delivery.event_id).collect();
             let read = async {
-                let webhook = self.store.webhook(workspace, id).await?;
-                Ok::<_, Failure>((webhook, self.store.events(workspace, &ids).await?))
+                let webhook = self.table.webhook(workspace, id).await?;
+                Ok::<_, Error>((webhook, self.table.events(workspace, &ids).await?))
             };
             let (webhook, events) = match read.await {
                 Ok(read) => read,
@@ -313,48 +318,43 @@ impl<S: Webhooks + Events + Work> Delivering<'_, '_, S> {
     }
 
     /// Tries a delivery again, or ends it if its webhook, or its event, is there no more.
-    async fn retry(
-        &self,
-        webhook: Option<Webhook>,
-        event: Option<Event>,
-        delivery: &Delivery,
-    ) -> Result<bool, Failure> {
+    async fn retry(&self, webhook: Option<Webhook>, event: Option<Event>, delivery: &Delivery) -> Result<bool, Error> {
         let Some(webhook) = webhook else {
             return self.drop(delivery).await.map(|()| true);
         };
         let Some(event) = event.filter(|_| webhook.disabled.is_none()) else {
-            let commit = Commit::unrecorded(self.pace.moment().event_id());
-            return match self.store.commit(commit.edit(delivery, &delivery.canceled())).await {
-                Err(Failure::LostRace) => Ok(true),
+            let commit = Commit::without_event(self.deadline.id_source().event_id());
+            return match self.table.commit(commit.edit(delivery, &delivery.canceled())).await {
+                Err(Error::Conflict) => Ok(true),
                 done => done.map(|()| true),
             };
         };
         if let Some(due) = delivery.next_at.filter(|_| webhook.failing_since.is_none()) {
-            self.late.fetch_max((self.pace.moment().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
+            self.late.fetch_max((self.deadline.id_source().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
         }
         match self.taken_up(delivery).await {
             // Another run has it.
-            Err(Failure::LostRace) => Ok(true),
+            Err(Error::Conflict) => Ok(true),
             Err(failure) => Err(failure),
             Ok(begun) => self.deliver(webhook, &event, begun).await,
         }
     }
 
     /// Forgets the earlier secrets of a webhook whose time is over.
-    async fn forget_earlier(&self, due: &Webhook) -> Result<(), Failure> {
-        attempts(self.store, || async {
-            let Some(webhook) = self.store.webhook(due.workspace_id, due.webhook_id).await? else {
+    async fn forget_earlier(&self, due: &Webhook) -> Result<(), Error> {
+        retry_on_conflict(self.table, || async {
+            let Some(webhook) = self.table.webhook(due.workspace_id, due.webhook_id).await? else {
                 return Ok(());
             };
-            let moment = self.pace.moment();
-            let Some(after) = webhook.forgotten(moment.now) else {
+            let id_source = self.deadline.id_source();
+            let Some(after) = webhook.forgotten(id_source.now) else {
                 return Ok(());
             };
-            let secrets = self.store.webhook_secrets(webhook.webhook_id).await?;
-            let commit = Commit::unrecorded(moment.event_id()).edit(&webhook, &after);
-            self.store
+            let secrets = self.table.webhook_secrets(webhook.webhook_id).await?;
+            let commit = Commit::without_event(id_source.event_id()).edit(&webhook, &after);
+            self.table
                 .commit(match secrets {
-                    Some(secrets) => commit.keep_webhook_secrets(webhook.webhook_id, &secrets.at(moment.now)),
+                    Some(secrets) => commit.keep_webhook_secrets(webhook.webhook_id, &secrets.at(id_source.now)),
                     None => commit,
                 })
                 .await

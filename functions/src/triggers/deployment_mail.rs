@@ -1,14 +1,14 @@
 //! The e-mail of a deployment: the link, the QR code, and what to do.
 
 use aws::Message;
-use domain::invitation::Invitation;
-use domain::refusal::Failure;
-use domain::user::User;
+use domain::error::Error;
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
 use maud::html;
 
 use crate::deployments::redirect;
 use crate::settings::App;
-use crate::triggers::letter::{self, Addressee, Letter, SMALL};
+use crate::triggers::letter::{self, Addressee, EmailLayout, SMALL};
 
 const SUBJECT: &str = "Set up the app on your phone";
 /// What the HTML calls the QR code.
@@ -23,13 +23,13 @@ pub(crate) fn compose(
     code: &str,
     public_url: &str,
     app: &App,
-) -> Result<Option<Message>, Failure> {
+) -> Result<Option<Message>, Error> {
     let Some(Addressee { to, name }) = Addressee::of(user) else {
         return Ok(None);
     };
     let link = redirect::link(public_url, code);
     let devices = letter::good_for(deployment.devices);
-    let said = Said {
+    let said = DeploymentText {
         name: name.as_deref(),
         link: &link,
         code,
@@ -37,12 +37,12 @@ pub(crate) fn compose(
         until: &deployment.expires_at.day(),
         stores: &letter::stores(app),
     };
-    let letter = Letter { subject: SUBJECT, text: text(&said), html: page(&said) };
+    let letter = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
     letter::message(deployment, to, letter, &link, PICTURE, Some(FILE)).map(Some)
 }
 
 /// What the e-mail says, in either of its forms.
-struct Said<'a> {
+struct DeploymentText<'a> {
     name: Option<&'a str>,
     link: &'a str,
     code: &'a str,
@@ -51,8 +51,8 @@ struct Said<'a> {
     stores: &'a [(&'static str, String)],
 }
 
-fn text(said: &Said<'_>) -> String {
-    let Said { name, link, code, devices, until, stores } = said;
+fn text(said: &DeploymentText<'_>) -> String {
+    let DeploymentText { name, link, code, devices, until, stores } = said;
     format!(
         "{}your settings for the app are ready.\n\n\
          1. Open this link on your phone, or scan the attached code with its camera:\n\n{link}\n\n\
@@ -67,8 +67,8 @@ fn text(said: &Said<'_>) -> String {
     )
 }
 
-fn page(said: &Said<'_>) -> String {
-    let Said { name, link, code, devices, until, stores } = said;
+fn page(said: &DeploymentText<'_>) -> String {
+    let DeploymentText { name, link, code, devices, until, stores } = said;
     let said = html! {
         (letter::greeting_as_html(*name))
         p { "your settings for the app are ready. Open this message on your phone and press:" }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_name_is_text_whatever_it_holds_and_the_message_stays_small() {
         let stores = [("iPhone", "https://apps.example/a?b=1&c=2".to_owned())];
-        let said = Said {
+        let said = DeploymentText {
             name: Some("<i>Bob</i> & Co"),
             link: "https://e.example/r/abc",
             code: "abc",

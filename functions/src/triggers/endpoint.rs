@@ -1,9 +1,11 @@
 //! A device's SNS endpoint follows its push token.
 
-use aws::{Commit, Devices, Endpoints, PushError, PushTokens};
-use domain::device::{Device, PushToken};
-use domain::push::{PushReason, endpoint_impossible, endpoint_made};
-use domain::refusal::Failure;
+use aws::Pusher;
+use aws::{Commit, PushError, Table};
+use domain::error::Error;
+use domain::models::device::{Device, PushToken};
+use domain::models::push::PushReason;
+use domain::rules::push::{endpoint_impossible, endpoint_made};
 use domain::{DeviceId, WorkspaceId};
 use lambda::logging::Chain;
 
@@ -15,51 +17,51 @@ use crate::triggers::Run;
 /// # Errors
 /// `Unavailable` if SNS does not answer; the token stays due.
 pub(crate) async fn settle(
-    store: &(impl Devices + PushTokens),
-    endpoints: &impl Endpoints,
+    table: &Table,
+    pusher: &Pusher,
     run: &Run,
     workspace: WorkspaceId,
     id: DeviceId,
-) -> Result<(), Failure> {
-    let (device, token) = (store.device(workspace, id).await?, store.push_token(workspace, id).await?);
+) -> Result<(), Error> {
+    let (device, token) = (table.device(workspace, id).await?, table.push_token(workspace, id).await?);
     let (Some(device), Some(token)) = (device, token) else {
         return Ok(());
     };
     if token.mend_at.is_none() {
         return Ok(());
     }
-    let act = run.act(workspace);
-    let changed = match found(endpoints, &device, &token).await? {
-        Found::Endpoint(endpoint) => {
+    let event_context = run.event_context(workspace);
+    let changed = match found(pusher, &device, &token).await? {
+        EndpointLookup::Endpoint(endpoint) => {
             if let Some(old) = device.push_endpoint.as_deref().filter(|old| *old != endpoint) {
-                release(store, endpoints, &device, old).await?;
+                release(table, pusher, &device, old).await?;
             }
-            endpoint_made(&device, endpoint, &act)
+            endpoint_made(&device, endpoint, &event_context)
         }
-        Found::Nothing(reason) => endpoint_impossible(&device, reason, &act),
+        EndpointLookup::Nothing(reason) => endpoint_impossible(&device, reason, &event_context),
     };
     let settled = PushToken { mend_at: None, ..token.clone() };
     let commit = match &changed {
         Some((after, event)) => Commit::of(event).edit(&device, after),
-        None => Commit::unrecorded(run.moment.event_id()),
+        None => Commit::without_event(run.id_source.event_id()),
     };
-    store.commit(commit.edit(&token, &settled)).await
+    table.commit(commit.edit(&token, &settled)).await
 }
 
-enum Found {
+enum EndpointLookup {
     Endpoint(String),
     Nothing(PushReason),
 }
 
-async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -> Result<Found, Failure> {
-    let Some(application) = endpoints.application(device.platform) else {
-        return Ok(Found::Nothing(PushReason::PlatformOff));
+async fn found(pusher: &Pusher, device: &Device, token: &PushToken) -> Result<EndpointLookup, Error> {
+    let Some(application) = pusher.application(device.platform) else {
+        return Ok(EndpointLookup::Nothing(PushReason::PlatformOff));
     };
-    match endpoints.endpoint(application, &token.token).await {
-        Ok(endpoint) => Ok(Found::Endpoint(endpoint)),
-        Err(PushError::Refused(_)) => Ok(Found::Nothing(PushReason::TokenRefused)),
-        Err(PushError::Gone) => Ok(Found::Nothing(PushReason::PlatformOff)),
-        Err(error) => Err(Failure::unavailable("SNS", error)),
+    match pusher.endpoint(application, &token.token).await {
+        Ok(endpoint) => Ok(EndpointLookup::Endpoint(endpoint)),
+        Err(PushError::Refused(_)) => Ok(EndpointLookup::Nothing(PushReason::TokenRefused)),
+        Err(PushError::Gone) => Ok(EndpointLookup::Nothing(PushReason::PlatformOff)),
+        Err(error) => Err(Error::unavailable("SNS", error)),
     }
 }
 
@@ -68,23 +70,18 @@ async fn found(endpoints: &impl Endpoints, device: &Device, token: &PushToken) -
 ///
 /// # Errors
 /// `Unavailable` if SNS does not answer.
-pub(crate) async fn release(
-    store: &impl PushTokens,
-    endpoints: &impl Endpoints,
-    device: &Device,
-    endpoint: &str,
-) -> Result<(), Failure> {
-    let holders = store.endpoint_holders(endpoint).await?;
+pub(crate) async fn release(table: &Table, pusher: &Pusher, device: &Device, endpoint: &str) -> Result<(), Error> {
+    let holders = table.endpoint_holders(endpoint).await?;
     let own = (device.workspace_id, device.device_id);
     if holders.iter().any(|holder| *holder != own) {
         return Ok(());
     }
-    match endpoints.remove(endpoint).await {
+    match pusher.remove(endpoint).await {
         // An endpoint of a platform application that is no longer ours: SNS will never let us.
         Err(error @ PushError::Refused(_)) => {
             tracing::warn!(device.id = %device.device_id, error = %Chain(&error), "an endpoint was left behind");
             Ok(())
         }
-        outcome => outcome.map_err(|e| Failure::unavailable("SNS", e)),
+        outcome => outcome.map_err(|e| Error::unavailable("SNS", e)),
     }
 }

@@ -1,13 +1,13 @@
 //! The e-mail of an invitation.
 
 use aws::Message;
-use domain::invitation::Invitation;
-use domain::refusal::Failure;
-use domain::user::User;
+use domain::error::Error;
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
 use maud::html;
 
 use crate::settings::App;
-use crate::triggers::letter::{self, Addressee, Letter, SMALL};
+use crate::triggers::letter::{self, Addressee, EmailLayout, SMALL};
 
 const SUBJECT: &str = "Your invitation to the app";
 /// What the HTML calls the QR code.
@@ -20,12 +20,12 @@ pub(crate) fn compose(
     code: &str,
     public_url: &str,
     app: &App,
-) -> Result<Option<Message>, Failure> {
+) -> Result<Option<Message>, Error> {
     let Some(Addressee { to, name }) = Addressee::of(user) else {
         return Ok(None);
     };
     let link = format!("{public_url}/i/{code}");
-    let said = Said {
+    let said = InvitationText {
         name: name.as_deref(),
         link: &link,
         code,
@@ -33,12 +33,12 @@ pub(crate) fn compose(
         until: &invitation.expires_at.day(),
         stores: &letter::stores(app),
     };
-    let letter = Letter { subject: SUBJECT, text: text(&said), html: page(&said) };
+    let letter = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
     letter::message(invitation, to, letter, &link, PICTURE, None).map(Some)
 }
 
 /// What the e-mail says, in either of its forms.
-struct Said<'a> {
+struct InvitationText<'a> {
     name: Option<&'a str>,
     link: &'a str,
     code: &'a str,
@@ -47,8 +47,8 @@ struct Said<'a> {
     stores: &'a [(&'static str, String)],
 }
 
-fn text(said: &Said<'_>) -> String {
-    let Said { name, link, code, devices, until, stores } = said;
+fn text(said: &InvitationText<'_>) -> String {
+    let InvitationText { name, link, code, devices, until, stores } = said;
     format!(
         "{}you are invited to use the app. Open this link on your phone:\n\n{link}\n\n\
          {}\
@@ -61,8 +61,8 @@ fn text(said: &Said<'_>) -> String {
     )
 }
 
-fn page(said: &Said<'_>) -> String {
-    let Said { name, link, code, devices, until, stores } = said;
+fn page(said: &InvitationText<'_>) -> String {
+    let InvitationText { name, link, code, devices, until, stores } = said;
     let said = html! {
         (letter::greeting_as_html(*name))
         p { "you are invited to use the app. Open this message on your phone and press:" }
@@ -82,8 +82,8 @@ fn page(said: &Said<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn said(stores: &'static [(&'static str, String)]) -> Said<'static> {
-        Said {
+    fn said(stores: &'static [(&'static str, String)]) -> InvitationText<'static> {
+        InvitationText {
             name: Some("<b>Anna</b> & Co"),
             link: "https://example.com/i/abc",
             code: "abc",

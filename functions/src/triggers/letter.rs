@@ -2,9 +2,9 @@
 //! text that says the same.
 
 use aws::{Message, Picture};
-use domain::invitation::{Invitation, Purpose};
-use domain::refusal::Failure;
-use domain::user::User;
+use domain::error::Error;
+use domain::models::invitation::{Invitation, Purpose};
+use domain::models::user::User;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::pages::qr;
@@ -121,7 +121,7 @@ fn greeting(name: Option<&str>) -> String {
 }
 
 /// An e-mail's words, in both forms.
-pub(crate) struct Letter {
+pub(crate) struct EmailLayout {
     pub subject: &'static str,
     pub text: String,
     pub html: String,
@@ -132,11 +132,11 @@ pub(crate) struct Letter {
 pub(crate) fn message(
     offer: &Invitation,
     to: String,
-    letter: Letter,
+    letter: EmailLayout,
     link: &str,
     inside: &str,
     attached: Option<&str>,
-) -> Result<Message, Failure> {
+) -> Result<Message, Error> {
     let bytes = qr::png(link)?;
     let picture = |content_id: Option<&str>, name: &str| Picture {
         content_id: content_id.map(str::to_owned),

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use aws::stores::Taken;
-use aws::{Commit, Devices, Endpoints, Leases, PushError, PushTokens, Users, Wake};
+use aws::LeaseOutcome;
+use aws::Pusher;
+use aws::{Commit, PushError, Table, Wake};
 use chrono::Duration;
-use domain::event::{Event, EventType};
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::event::{Event, EventType};
 use domain::{DeviceId, WorkspaceId};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
+use crate::retry::retry_on_conflict;
 use crate::triggers::{Run, endpoint, published};
 
 /// Shorter than the minute that Lambda waits before it tries an asynchronous event again.
@@ -28,15 +29,11 @@ enum Task {
 ///
 /// # Errors
 /// `Unavailable`: Lambda tries again, and after its tries `run-due` still settles the token.
-pub async fn handle(
-    store: &(impl Users + PushTokens + Leases),
-    endpoints: &impl Endpoints,
-    run: Run,
-) -> Result<Value, Failure> {
+pub async fn handle(table: &Table, pusher: &Pusher, run: Run) -> Result<Value, Error> {
     for record in run.records() {
         let event = published(record["Sns"]["Message"].as_str().unwrap_or_default())?;
         if let Some(task) = task(&event) {
-            perform(store, endpoints, &run, &event, &task).await?;
+            perform(table, pusher, &run, &event, &task).await?;
         }
     }
     Ok(json!({}))
@@ -62,44 +59,38 @@ fn task(event: &Event) -> Option<Task> {
     }
 }
 
-async fn perform(
-    store: &(impl Users + PushTokens + Leases),
-    endpoints: &impl Endpoints,
-    run: &Run,
-    event: &Event,
-    task: &Task,
-) -> Result<(), Failure> {
+async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task: &Task) -> Result<(), Error> {
     let workspace = event.workspace_id;
     match task {
         // The token's own row says whether there is still something to do.
         Task::Settle => match event.device_id {
-            Some(device) => attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await,
+            Some(device) => retry_on_conflict(table, || endpoint::settle(table, pusher, run, workspace, device)).await,
             None => Ok(()),
         },
         Task::Wake => {
-            let take = || store.take(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
-            let lease = match attempts(store, take).await? {
-                Taken::Yes(lease) => lease,
-                Taken::Done => return Ok(()),
+            let take = || table.take(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
+            let lease = match retry_on_conflict(table, take).await? {
+                LeaseOutcome::Yes(lease) => lease,
+                LeaseOutcome::Done => return Ok(()),
                 // Should the other run come to nothing, this one's next try wakes the device.
-                Taken::Busy => return Err(Failure::unavailable("the lease", "another run is at this event")),
+                LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this event")),
             };
-            for device in devices_of(store, event).await? {
-                wake(store, endpoints, workspace, device, event).await?;
+            for device in devices_of(table, event).await? {
+                wake(table, pusher, workspace, device, event).await?;
             }
-            let done = || Commit::unrecorded(run.moment.event_id()).done(&lease, run.moment.now);
-            attempts(store, || store.commit(done())).await
+            let done = || Commit::without_event(run.id_source.event_id()).done(&lease, run.id_source.now);
+            retry_on_conflict(table, || table.commit(done())).await
         }
     }
 }
 
 /// The device that an event is about, or those that its user holds.
-async fn devices_of(store: &impl Users, event: &Event) -> Result<BTreeSet<DeviceId>, Failure> {
+async fn devices_of(table: &Table, event: &Event) -> Result<BTreeSet<DeviceId>, Error> {
     if let Some(device) = event.device_id {
         return Ok(BTreeSet::from([device]));
     }
     let user = match event.user_id {
-        Some(id) => store.user(event.workspace_id, id).await?,
+        Some(id) => table.user(event.workspace_id, id).await?,
         None => None,
     };
     Ok(user.map(|user| user.device_ids).unwrap_or_default())
@@ -107,18 +98,18 @@ async fn devices_of(store: &impl Users, event: &Event) -> Result<BTreeSet<Device
 
 /// Wakes a device that pushes reach. That one no longer can is reported by SNS on its own.
 async fn wake(
-    store: &impl Devices,
-    endpoints: &impl Endpoints,
+    table: &Table,
+    pusher: &Pusher,
     workspace: WorkspaceId,
     id: DeviceId,
     event: &Event,
-) -> Result<(), Failure> {
-    let device = store.device(workspace, id).await?.filter(|device| device.push.reason.in_use());
+) -> Result<(), Error> {
+    let device = table.device(workspace, id).await?.filter(|device| device.push.reason.in_use());
     let Some(endpoint) = device.and_then(|device| device.push_endpoint) else {
         return Ok(());
     };
-    match endpoints.wake(&endpoint, &Wake { event_type: event.event_type.as_str() }).await {
+    match pusher.wake(&endpoint, &Wake { event_type: event.event_type.as_str() }).await {
         Ok(()) | Err(PushError::Disabled | PushError::Gone | PushError::Refused(_)) => Ok(()),
-        Err(error) => Err(Failure::unavailable("SNS", error)),
+        Err(error) => Err(Error::unavailable("SNS", error)),
     }
 }

@@ -1,8 +1,8 @@
 //! The table's stream: publishes each event row to the topic `events`.
 
 use aws::Topic;
-use domain::event::Event;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::event::Event;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::triggers::{Run, again};
 ///
 /// # Errors
 /// None: what fails is in the answer.
-pub async fn handle(topic: &impl Topic, run: Run) -> Result<Value, Failure> {
+pub async fn handle(topic: &impl Topic, run: Run) -> Result<Value, Error> {
     let records: Vec<&Value> = run.records().collect();
     let mut events = Vec::new();
     let mut failed = None;
@@ -55,7 +55,7 @@ fn sequence(record: &Value) -> String {
 }
 
 /// The event of a record; `None` for a record that is not of a new event row.
-fn event_of(record: &Value) -> Result<Option<Event>, Failure> {
+fn event_of(record: &Value) -> Result<Option<Event>, Error> {
     let image = &record["dynamodb"]["NewImage"];
     let is_event = image["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("EVENT#"));
     if record["eventName"] != "INSERT" || !is_event {

@@ -1,18 +1,21 @@
 //! Each hour: removes deleted devices and users whose retention is over.
 
-use aws::rows::{DUE_SHARDS, purge_shard};
-use aws::stores::{DeviceFilter, DueRow, EventFilter, Work};
-use aws::{Commands, Commit, Endpoints, Events, Invitations, Page, PushTokens, ScimUsers, UsageCounts};
+use aws::Pusher;
+use aws::store::due::DUE_SHARDS;
+use aws::store::due::purge_shard;
+use aws::{Commit, Page, Table};
+use aws::{DeviceFilter, DueRow, EventFilter};
 use chrono::Duration;
-use domain::device::{Device, purge};
-use domain::event::Event;
-use domain::life;
-use domain::refusal::Failure;
-use domain::user::User;
+use domain::error::Error;
+use domain::models::device::Device;
+use domain::models::event::Event;
+use domain::models::user::User;
+use domain::rules::devices::purge;
+use domain::rules::lifecycle;
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
-use crate::pace::Pace;
+use crate::deadline::Deadline;
+use crate::retry::retry_on_conflict;
 use crate::triggers::{Run, Tally, endpoint};
 
 const PAGE: usize = 50;
@@ -28,25 +31,21 @@ const ROWS: usize = 40;
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
-pub async fn handle(
-    store: &(impl Work + Commands + PushTokens + ScimUsers + Invitations + UsageCounts + Events),
-    endpoints: &impl Endpoints,
-    run: Run,
-) -> Result<Value, Failure> {
-    let pace = run.pace(RESERVE);
+pub async fn handle(table: &Table, pusher: &Pusher, run: Run) -> Result<Value, Error> {
+    let deadline = run.deadline(RESERVE);
     let mut purged = Tally::default();
     let mut users = Vec::new();
     for shard in 0..DUE_SHARDS {
         let mut start = None;
         loop {
-            let page = store.due(&purge_shard(shard), run.moment.now, start, PAGE).await?;
+            let page = table.due(&purge_shard(shard), run.id_source.now, start, PAGE).await?;
             for (key, row) in page.rows {
-                if pace.is_over() {
+                if deadline.is_over() {
                     return Ok(answer(&purged, true));
                 }
                 match row {
                     Ok(Some(DueRow::Device(device))) => {
-                        purged.count(&run, &key, purge_device(store, endpoints, &run, &device).await);
+                        purged.count(&run, &key, purge_device(table, pusher, &run, &device).await);
                     }
                     Ok(Some(DueRow::User(user))) => users.push((key, user)),
                     Ok(_) => {}
@@ -60,10 +59,10 @@ pub async fn handle(
         }
     }
     for (key, user) in users {
-        if pace.is_over() {
+        if deadline.is_over() {
             return Ok(answer(&purged, true));
         }
-        purged.count(&run, &key, purge_user(store, &run, &user, &pace).await);
+        purged.count(&run, &key, purge_user(table, &run, &user, &deadline).await);
     }
     Ok(answer(&purged, false))
 }
@@ -74,26 +73,21 @@ fn answer(purged: &Tally, more: bool) -> Value {
 }
 
 /// Removes a device with everything that is kept of it; false if it is not to go yet.
-async fn purge_device(
-    store: &(impl Commands + PushTokens),
-    endpoints: &impl Endpoints,
-    run: &Run,
-    due: &Device,
-) -> Result<bool, Failure> {
-    attempts(store, || async {
-        let Some(whole) = store.device_whole(due.workspace_id, due.device_id).await? else {
+async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -> Result<bool, Error> {
+    retry_on_conflict(table, || async {
+        let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
             return Ok(false);
         };
-        let Some(event) = purge(&whole.device, &run.act(due.workspace_id)) else {
+        let Some(event) = purge(&whole.device, &run.event_context(due.workspace_id)) else {
             return Ok(false);
         };
-        forget_commands(store, run, &whole.device).await?;
+        forget_commands(table, run, &whole.device).await?;
         if let Some(endpoint) = &whole.device.push_endpoint {
-            endpoint::release(store, endpoints, &whole.device, endpoint).await?;
+            endpoint::release(table, pusher, &whole.device, endpoint).await?;
         }
         let mut commit = Commit::of(&event).delete(&whole.device);
-        if let Some(belongings) = &whole.belongings {
-            commit = commit.delete(belongings);
+        if let Some(attachments) = &whole.attachments {
+            commit = commit.delete(attachments);
         }
         if let Some(token) = &whole.token {
             commit = commit.delete(token);
@@ -102,7 +96,7 @@ async fn purge_device(
         if let Some(claim) = whole.claim.filter(|claim| claim.device_id == whole.device.device_id) {
             commit = commit.delete(&claim);
         }
-        store.commit(commit).await?;
+        table.commit(commit).await?;
         Ok(true)
     })
     .await
@@ -110,104 +104,99 @@ async fn purge_device(
 
 /// Lets pass a page of which nothing was left out: what is to be gone is not left behind because this release cannot
 /// read it.
-fn whole<R>(page: &Page<R>) -> Result<(), Failure> {
-    if page.left_out > 0 { Err(Failure::internal("purging", "a row cannot be read")) } else { Ok(()) }
+fn whole<R>(page: &Page<R>) -> Result<(), Error> {
+    if page.left_out > 0 { Err(Error::internal("purging", "a row cannot be read")) } else { Ok(()) }
 }
 
 /// Removes what is kept of a device's commands, while the device is as it was read: none of them is open any more.
-async fn forget_commands(store: &impl Commands, run: &Run, device: &Device) -> Result<(), Failure> {
+async fn forget_commands(table: &Table, run: &Run, device: &Device) -> Result<(), Error> {
     loop {
-        let page = store.list_commands(device.workspace_id, device.device_id, ROWS, None).await?;
+        let page = table.list_commands(device.workspace_id, device.device_id, ROWS, None).await?;
         whole(&page)?;
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(device);
-        store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
+        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(device);
+        table.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
 
 /// Removes a user with everything that is kept of them, and blanks what the record says of them
 /// in private, while the user's row is as it was read: a wipe that is ordered anew may put the end off. The row itself
 /// goes last, so that a run that ends before it goes on here. False if they are not to go yet.
-async fn purge_user(
-    store: &(impl ScimUsers + Commands + Invitations + UsageCounts + Events),
-    run: &Run,
-    due: &User,
-    pace: &Pace,
-) -> Result<bool, Failure> {
-    attempts(store, || async {
-        let Some(user) = store.user(due.workspace_id, due.user_id).await? else {
+async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -> Result<bool, Error> {
+    retry_on_conflict(table, || async {
+        let Some(user) = table.user(due.workspace_id, due.user_id).await? else {
             return Ok(false);
         };
-        let Some(event) = life::purge(&user, &run.act(user.workspace_id)) else {
+        let Some(event) = lifecycle::purge(&user, &run.event_context(user.workspace_id)) else {
             return Ok(false);
         };
         // A device that is still kept may have a word to say, which would be on the record.
         let own = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
-        let kept = store.list_devices(user.workspace_id, &own, 1, None, run.moment.now).await?;
-        if !kept.items.is_empty() || !blank_events(store, run, &user, pace).await? {
+        let kept = table.list_devices(user.workspace_id, &own, 1, None, run.id_source.now).await?;
+        if !kept.items.is_empty() || !blank_events(table, run, &user, deadline).await? {
             return Ok(false);
         }
-        forget_invitations(store, run, &user).await?;
-        forget_usage(store, run, &user).await?;
-        let kept = store.scim_attributes(user.workspace_id, user.user_id).await?;
-        store.commit(Commit::of(&event).delete(&user).keep(kept.as_ref(), None)).await?;
+        forget_invitations(table, run, &user).await?;
+        forget_usage(table, run, &user).await?;
+        let kept = table.scim_attributes(user.workspace_id, user.user_id).await?;
+        table.commit(Commit::of(&event).delete(&user).keep(kept.as_ref(), None)).await?;
         Ok(true)
     })
     .await
 }
 
 /// Blanks the private parts of what the record says of a user; false if the time was over before.
-async fn blank_events(store: &impl Events, run: &Run, user: &User, pace: &Pace) -> Result<bool, Failure> {
+async fn blank_events(table: &Table, run: &Run, user: &User, deadline: &Deadline) -> Result<bool, Error> {
     let filter = EventFilter {
         device_id: None,
         user_id: Some(user.user_id),
         event_type: None,
         since: user.created_at,
-        until: run.moment.now,
+        until: run.id_source.now,
         oldest_first: false,
     };
     let mut start = None;
     loop {
-        let page = store.list_events(user.workspace_id, &filter, ROWS, start).await?;
+        let page = table.list_events(user.workspace_id, &filter, ROWS, start).await?;
         whole(&page)?;
         let told = page.items.iter().filter(|event| !event.is_blank());
         let blank = |commit: Commit, event: &Event| commit.replace(&event.blanked());
-        let commit = told.fold(Commit::unrecorded(run.moment.event_id()), blank);
+        let commit = told.fold(Commit::without_event(run.id_source.event_id()), blank);
         if !commit.is_empty() {
-            store.commit(commit.guarded_by(user)).await?;
+            table.commit(commit.guarded_by(user)).await?;
         }
         start = page.next;
         if start.is_none() {
             return Ok(true);
         }
-        if pace.is_over() {
+        if deadline.is_over() {
             return Ok(false);
         }
     }
 }
 
-async fn forget_invitations(store: &impl Invitations, run: &Run, user: &User) -> Result<(), Failure> {
+async fn forget_invitations(table: &Table, run: &Run, user: &User) -> Result<(), Error> {
     loop {
         // Each goes with its code.
-        let page = store.list_invitations(user.workspace_id, user.user_id, ROWS / 2, None).await?;
+        let page = table.list_invitations(user.workspace_id, user.user_id, ROWS / 2, None).await?;
         whole(&page)?;
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(user);
-        store.commit(page.items.iter().fold(commit, Commit::delete)).await?;
+        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(user);
+        table.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
 
-async fn forget_usage(store: &impl UsageCounts, run: &Run, user: &User) -> Result<(), Failure> {
+async fn forget_usage(table: &Table, run: &Run, user: &User) -> Result<(), Error> {
     loop {
-        let rows = store.usage_rows(user.workspace_id, user.user_id, ROWS).await?;
+        let rows = table.usage_rows(user.workspace_id, user.user_id, ROWS).await?;
         if rows.is_empty() {
             return Ok(());
         }
-        let commit = Commit::unrecorded(run.moment.event_id()).guarded_by(user);
-        store.commit(rows.iter().fold(commit, Commit::delete)).await?;
+        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(user);
+        table.commit(rows.iter().fold(commit, Commit::delete)).await?;
     }
 }

@@ -1,14 +1,17 @@
 //! What SES and SNS report: whether messages arrived, and whether pushes still do. Of e-mails and
 //! pushes it comes by topics, of texts by SNS's log.
 
-use aws::{Commit, Devices, Endpoints, Invitations, PushError, PushTokens};
-use domain::invitation::{Delivery, DeliveryState, delivered};
-use domain::push::{PushReason, reported};
-use domain::refusal::Failure;
+use aws::Pusher;
+use aws::{Commit, PushError, Table};
+use domain::error::Error;
+use domain::models::invitation::{Delivery, DeliveryState};
+use domain::models::push::PushReason;
+use domain::rules::invitations::delivered;
+use domain::rules::push::reported;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
-use crate::attempts::attempts;
+use crate::retry::retry_on_conflict;
 use crate::triggers::Run;
 use crate::triggers::text_reports::{self, TextReport};
 
@@ -16,14 +19,10 @@ use crate::triggers::text_reports::{self, TextReport};
 ///
 /// # Errors
 /// `Unavailable`: Lambda tries again. `Internal` if what is said to be a log is none.
-pub async fn handle(
-    store: &(impl Devices + PushTokens + Invitations),
-    endpoints: &impl Endpoints,
-    run: Run,
-) -> Result<Value, Failure> {
+pub async fn handle(table: &Table, pusher: &Pusher, run: Run) -> Result<Value, Error> {
     if let Some(log) = run.event["awslogs"]["data"].as_str() {
-        for report in text_reports::read(log, run.moment.now)? {
-            attempts(store, || of_text(store, &run, &report)).await?;
+        for report in text_reports::read(log, run.id_source.now)? {
+            retry_on_conflict(table, || of_text(table, &run, &report)).await?;
         }
     }
     for record in run.records() {
@@ -31,10 +30,10 @@ pub async fn handle(
         let Ok(report) = serde_json::from_str::<Value>(message) else {
             continue;
         };
-        if let Some(mail) = MailReport::read(&report, run.moment.now) {
-            attempts(store, || of_mail(store, &run, &mail)).await?;
-        } else if let Some(push) = PushReport::read(&report, run.moment.now) {
-            of_push(store, endpoints, &run, &push).await?;
+        if let Some(mail) = MailReport::read(&report, run.id_source.now) {
+            retry_on_conflict(table, || of_mail(table, &run, &mail)).await?;
+        } else if let Some(push) = PushReport::read(&report, run.id_source.now) {
+            of_push(table, pusher, &run, &push).await?;
         }
     }
     Ok(json!({}))
@@ -70,26 +69,26 @@ impl MailReport {
     }
 }
 
-async fn of_mail(store: &impl Invitations, run: &Run, report: &MailReport) -> Result<(), Failure> {
-    let Some(before) = store.invitation(report.workspace, report.user, report.invitation).await? else {
+async fn of_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Error> {
+    let Some(before) = table.invitation(report.workspace, report.user, report.invitation).await? else {
         return Ok(());
     };
-    match delivered(&before, report.news.clone(), &run.act(report.workspace)) {
-        Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
+    match delivered(&before, report.news.clone(), &run.event_context(report.workspace)) {
+        Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after)).await,
         None => Ok(()),
     }
 }
 
 /// A text that is none of an invitation is somebody else's: SNS has one log for the whole account.
-async fn of_text(store: &impl Invitations, run: &Run, report: &TextReport) -> Result<(), Failure> {
-    let Some(owner) = store.message_owner(&report.message_id).await? else {
+async fn of_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Error> {
+    let Some(owner) = table.message_owner(&report.message_id).await? else {
         return Ok(());
     };
-    let Some(before) = store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
+    let Some(before) = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
         return Ok(());
     };
-    match delivered(&before, report.news.clone(), &run.act(owner.workspace_id)) {
-        Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
+    match delivered(&before, report.news.clone(), &run.event_context(owner.workspace_id)) {
+        Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after)).await,
         None => Ok(()),
     }
 }
@@ -130,37 +129,32 @@ fn is_permanent(report: &Value) -> bool {
 }
 
 /// What a report means for the devices that hold the endpoint.
-async fn reason(endpoints: &impl Endpoints, report: &PushReport) -> Result<PushReason, Failure> {
+async fn reason(pusher: &Pusher, report: &PushReport) -> Result<PushReason, Error> {
     match report.news {
         PushNews::Failed => Ok(PushReason::DeliveryFailed),
-        PushNews::Updated => match endpoints.enabled(&report.endpoint).await {
+        PushNews::Updated => match pusher.enabled(&report.endpoint).await {
             Ok(true) => Ok(PushReason::EndpointReady),
             Ok(false) | Err(PushError::Gone) => Ok(PushReason::EndpointDisabled),
-            Err(error) => Err(Failure::unavailable("SNS", error)),
+            Err(error) => Err(Error::unavailable("SNS", error)),
         },
     }
 }
 
 /// A report goes to every device that holds the endpoint: the phone may be in two workspaces.
-async fn of_push(
-    store: &(impl Devices + PushTokens),
-    endpoints: &impl Endpoints,
-    run: &Run,
-    report: &PushReport,
-) -> Result<(), Failure> {
-    let holders = store.endpoint_holders(&report.endpoint).await?;
+async fn of_push(table: &Table, pusher: &Pusher, run: &Run, report: &PushReport) -> Result<(), Error> {
+    let holders = table.endpoint_holders(&report.endpoint).await?;
     if holders.is_empty() {
         return Ok(());
     }
-    let reason = reason(endpoints, report).await?;
+    let reason = reason(pusher, report).await?;
     for (workspace, id) in holders {
-        attempts(store, || async {
-            let Some(before) = store.device(workspace, id).await? else {
+        retry_on_conflict(table, || async {
+            let Some(before) = table.device(workspace, id).await? else {
                 return Ok(());
             };
-            let act = run.act(workspace);
-            match reported(&before, &report.endpoint, report.at, reason, &act) {
-                Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after)).await,
+            let event_context = run.event_context(workspace);
+            match reported(&before, &report.endpoint, report.at, reason, &event_context) {
+                Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after)).await,
                 None => Ok(()),
             }
         })

@@ -1,8 +1,8 @@
 //! Each quarter of an hour, and once a deployment is done: the public keys by which admins' tokens are verified.
 
-use aws::{Issuer as IssuerStore, Outside};
-use domain::access::IssuerKeys;
-use domain::refusal::Failure;
+use aws::{EgressClient, Table};
+use domain::error::Error;
+use domain::rules::access::IssuerKeys;
 use lambda::{Issuer, read_issuer_keys};
 use serde_json::{Value, json};
 
@@ -14,11 +14,11 @@ use crate::triggers::Run;
 /// # Errors
 /// `Unavailable` if the issuer does not answer, or not as OpenID Connect Discovery 1.0 says.
 pub async fn handle(
-    store: &impl IssuerStore,
-    pages: &impl Fn() -> Result<Outside, Failure>,
+    table: &Table,
+    pages: &impl Fn() -> Result<EgressClient, Error>,
     issuer: Option<&Issuer>,
     run: Run,
-) -> Result<Value, Failure> {
+) -> Result<Value, Error> {
     let Some(issuer) = issuer else {
         return Ok(json!({"keys": 0}));
     };
@@ -33,16 +33,16 @@ pub async fn handle(
         return Err(unusable("its key set has no key that can verify"));
     }
     let count = keys.len();
-    let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.moment.now };
-    store.keep_issuer_keys(&kept).await?;
+    let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.id_source.now };
+    table.keep_issuer_keys(&kept).await?;
     Ok(json!({"keys": count}))
 }
 
-async fn page(outside: &Outside, url: &str) -> Result<Value, Failure> {
+async fn page(outside: &EgressClient, url: &str) -> Result<Value, Error> {
     let bytes = outside.get(url).await?;
-    serde_json::from_slice(&bytes).map_err(|e| Failure::unavailable("the issuer", e))
+    serde_json::from_slice(&bytes).map_err(|e| Error::unavailable("the issuer", e))
 }
 
-fn unusable(why: &'static str) -> Failure {
-    Failure::unavailable("the issuer", why)
+fn unusable(why: &'static str) -> Error {
+    Error::unavailable("the issuer", why)
 }

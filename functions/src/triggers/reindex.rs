@@ -1,13 +1,14 @@
-//! Brings every row to what this release derives from its thing: attributes of indexes, and companions. There is no
+//! Brings every row to what this release derives from its thing: attributes of indexes, and index rows. There is no
 //! route: IAM says who may invoke it.
 
 use aws::Position;
-use aws::stores::{Reindex, Restored};
+use aws::Restored;
+use aws::Table;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;
 use domain::WorkspaceId;
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
 use domain::text::{Form, TextRule};
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ const CURSOR: TextRule = TextRule::new(Form::Ascii, 1, 8192);
 ///
 /// # Errors
 /// Every fault of the event; `Unavailable`.
-pub async fn handle(store: &impl Reindex, run: Run) -> Result<Value, Failure> {
+pub async fn handle(table: &Table, run: Run) -> Result<Value, Error> {
     let mut fields = run.fields()?;
     let workspace = fields.id("workspace_id", WorkspaceId::parse);
     let cursor = fields.text("cursor", CURSOR);
@@ -36,16 +37,16 @@ pub async fn handle(store: &impl Reindex, run: Run) -> Result<Value, Failure> {
     if cursor.is_some() && start.is_none() {
         fields.fault("cursor", "invalid", "must be the cursor that a run answered with");
     }
-    fields.finish().map_err(Refusal::Invalid)?;
-    let pace = run.pace(RESERVE);
+    fields.finish().map_err(DomainError::Invalid)?;
+    let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     loop {
-        let page = store.stored_rows(start.as_ref(), PAGE).await?;
+        let page = table.stored_rows(start.as_ref(), PAGE).await?;
         let rows = page.rows.into_iter().filter(|row| workspace.is_none_or(|id| row.is_of(id)));
-        let outcomes = store.restore(&rows.collect::<Vec<_>>(), || run.moment.event_id()).await?;
+        let outcomes = table.restore(&rows.collect::<Vec<_>>(), || run.id_source.event_id()).await?;
         outcomes.into_iter().for_each(|outcome| tally.count(outcome));
         start = page.next;
-        if start.is_none() || pace.is_over() {
+        if start.is_none() || deadline.is_over() {
             return Ok(tally.answer(start.as_ref()));
         }
     }

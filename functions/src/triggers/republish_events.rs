@@ -1,9 +1,9 @@
 //! Publishes a range of time again. There is no route: IAM says who may invoke it.
 
-use aws::stores::EventFilter;
-use aws::{Events, Position, Topic};
+use aws::EventFilter;
+use aws::{Position, Table, Topic};
 use chrono::Duration;
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
 use domain::{Time, WorkspaceId};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 ///
 /// # Errors
 /// Every fault of the event; `Unavailable`.
-pub async fn handle(store: &impl Events, topic: &impl Topic, run: Run) -> Result<Value, Failure> {
+pub async fn handle(table: &Table, topic: &impl Topic, run: Run) -> Result<Value, Error> {
     let mut fields = run.fields()?;
     let workspace = fields.id("workspace_id", WorkspaceId::parse);
     let since = fields.time("since");
@@ -28,30 +28,30 @@ pub async fn handle(store: &impl Events, topic: &impl Topic, run: Run) -> Result
     for name in ["workspace_id", "since", "until"] {
         fields.require(name);
     }
-    fields.finish().map_err(Refusal::Invalid)?;
+    fields.finish().map_err(DomainError::Invalid)?;
     let (Some(workspace), Some(since), Some(until)) = (workspace, since, until) else {
-        return Err(Refusal::Invalid(Vec::new()).into());
+        return Err(DomainError::Invalid(Vec::new()).into());
     };
     let filter = EventFilter { device_id: None, user_id: None, event_type: None, since, until, oldest_first: false };
-    publish(store, topic, &run, workspace, &filter).await
+    publish(table, topic, &run, workspace, &filter).await
 }
 
 async fn publish(
-    store: &impl Events,
+    table: &Table,
     topic: &impl Topic,
     run: &Run,
     workspace: WorkspaceId,
     filter: &EventFilter,
-) -> Result<Value, Failure> {
+) -> Result<Value, Error> {
     let mut start: Option<Position> = None;
     let mut published = 0;
     let mut unreadable = 0;
     let mut oldest: Option<Time> = None;
-    let pace = run.pace(RESERVE);
+    let deadline = run.deadline(RESERVE);
     loop {
-        let page = store.list_events(workspace, filter, PAGE, start).await?;
+        let page = table.list_events(workspace, filter, PAGE, start).await?;
         if !topic.publish(&page.items).await?.is_empty() {
-            return Err(Failure::unavailable("SNS", "some events were not taken"));
+            return Err(Error::unavailable("SNS", "some events were not taken"));
         }
         published += page.items.len();
         unreadable += page.left_out;
@@ -61,7 +61,7 @@ async fn publish(
             return Ok(json!({"published": published, "unreadable": unreadable, "until": null}));
         }
         // Until something was published, there is no moment from which another run could go on.
-        if pace.is_over() && oldest.is_some() {
+        if deadline.is_over() && oldest.is_some() {
             return Ok(json!({"published": published, "unreadable": unreadable, "until": oldest}));
         }
     }

@@ -1,34 +1,39 @@
 //! Each minute: what is due.
 
-use aws::rows::{DUE_SHARDS, due_shard};
-use aws::stores::{DueRow, Work};
-use aws::{Commit, Endpoints, Invitations, Position, PushTokens, Sources};
+use aws::DueRow;
+use aws::Pusher;
+use aws::store::due::DUE_SHARDS;
+use aws::store::due::due_shard;
+use aws::{Commit, Position, Table};
 use chrono::Duration;
-use domain::access::Permission;
-use domain::change::{Change, Edited};
-use domain::command::{Command, Stimulus, apply};
-use domain::device::Device;
-use domain::event::Maker;
-use domain::invitation::{Invitation, expire};
-use domain::job::{Job, JobKind};
-use domain::refusal::Failure;
-use domain::source::{DataSource, SyncWanted};
-use domain::user::User;
-use domain::workspace::{SilentAction, SilentRule, Workspace, pause_silent_rule, silent_rule_applied};
+use domain::error::Error;
+use domain::models::actor::Maker;
+use domain::models::command::{Command, Trigger};
+use domain::models::device::Device;
+use domain::models::invitation::Invitation;
+use domain::models::job::{Job, JobKind};
+use domain::models::source::{DataSource, SyncRequest};
+use domain::models::user::User;
+use domain::models::workspace::{SilentAction, SilentRule, Workspace, silent_rule_applied};
+use domain::permission::Permission;
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::commands::apply;
+use domain::rules::invitations::expire;
+use domain::rules::workspaces::pause_silent_rule;
 use domain::{JobId, Time, WorkspaceId};
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::access::update_workspace::silent;
-use crate::attempts::attempts;
+use crate::context::RequestContext;
+use crate::deadline::Deadline;
 use crate::devices::actions::{DeviceAction, prepare};
-use crate::doer::Doer;
-use crate::jobs::work::{Store, advance};
+use crate::jobs::work::advance;
 use crate::makers::permissions_now;
-use crate::pace::Pace;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
-use crate::sources::sync::{self, Syncing};
-use crate::sources::{Pulling, is_running};
+use crate::sources::sync::{self, SyncSettings};
+use crate::sources::{Fetcher, is_running};
 use crate::triggers::{Run, Tally, endpoint};
 use crate::users::actions::carried_through;
 
@@ -47,28 +52,28 @@ const THINGS: usize = 1_000;
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(
-    store: &(impl Work + PushTokens + Store + Sources),
-    endpoints: &impl Endpoints,
+    table: &Table,
+    pusher: &Pusher,
     run: Run,
     defaults: &Defaults,
-    pulling: &Pulling<'_>,
-) -> Result<Value, Failure> {
-    let pace = run.pace(RESERVE);
+    pulling: &Fetcher<'_>,
+) -> Result<Value, Error> {
+    let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     let mut long = Vec::new();
-    for shard in shards(run.moment.now) {
+    for shard in shards(run.id_source.now) {
         let mut start = None;
-        while !pace.is_over() {
-            let page = store.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
+        while !deadline.is_over() {
+            let page = table.due(&due_shard(shard), run.id_source.now, start, PAGE).await?;
             for (key, row) in page.rows {
-                if pace.is_over() {
+                if deadline.is_over() {
                     break;
                 }
                 match row {
                     Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
                         long.push((key, row));
                     }
-                    Ok(Some(row)) => tally.note(&run, &key, short(store, endpoints, &run, &row, defaults).await),
+                    Ok(Some(row)) => tally.note(&run, &key, short(table, pusher, &run, &row, defaults).await),
                     Ok(None) => {}
                     Err(failure) => tally.note(&run, &key, Err(failure)),
                 }
@@ -81,8 +86,8 @@ pub async fn handle(
     }
     long.sort_by_key(|(_, row)| waits_since(row));
     for (key, row) in long {
-        if !pace.is_over() {
-            tally.note(&run, &key, at_length(store, &run, &row, defaults, pulling, &pace).await);
+        if !deadline.is_over() {
+            tally.note(&run, &key, at_length(table, &run, &row, defaults, pulling, &deadline).await);
         }
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
@@ -108,21 +113,15 @@ pub(super) fn shards(now: Time) -> impl Iterator<Item = u8> {
 }
 
 /// What is done in a moment.
-async fn short(
-    store: &(impl PushTokens + Store),
-    endpoints: &impl Endpoints,
-    run: &Run,
-    row: &DueRow,
-    defaults: &Defaults,
-) -> Result<(), Failure> {
+async fn short(table: &Table, pusher: &Pusher, run: &Run, row: &DueRow, defaults: &Defaults) -> Result<(), Error> {
     match row {
-        DueRow::User(due) => attempts(store, || deploy_after_rename(store, run, due, defaults)).await,
-        DueRow::Invitation(due) => attempts(store, || end(store, run, due)).await,
+        DueRow::User(due) => retry_on_conflict(table, || deploy_after_rename(table, run, due, defaults)).await,
+        DueRow::Invitation(due) => retry_on_conflict(table, || end(table, run, due)).await,
         DueRow::PushToken(due) => {
             let (workspace, device) = (due.workspace_id, due.device_id);
-            attempts(store, || endpoint::settle(store, endpoints, run, workspace, device)).await
+            retry_on_conflict(table, || endpoint::settle(table, pusher, run, workspace, device)).await
         }
-        DueRow::Command(due) => attempts(store, || time_out(store, run, due)).await,
+        DueRow::Command(due) => retry_on_conflict(table, || time_out(table, run, due)).await,
         // Those below are done at length; these others are for `purge-deleted` and `deliver-webhook`.
         DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) => Ok(()),
         DueRow::Webhook(_) | DueRow::Delivery(_) => Ok(()),
@@ -131,114 +130,116 @@ async fn short(
 
 /// What takes its time.
 async fn at_length(
-    store: &(impl Store + Sources),
+    table: &Table,
     run: &Run,
     row: &DueRow,
     defaults: &Defaults,
-    pulling: &Pulling<'_>,
-    pace: &Pace,
-) -> Result<(), Failure> {
+    pulling: &Fetcher<'_>,
+    deadline: &Deadline,
+) -> Result<(), Error> {
     match row {
         DueRow::Job(due) => {
-            let Some(job) = store.job(due.workspace_id, due.job_id).await? else {
+            let Some(job) = table.job(due.workspace_id, due.job_id).await? else {
                 return Ok(());
             };
-            let doer = Doer::of_run(run, due.workspace_id);
+            let context = RequestContext::of_run(run, due.workspace_id);
             match job.kind {
-                JobKind::Sync => sync(store, &doer, job, defaults, pulling, pace).await,
-                JobKind::Users | JobKind::Devices => advance(store, &doer, job, defaults, pace, THINGS).await.map(drop),
+                JobKind::Sync => sync(table, &context, job, defaults, pulling, deadline).await,
+                JobKind::Users | JobKind::Devices => {
+                    advance(table, &context, job, defaults, deadline, THINGS).await.map(drop)
+                }
                 // It waits for the release that knows what it is.
                 JobKind::Unknown(_) => Ok(()),
             }
         }
         DueRow::Source(due) => {
-            let begun = attempts(store, || scheduled(store, run, due)).await?;
-            let doer = Doer::of_run(run, due.workspace_id);
+            let begun = retry_on_conflict(table, || scheduled(table, run, due)).await?;
+            let context = RequestContext::of_run(run, due.workspace_id);
             match begun {
-                Some(job) => sync(store, &doer, job, defaults, pulling, pace).await,
+                Some(job) => sync(table, &context, job, defaults, pulling, deadline).await,
                 None => Ok(()),
             }
         }
-        DueRow::Workspace(due) => silent_rule(store, run, due.workspace_id, defaults, pace).await,
+        DueRow::Workspace(due) => silent_rule(table, run, due.workspace_id, defaults, deadline).await,
         _ => Ok(()),
     }
 }
 
 /// Moves a sync on.
 async fn sync(
-    store: &(impl Store + Sources),
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     job: Job,
     defaults: &Defaults,
-    pulling: &Pulling<'_>,
-    pace: &Pace,
-) -> Result<(), Failure> {
-    let syncing = Syncing { pulling: Some(pulling), defaults };
-    sync::advance(store, &syncing, doer, job, pace, THINGS).await.map(drop)
+    pulling: &Fetcher<'_>,
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    let syncing = SyncSettings { pulling: Some(pulling), defaults };
+    sync::advance(table, &syncing, context, job, deadline, THINGS).await.map(drop)
 }
 
 /// Begins the sync of a data set whose time has come; one that is still at work is waited for until the
 /// next time.
-async fn scheduled(store: &(impl Store + Sources), run: &Run, due: &DataSource) -> Result<Option<Job>, Failure> {
-    let Some(source) = store.source(due.workspace_id, due.source_id).await? else {
+async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<Job>, Error> {
+    let Some(source) = table.source(due.workspace_id, due.source_id).await? else {
         return Ok(None);
     };
-    if source.due_at.is_none_or(|at| at > run.moment.now) {
+    if source.due_at.is_none_or(|at| at > run.id_source.now) {
         return Ok(None);
     }
-    let itself = Doer::of_run(run, source.workspace_id);
-    let Some(doer) = in_name_of(store, &itself, source.set_by, source.permissions_of_schedule()).await? else {
-        let (paused, event) = source.paused(&itself.act());
-        store.commit(Commit::of(&event).edit(&source, &paused)).await?;
+    let itself = RequestContext::of_run(run, source.workspace_id);
+    let Some(context) = in_name_of(table, &itself, source.set_by, source.permissions_of_schedule()).await? else {
+        let (paused, event) = source.paused(&itself.event_context());
+        table.commit(Commit::of(&event).edit(&source, &paused)).await?;
         return Ok(None);
     };
-    let act = doer.act();
-    if is_running(store, &source).await? {
-        let after = DataSource { due_at: source.due_after(run.moment.now), ..source.clone() };
-        store.commit(Commit::unrecorded(act.event_id).edit(&source, &after)).await?;
+    let event_context = context.event_context();
+    if is_running(table, &source).await? {
+        let after = DataSource { due_at: source.due_after(run.id_source.now), ..source.clone() };
+        table.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
-    let wanted = SyncWanted {
-        job_id: JobId(run.moment.draw()),
+    let wanted = SyncRequest {
+        job_id: JobId(run.id_source.new_id()),
         user_ids: None,
         dry_run: false,
         may_wipe: source.renames_may_wipe,
     };
-    let (after, change) = source.begin_sync(wanted, false, &act)?;
-    store.commit(Commit::changing(act.event_id, &change).edit(&source, &after)).await?;
+    let (after, change) = source.begin_sync(wanted, false, &event_context)?;
+    table.commit(Commit::changing(event_context.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))
 }
 
 /// Deploys to a user who was renamed when a limit of messages kept the deployment from following at once; while it
 /// still does, the user stays due. Whoever may not use the app gets it once they may.
-async fn deploy_after_rename(store: &impl Store, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Failure> {
-    let Some(before) = store.user(due.workspace_id, due.user_id).await? else {
+async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Error> {
+    let Some(before) = table.user(due.workspace_id, due.user_id).await? else {
         return Ok(());
     };
-    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.moment.now) {
+    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.id_source.now) {
         return Ok(());
     }
-    let doer = Doer::of_run(run, before.workspace_id);
-    let act = doer.act();
+    let context = RequestContext::of_run(run, before.workspace_id);
+    let event_context = context.event_context();
     let after = User { deployment_due_at: None, ..before.clone() };
-    let change = Change { user: Some(Edited::from(before, after)), ..Change::default() };
-    let (_, commit) = carried_through(store, &doer, change, defaults, &act).await?;
-    store.commit(commit).await
+    let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
+    let (_, commit) = carried_through(table, &context, change, defaults, &event_context).await?;
+    table.commit(commit).await
 }
 
 /// Ends a command whose time is over.
-async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Failure> {
+async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> {
     let (workspace, device) = (due.workspace_id, due.device_id);
-    let command = store.command(workspace, device, due.command_id).await?;
-    let (Some(command), Some(device)) = (command, store.device(workspace, device).await?) else {
+    let command = table.command(workspace, device, due.command_id).await?;
+    let (Some(command), Some(device)) = (command, table.device(workspace, device).await?) else {
         return Ok(());
     };
-    if command.expires_at > run.moment.now {
+    if command.expires_at > run.id_source.now {
         return Ok(());
     }
-    let act = run.act(workspace);
-    match apply(&device, &command, Stimulus::TimeIsUp, None, &act)? {
-        Some(over) => store.commit(Commit::changing(act.event_id, &over.change(&device, &command))).await,
+    let event_context = run.event_context(workspace);
+    match apply(&device, &command, Trigger::TimeIsUp, None, &event_context)? {
+        Some(over) => table.commit(Commit::changing(event_context.event_id, &over.change(&device, &command))).await,
         None => Ok(()),
     }
 }
@@ -247,42 +248,43 @@ async fn time_out(store: &impl Store, run: &Run, due: &Command) -> Result<(), Fa
 /// run goes on from there, until all are done and the rule rests for a day. Once whoever set it may no longer do
 /// what it does, it pauses.
 async fn silent_rule(
-    store: &impl Store,
+    table: &Table,
     run: &Run,
     id: WorkspaceId,
     defaults: &Defaults,
-    pace: &Pace,
-) -> Result<(), Failure> {
-    let Some(workspace) = store.workspace(id).await? else {
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    let Some(workspace) = table.workspace(id).await? else {
         return Ok(());
     };
-    let rests = workspace.silent_rule_at.is_none_or(|at| at > run.moment.now);
+    let rests = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
     let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !rests) else {
         return Ok(());
     };
-    let itself = Doer::of_run(run, id);
+    let itself = RequestContext::of_run(run, id);
     let mut start = workspace.silent_rule_cursor.as_deref().and_then(|cursor| Position::from_bytes(cursor.as_bytes()));
     let mut looked = 0;
     loop {
-        let now = pace.moment().now;
-        let itself = itself.at(pace.moment());
-        let Some(doer) = in_name_of(store, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await? else {
-            let (paused, event) = pause_silent_rule(&workspace, &itself.act());
-            return unless_changed(store.commit(Commit::of(&event).edit(&workspace, &paused)).await);
+        let now = deadline.id_source().now;
+        let itself = itself.at(deadline.id_source());
+        let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
+        else {
+            let (paused, event) = pause_silent_rule(&workspace, &itself.event_context());
+            return unless_changed(table.commit(Commit::of(&event).edit(&workspace, &paused)).await);
         };
-        let page = store.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
+        let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
-            if pace.is_over() {
+            if deadline.is_over() {
                 // The next run begins this page anew: what is done stays done.
                 return Ok(());
             }
-            let doer = doer.at(pace.moment());
-            match attempts(store, || quieted(store, &doer, device, &workspace, &rule, defaults)).await {
+            let context = context.at(deadline.id_source());
+            match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, defaults)).await {
                 Ok(Quieted::Done) => {}
                 // It begins anew with the next run, if it is still to.
                 Ok(Quieted::Overtaken) => return Ok(()),
                 // One device that cannot be done does not stop the others.
-                Err(failure @ Failure::Internal { .. }) => {
+                Err(failure @ Error::Internal { .. }) => {
                     tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was left");
                 }
                 Err(failure) => return Err(failure),
@@ -290,34 +292,34 @@ async fn silent_rule(
         }
         looked += page.items.len().max(1);
         start = page.next;
-        if start.is_none() || looked >= THINGS || pace.is_over() {
+        if start.is_none() || looked >= THINGS || deadline.is_over() {
             break;
         }
     }
     let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
-    let rested = silent_rule_applied(&workspace, cursor, run.moment.now);
-    unless_changed(store.commit(Commit::unrecorded(run.moment.event_id()).edit(&workspace, &rested)).await)
+    let rested = silent_rule_applied(&workspace, cursor, run.id_source.now);
+    unless_changed(table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await)
 }
 
 /// A commit on a workspace that was changed meanwhile is not made: its rule begins anew with the next run.
-fn unless_changed(outcome: Result<(), Failure>) -> Result<(), Failure> {
+fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
     match outcome {
-        Err(Failure::LostRace) => Ok(()),
+        Err(Error::Conflict) => Ok(()),
         outcome => outcome,
     }
 }
 
 /// Whoever has set what is done by schedule, if they are known and may still do it.
 async fn in_name_of(
-    store: &impl Store,
-    itself: &Doer,
+    table: &Table,
+    itself: &RequestContext,
     maker: Option<Maker>,
     needed: &[Permission],
-) -> Result<Option<Doer>, Failure> {
+) -> Result<Option<RequestContext>, Error> {
     let Some(maker) = maker else {
         return Ok(None);
     };
-    let permissions = permissions_now(store, itself.workspace_id, maker, itself.now()).await?;
+    let permissions = permissions_now(table, itself.workspace_id, maker, itself.now()).await?;
     let may = needed.iter().all(|needed| permissions.contains(needed));
     Ok(may.then(|| itself.in_name_of(maker)))
 }
@@ -332,20 +334,20 @@ enum Quieted {
 
 /// Does to one device what the rule says, if it is still silent, and the rule still so, when that is written down.
 async fn quieted(
-    store: &impl Store,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     due: &Device,
     workspace: &Workspace,
     rule: &SilentRule,
     defaults: &Defaults,
-) -> Result<Quieted, Failure> {
-    let Some(whole) = store.device_whole(due.workspace_id, due.device_id).await? else {
+) -> Result<Quieted, Error> {
+    let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
         return Ok(Quieted::Done);
     };
     if whole.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
         return Ok(Quieted::Overtaken);
     }
-    let came = whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(doer.now()));
+    let came = whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(context.now()));
     if came || whole.device.blocked.is_some() {
         return Ok(Quieted::Done);
     }
@@ -357,26 +359,26 @@ async fn quieted(
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
     let before = whole.device.clone();
-    match prepare(store, doer, whole, &action, defaults).await {
+    match prepare(table, context, whole, &action, defaults).await {
         Ok(prepared) => {
             if let Some(commit) = prepared.commit {
-                store.commit(commit.while_same(&before, "last_login_at").guarded_by(workspace)).await?;
+                table.commit(commit.while_same(&before, "last_login_at").guarded_by(workspace)).await?;
             }
             Ok(Quieted::Done)
         }
         // It was deleted since.
-        Err(Failure::Refused(_)) => Ok(Quieted::Done),
+        Err(Error::Refused(_)) => Ok(Quieted::Done),
         Err(failure) => Err(failure),
     }
 }
 
 /// Ends an invitation whose time is over: its code goes.
-async fn end(store: &impl Invitations, run: &Run, due: &Invitation) -> Result<(), Failure> {
-    let Some(before) = store.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
+async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
+    let Some(before) = table.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
         return Ok(());
     };
-    match expire(&before, &run.act(before.workspace_id)) {
-        Some((after, event)) => store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await,
+    match expire(&before, &run.event_context(before.workspace_id)) {
+        Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await,
         None => Ok(()),
     }
 }

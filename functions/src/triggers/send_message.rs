@@ -1,19 +1,21 @@
 //! The queue on the topic `events`: sends what has to be sent.
 
-use aws::stores::Taken;
-use aws::{Commit, Invitations, Leases, Mail, MailError, Message, Secrets, Sms, SmsError, Users, Workspaces};
+use aws::LeaseOutcome;
+use aws::{Commit, MailError, Mailer, Message, SmsError, Table, Texter};
 use chrono::Duration;
-use domain::event::{Event, EventType};
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, InvitationStatus, Purpose, delivered};
-use domain::message::MessagePolicy;
-use domain::refusal::Failure;
-use domain::user::User;
-use domain::workspace::{AllowedSenders, SenderNotAllowed, Settings};
+use domain::error::Error;
+use domain::models::event::{Event, EventType};
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, Purpose};
+use domain::models::message::MessagePolicy;
+use domain::models::user::User;
+use domain::models::workspace::{AllowedSenders, SenderNotAllowed, Settings};
+use domain::rules::invitations::delivered;
+use domain::states::InvitationStatus;
 use lambda::logging::Chain;
 use serde_json::Value;
 
-use crate::attempts::attempts;
-use crate::pace::Pace;
+use crate::deadline::Deadline;
+use crate::retry::retry_on_conflict;
 use crate::settings::App;
 use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, queued};
 
@@ -26,11 +28,11 @@ const NEEDED: Duration = Duration::seconds(20);
 
 /// How messages go out, and what they say of the product and the app.
 #[derive(Debug)]
-pub struct Post<'a, M, S> {
+pub struct MessageSender<'a> {
     /// For e-mails.
-    pub mail: &'a M,
+    pub mail: &'a Mailer,
     /// For texts.
-    pub sms: &'a S,
+    pub sms: &'a Texter,
     /// Whom they may come from.
     pub senders: &'a AllowedSenders,
     /// Where texts may go.
@@ -45,15 +47,11 @@ pub struct Post<'a, M, S> {
 ///
 /// # Errors
 /// None: what fails is in the answer.
-pub async fn handle(
-    store: &(impl Users + Invitations + Secrets + Leases + Workspaces),
-    post: &Post<'_, impl Mail, impl Sms>,
-    run: Run,
-) -> Result<Value, Failure> {
-    let pace = run.pace(NEEDED);
+pub async fn handle(table: &Table, post: &MessageSender<'_>, run: Run) -> Result<Value, Error> {
+    let deadline = run.deadline(NEEDED);
     let mut failed = Vec::new();
     for record in run.records() {
-        if let Err(error) = one(store, post, &run, record, &pace).await {
+        if let Err(error) = one(table, post, &run, record, &deadline).await {
             let id = record["messageId"].as_str().unwrap_or_default().to_owned();
             tracing::warn!(operation = run.operation, message.id = id, error = %Chain(&error), "a message was not sent");
             failed.push(id);
@@ -63,59 +61,54 @@ pub async fn handle(
 }
 
 async fn one(
-    store: &(impl Users + Invitations + Secrets + Leases + Workspaces),
-    post: &Post<'_, impl Mail, impl Sms>,
+    table: &Table,
+    post: &MessageSender<'_>,
     run: &Run,
     record: &Value,
-    pace: &Pace,
-) -> Result<(), Failure> {
+    deadline: &Deadline,
+) -> Result<(), Error> {
     let event = queued(record)?;
     if !matches!(event.event_type, EventType::UserInvited | EventType::DeploymentStarted) {
         return Ok(());
     }
-    if pace.is_over() {
-        return Err(Failure::unavailable("this run", "its time is over"));
+    if deadline.is_over() {
+        return Err(Error::unavailable("this run", "its time is over"));
     }
-    let take = || store.take(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
-    let lease = match attempts(store, take).await? {
-        Taken::Yes(lease) => lease,
-        Taken::Done => return Ok(()),
-        Taken::Busy => return Err(Failure::unavailable("the lease", "another run is at this message")),
+    let take = || table.take(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
+    let lease = match retry_on_conflict(table, take).await? {
+        LeaseOutcome::Yes(lease) => lease,
+        LeaseOutcome::Done => return Ok(()),
+        LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this message")),
     };
-    let outcome = deliver(store, post, run, &event).await?;
-    attempts(store, || async {
+    let outcome = deliver(table, post, run, &event).await?;
+    retry_on_conflict(table, || async {
         let news = match &outcome {
-            Some(news) => recorded(store, run, &event, news).await?,
+            Some(news) => recorded(table, run, &event, news).await?,
             None => None,
         };
         let commit = match &news {
             Some((before, after, event)) => Commit::of(event).edit(before, after),
-            None => Commit::unrecorded(run.moment.event_id()),
+            None => Commit::without_event(run.id_source.event_id()),
         };
-        store.commit(commit.done(&lease, run.moment.now)).await
+        table.commit(commit.done(&lease, run.id_source.now)).await
     })
     .await
 }
 
 /// Sends an invitation's or a deployment's message. `None` if it is no longer wanted: used, superseded or expired
 /// since, or already sent.
-async fn deliver(
-    store: &(impl Users + Invitations + Secrets + Workspaces),
-    post: &Post<'_, impl Mail, impl Sms>,
-    run: &Run,
-    event: &Event,
-) -> Result<Option<Delivery>, Failure> {
-    let Some(invitation) = offered(store, event).await? else {
+async fn deliver(table: &Table, post: &MessageSender<'_>, run: &Run, event: &Event) -> Result<Option<Delivery>, Error> {
+    let Some(invitation) = offered(table, event).await? else {
         return Ok(None);
     };
-    let user = store.user(event.workspace_id, invitation.user_id).await?;
-    let code = store.invitation_code(invitation.invitation_id).await?;
-    let wanted = invitation.status(run.moment.now) == InvitationStatus::Open
+    let user = table.user(event.workspace_id, invitation.user_id).await?;
+    let code = table.invitation_code(invitation.invitation_id).await?;
+    let wanted = invitation.status(run.id_source.now) == InvitationStatus::Open
         && invitation.delivery.state == DeliveryState::Queued;
     let (Some(user), Some(code), true) = (user, code, wanted) else {
         return Ok(None);
     };
-    let settings = store.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
+    let settings = table.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
     let outcome = match invitation.channel {
         Channel::Email => by_mail(post, &user, &invitation, &code, &settings).await?,
         Channel::Sms => by_text(post, &user, &code, &settings).await?,
@@ -131,9 +124,9 @@ async fn deliver(
 }
 
 /// The invitation or deployment that an event is about.
-async fn offered(store: &impl Invitations, event: &Event) -> Result<Option<Invitation>, Failure> {
+async fn offered(table: &Table, event: &Event) -> Result<Option<Invitation>, Error> {
     match (event.user_id, event.invitation_id.or(event.deployment_id)) {
-        (Some(user), Some(id)) => store.invitation(event.workspace_id, user, id).await,
+        (Some(user), Some(id)) => table.invitation(event.workspace_id, user, id).await,
         _ => Ok(None),
     }
 }
@@ -147,12 +140,12 @@ enum Outcome {
 }
 
 async fn by_mail(
-    post: &Post<'_, impl Mail, impl Sms>,
+    post: &MessageSender<'_>,
     user: &User,
     invitation: &Invitation,
     code: &str,
     settings: &Settings,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, Error> {
     let Ok(sender) = post.senders.email(settings) else {
         return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
     };
@@ -167,52 +160,42 @@ async fn by_mail(
     match post.mail.send(Message { from: sender.map(str::to_owned), ..message }).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(MailError::Refused(reason)) => Ok(Outcome::Failed(reason)),
-        Err(error) => Err(Failure::unavailable("SES", error)),
+        Err(error) => Err(Error::unavailable("SES", error)),
     }
 }
 
-async fn by_text(
-    post: &Post<'_, impl Mail, impl Sms>,
-    user: &User,
-    code: &str,
-    settings: &Settings,
-) -> Result<Outcome, Failure> {
+async fn by_text(post: &MessageSender<'_>, user: &User, code: &str, settings: &Settings) -> Result<Outcome, Error> {
     let Ok(sender) = post.senders.sms(settings) else {
         return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
     };
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };
-    if let Err(refusal) = post.policy.require_textable(number) {
-        return Ok(Outcome::Failed(refusal.code()));
+    if let Err(error) = post.policy.require_textable(number) {
+        return Ok(Outcome::Failed(error.code()));
     }
     match post.sms.text(number, &invitation_text::compose(code, post.public_url), sender).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(SmsError::Refused(reason)) => Ok(Outcome::Failed(reason)),
-        Err(error) => Err(Failure::unavailable("SNS", error)),
+        Err(error) => Err(Error::unavailable("SNS", error)),
     }
 }
 
 fn news(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Option<String>) -> Delivery {
-    Delivery { state, at: run.moment.now, message_id, reason }
+    Delivery { state, at: run.id_source.now, message_id, reason }
 }
 
 /// The message goes back to its queue, for the release that knows how it is sent.
-fn of_another_release() -> Failure {
-    Failure::unavailable("the message", "another release knows how it is sent")
+fn of_another_release() -> Error {
+    Error::unavailable("the message", "another release knows how it is sent")
 }
 
 type Recorded = (Invitation, Invitation, Event);
 
-async fn recorded(
-    store: &impl Invitations,
-    run: &Run,
-    event: &Event,
-    news: &Delivery,
-) -> Result<Option<Recorded>, Failure> {
-    let Some(before) = offered(store, event).await? else {
+async fn recorded(table: &Table, run: &Run, event: &Event, news: &Delivery) -> Result<Option<Recorded>, Error> {
+    let Some(before) = offered(table, event).await? else {
         return Ok(None);
     };
-    let changed = delivered(&before, news.clone(), &run.act(event.workspace_id));
+    let changed = delivered(&before, news.clone(), &run.event_context(event.workspace_id));
     Ok(changed.map(|(after, event)| (before, after, event)))
 }

@@ -7,8 +7,8 @@ use std::io::Read as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use domain::Time;
-use domain::invitation::{Delivery, DeliveryState};
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::invitation::{Delivery, DeliveryState};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 
@@ -64,8 +64,8 @@ struct Attempt {
 ///
 /// # Errors
 /// `Internal` if it is no such event.
-pub(crate) fn read(data: &str, now: Time) -> Result<Vec<TextReport>, Failure> {
-    let broken = |error: Box<dyn std::error::Error + Send + Sync>| Failure::internal("reading a batch of logs", error);
+pub(crate) fn read(data: &str, now: Time) -> Result<Vec<TextReport>, Error> {
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| Error::internal("reading a batch of logs", error);
     let packed = BASE64_STANDARD.decode(data).map_err(|error| broken(error.into()))?;
     let unpacked = unpack(&packed).map_err(|error| broken(error.into()))?;
     let batch: Batch = serde_json::from_slice(&unpacked).map_err(|error| broken(error.into()))?;

@@ -1,26 +1,34 @@
 //! What is done to one user: by an operation of its own, or by a job to each of many.
 
-use aws::stores::Person;
-use aws::{Commit, Invitations, Profiles, UsernameClaims, Users, Workspaces};
-use domain::access::Permission;
-use domain::change::{Change, Edited};
-use domain::command::{CommandKind, Order, Phone};
-use domain::deployment::{self, follows_rename, has_downloaded, require_fitting};
-use domain::device::{DEVICE_LIMIT, Device, REASON};
-use domain::event::{Act, EventType};
+use aws::UserWithDevices;
+use aws::{Commit, Table, UsernameClaims};
+use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite, take_back};
-use domain::life::{self, Deletion, Leaving, is_readdressed, is_renamed, settle_what_is_due};
-use domain::message::{Counted, DailyQuota, QUOTA_SHARDS, Recipient, SentTo};
-use domain::profile::{Given, Profile, given};
-use domain::refusal::{Failure, Refusal};
+use domain::models::command::{CommandKind, CommandRequest};
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{DEVICE_LIMIT, Device};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::message::{DailyQuota, QUOTA_SHARDS, Recipient, RecipientHistory};
+use domain::models::profile::{Profile, ProfileAssignment};
+use domain::models::user::{User, UserEdit};
+use domain::models::workspace::Settings;
+use domain::permission::Permission;
+use domain::rules::change::MessageCount;
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::context::EventContext;
+use domain::rules::deployments;
+use domain::rules::deployments::{follows_rename, has_downloaded, require_fitting};
+use domain::rules::invitations::{invite, take_back};
+use domain::rules::lifecycle;
+use domain::rules::lifecycle::{Deletion, UserDeparture, is_readdressed, is_renamed, settle_what_is_due};
+use domain::rules::profiles::given;
 use domain::secret::{Hash, new_code};
-use domain::user::{User, UserEdit};
-use domain::workspace::Settings;
+use domain::text::REASON;
 use domain::{CommandId, InvitationId, ProfileId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::doer::Doer;
+use crate::context::RequestContext;
 use crate::settings::Defaults;
 
 /// What is done to a user.
@@ -30,8 +38,8 @@ pub(crate) enum UserAction {
     Activate,
     Suspend { reason: Option<String> },
     Delete { without_wipe: bool, reason: Option<String> },
-    LockAndWipe(Order),
-    ResetPin(Order),
+    LockAndWipe(CommandRequest),
+    ResetPin(CommandRequest),
     Invite { channel: Channel, devices: u32 },
     Deploy { profile_id: Option<ProfileId> },
     ForceConfig,
@@ -46,8 +54,8 @@ static NAMED: &[(&str, Read)] = &[
     ("activate", |_| UserAction::Activate),
     ("suspend", |fields| UserAction::Suspend { reason: fields.text("reason", REASON) }),
     ("delete", read_delete),
-    ("lock_and_wipe", |fields| UserAction::LockAndWipe(Order::read(CommandKind::Wipe, fields))),
-    ("reset_pin", |fields| UserAction::ResetPin(Order::read(CommandKind::ResetPin, fields))),
+    ("lock_and_wipe", |fields| UserAction::LockAndWipe(CommandRequest::read(CommandKind::Wipe, fields))),
+    ("reset_pin", |fields| UserAction::ResetPin(CommandRequest::read(CommandKind::ResetPin, fields))),
     ("invite", read_invite),
     ("deploy", read_deploy),
     ("force_config", |_| UserAction::ForceConfig),
@@ -101,7 +109,7 @@ pub(crate) fn read_deploy(fields: &mut Fields) -> UserAction {
 }
 
 /// An action decided on.
-pub(crate) struct Prepared {
+pub(crate) struct PlannedUser {
     /// What is to be written; `None` if there is nothing to do.
     pub commit: Option<Commit>,
     /// The user after it.
@@ -116,20 +124,20 @@ pub(crate) struct Prepared {
 
 /// Decides what an action does to a user, as they are now.
 pub(crate) async fn prepare(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     user: &User,
     action: &UserAction,
     defaults: &Defaults,
-) -> Result<Prepared, Failure> {
-    let act = doer.act();
+) -> Result<PlannedUser, Error> {
+    let event_context = context.event_context();
     let (phones, devices) = match action {
         // Nobody holds the phones of a user who is deleted.
         UserAction::LockAndWipe(_) if user.deleted.is_some() => {
-            (store.phones(user.workspace_id, &user.left_device_ids).await?, Vec::new())
+            (table.phones(user.workspace_id, &user.left_device_ids).await?, Vec::new())
         }
         UserAction::LockAndWipe(_) | UserAction::ResetPin(_) => {
-            let phones = held(store, user).await?;
+            let phones = held(table, user).await?;
             let devices = phones.iter().map(|phone| phone.device.clone()).collect();
             (phones, devices)
         }
@@ -140,77 +148,77 @@ pub(crate) async fn prepare(
         | UserAction::Suspend { .. }
         | UserAction::Delete { .. }
         | UserAction::ForceConfig
-        | UserAction::AutoDeploy => (Vec::new(), store.devices(user.workspace_id, &user.device_ids).await?),
+        | UserAction::AutoDeploy => (Vec::new(), table.devices(user.workspace_id, &user.device_ids).await?),
     };
-    let draw = || CommandId(doer.moment.draw());
+    let new_id = || CommandId(context.id_source.new_id());
     let change = match action {
-        UserAction::Activate => life::activate(user, &devices, &act)?,
-        UserAction::Suspend { reason } => life::suspend(user, &devices, reason.clone(), &act)?,
-        UserAction::LockAndWipe(order) => life::lock_and_wipe(user, &phones, order, &draw, &act)?,
-        UserAction::ResetPin(order) => life::reset_pin(user, &phones, order, &draw, &act)?,
+        UserAction::Activate => lifecycle::activate(user, &devices, &event_context)?,
+        UserAction::Suspend { reason } => lifecycle::suspend(user, &devices, reason.clone(), &event_context)?,
+        UserAction::LockAndWipe(order) => lifecycle::lock_and_wipe(user, &phones, order, &new_id, &event_context)?,
+        UserAction::ResetPin(order) => lifecycle::reset_pin(user, &phones, order, &new_id, &event_context)?,
         UserAction::Delete { without_wipe, reason } => {
-            let settings = settings(store, doer).await?;
+            let settings = settings(table, context).await?;
             let wanted = Deletion {
                 without_wipe: *without_wipe,
                 reason: reason.clone(),
                 retention: settings.retention(defaults.retention),
             };
-            delete(store, user, &devices, &wanted, &act).await?
+            delete(table, user, &devices, &wanted, &event_context).await?
         }
         UserAction::Invite { channel, devices } => {
             let wanted = Offer::Invitation { channel: *channel, devices: *devices };
-            let previous = newest(store, user, Purpose::Invite).await?;
-            let offered = Box::pin(offer(store, doer, user, wanted, previous, defaults, &act)).await?;
-            return Ok(offered.prepared(&act, user));
+            let previous = newest(table, user, Purpose::Invite).await?;
+            let offered = Box::pin(offer(table, context, user, wanted, previous, defaults, &event_context)).await?;
+            return Ok(offered.prepared(&event_context, user));
         }
         UserAction::Deploy { profile_id } => {
-            let profile = named_profile(store, doer, *profile_id).await?;
+            let profile = named_profile(table, context, *profile_id).await?;
             let wanted = Offer::Deployment { profile_id: *profile_id, devices: 1, held: &devices };
-            let previous = newest(store, user, Purpose::Deploy).await?;
-            let offered = Box::pin(offer(store, doer, user, wanted, previous, defaults, &act)).await?;
-            let prepared = offered.prepared(&act, user);
+            let previous = newest(table, user, Purpose::Deploy).await?;
+            let offered = Box::pin(offer(table, context, user, wanted, previous, defaults, &event_context)).await?;
+            let prepared = offered.prepared(&event_context, user);
             if let Some((profile, _)) = &profile {
                 require_fitting(&prepared.user, profile)?;
             }
-            return Ok(prepared.giving(profile.as_ref(), &act));
+            return Ok(prepared.giving(profile.as_ref(), &event_context));
         }
-        UserAction::ForceConfig => deployment::force(user, &devices, &act)?,
+        UserAction::ForceConfig => deployments::force(user, &devices, &event_context)?,
         // Whoever is gone, or was taken out of client deployment, stays out of it.
         UserAction::AutoDeploy if user.client.removed_at.is_some() || user.deleted.is_some() => None,
-        UserAction::AutoDeploy if has_downloaded(&devices) => deployment::force(user, &devices, &act)?,
+        UserAction::AutoDeploy if has_downloaded(&devices) => deployments::force(user, &devices, &event_context)?,
         UserAction::AutoDeploy => {
             let wanted = Offer::Deployment { profile_id: None, devices: 1, held: &devices };
-            let previous = newest(store, user, Purpose::Deploy).await?;
-            let offered = Box::pin(offer(store, doer, user, wanted, previous, defaults, &act)).await?;
-            return Ok(offered.prepared(&act, user));
+            let previous = newest(table, user, Purpose::Deploy).await?;
+            let offered = Box::pin(offer(table, context, user, wanted, previous, defaults, &event_context)).await?;
+            return Ok(offered.prepared(&event_context, user));
         }
     };
-    let devices = with_left(store, user, devices).await?;
+    let devices = with_left(table, user, devices).await?;
     let Some(change) = change else {
-        return Ok(Prepared::of(None, &act, user, devices));
+        return Ok(PlannedUser::of(None, &event_context, user, devices));
     };
-    let (change, commit) = carried_through(store, doer, change, defaults, &act).await?;
-    Ok(Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) })
+    let (change, commit) = carried_through(table, context, change, defaults, &event_context).await?;
+    Ok(PlannedUser { commit: Some(commit), ..PlannedUser::of(Some(change), &event_context, user, devices) })
 }
 
 /// The devices that a user holds, and the deleted ones that they have left behind.
-async fn with_left(store: &impl Users, user: &User, mut held: Vec<Device>) -> Result<Vec<Device>, Failure> {
-    held.extend(store.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
+async fn with_left(table: &Table, user: &User, mut held: Vec<Device>) -> Result<Vec<Device>, Error> {
+    held.extend(table.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
     Ok(held)
 }
 
-impl Prepared {
+impl PlannedUser {
     /// The same, only while a profile that it gives is as it was read: it may be deleted meanwhile. It is
     /// noted beside it that it was given, so that it is not deleted before the index of its users knows.
-    fn giving(mut self, profile: Option<&Named>, act: &Act) -> Self {
-        self.commit = self.commit.map(|commit| giving(commit, profile, act));
+    fn giving(mut self, profile: Option<&Named>, event_context: &EventContext) -> Self {
+        self.commit = self.commit.map(|commit| giving(commit, profile, event_context));
         self
     }
 
     /// What a change comes to, for a user who held these devices, or had left them behind.
-    pub fn of(change: Option<Change>, act: &Act, user: &User, devices: Vec<Device>) -> Self {
+    pub fn of(change: Option<ChangeSet>, event_context: &EventContext, user: &User, devices: Vec<Device>) -> Self {
         let Some(change) = change else {
-            let Person { user, devices, left } = Person::of(user.clone(), &devices);
+            let UserWithDevices { user, devices, left } = UserWithDevices::of(user.clone(), &devices);
             return Self { commit: None, user, devices, left, invitation: None };
         };
         let mut after = change.user_after().unwrap_or(user).clone();
@@ -220,46 +228,46 @@ impl Prepared {
             found.cloned().unwrap_or(device)
         };
         let devices: Vec<Device> = devices.into_iter().map(changed).collect();
-        let Person { user, devices, left } = Person::of(after, &devices);
-        Self { commit: Some(Commit::changing(act.event_id, &change)), user, devices, left, invitation: None }
+        let UserWithDevices { user, devices, left } = UserWithDevices::of(after, &devices);
+        Self { commit: Some(Commit::changing(event_context.event_id, &change)), user, devices, left, invitation: None }
     }
 }
 
 /// The devices that a user holds, each with its open commands.
-pub(crate) async fn held(store: &impl Users, user: &User) -> Result<Vec<Phone>, Failure> {
-    store.phones(user.workspace_id, &user.device_ids).await
+pub(crate) async fn held(table: &Table, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
+    table.phones(user.workspace_id, &user.device_ids).await
 }
 
 /// What the workspace has settled.
-pub(crate) async fn settings(store: &impl Workspaces, doer: &Doer) -> Result<Settings, Failure> {
-    let workspace = store.workspace(doer.workspace_id).await?.ok_or(Refusal::NotFound("workspace"))?;
+pub(crate) async fn settings(table: &Table, context: &RequestContext) -> Result<Settings, Error> {
+    let workspace = table.workspace(context.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
 
 async fn delete(
-    store: &(impl Users + Invitations),
+    table: &Table,
     user: &User,
     devices: &[Device],
     wanted: &Deletion,
-    act: &Act,
-) -> Result<Option<Change>, Failure> {
-    let claims = store.claims(devices).await?;
-    let wipes = store.unconfirmed_wipes(devices).await?;
+    event_context: &EventContext,
+) -> Result<Option<ChangeSet>, Error> {
+    let claims = table.claims(devices).await?;
+    let wipes = table.unconfirmed_wipes(devices).await?;
     let claimed = |device: &Device| {
         let claim = claims.iter().find(|claim| claim.device_id == device.device_id)?.clone();
         let unconfirmed = wipes.iter().find(|wipe| wipe.device_id == device.device_id).cloned();
-        Some(Leaving { device: device.clone(), claim, unconfirmed })
+        Some(UserDeparture { device: device.clone(), claim, unconfirmed })
     };
     let claimed: Vec<_> = devices.iter().filter_map(claimed).collect();
     if claimed.len() < devices.len() {
-        return Err(Failure::internal("deleting a user", "a device's claim is not there"));
+        return Err(Error::internal("deleting a user", "a device's claim is not there"));
     }
-    let offers = newest_offers(store, user).await?;
-    let mut change = life::delete(user, &claimed, &offers, wanted, act)?;
-    let belongings = store.belongings(user.workspace_id, &user.device_ids).await?;
+    let offers = newest_offers(table, user).await?;
+    let mut change = lifecycle::delete(user, &claimed, &offers, wanted, event_context)?;
+    let attachments = table.attachments(user.workspace_id, &user.device_ids).await?;
     let ends = change.iter_mut().flat_map(|change| &mut change.events);
     for event in ends.filter(|event| event.event_type == EventType::DeviceDeleted) {
-        if let Some(known) = event.device_id.and_then(|id| belongings.get(&id)) {
+        if let Some(known) = event.device_id.and_then(|id| attachments.get(&id)) {
             known.revoked_in(event);
         }
     }
@@ -267,33 +275,29 @@ async fn delete(
 }
 
 /// The newest of what was offered to a user, for each purpose: nothing older is open.
-async fn newest_offers(store: &impl Invitations, user: &User) -> Result<Vec<Invitation>, Failure> {
+async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Invitation>, Error> {
     let mut offers = Vec::new();
     for purpose in Purpose::ALL {
-        offers.extend(newest(store, user, *purpose).await?);
+        offers.extend(newest(table, user, *purpose).await?);
     }
     Ok(offers)
 }
 
 /// The newest of what was offered to a user for a purpose.
-pub(crate) async fn newest(
-    store: &impl Invitations,
-    user: &User,
-    purpose: Purpose,
-) -> Result<Option<Invitation>, Failure> {
+pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Result<Option<Invitation>, Error> {
     match user.newest_invitation(purpose) {
-        Some(id) => store.invitation(user.workspace_id, user.user_id, id).await,
+        Some(id) => table.invitation(user.workspace_id, user.user_id, id).await,
         None => Ok(None),
     }
 }
 
 /// A profile that a call names, and when it was last given to a user.
-pub(crate) type Named = (Profile, Option<Given>);
+pub(crate) type Named = (Profile, Option<ProfileAssignment>);
 
 /// A commit that gives a profile to a user, only while the profile is as it was read.
-pub(crate) fn giving(commit: Commit, profile: Option<&Named>, act: &Act) -> Commit {
+pub(crate) fn giving(commit: Commit, profile: Option<&Named>, event_context: &EventContext) -> Commit {
     match profile {
-        Some((profile, before)) => commit.giving(profile, given(profile, before.as_ref(), act.at).as_ref()),
+        Some((profile, before)) => commit.giving(profile, given(profile, before.as_ref(), event_context.at).as_ref()),
         None => commit,
     }
 }
@@ -303,34 +307,34 @@ pub(crate) fn giving(commit: Commit, profile: Option<&Named>, act: &Act) -> Comm
 /// # Errors
 /// A fault of `profile_id` if it is not there.
 pub(crate) async fn named_profile(
-    store: &impl Profiles,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     id: Option<ProfileId>,
-) -> Result<Option<Named>, Failure> {
+) -> Result<Option<Named>, Error> {
     let Some(id) = id else {
         return Ok(None);
     };
-    match store.profile_and_given(doer.workspace_id, id).await? {
+    match table.profile_and_given(context.workspace_id, id).await? {
         Some(found) => Ok(Some(found)),
-        None => Err(Refusal::field("profile_id", "unknown_value", "there is no such profile").into()),
+        None => Err(DomainError::field("profile_id", "unknown_value", "there is no such profile").into()),
     }
 }
 
 /// The profile that holds for a user.
-pub(crate) async fn profile_of(store: &(impl Workspaces + Profiles), user: &User) -> Result<Option<Profile>, Failure> {
+pub(crate) async fn profile_of(table: &Table, user: &User) -> Result<Option<Profile>, Error> {
     let default = match user.client.profile_id {
         Some(_) => None,
-        None => default_profile(store, user.workspace_id).await?,
+        None => default_profile(table, user.workspace_id).await?,
     };
     match user.client.profile(default) {
-        Some(id) => store.profile(user.workspace_id, id).await,
+        Some(id) => table.profile(user.workspace_id, id).await,
         None => Ok(None),
     }
 }
 
 /// The workspace's default profile.
-pub(crate) async fn default_profile(store: &impl Workspaces, id: WorkspaceId) -> Result<Option<ProfileId>, Failure> {
-    Ok(store.workspace(id).await?.and_then(|workspace| workspace.default_profile_id))
+pub(crate) async fn default_profile(table: &Table, id: WorkspaceId) -> Result<Option<ProfileId>, Error> {
+    Ok(table.workspace(id).await?.and_then(|workspace| workspace.default_profile_id))
 }
 
 /// What is offered to a user by a code.
@@ -358,7 +362,7 @@ impl Offer<'_> {
 
 /// What an offer changes, and the code that it is good for.
 struct Offered {
-    change: Change,
+    change: ChangeSet,
     code: String,
 }
 
@@ -369,44 +373,44 @@ impl Offered {
     }
 
     /// The change as a commit, which keeps the code.
-    fn commit(&self, act: &Act, change: &Change) -> Commit {
-        let commit = Commit::changing(act.event_id, change);
+    fn commit(&self, event_context: &EventContext, change: &ChangeSet) -> Commit {
+        let commit = Commit::changing(event_context.event_id, change);
         match self.invitation() {
             Some(made) => commit.keep_code(made, &self.code),
             None => commit,
         }
     }
 
-    fn prepared(self, act: &Act, user: &User) -> Prepared {
-        let commit = self.commit(act, &self.change);
+    fn prepared(self, event_context: &EventContext, user: &User) -> PlannedUser {
+        let commit = self.commit(event_context, &self.change);
         let mut after = self.change.user_after().unwrap_or(user).clone();
         after.version += 1;
         let (devices, left) = (Vec::new(), Vec::new());
-        Prepared { commit: Some(commit), user: after, devices, left, invitation: self.invitation().cloned() }
+        PlannedUser { commit: Some(commit), user: after, devices, left, invitation: self.invitation().cloned() }
     }
 }
 
 /// Offers something to a user; the code of `previous`, the newest of what was offered before for the same
 /// purpose, ends.
 async fn offer(
-    store: &(impl Workspaces + Invitations),
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     user: &User,
     wanted: Offer<'_>,
     previous: Option<Invitation>,
     defaults: &Defaults,
-    act: &Act,
-) -> Result<Offered, Failure> {
-    let settings = settings(store, doer).await?;
-    let life = settings.invitation_life(defaults.invitation_life);
-    let code = new_code(doer.moment.random);
+    event_context: &EventContext,
+) -> Result<Offered, Error> {
+    let settings = settings(table, context).await?;
+    let life = settings.invitation_lifetime(defaults.invitation_lifetime);
+    let code = new_code(context.id_source.random);
     let purpose = wanted.purpose();
     let (channel, devices) = match wanted {
         Offer::Invitation { channel, devices } => (channel, devices),
         Offer::Deployment { devices, .. } => (Channel::Email, devices),
     };
     let new = NewInvitation {
-        invitation_id: InvitationId(doer.moment.draw()),
+        invitation_id: InvitationId(context.id_source.new_id()),
         code_hash: Hash::of(&code),
         purpose,
         channel,
@@ -415,15 +419,17 @@ async fn offer(
     };
     let previous = previous.as_ref();
     let mut change = match wanted {
-        Offer::Invitation { .. } => invite(user, previous, new, act)?.change(user, previous),
-        Offer::Deployment { profile_id, held, .. } => deployment::deploy(user, held, previous, new, profile_id, act)?,
+        Offer::Invitation { .. } => invite(user, previous, new, event_context)?.change(user, previous),
+        Offer::Deployment { profile_id, held, .. } => {
+            deployments::deploy(user, held, previous, new, profile_id, event_context)?
+        }
     };
     if channel == Channel::Sms {
         user.mobile.as_deref().map_or(Ok(()), |number| defaults.messages.require_textable(number))?;
     }
     if let Some(recipient) = Recipient::of(user, purpose, channel) {
         let per_day = defaults.messages.per_day(channel, &settings);
-        change.counted = Some(counted(store, doer, &recipient, per_day).await?);
+        change.counted = Some(counted(table, context, &recipient, per_day).await?);
     }
     Ok(Offered { change, code })
 }
@@ -431,24 +437,24 @@ async fn offer(
 /// Counts one more message to a recipient, and of the workspace's day: in a part of it by chance, so that many at once
 /// seldom meet, and once that is full in any that is not.
 async fn counted(
-    store: &impl Invitations,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     recipient: &Recipient,
     per_day: u32,
-) -> Result<Counted, Failure> {
-    let now = doer.now();
+) -> Result<MessageCount, Error> {
+    let now = context.now();
     let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
     let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
-    let first = doer.moment.draw().as_bytes()[15] % QUOTA_SHARDS;
-    let (sent, today) = store.sent_before(recipient, &quota, &[first]).await?;
-    let to = SentTo::one_more(sent, recipient, now)?;
+    let first = context.id_source.new_id().as_bytes()[15] % QUOTA_SHARDS;
+    let (sent, today) = table.sent_before(recipient, &quota, &[first]).await?;
+    let to = RecipientHistory::one_more(sent, recipient, now)?;
     if let Some(today) = quota.one_more(&today, &[first]) {
-        return Ok(Counted { to, today });
+        return Ok(MessageCount { to, today });
     }
     let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
-    let (_, today) = store.sent_before(recipient, &quota, &all).await?;
+    let (_, today) = table.sent_before(recipient, &quota, &all).await?;
     let today = quota.one_more(&today, &all).ok_or_else(|| quota.reached(now))?;
-    Ok(Counted { to, today })
+    Ok(MessageCount { to, today })
 }
 
 /// Decides what an edit does to a user, as they are now. A rename carries through, in one commit:
@@ -458,36 +464,36 @@ async fn counted(
 /// # Errors
 /// `UserDeleted`, `UsernameTaken`; faults of `service_level`, `profile_id`.
 pub(crate) async fn edited(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     user: &User,
     edit: &UserEdit,
     defaults: &Defaults,
-) -> Result<Prepared, Failure> {
+) -> Result<PlannedUser, Error> {
     if let Some(Some(level)) = &edit.service_level {
-        settings(store, doer).await?.require_level(level)?;
+        settings(table, context).await?.require_level(level)?;
     }
-    let named = named_profile(store, doer, edit.profile_id.flatten()).await?;
-    let claims = claims_of_rename(store, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
-    require_key_free(store, user.workspace_id, edit.user_identity_key.as_ref().and_then(Option::as_deref), Some(user))
+    let named = named_profile(table, context, edit.profile_id.flatten()).await?;
+    let claims = claims_of_rename(table, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
+    require_key_free(table, user.workspace_id, edit.user_identity_key.as_ref().and_then(Option::as_deref), Some(user))
         .await?;
-    let phones = held(store, user).await?;
-    let act = doer.act();
-    let change = life::update(user, &phones, edit, &|| CommandId(doer.moment.draw()), &act)?;
-    if let Some(after) = change.as_ref().and_then(Change::user_after)
+    let phones = held(table, user).await?;
+    let event_context = context.event_context();
+    let change = lifecycle::update(user, &phones, edit, &|| CommandId(context.id_source.new_id()), &event_context)?;
+    if let Some(after) = change.as_ref().and_then(ChangeSet::user_after)
         && (edit.overrides.is_some() || edit.profile_id.is_some())
-        && let Some(profile) = profile_of(store, after).await?
+        && let Some(profile) = profile_of(table, after).await?
     {
         require_fitting(after, &profile)?;
     }
-    let devices = with_left(store, user, phones.into_iter().map(|phone| phone.device).collect()).await?;
+    let devices = with_left(table, user, phones.into_iter().map(|phone| phone.device).collect()).await?;
     let Some(change) = change else {
-        return Ok(Prepared::of(None, &act, user, devices));
+        return Ok(PlannedUser::of(None, &event_context, user, devices));
     };
-    let (change, commit) = carried_through(store, doer, change, defaults, &act).await?;
+    let (change, commit) = carried_through(table, context, change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), user);
-    let prepared = Prepared { commit: Some(commit), ..Prepared::of(Some(change), &act, user, devices) };
-    Ok(prepared.giving(named.as_ref(), &act))
+    let prepared = PlannedUser { commit: Some(commit), ..PlannedUser::of(Some(change), &event_context, user, devices) };
+    Ok(prepared.giving(named.as_ref(), &event_context))
 }
 
 /// Who holds the claims of the username that a user gets, if they get another one.
@@ -495,15 +501,15 @@ pub(crate) async fn edited(
 /// # Errors
 /// `UsernameTaken`.
 pub(crate) async fn claims_of_rename(
-    store: &impl Users,
+    table: &Table,
     user: &User,
     username: Option<&String>,
-) -> Result<Option<UsernameClaims>, Failure> {
+) -> Result<Option<UsernameClaims>, Error> {
     let Some(username) = username else {
         return Ok(None);
     };
-    let claims = store.username_claims(user.workspace_id, username).await?;
-    if claims.are_taken_from(Some(user.user_id)) { Err(Refusal::UsernameTaken.into()) } else { Ok(Some(claims)) }
+    let claims = table.username_claims(user.workspace_id, username).await?;
+    if claims.are_taken_from(Some(user.user_id)) { Err(DomainError::UsernameTaken.into()) } else { Ok(Some(claims)) }
 }
 
 /// A commit that gives a user another username, if there is one.
@@ -519,17 +525,17 @@ pub(crate) fn renaming(commit: Commit, claims: Option<&UsernameClaims>, user: &U
 /// # Errors
 /// `IdentityKeyTaken`.
 pub(crate) async fn require_key_free(
-    store: &impl Users,
+    table: &Table,
     workspace: WorkspaceId,
     key: Option<&str>,
     user: Option<&User>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some(key) = key else {
         return Ok(());
     };
-    let holder = store.id_of_identity_key(workspace, key).await?;
+    let holder = table.id_of_identity_key(workspace, key).await?;
     let other = holder.is_some_and(|holder| user.is_none_or(|user| user.user_id != holder));
-    if other { Err(Refusal::IdentityKeyTaken.into()) } else { Ok(()) }
+    if other { Err(DomainError::IdentityKeyTaken.into()) } else { Ok(()) }
 }
 
 /// The commit of a change of a user. What is open of their invitation and deployment ends with another address
@@ -537,28 +543,30 @@ pub(crate) async fn require_key_free(
 /// that, or an invitation (see [`follows_rename`]), if there is anything to bring back and an address to write
 /// to: with the rename itself, or with what lets them in again.
 pub(crate) async fn carried_through(
-    store: &(impl Invitations + Workspaces),
-    doer: &Doer,
-    mut change: Change,
+    table: &Table,
+    context: &RequestContext,
+    mut change: ChangeSet,
     defaults: &Defaults,
-    act: &Act,
-) -> Result<(Change, Commit), Failure> {
+    event_context: &EventContext,
+) -> Result<(ChangeSet, Commit), Error> {
     if let Some(user) = change.user.as_ref().and_then(|user| user.before.clone())
         && is_readdressed(&change)
     {
-        take_back(&mut change, &newest_offers(store, &user).await?, act);
+        take_back(&mut change, &newest_offers(table, &user).await?, event_context);
     }
-    settle_what_is_due(&mut change, doer.may_deploy);
-    let due = change.user.as_mut().map(|user| &mut user.after).filter(|after| after.is_deployment_due(act.at));
+    settle_what_is_due(&mut change, context.may_deploy);
+    let due =
+        change.user.as_mut().map(|user| &mut user.after).filter(|after| after.is_deployment_due(event_context.at));
     let due = due.map(|after| {
         let due = after.clone();
         after.nothing_is_due();
         due
     });
     let offered = match due {
-        Some(due) => match Box::pin(offered_after_rename(store, doer, &due, &change, defaults, act)).await {
+        Some(due) => match Box::pin(offered_after_rename(table, context, &due, &change, defaults, event_context)).await
+        {
             // A rename is not refused for it: what is offered follows as soon as its message may go out.
-            Err(Failure::Refused(Refusal::TooManyMessages(wait))) => {
+            Err(Error::Refused(DomainError::TooManyMessages(wait))) => {
                 if let Some(user) = &mut change.user {
                     user.after = User { deployment_due_at: Some(wait.until), ..due };
                 }
@@ -569,25 +577,25 @@ pub(crate) async fn carried_through(
         None => None,
     };
     let Some(offered) = offered else {
-        let commit = Commit::changing(act.event_id, &change);
+        let commit = Commit::changing(event_context.event_id, &change);
         return Ok((change, commit));
     };
     let change = change.then(offered.change.clone());
-    let commit = offered.commit(act, &change);
+    let commit = offered.commit(event_context, &change);
     Ok((change, commit))
 }
 
 /// What is offered to a user whom a rename has made due, if anything is. Its code brings back every phone that
 /// the rename has reset.
 async fn offered_after_rename(
-    store: &(impl Invitations + Workspaces),
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     due: &User,
-    change: &Change,
+    change: &ChangeSet,
     defaults: &Defaults,
-    act: &Act,
-) -> Result<Option<Offered>, Failure> {
-    let deployed = newest(store, due, Purpose::Deploy).await?;
+    event_context: &EventContext,
+) -> Result<Option<Offered>, Error> {
+    let deployed = newest(table, due, Purpose::Deploy).await?;
     let Some(purpose) = follows_rename(due, deployed.as_ref()) else {
         return Ok(None);
     };
@@ -595,7 +603,7 @@ async fn offered_after_rename(
     let (wanted, previous) = match purpose {
         Purpose::Deploy => (Offer::Deployment { profile_id: None, devices, held: &[] }, deployed),
         Purpose::Invite => {
-            (Offer::Invitation { channel: Channel::Email, devices }, newest(store, due, Purpose::Invite).await?)
+            (Offer::Invitation { channel: Channel::Email, devices }, newest(table, due, Purpose::Invite).await?)
         }
         Purpose::Unknown(_) => return Ok(None),
     };
@@ -603,10 +611,10 @@ async fn offered_after_rename(
     user.nothing_is_due();
     // The change may have taken it back.
     let changed = |previous: Invitation| {
-        let edited = change.invitations.iter().map(|Edited { after, .. }| after);
+        let edited = change.invitations.iter().map(|RowChange { after, .. }| after);
         edited.into_iter().find(|after| after.invitation_id == previous.invitation_id).cloned().unwrap_or(previous)
     };
-    Box::pin(offer(store, doer, &user, wanted, previous.map(changed), defaults, act)).await.map(Some)
+    Box::pin(offer(table, context, &user, wanted, previous.map(changed), defaults, event_context)).await.map(Some)
 }
 
 #[cfg(test)]

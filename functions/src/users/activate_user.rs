@@ -1,25 +1,25 @@
 //! `POST /users/{user_id}/activate`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Activate a user")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Activate a user")
         .detail(
             "What keeps the user out, a suspension or a lock, is lifted, and their devices may again what they might \
              before.",
         )
         .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
-        .refuses([Refusal::UserDeleted])
+        .refuses([DomainError::UserDeleted])
 }
 
 /// Answers with the user and their devices: a suspension and a lock are lifted, and what each
@@ -27,10 +27,6 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
-    super::act(store, &call, &UserAction::Activate, defaults).await
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    super::event_context(table, &call, &UserAction::Activate, defaults).await
 }

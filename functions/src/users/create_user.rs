@@ -1,34 +1,34 @@
 //! `POST /users`.
 
-use aws::{Commit, Idempotency, Profiles, Users, Workspaces};
+use aws::{Commit, Table};
 use domain::UserId;
-use domain::access::Permission;
-use domain::deployment::require_fitting;
-use domain::refusal::{Failure, Refusal};
-use domain::user::{NewUser, User};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::models::user::{NewUser, User};
+use domain::permission::Permission;
+use domain::rules::deployments::require_fitting;
+use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::attempts::{Before, Once};
-use crate::description::About;
+use crate::context::RequestContext;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::doer::Doer;
+use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::users::actions::{giving, named_profile, profile_of, require_key_free, settings};
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Create a user")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Create a user")
         .detail("The profile and the user's own settings need `deployments:manage`.")
         .body(|fields| drop(NewUser::read(fields)))
         .once()
         .answers(201, "The user.", thing("User"))
         .with_header("etag", "The user's version, for `If-Match`.")
         .refuses([
-            Refusal::UsernameTaken,
-            Refusal::IdentityKeyTaken,
-            Refusal::PermissionMissing(Permission::DeploymentsManage),
+            DomainError::UsernameTaken,
+            DomainError::IdentityKeyTaken,
+            DomainError::PermissionMissing(Permission::DeploymentsManage),
         ])
 }
 
@@ -37,52 +37,52 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile, or settings
 /// of the user's own, without `deployments:manage`.
-pub async fn handle(store: &(impl Users + Idempotency + Workspaces + Profiles), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let new = NewUser::read(call.request.body()?)?;
     // What decides which configuration a phone gets decides where its secrets go.
     if new.is_deploying() {
         call.caller.require(Permission::DeploymentsManage)?;
     }
-    let once = Once::of(&call)?;
-    once.attempts(store, &call, || attempt(store, &call, &once, &new)).await
+    let once = IdempotencyKey::of(&call)?;
+    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &new)).await
 }
 
 async fn attempt(
-    store: &(impl Users + Idempotency + Workspaces + Profiles),
-    call: &Call,
-    once: &Once,
+    table: &Table,
+    call: &AuthorizedRequest,
+    once: &IdempotencyKey,
     new: &NewUser,
-) -> Result<Reply, Failure> {
-    let forgotten = match once.before(store, call).await? {
-        Before::New { forgotten } => forgotten,
-        Before::Made(made) => {
-            let id = UserId::parse(&made).ok_or(Refusal::NotFound("user"))?;
-            let user = store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
+) -> Result<Reply, Error> {
+    let forgotten = match once.before(table, call).await? {
+        IdempotencyOutcome::New { forgotten } => forgotten,
+        IdempotencyOutcome::Made(made) => {
+            let id = UserId::parse(&made).ok_or(DomainError::NotFound("user"))?;
+            let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
             return Ok(shown(&user, call));
         }
     };
-    let doer = Doer::of_call(call);
+    let context = RequestContext::of_call(call);
     if let Some(level) = &new.service_level {
-        settings(store, &doer).await?.require_level(level)?;
+        settings(table, &context).await?.require_level(level)?;
     }
-    let claims = store.username_claims(call.workspace(), &new.username).await?;
+    let claims = table.username_claims(call.workspace(), &new.username).await?;
     if claims.are_taken_from(None) {
-        return Err(Refusal::UsernameTaken.into());
+        return Err(DomainError::UsernameTaken.into());
     }
-    require_key_free(store, call.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let named = named_profile(store, &doer, new.profile_id).await?;
-    let act = call.act();
-    let (user, event) = User::create(new.clone(), UserId(call.request.moment.draw()), &act);
+    require_key_free(table, call.workspace(), new.user_identity_key.as_deref(), None).await?;
+    let named = named_profile(table, &context, new.profile_id).await?;
+    let event_context = call.event_context();
+    let (user, event) = User::create(new.clone(), UserId(call.request.id_source.new_id()), &event_context);
     if new.is_deploying()
-        && let Some(profile) = profile_of(store, &user).await?
+        && let Some(profile) = profile_of(table, &user).await?
     {
         require_fitting(&user, &profile)?;
     }
-    let commit = giving(Commit::of(&event).put(&user).claim(&claims, user.user_id), named.as_ref(), &act);
-    store.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
+    let commit = giving(Commit::of(&event).put(&user).claim(&claims, user.user_id), named.as_ref(), &event_context);
+    table.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user, call))
 }
 
-fn shown(user: &User, call: &Call) -> Reply {
+fn shown(user: &User, call: &AuthorizedRequest) -> Reply {
     Reply::json(StatusCode::CREATED, &views::user(user, &[], &[], None, call.now())).versioned(user.version)
 }

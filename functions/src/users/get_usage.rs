@@ -1,20 +1,20 @@
 //! `GET /users/{user_id}/usage`, and `GET /usage` of the whole workspace.
 
-use aws::{UsageCounts, Users};
+use aws::Table;
 use domain::UserId;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::{array, object, text, thing};
 use crate::description::things::counts;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get what was used")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get what was used")
         .detail(
             "The counts of each month that has any, the newest first, of at most two years, and their sums; of a \
              user, or of the whole workspace.",
@@ -27,19 +27,19 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(store: &(impl Users + UsageCounts), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let months = if call.request.path("user_id").is_empty() {
-        store.workspace_usage(call.workspace()).await?
+        table.workspace_usage(call.workspace()).await?
     } else {
         let id = call.request.path_id("user_id", "user", UserId::parse)?;
-        store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
-        store.user_usage(call.workspace(), id).await?
+        table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+        table.user_usage(call.workspace(), id).await?
     };
-    let mut totals = domain::usage::Counts::new();
+    let mut totals = domain::models::usage::Counts::new();
     for counts in months.values() {
-        domain::usage::add(&mut totals, counts);
+        domain::models::usage::add(&mut totals, counts);
     }
-    let shown = |(month, counts): (&String, &domain::usage::Counts)| {
+    let shown = |(month, counts): (&String, &domain::models::usage::Counts)| {
         let mut view = views::counts(counts);
         view["month"] = Value::String(month.clone());
         view

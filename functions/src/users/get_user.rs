@@ -1,24 +1,24 @@
 //! `GET /users/{user_id}`: the console's Open.
 
-use aws::stores::{Actors, Person};
-use aws::{Invitations, Profiles, UsageCounts, Users, Workspaces};
-use domain::invitation::Purpose;
-use domain::refusal::Failure;
-use domain::usage::{Of, month};
-use lambda::{Call, Reply};
+use aws::Table;
+use aws::UserWithDevices;
+use domain::error::Error;
+use domain::models::invitation::Purpose;
+use domain::models::usage::{UsageScope, month};
+use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use crate::actors::with_names;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::users::Beside;
+use crate::users::RelatedToUser;
 use crate::users::actions::newest;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Get a user")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Get a user")
         .detail(
             "With their devices, their newest invitation and deployment, their own settings, which of their secrets \
              are set, and what they have used this month.",
@@ -32,23 +32,20 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + UsageCounts + Profiles + Workspaces + Actors),
-    call: Call,
-) -> Result<Reply, Failure> {
-    let user = super::wanted(store, &call).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let user = super::wanted(table, &call).await?;
     let id = user.user_id;
-    let known = store.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
-    let Person { user, devices, left } = Person::of(user, &known);
-    let used = store.usage_to_show(call.workspace(), &[Of::User(id)], &month(call.now())).await?;
-    let invitation = newest(store, &user, Purpose::Invite).await?;
-    let beside = Beside::read(store, &user, &devices).await?;
+    let known = table.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
+    let UserWithDevices { user, devices, left } = UserWithDevices::of(user, &known);
+    let used = table.usage_to_show(call.workspace(), &[UsageScope::User(id)], &month(call.now())).await?;
+    let invitation = newest(table, &user, Purpose::Invite).await?;
+    let beside = RelatedToUser::read(table, &user, &devices).await?;
     let mut view = views::user_with_usage(&user, &devices, &left, beside.profile(), used.first(), call.now());
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
     view["devices"] = beside.devices(&user, &devices, call.now());
-    let deployment = newest(store, &user, Purpose::Deploy).await?;
+    let deployment = newest(table, &user, Purpose::Deploy).await?;
     view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, call.now())));
     view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));
-    Ok(Reply::thing(&with_names(store, call.workspace(), view).await?, user.version))
+    Ok(Reply::thing(&with_names(table, call.workspace(), view).await?, user.version))
 }

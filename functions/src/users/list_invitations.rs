@@ -1,20 +1,20 @@
 //! `GET /users/{user_id}/invitations`.
 
-use aws::{Invitations, Users};
+use aws::Table;
 use domain::UserId;
-use domain::invitation::Purpose;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::models::invitation::Purpose;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List a user's invitations")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List a user's invitations")
         .detail("The newest first, never with a code.")
         .lists(thing("Invitation"), |_| ())
 }
@@ -23,11 +23,11 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &(impl Users + Invitations), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    store.user(call.workspace(), id).await?.ok_or(Refusal::NotFound("user"))?;
-    let mut page = store.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+    let mut page = table.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
     page.items.retain(|invitation| invitation.purpose == Purpose::Invite);
     Ok(paging.reply(&page, |invitation| views::invitation(invitation, call.now())))
 }

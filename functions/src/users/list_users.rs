@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::{Actors, Person, UserFilter};
-use aws::{Profiles, UsageCounts, Users};
+use aws::Table;
+use aws::{UserFilter, UserWithDevices};
+use domain::error::Error;
 use domain::input::Fields;
-use domain::refusal::Failure;
+use domain::models::usage::{Usage, UsageScope, month};
 use domain::search::Query;
-use domain::usage::{Of, Usage, month};
-use domain::workspace::SERVICE_LEVEL;
+use domain::text::SERVICE_LEVEL;
 use domain::{ProfileId, SourceId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List users")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List users")
         .detail(
             "The newest first, or those that `search` finds by the beginnings of their words; each with what they \
              have used this month.",
@@ -33,35 +33,35 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Users + UsageCounts + Profiles + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, filter) = Paging::read(&call, read)?;
-    let page = store.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
-    let of: Vec<Of> = page.items.iter().map(|person| Of::User(person.user.user_id)).collect();
-    let used = store.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
-    let names = profile_names(store, &call, &page.items).await?;
-    let view = |person: &Person| {
-        let used = used.iter().find(|row| row.of == Of::User(person.user.user_id));
+    let page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
+    let of: Vec<UsageScope> = page.items.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
+    let used = table.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
+    let names = profile_names(table, &call, &page.items).await?;
+    let view = |person: &UserWithDevices| {
+        let used = used.iter().find(|row| row.of == UsageScope::User(person.user.user_id));
         shown(person, used, &names, &call)
     };
-    paging.reply_named(store, call.workspace(), &page, view).await
+    paging.reply_named(table, call.workspace(), &page, view).await
 }
 
 /// What the profiles are called that some users have.
 pub(crate) async fn profile_names(
-    store: &impl Profiles,
-    call: &Call,
-    people: &[Person],
-) -> Result<BTreeMap<ProfileId, String>, Failure> {
+    table: &Table,
+    call: &AuthorizedRequest,
+    people: &[UserWithDevices],
+) -> Result<BTreeMap<ProfileId, String>, Error> {
     let ids = people.iter().filter_map(|person| person.user.client.profile_id).collect();
-    store.profile_names(call.workspace(), &ids).await
+    table.profile_names(call.workspace(), &ids).await
 }
 
 /// A person as the list shows them.
 pub(crate) fn shown(
-    person: &Person,
+    person: &UserWithDevices,
     used: Option<&Usage>,
     names: &BTreeMap<ProfileId, String>,
-    call: &Call,
+    call: &AuthorizedRequest,
 ) -> serde_json::Value {
     let profile = person.user.client.profile_id.and_then(|id| names.get(&id)).map(String::as_str);
     views::user_with_usage(&person.user, &person.devices, &person.left, profile, used, call.now())

@@ -1,21 +1,23 @@
 //! `GET /i/{code}`: the page behind an invitation's link; `POST /i/{code}`: its button.
 
-use aws::{Commit, Invitations};
-use domain::invitation::{Invitation, InvitationStatus, Purpose, open};
-use domain::refusal::{Failure, Refusal};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::models::invitation::{Invitation, Purpose};
+use domain::rules::invitations::open;
 use domain::secret::{Hash, is_code};
+use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::pages::invitation_page;
+use crate::retry::retry_on_conflict;
 use crate::settings::App;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Open an invitation's link")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Open an invitation's link")
         .detail("A page that holds nothing about the user. Only its button, which posts, counts as opening.")
         .page(200, "The page, with the button that leads to the app.")
         .page(303, "On to the app.")
@@ -29,21 +31,21 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `Unavailable`; whatever becomes of the code is told by the page.
-pub async fn handle(store: &impl Invitations, request: Request, public_url: &str, app: &App) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, request: Request, public_url: &str, app: &App) -> Result<Reply, Error> {
     let code = request.path("code").to_owned();
     if !is_code(&code) {
         return Ok(invitation_page::unknown());
     }
-    attempts(store, || async {
-        let Some(invitation) = find(store, &code, &Purpose::Invite).await? else {
+    retry_on_conflict(table, || async {
+        let Some(invitation) = find(table, &code, &Purpose::Invite).await? else {
             return Ok(invitation_page::unknown());
         };
-        match invitation.status(request.moment.now) {
+        match invitation.status(request.id_source.now) {
             InvitationStatus::Open => {}
             over => return Ok(invitation_page::over(over)),
         }
         if request.method == Method::POST {
-            return pressed(store, &request, &invitation, &code, app).await;
+            return pressed(table, &request, &invitation, &code, app).await;
         }
         invitation_page::open(&format!("{public_url}/i/{code}"), app)
     })
@@ -51,32 +53,28 @@ pub async fn handle(store: &impl Invitations, request: Request, public_url: &str
 }
 
 /// What was offered for a purpose by a code.
-pub(crate) async fn find(
-    store: &impl Invitations,
-    code: &str,
-    purpose: &Purpose,
-) -> Result<Option<Invitation>, Failure> {
-    let Some(owner) = store.code_owner(&Hash::of(code)).await? else {
+pub(crate) async fn find(table: &Table, code: &str, purpose: &Purpose) -> Result<Option<Invitation>, Error> {
+    let Some(owner) = table.code_owner(&Hash::of(code)).await? else {
         return Ok(None);
     };
-    let found = store.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
+    let found = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
     // The link of what is offered for another purpose leads elsewhere.
     Ok(found.filter(|invitation| invitation.purpose == *purpose))
 }
 
 /// Counts the press, and sends the phone on to the app.
 async fn pressed(
-    store: &impl Invitations,
+    table: &Table,
     request: &Request,
     invitation: &Invitation,
     code: &str,
     app: &App,
-) -> Result<Reply, Failure> {
-    let act = request.act(invitation.workspace_id, invitation.actor());
-    let (opened, event) = open(invitation, &act);
-    store.commit(Commit::of(&event).edit(invitation, &opened)).await?;
+) -> Result<Reply, Error> {
+    let event_context = request.event_context(invitation.workspace_id, invitation.actor());
+    let (opened, event) = open(invitation, &event_context);
+    table.commit(Commit::of(&event).edit(invitation, &opened)).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
-    let location = location.map_err(|_| Refusal::RouteNotFound)?;
+    let location = location.map_err(|_| DomainError::RouteNotFound)?;
     let mut reply =
         Reply::page(StatusCode::SEE_OTHER, String::new()).with(HeaderName::from_static("cache-control"), "no-store");
     reply.headers.push((HeaderName::from_static("location"), location));

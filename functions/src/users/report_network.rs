@@ -1,25 +1,26 @@
 //! `PUT /users/{user_id}/networks/{provider}`: a carrier's report.
 
-use aws::{Commit, Users};
+use aws::{Commit, Table};
 use domain::Time;
-use domain::network;
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use domain::error::{DomainError, Error};
+use domain::models::network;
+use domain::rules::networks;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Report a carrier's network of a user")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Report a carrier's network of a user")
         .detail("A report that is older than what is known changes nothing.")
         .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
         .versioned()
         .shows("The network.", thing("Network"))
-        .refuses([Refusal::UserDeleted])
+        .refuses([DomainError::UserDeleted])
 }
 
 /// Takes a carrier's report and answers with the network. A report that is older than what is known changes
@@ -27,13 +28,13 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the provider's name and of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(store: &impl Users, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let provider = call.request.path("provider").to_owned();
     let report = network::read(&provider, call.request.body()?, call.now())?;
-    attempts(store, || async {
-        let mut user = super::wanted(store, &call).await?;
-        if let Some((after, event)) = network::reported(&user, &provider, &report, &call.act())? {
-            store.commit(Commit::of(&event).edit(&user, &after)).await?;
+    retry_on_conflict(table, || async {
+        let mut user = super::wanted(table, &call).await?;
+        if let Some((after, event)) = networks::reported(&user, &provider, &report, &call.event_context())? {
+            table.commit(Commit::of(&event).edit(&user, &after)).await?;
             user = after;
             user.version += 1;
         }

@@ -1,25 +1,25 @@
 //! `POST /users/{user_id}/reset-pin`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::command::{CommandKind, Order};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::{DomainError, Error};
+use domain::models::command::{CommandKind, CommandRequest};
+use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Reset a user's PIN")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Reset a user's PIN")
         .detail("A lock is lifted, and each device asks for a new PIN as soon as it comes.")
-        .body(|mut fields| drop(Order::read(CommandKind::ResetPin, &mut fields)))
+        .body(|mut fields| drop(CommandRequest::read(CommandKind::ResetPin, &mut fields)))
         .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
-        .refuses([Refusal::UserDeleted])
+        .refuses([DomainError::UserDeleted])
 }
 
 /// Answers with the user and their devices: a lock is lifted, and each device asks for a new PIN
@@ -27,11 +27,7 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let order = bodies::order(&call, CommandKind::ResetPin)?;
-    super::act(store, &call, &UserAction::ResetPin(order), defaults).await
+    super::event_context(table, &call, &UserAction::ResetPin(order), defaults).await
 }

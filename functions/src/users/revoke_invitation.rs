@@ -1,43 +1,45 @@
 //! `DELETE /users/{user_id}/invitations/{invitation_id}`.
 
-use aws::{Commit, Invitations};
-use domain::invitation::{InvitationStatus, Purpose, revoke};
-use domain::refusal::{Failure, Refusal};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::models::invitation::Purpose;
+use domain::rules::invitations::revoke;
+use domain::states::InvitationStatus;
 use domain::{InvitationId, UserId};
-use lambda::{Call, Reply};
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Take an invitation back")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Take an invitation back")
         .detail("From this answer on, its code registers nothing.")
         .versioned()
         .shows("The invitation.", thing("Invitation"))
-        .refuses([Refusal::InvitationOver(InvitationStatus::Used)])
+        .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
 /// Answers with the invitation: from this answer on, its code registers nothing.
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `InvitationOver` if it is used up, superseded or expired.
-pub async fn handle(store: &impl Invitations, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let user = call.request.path_id("user_id", "user", UserId::parse)?;
     let id = call.request.path_id("invitation_id", "invitation", InvitationId::parse)?;
-    attempts(store, || async {
-        let found = store.invitation(call.workspace(), user, id).await?;
+    retry_on_conflict(table, || async {
+        let found = table.invitation(call.workspace(), user, id).await?;
         // A deployment ends by an operation of its own, which takes more.
         let invitation = found.filter(|found| found.purpose == Purpose::Invite);
-        let before = invitation.ok_or(Refusal::NotFound("invitation"))?;
+        let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
         call.request.check_version(before.version)?;
-        let Some((after, event)) = revoke(&before, &call.act())? else {
+        let Some((after, event)) = revoke(&before, &call.event_context())? else {
             return Ok(Reply::thing(&views::invitation(&before, call.now()), before.version));
         };
-        store.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
         Ok(Reply::thing(&views::invitation(&after, call.now()), before.version + 1))
     })
     .await

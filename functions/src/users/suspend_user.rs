@@ -1,35 +1,31 @@
 //! `POST /users/{user_id}/suspend`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::refusal::{Failure, Refusal};
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::{DomainError, Error};
+use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Suspend a user")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Suspend a user")
         .detail("From this answer on, all of the user's devices are shut out; their own blocks stay as they are.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
-        .refuses([Refusal::UserDeleted])
+        .refuses([DomainError::UserDeleted])
 }
 
 /// Answers with the user and their devices: from this answer on, all of them are shut out.
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let reason = bodies::reason(&call)?;
-    super::act(store, &call, &UserAction::Suspend { reason }, defaults).await
+    super::event_context(table, &call, &UserAction::Suspend { reason }, defaults).await
 }

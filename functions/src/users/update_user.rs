@@ -1,23 +1,23 @@
 //! `PATCH /users/{user_id}`.
 
-use aws::{Invitations, Profiles, Users, Workspaces};
-use domain::access::Permission;
-use domain::life::is_renamed;
-use domain::refusal::{Failure, Refusal};
-use domain::user::UserEdit;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::{DomainError, Error};
+use domain::models::user::UserEdit;
+use domain::permission::Permission;
+use domain::rules::lifecycle::is_renamed;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::context::RequestContext;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::doer::Doer;
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::users::actions::edited;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change a user")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change a user")
         .detail(
             "A field of `null` is taken away. Another username is another identity: each of the user's devices is \
              ordered back to the state before its first enrolment and comes back by a new deployment; for a user with \
@@ -30,11 +30,11 @@ pub fn about() -> About {
         .versioned()
         .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
         .refuses([
-            Refusal::UserDeleted,
-            Refusal::UsernameTaken,
-            Refusal::IdentityKeyTaken,
-            Refusal::PermissionMissing(Permission::UsersWipe),
-            Refusal::NotFound("profile"),
+            DomainError::UserDeleted,
+            DomainError::UsernameTaken,
+            DomainError::IdentityKeyTaken,
+            DomainError::PermissionMissing(Permission::UsersWipe),
+            DomainError::NotFound("profile"),
         ])
 }
 
@@ -46,22 +46,18 @@ pub fn about() -> About {
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
 /// `PermissionMissing`.
-pub async fn handle(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: Call,
-    defaults: &Defaults,
-) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
     let edit = UserEdit::read(call.request.body()?)?;
-    attempts(store, || attempt(store, &call, &edit, defaults)).await
+    retry_on_conflict(table, || attempt(table, &call, &edit, defaults)).await
 }
 
 async fn attempt(
-    store: &(impl Users + Invitations + Workspaces + Profiles),
-    call: &Call,
+    table: &Table,
+    call: &AuthorizedRequest,
     edit: &UserEdit,
     defaults: &Defaults,
-) -> Result<Reply, Failure> {
-    let user = super::wanted(store, call).await?;
+) -> Result<Reply, Error> {
+    let user = super::wanted(table, call).await?;
     if is_renamed(&user, edit) && !user.device_ids.is_empty() {
         call.caller.require(Permission::UsersWipe)?;
     }
@@ -69,6 +65,6 @@ async fn attempt(
     if edit.overrides.is_some() || edit.profile_id.is_some() {
         call.caller.require(Permission::DeploymentsManage)?;
     }
-    let prepared = edited(store, &Doer::of_call(call), &user, edit, defaults).await?;
-    super::committed(store, prepared, call).await
+    let prepared = edited(table, &RequestContext::of_call(call), &user, edit, defaults).await?;
+    super::committed(table, prepared, call).await
 }

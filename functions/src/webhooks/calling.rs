@@ -1,20 +1,20 @@
 //! The call itself: signed, made, and what became of it written down.
 
-use aws::{Commit, Outside, Webhooks};
-use domain::event::Event;
-use domain::refusal::Failure;
-use domain::webhook::{Attempt, Delivery, DeliveryState, REPLY_KEPT, Secrets, Webhook};
+use aws::{Commit, EgressClient, Table};
+use domain::error::Error;
+use domain::models::event::Event;
+use domain::models::webhook::{Attempt, Delivery, DeliveryState, REPLY_KEPT, Secrets, Webhook};
 use domain::{EventId, Time};
 use uuid::Uuid;
 
-use crate::attempts::attempts;
-use crate::doer::Doer;
+use crate::context::RequestContext;
+use crate::retry::retry_on_conflict;
 use crate::seam;
-use crate::world::Clock;
+use crate::state::Clock;
 
 /// Tells a webhook of an event, once. Whatever comes of it is an attempt.
 pub(crate) async fn call(
-    outside: &Outside,
+    outside: &EgressClient,
     webhook: &Webhook,
     secrets: &Secrets,
     event: &Event,
@@ -46,7 +46,7 @@ fn headers(secrets: &Secrets, id: EventId, body: &[u8], now: Time) -> Vec<(&'sta
 
 /// Why a call was made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum How {
+pub(crate) enum CallOptions {
     /// By the schedule, under a lease.
     Leased(Uuid),
     /// An admin has asked for it.
@@ -56,36 +56,39 @@ pub(crate) enum How {
 /// Writes down what became of a call, of the delivery and of the webhook that was called, and answers with the
 /// delivery as it is then; `None` if it is gone, or in other hands.
 pub(crate) async fn record(
-    store: &impl Webhooks,
-    doer: &Doer,
+    table: &Table,
+    context: &RequestContext,
     called: &Webhook,
     event_id: EventId,
     attempt: &Attempt,
-    how: How,
-) -> Result<Option<Delivery>, Failure> {
-    let (workspace, webhook_id) = (doer.workspace_id, called.webhook_id);
-    attempts(store, || async {
-        let Some(before) = store.delivery(workspace, webhook_id, event_id).await? else {
+    how: CallOptions,
+) -> Result<Option<Delivery>, Error> {
+    let (workspace, webhook_id) = (context.workspace_id, called.webhook_id);
+    retry_on_conflict(table, || async {
+        let Some(before) = table.delivery(workspace, webhook_id, event_id).await? else {
             return Ok(None);
         };
         let after = match how {
-            How::Leased(lease) => before.after(lease, attempt),
-            How::Asked => Some(before.redelivered(attempt)),
+            CallOptions::Leased(lease) => before.after(lease, attempt),
+            CallOptions::Asked => Some(before.redelivered(attempt)),
         };
         let Some(after) = after else {
             return Ok(None);
         };
-        let webhook = store.webhook(workspace, webhook_id).await?;
-        let last = matches!(how, How::Leased(_)) && after.state == DeliveryState::Failed;
-        let act = doer.act();
-        let changed =
-            webhook.as_ref().and_then(|webhook| Some((webhook, webhook.after(&called.url, attempt, last, &act)?)));
+        let webhook = table.webhook(workspace, webhook_id).await?;
+        let last = matches!(how, CallOptions::Leased(_)) && after.state == DeliveryState::Failed;
+        let event_context = context.event_context();
+        let changed = webhook
+            .as_ref()
+            .and_then(|webhook| Some((webhook, webhook.after(&called.url, attempt, last, &event_context)?)));
         let (commit, after) = match changed {
-            None => (Commit::unrecorded(act.event_id), after),
-            Some((webhook, (changed, None))) => (Commit::unrecorded(act.event_id).edit(webhook, &changed), after),
+            None => (Commit::without_event(event_context.event_id), after),
+            Some((webhook, (changed, None))) => {
+                (Commit::without_event(event_context.event_id).edit(webhook, &changed), after)
+            }
             Some((webhook, (off, Some(event)))) => (Commit::of(&event).edit(webhook, &off), after.canceled()),
         };
-        store.commit(commit.edit(&before, &after)).await?;
+        table.commit(commit.edit(&before, &after)).await?;
         Ok(Some(Delivery { version: before.version + 1, ..after }))
     })
     .await

@@ -1,19 +1,19 @@
 //! `DELETE /webhooks/{webhook_id}`.
 
-use aws::{Commit, Webhooks};
-use domain::event::EventType;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::{Commit, Table};
+use domain::error::Error;
+use domain::models::event::EventType;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Delete a webhook")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Delete a webhook")
         .detail("It is told nothing more, not even what was to be tried again.")
         .guarded()
         .shows("The webhook as it was.", thing("Webhook"))
@@ -24,11 +24,11 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
-    attempts(store, || async {
-        let webhook = super::wanted(store, &call).await?;
-        let event = webhook.event(EventType::WebhookDeleted, &call.act());
-        store.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let webhook = super::wanted(table, &call).await?;
+        let event = webhook.event(EventType::WebhookDeleted, &call.event_context());
+        table.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
         Ok(Reply::ok(&views::webhook(&webhook)))
     })
     .await

@@ -1,18 +1,18 @@
 //! `GET /webhooks/{webhook_id}/deliveries`.
 
-use aws::Webhooks;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List a webhook's deliveries")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List a webhook's deliveries")
         .detail("That of the newest event first, for 30 days: status and first bytes of the last reply, and when the next attempt is due.")
         .lists(thing("WebhookDelivery"), |_| ())
 }
@@ -22,9 +22,9 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let webhook = super::named(store, &call).await?;
-    let page = store.list_deliveries(call.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
+    let webhook = super::named(table, &call).await?;
+    let page = table.list_deliveries(call.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
     Ok(paging.reply(&page, views::delivery))
 }

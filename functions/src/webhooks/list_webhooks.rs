@@ -1,19 +1,18 @@
 //! `GET /webhooks`.
 
-use aws::Webhooks;
-use aws::stores::Actors;
-use domain::refusal::Failure;
-use lambda::{Call, Reply};
+use aws::Table;
+use domain::error::Error;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("List webhooks").lists(thing("Webhook"), |_| ())
+pub fn about() -> OperationDoc {
+    OperationDoc::new("List webhooks").lists(thing("Webhook"), |_| ())
 }
 
 /// Answers with a page of webhooks, the newest first: those that are switched off too, with why and since
@@ -21,8 +20,8 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(store: &(impl Webhooks + Actors), call: Call) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
     let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = store.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(store, call.workspace(), &page, views::webhook).await
+    let page = table.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, call.workspace(), &page, views::webhook).await
 }

@@ -1,19 +1,19 @@
 //! `POST /webhooks/{webhook_id}/rotate-secret`.
 
-use aws::{Commit, Webhooks};
-use domain::refusal::{Failure, Refusal};
-use domain::webhook::new_secret;
-use lambda::{Call, Reply};
+use aws::{Commit, Table};
+use domain::error::{DomainError, Error};
+use domain::models::webhook::new_secret;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
 use crate::description::schema::{and, text};
-use crate::description::{About, things};
+use crate::description::{OperationDoc, things};
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Rotate a webhook's secret")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Rotate a webhook's secret")
         .detail("The new secret is shown this once. The one before signs beside it for 24 hours.")
         .versioned()
         .shows("The webhook, and its new secret.", and(things::webhook(), [("secret", text())]))
@@ -24,16 +24,17 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Webhooks, call: Call) -> Result<Reply, Failure> {
-    attempts(store, || async {
-        let webhook = super::wanted(store, &call).await?;
-        let secrets = store.webhook_secrets(webhook.webhook_id).await?.ok_or(Refusal::NotFound("webhook"))?;
-        let fresh = new_secret(call.request.moment.random);
-        let (after, event) = webhook.rotated(&call.act());
+pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+    retry_on_conflict(table, || async {
+        let webhook = super::wanted(table, &call).await?;
+        let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
+        let fresh = new_secret(call.request.id_source.random);
+        let (after, event) = webhook.rotated(&call.event_context());
         let secrets = secrets.rotated(fresh.clone(), call.now());
         // The version guards the secrets as well, so it goes up whatever else changes.
-        let commit = Commit::of(&event).touch(&webhook, &after).keep_webhook_secrets(webhook.webhook_id, &secrets);
-        store.commit(commit).await?;
+        let commit =
+            Commit::of(&event).bump_version(&webhook, &after).keep_webhook_secrets(webhook.webhook_id, &secrets);
+        table.commit(commit).await?;
         let mut view = views::webhook(&after);
         view["secret"] = fresh.into();
         Ok(Reply::thing(&view, webhook.version + 1))

@@ -1,26 +1,26 @@
 //! `PATCH /webhooks/{webhook_id}`.
 
-use aws::{Commit, Webhooks};
-use domain::access::Permission;
-use domain::outside::Reach;
-use domain::refusal::{Failure, Refusal};
-use domain::webhook::Edit;
-use lambda::{Call, Reply};
+use aws::{Commit, Table};
+use domain::egress::EgressPolicy;
+use domain::error::{DomainError, Error};
+use domain::models::webhook::Edit;
+use domain::permission::Permission;
+use lambda::{AuthorizedRequest, Reply};
 
-use crate::attempts::attempts;
-use crate::description::About;
+use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::retry::retry_on_conflict;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> About {
-    About::new("Change a webhook")
+pub fn about() -> OperationDoc {
+    OperationDoc::new("Change a webhook")
         .detail("`enabled` switches it on again, or off; what happened while it was off is not made up for.")
-        .body(|mut fields| drop(Edit::read(&mut fields, Reach::Public)))
+        .body(|mut fields| drop(Edit::read(&mut fields, EgressPolicy::Public)))
         .versioned()
         .shows("The webhook.", thing("Webhook"))
-        .refuses([Refusal::PermissionMissing(Permission::EventsRead)])
+        .refuses([DomainError::PermissionMissing(Permission::EventsRead)])
 }
 
 /// Answers with the webhook. `enabled` switches it on again, or off; what happened while it was off is not
@@ -28,18 +28,18 @@ pub fn about() -> About {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `NotFound`, `VersionMismatch`.
-pub async fn handle(store: &impl Webhooks, call: Call, reach: Reach) -> Result<Reply, Failure> {
+pub async fn handle(table: &Table, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
     // Whoever is told of events can read them.
     call.caller.require(Permission::EventsRead)?;
-    attempts(store, || async {
-        let webhook = super::wanted(store, &call).await?;
+    retry_on_conflict(table, || async {
+        let webhook = super::wanted(table, &call).await?;
         let mut fields = call.request.body()?;
         let edit = Edit::read(&mut fields, reach);
-        fields.finish().map_err(Refusal::Invalid)?;
-        let Some((after, event)) = webhook.update(edit, &call.act()) else {
+        fields.finish().map_err(DomainError::Invalid)?;
+        let Some((after, event)) = webhook.update(edit, &call.event_context()) else {
             return Ok(Reply::thing(&views::webhook(&webhook), webhook.version));
         };
-        store.commit(Commit::of(&event).edit(&webhook, &after)).await?;
+        table.commit(Commit::of(&event).edit(&webhook, &after)).await?;
         Ok(Reply::thing(&views::webhook(&after), webhook.version + 1))
     })
     .await

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use aws::Reach;
+use aws::EgressPolicy;
 use clap::Parser;
 use local::api::Api;
 use local::demo::{self, DemoClock};
@@ -76,7 +76,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         driven: true,
         now: clock.now(),
         shown: Some(Lines::to(std::io::stdout())),
-        webhooks: if arguments.allow_loopback { Reach::Loopback } else { Reach::Public },
+        webhooks: if arguments.allow_loopback { EgressPolicy::Loopback } else { EgressPolicy::Public },
         ..StackOptions::default()
     };
     let stack = Stack::start(options).await.map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws::{Clients, Connection};
-use functions::{Clock, Operation, Settings, World};
+use functions::{AppState, Clock, Operation, Settings};
 use futures::FutureExt;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub type Adjust = Arc<dyn Fn(&str, Connection) -> Connection + Send + Sync>;
 
 struct Lambda {
     operation: &'static Operation,
-    world: World,
+    world: AppState,
     timeout: std::time::Duration,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn world(
     place: &Place,
     connection: &Connection,
     now: &Now,
-) -> Result<World, String> {
+) -> Result<AppState, String> {
     let function = template.function(name).ok_or_else(|| format!("the template has no operation {name}"))?;
     let mut own = connection.clone();
     own.http = permissions::enforcing(connection.http.clone(), name, &function.statements, place);
@@ -74,14 +74,14 @@ fn lambda(function: &Function, place: &Place, connection: &Connection, now: &Now
     Ok(Lambda { operation, world: world_of(function, place, connection, now)?, timeout: function.timeout })
 }
 
-fn world_of(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<World, String> {
+fn world_of(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<AppState, String> {
     let name = &function.operation;
     let variable = |variable: &str| match variable {
         "AWS_REGION" => Some(place.region.clone()),
         other => function.variables.get(other).cloned(),
     };
     let settings = Settings::from_variables(variable).map_err(|error| format!("{name}: {error}"))?;
-    Ok(World::new(settings, Clients::new(connection), Clock::from_fn(Arc::clone(now))))
+    Ok(AppState::new(settings, Clients::new(connection), Clock::from_fn(Arc::clone(now))))
 }
 
 /// One run, in a task of its own: as on Lambda it goes on when nobody waits for its reply any more, a panic is

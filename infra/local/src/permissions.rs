@@ -215,9 +215,9 @@ impl HttpConnector for Enforcing<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         match self.rights.check(&request) {
             Ok(()) => self.client.call(request),
-            Err(refusal) => {
-                eprintln!("{}: {refusal}", self.rights.operation);
-                HttpConnectorFuture::ready(Ok(refusal.response(request.headers().get("x-amz-target").is_some())))
+            Err(error) => {
+                eprintln!("{}: {error}", self.rights.operation);
+                HttpConnectorFuture::ready(Ok(error.response(request.headers().get("x-amz-target").is_some())))
             }
         }
     }
@@ -232,10 +232,10 @@ impl Rights {
             path: path.split('?').next().unwrap_or_default(),
             body: request.body().bytes().unwrap_or_default(),
         };
-        let refusal = |what: String| Refusal { role: self.operation.clone(), what };
-        let needs = needs(call, &self.place).map_err(refusal)?;
+        let error = |what: String| Refusal { role: self.operation.clone(), what };
+        let needs = needs(call, &self.place).map_err(error)?;
         allowed(&self.statements, &needs)
-            .map_err(|Need { action, resource, .. }| refusal(format!("perform: {action} on resource: {resource}")))
+            .map_err(|Need { action, resource, .. }| error(format!("perform: {action} on resource: {resource}")))
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws::Connection;
-use aws::Reach;
+use aws::EgressPolicy;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -70,7 +70,7 @@ pub struct StackOptions {
     /// Changes each operation's connection to the services.
     pub adjust: Option<Adjust>,
     /// How far webhooks lead.
-    pub webhooks: Reach,
+    pub webhooks: EgressPolicy,
     /// Where a line about each request on the socket goes.
     pub shown: Option<Lines>,
 }
@@ -87,7 +87,7 @@ impl Default for StackOptions {
             template: crate::TEMPLATE.to_owned(),
             parameters: BTreeMap::new(),
             adjust: None,
-            webhooks: Reach::Public,
+            webhooks: EgressPolicy::Public,
             shown: None,
         }
     }

@@ -12,13 +12,14 @@ use axum::routing::post;
 use axum::{Json, Router};
 use chrono::TimeDelta;
 use domain::WorkspaceId;
-use domain::access::{Caller, Permission, Principals as _};
-use domain::event::Actor;
-use domain::member::{Person, accepted};
-use domain::refusal::{Failure, Refusal};
-use functions::World;
+use domain::error::{DomainError, Error};
+use domain::models::actor::Actor;
+use domain::models::member::{Identity, accepted};
+use domain::permission::Permission;
+use domain::rules::access::Caller;
+use functions::AppState;
 use functions::access::{accept_membership, add_member, create_token};
-use lambda::{Call, Dialect, Own, Request};
+use lambda::{AuthorizedRequest, ErrorFormat, PersonRequest, Request};
 use serde_json::{Map, Value, json};
 
 use crate::Now;
@@ -37,9 +38,9 @@ const LIFE: TimeDelta = TimeDelta::days(30);
 pub struct Operator(Arc<Worlds>);
 
 struct Worlds {
-    add_member: World,
-    accept_membership: World,
-    create_token: World,
+    add_member: AppState,
+    accept_membership: AppState,
+    create_token: AppState,
     now: Now,
 }
 
@@ -69,7 +70,7 @@ impl Operator {
     ///
     /// # Errors
     /// Those of `create-token`.
-    pub async fn token(&self, mut wanted: Map<String, Value>) -> Result<Value, Failure> {
+    pub async fn token(&self, mut wanted: Map<String, Value>) -> Result<Value, Error> {
         let ids = wanted.get("workspace_ids").and_then(Value::as_array).cloned().unwrap_or_default();
         for id in ids.iter().filter_map(|id| WorkspaceId::parse(id.as_str()?)) {
             self.join(id).await?;
@@ -82,9 +83,9 @@ impl Operator {
         let request = request("create-token", world, &Value::Object(wanted))?;
         let issuer = self.issuer().to_owned();
         let memberships = accepted(world.table()?.memberships(&issuer, SUBJECT).await?);
-        let person = Person { issuer, subject: SUBJECT.to_owned(), memberships };
-        let reply = create_token::handle(world.table()?, Own { request, person }).await?;
-        serde_json::from_slice(&reply.body).map_err(|e| Failure::internal("reading a reply", e))
+        let person = Identity { issuer, subject: SUBJECT.to_owned(), memberships };
+        let reply = create_token::handle(world.table()?, PersonRequest { request, person }).await?;
+        serde_json::from_slice(&reply.body).map_err(|e| Error::internal("reading a reply", e))
     }
 
     /// Who vouches for the operator.
@@ -93,21 +94,22 @@ impl Operator {
     }
 
     /// Makes the operator an admin of a workspace, if it is there and they are not.
-    async fn join(&self, workspace_id: WorkspaceId) -> Result<(), Failure> {
+    async fn join(&self, workspace_id: WorkspaceId) -> Result<(), Error> {
         let world = &self.0.add_member;
         let operator = json!({"issuer": self.issuer(), "subject": SUBJECT, "name": "Operator", "role": "admin"});
         let permissions = Permission::ALL.iter().copied().collect();
         let caller = Caller { workspace_id, actor: Actor::System, token_id: None, permissions };
-        let call = Call { request: request("add-member", world, &operator)?, caller };
+        let call = AuthorizedRequest { request: request("add-member", world, &operator)?, caller };
         match add_member::handle(world.table()?, call).await {
-            Ok(_) | Err(Failure::Refused(Refusal::MemberExists)) => {}
-            Err(Failure::Refused(Refusal::NotFound(_))) => return Ok(()),
+            Ok(_) | Err(Error::Refused(DomainError::MemberExists)) => {}
+            Err(Error::Refused(DomainError::NotFound(_))) => return Ok(()),
             Err(failure) => return Err(failure),
         }
         let world = &self.0.accept_membership;
         let request = request("accept-membership", world, &json!({}))?;
-        let person = Person { issuer: self.issuer().to_owned(), subject: SUBJECT.to_owned(), memberships: Vec::new() };
-        accept_membership::accept(world.table()?, &Own { request, person }, workspace_id).await.map(drop)
+        let person =
+            Identity { issuer: self.issuer().to_owned(), subject: SUBJECT.to_owned(), memberships: Vec::new() };
+        accept_membership::accept(world.table()?, &PersonRequest { request, person }, workspace_id).await.map(drop)
     }
 }
 
@@ -115,7 +117,7 @@ async fn create(State(operator): State<Operator>, Json(wanted): Json<Map<String,
     match operator.token(wanted).await {
         Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
         Err(failure) => {
-            let told = Dialect::Problem.tell(&failure, "");
+            let told = ErrorFormat::Problem.tell(&failure, "");
             let body: Value = serde_json::from_slice(&told.body).unwrap_or_default();
             (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
         }
@@ -123,7 +125,7 @@ async fn create(State(operator): State<Operator>, Json(wanted): Json<Map<String,
 }
 
 /// A request as the gateway would hand it over.
-fn request(operation: &'static str, world: &World, body: &Value) -> Result<Request, Failure> {
+fn request(operation: &'static str, world: &AppState, body: &Value) -> Result<Request, Error> {
     let http = json!({"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""});
     let event = json!({
         "version": "2.0",
@@ -135,5 +137,5 @@ fn request(operation: &'static str, world: &World, body: &Value) -> Result<Reque
         "body": body.to_string(),
         "isBase64Encoded": false,
     });
-    Request::read(operation, world.moment(), event).map_err(|e| Failure::internal("making a request", e))
+    Request::read(operation, world.id_source(), event).map_err(|e| Error::internal("making a request", e))
 }

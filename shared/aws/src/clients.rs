@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
-use domain::outside::Reach;
+use domain::egress::EgressPolicy;
 
 use crate::roots;
 
@@ -34,7 +34,7 @@ pub struct Connection {
     pub outside: Option<SharedHttpConnector>,
     /// How far webhooks lead. Only a program that is written so goes beyond the public internet:
     /// nothing that an operation is told by its environment changes this.
-    pub webhooks: Reach,
+    pub webhooks: EgressPolicy,
 }
 
 impl std::fmt::Debug for Connection {
@@ -57,7 +57,7 @@ impl Connection {
             http: http_client(roots::amazon()),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),
             outside: None,
-            webhooks: Reach::Public,
+            webhooks: EgressPolicy::Public,
         }
     }
 }
@@ -112,7 +112,7 @@ pub struct Clients {
     pub(crate) sesv2: aws_sdk_sesv2::Client,
     pub(crate) sleep: SharedAsyncSleep,
     pub(crate) outside: Option<SharedHttpConnector>,
-    pub(crate) webhooks: Reach,
+    pub(crate) webhooks: EgressPolicy,
 }
 
 impl Clients {
@@ -135,7 +135,7 @@ impl Clients {
 
     /// How far webhooks lead.
     #[must_use]
-    pub fn webhooks(&self) -> Reach {
+    pub fn webhooks(&self) -> EgressPolicy {
         self.webhooks
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
-use domain::change::{Change, Edited};
-use domain::event::Event;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::event::Event;
+use domain::rules::change::{ChangeSet, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
-use crate::item::{Companion, Difference, Item, Key, Row, stored, to_item, to_whole_item};
+use crate::item::{Difference, IndexRow, Item, Key, Row, stored, to_item, to_whole_item};
 use crate::table::TableNames;
 
 /// The most items that DynamoDB takes in one transaction ("Amazon DynamoDB Developer Guide",
@@ -21,8 +21,8 @@ pub const ITEM_LIMIT: usize = 100;
 #[derive(Debug)]
 pub struct Commit {
     token: Uuid,
-    parts: Vec<Part>,
-    fault: Option<Failure>,
+    parts: Vec<WriteItem>,
+    fault: Option<Error>,
     event_at: Option<usize>,
     /// When the act was that is on the record.
     at: Option<Time>,
@@ -30,8 +30,8 @@ pub struct Commit {
 
 /// One row's part of a commit, not yet bound to a table.
 #[derive(Debug)]
-enum Part {
-    Put { item: Item, over: Over },
+enum WriteItem {
+    Put { item: Item, over: PutCondition },
     Update { key: Item, update: Box<UpdateParts> },
     Delete { key: Item, version: Option<u64> },
     Release { key: Item, holder: UserId },
@@ -44,7 +44,7 @@ enum Part {
 
 /// What a row that is put may take the place of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Over {
+pub(crate) enum PutCondition {
     /// Nothing.
     Nothing,
     /// Whatever stands there.
@@ -70,7 +70,7 @@ impl Commit {
     /// A change that is recorded by an event, whose identifier makes repeating it safe.
     #[must_use]
     pub fn of(event: &Event) -> Self {
-        let mut commit = Self::unrecorded(event.event_id);
+        let mut commit = Self::without_event(event.event_id);
         commit.event_at = Some(0);
         commit.at = Some(event.created_at);
         commit.put(event)
@@ -78,8 +78,8 @@ impl Commit {
 
     /// Everything that an act changes. `id` is the act's own; its events are numbered from there.
     #[must_use]
-    pub fn changing(id: EventId, change: &Change) -> Self {
-        let mut commit = Self::unrecorded(id);
+    pub fn changing(id: EventId, change: &ChangeSet) -> Self {
+        let mut commit = Self::without_event(id);
         commit.event_at = (!change.events.is_empty()).then_some(0);
         commit.at = change.events.first().map(|event| event.created_at);
         for (n, event) in change.events.iter().enumerate() {
@@ -87,8 +87,8 @@ impl Commit {
         }
         // What is decided for a user's devices rests on the user, so the user's row is part of it
         // even if it stays as it is.
-        if let Some(Edited { before: Some(before), after }) = &change.user {
-            commit = commit.touch(before, after);
+        if let Some(RowChange { before: Some(before), after }) = &change.user {
+            commit = commit.bump_version(before, after);
         }
         commit = commit.all(&change.workspace).all(&change.devices).all(&change.claims);
         commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
@@ -99,14 +99,14 @@ impl Commit {
         }
         match &change.user {
             // A user's secrets go with the last that is known of them.
-            Some(Edited { before: Some(before), after }) if after.client.secrets.is_empty() => {
+            Some(RowChange { before: Some(before), after }) if after.client.secrets.is_empty() => {
                 commit.forget_secrets(before)
             }
             _ => commit,
         }
     }
 
-    fn all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a Edited<R>>) -> Self {
+    fn all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a RowChange<R>>) -> Self {
         edited.into_iter().fold(self, Self::edited)
     }
 
@@ -119,16 +119,16 @@ impl Commit {
     /// A change without an event: what a consumer keeps of its own work, and what makes up for a
     /// lost answer.
     #[must_use]
-    pub fn unrecorded(id: EventId) -> Self {
+    pub fn without_event(id: EventId) -> Self {
         Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None }
     }
 
-    /// A new row, and its companions.
+    /// A new row, and its index rows.
     #[must_use]
     pub fn put<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_item(row), Over::Nothing);
-        for companion in row.companions() {
-            self.put_companion(&companion);
+        self.add_item(to_item(row), PutCondition::Nothing);
+        for index_row in row.index_rows() {
+            self.put_index_row(&index_row);
         }
         self.all_vacant(row.vacant())
     }
@@ -137,11 +137,11 @@ impl Commit {
     /// earlier state has no bearing. Of one that was read, what another release keeps in it stays.
     #[must_use]
     pub fn replace<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_whole_item(row), Over::Anything);
+        self.add_item(to_whole_item(row), PutCondition::Anything);
         self
     }
 
-    /// A changed row, guarded by the version at which it was read; its companions follow. Nothing
+    /// A changed row, guarded by the version at which it was read; its index rows follow. Nothing
     /// if nothing changed.
     #[must_use]
     pub fn edit<R: Row>(mut self, before: &R, after: &R) -> Self {
@@ -153,8 +153,7 @@ impl Commit {
                     |(set, limit): &(&str, usize)| Some(((*set).to_owned(), difference.add.get(*set)?.len(), *limit));
                 let grown: Vec<(String, usize, usize)> = R::SETS.iter().filter_map(grown).collect();
                 if grown.iter().any(|(_, added, limit)| added > limit) {
-                    self.fault =
-                        self.fault.or(Some(Failure::internal("committing", "more members than a set may have")));
+                    self.fault = self.fault.or(Some(Error::internal("committing", "more members than a set may have")));
                     return self;
                 }
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
@@ -162,8 +161,8 @@ impl Commit {
                 let difference = difference.at::<R>(self.at);
                 let version = R::VERSIONED.then(|| before.version());
                 let update = Box::new(UpdateParts { difference, version, limits, same: Vec::new() });
-                self.parts.push(Part::Update { key: before.key().attributes(), update });
-                self.edit_companions(&before.companions(), &after.companions());
+                self.parts.push(WriteItem::Update { key: before.key().attributes(), update });
+                self.edit_index_rows(&before.index_rows(), &after.index_rows());
                 let known = before.vacant();
                 return self.all_vacant(after.vacant().into_iter().filter(|key| !known.contains(key)));
             }
@@ -179,7 +178,7 @@ impl Commit {
     /// A row whose version goes up even if nothing else of it changes: the version stands for more
     /// than the row.
     #[must_use]
-    pub fn touch<R: Row>(mut self, before: &R, after: &R) -> Self {
+    pub fn bump_version<R: Row>(mut self, before: &R, after: &R) -> Self {
         let parts = self.parts.len();
         self = self.edit(before, after);
         if self.parts.len() == parts {
@@ -199,14 +198,14 @@ impl Commit {
         }
     }
 
-    fn with_difference<R: Row>(mut self, row: &R, difference: Result<Difference, Failure>) -> Self {
+    fn with_difference<R: Row>(mut self, row: &R, difference: Result<Difference, Error>) -> Self {
         match difference {
             Err(fault) => self.fault = self.fault.or(Some(fault)),
             Ok(difference) => {
                 let difference = difference.at::<R>(self.at);
                 let version = R::VERSIONED.then(|| row.version());
                 let update = UpdateParts { difference, version, limits: Vec::new(), same: Vec::new() };
-                self.parts.push(Part::Update { key: row.key().attributes(), update: Box::new(update) });
+                self.parts.push(WriteItem::Update { key: row.key().attributes(), update: Box::new(update) });
             }
         }
         self
@@ -214,46 +213,46 @@ impl Commit {
 
     /// A new or changed row.
     #[must_use]
-    pub fn edited<R: Row>(self, edited: &Edited<R>) -> Self {
+    pub fn edited<R: Row>(self, edited: &RowChange<R>) -> Self {
         match &edited.before {
             Some(before) => self.edit(before, &edited.after),
             None => self.put(&edited.after),
         }
     }
 
-    /// A row removed, guarded by its version, with its companions.
+    /// A row removed, guarded by its version, with its index rows.
     #[must_use]
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
-        self.parts.push(Part::Delete { key: row.key().attributes(), version: Some(row.version()) });
-        self.edit_companions(&row.companions(), &BTreeSet::new());
+        self.parts.push(WriteItem::Delete { key: row.key().attributes(), version: Some(row.version()) });
+        self.edit_index_rows(&row.index_rows(), &BTreeSet::new());
         self
     }
 
-    /// A companion that is missing.
+    /// An index row that is missing.
     #[must_use]
-    pub(crate) fn with_companion(mut self, companion: &Companion) -> Self {
-        self.put_companion(companion);
+    pub(crate) fn with_index_row(mut self, index_row: &IndexRow) -> Self {
+        self.put_index_row(index_row);
         self
     }
 
     /// A row removed by its key, whatever it holds.
     #[must_use]
     pub(crate) fn remove(mut self, key: &Key) -> Self {
-        self.parts.push(Part::Delete { key: key.attributes(), version: None });
+        self.parts.push(WriteItem::Delete { key: key.attributes(), version: None });
         self
     }
 
     /// Nothing of this is done if a row, that it does not change, is no longer as it was read.
     #[must_use]
     pub fn guarded_by<R: Row>(mut self, row: &R) -> Self {
-        self.parts.push(Part::Check { key: row.key().attributes(), version: row.version() });
+        self.parts.push(WriteItem::Check { key: row.key().attributes(), version: row.version() });
         self
     }
 
     /// Nothing of this is done if a row is there that was not when it was looked for.
     #[must_use]
     pub(crate) fn while_absent(mut self, key: &Key) -> Self {
-        self.parts.push(Part::CheckAbsent { key: key.attributes() });
+        self.parts.push(WriteItem::CheckAbsent { key: key.attributes() });
         self
     }
 
@@ -267,7 +266,7 @@ impl Commit {
             Ok(mut item) => {
                 let value = stored(row).and_then(|stored| stored.get(attribute).cloned()).or(item.remove(attribute));
                 for part in &mut self.parts {
-                    if let (Part::Update { key: changed, update }, Some(value)) = (part, &value)
+                    if let (WriteItem::Update { key: changed, update }, Some(value)) = (part, &value)
                         && *changed == key
                     {
                         update.same.push((attribute, value.clone()));
@@ -280,7 +279,7 @@ impl Commit {
 
     /// A change that cannot be written down, and is refused as a whole.
     #[must_use]
-    pub(crate) fn faulty(mut self, fault: Failure) -> Self {
+    pub(crate) fn faulty(mut self, fault: Error) -> Self {
         self.fault = self.fault.or(Some(fault));
         self
     }
@@ -288,21 +287,21 @@ impl Commit {
     /// A secret kept.
     #[must_use]
     pub(crate) fn put_secret(mut self, item: Item) -> Self {
-        self.parts.push(Part::PutSecret { item });
+        self.parts.push(WriteItem::PutSecret { item });
         self
     }
 
     /// Some secrets of one row set, or taken away; the others stay.
     #[must_use]
     pub(crate) fn set_secrets(mut self, pk: String, secrets: BTreeMap<&'static str, Option<String>>) -> Self {
-        self.parts.push(Part::SetSecrets { pk, secrets });
+        self.parts.push(WriteItem::SetSecrets { pk, secrets });
         self
     }
 
     /// A secret forgotten.
     #[must_use]
     pub(crate) fn delete_secret(mut self, pk: String) -> Self {
-        self.parts.push(Part::DeleteSecret { pk });
+        self.parts.push(WriteItem::DeleteSecret { pk });
         self
     }
 
@@ -319,15 +318,17 @@ impl Commit {
     }
 
     /// A claim put where only this may stand. One that the commit puts there already is that one.
-    pub(crate) fn put_claim(mut self, claim: &Companion, wanted: Over) -> Self {
+    pub(crate) fn put_claim(mut self, claim: &IndexRow, wanted: PutCondition) -> Self {
         let key = claim.key.attributes();
         let own = self.parts.iter_mut().find_map(|part| match part {
-            Part::Put { item, over } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => Some(over),
+            WriteItem::Put { item, over } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => {
+                Some(over)
+            }
             _ => None,
         });
         match own {
             Some(over) => *over = wanted,
-            None => self.parts.push(Part::Put { item: claim.item(), over: wanted }),
+            None => self.parts.push(WriteItem::Put { item: claim.item(), over: wanted }),
         }
         self
     }
@@ -336,59 +337,59 @@ impl Commit {
     pub(crate) fn concerns(&self, key: &Key) -> bool {
         let wanted = key.attributes();
         self.parts.iter().any(|part| match part {
-            Part::Put { item, .. } => wanted.iter().all(|(name, value)| item.get(name) == Some(value)),
-            Part::Update { key, .. }
-            | Part::Delete { key, .. }
-            | Part::Release { key, .. }
-            | Part::Check { key, .. }
-            | Part::CheckAbsent { key } => *key == wanted,
-            Part::PutSecret { .. } | Part::SetSecrets { .. } | Part::DeleteSecret { .. } => false,
+            WriteItem::Put { item, .. } => wanted.iter().all(|(name, value)| item.get(name) == Some(value)),
+            WriteItem::Update { key, .. }
+            | WriteItem::Delete { key, .. }
+            | WriteItem::Release { key, .. }
+            | WriteItem::Check { key, .. }
+            | WriteItem::CheckAbsent { key } => *key == wanted,
+            WriteItem::PutSecret { .. } | WriteItem::SetSecrets { .. } | WriteItem::DeleteSecret { .. } => false,
         })
     }
 
     /// Whatever stands at a key is none of its concern, because somebody has looked at it.
     pub(crate) fn not_while_absent(mut self, key: &Key) -> Self {
         let wanted = key.attributes();
-        self.parts.retain(|part| !matches!(part, Part::CheckAbsent { key } if *key == wanted));
+        self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == wanted));
         self
     }
 
     /// A user's claim removed, if it is still theirs.
     pub(crate) fn release(mut self, key: &Key, holder: UserId) -> Self {
-        self.parts.push(Part::Release { key: key.attributes(), holder });
+        self.parts.push(WriteItem::Release { key: key.attributes(), holder });
         self
     }
 
-    fn add_item(&mut self, item: Result<Item, Failure>, over: Over) {
+    fn add_item(&mut self, item: Result<Item, Error>, over: PutCondition) {
         match item {
-            Ok(item) => self.parts.push(Part::Put { item, over }),
+            Ok(item) => self.parts.push(WriteItem::Put { item, over }),
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
         }
     }
 
-    fn put_companion(&mut self, companion: &Companion) {
-        let over = if companion.unique { Over::Nothing } else { Over::Anything };
-        self.parts.push(Part::Put { item: companion.item(), over });
+    fn put_index_row(&mut self, index_row: &IndexRow) {
+        let over = if index_row.unique { PutCondition::Nothing } else { PutCondition::Anything };
+        self.parts.push(WriteItem::Put { item: index_row.item(), over });
     }
 
-    fn edit_companions(&mut self, before: &BTreeSet<Companion>, after: &BTreeSet<Companion>) {
+    fn edit_index_rows(&mut self, before: &BTreeSet<IndexRow>, after: &BTreeSet<IndexRow>) {
         // One that holds something else is put in its own place.
-        let stays = |gone: &Companion| after.iter().any(|companion| companion.key == gone.key);
+        let stays = |gone: &IndexRow| after.iter().any(|index_row| index_row.key == gone.key);
         for gone in before.difference(after).filter(|gone| !stays(gone)) {
-            self.parts.push(Part::Delete { key: gone.key.attributes(), version: None });
+            self.parts.push(WriteItem::Delete { key: gone.key.attributes(), version: None });
         }
         for new in after.difference(before) {
-            self.put_companion(new);
+            self.put_index_row(new);
         }
     }
 
     /// The request's token, its items, and which of them is the event's.
-    pub(crate) fn finish(self, names: &TableNames) -> Result<(String, Vec<TransactWriteItem>, Option<usize>), Failure> {
+    pub(crate) fn finish(self, names: &TableNames) -> Result<(String, Vec<TransactWriteItem>, Option<usize>), Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if self.parts.len() > ITEM_LIMIT {
-            return Err(Failure::internal("committing", "more items than one transaction takes"));
+            return Err(Error::internal("committing", "more items than one transaction takes"));
         }
         let items = self.parts.into_iter().map(|part| part.finish(names)).collect::<Result<_, _>>()?;
         Ok((self.token.to_string(), items, self.event_at))
@@ -399,7 +400,7 @@ const ABSENT: &str = "attribute_not_exists(pk)";
 const PRESENT: &str = "attribute_exists(pk)";
 const HELD: &str = "user_id = :holder";
 
-impl Over {
+impl PutCondition {
     /// The condition, and who must be the holder.
     fn condition(self) -> (Option<String>, Option<UserId>) {
         match self {
@@ -411,12 +412,12 @@ impl Over {
     }
 }
 
-impl Part {
-    fn finish(self, names: &TableNames) -> Result<TransactWriteItem, Failure> {
+impl WriteItem {
+    fn finish(self, names: &TableNames) -> Result<TransactWriteItem, Error> {
         let item = TransactWriteItem::builder();
-        let broken = |e| Failure::internal("building a commit", e);
+        let broken = |e| Error::internal("building a commit", e);
         Ok(match self {
-            Part::Put { item: row, over } => {
+            WriteItem::Put { item: row, over } => {
                 let (condition, holder) = over.condition();
                 let put =
                     Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
@@ -426,14 +427,14 @@ impl Part {
                 };
                 item.put(put.build().map_err(broken)?).build()
             }
-            Part::Release { key, holder } => {
+            WriteItem::Release { key, holder } => {
                 let delete = Delete::builder().table_name(&names.main).set_key(Some(key));
                 let delete = delete.condition_expression(HELD);
                 let holder = AttributeValue::S(holder.to_string());
                 item.delete(delete.expression_attribute_values(":holder", holder).build().map_err(broken)?).build()
             }
-            Part::Update { key, update } => item.update(update.finish(names, key).map_err(broken)?).build(),
-            Part::Delete { key, version } => {
+            WriteItem::Update { key, update } => item.update(update.finish(names, key).map_err(broken)?).build(),
+            WriteItem::Delete { key, version } => {
                 let mut delete = Delete::builder().table_name(&names.main).set_key(Some(key));
                 if let Some(version) = version {
                     delete = delete
@@ -443,7 +444,7 @@ impl Part {
                 }
                 item.delete(delete.build().map_err(broken)?).build()
             }
-            Part::Check { key, version } => {
+            WriteItem::Check { key, version } => {
                 let check = ConditionCheck::builder()
                     .table_name(&names.main)
                     .set_key(Some(key))
@@ -452,19 +453,19 @@ impl Part {
                     .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
                 item.condition_check(check.build().map_err(broken)?).build()
             }
-            Part::CheckAbsent { key } => {
+            WriteItem::CheckAbsent { key } => {
                 let check =
                     ConditionCheck::builder().table_name(&names.main).set_key(Some(key)).condition_expression(ABSENT);
                 item.condition_check(check.build().map_err(broken)?).build()
             }
-            Part::PutSecret { item: row } => {
+            WriteItem::PutSecret { item: row } => {
                 let put = Put::builder().table_name(&names.secrets).set_item(Some(row));
                 item.put(put.build().map_err(broken)?).build()
             }
-            Part::SetSecrets { pk, secrets } => {
+            WriteItem::SetSecrets { pk, secrets } => {
                 item.update(secrets_update(names, pk, secrets).map_err(broken)?).build()
             }
-            Part::DeleteSecret { pk } => {
+            WriteItem::DeleteSecret { pk } => {
                 let delete = Delete::builder().table_name(&names.secrets).key("pk", AttributeValue::S(pk));
                 item.delete(delete.build().map_err(broken)?).build()
             }

@@ -7,11 +7,52 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use domain::Time;
-use domain::refusal::Failure;
+use domain::error::Error;
 use domain::stored::Stored;
+use domain::{Time, WorkspaceId};
 
-use crate::rows::{INDEXED, told};
+use crate::store::devices::fields_of_key;
+
+/// Makes things that are changed remember the row that they were read as.
+macro_rules! keeps_stored_row {
+    ($($thing:ty),+ $(,)?) => {
+        $(impl $crate::item::Read for $thing {
+            fn stored(&self) -> Option<&domain::stored::Stored> {
+                Some(&self.stored)
+            }
+            fn keep(&mut self, stored: domain::stored::Stored) {
+                self.stored = stored;
+            }
+        })+
+    };
+}
+pub(crate) use keeps_stored_row;
+
+/// The attributes of the indexes' keys that follow from a thing's fields. (Some indexes are also ordered by a field,
+/// `created_at`.)
+pub const INDEXED: &[&str] = &[
+    "list",
+    "owner",
+    "login_day",
+    "blocked_at",
+    "pending_since",
+    "deleted_at",
+    "due_shard",
+    "due_at",
+    "deployed",
+    "not_deployed",
+    "of_profile",
+    "of_source",
+    "of_device",
+    "of_user",
+    "of_type",
+];
+
+/// A list of a workspace, in the index `created` and those beside it.
+#[must_use]
+pub fn list_partition(kind: &str, workspace: WorkspaceId) -> String {
+    format!("{kind}#{workspace}")
+}
 
 /// A row's attributes.
 pub type Item = HashMap<String, AttributeValue>;
@@ -52,7 +93,7 @@ impl Key {
 /// A small row that stands and falls with another one: it keeps a name unique, or makes the other
 /// findable. It is made, and removed, in the commits that change the other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Companion {
+pub struct IndexRow {
     /// Its own key.
     pub key: Key,
     /// What else it holds.
@@ -71,7 +112,7 @@ pub trait Read: DeserializeOwned {
     fn keep(&mut self, _: Stored) {}
 }
 
-impl Companion {
+impl IndexRow {
     /// The whole row.
     pub(crate) fn item(&self) -> Item {
         let texts = self.attributes.iter();
@@ -100,7 +141,7 @@ pub trait Row: Serialize + Read + Clone {
     const PARTS: &'static [&'static str] = &[];
 
     /// Fields that its key and its indexes tell, which are not stored once more. See
-    /// [`crate::rows::told`].
+    /// [`crate::devices::fields_of_key`].
     const TOLD: &'static [&'static str] = &[];
 
     /// False if it is never changed, so that its row has no version.
@@ -118,11 +159,11 @@ pub trait Row: Serialize + Read + Clone {
         Vec::new()
     }
     /// The rows that stand and fall with it.
-    fn companions(&self) -> BTreeSet<Companion> {
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::new()
     }
-    /// Rows that an earlier release made in place of companions: `reindex` removes those that are still there.
-    fn former_companions(&self) -> BTreeSet<Companion> {
+    /// Rows that an earlier release made in place of index rows: `reindex` removes those that are still there.
+    fn former_index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::new()
     }
     /// Keys at which nothing may stand where the row is made, or comes to need this: what an earlier release would
@@ -145,8 +186,8 @@ pub(crate) const UPDATED_AT: &str = "updated_at";
 pub(crate) const TIME_TO_LIVE: &str = "expires_at_epoch";
 
 /// The whole row of a thing.
-pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Failure> {
-    let mut item: Item = serde_dynamo::to_item(row).map_err(|e| Failure::internal("writing a row", e))?;
+pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
+    let mut item: Item = serde_dynamo::to_item(row).map_err(|e| Error::internal("writing a row", e))?;
     for (name, _) in R::SETS {
         if let Some(members) = item.remove(*name).map(to_set).filter(|members| !members.is_empty()) {
             item.insert((*name).to_owned(), AttributeValue::Ss(members));
@@ -172,14 +213,14 @@ fn to_set(value: AttributeValue) -> Vec<String> {
 }
 
 /// The thing that a row holds.
-pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Failure> {
+pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
     let mut whole = item.clone();
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-    for (name, value) in told(text("pk"), text("sk"), text("owner")) {
+    for (name, value) in fields_of_key(text("pk"), text("sk"), text("owner")) {
         whole.entry(name.to_owned()).or_insert(AttributeValue::S(value));
     }
     // Nothing of what the row holds may reach a log, so what serde says of it is left out.
-    let unreadable = |_| Failure::internal("reading a row", format!("{} cannot be read", named(&item)));
+    let unreadable = |_| Error::internal("reading a row", format!("{} cannot be read", named(&item)));
     let mut row: R = serde_dynamo::from_item(whole).map_err(unreadable)?;
     row.keep(Stored::of(item));
     Ok(row)
@@ -201,7 +242,7 @@ pub(crate) fn stored<R: Read>(row: &R) -> Option<&Item> {
 }
 
 /// The row of a thing, with what another release keeps in the row that it was read as.
-pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Failure> {
+pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Error> {
     let item = to_item(row)?;
     let Some(stored) = stored(row) else {
         return Ok(item);
@@ -210,7 +251,7 @@ pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Failure> {
     let AttributeValue::M(mut item) =
         carried(&AttributeValue::M(stored.clone()), &AttributeValue::M(known), AttributeValue::M(item))
     else {
-        return Err(Failure::internal("writing a row", "a row is a map"));
+        return Err(Error::internal("writing a row", "a row is a map"));
     };
     let written = to_item(row)?;
     item.retain(|name, _| written.contains_key(name) || !is_derived(name));
@@ -312,18 +353,18 @@ impl Difference {
     /// The difference between two states of a thing, if there is one, against the row as it is stored: what the row
     /// lacks of what follows from the thing comes with it, and what this release does not know stays. The version
     /// is not part of it.
-    pub fn between<R: Row>(before: &R, after: &R) -> Result<Self, Failure> {
+    pub fn between<R: Row>(before: &R, after: &R) -> Result<Self, Error> {
         let (was, is) = (without_version(to_item(before)?), without_version(to_item(after)?));
         if was == is { Ok(Self::default()) } else { Self::of_stored(before, &was, is) }
     }
 
     /// What the row of a thing, as it is stored, has to become for the thing to be in it as this release keeps it.
-    pub fn to_restore<R: Row>(row: &R) -> Result<Self, Failure> {
+    pub fn to_restore<R: Row>(row: &R) -> Result<Self, Error> {
         let item = without_version(to_item(row)?);
         Self::of_stored(row, &item.clone(), item)
     }
 
-    fn of_stored<R: Row>(before: &R, was: &Item, is: Item) -> Result<Self, Failure> {
+    fn of_stored<R: Row>(before: &R, was: &Item, is: Item) -> Result<Self, Error> {
         let (stored, known) = match stored(before) {
             Some(stored) => (stored.clone(), to_item(&from_item::<R>(stored.clone())?)?),
             None => (was.clone(), was.clone()),
@@ -389,8 +430,8 @@ impl Difference {
 ///
 /// # Errors
 /// `Internal` if it does not hold one that this release can read. Nothing of what it holds is in the error.
-pub fn event_of_image(image: serde_json::Value) -> Result<domain::event::Event, Failure> {
-    let unreadable = || Failure::internal("reading a record", "the event cannot be read");
+pub fn event_of_image(image: serde_json::Value) -> Result<domain::models::event::Event, Error> {
+    let unreadable = || Error::internal("reading a record", "the event cannot be read");
     let item: serde_dynamo::Item = serde_json::from_value(image).map_err(|_| unreadable())?;
     serde_dynamo::from_item(item).map_err(|_| unreadable())
 }

@@ -5,37 +5,34 @@
 
 mod clients;
 mod commit;
+mod egress;
 mod item;
 mod list;
 mod mail;
-mod outside;
 mod push;
 mod roots;
-pub mod rows;
 mod sms;
-pub mod stores;
+pub mod store;
 mod table;
 mod topic;
-mod usernames;
 mod verdict;
 
 pub use clients::{Clients, Connection};
 pub use commit::Commit;
 /// How far calls to webhooks go.
-pub use domain::outside::Reach;
-pub use item::{Key, Row, event_of_image};
+pub use domain::egress::EgressPolicy;
+pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};
+pub use item::{INDEXED, Key, Row, event_of_image};
 pub use list::{Page, Position};
-pub use mail::{Mail, MailError, Mailer, Message, Picture};
-pub use outside::{Answer, Outside, PULL_WITHIN, PullFault};
-pub use push::{Endpoints, PushError, Pusher, Wake};
-pub use sms::{Sms, SmsError, Texter};
-pub use stores::{
-    Commands, Credentials, Devices, Events, Idempotency, Invitations, Issuer, Jobs, Keys, Leases, Members, Profiles,
-    PushTokens, ScimUsers, Secrets, Sources, Tokens, UsageCounts, Users, Webhooks, Workspaces,
+pub use mail::{MailError, Mailer, Message, Picture};
+pub use push::{PushError, Pusher, Wake};
+pub use sms::{SmsError, Texter};
+pub use store::{
+    ClaimedBySource, DeviceDetails, DeviceFilter, DueRow, EventFilter, LeaseOutcome, Login, Restored, StagedRowsOf,
+    StoredRow, StoredRows, UserFilter, UserWithDevices, UsernameClaims,
 };
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
-pub use usernames::UsernameClaims;
 
 /// Bytes as a row keeps them.
 #[must_use]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{Item, Key, Read, from_item, note_unreadable};
@@ -118,7 +118,7 @@ impl Table {
         source: &Source,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<R>, Failure> {
+    ) -> Result<Page<R>, Error> {
         let (items, next) = self.query(source, limit, start.as_ref()).await?;
         let looked = items.len();
         let items: Vec<R> = items.into_iter().filter_map(readable).collect();
@@ -131,7 +131,7 @@ impl Table {
         source: &Source,
         limit: usize,
         start: Option<&Position>,
-    ) -> Result<(Vec<Item>, Option<Position>), Failure> {
+    ) -> Result<(Vec<Item>, Option<Position>), Error> {
         let (partition, value) = &source.partition;
         let mut query = self
             .client
@@ -160,7 +160,7 @@ impl Table {
         }
         let output = query.key_condition_expression(condition).send().await.map_err(|e| {
             let invalid = start.is_some() && e.code() == Some("ValidationException");
-            if invalid { Refusal::CursorInvalid.into() } else { failure("listing rows", e) }
+            if invalid { DomainError::CursorInvalid.into() } else { failure("listing rows", e) }
         })?;
         let next = output.last_evaluated_key.map(|key| Position::of(&key, &source.key_attributes()));
         Ok((output.items.unwrap_or_default(), next))
@@ -175,7 +175,7 @@ impl Table {
         start: Option<Position>,
         to_row: impl Fn(&Item) -> Option<Key>,
         wanted: impl Fn(&Item, &R) -> bool,
-    ) -> Result<Page<R>, Failure> {
+    ) -> Result<Page<R>, Error> {
         let mut items = Vec::new();
         let mut position = start;
         let (mut looked, mut left_out) = (0, 0);

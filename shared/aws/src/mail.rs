@@ -1,7 +1,5 @@
 //! E-mail, by SESv2.
 
-use std::future::Future;
-
 use aws_sdk_sesv2::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::primitives::Blob;
@@ -60,13 +58,6 @@ pub enum MailError {
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Where e-mails are sent.
-pub trait Mail: Sync {
-    /// Sends an e-mail, and answers with SES's identifier of it. SES knows no way to send only
-    /// once: after `Unknown` it may have been sent.
-    fn send(&self, message: Message) -> impl Future<Output = Result<String, MailError>> + Send;
-}
-
 /// SESv2, with a sender and a configuration set.
 #[derive(Clone, Debug)]
 pub struct Mailer {
@@ -83,8 +74,10 @@ impl Mailer {
     }
 }
 
-impl Mail for Mailer {
-    async fn send(&self, message: Message) -> Result<String, MailError> {
+impl Mailer {
+    /// Sends an e-mail, and answers with SES's identifier of it. SES knows no way to send only
+    /// once: after `Unknown` it may have been sent.
+    pub async fn send(&self, message: Message) -> Result<String, MailError> {
         let built = |e: aws_sdk_sesv2::error::BuildError| MailError::Refused(e.to_string());
         let to = Destination::builder().to_addresses(&message.to).build();
         let mut email = self

@@ -1,12 +1,11 @@
 //! Push notifications, by SNS platform endpoints.
 
 use std::collections::HashMap;
-use std::future::Future;
 
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::create_platform_endpoint::CreatePlatformEndpointError;
 use aws_sdk_sns::types::MessageAttributeValue;
-use domain::device::Platform;
+use domain::states::Platform;
 use thiserror::Error;
 
 use crate::clients::Clients;
@@ -33,24 +32,6 @@ pub enum PushError {
     /// SNS did not answer, or is being asked too much.
     #[error("SNS is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Where endpoints are kept and pushes are sent.
-pub trait Endpoints: Sync {
-    /// The platform application of a platform; `None` if push is off for it.
-    fn application(&self, platform: Platform) -> Option<&str>;
-
-    /// The endpoint of a token: a new one, or the one that SNS has for it, enabled.
-    fn endpoint(&self, application: &str, token: &str) -> impl Future<Output = Result<String, PushError>> + Send;
-
-    /// Whether SNS still sends to an endpoint.
-    fn enabled(&self, endpoint: &str) -> impl Future<Output = Result<bool, PushError>> + Send;
-
-    /// Removes an endpoint; one that is gone already is removed.
-    fn remove(&self, endpoint: &str) -> impl Future<Output = Result<(), PushError>> + Send;
-
-    /// Sends a push.
-    fn wake(&self, endpoint: &str, wake: &Wake) -> impl Future<Output = Result<(), PushError>> + Send;
 }
 
 /// SNS, with the platform applications.
@@ -87,8 +68,9 @@ impl Pusher {
     }
 }
 
-impl Endpoints for Pusher {
-    fn application(&self, platform: Platform) -> Option<&str> {
+impl Pusher {
+    /// The platform application of a platform; `None` if push is off for it.
+    pub fn application(&self, platform: Platform) -> Option<&str> {
         match platform {
             Platform::Ios => self.ios.as_deref(),
             Platform::Android => self.android.as_deref(),
@@ -96,7 +78,8 @@ impl Endpoints for Pusher {
         }
     }
 
-    async fn endpoint(&self, application: &str, token: &str) -> Result<String, PushError> {
+    /// The endpoint of a token: a new one, or the one that SNS has for it, enabled.
+    pub async fn endpoint(&self, application: &str, token: &str) -> Result<String, PushError> {
         let create = self.client.create_platform_endpoint().platform_application_arn(application).token(token);
         let endpoint = match create.send().await {
             Ok(output) => output.endpoint_arn.unwrap_or_default(),
@@ -107,18 +90,21 @@ impl Endpoints for Pusher {
         Ok(endpoint)
     }
 
-    async fn enabled(&self, endpoint: &str) -> Result<bool, PushError> {
+    /// Whether SNS still sends to an endpoint.
+    pub async fn enabled(&self, endpoint: &str) -> Result<bool, PushError> {
         Ok(self.attributes(endpoint).await?.get("Enabled").is_some_and(|enabled| enabled == "true"))
     }
 
-    async fn remove(&self, endpoint: &str) -> Result<(), PushError> {
+    /// Removes an endpoint; one that is gone already is removed.
+    pub async fn remove(&self, endpoint: &str) -> Result<(), PushError> {
         match self.client.delete_endpoint().endpoint_arn(endpoint).send().await.map_err(push_error) {
             Ok(_) | Err(PushError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn wake(&self, endpoint: &str, wake: &Wake) -> Result<(), PushError> {
+    /// Sends a push.
+    pub async fn wake(&self, endpoint: &str, wake: &Wake) -> Result<(), PushError> {
         let publish = self
             .client
             .publish()

@@ -1,7 +1,6 @@
 //! Text messages, by SNS.
 
 use std::collections::HashMap;
-use std::future::Future;
 
 use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
@@ -25,16 +24,6 @@ pub enum SmsError {
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Where texts are sent.
-pub trait Sms: Sync {
-    /// Sends a text to a number (E.164), and answers with SNS's identifier of it. The sender is a
-    /// name of 1 to 11 letters and digits, at least one of them a letter, or a number of ours
-    /// (E.164); without one, SNS chooses. SNS knows no way to send only once: after `Unknown` it
-    /// may have been sent.
-    fn text(&self, to: &str, text: &str, sender: Option<&str>)
-    -> impl Future<Output = Result<String, SmsError>> + Send;
-}
-
 /// SNS, to phone numbers.
 #[derive(Clone, Debug)]
 pub struct Texter {
@@ -49,8 +38,12 @@ impl Texter {
     }
 }
 
-impl Sms for Texter {
-    async fn text(&self, to: &str, text: &str, sender: Option<&str>) -> Result<String, SmsError> {
+impl Texter {
+    /// Sends a text to a number (E.164), and answers with SNS's identifier of it. The sender is a
+    /// name of 1 to 11 letters and digits, at least one of them a letter, or a number of ours
+    /// (E.164); without one, SNS chooses. SNS knows no way to send only once: after `Unknown` it
+    /// may have been sent.
+    pub async fn text(&self, to: &str, text: &str, sender: Option<&str>) -> Result<String, SmsError> {
         let attributes = attributes(sender).ok_or_else(|| SmsError::Refused("InvalidSender".to_owned()))?;
         let publish = self.client.publish().phone_number(to).message(text).set_message_attributes(Some(attributes));
         Ok(publish.send().await.map_err(sms_error)?.message_id.unwrap_or_default())

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, KeysAndAttributes};
 use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
-use domain::refusal::Failure;
+use domain::error::Error;
 
 use crate::clients::Clients;
 use crate::commit::Commit;
@@ -50,39 +50,39 @@ impl Table {
     }
 
     /// One row, as it is now.
-    pub(crate) async fn get<R: Read>(&self, key: &Key) -> Result<Option<R>, Failure> {
+    pub(crate) async fn get<R: Read>(&self, key: &Key) -> Result<Option<R>, Error> {
         self.get_item(&self.names.main, key.attributes()).await?.map(from_item).transpose()
     }
 
     /// One secret.
-    pub(crate) async fn get_secret(&self, pk: &str) -> Result<Option<Item>, Failure> {
+    pub(crate) async fn get_secret(&self, pk: &str) -> Result<Option<Item>, Error> {
         let key = HashMap::from([("pk".to_owned(), AttributeValue::S(pk.to_owned()))]);
         self.get_item(&self.names.secrets, key).await
     }
 
-    async fn get_item(&self, table: &str, key: Item) -> Result<Option<Item>, Failure> {
+    async fn get_item(&self, table: &str, key: Item) -> Result<Option<Item>, Error> {
         let get = self.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true);
         let output = get.send().await.map_err(|e| failure("reading a row", e))?;
         Ok(output.item)
     }
 
     /// Many rows, as they are now, in one call for each hundred.
-    pub(crate) async fn get_many(&self, keys: impl IntoIterator<Item = Key>) -> Result<Found, Failure> {
+    pub(crate) async fn get_many(&self, keys: impl IntoIterator<Item = Key>) -> Result<BatchResult, Error> {
         let mut wanted: Vec<Key> = keys.into_iter().collect();
         wanted.sort();
         wanted.dedup();
-        let mut found = Found::default();
+        let mut found = BatchResult::default();
         for chunk in wanted.chunks(BATCH_LIMIT) {
             self.get_chunk(chunk, &mut found).await?;
         }
         Ok(found)
     }
 
-    async fn get_chunk(&self, keys: &[Key], found: &mut Found) -> Result<(), Failure> {
+    async fn get_chunk(&self, keys: &[Key], found: &mut BatchResult) -> Result<(), Error> {
         let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
         for attempt in 0..BATCH_REPEATS {
             let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
-            let request = request.map_err(|e| Failure::internal("reading rows", e))?;
+            let request = request.map_err(|e| Error::internal("reading rows", e))?;
             let batch = self.client.batch_get_item().request_items(&self.names.main, request);
             let output = batch.send().await.map_err(|e| failure("reading rows", e))?;
             let items = output.responses.into_iter().flat_map(HashMap::into_values).flatten();
@@ -94,7 +94,7 @@ impl Table {
             }
             self.pause(attempt).await;
         }
-        Err(Failure::unavailable("DynamoDB", "a batch was left unfinished"))
+        Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
     }
 
     /// Makes a change, whole or not at all.
@@ -104,9 +104,9 @@ impl Table {
     /// only.
     ///
     /// # Errors
-    /// `LostRace` if a row had changed, a name was taken, or another transaction was under way on
+    /// `Conflict` if a row had changed, a name was taken, or another transaction was under way on
     /// the same rows: nothing was changed, and the caller starts over from its reads.
-    pub async fn commit(&self, commit: Commit) -> Result<(), Failure> {
+    pub async fn commit(&self, commit: Commit) -> Result<(), Error> {
         let (token, items, event_at) = commit.finish(&self.names)?;
         let mut repeat = 0;
         loop {
@@ -116,11 +116,11 @@ impl Table {
             };
             match Outcome::of(&error, event_at) {
                 Outcome::Done => return Ok(()),
-                Outcome::LostRace => return Err(Failure::LostRace),
-                Outcome::Refused => return Err(Failure::internal("committing", error)),
-                Outcome::Throttled => return Err(Failure::unavailable("DynamoDB", error)),
+                Outcome::Conflict => return Err(Error::Conflict),
+                Outcome::Refused => return Err(Error::internal("committing", error)),
+                Outcome::Throttled => return Err(Error::unavailable("DynamoDB", error)),
                 Outcome::Unknown if repeat == UNKNOWN_OUTCOME_REPEATS => {
-                    return Err(Failure::unavailable("DynamoDB", error));
+                    return Err(Error::unavailable("DynamoDB", error));
                 }
                 Outcome::Unknown => self.pause(repeat).await,
             }
@@ -141,9 +141,9 @@ impl Table {
 
 /// Rows that a batch found.
 #[derive(Debug, Default)]
-pub(crate) struct Found(HashMap<Key, Item>);
+pub(crate) struct BatchResult(HashMap<Key, Item>);
 
-impl Found {
+impl BatchResult {
     fn extend(&mut self, items: impl Iterator<Item = Item>) {
         self.0.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
     }
@@ -159,7 +159,7 @@ impl Found {
     }
 
     /// The row with this key, if it was there.
-    pub fn row<R: Read>(&self, key: &Key) -> Result<Option<R>, Failure> {
+    pub fn row<R: Read>(&self, key: &Key) -> Result<Option<R>, Error> {
         self.0.get(key).cloned().map(from_item).transpose()
     }
 }
@@ -169,7 +169,7 @@ enum Outcome {
     /// It took place, by an earlier one of its attempts.
     Done,
     /// It did not take place, since something came first.
-    LostRace,
+    Conflict,
     /// It did not take place, and never will.
     Refused,
     /// It did not take place, since DynamoDB is being asked too much.
@@ -191,7 +191,7 @@ impl Outcome {
         }
         match service.meta().code() {
             Some(code) if THROTTLES.contains(&code) => Self::Throttled,
-            Some("TransactionConflictException") => Self::LostRace,
+            Some("TransactionConflictException") => Self::Conflict,
             Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") | None => {
                 Self::Unknown
             }
@@ -206,7 +206,7 @@ impl Outcome {
             return Self::Done;
         }
         if codes.iter().any(|code| matches!(*code, "ConditionalCheckFailed" | "TransactionConflict")) {
-            return Self::LostRace;
+            return Self::Conflict;
         }
         if codes.iter().any(|code| matches!(*code, "ThrottlingError" | "ProvisionedThroughputExceeded")) {
             return Self::Throttled;
@@ -216,7 +216,7 @@ impl Outcome {
 }
 
 /// What an error of any other call comes to: only a fault of ours is not worth another try.
-pub(crate) fn failure<E>(what: &'static str, error: SdkError<E>) -> Failure
+pub(crate) fn failure<E>(what: &'static str, error: SdkError<E>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -228,5 +228,5 @@ where
         }
         _ => false,
     };
-    if ours { Failure::internal(what, error) } else { Failure::unavailable("DynamoDB", error) }
+    if ours { Error::internal(what, error) } else { Error::unavailable("DynamoDB", error) }
 }

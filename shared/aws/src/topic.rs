@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use domain::event::Event;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::event::Event;
 
 use crate::clients::Clients;
 
@@ -16,7 +16,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// A topic that takes events.
 pub trait Topic: Sync {
     /// Publishes events, and answers with the places in `events` of those that were not taken.
-    fn publish(&self, events: &[Event]) -> impl Future<Output = Result<Vec<usize>, Failure>> + Send;
+    fn publish(&self, events: &[Event]) -> impl Future<Output = Result<Vec<usize>, Error>> + Send;
 }
 
 /// The SNS topic `events`.
@@ -33,19 +33,19 @@ impl TopicPublisher {
         Self { client: clients.sns.clone(), arn }
     }
 
-    async fn publish_batch(&self, batch: &[(usize, String, &Event)]) -> Result<Vec<usize>, Failure> {
+    async fn publish_batch(&self, batch: &[(usize, String, &Event)]) -> Result<Vec<usize>, Error> {
         let mut request = self.client.publish_batch().topic_arn(&self.arn);
         for (at, message, event) in batch {
             request = request.publish_batch_request_entries(entry(*at, message, event)?);
         }
-        let output = request.send().await.map_err(|e| Failure::unavailable("SNS", e))?;
+        let output = request.send().await.map_err(|e| Error::unavailable("SNS", e))?;
         let failed = output.failed.unwrap_or_default();
         Ok(failed.iter().filter_map(|entry| entry.id().parse().ok()).collect())
     }
 }
 
 impl Topic for TopicPublisher {
-    async fn publish(&self, events: &[Event]) -> Result<Vec<usize>, Failure> {
+    async fn publish(&self, events: &[Event]) -> Result<Vec<usize>, Error> {
         let mut failed = Vec::new();
         let mut batch: Vec<(usize, String, &Event)> = Vec::new();
         let mut bytes = 0;
@@ -70,9 +70,9 @@ impl Topic for TopicPublisher {
 /// More than the two attributes of a message ever measure.
 const ATTRIBUTE_BYTES: usize = 256;
 
-fn entry(at: usize, message: &str, event: &Event) -> Result<PublishBatchRequestEntry, Failure> {
+fn entry(at: usize, message: &str, event: &Event) -> Result<PublishBatchRequestEntry, Error> {
     let text = |value: String| MessageAttributeValue::builder().data_type("String").string_value(value).build();
-    let broken = |e| Failure::internal("building a message", e);
+    let broken = |e| Error::internal("building a message", e);
     PublishBatchRequestEntry::builder()
         .id(at.to_string())
         .message(message)

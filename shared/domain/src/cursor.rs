@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::refusal::Refusal;
+use crate::error::DomainError;
 
 const TAG: usize = 16;
 
@@ -24,11 +24,11 @@ pub fn seal(scope: &str, position: &[u8]) -> String {
 ///
 /// # Errors
 /// `CursorInvalid` if it was not given out in this scope.
-pub fn open(scope: &str, cursor: &str) -> Result<Vec<u8>, Refusal> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Refusal::CursorInvalid)?;
+pub fn open(scope: &str, cursor: &str) -> Result<Vec<u8>, DomainError> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| DomainError::CursorInvalid)?;
     match bytes.split_at_checked(TAG) {
         Some((sent, position)) if sent == tag(scope, position) => Ok(position.to_vec()),
-        _ => Err(Refusal::CursorInvalid),
+        _ => Err(DomainError::CursorInvalid),
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     fn a_cursor_opens_only_where_it_was_given_out_and_as_it_was() {
         let cursor = seal("workspace/list", b"here");
         assert_eq!(open("workspace/list", &cursor).unwrap(), b"here");
-        assert_eq!(open("workspace/other", &cursor), Err(Refusal::CursorInvalid));
+        assert_eq!(open("workspace/other", &cursor), Err(DomainError::CursorInvalid));
         for at in 0..cursor.len() {
             let mut altered = cursor.clone().into_bytes();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };

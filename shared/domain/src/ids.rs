@@ -50,54 +50,67 @@ id!(
     /// A tenant. Everything belongs to exactly one.
     WorkspaceId
 );
+
 id!(
     /// A person who uses the app.
     UserId
 );
+
 id!(
     /// An installation of the app on a phone, or a third-party app.
     DeviceId
 );
+
 id!(
     /// One offer to register devices.
     InvitationId
 );
+
 id!(
     /// Settings that many users share.
     ProfileId
 );
+
 id!(
     /// A data set that users come from.
     SourceId
 );
+
 id!(
     /// Something that opens doors, by its identifier in the access system that issued it.
     CredentialId
 );
+
 id!(
     /// Something that one device must do.
     CommandId
 );
+
 id!(
     /// Work over many things.
     JobId
 );
+
 id!(
     /// An API credential.
     KeyId
 );
+
 id!(
     /// A personal access token.
     TokenId
 );
+
 id!(
     /// A person at the console, in one workspace.
     MemberId
 );
+
 id!(
     /// An address that is told what happens.
     WebhookId
 );
+
 id!(
     /// Something that happened. A UUID of version 7 (RFC 9562), so that it holds its own time.
     EventId

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::Time;
 use crate::ids::UserId;
-use crate::shape::{Shape, moment, text, uuid};
+use crate::shape::{Shape, text, timestamp, uuid};
 use crate::text::TextRule;
 
 /// The most faults that are told at once: more than an input made in good faith has, and few
@@ -16,7 +16,7 @@ pub const FAULT_LIMIT: usize = 200;
 
 /// One thing that is wrong with an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct FieldError {
     /// The field's name; nested ones by dots; empty when it is the input as a whole.
     pub field: String,
     /// A stable code that programs read.
@@ -25,7 +25,7 @@ pub struct Fault {
     pub detail: String,
 }
 
-impl Fault {
+impl FieldError {
     /// A fault of a field.
     #[must_use]
     pub fn new(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
@@ -34,7 +34,7 @@ impl Fault {
 }
 
 /// An enumeration that is read from a word.
-pub trait Word: Sized {
+pub trait StringEnum: Sized {
     /// Every word.
     fn all() -> Vec<&'static str>;
     /// The member that a word stands for.
@@ -49,7 +49,7 @@ pub trait Word: Sized {
 pub struct Fields {
     values: Map<String, Value>,
     asked: BTreeSet<String>,
-    faults: Vec<Fault>,
+    faults: Vec<FieldError>,
     textual: bool,
     strict: bool,
     /// What was asked for, where that is all that is wanted to be known.
@@ -102,7 +102,7 @@ impl Fields {
     /// [`FAULT_LIMIT`] already.
     pub fn fault(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
         if self.faults.len() < FAULT_LIMIT {
-            self.faults.push(Fault::new(field, code, detail));
+            self.faults.push(FieldError::new(field, code, detail));
         }
     }
 
@@ -110,7 +110,7 @@ impl Fields {
     ///
     /// # Errors
     /// All faults that the reads before have found; of strict fields, also those that nobody has read.
-    pub fn finish(mut self) -> Result<(), Vec<Fault>> {
+    pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
         self.refuse_others_if_strict();
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
@@ -119,7 +119,7 @@ impl Fields {
     ///
     /// # Errors
     /// All faults that were found before.
-    pub fn into_values(self) -> Result<Map<String, Value>, Vec<Fault>> {
+    pub fn into_values(self) -> Result<Map<String, Value>, Vec<FieldError>> {
         if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
     }
 
@@ -216,7 +216,7 @@ impl Fields {
     }
 
     /// A word of an enumeration that must be there.
-    pub fn required_word<W: Word>(&mut self, name: &str) -> Option<W> {
+    pub fn required_word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         self.required(name, || words(&W::all()))?;
         self.word(name)
     }
@@ -242,7 +242,7 @@ impl Fields {
     }
 
     /// A word of an enumeration that may be there.
-    pub fn word<W: Word>(&mut self, name: &str) -> Option<W> {
+    pub fn word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         let raw = self.string(name, || words(&W::all()))?;
         let word = W::read(&raw);
         if word.is_none() {
@@ -293,7 +293,7 @@ impl Fields {
 
     /// A moment that may be there.
     pub fn time(&mut self, name: &str) -> Option<Time> {
-        let raw = self.string(name, moment)?;
+        let raw = self.string(name, timestamp)?;
         let time = Time::parse(&raw);
         if time.is_none() {
             self.fault(name, "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
@@ -339,13 +339,13 @@ impl Fields {
     }
 
     /// An array of words of an enumeration that must be there, without repetition.
-    pub fn required_words<W: Word + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+    pub fn required_words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         self.require(name);
         self.words(name)
     }
 
     /// An array of words of an enumeration that may be there, without repetition.
-    pub fn words<W: Word + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+    pub fn words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         let array = || json!({"type": "array", "minItems": 1, "items": words(&W::all())});
         let value = self.value_like(name, array)?;
         let Value::Array(items) = value else {
@@ -561,7 +561,7 @@ mod tests {
         assert_eq!(Value::from(fields.into_values().unwrap()), json!({"b": "x", "a": 1, "n": null, "unread": 1}));
         let mut faulty = of(json!({"a": "x"}));
         faulty.fault("a", "taken", "is taken");
-        assert_eq!(faulty.into_values(), Err(vec![Fault::new("a", "taken", "is taken")]));
+        assert_eq!(faulty.into_values(), Err(vec![FieldError::new("a", "taken", "is taken")]));
     }
 
     #[test]
@@ -593,7 +593,7 @@ mod tests {
 
     #[test]
     fn words_are_each_known_and_come_once_in_their_order() {
-        use crate::access::Permission as P;
+        use crate::permission::Permission as P;
         let read = |sent: Value| {
             let mut fields = of(json!({"words": sent}));
             let words = fields.required_words::<P>("words");

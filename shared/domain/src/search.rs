@@ -10,8 +10,10 @@ use crate::text::{Form, TextRule};
 
 /// The most words that one thing is found by.
 pub const WORD_LIMIT: usize = 16;
+
 /// The most characters of a word that count.
 const WORD_LENGTH: usize = 48;
+
 /// What one may type.
 pub const QUERY: TextRule = TextRule::new(Form::Line, 1, 100);
 

@@ -77,6 +77,7 @@ pub struct ApiKey {
 
 /// Characters of the part that names a key or a token.
 const SHORT_LENGTH: usize = 8;
+
 /// Characters of the part that is secret.
 const LONG_LENGTH: usize = 24;
 
@@ -177,6 +178,7 @@ pub struct DeviceCredential {
 }
 
 const NAME_BYTES: usize = 16 + 16 + 4;
+
 const NAME_LENGTH: usize = NAME_BYTES.div_ceil(3) * 4;
 
 impl DeviceCredential {

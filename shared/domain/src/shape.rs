@@ -201,7 +201,7 @@ pub fn uuid() -> Value {
 
 /// The schema of a moment (RFC 3339).
 #[must_use]
-pub fn moment() -> Value {
+pub fn timestamp() -> Value {
     json!({"type": "string", "format": "date-time"})
 }
 

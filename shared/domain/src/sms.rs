@@ -15,6 +15,7 @@ struct Room {
 }
 
 const SEPTETS: Room = Room { alone: 160, of_several: 153 };
+
 const UCS2_UNITS: Room = Room { alone: 70, of_several: 67 };
 
 /// How many segments a text takes: in septets if GSM's alphabet has all of its characters, else in

@@ -4,6 +4,9 @@ mod phone;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+/// The reason for a block.
+pub const REASON: TextRule = TextRule::new(Form::Line, 1, 256);
+
 /// What a text may be: its length, and which characters.
 #[derive(Clone, Copy, Debug)]
 pub struct TextRule {
@@ -209,6 +212,15 @@ pub fn masked_number(number: &str) -> String {
     let (first, last) = (digits.iter().take(3), digits.iter().skip(digits.len().saturating_sub(last).max(3)));
     format!("{}…{}", first.collect::<String>(), last.collect::<String>())
 }
+
+/// An e-mail address: at most 254 characters (RFC 5321, 4.5.3.1.3, less its angle brackets).
+pub const EMAIL: TextRule = TextRule::new(Form::Email, 3, 254);
+
+/// A mobile number, E.164.
+pub const MOBILE: TextRule = TextRule::new(Form::Mobile, 8, 16);
+
+/// A service level's name.
+pub const SERVICE_LEVEL: TextRule = TextRule::new(Form::Line, 1, 40);
 
 #[cfg(test)]
 mod tests {

@@ -41,8 +41,10 @@ pub fn former_username(username: &str) -> Option<String> {
 
 /// The half-width signs from U+FF61 to U+FF9F.
 const KATAKANA: &str = "。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン\u{3099}\u{309A}";
+
 /// The full-width signs from U+FFE0 to U+FFE6, and the half-width ones from U+FFE8 to U+FFEE.
 const SIGNS: [(char, &str); 2] = [('\u{FFE0}', "¢£¬\u{AF}¦¥₩"), ('\u{FFE8}', "│←↑→↓■○")];
+
 /// The half-width letters of Hangul, by their first, their last, and what the first stands for.
 const HANGUL: [(char, char, u32); 5] = [
     ('\u{FFA1}', '\u{FFBE}', 0x3131),

@@ -1,12 +1,14 @@
 //! Who is calling.
 
-use domain::access::{Access, Caller, Permission, Principals, Proof, WORKSPACE_HEADERS};
-use domain::event::{Act, Actor};
-use domain::key::Key;
-use domain::member::{Member, Person, accepted};
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
+use domain::models::actor::Actor;
+use domain::models::key::{Key, Makers};
+use domain::models::member::{Identity, Member, accepted};
+use domain::models::token::Token;
+use domain::permission::Permission;
+use domain::rules::access::{Access, Caller, IssuerKeys, Proof, WORKSPACE_HEADERS};
+use domain::rules::context::EventContext;
 use domain::secret::{AccessToken, ApiKey, DeviceCredential};
-use domain::token::Token;
 use domain::{Time, WorkspaceId};
 
 use crate::request::Request;
@@ -23,19 +25,19 @@ pub struct Issuer {
 
 /// A request by a caller who may make it.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct AuthorizedRequest {
     /// The request.
     pub request: Request,
     /// The caller.
     pub caller: Caller,
 }
 
-impl Call {
+impl AuthorizedRequest {
     /// A new act of the caller under this request, with an event of its own.
     #[must_use]
-    pub fn act(&self) -> Act {
-        let act = self.request.act(self.caller.workspace_id, self.caller.actor);
-        Act { token_id: self.caller.token_id, ..act }
+    pub fn event_context(&self) -> EventContext {
+        let event_context = self.request.event_context(self.caller.workspace_id, self.caller.actor);
+        EventContext { token_id: self.caller.token_id, ..event_context }
     }
 
     /// The caller's workspace.
@@ -47,43 +49,43 @@ impl Call {
     /// When the request came.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.request.moment.now
+        self.request.id_source.now
     }
 }
 
 /// A request by a person who has signed in and acts for themselves, in no one workspace.
 #[derive(Clone, Debug)]
-pub struct Own {
+pub struct PersonRequest {
     /// The request.
     pub request: Request,
     /// The person.
-    pub person: Person,
+    pub person: Identity,
 }
 
-impl Own {
+impl PersonRequest {
     /// A new act of the person under this request, as one of the members that they are.
     #[must_use]
-    pub fn act(&self, member: &Member) -> Act {
-        self.request.act(member.workspace_id, Actor::Member(member.member_id))
+    pub fn event_context(&self, member: &Member) -> EventContext {
+        self.request.event_context(member.workspace_id, Actor::Member(member.member_id))
     }
 
     /// When the request came.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.request.moment.now
+        self.request.id_source.now
     }
 }
 
 /// A request by a caller who may make it in one workspace or in several, of which they need not name one.
 #[derive(Clone, Debug)]
-pub struct Reach {
-    visit: Visit,
+pub struct MultiWorkspaceRequest {
+    visit: AuthenticatedRequest,
     permissions: &'static [Permission],
     /// The caller in each workspace where they may make the request; never empty.
     pub callers: Vec<Caller>,
 }
 
-impl Reach {
+impl MultiWorkspaceRequest {
     /// The request.
     #[must_use]
     pub fn request(&self) -> &Request {
@@ -93,39 +95,39 @@ impl Reach {
     /// The request in the one workspace that is meant.
     ///
     /// # Errors
-    /// Those of [`Visit::enter`].
-    pub fn enter(self) -> Result<Call, Refusal> {
+    /// Those of [`AuthenticatedRequest::enter`].
+    pub fn enter(self) -> Result<AuthorizedRequest, DomainError> {
         self.visit.enter(self.permissions)
     }
 }
 
 /// A request by a caller who has proved who they are.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct AuthenticatedRequest {
     request: Request,
     proof: Proof,
 }
 
-impl Visit {
+impl AuthenticatedRequest {
     /// Lets the request in if the caller has one of the permissions in the workspace that is meant.
     ///
     /// # Errors
     /// `CredentialInvalid` if they are nobody there; a fault of the workspace header; `PermissionMissing`,
     /// `PermissionsMissing`; `TooLarge`.
-    pub fn enter(self, permissions: &'static [Permission]) -> Result<Call, Refusal> {
+    pub fn enter(self, permissions: &'static [Permission]) -> Result<AuthorizedRequest, DomainError> {
         self.require_somebody()?;
         let caller = self.proof.caller(wanted_workspace(&self.request)?)?;
         caller.require_any(permissions)?;
         self.request.check_size()?;
-        Ok(Call { request: self.request, caller })
+        Ok(AuthorizedRequest { request: self.request, caller })
     }
 
     /// Lets the request in if the caller has one of the permissions in the workspace that is meant, or in any
     /// if none is named.
     ///
     /// # Errors
-    /// As [`Visit::enter`].
-    pub fn reach(self, permissions: &'static [Permission]) -> Result<Reach, Refusal> {
+    /// As [`AuthenticatedRequest::enter`].
+    pub fn reach(self, permissions: &'static [Permission]) -> Result<MultiWorkspaceRequest, DomainError> {
         self.require_somebody()?;
         let everywhere = match wanted_workspace(&self.request)? {
             Some(named) => vec![self.proof.caller(Some(named))?],
@@ -134,17 +136,17 @@ impl Visit {
         let may = |caller: &Caller| caller.require_any(permissions);
         let callers: Vec<Caller> = everywhere.iter().filter(|caller| may(caller).is_ok()).cloned().collect();
         if callers.is_empty() {
-            everywhere.first().map_or(Err(Refusal::CredentialInvalid), may)?;
+            everywhere.first().map_or(Err(DomainError::CredentialInvalid), may)?;
         }
         self.request.check_size()?;
-        Ok(Reach { visit: self, permissions, callers })
+        Ok(MultiWorkspaceRequest { visit: self, permissions, callers })
     }
 
     /// Lets the request in if the caller is a person who has signed in themselves, and a member of a workspace.
     ///
     /// # Errors
     /// `CredentialInvalid` if they are a member of none; `MemberOnly`; `TooLarge`.
-    pub fn own(self) -> Result<Own, Refusal> {
+    pub fn own(self) -> Result<PersonRequest, DomainError> {
         self.require_somebody()?;
         self.signed_in()
     }
@@ -154,20 +156,34 @@ impl Visit {
     ///
     /// # Errors
     /// `MemberOnly`; `TooLarge`.
-    pub fn signed_in(self) -> Result<Own, Refusal> {
+    pub fn signed_in(self) -> Result<PersonRequest, DomainError> {
         if !matches!(self.proof, Proof::Person(_)) {
             self.require_somebody()?;
         }
         let person = self.proof.person()?;
         self.request.check_size()?;
-        Ok(Own { request: self.request, person })
+        Ok(PersonRequest { request: self.request, person })
     }
 
     /// Whoever is a member of nothing is nobody, and a token whose person is a member of nothing that it opens is
     /// worth nothing.
-    fn require_somebody(&self) -> Result<(), Refusal> {
-        if self.proof.callers().is_empty() { Err(Refusal::CredentialInvalid) } else { Ok(()) }
+    fn require_somebody(&self) -> Result<(), DomainError> {
+        if self.proof.callers().is_empty() { Err(DomainError::CredentialInvalid) } else { Ok(()) }
     }
+}
+
+/// Where callers are looked up: by one read each, but for the makers of a key, which take one for each of them.
+pub trait Principals {
+    /// The key with this short part, revoked and expired ones too.
+    fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
+    /// The keys that a key came from.
+    fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Error>> + Send;
+    /// The personal access token with this short part, revoked and expired ones too.
+    fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
+    /// A person's memberships, over all workspaces.
+    fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send;
+    /// The issuer's keys.
+    fn issuer_keys(&self) -> impl Future<Output = Result<Option<IssuerKeys>, Error>> + Send;
 }
 
 /// Whoever sends a request, if what they send is valid now: by one read of the key, or of the memberships; by two
@@ -180,9 +196,9 @@ pub async fn authenticate(
     request: Request,
     issuer: Option<&Issuer>,
     principals: &impl Principals,
-) -> Result<Visit, Failure> {
+) -> Result<AuthenticatedRequest, Error> {
     let presented = bearer(&request)?;
-    let now = request.moment.now;
+    let now = request.id_source.now;
     let proof = if let Some(key) = ApiKey::parse(presented) {
         let key = Key::proved(principals.key(&key.short).await?, &key, now)?;
         let makers = principals.makers_of(&key).await?;
@@ -190,17 +206,17 @@ pub async fn authenticate(
     } else if let Some(token) = AccessToken::parse(presented) {
         let token = Token::proved(principals.token(&token.short).await?, &token, now)?;
         // It stands in for signing in, which is over with an issuer that does not vouch for anybody any more.
-        let _vouched = issuer.filter(|issuer| issuer.url == token.issuer).ok_or(Refusal::CredentialInvalid)?;
+        let _vouched = issuer.filter(|issuer| issuer.url == token.issuer).ok_or(DomainError::CredentialInvalid)?;
         let memberships = accepted(principals.memberships(&token.issuer, &token.subject).await?);
         Proof::Token(Box::new(token), memberships)
     } else {
-        let issuer = issuer.ok_or(Refusal::CredentialInvalid)?;
-        let keys = principals.issuer_keys().await?.ok_or(Refusal::CredentialInvalid)?;
+        let issuer = issuer.ok_or(DomainError::CredentialInvalid)?;
+        let keys = principals.issuer_keys().await?.ok_or(DomainError::CredentialInvalid)?;
         let subject = token::verify(presented, issuer, &keys, now)?;
         let memberships = accepted(principals.memberships(&issuer.url, &subject).await?);
-        Proof::Person(Person { issuer: issuer.url.clone(), subject, memberships })
+        Proof::Person(Identity { issuer: issuer.url.clone(), subject, memberships })
     };
-    Ok(Visit { request, proof })
+    Ok(AuthenticatedRequest { request, proof })
 }
 
 /// The device credential of a request. Whether it is the device's own is for the operation's own
@@ -208,23 +224,23 @@ pub async fn authenticate(
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`.
-pub fn device_credential(request: &Request) -> Result<DeviceCredential, Refusal> {
-    DeviceCredential::parse(bearer(request)?).ok_or(Refusal::CredentialInvalid)
+pub fn device_credential(request: &Request) -> Result<DeviceCredential, DomainError> {
+    DeviceCredential::parse(bearer(request)?).ok_or(DomainError::CredentialInvalid)
 }
 
-fn bearer(request: &Request) -> Result<&str, Refusal> {
-    let header = request.headers.get("authorization").ok_or(Refusal::CredentialMissing)?;
+fn bearer(request: &Request) -> Result<&str, DomainError> {
+    let header = request.headers.get("authorization").ok_or(DomainError::CredentialMissing)?;
     let (scheme, credential) =
-        header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Refusal::CredentialInvalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim()) } else { Err(Refusal::CredentialInvalid) }
+        header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(DomainError::CredentialInvalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim()) } else { Err(DomainError::CredentialInvalid) }
 }
 
-fn wanted_workspace(request: &Request) -> Result<Option<WorkspaceId>, Refusal> {
+fn wanted_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {
     let Some(text) = WORKSPACE_HEADERS.iter().find_map(|name| request.header(name)) else {
         return Ok(None);
     };
     // A workspace that does not exist is like one that the person is no member of.
-    WorkspaceId::parse(text).map(Some).ok_or(Refusal::CredentialInvalid)
+    WorkspaceId::parse(text).map(Some).ok_or(DomainError::CredentialInvalid)
 }
 
 /// Which callers an operation takes, for the log.

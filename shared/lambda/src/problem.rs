@@ -1,8 +1,7 @@
 //! How a failure is told: RFC 9457, `application/problem+json`.
 
-use domain::device::Device;
-use domain::refusal::{Failure, Refusal};
-use domain::scim::ScimType;
+use domain::error::ScimType;
+use domain::error::{DomainError, Error};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -10,72 +9,72 @@ use crate::reply::Reply;
 
 /// The status that stands for a refusal.
 #[must_use]
-pub fn status(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        Refusal::Malformed(_) | Refusal::ContentType | Refusal::CursorInvalid => StatusCode::BAD_REQUEST,
-        Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::Invalid(_) | Refusal::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
-        Refusal::CredentialMissing
-        | Refusal::CredentialInvalid
-        | Refusal::CredentialExpired
-        | Refusal::CredentialRevoked
-        | Refusal::ReEnrol
-        | Refusal::CodeUnknown => StatusCode::UNAUTHORIZED,
-        Refusal::PermissionMissing(_)
-        | Refusal::PermissionsMissing(_)
-        | Refusal::PermissionNotHeld(_)
-        | Refusal::MemberOnly
-        | Refusal::TokenMakesNoKeys
-        | Refusal::FilterNotTaken
-        | Refusal::DeviceBlocked
-        | Refusal::UserSuspended
-        | Refusal::UserLocked => StatusCode::FORBIDDEN,
-        Refusal::NotFound(_) | Refusal::RouteNotFound => StatusCode::NOT_FOUND,
-        Refusal::MethodNotAllowed | Refusal::OnlyMethods(_) => StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
-        Refusal::CodeExpired | Refusal::CodeUsed | Refusal::CodeSuperseded | Refusal::CodeRevoked => StatusCode::GONE,
-        Refusal::VersionMismatch => StatusCode::PRECONDITION_FAILED,
-        Refusal::TooManyMessages(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::DeviceLimitReached(_)
-        | Refusal::IdentifierHeld
-        | Refusal::DeviceDeleted
-        | Refusal::DeviceErased
-        | Refusal::ErasurePending
-        | Refusal::CommandOver(_)
-        | Refusal::InvitationOver(_)
-        | Refusal::JobOver(_)
-        | Refusal::WipeFirst(_)
-        | Refusal::UserDeleted
-        | Refusal::NotDeployed
-        | Refusal::DeviceNotDeployed
-        | Refusal::EmailMissing
-        | Refusal::MobileMissing
-        | Refusal::TextsOff
-        | Refusal::CallingCodeNotAllowed
-        | Refusal::UsernameTaken
-        | Refusal::IdentityKeyTaken
-        | Refusal::HeldByOtherSource
-        | Refusal::ExternalIdTaken
-        | Refusal::SourceNotUploaded
-        | Refusal::SourcePushed
-        | Refusal::NothingUploaded
-        | Refusal::TooManySources
-        | Refusal::TooManyWebhooks
-        | Refusal::SyncRunning
-        | Refusal::MemberExists
-        | Refusal::LastAdmin
-        | Refusal::MembershipAccepted
-        | Refusal::TooManyMakers
-        | Refusal::TooManyMade(_)
+pub fn status(error: &DomainError) -> StatusCode {
+    match error {
+        DomainError::Malformed(_) | DomainError::ContentType | DomainError::CursorInvalid => StatusCode::BAD_REQUEST,
+        DomainError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        DomainError::Invalid(_) | DomainError::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+        DomainError::CredentialMissing
+        | DomainError::CredentialInvalid
+        | DomainError::CredentialExpired
+        | DomainError::CredentialRevoked
+        | DomainError::ReEnrol
+        | DomainError::CodeUnknown => StatusCode::UNAUTHORIZED,
+        DomainError::PermissionMissing(_)
+        | DomainError::PermissionsMissing(_)
+        | DomainError::PermissionNotHeld(_)
+        | DomainError::MemberOnly
+        | DomainError::TokenMakesNoKeys
+        | DomainError::FilterNotTaken
+        | DomainError::DeviceBlocked
+        | DomainError::UserSuspended
+        | DomainError::UserLocked => StatusCode::FORBIDDEN,
+        DomainError::NotFound(_) | DomainError::RouteNotFound => StatusCode::NOT_FOUND,
+        DomainError::MethodNotAllowed | DomainError::OnlyMethods(_) => StatusCode::METHOD_NOT_ALLOWED,
+        DomainError::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
+        DomainError::CodeExpired | DomainError::CodeUsed | DomainError::CodeSuperseded | DomainError::CodeRevoked => StatusCode::GONE,
+        DomainError::VersionMismatch => StatusCode::PRECONDITION_FAILED,
+        DomainError::TooManyMessages(_) => StatusCode::TOO_MANY_REQUESTS,
+        DomainError::DeviceLimitReached(_)
+        | DomainError::IdentifierHeld
+        | DomainError::DeviceDeleted
+        | DomainError::DeviceErased
+        | DomainError::ErasurePending
+        | DomainError::CommandOver(_)
+        | DomainError::InvitationOver(_)
+        | DomainError::JobOver(_)
+        | DomainError::WipeFirst(_)
+        | DomainError::UserDeleted
+        | DomainError::NotDeployed
+        | DomainError::DeviceNotDeployed
+        | DomainError::EmailMissing
+        | DomainError::MobileMissing
+        | DomainError::TextsOff
+        | DomainError::CallingCodeNotAllowed
+        | DomainError::UsernameTaken
+        | DomainError::IdentityKeyTaken
+        | DomainError::HeldByOtherSource
+        | DomainError::ExternalIdTaken
+        | DomainError::SourceNotUploaded
+        | DomainError::SourcePushed
+        | DomainError::NothingUploaded
+        | DomainError::TooManySources
+        | DomainError::TooManyWebhooks
+        | DomainError::SyncRunning
+        | DomainError::MemberExists
+        | DomainError::LastAdmin
+        | DomainError::MembershipAccepted
+        | DomainError::TooManyMakers
+        | DomainError::TooManyMade(_)
         // profiles
-        | Refusal::ProfileNameTaken
-        | Refusal::ProfileInUse
-        | Refusal::ProfileJustGiven
-        | Refusal::ProfileIsDefault
-        | Refusal::AlreadyCreated(_) => StatusCode::CONFLICT,
+        | DomainError::ProfileNameTaken
+        | DomainError::ProfileInUse
+        | DomainError::ProfileJustGiven
+        | DomainError::ProfileIsDefault
+        | DomainError::AlreadyCreated(_) => StatusCode::CONFLICT,
         // scim
-        Refusal::NotOffered => StatusCode::NOT_IMPLEMENTED,
-        Refusal::Scim(scim_type, _) => match scim_type {
+        DomainError::NotOffered => StatusCode::NOT_IMPLEMENTED,
+        DomainError::Scim(scim_type, _) => match scim_type {
             ScimType::Uniqueness => StatusCode::CONFLICT,
             ScimType::InvalidFilter
             | ScimType::TooMany
@@ -91,15 +90,15 @@ pub fn status(refusal: &Refusal) -> StatusCode {
 /// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
 /// again: causes are for the log.
 #[must_use]
-pub fn reply(failure: &Failure, request_id: &str) -> Reply {
+pub fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
-        Failure::Refused(refusal) => refused(refusal, request_id),
-        Failure::LostRace | Failure::Unavailable { .. } => {
+        Error::Refused(error) => refused(error, request_id),
+        Error::Conflict | Error::Unavailable { .. } => {
             let detail = "The service is busy; nothing is known to have changed. Try again.";
             let reply = problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, request_id, json!({}));
             reply.with(HeaderName::from_static("retry-after"), "1")
         }
-        Failure::Internal { .. } => internal(request_id),
+        Error::Internal { .. } => internal(request_id),
     }
 }
 
@@ -110,27 +109,27 @@ pub fn internal(request_id: &str) -> Reply {
     problem(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail, request_id, json!({}))
 }
 
-fn refused(refusal: &Refusal, request_id: &str) -> Reply {
-    let more = match refusal {
-        Refusal::Invalid(faults) => json!({"errors": faults}),
-        Refusal::DeviceLimitReached(devices) | Refusal::WipeFirst(devices) => {
-            json!({"devices": devices.iter().map(held).collect::<Vec<_>>()})
+fn refused(error: &DomainError, request_id: &str) -> Reply {
+    let more = match error {
+        DomainError::Invalid(faults) => json!({"errors": faults}),
+        DomainError::DeviceLimitReached(devices) | DomainError::WipeFirst(devices) => {
+            json!({"devices": devices})
         }
-        Refusal::AlreadyCreated(id) => json!({"id": id}),
-        Refusal::CommandOver(state) => json!({"state": state}),
-        Refusal::InvitationOver(status) => json!({"invitation_status": status}),
-        Refusal::JobOver(state) => json!({"state": state}),
-        Refusal::TooManyMessages(wait) => json!({"retry_at": wait.until}),
-        Refusal::PermissionMissing(permission) | Refusal::PermissionNotHeld(permission) => {
+        DomainError::AlreadyCreated(id) => json!({"id": id}),
+        DomainError::CommandOver(state) => json!({"state": state}),
+        DomainError::InvitationOver(status) => json!({"invitation_status": status}),
+        DomainError::JobOver(state) => json!({"state": state}),
+        DomainError::TooManyMessages(wait) => json!({"retry_at": wait.until}),
+        DomainError::PermissionMissing(permission) | DomainError::PermissionNotHeld(permission) => {
             json!({"permission": permission.as_str()})
         }
-        Refusal::PermissionsMissing(permissions) => json!({"permissions": permissions}),
+        DomainError::PermissionsMissing(permissions) => json!({"permissions": permissions}),
         _ => json!({}),
     };
-    let status = status(refusal);
-    let reply = with_what_is_asked(problem(status, &refusal.code(), &refusal.to_string(), request_id, more));
-    match refusal {
-        Refusal::TooManyMessages(wait) => reply.retry_after(wait.seconds),
+    let status = status(error);
+    let reply = with_what_is_asked(problem(status, &error.code(), &error.to_string(), request_id, more));
+    match error {
+        DomainError::TooManyMessages(wait) => reply.retry_after(wait.seconds),
         _ => reply,
     }
 }
@@ -141,18 +140,6 @@ pub(crate) fn with_what_is_asked(reply: Reply) -> Reply {
         return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
     }
     reply
-}
-
-/// What is told of a device that takes one of the places: enough to choose the one to delete.
-fn held(device: &Device) -> Value {
-    json!({
-        "device_id": device.device_id,
-        "display_name": device.display_name(),
-        "model_name": device.model_name,
-        "platform": device.platform,
-        "created_at": device.created_at,
-        "last_login_at": device.last_login_at,
-    })
 }
 
 fn problem(status: StatusCode, code: &str, detail: &str, request_id: &str, more: Value) -> Reply {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use crate::dialect::Dialect;
+use crate::error_format::ErrorFormat;
 
 /// The largest body that a list makes, by [`wire_size`]: Lambda gives back 6 MB ("Lambda quotas").
 pub const LIST_MOST: usize = 5_000_000;
@@ -127,12 +127,12 @@ impl Reply {
     /// The reply as API Gateway takes it (payload format 2.0). Every reply names its request, in
     /// `x-request-id` and in the header of the operation's dialect.
     #[must_use]
-    pub fn into_event(self, dialect: Dialect, request_id: &str) -> Value {
+    pub fn into_event(self, error_format: ErrorFormat, request_id: &str) -> Value {
         let mut headers = serde_json::Map::new();
         for (name, value) in &self.headers {
             headers.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());
         }
-        for name in [Some("x-request-id"), dialect.request_id_header()].into_iter().flatten() {
+        for name in [Some("x-request-id"), error_format.request_id_header()].into_iter().flatten() {
             headers.insert(name.to_owned(), request_id.into());
         }
         let (body, encoded) = match String::from_utf8(self.body) {

@@ -6,11 +6,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use domain::access::BODY_LIMIT;
-use domain::event::{Act, Actor};
+use domain::error::DomainError;
 use domain::ids::timed_uuid;
 use domain::input::Fields;
-use domain::refusal::Refusal;
+use domain::models::actor::Actor;
+use domain::rules::access::BODY_LIMIT;
+use domain::rules::context::EventContext;
 use domain::secret::{Hash, Random};
 use domain::{EventId, Time, WorkspaceId};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
@@ -23,14 +24,14 @@ use crate::json;
 
 /// A moment in which something is done: its time, and chance.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct IdSource {
     /// When.
     pub now: Time,
     /// Chance.
     pub random: Random,
 }
 
-impl Moment {
+impl IdSource {
     /// A moment.
     #[must_use]
     pub fn new(now: DateTime<Utc>, random: Random) -> Self {
@@ -39,7 +40,7 @@ impl Moment {
 
     /// A new identifier that holds its time.
     #[must_use]
-    pub fn draw(&self) -> Uuid {
+    pub fn new_id(&self) -> Uuid {
         let mut bytes = [0; 10];
         (self.random)(&mut bytes);
         timed_uuid(self.now, bytes)
@@ -48,7 +49,7 @@ impl Moment {
     /// A new event's identifier.
     #[must_use]
     pub fn event_id(&self) -> EventId {
-        EventId(self.draw())
+        EventId(self.new_id())
     }
 }
 
@@ -58,7 +59,7 @@ pub struct Request {
     /// The operation that it is for.
     pub operation: &'static str,
     /// When it came.
-    pub moment: Moment,
+    pub id_source: IdSource,
     /// API Gateway's identifier of it.
     pub request_id: String,
     /// Where it came from.
@@ -86,7 +87,7 @@ impl Request {
     ///
     /// # Errors
     /// The reason, if it is not one of an HTTP API.
-    pub fn read(operation: &'static str, moment: Moment, event: Value) -> Result<Self, serde_json::Error> {
+    pub fn read(operation: &'static str, id_source: IdSource, event: Value) -> Result<Self, serde_json::Error> {
         let event: ApiGatewayV2httpRequest = serde_json::from_value(event)?;
         let body = match event.body {
             None => Vec::new(),
@@ -97,7 +98,7 @@ impl Request {
         let is_head = context.http.method == Method::HEAD;
         Ok(Self {
             operation,
-            moment,
+            id_source,
             request_id: context.request_id.unwrap_or_default(),
             address: context.http.source_ip,
             method: if is_head { Method::GET } else { context.http.method },
@@ -116,8 +117,13 @@ impl Request {
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn path_id<T>(&self, name: &str, kind: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Refusal> {
-        parse(self.path(name)).ok_or(Refusal::NotFound(kind))
+    pub fn path_id<T>(
+        &self,
+        name: &str,
+        kind: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, DomainError> {
+        parse(self.path(name)).ok_or(DomainError::NotFound(kind))
     }
 
     /// A part of the path, decoded; empty if the route has none of that name.
@@ -137,11 +143,11 @@ impl Request {
     ///
     /// # Errors
     /// A fault of the query if it is not valid UTF-8 once decoded.
-    pub fn query_pairs(&self) -> Result<Vec<(String, String)>, Refusal> {
+    pub fn query_pairs(&self) -> Result<Vec<(String, String)>, DomainError> {
         let decode = |text: &str| {
             let text = text.replace('+', " ");
             let decoded = percent_decode_str(&text).decode_utf8().map(String::from);
-            decoded.map_err(|_| Refusal::field("", "invalid_encoding", "the query is not valid UTF-8"))
+            decoded.map_err(|_| DomainError::field("", "invalid_encoding", "the query is not valid UTF-8"))
         };
         let pairs = self.raw_query.split('&').filter(|pair| !pair.is_empty());
         pairs
@@ -156,7 +162,7 @@ impl Request {
     ///
     /// # Errors
     /// See [`Request::query_pairs`].
-    pub fn query(&self) -> Result<Fields, Refusal> {
+    pub fn query(&self) -> Result<Fields, DomainError> {
         Ok(self.as_strict(Fields::of_query(self.query_pairs()?)))
     }
 
@@ -165,17 +171,17 @@ impl Request {
     ///
     /// # Errors
     /// `TooLarge`; `Malformed` if it is not JSON; a fault if it is JSON but no object.
-    pub fn body(&self) -> Result<Fields, Refusal> {
+    pub fn body(&self) -> Result<Fields, DomainError> {
         self.check_size()?;
         if self.body.is_empty() {
             return Ok(self.as_strict(Fields::of_json(serde_json::Map::new())));
         }
         let malformed = |e: serde_json::Error| {
-            Refusal::Malformed(format!("{} at line {} column {}", category(&e), e.line(), e.column()))
+            DomainError::Malformed(format!("{} at line {} column {}", category(&e), e.line(), e.column()))
         };
         let (value, repeated) = json::read(&self.body).map_err(malformed)?;
         let Value::Object(fields) = value else {
-            return Err(Refusal::field("", "wrong_type", "the body must be a JSON object"));
+            return Err(DomainError::field("", "wrong_type", "the body must be a JSON object"));
         };
         let mut fields = self.as_strict(Fields::of_json(fields));
         for name in repeated {
@@ -192,7 +198,7 @@ impl Request {
     ///
     /// # Errors
     /// `TooLarge`.
-    pub fn bytes(&self) -> Result<&[u8], Refusal> {
+    pub fn bytes(&self) -> Result<&[u8], DomainError> {
         self.check_size()?;
         Ok(&self.body)
     }
@@ -219,17 +225,17 @@ impl Request {
     ///
     /// # Errors
     /// `TooLarge`.
-    pub fn check_size(&self) -> Result<(), Refusal> {
-        if self.body.len() > BODY_LIMIT { Err(Refusal::TooLarge) } else { Ok(()) }
+    pub fn check_size(&self) -> Result<(), DomainError> {
+        if self.body.len() > BODY_LIMIT { Err(DomainError::TooLarge) } else { Ok(()) }
     }
 
     /// The act of someone in a workspace under this request.
     #[must_use]
-    pub fn act(&self, workspace_id: WorkspaceId, actor: Actor) -> Act {
-        Act {
-            event_id: self.moment.event_id(),
+    pub fn event_context(&self, workspace_id: WorkspaceId, actor: Actor) -> EventContext {
+        EventContext {
+            event_id: self.id_source.event_id(),
             workspace_id,
-            at: self.moment.now,
+            at: self.id_source.now,
             actor,
             token_id: None,
             operation: self.operation,
@@ -244,13 +250,13 @@ impl Request {
     ///
     /// # Errors
     /// `VersionMismatch`.
-    pub fn check_version(&self, version: u64) -> Result<(), Refusal> {
+    pub fn check_version(&self, version: u64) -> Result<(), DomainError> {
         let Some(wanted) = self.headers.get("if-match") else {
             return Ok(());
         };
         let wanted = wanted.to_str().unwrap_or_default();
         let matches = wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == format!("\"{version}\""));
-        if matches { Ok(()) } else { Err(Refusal::VersionMismatch) }
+        if matches { Ok(()) } else { Err(DomainError::VersionMismatch) }
     }
 }
 

@@ -1,9 +1,9 @@
 //! How SCIM replies, and how it tells a failure (RFC 7644, 3.12): `application/scim+json`.
 
-use domain::input::Fault;
-use domain::refusal::{Failure, Refusal};
-use domain::scim::ScimType;
-use domain::scim::schema::ERROR;
+use domain::error::ScimType;
+use domain::error::{DomainError, Error};
+use domain::input::FieldError;
+use domain::rules::scim::schema::ERROR;
 use lambda_http::http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
@@ -32,46 +32,48 @@ fn bare(status: StatusCode, body: String) -> Reply {
 /// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
 /// again: causes are for the log.
 #[must_use]
-pub(crate) fn reply(failure: &Failure) -> Reply {
+pub(crate) fn reply(failure: &Error) -> Reply {
     match failure {
-        Failure::Refused(refusal) => refused(refusal),
-        Failure::LostRace | Failure::Unavailable { .. } => {
+        Error::Refused(error) => refused(error),
+        Error::Conflict | Error::Unavailable { .. } => {
             let detail = "The service is busy; nothing is known to have changed. Try again.";
-            let reply = error(StatusCode::SERVICE_UNAVAILABLE, None, detail);
+            let reply = error_reply(StatusCode::SERVICE_UNAVAILABLE, None, detail);
             reply.with(HeaderName::from_static("retry-after"), "1")
         }
-        Failure::Internal { .. } => internal(),
+        Error::Internal { .. } => internal(),
     }
 }
 
 /// What a caller is told of a fault of ours.
 #[must_use]
 pub(crate) fn internal() -> Reply {
-    error(StatusCode::INTERNAL_SERVER_ERROR, None, "Something went wrong on our side.")
+    error_reply(StatusCode::INTERNAL_SERVER_ERROR, None, "Something went wrong on our side.")
 }
 
-fn refused(refusal: &Refusal) -> Reply {
-    let (status, scim_type) = match refusal {
-        Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidValue)),
-        Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidSyntax)),
-        Refusal::Scim(scim_type, _) => (problem::status(refusal), Some(*scim_type)),
-        Refusal::UsernameTaken | Refusal::ExternalIdTaken => (problem::status(refusal), Some(ScimType::Uniqueness)),
-        _ => (problem::status(refusal), None),
+fn refused(error: &DomainError) -> Reply {
+    let (status, scim_type) = match error {
+        DomainError::Invalid(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidValue)),
+        DomainError::Malformed(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidSyntax)),
+        DomainError::Scim(scim_type, _) => (problem::status(error), Some(*scim_type)),
+        DomainError::UsernameTaken | DomainError::ExternalIdTaken => {
+            (problem::status(error), Some(ScimType::Uniqueness))
+        }
+        _ => (problem::status(error), None),
     };
-    let detail = match refusal {
-        Refusal::Invalid(faults) => faults.iter().map(told).collect::<Vec<_>>().join(" "),
+    let detail = match error {
+        DomainError::Invalid(faults) => faults.iter().map(told).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    problem::with_what_is_asked(error(status, scim_type, &detail))
+    problem::with_what_is_asked(error_reply(status, scim_type, &detail))
 }
 
 /// A fault as a sentence.
-fn told(fault: &Fault) -> String {
+fn told(fault: &FieldError) -> String {
     let name = if fault.field.is_empty() { "The request" } else { &fault.field };
     format!("{name}: {}.", fault.detail)
 }
 
-fn error(status: StatusCode, scim_type: Option<ScimType>, detail: &str) -> Reply {
+fn error_reply(status: StatusCode, scim_type: Option<ScimType>, detail: &str) -> Reply {
     let mut body = json!({"schemas": [ERROR], "status": status.as_str(), "detail": detail});
     if let Some(scim_type) = scim_type {
         body["scimType"] = json!(scim_type.as_str());

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::input::{Fault, Fields};
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
+use domain::input::{FieldError, Fields};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -27,21 +27,21 @@ pub fn ok(mut body: Value) -> Reply {
 /// # Errors
 /// `ContentType` for a body that is something else than JSON; `Malformed`, `TooLarge`; a fault of
 /// a body that is no object.
-pub fn parameters(request: &Request) -> Result<Fields, Refusal> {
+pub fn parameters(request: &Request) -> Result<Fields, DomainError> {
     let mut values = nested(request.query_pairs()?);
     values.remove("_strict");
     if request.has_body() {
         require_json(request)?;
-        values.extend(request.body()?.into_values().map_err(Refusal::Invalid)?);
+        values.extend(request.body()?.into_values().map_err(DomainError::Invalid)?);
     }
     Ok(Fields::of_parameters(values))
 }
 
-fn require_json(request: &Request) -> Result<(), Refusal> {
+fn require_json(request: &Request) -> Result<(), DomainError> {
     let essence = |kind: &str| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // Whoever says nothing of it sends JSON, or is told that it is none.
     match request.header("content-type").map(essence) {
-        Some(kind) if request.method != Method::GET && kind != "application/json" => Err(Refusal::ContentType),
+        Some(kind) if request.method != Method::GET && kind != "application/json" => Err(DomainError::ContentType),
         _ => Ok(()),
     }
 }
@@ -74,15 +74,16 @@ fn nested(pairs: Vec<(String, String)>) -> Map<String, Value> {
 /// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
 /// again: causes are for the log.
 #[must_use]
-pub(crate) fn reply(failure: &Failure, request_id: &str) -> Reply {
+pub(crate) fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
-        Failure::Refused(refusal) => told(refusal, request_id),
-        Failure::LostRace | Failure::Unavailable { .. } => {
+        Error::Refused(error) => told(error, request_id),
+        Error::Conflict | Error::Unavailable { .. } => {
             let message = "The service is busy; nothing is known to have changed. Try again.";
-            let reply = error(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message, request_id, &json!({}));
+            let reply =
+                error_reply(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message, request_id, &json!({}));
             reply.with(HeaderName::from_static("retry-after"), "1")
         }
-        Failure::Internal { .. } => internal(request_id),
+        Error::Internal { .. } => internal(request_id),
     }
 }
 
@@ -90,45 +91,45 @@ pub(crate) fn reply(failure: &Failure, request_id: &str) -> Reply {
 #[must_use]
 pub(crate) fn internal(request_id: &str) -> Reply {
     let message = "Something went wrong on our side.";
-    error(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", message, request_id, &json!({}))
+    error_reply(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", message, request_id, &json!({}))
 }
 
 /// What a caller is told of a refusal where the operation is not Seam's own: with the header that names
 /// the request.
 #[must_use]
-pub fn refused(refusal: &Refusal, request_id: &str) -> Reply {
-    let mut reply = told(refusal, request_id);
+pub fn refused(error: &DomainError, request_id: &str) -> Reply {
+    let mut reply = told(error, request_id);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         reply.headers.push((HeaderName::from_static(REQUEST_ID), id));
     }
     reply
 }
 
-fn told(refusal: &Refusal, request_id: &str) -> Reply {
-    match refusal {
-        Refusal::Invalid(faults) => invalid(faults, request_id),
-        Refusal::Malformed(_) | Refusal::CursorInvalid | Refusal::IdempotencyMismatch => {
-            invalid(&[Fault::new("", "invalid", refusal.to_string())], request_id)
+fn told(error: &DomainError, request_id: &str) -> Reply {
+    match error {
+        DomainError::Invalid(faults) => invalid(faults, request_id),
+        DomainError::Malformed(_) | DomainError::CursorInvalid | DomainError::IdempotencyMismatch => {
+            invalid(&[FieldError::new("", "invalid", error.to_string())], request_id)
         }
         // The cap, and names that others have: Seam knows them as input that cannot be taken.
-        Refusal::DeviceLimitReached(_)
-        | Refusal::UsernameTaken
-        | Refusal::IdentityKeyTaken
-        | Refusal::IdentifierHeld
-        | Refusal::UserDeleted
-        | Refusal::DeviceDeleted => invalid(&[Fault::new("", "invalid", refusal.to_string())], request_id),
-        Refusal::NotFound(kind) => {
+        DomainError::DeviceLimitReached(_)
+        | DomainError::UsernameTaken
+        | DomainError::IdentityKeyTaken
+        | DomainError::IdentifierHeld
+        | DomainError::UserDeleted
+        | DomainError::DeviceDeleted => invalid(&[FieldError::new("", "invalid", error.to_string())], request_id),
+        DomainError::NotFound(kind) => {
             let message = format!("{} not found", spoken(kind));
-            error(StatusCode::NOT_FOUND, &refusal.code(), &message, request_id, &json!({}))
+            error_reply(StatusCode::NOT_FOUND, &error.code(), &message, request_id, &json!({}))
         }
-        Refusal::OnlyMethods(methods) => {
-            let status = problem::status(refusal);
-            let reply = error(status, &refusal.code(), &refusal.to_string(), request_id, &json!({}));
+        DomainError::OnlyMethods(methods) => {
+            let status = problem::status(error);
+            let reply = error_reply(status, &error.code(), &error.to_string(), request_id, &json!({}));
             reply.with(HeaderName::from_static("allow"), methods)
         }
         other => {
             let status = problem::status(other);
-            let reply = error(status, &error_type(status, other), &other.to_string(), request_id, &json!({}));
+            let reply = error_reply(status, &error_type(status, other), &other.to_string(), request_id, &json!({}));
             problem::with_what_is_asked(reply)
         }
     }
@@ -141,10 +142,10 @@ fn spoken(kind: &str) -> String {
     first.into_iter().chain(letters).map(|letter| if letter == '_' { ' ' } else { letter }).collect()
 }
 
-fn error_type(status: StatusCode, refusal: &Refusal) -> String {
+fn error_type(status: StatusCode, error: &DomainError) -> String {
     match status {
         StatusCode::UNAUTHORIZED => "unauthorized".to_owned(),
-        _ => refusal.code(),
+        _ => error.code(),
     }
 }
 
@@ -168,7 +169,7 @@ impl Errors {
 }
 
 /// Every fault, each under its field; those of no field, or of several, under the top.
-fn invalid(faults: &[Fault], request_id: &str) -> Reply {
+fn invalid(faults: &[FieldError], request_id: &str) -> Reply {
     let mut tree = Errors::default();
     for fault in faults {
         let mut node = &mut tree;
@@ -184,10 +185,10 @@ fn invalid(faults: &[Fault], request_id: &str) -> Reply {
         [first, ..] => format!("{} {}", first.field, first.detail),
     };
     let more = json!({"validation_errors": tree.told()});
-    error(StatusCode::BAD_REQUEST, "invalid_input", &message, request_id, &more)
+    error_reply(StatusCode::BAD_REQUEST, "invalid_input", &message, request_id, &more)
 }
 
-fn error(status: StatusCode, error_type: &str, message: &str, request_id: &str, more: &Value) -> Reply {
+fn error_reply(status: StatusCode, error_type: &str, message: &str, request_id: &str, more: &Value) -> Reply {
     let mut error = json!({"type": error_type, "message": message, "request_id": request_id});
     if let (Some(error), Some(more)) = (error.as_object_mut(), more.as_object()) {
         error.extend(more.clone());
@@ -222,9 +223,9 @@ mod tests {
     #[test]
     fn every_fault_stands_under_its_field() {
         let faults = [
-            Fault::new("device_id", "missing", "is required"),
-            Fault::new("custom_metadata.a", "too_long", "a value has at most 500 characters"),
-            Fault::new("", "missing", "Must specify either since or between"),
+            FieldError::new("device_id", "missing", "is required"),
+            FieldError::new("custom_metadata.a", "too_long", "a value has at most 500 characters"),
+            FieldError::new("", "missing", "Must specify either since or between"),
         ];
         let reply = invalid(&faults, "r1");
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
@@ -244,7 +245,7 @@ mod tests {
     fn no_name_whatever_breaks_the_answer() {
         let deep = format!("custom_metadata.{}", "a.".repeat(100_000));
         for name in ["_errors", "_errors._errors.x", "custom_metadata._errors", ".", "a..b", &deep] {
-            let reply = invalid(&[Fault::new(name, "invalid_key", "is not good")], "r1");
+            let reply = invalid(&[FieldError::new(name, "invalid_key", "is not good")], "r1");
             let body: Value = serde_json::from_slice(&reply.body).unwrap();
             assert!(body["error"]["validation_errors"]["_errors"].is_array(), "{name:.40}");
         }

@@ -3,8 +3,8 @@
 use std::sync::Once;
 
 use domain::Time;
-use domain::access::{IssuerKey, IssuerKeys, KeyMaterial};
-use domain::refusal::Refusal;
+use domain::error::DomainError;
+use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::Verifier;
@@ -45,16 +45,16 @@ impl Claims {
 ///
 /// # Errors
 /// `CredentialExpired`, else `CredentialInvalid`.
-pub(crate) fn verify(token: &str, issuer: &Issuer, keys: &IssuerKeys, now: Time) -> Result<String, Refusal> {
+pub(crate) fn verify(token: &str, issuer: &Issuer, keys: &IssuerKeys, now: Time) -> Result<String, DomainError> {
     install_ring();
-    let invalid = |_| Refusal::CredentialInvalid;
+    let invalid = |_| DomainError::CredentialInvalid;
     let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
     let key = keys.keys.iter().find(|key| header.kid.as_deref() == Some(&key.kid));
-    let key = key.filter(|_| keys.vouch_for(&issuer.url, now)).ok_or(Refusal::CredentialInvalid)?;
+    let key = key.filter(|_| keys.vouch_for(&issuer.url, now)).ok_or(DomainError::CredentialInvalid)?;
     let (algorithm, key) = decoding_key(&key.material).map_err(invalid)?;
     let claims = jsonwebtoken::decode::<Claims>(token, &key, &signature_only(algorithm)).map_err(invalid)?.claims;
     if !is_access_token(header.typ.as_deref(), &claims) {
-        return Err(Refusal::CredentialInvalid);
+        return Err(DomainError::CredentialInvalid);
     }
     check(&claims, issuer, now)?;
     Ok(claims.sub)
@@ -103,7 +103,7 @@ fn is_access_token(header: Option<&str>, claims: &Claims) -> bool {
 
 /// `client_id` stands in for an audience only in tokens that have none at all, as those of Amazon Cognito: in others
 /// it names the program that asked for the token, for whatever API that was.
-fn check(claims: &Claims, issuer: &Issuer, now: Time) -> Result<(), Refusal> {
+fn check(claims: &Claims, issuer: &Issuer, now: Time) -> Result<(), DomainError> {
     let meant_for_us = match &claims.aud {
         Value::Null => claims.text("client_id") == Some(&issuer.audience),
         Value::String(audience) => *audience == issuer.audience,
@@ -115,10 +115,10 @@ fn check(claims: &Claims, issuer: &Issuer, now: Time) -> Result<(), Refusal> {
         || !meant_for_us
         || claims.nbf.is_some_and(|from| from > now.seconds() + LEEWAY)
     {
-        return Err(Refusal::CredentialInvalid);
+        return Err(DomainError::CredentialInvalid);
     }
     if claims.exp <= now.seconds() - LEEWAY {
-        return Err(Refusal::CredentialExpired);
+        return Err(DomainError::CredentialExpired);
     }
     Ok(())
 }

@@ -8,26 +8,27 @@ mod life;
 mod sources;
 mod webhooks;
 
+use aws::store::leases::Lease;
+use aws::store::tokens::token_place_key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use aws::Row;
-use aws::rows::{Lease, token_place};
-use domain::command::Command;
-use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
-use domain::event::{Event, EventType};
-use domain::invitation::{Channel as By, DeliveryState, Invitation, Purpose};
-use domain::job::{Job, JobItem};
-use domain::key::Key;
-use domain::member::Member;
-use domain::message::{SentTo, SentToday};
-use domain::profile::Profile;
-use domain::scim::document::Kept;
+use domain::models::command::Command;
+use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
+use domain::models::event::{Event, EventType};
+use domain::models::invitation::{Channel as By, DeliveryState, Invitation, Purpose};
+use domain::models::job::{Job, JobItem};
+use domain::models::key::Key;
+use domain::models::member::Member;
+use domain::models::message::{DailyCount, RecipientHistory};
+use domain::models::profile::Profile;
+use domain::models::token::Token;
+use domain::models::usage::Usage;
+use domain::models::user::User;
+use domain::models::workspace::Workspace;
+use domain::rules::scim::document::ScimAttributes;
 use domain::secret::Hash;
-use domain::token::Token;
-use domain::usage::Usage;
-use domain::user::User;
-use domain::workspace::Workspace;
 use domain::{Time, UserId};
 use local::messaging::{Channel, OutboxItem};
 use serde::de::DeserializeOwned;
@@ -163,7 +164,7 @@ impl Audit {
         self.webhooks();
         self.identifiers();
         self.tokens();
-        self.companions();
+        self.index_rows();
         self.access_tokens();
         self.consumers();
         self.wrong
@@ -183,10 +184,10 @@ impl Audit {
     fn messages(&mut self) {
         let made = |kind: &Event| matches!(kind.event_type, EventType::UserInvited | EventType::DeploymentStarted);
         let made = self.events.iter().filter(|event| made(event)).count();
-        let days: Vec<SentToday> = read_all(&self.main, |pk, _| pk.starts_with("QUOTA#"));
+        let days: Vec<DailyCount> = read_all(&self.main, |pk, _| pk.starts_with("QUOTA#"));
         let counted: u32 = days.iter().map(|day| day.count).sum();
         self.hold(usize::try_from(counted) == Ok(made), format!("{counted} messages were counted, {made} made"));
-        let recipients: Vec<SentTo> = read_all(&self.main, |pk, _| pk.starts_with("SENT#"));
+        let recipients: Vec<RecipientHistory> = read_all(&self.main, |pk, _| pk.starts_with("SENT#"));
         let changes: u64 = recipients.iter().map(|recipient| recipient.version).sum();
         self.hold(usize::try_from(changes) == Ok(made), format!("{changes} were counted for recipients, {made} made"));
     }
@@ -320,7 +321,7 @@ impl Audit {
 
     /// What identity providers say is kept of users who are there.
     fn kept(&mut self) {
-        let kept: Vec<Kept> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
+        let kept: Vec<ScimAttributes> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
         let nobodys = kept.iter().filter(|kept| !self.users.iter().any(|user| user.user_id == kept.user_id)).count();
         self.hold(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
     }
@@ -374,7 +375,7 @@ impl Audit {
             |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
-        let kept = self.secrets.contains_key(&aws::rows::invitation_secret(id));
+        let kept = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
         let sent = self.sent_codes(invitation.channel);
         let copies = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
         let changes = self.changes("delivery", about);
@@ -479,7 +480,8 @@ impl Audit {
             self.hold(settled, "a token's endpoint is not settled");
         }
         let of_devices = |id| self.devices.iter().any(|device| device.device_id == id);
-        let metadata: Vec<Belongings> = read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
+        let metadata: Vec<DeviceAttachments> =
+            read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
         let lost = tokens.iter().filter(|token| !of_devices(token.device_id)).count()
             + metadata.iter().filter(|metadata| !of_devices(metadata.device_id)).count();
         self.hold(lost == 0, format!("{lost} rows are of devices that are gone"));
@@ -492,7 +494,7 @@ impl Audit {
 
     /// The rows that stand and fall with others, and the attributes of the indexes, are exactly
     /// those that follow from the others.
-    fn companions(&mut self) {
+    fn index_rows(&mut self) {
         let mut expected = Expected::default();
         expected.add(&self.users);
         expected.add(&self.devices);
@@ -504,7 +506,8 @@ impl Audit {
         expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
-        expected.add::<Belongings>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS"));
+        expected
+            .add::<DeviceAttachments>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS"));
         expected.add::<Profile>(&read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE"));
         let kinds = [
             "USERNAME#",
@@ -522,8 +525,8 @@ impl Audit {
         ];
         let there: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
-        let missing: Vec<_> = expected.companions.difference(&there).cloned().collect();
-        let surplus: Vec<_> = there.difference(&expected.companions).cloned().collect();
+        let missing: Vec<_> = expected.index_rows.difference(&there).cloned().collect();
+        let surplus: Vec<_> = there.difference(&expected.index_rows).cloned().collect();
         self.hold(missing.is_empty(), format!("missing: {missing:?}"));
         self.hold(surplus.is_empty(), format!("of nobody: {surplus:?}"));
         for (key, indexes) in expected.indexes {
@@ -541,7 +544,7 @@ impl Audit {
         let places = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
         self.hold(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
         for token in tokens {
-            let key = token_place(&token.issuer, &token.subject, token.token_id);
+            let key = token_place_key(&token.issuer, &token.subject, token.token_id);
             self.hold(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
             for workspace in &token.workspace_ids {
                 let of = |event: &&Event| event.token_id == Some(token.token_id) && event.workspace_id == *workspace;
@@ -632,7 +635,7 @@ fn told_of(purpose: Purpose) -> [EventType; 4] {
 
 #[derive(Default)]
 struct Expected {
-    companions: BTreeSet<String>,
+    index_rows: BTreeSet<String>,
     indexes: BTreeMap<String, BTreeMap<&'static str, String>>,
 }
 
@@ -640,7 +643,7 @@ impl Expected {
     fn add<R: Row>(&mut self, rows: &[R]) {
         let key = |key: &aws::Key| format!("{} | {}", key.pk, key.sk);
         for row in rows {
-            self.companions.extend(row.companions().iter().map(|companion| key(&companion.key)));
+            self.index_rows.extend(row.index_rows().iter().map(|index_row| key(&index_row.key)));
             self.indexes.insert(key(&row.key()), row.indexes().into_iter().collect());
         }
     }

@@ -125,7 +125,7 @@ pub enum Fault {
     /// Another transaction is under way on one of the rows.
     Conflict,
     /// Another change came first, to a row other than the event's.
-    LostRace,
+    OtherRowChanged,
     /// The process ends before the call.
     DropBefore,
     /// The process ends after the call took effect.
@@ -140,7 +140,7 @@ impl Fault {
         Self::ServerError,
         Self::Throttle,
         Self::Conflict,
-        Self::LostRace,
+        Self::OtherRowChanged,
         Self::DropBefore,
         Self::DropAfter,
     ];
@@ -153,7 +153,7 @@ impl Fault {
             Self::Before | Self::ServerError | Self::Throttle | Self::Denied | Self::DropBefore => true,
             Self::After | Self::DropAfter => !call.is_read(),
             Self::Conflict => call.transaction.is_some(),
-            Self::LostRace => call.transaction.is_some_and(|(_, may_lose)| may_lose.is_some()),
+            Self::OtherRowChanged => call.transaction.is_some_and(|(_, may_lose)| may_lose.is_some()),
         }
     }
 
@@ -188,7 +188,7 @@ impl Fault {
             Self::Throttle => Some(Ok(throttle(call.service))),
             Self::Denied => Some(Ok(denied(call.service))),
             Self::Conflict => Some(Ok(canceled(call, 0, "TransactionConflict"))),
-            Self::LostRace => {
+            Self::OtherRowChanged => {
                 let at = call.transaction.and_then(|(_, may_lose)| may_lose).unwrap_or(0);
                 Some(Ok(canceled(call, at, "ConditionalCheckFailed")))
             }

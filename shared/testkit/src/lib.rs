@@ -5,12 +5,12 @@
 pub mod audit;
 pub mod bench;
 pub mod described;
+pub mod egress;
 pub mod faults;
 pub mod gate;
 pub mod lag;
 pub mod lines;
 pub mod oidc;
-pub mod outside;
 pub mod qr;
 pub mod rows;
 pub mod samples;

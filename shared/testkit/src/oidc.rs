@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use domain::access::{IssuerKey, IssuerKeys, KeyMaterial};
+use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use http::{Method, Request};
 use local::operations::Adjust;
 use ring::rand::SystemRandom;
@@ -14,7 +14,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, Tenant};
-use crate::outside::{Answers, Pages};
+use crate::egress::{Answers, Pages};
 use crate::rows;
 
 /// The issuer, as tokens name it.

@@ -52,7 +52,7 @@ pub fn of(database: &Database, table: &str) -> BTreeMap<String, Value> {
 #[must_use]
 pub fn whole(mut row: Value) -> Value {
     let text = |name: &str| row[name].as_str();
-    for (name, value) in aws::rows::told(text("pk"), text("sk"), text("owner")) {
+    for (name, value) in aws::store::devices::fields_of_key(text("pk"), text("sk"), text("owner")) {
         if row[name].is_null() {
             row[name] = value.into();
         }
@@ -106,9 +106,9 @@ pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
     for (name, value) in thing.indexes() {
         row[name] = value.into();
     }
-    let companions = thing.companions().into_iter();
-    let companions = companions.map(|companion| keyed(json!(companion.attributes), companion.key));
-    [keyed(row, thing.key())].into_iter().chain(companions).collect()
+    let index_rows = thing.index_rows().into_iter();
+    let index_rows = index_rows.map(|index_row| keyed(json!(index_row.attributes), index_row.key));
+    [keyed(row, thing.key())].into_iter().chain(index_rows).collect()
 }
 
 /// Puts many rows into a table at once, as [`put`] does each, but that the stream tells nobody.

@@ -1,10 +1,10 @@
 //! Every call that leaves for AWS, kept to be looked at, and answered by a test where it wants to.
 
+use aws_credential_types::Credentials;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws::{Clients, Connection};
-use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::access::{Access, Permission, Role};
+use domain::permission::{Permission, Role};
+use domain::rules::access::Access;
 use functions::Operation;
 use http::{Method, Request};
 use local::gateway::Routes;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use aws::Row;
 use chrono::Duration;
-use domain::user::User;
-use domain::{UserId, WorkspaceId, ids::timed_uuid};
+use domain::ids::timed_uuid;
+use domain::models::user::User;
+use domain::{UserId, WorkspaceId};
 use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
@@ -266,9 +267,9 @@ async fn populate(many: &Many, count: usize) {
             row[name] = value.into();
         }
         made.push(row);
-        made.extend(user.companions().into_iter().map(|companion| {
-            let mut row = json!(companion.attributes);
-            (row["pk"], row["sk"]) = (companion.key.pk.into(), companion.key.sk.into());
+        made.extend(user.index_rows().into_iter().map(|index_row| {
+            let mut row = json!(index_row.attributes);
+            (row["pk"], row["sk"]) = (index_row.key.pk.into(), index_row.key.sk.into());
             row
         }));
     }
@@ -286,7 +287,7 @@ fn drawn(mut seed: u64) -> impl FnMut(usize) -> usize {
 async fn killed_five_times(users: usize, seed: u64) {
     let many = Many::new().await;
     populate(&many, users).await;
-    let mut draw = drawn(seed);
+    let mut new_id = drawn(seed);
     let begun = many.begin("once", &json!({"filter": {}})).await.expect(202);
     let job = begun.get("job_id");
     assert_eq!(text(&begun.body["state"]), "running");
@@ -299,7 +300,7 @@ async fn killed_five_times(users: usize, seed: u64) {
         async || text(&many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body["state"]);
     for fault in [Fault::DropBefore, Fault::DropAfter, Fault::DropAfter] {
         many.bench.advance(Duration::minutes(2));
-        many.faults.watch("run-due", strike("TransactWriteItems", 1 + draw(users / 4), fault));
+        many.faults.watch("run-due", strike("TransactWriteItems", 1 + new_id(users / 4), fault));
         let _ended = many.bench.stack.run_schedule("run-due").await;
         kills += many.faults.struck().len();
     }
@@ -309,7 +310,7 @@ async fn killed_five_times(users: usize, seed: u64) {
         let _done = many.bench.run_due().await;
     }
     for (action, fault) in [("TransactWriteItems", Fault::DropBefore), ("SendEmail", Fault::DropAfter)] {
-        many.faults.watch("send-message", strike(action, 1 + draw(users / 4), fault));
+        many.faults.watch("send-message", strike(action, 1 + new_id(users / 4), fault));
         many.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream moves on");
         kills += many.faults.struck().len();
     }

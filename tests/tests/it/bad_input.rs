@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
-use domain::access::Access;
 use domain::cursor;
+use domain::rules::access::Access;
 use http::{HeaderValue, Method, Request};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;

@@ -4,16 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
-use domain::command::{CommandKind, CommandState, OpenCommand};
-use domain::deployment::deploy;
-use domain::device::{CONFIG_VERSION, Deleted, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
-use domain::event::{Act, Actor};
-use domain::hold::Hold;
-use domain::invitation::{Channel, NewInvitation, Purpose};
-use domain::network::{Network, NetworkStatus, VERIZON};
+use domain::ids::timed_uuid;
+use domain::models::actor::Actor;
+use domain::models::command::{CommandKind, OpenCommand};
+use domain::models::device::{CONFIG_VERSION, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
+use domain::models::invitation::{Channel, NewInvitation, Purpose};
+use domain::models::network::{Network, NetworkStatus, VERIZON};
+use domain::models::restriction::Deleted;
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::context::EventContext;
+use domain::rules::deployments::deploy;
 use domain::secret::Hash;
-use domain::user::User;
-use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId, ids::timed_uuid};
+use domain::states::CommandState;
+use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId};
 use http::Method;
 use serde_json::{Value, json};
 use testkit::oidc::{self, Oidc};
@@ -191,7 +195,7 @@ fn profile() -> ProfileId {
 
 /// A user's deployment: the user with it, and its rows.
 fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
-    let act = Act {
+    let context = EventContext {
         event_id: EventId(id(number)),
         workspace_id: user.workspace_id,
         at: user.created_at,
@@ -210,7 +214,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         devices: 1,
         life: Duration::days(7),
     };
-    let change = deploy(user, &[], None, new, Some(profile()), &act).unwrap();
+    let change = deploy(user, &[], None, new, Some(profile()), &context).unwrap();
     (change.user_after().unwrap().clone(), rows::of_thing(&change.invitations[0].after))
 }
 
@@ -219,8 +223,9 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
     let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
     let mut made = Vec::new();
     for number in from..to {
-        let mut user: domain::user::User = serde_json::from_value(template.0.clone()).unwrap();
-        let mut device: domain::device::Device = serde_json::from_value(rows::whole(template.1.clone())).unwrap();
+        let mut user: domain::models::user::User = serde_json::from_value(template.0.clone()).unwrap();
+        let mut device: domain::models::device::Device =
+            serde_json::from_value(rows::whole(template.1.clone())).unwrap();
         user.workspace_id = workspace;
         user.user_id = UserId(id(2 * number));
         user.username = format!("person{number:05}");
@@ -236,7 +241,7 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
         // The first of them are in every other state that a list looks for.
         if number < 100 {
             let at = device.created_at;
-            let hold = Hold { at, by: Actor::System, reason: None };
+            let hold = Restriction { at, by: Actor::System, reason: None };
             match number % 5 {
                 1 => user.suspended = Some(hold),
                 2 => {

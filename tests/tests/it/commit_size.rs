@@ -1,51 +1,74 @@
 //! The largest commit of each kind fits into one transaction, and the largest row of each kind into
 //! what DynamoDB takes of a row.
 
-use aws::rows::{self, RememberedCall, TokenPlace};
+use aws::store::idempotency;
+use aws::store::idempotency::IdempotencyRow;
+use aws::store::tokens::TokenPlace;
 use aws::{Commit, Row};
 use chrono::Duration;
-use domain::access::{Permission, Role};
-use domain::change::Change;
-use domain::check_in::{self, CheckIn, Report, TokenChange};
-use domain::command::{
-    Command, CommandKind, CommandState, DETAIL, HISTORY_LIMIT, Happened, OpenCommand, Order, Phone, Stimulus, apply,
-};
-use domain::deployment::{self, OVERRIDES_LIMIT, SecretKind};
-use domain::device::{
-    self, Belongings, CONFIG_VERSION, DEVICE_LIMIT, Device, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH,
-    METADATA_KEYS, METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, Platform, PushToken, REASON, VERSION,
-};
-use domain::event::{Act, Actor, EventType};
-use domain::hold::Hold;
-use domain::idempotency::Remembered;
+use domain::egress::{EgressPolicy, URL_LIMIT};
 use domain::ids::timed_uuid;
 use domain::input::Fields;
-use domain::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, invite, take_back};
-use domain::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection, begin, page_done};
-use domain::key::{self, Key};
-use domain::life;
-use domain::member::{self, ISSUER, MADE_LIMIT, Made, Member, SUBJECT};
-use domain::network::{
-    NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning, reported as network_reported,
+use domain::models::actor::Actor;
+use domain::models::client_account::{OVERRIDES_LIMIT, SecretKind};
+use domain::models::command::{
+    Command, CommandKind, CommandRequest, DETAIL, HISTORY_LIMIT, HistoryEntry, OpenCommand, Trigger,
 };
-use domain::outside::{Reach, URL_LIMIT};
-use domain::provenance::Field;
-use domain::push::Push;
-use domain::registration::{Application, Drawn, Found, Registration, register};
-use domain::scim::change::{Created, New, Wanted, create, update};
-use domain::scim::document::{Document, Person};
-use domain::secret::{AccessToken, Hash};
-use domain::source::{DataSource, Settings as SourceSettings, SourceKind, VanishPolicy, data};
-use domain::sync;
-use domain::text::{Form, TextRule};
-use domain::token::{self, NewToken};
-use domain::usage::{UsageKind, UsageReport};
-use domain::user::{EMAIL, MOBILE, NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit, UserStatus};
-use domain::webhook::{
-    Attempt, DESCRIPTION, Delivery as HookDelivery, Edit as HookEdit, Names, REPLY_KEPT, Secrets,
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{
+    CONFIG_VERSION, DEVICE_LIMIT, Device, DeviceAttachments, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH,
+    METADATA_KEYS, METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, PushToken, VERSION,
+};
+use domain::models::event::EventType;
+use domain::models::idempotency::IdempotencyRecord;
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection};
+use domain::models::key;
+use domain::models::key::Key;
+use domain::models::member;
+use domain::models::member::{CreatedByMember, ISSUER, MADE_LIMIT, Member, SUBJECT};
+use domain::models::network::{NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning};
+use domain::models::provenance::Field;
+use domain::models::push::Push;
+use domain::models::restriction::Restriction;
+use domain::models::source::{DataSource, Settings as SourceSettings, SourceKind, VanishPolicy, data};
+use domain::models::token;
+use domain::models::token::NewToken;
+use domain::models::usage::{UsageKind, UsageReport};
+use domain::models::user::{NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit};
+use domain::models::webhook::{
+    Attempt, DESCRIPTION, Delivery as HookDelivery, Edit as HookEdit, EventSelection, REPLY_KEPT, Secrets,
     Settings as HookSettings, TYPE, TYPES_LIMIT, Webhook, new_secret,
 };
-use domain::workspace::{self, SERVICE_LEVEL, SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
+use domain::models::workspace;
+use domain::models::workspace::{SERVICE_LEVEL_LIMIT, Settings, Workspace, WorkspaceEdit};
+use domain::permission::{Permission, Role};
+use domain::rules::change::ChangeSet;
+use domain::rules::check_in;
+use domain::rules::check_in::{CheckIn, CheckInReport, TokenChange};
+use domain::rules::commands::apply;
+use domain::rules::context::EventContext;
+use domain::rules::deployments;
+use domain::rules::devices;
+use domain::rules::invitations::{invite, take_back};
+use domain::rules::jobs::{begin, page_done};
+use domain::rules::lifecycle;
+use domain::rules::members;
+use domain::rules::networks::reported as network_reported;
+use domain::rules::registration::{NewIds, Registration, RegistrationRequest, RegistrationState, register};
+use domain::rules::scim::change::{ScimCreated, ScimUserNew, ScimUserWrite, create, update};
+use domain::rules::scim::document::{Document, ScimUserRecord};
+use domain::rules::sync;
+use domain::rules::tokens;
+use domain::rules::workspaces;
+use domain::secret::{AccessToken, Hash};
+use domain::states::CommandState;
+use domain::states::Platform;
+use domain::states::UserStatus;
+use domain::text::REASON;
+use domain::text::SERVICE_LEVEL;
+use domain::text::{EMAIL, MOBILE};
+use domain::text::{Form, TextRule};
 use domain::{
     CommandId, DeviceId, EventId, InvitationId, JobId, MemberId, ProfileId, SourceId, Time, TokenId, UserId, WebhookId,
     WorkspaceId,
@@ -96,8 +119,8 @@ fn id(number: u8) -> Uuid {
     timed_uuid(now(), [number; 10])
 }
 
-fn act() -> Act {
-    Act {
+fn context() -> EventContext {
+    EventContext {
         event_id: EventId(id(1)),
         workspace_id: WorkspaceId(id(2)),
         at: now(),
@@ -167,9 +190,9 @@ fn new_user() -> impl Strategy<Value = NewUser> {
     })
 }
 
-fn application() -> impl Strategy<Value = Application> {
+fn application() -> impl Strategy<Value = RegistrationRequest> {
     (text(IDENTIFIER), text(MODEL_NAME), text(VERSION), text(VERSION), text(NICKNAME)).prop_map(
-        |(device_identifier, model_name, os_version, app_version, nickname)| Application {
+        |(device_identifier, model_name, os_version, app_version, nickname)| RegistrationRequest {
             code: "c".repeat(22),
             device_identifier,
             platform: Platform::Android,
@@ -183,12 +206,12 @@ fn application() -> impl Strategy<Value = Application> {
 }
 
 fn user(new: NewUser) -> User {
-    User::create(new, UserId(id(3)), &act()).0
+    User::create(new, UserId(id(3)), &context()).0
 }
 
-fn device(user: &User, application: &Application) -> Device {
+fn device(user: &User, application: &RegistrationRequest) -> Device {
     Device {
-        workspace_id: act().workspace_id,
+        workspace_id: context().workspace_id,
         device_id: DeviceId(id(4)),
         user_id: user.user_id,
         device_identifier: application.device_identifier.clone(),
@@ -214,7 +237,7 @@ fn device(user: &User, application: &Application) -> Device {
         last_login_at: Some(now()),
         blocked: None,
         deleted: None,
-        push: Push { reason: domain::push::PushReason::EndpointDisabled, since: now() },
+        push: Push { reason: domain::models::push::PushReason::EndpointDisabled, since: now() },
         push_endpoint: Some(ENDPOINT.to_owned()),
         push_token_hash: Some(Hash::of("token")),
         version: 999_999,
@@ -223,13 +246,13 @@ fn device(user: &User, application: &Application) -> Device {
 }
 
 /// A device with one open command of each kind, which is more than there can be, all in a state.
-fn phone(device: Device, state: CommandState) -> Phone {
+fn phone(device: Device, state: CommandState) -> DeviceWithCommands {
     let each = CommandKind::ALL.iter().map(|kind| (*kind, state, now().plus(Duration::days(1))));
     phone_with(device, &each.collect::<Vec<_>>())
 }
 
 /// A device with open commands: each with its kind, its state, and until when it counts.
-fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) -> Phone {
+fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) -> DeviceWithCommands {
     let mut number = 100;
     let mut command = |(kind, state, expires_at): &(CommandKind, CommandState, Time)| {
         number += 1;
@@ -250,7 +273,7 @@ fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) ->
             again_at: None,
             detail: Some("\u{10400}".repeat(DETAIL.max)),
             history: vec![
-                Happened { state: *state, at: now(), by: Actor::Device(device.device_id), late: true };
+                HistoryEntry { state: *state, at: now(), by: Actor::Device(device.device_id), late: true };
                 HISTORY_LIMIT
             ],
             credential_hash: None,
@@ -260,7 +283,7 @@ fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) ->
     };
     let open: Vec<Command> = open.iter().map(&mut command).collect();
     device.commands = open.iter().map(noted).collect();
-    Phone { device, open }
+    DeviceWithCommands { device, open }
 }
 
 fn noted(command: &Command) -> OpenCommand {
@@ -275,12 +298,12 @@ fn noted(command: &Command) -> OpenCommand {
 }
 
 /// Phones that are to be deleted with their user, each with a wipe that it could not do, which is told again.
-fn leaving(phones: &[Phone]) -> Vec<life::Leaving> {
-    let leaving = |phone: &Phone| {
+fn leaving(phones: &[DeviceWithCommands]) -> Vec<lifecycle::UserDeparture> {
+    let leaving = |phone: &DeviceWithCommands| {
         let failed = phone_with(phone.device.clone(), &[(CommandKind::Wipe, CommandState::Failed, Time::EPOCH)]);
         let failed = Command { expires_at: now().plus(Duration::days(1)), ..failed.open[0].clone() };
         let claim = claim(&phone.device, true);
-        life::Leaving { device: phone.device.clone(), claim, unconfirmed: Some(failed) }
+        lifecycle::UserDeparture { device: phone.device.clone(), claim, unconfirmed: Some(failed) }
     };
     phones.iter().map(leaving).collect()
 }
@@ -299,7 +322,7 @@ fn open_commands() -> impl Strategy<Value = Vec<(CommandKind, CommandState, Time
 }
 
 /// A user with as many phones as one may have.
-fn with_phones(user: &mut User, phones: [Phone; DEVICE_LIMIT]) -> Vec<Phone> {
+fn with_phones(user: &mut User, phones: [DeviceWithCommands; DEVICE_LIMIT]) -> Vec<DeviceWithCommands> {
     let mut phones = Vec::from(phones);
     for (number, phone) in (40..).zip(&mut phones) {
         let device_id = DeviceId(id(number));
@@ -314,18 +337,18 @@ fn with_phones(user: &mut User, phones: [Phone; DEVICE_LIMIT]) -> Vec<Phone> {
     phones
 }
 
-fn devices(phones: &[Phone]) -> Vec<Device> {
+fn devices(phones: &[DeviceWithCommands]) -> Vec<Device> {
     phones.iter().map(|phone| phone.device.clone()).collect()
 }
 
-fn draw() -> CommandId {
+fn new_id() -> CommandId {
     CommandId(id(90))
 }
 
 /// The commit of a change, which fits as it is and with the outcome of a job's thing, and whose
 /// rows are small.
-fn fits_changed(change: &Change) -> usize {
-    let commit = Commit::changing(act().event_id, change);
+fn fits_changed(change: &ChangeSet) -> usize {
+    let commit = Commit::changing(context().event_id, change);
     let len = commit.len();
     fits(&commit);
     fits(&commit.put(&outcome(1)));
@@ -347,7 +370,7 @@ fn fits_changed(change: &Change) -> usize {
 
 fn outcome(number: u8) -> JobItem {
     JobItem {
-        workspace_id: act().workspace_id,
+        workspace_id: context().workspace_id,
         job_id: JobId(id(20)),
         id: id(number).to_string(),
         outcome: ItemOutcome::Failed,
@@ -363,8 +386,8 @@ fn outcome(number: u8) -> JobItem {
     }
 }
 
-fn order(kind: CommandKind) -> Order {
-    Order { kind, reason: Some("\u{10400}".repeat(REASON.max)), expires_in_days: Some(365) }
+fn order(kind: CommandKind) -> CommandRequest {
+    CommandRequest { kind, reason: Some("\u{10400}".repeat(REASON.max)), expires_in_days: Some(365) }
 }
 
 fn new_deployment(number: u8) -> NewInvitation {
@@ -373,7 +396,7 @@ fn new_deployment(number: u8) -> NewInvitation {
 
 /// A user with an open deployment, who has everything that client deployment knows of one.
 fn deployed(user: &User) -> (User, Invitation) {
-    let made = deployment::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &act()).unwrap();
+    let made = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
     let mut user = made.user_after().unwrap().clone();
     let client = &mut user.client;
     client.overrides = json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone();
@@ -406,17 +429,17 @@ fn new_invitation(number: u8) -> NewInvitation {
     }
 }
 
-fn remembered() -> RememberedCall {
-    let pk = rows::call(act().workspace_id, "principal", "operation", "key");
-    let remembered = Remembered { body_hash: Hash::of("body"), made: id(5).to_string(), expires_at: now() };
-    RememberedCall { pk, remembered }
+fn remembered() -> IdempotencyRow {
+    let pk = idempotency::idempotency_pk(context().workspace_id, "principal", "operation", "key");
+    let remembered = IdempotencyRecord { body_hash: Hash::of("body"), made: id(5).to_string(), expires_at: now() };
+    IdempotencyRow { pk, remembered }
 }
 
-fn metadata(device: &Device) -> Belongings {
+fn metadata(device: &Device) -> DeviceAttachments {
     let key = |at: usize| format!("{at:02}{}", "\u{10400}".repeat(METADATA_KEY_LENGTH - 2));
     let value = json!("\u{10400}".repeat(METADATA_VALUE_LENGTH));
     let values = (0..METADATA_KEYS).map(|at| (key(at), value.clone())).collect();
-    Belongings { metadata: values, ..Belongings::none(device) }
+    DeviceAttachments { metadata: values, ..DeviceAttachments::none(device) }
 }
 
 /// As the operation commits it.
@@ -425,11 +448,11 @@ fn registered(registration: &Registration, token_before: Option<&PushToken>) -> 
     let mut commit = Commit::of(event)
         .edited(&registration.device)
         .edited(&registration.claim)
-        .touch(registration.user.before.as_ref().unwrap(), &registration.user.after)
+        .bump_version(registration.user.before.as_ref().unwrap(), &registration.user.after)
         .edited(&registration.invitation)
         .forget_code(&registration.invitation.after);
     for (n, event) in more.iter().enumerate() {
-        commit = commit.also(act().event_id, n + 1, event);
+        commit = commit.also(context().event_id, n + 1, event);
     }
     commit = registration.replaced.iter().fold(commit, Commit::edited);
     commit = registration.removed.iter().fold(commit, Commit::edited);
@@ -454,7 +477,7 @@ proptest! {
 
     #[test]
     fn making_a_user_fits_into_one_commit(new in new_user()) {
-        let (user, event) = User::create(new, UserId(id(3)), &act());
+        let (user, event) = User::create(new, UserId(id(3)), &context());
         fits(&Commit::of(&event).put(&user).remember(&remembered(), false));
         small(&user);
         small(&event);
@@ -479,25 +502,25 @@ proptest! {
         let memberships: Vec<Member> = (0..u8::try_from(token::WORKSPACE_LIMIT).unwrap()).map(member).collect();
         let (issuer, subject) = (memberships[0].issuer.clone(), memberships[0].subject.clone());
         let workspace_ids = memberships.iter().map(|member| member.workspace_id).collect();
-        let person = member::Person { issuer, subject, memberships };
+        let person = member::Identity { issuer, subject, memberships };
         let permissions = Some(Permission::ALL.iter().copied().collect());
         let new = NewToken { name, workspace_ids, permissions, expires_at: now() };
-        let own = |member: &Member| Act { workspace_id: member.workspace_id, ..act() };
+        let own = |member: &Member| EventContext { workspace_id: member.workspace_id, ..context() };
         let text = AccessToken::new(|bytes| bytes.fill(7));
-        let (token, events) = token::create(new, TokenId(id(9)), &text, &person, now(), own);
+        let (token, events) = tokens::create(new, TokenId(id(9)), &text, &person, now(), own);
         prop_assert_eq!(events.len(), token::WORKSPACE_LIMIT);
-        let commit = Commit::changing(act().event_id, &Change { events, ..Change::default() });
+        let commit = Commit::changing(context().event_id, &ChangeSet { events, ..ChangeSet::default() });
         fits(&commit.put(&token).put(&TokenPlace::of(&token)).remember(&remembered(), false));
         small(&token);
-        let (revoked, events) = token::revoke(&token, &person, now(), own).unwrap();
-        fits(&Commit::changing(act().event_id, &Change { events, ..Change::default() }).edit(&token, &revoked));
+        let (revoked, events) = tokens::revoke(&token, &person, now(), own).unwrap();
+        fits(&Commit::changing(context().event_id, &ChangeSet { events, ..ChangeSet::default() }).edit(&token, &revoked));
     }
 
     #[test]
     fn an_invitation_in_place_of_another_fits_into_one_commit(new in new_user()) {
         let user = user(new);
-        let first = invite(&user, None, new_invitation(6), &act()).unwrap();
-        let second = invite(&first.user, Some(&first.invitation), new_invitation(7), &act()).unwrap();
+        let first = invite(&user, None, new_invitation(6), &context()).unwrap();
+        let second = invite(&first.user, Some(&first.invitation), new_invitation(7), &context()).unwrap();
         let superseded = second.superseded.unwrap();
         let commit = Commit::of(&second.event)
             .edit(&first.user, &second.user)
@@ -513,12 +536,12 @@ proptest! {
     #[test]
     fn a_registration_fits_into_one_commit(new in new_user(), application in application(), again in application()) {
         let user = user(new);
-        let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
+        let invited = invite(&user, None, new_invitation(6), &context()).unwrap();
         let old = phone(device(&user, &again), CommandState::CancelRequested);
-        let drawn = Drawn { device_id: DeviceId(id(9)) };
+        let drawn = NewIds { device_id: DeviceId(id(9)) };
         // A device that was deleted comes back, and one that is there is enrolled anew as something else.
         for held in [false, true] {
-            let found = Found {
+            let found = RegistrationState {
                 invitation: invited.invitation.clone(),
                 user: invited.user.clone(),
                 claim: Some(claim(&old.device, held)),
@@ -526,7 +549,7 @@ proptest! {
                 commands: old.open.clone(),
                 held: Vec::new(),
             };
-            let registration = register(&found, &application, &drawn, &act()).unwrap();
+            let registration = register(&found, &application, &drawn, &context()).unwrap();
             let token = PushToken::given(&old.device, "t".repeat(PUSH_TOKEN.max), None, now());
             fits(&registered(&registration, held.then_some(&token)));
             small(&registration.device.after);
@@ -537,10 +560,10 @@ proptest! {
     #[test]
     fn a_renaming_with_all_the_metadata_fits_into_one_commit(new in new_user(), application in application(), name in text(NICKNAME)) {
         let before = device(&user(new), &application);
-        let none = Belongings::none(&before);
+        let none = DeviceAttachments::none(&before);
         let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).metadata };
-        let (after, metadata, event) = device::edit(&before, &none, &edit, &act()).unwrap().unwrap();
-        fits(&Commit::of(&event).touch(&before, &after).put(&metadata));
+        let (after, metadata, event) = devices::edit(&before, &none, &edit, &context()).unwrap().unwrap();
+        fits(&Commit::of(&event).bump_version(&before, &after).put(&metadata));
         small(&metadata);
         small(&event);
     }
@@ -550,14 +573,14 @@ proptest! {
         let mut user = user(new);
         let device = device(&user, &application);
         user.device_ids.insert(device.device_id);
-        let deletion = device::delete(&device, &user, &claim(&device, true), None, Duration::days(30), &act()).unwrap();
+        let deletion = devices::delete(&device, &user, &claim(&device, true), None, Duration::days(30), &context()).unwrap();
         let commit = Commit::of(&deletion.event)
             .edit(&device, &deletion.device)
             .edit(&user, &deletion.user)
             .edit(&claim(&device, true), &deletion.claim);
         fits(&commit);
-        let late = Act { at: now().plus(Duration::days(30)), ..act() };
-        let event = device::purge(&deletion.device, &late).unwrap();
+        let late = EventContext { at: now().plus(Duration::days(30)), ..context() };
+        let event = devices::purge(&deletion.device, &late).unwrap();
         let token = PushToken::given(&device, "t".repeat(PUSH_TOKEN.max), None, now());
         let commit =
             Commit::of(&event).delete(&deletion.device).delete(&metadata(&device)).delete(&token).delete(&deletion.claim);
@@ -571,17 +594,17 @@ proptest! {
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let mut user = user(new);
-        let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
+        let invited = invite(&user, None, new_invitation(6), &context()).unwrap();
         user.invitation_id = invited.user.invitation_id;
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let claimed = leaving(&phones);
-        let wanted = life::Deletion {
+        let wanted = lifecycle::Deletion {
             without_wipe: true,
             reason: Some("\u{10400}".repeat(REASON.max)),
             retention: Duration::days(30),
         };
-        let change = life::delete(&user, &claimed, std::slice::from_ref(&invited.invitation), &wanted, &act()).unwrap().unwrap();
+        let change = lifecycle::delete(&user, &claimed, std::slice::from_ref(&invited.invitation), &wanted, &context()).unwrap().unwrap();
         // Five events, the user, whose username and identity key are free again, the phones and their claims, the
         // invitation and its code, and of each phone a wipe that is told again. Other commands stay as they are.
         prop_assert_eq!(fits_changed(&change), 5 + 3 + 6 + 2 + 3);
@@ -595,9 +618,9 @@ proptest! {
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         for change in [
-            life::lock_and_wipe(&user, &phones, &order(CommandKind::Wipe), &draw, &act()).unwrap(),
-            life::reset_pin(&user, &phones, &order(CommandKind::ResetPin), &draw, &act()).unwrap(),
-            life::suspend(&user, &devices(&phones), Some("x".repeat(REASON.max)), &act()).unwrap(),
+            lifecycle::lock_and_wipe(&user, &phones, &order(CommandKind::Wipe), &new_id, &context()).unwrap(),
+            lifecycle::reset_pin(&user, &phones, &order(CommandKind::ResetPin), &new_id, &context()).unwrap(),
+            lifecycle::suspend(&user, &devices(&phones), Some("x".repeat(REASON.max)), &context()).unwrap(),
         ].into_iter().flatten() {
             fits_changed(&change);
         }
@@ -620,7 +643,7 @@ proptest! {
             service_level: Some(Some("x".repeat(SERVICE_LEVEL.max))),
             ..UserEdit::default()
         };
-        let change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+        let change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
         fits_changed(&change);
     }
 
@@ -629,7 +652,7 @@ proptest! {
         old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let (mut user, older) = deployed(&user(old));
-        let invited = invite(&user, None, new_invitation(8), &act()).unwrap();
+        let invited = invite(&user, None, new_invitation(8), &context()).unwrap();
         user.invitation_id = invited.user.invitation_id;
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
@@ -643,19 +666,19 @@ proptest! {
             overrides: Some(serde_json::Map::new()),
             ..UserEdit::default()
         };
-        let mut change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+        let mut change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
         // Another address ends what is open, as well.
-        prop_assert!(life::is_readdressed(&change));
-        take_back(&mut change, &[invited.invitation, older], &act());
+        prop_assert!(lifecycle::is_readdressed(&change));
+        take_back(&mut change, &[invited.invitation, older], &context());
         let older = change.invitations.last().unwrap().after.clone();
         let renamed = change.user_after().unwrap().clone();
-        prop_assert_eq!(deployment::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
-        let offered = deployment::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &act()).unwrap();
+        prop_assert_eq!(deployments::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
+        let offered = deployments::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &context()).unwrap();
         let made = offered.invitations.last().unwrap().after.clone();
         let change = change.then(offered);
         fits_changed(&change);
         // The code is kept beside.
-        fits(&Commit::changing(act().event_id, &change).keep_code(&made, &"c".repeat(22)).put(&outcome(1)));
+        fits(&Commit::changing(context().event_id, &change).keep_code(&made, &"c".repeat(22)).put(&outcome(1)));
     }
 
     #[test]
@@ -663,26 +686,26 @@ proptest! {
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let (mut user, open_deployment) = deployed(&user(new));
-        let invited = invite(&user, None, new_invitation(8), &act()).unwrap();
+        let invited = invite(&user, None, new_invitation(8), &context()).unwrap();
         user.invitation_id = invited.user.invitation_id;
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let claimed = leaving(&phones);
-        let wanted = life::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
+        let wanted = lifecycle::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
         let offers = [invited.invitation, open_deployment.clone()];
-        let change = life::delete(&user, &claimed, &offers, &wanted, &act()).unwrap().unwrap();
+        let change = lifecycle::delete(&user, &claimed, &offers, &wanted, &context()).unwrap().unwrap();
         // Six events, the user, whose username and identity key are free again, the phones and their claims, what
         // was offered with its codes, the secrets, and of each phone a wipe that is told again.
         prop_assert_eq!(fits_changed(&change), 6 + 3 + 6 + 4 + 1 + 3);
-        let change = deployment::remove(&user, &devices(&phones), Some(&open_deployment), &act()).unwrap().unwrap();
+        let change = deployments::remove(&user, &devices(&phones), Some(&open_deployment), &context()).unwrap().unwrap();
         // Two events, the user, three phones that are to download, the deployment, its code and the secrets.
         prop_assert_eq!(fits_changed(&change), 2 + 1 + 3 + 2 + 1);
-        let change = deployment::force(&user, &devices(&phones), &act()).unwrap().unwrap();
+        let change = deployments::force(&user, &devices(&phones), &context()).unwrap().unwrap();
         prop_assert_eq!(fits_changed(&change), 1 + 1 + 3);
         let bare: Vec<Device> =
             devices(&phones).into_iter().map(|device| Device { served: None, ..device.clone() }).collect();
         let change =
-            deployment::deploy(&user, &bare, Some(&open_deployment), new_deployment(9), None, &act()).unwrap();
+            deployments::deploy(&user, &bare, Some(&open_deployment), new_deployment(9), None, &context()).unwrap();
         // The event, the user, the phones, the older deployment and its code, the newer with its code and pointer.
         prop_assert_eq!(fits_changed(&change), 1 + 1 + 3 + 2 + 3);
     }
@@ -703,8 +726,8 @@ proptest! {
         let new = NewUser { username: "a".into(), ..NewUser::default() };
         let phone = phone_with(device(&user(new), &application), &open);
         for command in &phone.open {
-            for stimulus in [Stimulus::NotNow, Stimulus::Cancel, Stimulus::TimeIsUp, Stimulus::Replaced] {
-                if let Ok(Some(said)) = apply(&phone.device, command, stimulus, command.detail.clone(), &act()) {
+            for stimulus in [Trigger::NotNow, Trigger::Cancel, Trigger::TimeIsUp, Trigger::Replaced] {
+                if let Ok(Some(said)) = apply(&phone.device, command, stimulus, command.detail.clone(), &context()) {
                     fits(&Commit::of(&said.event).edit(&phone.device, &said.device).edit(command, &said.command));
                     small(&said.command);
                     small(&said.event);
@@ -723,7 +746,7 @@ proptest! {
 
 #[test]
 fn a_device_whose_texts_are_all_as_long_as_may_be_is_a_row_of_one_unit() {
-    let application = Application {
+    let application = RegistrationRequest {
         code: "c".repeat(22),
         device_identifier: "d".repeat(IDENTIFIER.max),
         platform: Platform::Android,
@@ -742,7 +765,7 @@ fn a_device_whose_texts_are_all_as_long_as_may_be_is_a_row_of_one_unit() {
 #[test]
 fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
     let new = NewUser { username: "a".into(), email: Some("a@b.de".into()), ..NewUser::default() };
-    let of = |letters: &str, alphabet: &str| Application {
+    let of = |letters: &str, alphabet: &str| RegistrationRequest {
         code: "c".repeat(22),
         device_identifier: "d".to_owned(),
         platform: Platform::Ios,
@@ -753,9 +776,9 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
         nickname: Some(alphabet.to_owned()),
     };
     let user = user(new);
-    let invited = invite(&user, None, new_invitation(6), &act()).unwrap();
+    let invited = invite(&user, None, new_invitation(6), &context()).unwrap();
     let old = phone(device(&user, &of("a b c e f g h i j k l m n o p", "q")), CommandState::CancelRequested);
-    let found = Found {
+    let found = RegistrationState {
         invitation: invited.invitation,
         user: invited.user,
         claim: Some(claim(&old.device, true)),
@@ -763,9 +786,9 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
         commands: old.open,
         held: Vec::new(),
     };
-    let drawn = Drawn { device_id: DeviceId(id(9)) };
+    let drawn = NewIds { device_id: DeviceId(id(9)) };
     let application = of("1 2 3 4 5 6 7 8 9 0 r s t u v", "w");
-    let registration = register(&found, &application, &drawn, &act()).unwrap();
+    let registration = register(&found, &application, &drawn, &context()).unwrap();
     let commit = registered(&registration, None);
     // The event, four rows and the code, a token, and fifteen words that go for fifteen that come;
     // and of each of the five commands its row and its event.
@@ -775,11 +798,11 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
 
 /// The commit of a check-in of the first phone at which everything is new: versions, the token,
 /// wrong PINs that lock the user, usage, and all its commands.
-fn checked_in(user: &User, phones: &[Phone]) -> Commit {
+fn checked_in(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     let (phone, others) = phones.split_first().unwrap();
     let version = "n".repeat(CONFIG_VERSION.max);
     let device = Device { pin_failures: 0, usage_sequence: None, ..phone.device.clone() }.served_with(&version);
-    let report = Report {
+    let report = CheckInReport {
         os_version: Some("2".repeat(VERSION.max)),
         app_version: Some("2".repeat(VERSION.max)),
         push_token: Some("n".repeat(PUSH_TOKEN.max)),
@@ -790,27 +813,27 @@ fn checked_in(user: &User, phones: &[Phone]) -> Commit {
         }),
         config_version: Some(version),
     };
-    let found = check_in::Found {
+    let found = check_in::CheckInState {
         commands: phone.open.clone(),
         user: Some((user.clone(), devices(others), Settings::default())),
         usage: None,
         total: None,
     };
-    let CheckIn::Changed { change, token } = check_in::check_in(&device, &report, &found, &act()) else {
+    let CheckIn::Changed { change, token } = check_in::check_in(&device, &report, &found, &context()) else {
         panic!("all of it is new");
     };
     fits_changed(&change);
     let Some(TokenChange::New(token)) = token else { panic!("it has a new token") };
     let after = PushToken::given(&change.devices[0].after, token, None, now());
-    Commit::changing(act().event_id, &change).put(&after)
+    Commit::changing(context().event_id, &change).put(&after)
 }
 
 fn plain_user() -> NewUser {
     NewUser { username: "a".into(), email: Some("a@b.de".into()), ..NewUser::default() }
 }
 
-fn plain_phone(user: &User, state: CommandState) -> Phone {
-    let application = Application {
+fn plain_phone(user: &User, state: CommandState) -> DeviceWithCommands {
+    let application = RegistrationRequest {
         code: "c".repeat(22),
         device_identifier: "d".repeat(IDENTIFIER.max),
         platform: Platform::Ios,
@@ -839,7 +862,7 @@ fn remote_lock_and_wipe_of_three_phones_whose_last_wipe_was_taken_back_has_some_
     let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
     let wanted = order(CommandKind::Wipe);
-    let change = life::lock_and_wipe(&user, &phones, &wanted, &draw, &act()).unwrap().unwrap();
+    let change = lifecycle::lock_and_wipe(&user, &phones, &wanted, &new_id, &context()).unwrap().unwrap();
     // The user's event and row; of each phone its row, the old wipe closed and a new one queued.
     assert_eq!(fits_changed(&change), 2 + DEVICE_LIMIT * (1 + 4));
 }
@@ -862,7 +885,7 @@ fn the_largest_change_of_a_user_is_a_new_identity_under_which_every_word_is_anot
         last_name: Some(Some("9 0 q r s t v x".to_owned())),
         ..UserEdit::default()
     };
-    let change = life::update(&user, &phones, &edit, &draw, &act()).unwrap().unwrap();
+    let change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
     let words = user.search_words().len();
     assert_eq!(words, 16);
     // The event and the user's row, the two usernames, sixteen words that go for sixteen that come;
@@ -882,16 +905,16 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
         })))
         .unwrap()
     };
-    let new = New::read(&body("u", "a b c d e f g h", "i j k l m n o p", "a")).unwrap();
-    let Created { person, .. } = create(new, UserId(id(3)), &act()).unwrap();
+    let new = ScimUserNew::read(&body("u", "a b c d e f g h", "i j k l m n o p", "a")).unwrap();
+    let ScimCreated { person, .. } = create(new, UserId(id(3)), &context()).unwrap();
     let mut user = person.user;
     let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    let before = Person { user, kept: person.kept, updated_at: None };
+    let before = ScimUserRecord { user, kept: person.kept, updated_at: None };
     let after = body("w", "1 2 3 4 5 6 7 8", "9 0 q r s t v x", "b");
-    let wanted = Wanted::read(&Document::of(&before), &after).unwrap();
-    let updated = update(&before, &phones, &wanted, &draw, &act()).unwrap().unwrap();
-    let commit = Commit::changing(act().event_id, &updated.change);
+    let wanted = ScimUserWrite::read(&Document::of(&before), &after).unwrap();
+    let updated = update(&before, &phones, &wanted, &new_id, &context()).unwrap().unwrap();
+    let commit = Commit::changing(context().event_id, &updated.change);
     let commit = commit.keep(before.kept.as_ref(), updated.kept.as_ref());
     // As the largest change of a user, and the event of the suspension, two external ids, and what is kept.
     let words = before.user.search_words().len();
@@ -913,7 +936,7 @@ fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
     let mut fields = Fields::of_json(body.as_object().unwrap().clone());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
     fields.finish().unwrap();
-    let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, &act()).0;
+    let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, &context()).0;
     let new = NewUser {
         first_name: Some("a b c d e f g h".into()),
         last_name: Some("i j k l m n o p".into()),
@@ -926,7 +949,7 @@ fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = Some("E-1".into());
     user.provenance.vanished_at = Some(now());
-    user.suspended_by_source = Some(Hold::by(&act(), None));
+    user.suspended_by_source = Some(Restriction::by(&context(), None));
     user.provenance.source_username = Some("known".into());
     source.policy = VanishPolicy::Suspend;
     let header = mapping.keys().cloned().collect::<Vec<_>>().join(",");
@@ -940,7 +963,7 @@ fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
     let line = mapping.keys().map(value).collect::<Vec<_>>().join(",");
     let row = data::read(&source, format!("{header}\n{line}\n").as_bytes()).unwrap().rows.remove(0);
     assert_eq!(row.faults, []);
-    let (change, _) = sync::apply(&source, &user, &phones, &row, &draw, &act()).unwrap().unwrap();
+    let (change, _) = sync::apply(&source, &user, &phones, &row, &new_id, &context()).unwrap().unwrap();
     // As the largest change by hand, that the user is back, and active, and known by their own name.
     assert_eq!(fits_changed(&change), 2 + 2 + 2 * 16 + DEVICE_LIMIT * (1 + 4) + 2 + 1);
     // With its outcome, and the job that it stands on.
@@ -982,15 +1005,15 @@ fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_ro
     // As long a filter as a body holds.
     let filter = json!({"search": "x".repeat(256 * 1024)}).as_object().unwrap().clone();
     for selection in [Selection::Ids(ids.clone()), Selection::Filter(filter)] {
-        let change = begin(new(selection), &act());
+        let change = begin(new(selection), &context());
         let job = change.job.as_ref().unwrap().after.clone();
-        fits(&Commit::changing(act().event_id, &change).remember(&remembered(), false));
+        fits(&Commit::changing(context().event_id, &change).remember(&remembered(), false));
         small(&job);
         let next = NextPage { ids: ids.clone(), cursor: Some("c".repeat(4096)), ..NextPage::default() };
-        let change = page_done(&job, &[ItemOutcome::Failed; NAMED_LIMIT], Some(next), &act());
+        let change = page_done(&job, &[ItemOutcome::Failed; NAMED_LIMIT], Some(next), &context());
         small(&change.job.as_ref().unwrap().after);
-        let last = page_done(&job, &[ItemOutcome::Changed; NAMED_LIMIT], None, &act());
-        fits(&Commit::changing(act().event_id, &last));
+        let last = page_done(&job, &[ItemOutcome::Changed; NAMED_LIMIT], None, &context());
+        fits(&Commit::changing(context().event_id, &last));
         small(&outcome(1));
     }
 }
@@ -1008,15 +1031,15 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
     };
     for number in 0..NETWORK_LIMIT {
         let provider = format!("{}{number}", "p".repeat(PROVIDER.max - 1));
-        let (after, event) = network_reported(&user, &provider, &report, &act()).unwrap().unwrap();
+        let (after, event) = network_reported(&user, &provider, &report, &context()).unwrap().unwrap();
         fits(&Commit::of(&event).edit(&user, &after));
         small(&event);
         user = after;
     }
     let reason = Some("\u{10400}".repeat(REASON.max));
-    user.suspended = Some(Hold::by(&act(), reason.clone()));
-    user.suspended_by_source = Some(Hold::by(&act(), reason.clone()));
-    user.locked = Some(Hold::by(&act(), reason));
+    user.suspended = Some(Restriction::by(&context(), reason.clone()));
+    user.suspended_by_source = Some(Restriction::by(&context(), reason.clone()));
+    user.locked = Some(Restriction::by(&context(), reason));
     small(&user);
     assert_eq!(user.networks.len(), NETWORK_LIMIT);
 }
@@ -1024,7 +1047,7 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
 #[test]
 fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
     let workspace = Workspace {
-        workspace_id: act().workspace_id,
+        workspace_id: context().workspace_id,
         name: "\u{10400}".repeat(workspace::NAME.max),
         sandbox: false,
         created_at: now(),
@@ -1045,7 +1068,7 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
         service_levels: Some((0..SERVICE_LEVEL_LIMIT).map(level).collect()),
         ..WorkspaceEdit::default()
     };
-    let (after, event) = workspace::update(&workspace, &edit, &act()).unwrap();
+    let (after, event) = workspaces::update(&workspace, &edit, &context()).unwrap();
     fits(&Commit::of(&event).edit(&workspace, &after));
     small(&after);
     small(&event);
@@ -1054,34 +1077,34 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
 #[test]
 fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
     let before = serde_json::from_value::<Workspace>(json!({
-        "workspace_id": act().workspace_id, "name": "Fleet", "sandbox": false, "created_at": now(), "admin_count": 2,
+        "workspace_id": context().workspace_id, "name": "Fleet", "sandbox": false, "created_at": now(), "admin_count": 2,
         "version": 1,
     }))
     .unwrap();
     let leaves: Member = serde_json::from_value(json!({
-        "workspace_id": act().workspace_id, "member_id": id(1), "issuer": "i".repeat(ISSUER.max),
+        "workspace_id": context().workspace_id, "member_id": id(1), "issuer": "i".repeat(ISSUER.max),
         "subject": "s".repeat(SUBJECT.max), "role": "admin", "created_at": now(), "created_by": Actor::System,
         "version": 1,
     }))
     .unwrap();
     let key = |number: usize| -> Key {
         serde_json::from_value(json!({
-            "workspace_id": act().workspace_id, "key_id": Uuid::from_u128(number as u128), "short": format!("{number:08}"),
+            "workspace_id": context().workspace_id, "key_id": Uuid::from_u128(number as u128), "short": format!("{number:08}"),
             "secret_hash": Hash::of("secret"), "name": "\u{10400}".repeat(key::NAME.max),
             "permissions": Permission::ALL, "created_at": now(), "created_by": leaves.created_by, "version": 1,
         }))
         .unwrap()
     };
-    let made = Made { keys: (0..MADE_LIMIT).map(key).collect(), webhooks: Vec::new() };
+    let made = CreatedByMember { keys: (0..MADE_LIMIT).map(key).collect(), webhooks: Vec::new() };
     let drawn = std::cell::Cell::new(0_u8);
-    let draw = || {
+    let new_id = || {
         drawn.set(drawn.get() + 1);
-        Act { event_id: EventId(timed_uuid(now(), [drawn.get(); 10])), ..act() }
+        EventContext { event_id: EventId(timed_uuid(now(), [drawn.get(); 10])), ..context() }
     };
-    let removal = member::remove(&before, &leaves, &made, true, draw).unwrap();
+    let removal = members::remove(&before, &leaves, &made, true, new_id).unwrap();
     assert_eq!(removal.keys.len(), MADE_LIMIT);
-    let change = Change { events: removal.events, ..Change::default() };
-    let commit = Commit::changing(act().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
+    let change = ChangeSet { events: removal.events, ..ChangeSet::default() };
+    let commit = Commit::changing(context().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
     fits(&removal.keys.iter().fold(commit, |commit, (before, after)| commit.edit(before, after)));
 }
 
@@ -1097,22 +1120,22 @@ fn removing_what_is_kept_of_a_user_fits_into_commits() {
             message_id: Some(id(number).to_string()),
             reason: None,
         },
-        ..invite(&user, None, new_invitation(number), &act()).unwrap().invitation
+        ..invite(&user, None, new_invitation(number), &context()).unwrap().invitation
     };
     let invitations: Vec<Invitation> = (0..20).map(texted).collect();
-    let commit = invitations.iter().fold(Commit::unrecorded(act().event_id), Commit::delete);
+    let commit = invitations.iter().fold(Commit::without_event(context().event_id), Commit::delete);
     assert_eq!(commit.len(), 3 * invitations.len(), "each with its code and its text");
     fits(&commit);
-    let wanted = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
-    let change = life::delete(&user, &[], &[], &wanted, &act()).unwrap().unwrap();
+    let wanted = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
+    let change = lifecycle::delete(&user, &[], &[], &wanted, &context()).unwrap().unwrap();
     user = change.user.unwrap().after;
-    let late = Act { at: now().plus(Duration::days(1)), ..act() };
-    fits(&Commit::of(&life::purge(&user, &late).unwrap()).delete(&user));
+    let late = EventContext { at: now().plus(Duration::days(1)), ..context() };
+    fits(&Commit::of(&lifecycle::purge(&user, &late).unwrap()).delete(&user));
 }
 
 #[test]
 fn a_block_with_the_longest_reason_leaves_a_small_row() {
-    let application = Application {
+    let application = RegistrationRequest {
         code: "c".repeat(22),
         device_identifier: "d".repeat(IDENTIFIER.max),
         platform: Platform::ThirdParty,
@@ -1124,7 +1147,7 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
     };
     let new = NewUser { username: "a".into(), ..NewUser::default() };
     let device = device(&user(new), &application);
-    let (blocked, event) = device::block(&device, Some("\u{10400}".repeat(REASON.max)), &act()).unwrap().unwrap();
+    let (blocked, event) = devices::block(&device, Some("\u{10400}".repeat(REASON.max)), &context()).unwrap().unwrap();
     small(&blocked);
     small(&event);
 }
@@ -1135,17 +1158,17 @@ fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_row
     let url = format!("https://e.example/{}", "x".repeat(URL_LIMIT - 18));
     let body = json!({"url": url, "event_types": types, "description": "\u{10400}".repeat(DESCRIPTION.max)});
     let mut fields = Fields::of_json(body.as_object().unwrap().clone());
-    let settings = HookSettings::read(&mut fields, Names::Any, Reach::Public);
+    let settings = HookSettings::read(&mut fields, EventSelection::Any, EgressPolicy::Public);
     fields.finish().unwrap();
-    let (webhook, made) = Webhook::create(WebhookId(id(40)), settings, &act());
+    let (webhook, made) = Webhook::create(WebhookId(id(40)), settings, &context());
     let secrets = Secrets::of(new_secret(|bytes| bytes.fill(7)));
     fits(&Commit::of(&made).put(&webhook).keep_webhook_secrets(webhook.webhook_id, &secrets));
     let mut edit = Fields::of_json(json!({"event_types": ["*"]}).as_object().unwrap().clone());
-    let (after, event) = webhook.update(HookEdit::read(&mut edit, Reach::Public), &act()).unwrap();
+    let (after, event) = webhook.update(HookEdit::read(&mut edit, EgressPolicy::Public), &context()).unwrap();
     let delivery = HookDelivery::due(&after, &event, now()).taken_up(id(41), now());
     let gone = Attempt { reply: "x".repeat(REPLY_KEPT), ..Attempt::answered(now(), 410, b"", i64::MAX) };
     let ended = delivery.after(id(41), &gone).unwrap();
-    let (off, disabled) = after.after(&after.url, &gone, false, &act()).unwrap();
+    let (off, disabled) = after.after(&after.url, &gone, false, &context()).unwrap();
     fits(&Commit::of(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
     small(&ended);
     // What SNS takes of an event, and so does every queue.

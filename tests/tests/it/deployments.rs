@@ -396,35 +396,35 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
             assert!(!offered || why == "not_deployed", "{why}: it is told to download");
         }
     };
-    let act = async |method: Method, path: &str, body: Value| {
+    let context = async |method: Method, path: &str, body: Value| {
         house.bench.advance(Duration::minutes(1));
         keep(house.bench.call(method, path, Some(key), Some(&body)).await.expect(200))
     };
-    let _blocked = act(Method::POST, &format!("/devices/{device}/block"), json!({})).await;
+    let _blocked = context(Method::POST, &format!("/devices/{device}/block"), json!({})).await;
     none(403, "device_blocked").await;
-    let _forced = act(Method::POST, &format!("{path}/force-config"), json!({})).await;
+    let _forced = context(Method::POST, &format!("{path}/force-config"), json!({})).await;
     none(403, "device_blocked").await;
-    let _unblocked = act(Method::POST, &format!("/devices/{device}/unblock"), json!({})).await;
-    let _suspended = act(Method::POST, &format!("{path}/suspend"), json!({})).await;
+    let _unblocked = context(Method::POST, &format!("/devices/{device}/unblock"), json!({})).await;
+    let _suspended = context(Method::POST, &format!("{path}/suspend"), json!({})).await;
     none(403, "user_suspended").await;
-    let _active = act(Method::POST, &format!("{path}/activate"), json!({})).await;
+    let _active = context(Method::POST, &format!("{path}/activate"), json!({})).await;
     let _again = house.download(&credential).await.expect(200);
     for list in
         ["/users", "/deployments", "/devices", "/events", "/jobs", "/profiles", &path, &format!("{path}/invitations")]
     {
         let _listed = keep(house.bench.get(list, key).await.expect(200));
     }
-    let _out = act(Method::DELETE, &format!("/deployments{path}"), json!({})).await;
+    let _out = context(Method::DELETE, &format!("/deployments{path}"), json!({})).await;
     none(409, "not_deployed").await;
     let refused = keep(house.post(&format!("{path}/force-config"), json!({})).await.expect(409));
     assert_eq!(refused.code(), "not_deployed");
     let _back = house.deploy(&user).await;
     let config = house.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"].get("pbx_sip_password"), None, "the secrets have gone");
-    let locked = act(Method::POST, &format!("{path}/lock-and-wipe"), json!({})).await;
+    let locked = context(Method::POST, &format!("{path}/lock-and-wipe"), json!({})).await;
     none(403, "user_locked").await;
     assert_eq!(text(&locked.body["status"]), "locked");
-    let _deleted = act(Method::DELETE, &format!("/devices/{device}"), json!({})).await;
+    let _deleted = context(Method::DELETE, &format!("/devices/{device}"), json!({})).await;
     none(409, "device_deleted").await;
     for said in replies.into_inner() {
         assert!(!said.contains("s3cret") && !said.contains("902109021"), "{said}");

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use domain::access::Access;
+use domain::rules::access::Access;
 use functions::OPERATIONS;
 use http::Method;
-use lambda::Dialect;
+use lambda::ErrorFormat;
 use local::description::{description, template};
 use serde_json::Value;
 use testkit::Bench;
@@ -50,7 +50,7 @@ fn every_operation_with_a_route_that_speaks_our_own_words_is_described() {
         described(&document).into_iter().map(|(.., of)| of["operationId"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), described(&document).len(), "each has a name of its own");
     for operation in OPERATIONS {
-        let wanted = operation.dialect == Dialect::Problem
+        let wanted = operation.error_format == ErrorFormat::Problem
             && operation.access() != Access::Internal
             && operation.name != "not-found";
         assert_eq!(ids.contains(operation.name), wanted, "{}", operation.name);

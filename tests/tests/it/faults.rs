@@ -10,10 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::Duration;
-use domain::access::Access;
-use domain::event::{Act, Actor};
 use domain::ids::timed_uuid;
-use domain::job::{JobKind, NewJob, Selection, begin};
+use domain::models::actor::Actor;
+use domain::models::job::{JobKind, NewJob, Selection};
+use domain::rules::access::Access;
+use domain::rules::context::EventContext;
+use domain::rules::jobs::begin;
 use domain::{EventId, JobId, WorkspaceId};
 use futures::future::BoxFuture;
 use http::{Method, Request};
@@ -21,9 +23,9 @@ use local::queue::Retry;
 use serde_json::{Value, json};
 use testkit::audit::{Audit, Known, Outline};
 use testkit::bench::Mark;
+use testkit::egress::{Answers, Pages};
 use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
 use testkit::oidc::{self, Oidc};
-use testkit::outside::{Answers, Pages};
 use testkit::samples::{self, ACS_CREDENTIAL};
 use testkit::{Answer, Bench, Tenant, rows};
 
@@ -183,7 +185,7 @@ impl Ground {
     /// A job as a call leaves it that has ended right after it was begun.
     fn begun(&self, action: Value, filter: Value) -> JobId {
         let id = |kind: u8| timed_uuid(self.bench.now().into(), [kind; 10]);
-        let act = Act {
+        let context = EventContext {
             event_id: EventId(id(1)),
             workspace_id: WorkspaceId::parse(&self.tenant.workspace_id).unwrap(),
             at: self.bench.now().into(),
@@ -202,7 +204,7 @@ impl Ground {
             selection: Selection::Filter(filter.as_object().cloned().unwrap()),
             dry_run: false,
         };
-        let change = begin(new, &act);
+        let change = begin(new, &context);
         self.put(&change.events[0]);
         let job = change.job.unwrap().after;
         self.put(&job);
@@ -1244,8 +1246,8 @@ static SCHEDULES: &[Scenario] = &[
             let key = format!("DEVICE#{}#{device} | PUSH", g.tenant.workspace_id);
             let mut token = rows::all(&g.bench, rows::MAIN).remove(&key).expect("the token's row");
             token["token"] = json!(g.name("newer"));
-            let row: domain::device::PushToken = serde_json::from_value(token.clone()).unwrap();
-            let due = domain::device::PushToken { mend_at: Some(g.bench.now().into()), ..row };
+            let row: domain::models::device::PushToken = serde_json::from_value(token.clone()).unwrap();
+            let due = domain::models::device::PushToken { mend_at: Some(g.bench.now().into()), ..row };
             for (name, value) in aws::Row::indexes(&due) {
                 token[name] = json!(value);
             }
@@ -1817,7 +1819,7 @@ impl Stage {
     async fn go_on(&mut self, scenario: &Scenario, begun: Begun, strike: Option<Strike>) -> Outcome {
         let ground = &begun.ground;
         self.faults.watch(scenario.operation, strike);
-        let repeats = self.act(ground, scenario.operation, &begun.go).await;
+        let repeats = self.context(ground, scenario.operation, &begun.go).await;
         self.settle(ground).await;
         self.finish(ground).await;
         let audit = Audit::read(&ground.bench, &begun.known);
@@ -1853,7 +1855,7 @@ impl Stage {
     }
 
     /// Does it until it is done, as whoever does it would; an outage is over after the first try.
-    async fn act(&self, ground: &Ground, operation: &str, go: &Go) -> usize {
+    async fn context(&self, ground: &Ground, operation: &str, go: &Go) -> usize {
         for tries in 0..20 {
             if self.attempt(ground, operation, go).await {
                 return tries;

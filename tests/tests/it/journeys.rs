@@ -152,13 +152,13 @@ async fn a_user_is_invited_by_text_suspended_activated_locked_and_wiped_and_dele
     let (username, mobile) = (format!("life{unique}"), format!("+4915{unique}"));
     let person = json!({"username": username, "first_name": "Bo", "last_name": "Beck", "mobile": mobile});
     let user = format!("/users/{}", product.user(person).await);
-    let act = async |action: &str, body: Value| {
+    let context = async |action: &str, body: Value| {
         let answer = product.admin(Method::POST, &format!("{user}/{action}"), Some(body)).await;
         assert!(answer.status < 300, "{action}: {}", answer.body);
         answer.body
     };
     let status = async || product.admin(Method::GET, &user, None).await.body["status"].clone();
-    let _invited = act("invite", json!({"channel": "sms"})).await;
+    let _invited = context("invite", json!({"channel": "sms"})).await;
     assert_eq!(status().await, "inactive");
     let code = product.code_sent_to(&mobile).await;
     let phone = product.register(&code, &username).await;
@@ -170,15 +170,15 @@ async fn a_user_is_invited_by_text_suspended_activated_locked_and_wiped_and_dele
     assert_eq!(product.check_in(credential).await.body["access"], "allowed");
     assert_eq!(status().await, "active");
 
-    let _suspended = act("suspend", json!({"reason": "on leave"})).await;
+    let _suspended = context("suspend", json!({"reason": "on leave"})).await;
     assert_eq!(product.check_in(credential).await.body["access"], "user_suspended");
     assert_eq!(status().await, "suspended");
-    let _active = act("activate", json!({})).await;
+    let _active = context("activate", json!({})).await;
     assert_eq!(product.check_in(credential).await.body["access"], "allowed");
 
     let refused = product.admin(Method::DELETE, &user, None).await;
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("wipe_first")));
-    let _locked = act("lock-and-wipe", json!({"reason": "stolen"})).await;
+    let _locked = context("lock-and-wipe", json!({"reason": "stolen"})).await;
     let told = product.check_in(credential).await.body;
     assert_eq!((&told["access"], &told["commands"][0]["kind"]), (&json!("user_locked"), &json!("wipe")));
     let report = format!("/devices/me/commands/{}", told["commands"][0]["command_id"].as_str().unwrap());

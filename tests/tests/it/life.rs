@@ -36,7 +36,7 @@ impl Three {
     }
 
     /// What is done to the user, and how many transactions that took.
-    async fn act(&self, action: &str, body: Value) -> (Answer, usize) {
+    async fn context(&self, action: &str, body: Value) -> (Answer, usize) {
         self.faults.watch(action, None);
         let path = format!("/users/{}/{}", self.user, action.trim_end_matches("-user"));
         let answer = self.bench.post(&path, &self.tenant.key, body).await.expect(200);
@@ -125,7 +125,7 @@ fn text(value: &Value) -> String {
 async fn suspending_a_user_is_one_commit_and_all_three_phones_are_out_at_their_next_request() {
     let three = Three::new().await;
     let before = [three.device(0).await, three.device(1).await, three.device(2).await];
-    let (suspended, commits) = three.act("suspend-user", json!({"reason": "left"})).await;
+    let (suspended, commits) = three.context("suspend-user", json!({"reason": "left"})).await;
     assert_eq!(commits, 1);
     assert_eq!((suspended.get("status"), &suspended.body["suspended"]["reason"]), ("suspended".into(), &json!("left")));
     assert_eq!(three.access().await, ["user_suspended", "device_blocked", "user_suspended"]);
@@ -137,7 +137,7 @@ async fn suspending_a_user_is_one_commit_and_all_three_phones_are_out_at_their_n
     for (phone, before) in before.iter().enumerate() {
         assert_eq!(three.device(phone).await["blocked"], before["blocked"], "its own block is its own");
     }
-    let (again, commits) = three.act("suspend-user", json!({"reason": "again"})).await;
+    let (again, commits) = three.context("suspend-user", json!({"reason": "again"})).await;
     assert_eq!((commits, &again.body["suspended"]), (0, &suspended.body["suspended"]), "a second time changes nothing");
     let invited = three
         .bench
@@ -153,21 +153,21 @@ async fn activating_restores_exactly_what_suspending_found() {
     for phone in 0..3 {
         before.push(three.device(phone).await);
     }
-    let (_suspended, _) = three.act("suspend-user", json!({})).await;
-    let (active, commits) = three.act("activate-user", json!({})).await;
+    let (_suspended, _) = three.context("suspend-user", json!({})).await;
+    let (active, commits) = three.context("activate-user", json!({})).await;
     assert_eq!((commits, active.get("status"), &active.body["suspended"]), (1, "active".into(), &Value::Null));
     for (phone, before) in before.iter().enumerate() {
         assert_eq!(&three.device(phone).await, before);
     }
     assert_eq!(three.access().await, ["allowed", "device_blocked", "allowed"]);
-    let (_again, commits) = three.act("activate-user", json!({})).await;
+    let (_again, commits) = three.context("activate-user", json!({})).await;
     assert_eq!(commits, 0);
     assert_eq!(three.events("user.activated").await.len(), 1);
-    let (_suspended, _) = three.act("suspend-user", json!({})).await;
+    let (_suspended, _) = three.context("suspend-user", json!({})).await;
     let path = format!("/devices/{}", three.phones[1].0);
     let _lifted = three.bench.post(&format!("{path}/unblock"), &three.tenant.key, json!({})).await.expect(200);
     assert_eq!(three.access().await, ["user_suspended"; 3], "a block lifted meanwhile stays lifted");
-    let (_active, _) = three.act("activate-user", json!({})).await;
+    let (_active, _) = three.context("activate-user", json!({})).await;
     assert_eq!(three.access().await, ["allowed"; 3]);
 }
 
@@ -193,13 +193,14 @@ async fn a_user_who_never_registered_a_phone_becomes_active_by_an_admin_or_by_th
 #[tokio::test]
 async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
     let three = Three::new().await;
-    let (locked, commits) = three.act("lock-and-wipe-user", json!({"reason": "stolen", "expires_in_days": 200})).await;
+    let (locked, commits) =
+        three.context("lock-and-wipe-user", json!({"reason": "stolen", "expires_in_days": 200})).await;
     assert_eq!((commits, locked.get("status")), (1, "locked".into()));
     assert_eq!(locked.body["locked"]["reason"], "stolen");
     assert_eq!(three.told().await, vec![vec!["wipe"]; 3], "the blocked one too");
     assert_eq!(three.access().await, ["user_locked", "device_blocked", "user_locked"]);
     assert_eq!(three.device(0).await["commands"][0]["expires_at"], "2027-06-11T08:01:00.000Z");
-    let (_again, commits) = three.act("lock-and-wipe-user", json!({})).await;
+    let (_again, commits) = three.context("lock-and-wipe-user", json!({})).await;
     assert_eq!(commits, 0, "what is pending stands for it");
     three.done(0).await;
     assert_eq!(three.device(0).await["device_status"], "wiped");
@@ -208,7 +209,7 @@ async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
     let invite = format!("/users/{}/invite", three.user);
     let refused = three.bench.post(&invite, &three.tenant.key, json!({"channel": "email"})).await;
     assert_eq!(refused.expect(403).code(), "user_locked");
-    let (_active, _) = three.act("activate-user", json!({})).await;
+    let (_active, _) = three.context("activate-user", json!({})).await;
     assert_eq!(three.device(0).await["device_status"], "needs_enrolment");
     assert_eq!(three.device(2).await["device_status"], "wiping");
     assert_eq!(three.events("user.locked_and_wiped").await.len(), 1);
@@ -218,10 +219,10 @@ async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
 #[tokio::test]
 async fn a_suspension_and_a_lock_hold_side_by_side_and_the_stronger_shows() {
     let three = Three::new().await;
-    let (_suspended, _) = three.act("suspend-user", json!({})).await;
-    let (locked, _) = three.act("lock-and-wipe-user", json!({})).await;
+    let (_suspended, _) = three.context("suspend-user", json!({})).await;
+    let (locked, _) = three.context("lock-and-wipe-user", json!({})).await;
     assert_eq!(locked.get("status"), "locked");
-    let (reset, _) = three.act("reset-pin", json!({})).await;
+    let (reset, _) = three.context("reset-pin", json!({})).await;
     assert_eq!((reset.get("status"), &reset.body["locked"]), ("suspended".into(), &Value::Null));
     assert_eq!(three.access().await, ["user_suspended", "device_blocked", "user_suspended"]);
 }
@@ -236,13 +237,13 @@ async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
         three.user().await["locked"]["by"],
         json!({"type": "device", "id": three.phones[0].0, "name": "iPhone 17"})
     );
-    let (reset, commits) = three.act("reset-pin", json!({})).await;
+    let (reset, commits) = three.context("reset-pin", json!({})).await;
     assert_eq!((commits, reset.get("status")), (1, "active".into()));
     assert_eq!(three.told().await, vec![vec!["reset_pin"]; 3]);
     // The phone says it again before its new PIN is chosen: it is the same failures.
     assert_eq!(three.wrong_pins(0, 10).await, "allowed");
     assert_eq!(three.wrong_pins(0, 11).await, "user_locked", "but these are more");
-    let (_lifted, _) = three.act("activate-user", json!({})).await;
+    let (_lifted, _) = three.context("activate-user", json!({})).await;
     assert_eq!(three.wrong_pins(0, 0).await, "allowed");
     assert_eq!(three.wrong_pins(0, 9).await, "allowed");
     assert_eq!(three.events("user.locked").await.len(), 2);
@@ -310,7 +311,7 @@ async fn a_user_whose_phones_were_never_wiped_is_deleted_only_with_a_reason() {
 async fn a_wipe_that_was_pending_when_its_user_was_deleted_is_still_served_and_reported_a_month_later() {
     let three = Three::new().await;
     three.settle(json!({"retention_days": 30})).await;
-    let (_locked, _) = three.act("lock-and-wipe-user", json!({"reason": "stolen"})).await;
+    let (_locked, _) = three.context("lock-and-wipe-user", json!({"reason": "stolen"})).await;
     three.bench.advance(Duration::hours(1));
     three.done(0).await;
     let deleted = three.delete("").await.expect(200);
@@ -366,7 +367,7 @@ async fn a_wipe_that_was_pending_when_its_user_was_deleted_is_still_served_and_r
 #[tokio::test]
 async fn a_wiped_user_is_deleted_without_a_reason_and_purged_when_the_retention_is_over() {
     let three = Three::new().await;
-    let (_locked, _) = three.act("lock-and-wipe-user", json!({})).await;
+    let (_locked, _) = three.context("lock-and-wipe-user", json!({})).await;
     for phone in 0..3 {
         three.done(phone).await;
     }
@@ -384,19 +385,19 @@ async fn a_wiped_user_is_deleted_without_a_reason_and_purged_when_the_retention_
 async fn whoever_is_renamed_while_they_are_kept_out_gets_the_new_deployment_once_they_are_let_in() {
     let three = Three::new().await;
     for (out, back) in [("suspend-user", "activate-user"), ("lock-and-wipe-user", "reset-pin")] {
-        let (_out, _) = three.act(out, json!({})).await;
+        let (_out, _) = three.context(out, json!({})).await;
         three.bench.stack.messaging().clear();
         let _renamed = three.update(json!({"username": format!("before-{back}")})).await.expect(200);
         three.bench.drain().await;
         assert_eq!(three.bench.newest_deployment_code(), None, "nobody is written to who is kept out");
-        let (_back, commits) = three.act(back, json!({})).await;
+        let (_back, commits) = three.context(back, json!({})).await;
         assert_eq!(commits, 1, "{back}");
         three.bench.drain().await;
         assert!(three.bench.newest_deployment_code().is_some(), "{back}");
         // Once.
         three.bench.stack.messaging().clear();
-        let (_out, _) = three.act("suspend-user", json!({})).await;
-        let (_back, _) = three.act("activate-user", json!({})).await;
+        let (_out, _) = three.context("suspend-user", json!({})).await;
+        let (_back, _) = three.context("activate-user", json!({})).await;
         three.bench.drain().await;
         assert_eq!(three.bench.newest_deployment_code(), None);
         three.bench.advance(Duration::minutes(1));

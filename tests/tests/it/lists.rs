@@ -1,13 +1,13 @@
 //! Lists: what they find, in which order, page by page, while things change.
 
-use domain::access::Permission;
+use domain::permission::Permission;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
-use domain::device::Device;
-use domain::event::Event;
 use domain::ids::timed_uuid;
-use domain::user::User;
+use domain::models::device::Device;
+use domain::models::event::Event;
+use domain::models::user::User;
 use domain::{DeviceId, EventId, Time, UserId};
 use http::Method;
 use local::messaging::Channel;

@@ -10,9 +10,9 @@ use chrono::Duration;
 use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
+use testkit::egress::Pages;
 use testkit::faults::Service;
 use testkit::lines::Lines;
-use testkit::outside::Pages;
 use testkit::tap::Tap;
 use testkit::{Answer, Bench, Tenant, qr, rows};
 

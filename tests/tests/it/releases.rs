@@ -234,7 +234,7 @@ async fn an_edit_brings_a_row_into_indexes_that_were_not_there_when_it_was_store
     let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
     bench.drain().await;
     let strip = |row: &mut Value| {
-        row.as_object_mut().unwrap().retain(|name, _| name == "owner" || !aws::rows::INDEXED.contains(&name.as_str()))
+        row.as_object_mut().unwrap().retain(|name, _| name == "owner" || !aws::INDEXED.contains(&name.as_str()))
     };
     let edits = [
         (
@@ -262,7 +262,7 @@ async fn an_edit_brings_a_row_into_indexes_that_were_not_there_when_it_was_store
         let _stripped = change(&bench, &pk, sk, strip);
         patch(&bench, &tenant, &path, body).await;
         let now = find(&bench, &pk, sk);
-        for name in aws::rows::INDEXED {
+        for name in aws::INDEXED {
             assert_eq!(now.get(name), whole.get(name), "{path}: {name}");
             seen.extend(whole.get(name).map(|_| *name));
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::Duration;
 use http::{Method, Request};
 use serde_json::{Value, json};
+use testkit::egress::{Answers, Pages, ReceivedRequest};
 use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
-use testkit::outside::{Answers, Asked, Pages};
 use testkit::{Answer, Bench, Tenant, rows};
 
 const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-00000000000";
@@ -195,8 +195,10 @@ async fn users_are_created_changed_and_flagged_and_the_report_names_what_changed
     let created = |n: u8| told(&format!("{n:06}"), "changed", "created", "");
     assert_eq!(outcomes(&job), [created(1), created(2), created(3)]);
     assert_eq!(job["items"][0]["fields"], json!(["username", "first_name", "email", "number", "external_id"]));
-    let asked =
-        Asked { url: "https://hr.example.com/people".into(), authorization: Some("Bearer s3cret-token".into()) };
+    let asked = ReceivedRequest {
+        url: "https://hr.example.com/people".into(),
+        authorization: Some("Bearer s3cret-token".into()),
+    };
     assert_eq!(house.pages.asked(), [asked]);
     let user = house.user("user0002").await;
     assert_eq!(

@@ -2,39 +2,48 @@
 //! shapes is made on purpose: `UPDATE_SHAPES=1 cargo test --workspace --test stored_shapes` writes
 //! them anew, and the difference shows in the commit.
 
+use aws::store::idempotency::IdempotencyRow;
+use aws::store::invitations::CodeOwner;
+use aws::store::keys::Pointer;
+use aws::store::leases::Lease;
+use aws::store::staging::StagedKeys;
+use aws::store::staging::StagedRows;
+use aws::store::staging::UploadPart;
+use aws::store::tokens::TokenPlace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws::Row;
-use aws::rows::{CodeOwner, Lease, Pointer, RememberedCall, StagedKeys, StagedRows, TokenPlace, UploadPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Duration;
-use domain::access::IssuerKeys;
-use domain::command::Command;
-use domain::deployment::SecretKind;
-use domain::device::{Belongings, Device, IdentifierClaim, PushToken};
-use domain::event::{Actor, Event};
-use domain::invitation::Invitation;
-use domain::job::{Job, JobItem};
-use domain::key::Key;
-use domain::member::Member;
-use domain::message::{SentTo, SentToday};
-use domain::profile::{Given, Profile};
-use domain::scim::document::Kept;
+use domain::models::actor::Actor;
+use domain::models::client_account::SecretKind;
+use domain::models::command::Command;
+use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
+use domain::models::event::Event;
+use domain::models::invitation::Invitation;
+use domain::models::job::{Job, JobItem};
+use domain::models::key::Key;
+use domain::models::member::Member;
+use domain::models::message::{DailyCount, RecipientHistory};
+use domain::models::profile::{Profile, ProfileAssignment};
+use domain::models::source::DataSource;
+use domain::models::token::Token;
+use domain::models::usage::Usage;
+use domain::models::user::{Source, User};
+use domain::models::webhook::{Delivery, Secrets, Webhook};
+use domain::models::workspace::{Settings, Workspace};
+use domain::rules::access::IssuerKeys;
+use domain::rules::scim::document::ScimAttributes;
 use domain::secret::{Hash, is_code};
-use domain::source::DataSource;
-use domain::token::Token;
-use domain::usage::Usage;
-use domain::user::{Source, User, UserStatus};
-use domain::webhook::{Delivery, Secrets, Webhook};
-use domain::workspace::{Settings, Workspace};
+use domain::states::UserStatus;
 use http::{HeaderValue, Method, Request};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use testkit::egress::{Answers, Pages};
 use testkit::oidc::{self, ISSUER, Oidc, new_token};
-use testkit::outside::{Answers, Pages};
 use testkit::rows::{self, MAIN, SECRETS};
 use testkit::{Bench, Tenant};
 use uuid::Uuid;
@@ -898,7 +907,7 @@ fn of_tomorrow<R: Row>(name: &str, row: &Value) {
     // These are the store's own, or what an issuer says of its keys.
     let own = |place: &&String| {
         let field = place[1..].split('/').next().unwrap_or_default();
-        !["pk", "sk"].contains(&field) && !aws::rows::INDEXED.contains(&field) && name != "issuers_keys"
+        !["pk", "sk"].contains(&field) && !aws::INDEXED.contains(&field) && name != "issuers_keys"
     };
     for place in places.iter().filter(own) {
         let mut later = row.clone();
@@ -935,14 +944,14 @@ fn what_was_stored_once_is_still_read() {
             "workspace" => same::<Workspace>(&name, &row),
             "user" => same::<User>(&name, &row),
             "invitation" => same::<Invitation>(&name, &row),
-            "messages_sent_to_a_recipient" => same::<SentTo>(&name, &row),
-            "messages_of_a_day" => same::<SentToday>(&name, &row),
+            "messages_sent_to_a_recipient" => same::<RecipientHistory>(&name, &row),
+            "messages_of_a_day" => same::<DailyCount>(&name, &row),
             "device" => same::<Device>(&name, &row),
-            "its_belongings" => same::<Belongings>(&name, &row),
+            "its_belongings" => same::<DeviceAttachments>(&name, &row),
             "its_command" => same::<Command>(&name, &row),
             "users_usage_of_a_month" | "workspaces_usage_of_a_month" => same::<Usage>(&name, &row),
             "profile" => same::<Profile>(&name, &row),
-            "when_it_was_given_to_users" => same::<Given>(&name, &row),
+            "when_it_was_given_to_users" => same::<ProfileAssignment>(&name, &row),
             "job" => same::<Job>(&name, &row),
             "outcome_of_a_jobs_thing" => same::<JobItem>(&name, &row),
             "its_push_token" => same::<PushToken>(&name, &row),
@@ -952,7 +961,7 @@ fn what_was_stored_once_is_still_read() {
             "member" => same::<Member>(&name, &row),
             "personal_access_token" => same::<Token>(&name, &row),
             "its_place_among_its_persons" => same::<TokenPlace>(&name, &row),
-            "remembered_call" => same::<RememberedCall>(&name, &row),
+            "remembered_call" => same::<IdempotencyRow>(&name, &row),
             "consumers_lease" => same::<Lease>(&name, &row),
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
             "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
@@ -960,7 +969,7 @@ fn what_was_stored_once_is_still_read() {
             "username" | "external_id" | "identity_key" | "data_sets_username" => {
                 assert!(row["user_id"].is_string());
             }
-            "users_scim_attributes" => same::<Kept>(&name, &row),
+            "users_scim_attributes" => same::<ScimAttributes>(&name, &row),
             "what_a_profile_is_called" => assert!(row["name"].is_string()),
             "profiles_name" => assert!(row["profile_id"].is_string()),
             "users_secrets" => {
@@ -1070,7 +1079,7 @@ fn bare(row: &Value) -> Value {
     };
     let mut bare = row.clone();
     let fields = bare.as_object_mut().unwrap();
-    fields.retain(|name, _| own(name) || !aws::rows::INDEXED.contains(&name.as_str()));
+    fields.retain(|name, _| own(name) || !aws::INDEXED.contains(&name.as_str()));
     bare
 }
 

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;
-use domain::access::KeyMaterial;
+use domain::rules::access::KeyMaterial;
 use ring::hmac;
 use serde_json::{Value, json};
+use testkit::egress::{Answers, Pages};
 use testkit::faults::{Fault, Faults, Lasting, Strike};
 use testkit::oidc::{self, AUDIENCE, CONFIGURATION, EC, ISSUER, KEY_SET, Oidc, RSA, Signer, get_as};
-use testkit::outside::{Answers, Pages};
 use testkit::{Bench, Tenant, rows};
 
 /// A system with a member `anna`, an admin.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use aws::Reach;
+use aws::EgressPolicy;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
@@ -15,8 +15,8 @@ use http::{Method, Request};
 use local::operations::Adjust;
 use ring::hmac;
 use serde_json::{Value, json};
+use testkit::egress::{Answers, Pages, Sent};
 use testkit::faults::{Faults, ends};
-use testkit::outside::{Answers, Pages, Sent};
 use testkit::{Answer, Bench, Tenant, rows};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -737,7 +737,7 @@ async fn receiver() -> (String, Received) {
 async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_to() {
     let (url, mut received) = receiver().await;
     let reaching: Adjust = Arc::new(|_, mut connection| {
-        connection.webhooks = Reach::Loopback;
+        connection.webhooks = EgressPolicy::Loopback;
         connection
     });
     let bench = Bench::start_with(Some(reaching), BTreeMap::new()).await;
@@ -779,6 +779,6 @@ async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
     })
     .unwrap();
     let connection = aws::Connection::new(all.region.clone(), all.credentials.clone());
-    let world = functions::World::new(all, aws::Clients::new(&connection), functions::Clock::system());
-    assert_eq!(world.reach(), Reach::Public);
+    let world = functions::AppState::new(all, aws::Clients::new(&connection), functions::Clock::system());
+    assert_eq!(world.reach(), EgressPolicy::Public);
 }

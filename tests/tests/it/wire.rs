@@ -4,23 +4,26 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws::{Commit, Endpoints as _, Jobs as _, Key, Pusher, Row, Table, TableNames, Topic, TopicPublisher};
+use aws::{Commit, Key, Pusher, Row, Table, TableNames, Topic, TopicPublisher};
 use chrono::{DateTime, Duration, Utc};
-use domain::device::{Deleted, Device};
-use domain::event::{Act, Actor, Event, EventType};
+use domain::error::Error;
 use domain::ids::timed_uuid;
-use domain::invitation::Invitation;
-use domain::job::JobItem;
-use domain::refusal::Failure;
-use domain::user::User;
-use domain::webhook::Delivery;
+use domain::models::actor::Actor;
+use domain::models::device::Device;
+use domain::models::event::{Event, EventType};
+use domain::models::invitation::Invitation;
+use domain::models::job::JobItem;
+use domain::models::restriction::Deleted;
+use domain::models::user::User;
+use domain::models::webhook::Delivery;
+use domain::rules::context::EventContext;
 use domain::{DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
 use functions::triggers::{Run, publish_events};
-use lambda::Moment;
+use lambda::IdSource;
 use serde_json::{Value, json};
+use testkit::egress::{Answers, Pages};
 use testkit::faults::{ConnectorError, Fault, HttpResponse, answer, canceled, dynamodb};
 use testkit::lines::Lines;
-use testkit::outside::{Answers, Pages};
 use testkit::tap::{Sent, Tap};
 use testkit::{Bench, Tenant, rows};
 use uuid::Uuid;
@@ -39,7 +42,7 @@ fn workspace() -> WorkspaceId {
 }
 
 fn event(number: u8) -> Event {
-    let act = Act {
+    let context = EventContext {
         event_id: EventId(timed_uuid(now(), [number; 10])),
         workspace_id: workspace(),
         at: now(),
@@ -50,7 +53,7 @@ fn event(number: u8) -> Event {
         address: None,
         job_id: None,
     };
-    act.event(EventType::UserCreated)
+    context.event(EventType::UserCreated)
 }
 
 /// The tables, of which nothing is there but what a tap answers.
@@ -117,7 +120,7 @@ async fn what_a_batch_leaves_out_is_asked_for_again_and_nothing_else_is() {
 async fn a_batch_that_is_never_finished_is_no_answer() {
     let tap = Tap::answering(|sent| Some(well(&batch(sent, 0))));
     let found = table(&tap).job_items(workspace(), job(), &["a".to_owned()]).await;
-    assert!(matches!(found, Err(Failure::Unavailable { .. })), "{found:?}");
+    assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
     assert!(tap.take().len() > 1, "it was asked for again");
 }
 
@@ -132,8 +135,8 @@ async fn committed(failing: usize, fails: impl Fn(&Sent) -> Answer + Send + Sync
     let commit = Commit::of(&event(1)).put(&items()[0]);
     let outcome = match table(&tap).commit(commit).await {
         Ok(()) => Outcome::Done,
-        Err(Failure::LostRace) => Outcome::LostRace,
-        Err(Failure::Unavailable { .. }) => Outcome::Unavailable,
+        Err(Error::Conflict) => Outcome::OtherRowChanged,
+        Err(Error::Unavailable { .. }) => Outcome::Unavailable,
         Err(_) => Outcome::Fault,
     };
     (outcome, tap.take())
@@ -142,7 +145,7 @@ async fn committed(failing: usize, fails: impl Fn(&Sent) -> Answer + Send + Sync
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Done,
-    LostRace,
+    OtherRowChanged,
     Unavailable,
     Fault,
 }
@@ -196,9 +199,9 @@ async fn a_commit_that_was_canceled_is_told_by_its_parts() {
     let cases = [
         // The event is there: an earlier one of the same commit came through.
         (0, "ConditionalCheckFailed", Outcome::Done),
-        (1, "ConditionalCheckFailed", Outcome::LostRace),
-        (0, "TransactionConflict", Outcome::LostRace),
-        (1, "TransactionConflict", Outcome::LostRace),
+        (1, "ConditionalCheckFailed", Outcome::OtherRowChanged),
+        (0, "TransactionConflict", Outcome::OtherRowChanged),
+        (1, "TransactionConflict", Outcome::OtherRowChanged),
         (1, "ItemCollectionSizeLimitExceeded", Outcome::Fault),
         (1, "ValidationError", Outcome::Fault),
     ];
@@ -207,7 +210,7 @@ async fn a_commit_that_was_canceled_is_told_by_its_parts() {
         assert_eq!((outcome, sent.len()), (expected, 1), "{code} of part {at}");
     }
     let conflict = |_: &Sent| Ok(dynamodb(400, "v20120810#TransactionConflictException", &json!({})));
-    assert_eq!(committed(usize::MAX, conflict).await.0, Outcome::LostRace);
+    assert_eq!(committed(usize::MAX, conflict).await.0, Outcome::OtherRowChanged);
     for name in ["ValidationException", "AccessDeniedException", "ResourceNotFoundException"] {
         let named = move |_: &Sent| Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})));
         let (outcome, sent) = committed(usize::MAX, named).await;
@@ -265,7 +268,7 @@ async fn what_the_topic_does_not_take_of_its_batches_is_named() {
     assert_eq!(sent.concat(), all, "each once, in their order");
     let tap = Tap::answering(|sent| Some(Fault::ServerError.answer(&sent.call).unwrap()));
     let failed = topic(&tap).publish(&events).await;
-    assert!(matches!(failed, Err(Failure::Unavailable { .. })), "{failed:?}");
+    assert!(matches!(failed, Err(Error::Unavailable { .. })), "{failed:?}");
 }
 
 #[tokio::test]
@@ -323,8 +326,8 @@ async fn an_endpoint_that_is_gone_already_is_removed_and_one_of_somebody_elses_i
 struct Picky(Option<Vec<usize>>);
 
 impl Topic for Picky {
-    async fn publish(&self, _: &[Event]) -> Result<Vec<usize>, Failure> {
-        self.0.clone().ok_or_else(|| Failure::unavailable("SNS", "it is not there"))
+    async fn publish(&self, _: &[Event]) -> Result<Vec<usize>, Error> {
+        self.0.clone().ok_or_else(|| Error::unavailable("SNS", "it is not there"))
     }
 }
 
@@ -369,7 +372,7 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
     for (not_taken, expected) in cases {
         let run = Run {
             operation: "publish-events",
-            moment: Moment::new(start(), |bytes| bytes.fill(0)),
+            id_source: IdSource::new(start(), |bytes| bytes.fill(0)),
             request_id: "1".to_owned(),
             event: json!({"Records": records}),
             deadline: now(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::access::Access;
+use domain::rules::access::Access;
 use functions::pages::not_found::ROUTES;
 use local::template::Route;
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
@@ -42,7 +42,7 @@ fn resources() -> Map<String, Value> {
     raw()["Resources"].as_object().unwrap().clone()
 }
 
-/// What is not among these is not mended where it stands otherwise in a row: see [`aws::rows::INDEXED`].
+/// What is not among these is not mended where it stands otherwise in a row: see [`aws::INDEXED`].
 #[test]
 fn every_attribute_of_an_indexs_key_is_known_as_one() {
     let table = &resources()["Table"]["Properties"];
@@ -51,7 +51,7 @@ fn every_attribute_of_an_indexs_key_is_known_as_one() {
     let named: BTreeSet<&str> = keys.map(|key| key["AttributeName"].as_str().unwrap()).collect();
     // These are a thing's own, or the row's.
     let fields = BTreeSet::from(["created_at", "sk"]);
-    assert_eq!(&named - &fields, aws::rows::INDEXED.iter().copied().collect());
+    assert_eq!(&named - &fields, aws::INDEXED.iter().copied().collect());
 }
 
 fn operations() -> BTreeSet<String> {

@@ -1,9 +1,9 @@
 //! The rules, as the real SDK sees them over HTTP.
 
+use aws_credential_types::Credentials;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use aws_credential_types::Credentials;
 use aws_sdk_sesv2::config::{BehaviorVersion, Region};
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types as mail;

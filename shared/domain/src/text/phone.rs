@@ -1,11 +1,13 @@
 //! Mobile numbers as people write them: with brackets, strokes, and the zero that is dialled within a country.
 
-use super::is_mobile;
+use crate::text::is_mobile;
 
 /// What is wrong with what is no mobile number.
 pub(super) const MALFORMED: &str = "must be a number with its country such as +49 170 1234567";
+
 /// What is wrong with two numbers in one field.
 pub(super) const SEVERAL: &str = "must be one number only";
+
 const ZERO: &str = "must be written as it is dialled from abroad, such as +49 170 1234567, without a zero in brackets";
 
 /// The fewest digits of a number with its country, so that what has fewer is only the beginning of one.

@@ -1,8 +1,9 @@
 //! Who may what, and for how long an issuer's keys are believed.
 
-use domain::access::{Caller, IssuerKeys, Permission};
-use domain::event::Actor;
-use domain::refusal::Refusal;
+use domain::error::DomainError;
+use domain::models::actor::Actor;
+use domain::permission::Permission;
+use domain::rules::access::{Caller, IssuerKeys};
 
 use crate::common::at;
 use crate::keys::caller;
@@ -20,10 +21,10 @@ fn one_of_several_permissions_is_enough_and_none_is_not() {
         assert_eq!(holding(enough).require_any(ANY), Ok(()), "{enough:?}");
     }
     for lacking in [&[][..], &[P::DevicesRead, P::UsersWipe]] {
-        assert_eq!(holding(lacking).require_any(ANY), Err(Refusal::PermissionsMissing(ANY)), "{lacking:?}");
+        assert_eq!(holding(lacking).require_any(ANY), Err(DomainError::PermissionsMissing(ANY)), "{lacking:?}");
     }
     assert_eq!(holding(ONLY).require_any(ONLY), Ok(()));
-    assert_eq!(holding(ANY).require_any(ONLY), Err(Refusal::PermissionMissing(P::UsersWipe)));
+    assert_eq!(holding(ANY).require_any(ONLY), Err(DomainError::PermissionMissing(P::UsersWipe)));
 }
 
 #[test]

@@ -2,38 +2,42 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::change::Edited;
-use domain::check_in::{CheckIn, Report, authenticate_report};
-use domain::command::{
-    Command, CommandKind, CommandState, FailedCommand, HISTORY_LIMIT, Happened, OpenCommand, Order, Outcome,
-    Step as To, Stimulus, UnconfirmedWipe, Word, apply, pending_for, step,
+use domain::models::command::{
+    Command, CommandKind, CommandReport, CommandRequest, FailedCommand, HISTORY_LIMIT, HistoryEntry, OpenCommand,
+    Outcome, Transition as To, Trigger, UnconfirmedWipe, step,
 };
-use domain::device::{Device, DeviceStatus, Erased, block, purge, unblock};
-use domain::event::EventType;
-use domain::health::health;
-use domain::life::lock_and_wipe;
+use domain::models::device::pending_for;
+use domain::models::device::{Device, DeviceStatus, Erasure};
+use domain::models::event::EventType;
+use domain::models::workspace::Settings;
+use domain::rules::change::RowChange;
+use domain::rules::check_in::{CheckIn, CheckInReport, authenticate_report};
+use domain::rules::commands::apply;
+use domain::rules::devices::{block, purge, unblock};
+use domain::rules::health::health;
+use domain::rules::lifecycle::lock_and_wipe;
 use domain::secret::DeviceCredential;
-use domain::workspace::Settings;
-use domain::{CommandId, DeviceId, Refusal};
+use domain::states::CommandState;
+use domain::{CommandId, DeviceId, DomainError};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::common::{act, at, faults, fields, named};
-use crate::world::{World, is_result, wanted};
+use crate::common::{at, context, faults, fields, named};
+use crate::fixture::{Fixture, is_result, wanted};
 
 const DAY: i64 = 24 * 60;
 
 /// What the table has a column for, a device's result by its four values.
-const STIMULI: [Stimulus; 9] = [
-    Stimulus::Served,
-    Stimulus::Reported(Outcome::Succeeded),
-    Stimulus::Reported(Outcome::Failed),
-    Stimulus::Reported(Outcome::Rejected),
-    Stimulus::Reported(Outcome::NotSupported),
-    Stimulus::NotNow,
-    Stimulus::Cancel,
-    Stimulus::TimeIsUp,
-    Stimulus::Replaced,
+const STIMULI: [Trigger; 9] = [
+    Trigger::Served,
+    Trigger::Reported(Outcome::Succeeded),
+    Trigger::Reported(Outcome::Failed),
+    Trigger::Reported(Outcome::Rejected),
+    Trigger::Reported(Outcome::NotSupported),
+    Trigger::NotNow,
+    Trigger::Cancel,
+    Trigger::TimeIsUp,
+    Trigger::Replaced,
 ];
 
 /// What one word of the table below means.
@@ -86,126 +90,129 @@ fn the_machine_does_what_the_table_of_the_design_says() {
                 row = failed.to_vec();
             }
             let state = CommandState::parse(state).unwrap();
-            for (stimulus, word) in STIMULI.into_iter().zip(row) {
-                assert_eq!(step(*kind, state, deleted, stimulus), meant(word), "{kind} {state} {deleted} {stimulus:?}");
+            for (trigger, word) in STIMULI.into_iter().zip(row) {
+                assert_eq!(step(*kind, state, deleted, trigger), meant(word), "{kind} {state} {deleted} {trigger:?}");
             }
         }
     }
 }
 
-fn said(outcome: Outcome) -> Word {
-    Word { outcome: Some(outcome), detail: None }
+fn said(outcome: Outcome) -> CommandReport {
+    CommandReport { outcome: Some(outcome), detail: None }
 }
 
-const NOT_NOW: Word = Word { outcome: None, detail: None };
+const NOT_NOW: CommandReport = CommandReport { outcome: None, detail: None };
 
 /// A user with one phone that has come.
-pub fn one_phone() -> (World, DeviceId) {
-    let world = World::with_phones(1);
-    let id = world.held()[0].device_id;
-    (world, id)
+pub fn one_phone() -> (Fixture, DeviceId) {
+    let fixture = Fixture::with_phones(1);
+    let id = fixture.held()[0].device_id;
+    (fixture, id)
 }
 
-fn checked_in(world: &mut World, id: DeviceId, minutes: i64) -> Result<Vec<CommandId>, Refusal> {
-    world.check_in(id, &Report::default(), minutes)
+fn checked_in(fixture: &mut Fixture, id: DeviceId, minutes: i64) -> Result<Vec<CommandId>, DomainError> {
+    fixture.check_in(id, &CheckInReport::default(), minutes)
 }
 
 #[test]
 fn asking_again_is_answered_by_the_command_that_is_pending() {
-    let (mut world, id) = one_phone();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let (mut fixture, id) = one_phone();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
     for kind in [CommandKind::Wipe, CommandKind::FactoryReset] {
-        assert_eq!(world.order(id, &wanted(kind), 3), Ok(wipe), "one command destroys the data");
+        assert_eq!(fixture.order(id, &wanted(kind), 3), Ok(wipe), "one command destroys the data");
     }
-    let lock = world.order(id, &wanted(CommandKind::Lock), 3).unwrap();
-    assert_eq!(checked_in(&mut world, id, 4), Ok(vec![wipe, lock]));
-    assert_eq!(world.order(id, &wanted(CommandKind::Lock), 5), Ok(lock));
-    assert_eq!(world.commands.len(), 2);
+    let lock = fixture.order(id, &wanted(CommandKind::Lock), 3).unwrap();
+    assert_eq!(checked_in(&mut fixture, id, 4), Ok(vec![wipe, lock]));
+    assert_eq!(fixture.order(id, &wanted(CommandKind::Lock), 5), Ok(lock));
+    assert_eq!(fixture.commands.len(), 2);
 }
 
 #[test]
 fn a_command_counts_as_long_as_its_order_says_or_else_as_long_as_its_kind() {
-    let (mut world, id) = one_phone();
-    let life = |order: Order, days: i64, world: &mut World| {
-        let command = world.order(id, &order, 0).unwrap();
-        assert_eq!(world.commands[&command].expires_at, at(days * DAY), "{}", order.kind);
+    let (mut fixture, id) = one_phone();
+    let life = |order: CommandRequest, days: i64, fixture: &mut Fixture| {
+        let command = fixture.order(id, &order, 0).unwrap();
+        assert_eq!(fixture.commands[&command].expires_at, at(days * DAY), "{}", order.kind);
     };
-    life(wanted(CommandKind::Wipe), 90, &mut world);
-    life(wanted(CommandKind::ResetPin), 30, &mut world);
-    life(Order { expires_in_days: Some(2), ..wanted(CommandKind::Lock) }, 2, &mut world);
-    world.run_due(2 * DAY - 1);
-    assert_eq!(world.open_commands(id).len(), 3);
-    world.run_due(2 * DAY);
-    assert_eq!(world.open_commands(id).len(), 2);
+    life(wanted(CommandKind::Wipe), 90, &mut fixture);
+    life(wanted(CommandKind::ResetPin), 30, &mut fixture);
+    life(CommandRequest { expires_in_days: Some(2), ..wanted(CommandKind::Lock) }, 2, &mut fixture);
+    fixture.run_due(2 * DAY - 1);
+    assert_eq!(fixture.open_commands(id).len(), 3);
+    fixture.run_due(2 * DAY);
+    assert_eq!(fixture.open_commands(id).len(), 2);
 }
 
 #[test]
 fn a_wipe_that_was_taken_back_and_ran_anyway_is_told_as_run_and_the_audit_has_both() {
-    let (mut world, id) = one_phone();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
-    assert_eq!(world.befall(wipe, Stimulus::Cancel, 4), Ok(true));
-    assert_eq!(checked_in(&mut world, id, 5), Ok(vec![]));
-    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 6), Ok(true));
-    let ran = &world.commands[&wipe];
+    let (mut fixture, id) = one_phone();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
+    assert_eq!(fixture.befall(wipe, Trigger::Cancel, 4), Ok(true));
+    assert_eq!(checked_in(&mut fixture, id, 5), Ok(vec![]));
+    assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 6), Ok(true));
+    let ran = &fixture.commands[&wipe];
     assert_eq!((ran.state, ran.late), (CommandState::Succeeded, true));
-    assert_eq!(world.devices[&id].device_status(at(6)), DeviceStatus::NeedsEnrolment);
+    assert_eq!(fixture.devices[&id].device_status(at(6)), DeviceStatus::NeedsEnrolment);
     let story = [
         EventType::CommandQueued,
         EventType::CommandDelivered,
         EventType::CommandCancelRequested,
         EventType::CommandSucceeded,
     ];
-    assert_eq!(world.story(wipe), story);
-    assert_eq!(world.events.last().unwrap().changes["late"].after, true);
+    assert_eq!(fixture.story(wipe), story);
+    assert_eq!(fixture.events.last().unwrap().changes["late"].after, true);
 }
 
 /// A world whose only phone is deleted, with a wipe of which it has said that it failed, before or after.
-fn failed_wipe(deleted_first: bool) -> (World, DeviceId, CommandId) {
-    let (mut world, id) = one_phone();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
+fn failed_wipe(deleted_first: bool) -> (Fixture, DeviceId, CommandId) {
+    let (mut fixture, id) = one_phone();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
     if deleted_first {
-        world.delete(id, 4);
+        fixture.delete(id, 4);
     }
-    assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 5), Ok(true));
+    assert_eq!(fixture.say(wipe, &said(Outcome::Failed), 1, 5), Ok(true));
     if !deleted_first {
-        world.delete(id, 6);
+        fixture.delete(id, 6);
     }
-    (world, id, wipe)
+    (fixture, id, wipe)
 }
 
 #[test]
 fn a_wipe_of_a_deleted_phone_that_fails_is_told_again_once_a_day_until_it_is_done() {
     for deleted_first in [true, false] {
-        let (mut world, id, wipe) = failed_wipe(deleted_first);
-        let shows = |world: &World, minute| {
-            let device = &world.devices[&id];
+        let (mut fixture, id, wipe) = failed_wipe(deleted_first);
+        let shows = |fixture: &Fixture, minute| {
+            let device = &fixture.devices[&id];
             let unconfirmed = device.unconfirmed_wipe().map(|wipe| (wipe.command_id, wipe.state, wipe.at));
             assert_eq!(unconfirmed, Some((wipe, CommandState::Failed, at(minute))));
             assert!(device.has_pending_command(at(minute)) && device.pending_since() == Some(at(2)));
             assert!(health(device, None, &Settings::default(), at(minute)).errors[0].message.contains("wipe"));
-            assert!(world.user.left_device_ids.contains(&id));
+            assert!(fixture.user.left_device_ids.contains(&id));
         };
-        shows(&world, 5);
-        assert_eq!(checked_in(&mut world, id, 4 + DAY), Ok(vec![]), "it failed less than a day ago");
-        assert_eq!(checked_in(&mut world, id, 5 + DAY), Ok(vec![wipe]));
-        assert_eq!(checked_in(&mut world, id, 6 + DAY), Ok(vec![]), "once a day");
-        assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 7 + DAY), Ok(true));
-        assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 8 + DAY), Ok(false), "its answer was lost");
-        shows(&world, 7 + DAY);
-        assert_eq!(checked_in(&mut world, id, 6 + 2 * DAY), Ok(vec![]));
-        assert_eq!(checked_in(&mut world, id, 7 + 2 * DAY), Ok(vec![wipe]));
-        assert_eq!(world.say(wipe, &NOT_NOW, 1, 8 + 2 * DAY), Ok(true));
-        assert_eq!(world.commands[&wipe].deferrals, 1);
-        assert_eq!(world.befall(wipe, Stimulus::Cancel, 9 + 2 * DAY), Err(Refusal::CommandOver(CommandState::Failed)));
+        shows(&fixture, 5);
+        assert_eq!(checked_in(&mut fixture, id, 4 + DAY), Ok(vec![]), "it failed less than a day ago");
+        assert_eq!(checked_in(&mut fixture, id, 5 + DAY), Ok(vec![wipe]));
+        assert_eq!(checked_in(&mut fixture, id, 6 + DAY), Ok(vec![]), "once a day");
+        assert_eq!(fixture.say(wipe, &said(Outcome::Failed), 1, 7 + DAY), Ok(true));
+        assert_eq!(fixture.say(wipe, &said(Outcome::Failed), 1, 8 + DAY), Ok(false), "its answer was lost");
+        shows(&fixture, 7 + DAY);
+        assert_eq!(checked_in(&mut fixture, id, 6 + 2 * DAY), Ok(vec![]));
+        assert_eq!(checked_in(&mut fixture, id, 7 + 2 * DAY), Ok(vec![wipe]));
+        assert_eq!(fixture.say(wipe, &NOT_NOW, 1, 8 + 2 * DAY), Ok(true));
+        assert_eq!(fixture.commands[&wipe].deferrals, 1);
+        assert_eq!(
+            fixture.befall(wipe, Trigger::Cancel, 9 + 2 * DAY),
+            Err(DomainError::CommandOver(CommandState::Failed))
+        );
 
-        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 10 + 2 * DAY), Ok(true), "a success is kept");
-        let (done, device) = (&world.commands[&wipe], &world.devices[&id]);
+        assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 10 + 2 * DAY), Ok(true), "a success is kept");
+        let (done, device) = (&fixture.commands[&wipe], &fixture.devices[&id]);
         assert_eq!((done.state, done.late, done.is_open()), (CommandState::Succeeded, true, false));
         assert!(device.erased.is_some() && device.unconfirmed_wipe().is_none() && device.commands.is_empty());
         assert!(!device.has_pending_command(at(10 + 2 * DAY)));
-        let told = world.story(wipe);
+        let told = fixture.story(wipe);
         let told: Vec<&str> = told.iter().map(|kind| kind.as_str().trim_start_matches("command.")).collect();
         let again = ["delivered", "failed", "delivered", "deferred", "succeeded"];
         assert_eq!(told, [&["queued", "delivered", "failed"][..], &again].concat());
@@ -214,146 +221,154 @@ fn a_wipe_of_a_deleted_phone_that_fails_is_told_again_once_a_day_until_it_is_don
 
 #[test]
 fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_is_done_as_well() {
-    let (mut world, id) = one_phone();
-    let reset = world.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
-    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), 2), Ok(reset), "one order to destroy the data is enough");
-    assert_eq!(world.devices[&id].unconfirmed_wipe(), None, "somebody whose name changed is no leaver");
-    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![reset]));
-    world.delete(id, 4);
-    let unconfirmed = |world: &World| world.devices[&id].unconfirmed_wipe().map(|wipe| (wipe.command_id, wipe.state));
-    assert_eq!(unconfirmed(&world), Some((reset, CommandState::Delivered)));
-    assert!(world.user.left_device_ids.contains(&id));
-    assert_eq!(world.say(reset, &said(Outcome::Failed), 1, 5), Ok(true));
-    assert_eq!(unconfirmed(&world), Some((reset, CommandState::Failed)));
-    assert!(!health(&world.devices[&id], None, &Settings::default(), at(5)).errors.is_empty());
-    assert_eq!(checked_in(&mut world, id, 5 + DAY), Ok(vec![reset]), "it is told again once a day");
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 6 + DAY).unwrap();
+    let (mut fixture, id) = one_phone();
+    let reset = fixture.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
+    assert_eq!(fixture.order(id, &wanted(CommandKind::Wipe), 2), Ok(reset), "one order to destroy the data is enough");
+    assert_eq!(fixture.devices[&id].unconfirmed_wipe(), None, "somebody whose name changed is no leaver");
+    assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![reset]));
+    fixture.delete(id, 4);
+    let unconfirmed =
+        |fixture: &Fixture| fixture.devices[&id].unconfirmed_wipe().map(|wipe| (wipe.command_id, wipe.state));
+    assert_eq!(unconfirmed(&fixture), Some((reset, CommandState::Delivered)));
+    assert!(fixture.user.left_device_ids.contains(&id));
+    assert_eq!(fixture.say(reset, &said(Outcome::Failed), 1, 5), Ok(true));
+    assert_eq!(unconfirmed(&fixture), Some((reset, CommandState::Failed)));
+    assert!(!health(&fixture.devices[&id], None, &Settings::default(), at(5)).errors.is_empty());
+    assert_eq!(checked_in(&mut fixture, id, 5 + DAY), Ok(vec![reset]), "it is told again once a day");
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 6 + DAY).unwrap();
     assert_ne!(wipe, reset);
-    assert_eq!(checked_in(&mut world, id, 8 + 2 * DAY), Ok(vec![wipe]), "one at a time");
-    assert_eq!(world.say(reset, &said(Outcome::Succeeded), 1, 9 + 2 * DAY), Ok(true), "a late success is kept");
-    assert!(world.devices[&id].erased.is_some() && unconfirmed(&world).is_none());
+    assert_eq!(checked_in(&mut fixture, id, 8 + 2 * DAY), Ok(vec![wipe]), "one at a time");
+    assert_eq!(fixture.say(reset, &said(Outcome::Succeeded), 1, 9 + 2 * DAY), Ok(true), "a late success is kept");
+    assert!(fixture.devices[&id].erased.is_some() && unconfirmed(&fixture).is_none());
 }
 
 #[test]
 fn a_wipe_of_a_deleted_phone_can_be_ordered_anew_until_the_purge_which_waits_for_it() {
-    let (mut world, id, failed) = failed_wipe(true);
-    assert_eq!(world.order(id, &wanted(CommandKind::Lock), 10), Err(Refusal::DeviceDeleted));
-    let anew = world.order(id, &wanted(CommandKind::Wipe), 29 * DAY).unwrap();
+    let (mut fixture, id, failed) = failed_wipe(true);
+    assert_eq!(fixture.order(id, &wanted(CommandKind::Lock), 10), Err(DomainError::DeviceDeleted));
+    let anew = fixture.order(id, &wanted(CommandKind::Wipe), 29 * DAY).unwrap();
     assert_ne!(anew, failed);
-    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), 29 * DAY), Ok(anew), "asked again, it is the pending one");
-    assert_eq!(checked_in(&mut world, id, 29 * DAY), Ok(vec![anew]), "one at a time");
-    let left = &world.commands[&failed];
+    assert_eq!(fixture.order(id, &wanted(CommandKind::Wipe), 29 * DAY), Ok(anew), "asked again, it is the pending one");
+    assert_eq!(checked_in(&mut fixture, id, 29 * DAY), Ok(vec![anew]), "one at a time");
+    let left = &fixture.commands[&failed];
     assert_eq!((left.state, left.again_at, left.is_open()), (CommandState::Failed, None, false));
     let until = 119 * DAY;
-    assert_eq!(world.devices[&id].deleted.as_ref().unwrap().purge_after, at(until));
-    world.run_due(until - 1);
-    assert!(purge(&world.devices[&id], &act(until - 1)).is_none());
-    world.run_due(until);
-    assert_eq!(world.commands[&anew].state, CommandState::TimedOut);
-    assert_eq!(world.devices[&id].unconfirmed_wipe().map(|wipe| wipe.state), Some(CommandState::TimedOut));
-    assert!(!world.devices[&id].has_pending_command(at(until)));
-    assert_eq!(world.say(failed, &said(Outcome::Succeeded), 1, until), Ok(true), "whichever was done is kept");
-    assert!(world.devices[&id].unconfirmed_wipe().is_none());
-    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), until), Err(Refusal::DeviceDeleted), "it is done");
-    assert!(purge(&world.devices[&id], &act(until)).is_some());
+    assert_eq!(fixture.devices[&id].deleted.as_ref().unwrap().purge_after, at(until));
+    fixture.run_due(until - 1);
+    assert!(purge(&fixture.devices[&id], &context(until - 1)).is_none());
+    fixture.run_due(until);
+    assert_eq!(fixture.commands[&anew].state, CommandState::TimedOut);
+    assert_eq!(fixture.devices[&id].unconfirmed_wipe().map(|wipe| wipe.state), Some(CommandState::TimedOut));
+    assert!(!fixture.devices[&id].has_pending_command(at(until)));
+    assert_eq!(fixture.say(failed, &said(Outcome::Succeeded), 1, until), Ok(true), "whichever was done is kept");
+    assert!(fixture.devices[&id].unconfirmed_wipe().is_none());
+    assert_eq!(fixture.order(id, &wanted(CommandKind::Wipe), until), Err(DomainError::DeviceDeleted), "it is done");
+    assert!(purge(&fixture.devices[&id], &context(until)).is_some());
 }
 
 #[test]
 fn a_failed_wipe_of_a_deleted_phone_ends_with_its_time_or_with_the_phones_next_enrolment() {
-    let (mut world, id, wipe) = failed_wipe(true);
-    world.run_due(89 * DAY);
-    assert_eq!(world.commands[&wipe].state, CommandState::Failed);
-    world.run_due(91 * DAY);
-    assert_eq!(world.commands[&wipe].state, CommandState::TimedOut);
-    assert_eq!(checked_in(&mut world, id, 91 * DAY), Ok(vec![]));
+    let (mut fixture, id, wipe) = failed_wipe(true);
+    fixture.run_due(89 * DAY);
+    assert_eq!(fixture.commands[&wipe].state, CommandState::Failed);
+    fixture.run_due(91 * DAY);
+    assert_eq!(fixture.commands[&wipe].state, CommandState::TimedOut);
+    assert_eq!(checked_in(&mut fixture, id, 91 * DAY), Ok(vec![]));
 
-    let (mut world, id, wipe) = failed_wipe(true);
-    world.invite(1, DAY);
-    world.register("phone-0", DAY).unwrap();
-    assert_eq!(world.commands[&wipe].state, CommandState::Removed);
-    assert!(!world.devices[&id].has_pending_command(at(DAY)));
-    assert_eq!(world.order(id, &wanted(CommandKind::Wipe), DAY), Err(Refusal::DeviceDeleted), "it is another one now");
-    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, DAY), Ok(true));
+    let (mut fixture, id, wipe) = failed_wipe(true);
+    fixture.invite(1, DAY);
+    fixture.register("phone-0", DAY).unwrap();
+    assert_eq!(fixture.commands[&wipe].state, CommandState::Removed);
+    assert!(!fixture.devices[&id].has_pending_command(at(DAY)));
+    assert_eq!(
+        fixture.order(id, &wanted(CommandKind::Wipe), DAY),
+        Err(DomainError::DeviceDeleted),
+        "it is another one now"
+    );
+    assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, DAY), Ok(true));
 }
 
 #[test]
 fn a_wipe_that_was_taken_back_is_not_told_again_whatever_comes_of_it() {
-    let (mut world, id) = one_phone();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
-    world.delete(id, 4);
-    world.befall(wipe, Stimulus::Cancel, 5).unwrap();
-    assert_eq!(world.devices[&id].unconfirmed_wipe(), None);
-    assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 6), Ok(true));
-    assert_eq!(checked_in(&mut world, id, 10 * DAY), Ok(vec![]));
-    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 10 * DAY), Ok(true), "a success is kept all the same");
+    let (mut fixture, id) = one_phone();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
+    fixture.delete(id, 4);
+    fixture.befall(wipe, Trigger::Cancel, 5).unwrap();
+    assert_eq!(fixture.devices[&id].unconfirmed_wipe(), None);
+    assert_eq!(fixture.say(wipe, &said(Outcome::Failed), 1, 6), Ok(true));
+    assert_eq!(checked_in(&mut fixture, id, 10 * DAY), Ok(vec![]));
+    assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 10 * DAY), Ok(true), "a success is kept all the same");
 }
 
 #[test]
 fn a_phone_that_is_there_is_not_told_again_of_a_wipe_that_failed_and_it_shows_as_not_confirmed() {
-    let (mut world, id) = one_phone();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
-    let state = |world: &World| world.devices[&id].unconfirmed_wipe().map(|wipe| wipe.state);
-    assert_eq!(state(&world), Some(CommandState::Delivered));
-    assert_eq!(world.say(wipe, &said(Outcome::Rejected), 1, 5), Ok(true));
-    assert_eq!(state(&world), Some(CommandState::Rejected));
-    let lock = world.order(id, &wanted(CommandKind::Lock), 6).unwrap();
-    assert_eq!(world.say(lock, &said(Outcome::Failed), 1, 6), Ok(true));
-    assert_eq!(state(&world), Some(CommandState::Rejected), "a lock says nothing of it");
-    assert_eq!(checked_in(&mut world, id, 10 * DAY), Ok(vec![]));
-    assert!(!world.devices[&id].has_pending_command(at(10 * DAY)));
-    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 5), Err(Refusal::CommandOver(CommandState::Rejected)));
-    let reset = world.order(id, &wanted(CommandKind::FactoryReset), 10 * DAY).unwrap();
-    assert_eq!(state(&world), None, "another order stands in its place");
-    assert_eq!(world.say(reset, &said(Outcome::Succeeded), 1, 10 * DAY), Ok(true));
-    assert_eq!(state(&world), None);
+    let (mut fixture, id) = one_phone();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
+    let state = |fixture: &Fixture| fixture.devices[&id].unconfirmed_wipe().map(|wipe| wipe.state);
+    assert_eq!(state(&fixture), Some(CommandState::Delivered));
+    assert_eq!(fixture.say(wipe, &said(Outcome::Rejected), 1, 5), Ok(true));
+    assert_eq!(state(&fixture), Some(CommandState::Rejected));
+    let lock = fixture.order(id, &wanted(CommandKind::Lock), 6).unwrap();
+    assert_eq!(fixture.say(lock, &said(Outcome::Failed), 1, 6), Ok(true));
+    assert_eq!(state(&fixture), Some(CommandState::Rejected), "a lock says nothing of it");
+    assert_eq!(checked_in(&mut fixture, id, 10 * DAY), Ok(vec![]));
+    assert!(!fixture.devices[&id].has_pending_command(at(10 * DAY)));
+    assert_eq!(
+        fixture.say(wipe, &said(Outcome::Succeeded), 1, 5),
+        Err(DomainError::CommandOver(CommandState::Rejected))
+    );
+    let reset = fixture.order(id, &wanted(CommandKind::FactoryReset), 10 * DAY).unwrap();
+    assert_eq!(state(&fixture), None, "another order stands in its place");
+    assert_eq!(fixture.say(reset, &said(Outcome::Succeeded), 1, 10 * DAY), Ok(true));
+    assert_eq!(state(&fixture), None);
 }
 
 #[test]
 fn a_deleted_users_phones_can_be_wiped_until_none_is_left() {
-    let mut world = World::with_phones(2);
-    let [first, second] = [0, 1].map(|n| world.held()[n].device_id);
-    let mut never = World::with_phones(2);
+    let mut fixture = Fixture::with_phones(2);
+    let [first, second] = [0, 1].map(|n| fixture.held()[n].device_id);
+    let mut never = Fixture::with_phones(2);
     never.store(&never.delete_user(true, 5).unwrap().unwrap());
     let phones = never.user.left_device_ids.iter().map(|id| never.phone(*id)).collect::<Vec<_>>();
-    let draw = || CommandId(never.draw());
-    let refused = lock_and_wipe(&never.user, &phones, &wanted(CommandKind::Wipe), &draw, &act(6));
-    assert_eq!(refused, Err(Refusal::UserDeleted), "no wipe was ordered that could be ordered anew");
+    let new_id = || CommandId(never.new_id());
+    let refused = lock_and_wipe(&never.user, &phones, &wanted(CommandKind::Wipe), &new_id, &context(6));
+    assert_eq!(refused, Err(DomainError::UserDeleted), "no wipe was ordered that could be ordered anew");
 
-    let failed = world.order(first, &wanted(CommandKind::Wipe), 2).unwrap();
-    let pending = world.order(second, &wanted(CommandKind::Wipe), 2).unwrap();
-    world.store(&world.delete_user(false, 5).unwrap().unwrap());
-    assert_eq!(world.say(failed, &said(Outcome::Failed), 1, 6), Ok(true));
-    assert_eq!(world.user.left_device_ids, [first, second].into());
-    let left = |world: &World| [first, second].map(|id| world.phone(id));
-    let draw = || CommandId(world.draw());
-    let again = |world: &World, minute| {
-        lock_and_wipe(&world.user, &left(world), &wanted(CommandKind::Wipe), &draw, &act(minute))
+    let failed = fixture.order(first, &wanted(CommandKind::Wipe), 2).unwrap();
+    let pending = fixture.order(second, &wanted(CommandKind::Wipe), 2).unwrap();
+    fixture.store(&fixture.delete_user(false, 5).unwrap().unwrap());
+    assert_eq!(fixture.say(failed, &said(Outcome::Failed), 1, 6), Ok(true));
+    assert_eq!(fixture.user.left_device_ids, [first, second].into());
+    let left = |fixture: &Fixture| [first, second].map(|id| fixture.phone(id));
+    let new_id = || CommandId(fixture.new_id());
+    let again = |fixture: &Fixture, minute| {
+        lock_and_wipe(&fixture.user, &left(fixture), &wanted(CommandKind::Wipe), &new_id, &context(minute))
     };
-    let change = again(&world, DAY).unwrap().unwrap();
+    let change = again(&fixture, DAY).unwrap().unwrap();
     let wipes: Vec<CommandId> =
         change.commands.iter().filter(|edited| edited.before.is_none()).map(|edited| edited.after.command_id).collect();
     assert_eq!((wipes.len(), change.commands.len()), (1, 2), "the one that failed is told no more");
     let after = change.user_after().unwrap();
     assert!(after.locked.is_none(), "who is deleted is kept out already");
     assert_eq!(after.deleted.as_ref().unwrap().purge_after, at(91 * DAY), "the user stays as long as their phones");
-    world.store(&change);
-    let draw = || CommandId(uuid::Uuid::from_u128(9));
-    let order = |world: &World| {
-        let phones = [first, second].map(|id| world.phone(id));
-        lock_and_wipe(&world.user, &phones, &wanted(CommandKind::Wipe), &draw, &act(2 * DAY))
+    fixture.store(&change);
+    let new_id = || CommandId(uuid::Uuid::from_u128(9));
+    let order = |fixture: &Fixture| {
+        let phones = [first, second].map(|id| fixture.phone(id));
+        lock_and_wipe(&fixture.user, &phones, &wanted(CommandKind::Wipe), &new_id, &context(2 * DAY))
     };
-    assert_eq!(order(&world), Ok(None), "both are pending");
+    assert_eq!(order(&fixture), Ok(None), "both are pending");
     for wipe in wipes.into_iter().chain([pending]) {
-        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 2 * DAY), Ok(true));
+        assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 2 * DAY), Ok(true));
     }
-    assert_eq!(order(&world), Err(Refusal::UserDeleted), "nothing is left to wipe");
+    assert_eq!(order(&fixture), Err(DomainError::UserDeleted), "nothing is left to wipe");
 }
 
 /// A command of a device, in a state since the third minute.
 fn command(device: &Device, kind: CommandKind, state: CommandState) -> Command {
-    let happened = |state, minutes| Happened { state, at: at(minutes), by: act(0).actor, late: false };
+    let happened = |state, minutes| HistoryEntry { state, at: at(minutes), by: context(0).actor, late: false };
     Command {
         workspace_id: device.workspace_id,
         device_id: device.device_id,
@@ -364,7 +379,7 @@ fn command(device: &Device, kind: CommandKind, state: CommandState) -> Command {
         state,
         late: false,
         queued_at: at(2),
-        queued_by: act(0).actor,
+        queued_by: context(0).actor,
         reason: None,
         expires_at: at(60),
         deferrals: 0,
@@ -379,8 +394,8 @@ fn command(device: &Device, kind: CommandKind, state: CommandState) -> Command {
 
 #[test]
 fn a_device_is_told_of_what_it_has_to_do_until_its_time_is_over() {
-    let (world, id) = one_phone();
-    let device = &world.devices[&id];
+    let (fixture, id) = one_phone();
+    let device = &fixture.devices[&id];
     let open = |kind, state, again_at| Command { again_at, ..command(device, kind, state) };
     let [wipe, lock] = [CommandKind::Wipe, CommandKind::Lock];
     // A command; what is pending, served and news of it at a minute.
@@ -403,28 +418,29 @@ fn a_device_is_told_of_what_it_has_to_do_until_its_time_is_over() {
         assert_eq!(command.is_served(at(minutes)), expected[1]);
         let listed = Device { commands: vec![row.clone()], ..device.clone() };
         assert_eq!(listed.pending_commands(at(minutes)).count(), usize::from(expected[0]));
-        let erased = Device { erased: Some(Erased { at: at(1), command_id: row.command_id }), ..listed };
+        let erased = Device { erased: Some(Erasure { at: at(1), command_id: row.command_id }), ..listed };
         assert!(!erased.has_pending_command(at(minutes)), "what is erased is told of nothing");
     }
 }
 
 #[test]
 fn a_delete_has_a_wipe_told_again_that_the_phone_could_not_do_and_nothing_else() {
-    let (world, id) = one_phone();
-    let device = &world.devices[&id];
+    let (fixture, id) = one_phone();
+    let device = &fixture.devices[&id];
     let wipe = |state| command(device, CommandKind::Wipe, state);
     let failed = wipe(CommandState::Failed);
     let again = |device: &Device, command: &Command, minutes| {
-        let claim = &world.claims[&device.device_identifier];
+        let claim = &fixture.claims[&device.device_identifier];
         let retention = chrono::Duration::days(1);
-        let deletion = domain::device::delete(device, &world.user, claim, Some(command), retention, &act(minutes));
+        let deletion =
+            domain::rules::devices::delete(device, &fixture.user, claim, Some(command), retention, &context(minutes));
         deletion.unwrap().wipe
     };
     for state in [CommandState::Failed, CommandState::Rejected] {
         let told = Command { again_at: Some(at(3 + DAY)), ..wipe(state) };
-        assert_eq!(again(device, &wipe(state), 59), Some(Edited::from(wipe(state), told)), "a day after it failed");
+        assert_eq!(again(device, &wipe(state), 59), Some(RowChange::from(wipe(state), told)), "a day after it failed");
     }
-    let erased = Device { erased: Some(Erased { at: at(1), command_id: failed.command_id }), ..device.clone() };
+    let erased = Device { erased: Some(Erasure { at: at(1), command_id: failed.command_id }), ..device.clone() };
     let others = [
         (device, wipe(CommandState::TimedOut), 5),
         (device, wipe(CommandState::NotSupported), 5),
@@ -441,11 +457,11 @@ fn a_delete_has_a_wipe_told_again_that_the_phone_could_not_do_and_nothing_else()
 
 #[test]
 fn a_device_remembers_the_last_that_it_could_not_do_until_it_can() {
-    let (mut world, id) = one_phone();
+    let (mut fixture, id) = one_phone();
     let mut ended = |kind, outcome, minutes| {
-        let order = world.order(id, &wanted(kind), minutes).unwrap();
-        assert_eq!(world.say(order, &said(outcome), 1, minutes), Ok(true));
-        world.devices[&id].failed
+        let order = fixture.order(id, &wanted(kind), minutes).unwrap();
+        assert_eq!(fixture.say(order, &said(outcome), 1, minutes), Ok(true));
+        fixture.devices[&id].failed
     };
     let failed = |kind, minutes| Some(FailedCommand { kind, at: at(minutes) });
     let [lock, pin] = [CommandKind::Lock, CommandKind::ResetPin];
@@ -455,49 +471,49 @@ fn a_device_remembers_the_last_that_it_could_not_do_until_it_can() {
     assert_eq!(ended(lock, Outcome::Succeeded, 5), failed(pin, 4));
     assert_eq!(ended(pin, Outcome::Succeeded, 6), None);
 
-    let device = &world.devices[&id];
-    let unknown = CommandKind::Unknown(domain::words::UnknownWord::new("locate").unwrap());
+    let device = &fixture.devices[&id];
+    let unknown = CommandKind::Unknown(domain::string_enum::UnknownValue::new("locate").unwrap());
     let later = command(device, unknown, CommandState::Delivered);
-    let applied = apply(device, &later, Stimulus::Reported(Outcome::Failed), None, &act(7)).unwrap().unwrap();
+    let applied = apply(device, &later, Trigger::Reported(Outcome::Failed), None, &context(7)).unwrap().unwrap();
     assert_eq!(applied.device.failed, None, "a device's row has no room for a word of another release");
     let change = applied.change(device, &later);
-    assert_eq!(change.devices, [Edited::from(device.clone(), applied.device)]);
-    assert_eq!(change.commands, [Edited::from(later, applied.command)]);
+    assert_eq!(change.devices, [RowChange::from(device.clone(), applied.device)]);
+    assert_eq!(change.commands, [RowChange::from(later, applied.command)]);
     assert_eq!(change.events, [applied.event]);
 }
 
 #[test]
 fn a_wipe_that_failed_stays_unconfirmed_whatever_else_is_open_or_done_until_one_is_done() {
-    let (mut world, id) = one_phone();
-    let lock = world.order(id, &wanted(CommandKind::Lock), 2).unwrap();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    assert_eq!(world.say(wipe, &said(Outcome::Failed), 1, 3), Ok(true));
+    let (mut fixture, id) = one_phone();
+    let lock = fixture.order(id, &wanted(CommandKind::Lock), 2).unwrap();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    assert_eq!(fixture.say(wipe, &said(Outcome::Failed), 1, 3), Ok(true));
     let unconfirmed = Some(UnconfirmedWipe { command_id: wipe, state: CommandState::Failed, at: at(3) });
-    assert_eq!(world.devices[&id].unconfirmed, unconfirmed, "a lock stands open");
-    assert_eq!(world.say(lock, &said(Outcome::Succeeded), 1, 4), Ok(true));
-    assert_eq!(world.devices[&id].unconfirmed, unconfirmed, "a lock is done");
-    let row = world.devices[&id].clone();
+    assert_eq!(fixture.devices[&id].unconfirmed, unconfirmed, "a lock stands open");
+    assert_eq!(fixture.say(lock, &said(Outcome::Succeeded), 1, 4), Ok(true));
+    assert_eq!(fixture.devices[&id].unconfirmed, unconfirmed, "a lock is done");
+    let row = fixture.devices[&id].clone();
     assert_eq!(serde_json::from_value::<Device>(json!(row)).unwrap(), row, "its row holds it");
     for text in ["", "x", &format!("{wipe} failed"), &format!("{wipe} failed x"), &format!("{wipe} lost! 1")] {
         assert!(UnconfirmedWipe::try_from(text.to_owned()).is_err(), "{text:?}");
     }
-    let anew = world.order(id, &wanted(CommandKind::Wipe), 5).unwrap();
-    world.befall(anew, Stimulus::TimeIsUp, 6).unwrap();
+    let anew = fixture.order(id, &wanted(CommandKind::Wipe), 5).unwrap();
+    fixture.befall(anew, Trigger::TimeIsUp, 6).unwrap();
     let unconfirmed = Some(UnconfirmedWipe { command_id: anew, state: CommandState::TimedOut, at: at(6) });
-    assert_eq!(world.devices[&id].unconfirmed, unconfirmed);
-    assert_eq!(world.say(anew, &said(Outcome::Succeeded), 1, 7), Ok(true));
-    assert_eq!(world.devices[&id].unconfirmed, None);
+    assert_eq!(fixture.devices[&id].unconfirmed, unconfirmed);
+    assert_eq!(fixture.say(anew, &said(Outcome::Succeeded), 1, 7), Ok(true));
+    assert_eq!(fixture.devices[&id].unconfirmed, None);
 }
 
 #[test]
 fn a_history_keeps_its_beginning_and_its_newest_steps() {
-    let (mut world, id) = one_phone();
-    let lock = world.order(id, &wanted(CommandKind::Lock), 0).unwrap();
+    let (mut fixture, id) = one_phone();
+    let lock = fixture.order(id, &wanted(CommandKind::Lock), 0).unwrap();
     for minute in 1..=60 {
-        assert_eq!(checked_in(&mut world, id, minute), Ok(vec![lock]));
-        assert_eq!(world.say(lock, &NOT_NOW, 1, minute), Ok(true));
+        assert_eq!(checked_in(&mut fixture, id, minute), Ok(vec![lock]));
+        assert_eq!(fixture.say(lock, &NOT_NOW, 1, minute), Ok(true));
     }
-    let command = &world.commands[&lock];
+    let command = &fixture.commands[&lock];
     assert_eq!((command.deferrals, command.history.len()), (60, HISTORY_LIMIT));
     let [first, second] = [&command.history[0], &command.history[1]];
     assert_eq!((first.state, first.at), (CommandState::Queued, at(0)));
@@ -507,84 +523,87 @@ fn a_history_keeps_its_beginning_and_its_newest_steps() {
 
 #[test]
 fn a_phone_that_came_back_by_a_code_can_still_say_that_it_was_wiped_however_its_wipe_had_ended() {
-    let ends: [fn(&mut World, CommandId); 3] = [
+    let ends: [fn(&mut Fixture, CommandId); 3] = [
         |_, _| (),
-        |world, wipe| drop(world.befall(wipe, Stimulus::Cancel, 4)),
-        |world, wipe| {
-            world.run_due(90 * DAY);
-            assert_eq!(world.commands[&wipe].state, CommandState::TimedOut);
+        |fixture, wipe| drop(fixture.befall(wipe, Trigger::Cancel, 4)),
+        |fixture, wipe| {
+            fixture.run_due(90 * DAY);
+            assert_eq!(fixture.commands[&wipe].state, CommandState::TimedOut);
         },
     ];
     for (case, end) in ends.into_iter().enumerate() {
-        let (mut world, id) = one_phone();
-        let wipe = world.order(id, &wanted(CommandKind::Wipe), 0).unwrap();
-        assert_eq!(checked_in(&mut world, id, 3), Ok(vec![wipe]));
-        end(&mut world, wipe);
-        world.invite(1, 91 * DAY);
-        world.register("phone-0", 91 * DAY).unwrap();
-        assert_eq!(world.devices[&id].epoch, 2);
-        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 92 * DAY), Ok(true), "case {case}");
-        assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 92 * DAY), Ok(false), "case {case}, said twice");
-        let told = &world.commands[&wipe];
+        let (mut fixture, id) = one_phone();
+        let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 0).unwrap();
+        assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
+        end(&mut fixture, wipe);
+        fixture.invite(1, 91 * DAY);
+        fixture.register("phone-0", 91 * DAY).unwrap();
+        assert_eq!(fixture.devices[&id].epoch, 2);
+        assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 92 * DAY), Ok(true), "case {case}");
+        assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 92 * DAY), Ok(false), "case {case}, said twice");
+        let told = &fixture.commands[&wipe];
         assert_eq!((told.state, told.late), (CommandState::Succeeded, true), "case {case}");
-        assert!(world.devices[&id].erased.is_none() && world.authenticated(id).is_ok(), "it is the new enrolment's");
+        assert!(
+            fixture.devices[&id].erased.is_none() && fixture.authenticated(id).is_ok(),
+            "it is the new enrolment's"
+        );
     }
 }
 
 #[test]
 fn the_credential_of_an_earlier_enrolment_speaks_of_its_own_commands_alone() {
-    let (mut world, id) = one_phone();
-    world.erase(id, 2).unwrap();
-    world.invite(1, 3);
-    world.register("phone-0", 3).unwrap();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 4).unwrap();
-    assert_eq!(world.say(wipe, &said(Outcome::Succeeded), 1, 5), Err(Refusal::ReEnrol));
-    assert_eq!(world.commands[&wipe].state, CommandState::Queued);
+    let (mut fixture, id) = one_phone();
+    fixture.erase(id, 2).unwrap();
+    fixture.invite(1, 3);
+    fixture.register("phone-0", 3).unwrap();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 4).unwrap();
+    assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 5), Err(DomainError::ReEnrol));
+    assert_eq!(fixture.commands[&wipe].state, CommandState::Queued);
 }
 
 #[test]
 fn a_made_up_credential_says_nothing_of_a_command() {
-    let (mut world, id) = one_phone();
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    let told = |world: &World, credential: &DeviceCredential| {
-        authenticate_report(world.devices.get(&id), world.commands.get(&wipe), credential)
+    let (mut fixture, id) = one_phone();
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let told = |fixture: &Fixture, credential: &DeviceCredential| {
+        authenticate_report(fixture.devices.get(&id), fixture.commands.get(&wipe), credential)
     };
-    let own = world.credential(id).clone();
+    let own = fixture.credential(id).clone();
     let made_up = |epoch| DeviceCredential::new(|bytes| bytes.fill(7), own.workspace_id, id, epoch);
-    assert_eq!(told(&world, &own), Ok(()));
-    assert_eq!(told(&world, &made_up(1)), Err(Refusal::CredentialInvalid));
+    assert_eq!(told(&fixture, &own), Ok(()));
+    assert_eq!(told(&fixture, &made_up(1)), Err(DomainError::CredentialInvalid));
     let mut of_another_epoch = own.clone();
     of_another_epoch.epoch = 2;
-    assert_eq!(told(&world, &of_another_epoch), Err(Refusal::CredentialInvalid));
-    assert_eq!(authenticate_report(None, world.commands.get(&wipe), &own), Err(Refusal::CredentialInvalid));
+    assert_eq!(told(&fixture, &of_another_epoch), Err(DomainError::CredentialInvalid));
+    assert_eq!(authenticate_report(None, fixture.commands.get(&wipe), &own), Err(DomainError::CredentialInvalid));
 
-    checked_in(&mut world, id, 3).unwrap();
-    world.befall(wipe, Stimulus::Cancel, 3).unwrap();
-    world.invite(1, 3);
-    world.register("phone-0", 3).unwrap();
-    assert_eq!(world.commands[&wipe].state, CommandState::Removed);
-    assert_eq!(told(&world, &own), Ok(()), "its own command has kept it");
-    assert_eq!(told(&world, &made_up(1)), Err(Refusal::ReEnrol));
-    assert_eq!(told(&world, &made_up(2)), Err(Refusal::CredentialInvalid));
-    assert_eq!(authenticate_report(world.devices.get(&id), None, &own), Err(Refusal::ReEnrol));
+    checked_in(&mut fixture, id, 3).unwrap();
+    fixture.befall(wipe, Trigger::Cancel, 3).unwrap();
+    fixture.invite(1, 3);
+    fixture.register("phone-0", 3).unwrap();
+    assert_eq!(fixture.commands[&wipe].state, CommandState::Removed);
+    assert_eq!(told(&fixture, &own), Ok(()), "its own command has kept it");
+    assert_eq!(told(&fixture, &made_up(1)), Err(DomainError::ReEnrol));
+    assert_eq!(told(&fixture, &made_up(2)), Err(DomainError::CredentialInvalid));
+    assert_eq!(authenticate_report(fixture.devices.get(&id), None, &own), Err(DomainError::ReEnrol));
 }
 
 #[test]
 fn a_phone_that_was_erased_before_it_first_came_needs_a_fresh_code() {
-    let mut world = World::new(1);
-    let id = world.register("phone", 1).unwrap().device.after.device_id;
-    world.erase(id, 2).unwrap();
-    assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::CodeUsed);
-    world.invite(1, 4);
-    world.register("phone", 4).unwrap();
-    assert!(world.authenticated(id).is_ok());
+    let mut fixture = Fixture::new(1);
+    let id = fixture.register("phone", 1).unwrap().device.after.device_id;
+    fixture.erase(id, 2).unwrap();
+    assert_eq!(fixture.register("phone", 3).unwrap_err().error, DomainError::CodeUsed);
+    fixture.invite(1, 4);
+    fixture.register("phone", 4).unwrap();
+    assert!(fixture.authenticated(id).is_ok());
 }
 
 #[test]
 fn what_a_device_says_is_read_with_every_fault_named() {
-    let read = |body| Word::read(fields(body));
+    let read = |body| CommandReport::read(fields(body));
     assert_eq!(read(json!({"result": "deferred"})), Ok(NOT_NOW));
-    let failed = Word { outcome: Some(Outcome::Failed), detail: Some("no room".to_owned()) };
+    let failed = CommandReport { outcome: Some(Outcome::Failed), detail: Some("no room".to_owned()) };
     assert_eq!(read(json!({"result": "failed", "detail": " no room "})), Ok(failed));
     for outcome in Outcome::ALL {
         assert_eq!(read(json!({"result": outcome.as_str()})), Ok(said(*outcome)));
@@ -597,11 +616,11 @@ fn what_a_device_says_is_read_with_every_fault_named() {
 #[test]
 fn an_order_is_read_with_every_fault_named() {
     let mut body = fields(json!({"reason": "lost", "expires_in_days": 365}));
-    let order = Order { kind: CommandKind::Lock, reason: Some("lost".to_owned()), expires_in_days: Some(365) };
-    assert_eq!(Order::read(CommandKind::Lock, &mut body), order);
+    let order = CommandRequest { kind: CommandKind::Lock, reason: Some("lost".to_owned()), expires_in_days: Some(365) };
+    assert_eq!(CommandRequest::read(CommandKind::Lock, &mut body), order);
     for days in [0, 366] {
         let mut body = fields(json!({"reason": 1, "expires_in_days": days}));
-        Order::read(CommandKind::Lock, &mut body);
+        CommandRequest::read(CommandKind::Lock, &mut body);
         let expected = [("reason".to_owned(), "wrong_type"), ("expires_in_days".to_owned(), "out_of_range")];
         assert_eq!(named(&body.finish().unwrap_err()), expected);
     }
@@ -648,7 +667,7 @@ fn next() -> impl Strategy<Value = Next> {
 
 /// A world, and what has been said in it.
 struct Course {
-    world: World,
+    fixture: Fixture,
     now: i64,
     /// The wipes of which their device has said first that they were done.
     wiped: BTreeSet<CommandId>,
@@ -656,16 +675,16 @@ struct Course {
 
 impl Course {
     fn new() -> Self {
-        Self { world: World::with_phones(2), now: 2, wiped: BTreeSet::new() }
+        Self { fixture: Fixture::with_phones(2), now: 2, wiped: BTreeSet::new() }
     }
 
     fn device(&self, n: usize) -> DeviceId {
-        *self.world.devices.keys().nth(n % self.world.devices.len()).unwrap()
+        *self.fixture.devices.keys().nth(n % self.fixture.devices.len()).unwrap()
     }
 
     /// One of the commands, the newest first.
     fn command(&self, n: usize) -> Option<CommandId> {
-        self.world.commands.keys().rev().nth(n % self.world.commands.len().max(1)).copied()
+        self.fixture.commands.keys().rev().nth(n % self.fixture.commands.len().max(1)).copied()
     }
 
     fn take(&mut self, next: &Next) {
@@ -675,11 +694,11 @@ impl Course {
             Next::CheckIn(n) => self.check_in(self.device(n)),
             Next::Say(n, outcome, own) => self.command(n).into_iter().for_each(|id| self.say(id, outcome, own)),
             Next::Pass(minutes) => self.now += minutes,
-            Next::RunDue => self.world.run_due(self.now),
-            Next::Block(n) => self.set(self.device(n), |device, at| block(device, None, &act(at))),
-            Next::Unblock(n) => self.set(self.device(n), |device, at| unblock(device, None, &act(at))),
+            Next::RunDue => self.fixture.run_due(self.now),
+            Next::Block(n) => self.set(self.device(n), |device, at| block(device, None, &context(at))),
+            Next::Unblock(n) => self.set(self.device(n), |device, at| unblock(device, None, &context(at))),
             Next::Delete(n) => {
-                self.world.delete(self.device(n), self.now);
+                self.fixture.delete(self.device(n), self.now);
             }
             Next::Register(n) => self.register(n),
         }
@@ -688,10 +707,10 @@ impl Course {
     fn set(
         &mut self,
         id: DeviceId,
-        to: impl Fn(&Device, i64) -> Result<Option<(Device, domain::event::Event)>, Refusal>,
+        to: impl Fn(&Device, i64) -> Result<Option<(Device, domain::models::event::Event)>, DomainError>,
     ) {
-        if let Ok(Some((after, _))) = to(&self.world.devices[&id], self.now) {
-            self.world.devices.insert(id, after);
+        if let Ok(Some((after, _))) = to(&self.fixture.devices[&id], self.now) {
+            self.fixture.devices.insert(id, after);
         }
     }
 
@@ -701,31 +720,31 @@ impl Course {
             let alike = command.kind == kind || command.kind.is_destructive() && kind.is_destructive();
             command.device_id == id && command.state.is_pending() && command.expires_at > at(self.now) && alike
         };
-        let pending = self.world.commands.values().find(stands).map(|command| command.command_id);
-        let known = self.world.commands.len();
-        let device = self.world.devices[&id].clone();
-        let ordered = self.world.order(id, &Order { expires_in_days: days, ..wanted(kind) }, self.now);
+        let pending = self.fixture.commands.values().find(stands).map(|command| command.command_id);
+        let known = self.fixture.commands.len();
+        let device = self.fixture.devices[&id].clone();
+        let ordered = self.fixture.order(id, &CommandRequest { expires_in_days: days, ..wanted(kind) }, self.now);
         let anew = kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
         let expected = if device.deleted.is_some() && !anew {
-            Err(Refusal::DeviceDeleted)
+            Err(DomainError::DeviceDeleted)
         } else if device.erased.is_some() {
-            Err(Refusal::DeviceErased)
+            Err(DomainError::DeviceErased)
         } else {
-            Ok(pending.unwrap_or_else(|| *self.world.commands.keys().next_back().unwrap()))
+            Ok(pending.unwrap_or_else(|| *self.fixture.commands.keys().next_back().unwrap()))
         };
         assert_eq!(ordered, expected);
         let made = ordered.is_ok() && pending.is_none();
-        assert_eq!(self.world.commands.len(), known + usize::from(made));
+        assert_eq!(self.fixture.commands.len(), known + usize::from(made));
     }
 
     fn cancel(&mut self, id: CommandId) {
-        let state = self.world.commands[&id].state;
+        let state = self.fixture.commands[&id].state;
         let expected = match state {
             CommandState::Queued | CommandState::Delivered | CommandState::Deferred => Ok(true),
             CommandState::CancelRequested => Ok(false),
-            over => Err(Refusal::CommandOver(over)),
+            over => Err(DomainError::CommandOver(over)),
         };
-        assert_eq!(self.world.befall(id, Stimulus::Cancel, self.now), expected);
+        assert_eq!(self.fixture.befall(id, Trigger::Cancel, self.now), expected);
     }
 
     /// A check-in tells of everything that is pending, and of nothing else; a second one has no
@@ -736,16 +755,16 @@ impl Course {
             command.device_id == id && (command.state.is_pending() || again) && command.expires_at > at(self.now)
         };
         let expected: Vec<CommandId> =
-            self.world.commands.values().filter(pending).map(|command| command.command_id).collect();
-        let device = self.world.devices[&id].clone();
-        let before = self.world.commands.clone();
-        let served = checked_in(&mut self.world, id, self.now);
+            self.fixture.commands.values().filter(pending).map(|command| command.command_id).collect();
+        let device = self.fixture.devices[&id].clone();
+        let before = self.fixture.commands.clone();
+        let served = checked_in(&mut self.fixture, id, self.now);
         if device.erased.is_some() || device.replaced {
-            assert_eq!(served, Err(Refusal::ReEnrol));
+            assert_eq!(served, Err(DomainError::ReEnrol));
             return;
         }
         assert_eq!(served.as_ref(), Ok(&expected));
-        for (id, command) in &self.world.commands {
+        for (id, command) in &self.fixture.commands {
             let before = &before[id];
             let delivered = expected.contains(id) && before.again_at.is_none();
             let state = if delivered { CommandState::Delivered } else { before.state };
@@ -754,42 +773,42 @@ impl Course {
             let again_at = if told_again { Some(at(self.now + DAY)) } else { before.again_at };
             assert_eq!(command.again_at, again_at, "once a day");
         }
-        let again = self.world.checked_in(&self.world.devices[&id], &Report::default(), self.now);
+        let again = self.fixture.checked_in(&self.fixture.devices[&id], &CheckInReport::default(), self.now);
         assert!(matches!(again, CheckIn::Nothing | CheckIn::OnlyTime), "{again:?}");
     }
 
     /// A device's word is taken as the table says, whichever of its credentials it has; a result
     /// that comes twice is the same answer.
     fn say(&mut self, id: CommandId, outcome: Option<Outcome>, own: bool) {
-        let before = self.world.commands[&id].clone();
-        let epoch = if own { before.epoch } else { self.world.devices[&before.device_id].epoch };
-        let word = Word { outcome, detail: None };
-        let told = self.world.say(id, &word, epoch, self.now);
-        let deleted = self.world.devices[&before.device_id].deleted.is_some();
+        let before = self.fixture.commands[&id].clone();
+        let epoch = if own { before.epoch } else { self.fixture.devices[&before.device_id].epoch };
+        let word = CommandReport { outcome, detail: None };
+        let told = self.fixture.say(id, &word, epoch, self.now);
+        let deleted = self.fixture.devices[&before.device_id].deleted.is_some();
         let last = before.history.last().unwrap().state.as_str();
         let repeated = outcome.is_some_and(|outcome| outcome.as_str() == last && last == before.state.as_str());
-        let expected = match step(before.kind, before.state, deleted, word.stimulus()) {
+        let expected = match step(before.kind, before.state, deleted, word.trigger()) {
             _ if repeated => Ok(false),
             To::Same => Ok(false),
-            To::Refused => Err(Refusal::CommandOver(before.state)),
+            To::Refused => Err(DomainError::CommandOver(before.state)),
             To::To(_) | To::Late(_) | To::Counted | To::Again => Ok(true),
         };
         assert_eq!(told, expected, "{before:?}");
         if outcome.is_some() && told.is_ok() {
-            assert_eq!(self.world.say(id, &word, epoch, self.now), Ok(false));
+            assert_eq!(self.fixture.say(id, &word, epoch, self.now), Ok(false));
         }
         self.note(&before, outcome);
     }
 
     fn note(&mut self, before: &Command, outcome: Option<Outcome>) {
-        let after = &self.world.commands[&before.command_id];
+        let after = &self.fixture.commands[&before.command_id];
         if before.kind == CommandKind::Wipe && after.state == CommandState::Succeeded {
             self.wiped.insert(before.command_id);
         }
         let taken_back = matches!(before.state, CommandState::CancelRequested | CommandState::Canceled);
         if let Some(outcome) = outcome.filter(|_| taken_back) {
             assert_eq!((after.state.as_str(), after.late), (outcome.as_str(), true), "it is told as run");
-            let story = self.world.story(before.command_id);
+            let story = self.fixture.story(before.command_id);
             let canceled = [EventType::CommandCancelRequested, EventType::CommandCanceled];
             assert!(canceled.iter().any(|kind| story.contains(kind)), "the audit keeps the cancel: {story:?}");
             let ran = story.last().unwrap().as_str();
@@ -799,45 +818,48 @@ impl Course {
 
     /// A phone comes with a fresh code: in its own place, or as a new device once it was deleted.
     fn register(&mut self, n: usize) {
-        self.world.invite(1, self.now);
-        match self.world.register(&format!("phone-{n}"), self.now) {
+        self.fixture.invite(1, self.now);
+        match self.fixture.register(&format!("phone-{n}"), self.now) {
             Ok(registered) => {
                 let id = registered.device.after.device_id;
-                assert!(self.world.authenticated(id).is_ok() && self.world.open_commands(id).is_empty());
+                assert!(self.fixture.authenticated(id).is_ok() && self.fixture.open_commands(id).is_empty());
                 let replaced = registered.replaced.map(|old| old.after.device_id);
-                assert!(replaced.is_none_or(|old| self.world.open_commands(old).is_empty()), "nobody is left to do it");
+                assert!(
+                    replaced.is_none_or(|old| self.fixture.open_commands(old).is_empty()),
+                    "nobody is left to do it"
+                );
             }
-            Err(refused) if refused.refusal == Refusal::ErasurePending => {
-                let known = self.world.found(&format!("phone-{n}")).claimed.unwrap();
+            Err(refused) if refused.error == DomainError::ErasurePending => {
+                let known = self.fixture.found(&format!("phone-{n}")).claimed.unwrap();
                 let pending = pending_for(&known, CommandKind::Wipe, at(self.now));
                 assert!(pending.is_some(), "it is told to erase itself");
             }
-            Err(refused) => assert_eq!(refused.refusal, Refusal::DeviceBlocked),
+            Err(refused) => assert_eq!(refused.error, DomainError::DeviceBlocked),
         }
     }
 
     /// What holds after every step.
     fn holds(&self, next: &Next, before: &BTreeMap<CommandId, Command>) {
         for (id, command) in before {
-            let deleted = self.world.devices[&command.device_id].deleted.is_some();
-            only_what_may_change(command, &self.world.commands[id], next, deleted);
+            let deleted = self.fixture.devices[&command.device_id].deleted.is_some();
+            only_what_may_change(command, &self.fixture.commands[id], next, deleted);
         }
-        for command in self.world.commands.values() {
+        for command in self.fixture.commands.values() {
             assert!(command.history.len() <= HISTORY_LIMIT);
             let last = command.history.last().unwrap().state;
             let told_again = matches!(last, CommandState::Delivered | CommandState::Deferred);
             assert!(last == command.state || told_again && is_failed_wipe(command, true), "{command:?}");
         }
         for wipe in &self.wiped {
-            assert_eq!(self.world.commands[wipe].state, CommandState::Succeeded, "no success of a wipe is lost");
+            assert_eq!(self.fixture.commands[wipe].state, CommandState::Succeeded, "no success of a wipe is lost");
         }
-        for device in self.world.devices.values() {
+        for device in self.fixture.devices.values() {
             self.device_holds(device);
         }
     }
 
     fn device_holds(&self, device: &Device) {
-        let open = self.world.open_commands(device.device_id);
+        let open = self.fixture.open_commands(device.device_id);
         let rows: BTreeMap<CommandId, OpenCommand> =
             open.iter().map(|row| (row.command_id, OpenCommand::from(row))).collect();
         let listed = device.commands.iter().map(|row| (row.command_id, row.clone())).collect();
@@ -856,23 +878,23 @@ impl Course {
                 && row.epoch == device.epoch
                 && row.kind.is_destructive()
                 && row.state == CommandState::Succeeded
-                && !self.world.story(row.command_id).contains(&EventType::CommandRemoved)
+                && !self.fixture.story(row.command_id).contains(&EventType::CommandRemoved)
         };
-        let erased = self.world.commands.values().any(|row| erasing(&row));
+        let erased = self.fixture.commands.values().any(|row| erasing(&row));
         assert_eq!(device.erased.is_some(), erased, "what erases ends the enrolment, and nothing else does");
-        let opened = self.world.authenticated(device.device_id).map(drop);
+        let opened = self.fixture.authenticated(device.device_id).map(drop);
         let ended = erased || device.replaced;
-        assert_eq!(opened, if ended { Err(Refusal::ReEnrol) } else { Ok(()) });
+        assert_eq!(opened, if ended { Err(DomainError::ReEnrol) } else { Ok(()) });
     }
 
     /// Once every time is over nothing is open, and what is deleted can be purged.
     fn comes_to_an_end(mut self) {
         self.now += 400 * DAY;
-        self.world.run_due(self.now);
-        assert!(self.world.commands.values().all(|command| !command.is_open()));
-        for device in self.world.devices.values() {
+        self.fixture.run_due(self.now);
+        assert!(self.fixture.commands.values().all(|command| !command.is_open()));
+        for device in self.fixture.devices.values() {
             assert!(device.commands.is_empty());
-            assert_eq!(purge(device, &act(self.now)).is_some(), device.deleted.is_some());
+            assert_eq!(purge(device, &context(self.now)).is_some(), device.deleted.is_some());
         }
     }
 }
@@ -914,7 +936,7 @@ proptest! {
     ) {
         let mut course = Course::new();
         for next in steps {
-            let before = course.world.commands.clone();
+            let before = course.fixture.commands.clone();
             course.take(&next);
             course.holds(&next, &before);
         }

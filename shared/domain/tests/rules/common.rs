@@ -1,14 +1,17 @@
 //! Things to decide about.
 
 use chrono::Duration;
-use domain::event::{Act, Actor, Event};
 use domain::ids::timed_uuid;
-use domain::input::{Fault, Fields};
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
-use domain::registration::{Application, Found};
+use domain::input::{FieldError, Fields};
+use domain::models::actor::Actor;
+use domain::models::event::Event;
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::user::{NewUser, User};
+use domain::rules::context::EventContext;
+use domain::rules::invitations::invite;
+use domain::rules::registration::{RegistrationRequest, RegistrationState};
 use domain::secret::Hash;
-use domain::user::{NewUser, User};
-use domain::{EventId, InvitationId, KeyId, Refusal, Time, UserId, WorkspaceId};
+use domain::{DomainError, EventId, InvitationId, KeyId, Time, UserId, WorkspaceId};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -16,8 +19,8 @@ pub fn at(minutes: i64) -> Time {
     Time::parse("2026-11-23T08:00:00Z").unwrap().plus(Duration::minutes(minutes))
 }
 
-pub fn act(minutes: i64) -> Act {
-    Act {
+pub fn context(minutes: i64) -> EventContext {
+    EventContext {
         event_id: EventId(timed_uuid(at(minutes), [1; 10])),
         workspace_id: WorkspaceId(Uuid::from_u128(1)),
         at: at(minutes),
@@ -39,7 +42,7 @@ pub fn user() -> User {
         mobile: Some("+491701234567".to_owned()),
         ..NewUser::default()
     };
-    User::create(new, UserId(Uuid::from_u128(2)), &act(0)).0
+    User::create(new, UserId(Uuid::from_u128(2)), &context(0)).0
 }
 
 pub fn invitation(user: &User, devices: u32) -> Invitation {
@@ -51,14 +54,14 @@ pub fn invitation(user: &User, devices: u32) -> Invitation {
         devices,
         life: Duration::days(7),
     };
-    invite(user, None, new, &act(0)).unwrap().invitation
+    invite(user, None, new, &context(0)).unwrap().invitation
 }
 
-pub fn application(identifier: &str) -> Application {
-    Application {
+pub fn application(identifier: &str) -> RegistrationRequest {
+    RegistrationRequest {
         code: "code".to_owned(),
         device_identifier: identifier.to_owned(),
-        platform: domain::device::Platform::Ios,
+        platform: domain::states::Platform::Ios,
         model_name: "iPhone 17".to_owned(),
         os_version: "26.1".to_owned(),
         app_version: Some("4.2.0".to_owned()),
@@ -68,11 +71,11 @@ pub fn application(identifier: &str) -> Application {
 }
 
 /// A user with an invitation and nothing else, and what a registration would find.
-pub fn found(devices: u32) -> Found {
+pub fn found(devices: u32) -> RegistrationState {
     let mut user = user();
     let invitation = invitation(&user, devices);
     user.invitation_id = Some(invitation.invitation_id);
-    Found { invitation, user, claim: None, claimed: None, commands: Vec::new(), held: Vec::new() }
+    RegistrationState { invitation, user, claim: None, claimed: None, commands: Vec::new(), held: Vec::new() }
 }
 
 /// The fields of a body.
@@ -84,14 +87,14 @@ pub fn fields(body: Value) -> Fields {
 }
 
 /// The faults, as the caller is told of them: fields and codes.
-pub fn named(faults: &[Fault]) -> Vec<(String, &'static str)> {
+pub fn named(faults: &[FieldError]) -> Vec<(String, &'static str)> {
     faults.iter().map(|fault| (fault.field.clone(), fault.code)).collect()
 }
 
 /// The faults of a body that was refused.
-pub fn faults<T: std::fmt::Debug>(read: Result<T, Refusal>) -> Vec<(String, &'static str)> {
+pub fn faults<T: std::fmt::Debug>(read: Result<T, DomainError>) -> Vec<(String, &'static str)> {
     match read {
-        Err(Refusal::Invalid(faults)) => named(&faults),
+        Err(DomainError::Invalid(faults)) => named(&faults),
         other => panic!("the body has faults: {other:?}"),
     }
 }

@@ -2,26 +2,29 @@
 
 use chrono::Duration;
 use domain::CredentialId;
-use domain::command::{CommandKind, FailedCommand};
-use domain::credential::{CREDENTIAL_LIMIT, ENDPOINT_LIMIT, Report, ServiceKind, issue, report, revoke};
-use domain::device::{Belongings, Deleted, Device, Platform};
-use domain::event::{Event, EventType};
-use domain::health::health;
-use domain::push::PushReason;
-use domain::refusal::Refusal;
-use domain::workspace::{MinimumVersions, Settings, SilentAction, SilentRule};
+use domain::error::DomainError;
+use domain::models::command::{CommandKind, FailedCommand};
+use domain::models::credential::{CREDENTIAL_LIMIT, ENDPOINT_LIMIT, Report, ServiceKind};
+use domain::models::device::{Device, DeviceAttachments};
+use domain::models::event::{Event, EventType};
+use domain::models::push::PushReason;
+use domain::models::restriction::Deleted;
+use domain::models::workspace::{MinimumVersions, Settings, SilentAction, SilentRule};
+use domain::rules::credentials::{issue, report, revoke};
+use domain::rules::health::health;
+use domain::states::Platform;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::common::{act, at, fields};
-use crate::world::World;
+use crate::common::{at, context, fields};
+use crate::fixture::Fixture;
 
 fn device() -> Device {
-    World::new(1).register("phone", 0).unwrap().device.after
+    Fixture::new(1).register("phone", 0).unwrap().device.after
 }
 
 fn gone(device: &Device) -> Device {
-    let end = Deleted { at: at(1), by: act(1).actor, purge_after: at(2) };
+    let end = Deleted { at: at(1), by: context(1).actor, purge_after: at(2) };
     Device { deleted: Some(end), ..device.clone() }
 }
 
@@ -32,38 +35,38 @@ fn credential(n: u128) -> CredentialId {
 #[test]
 fn a_credential_is_issued_once_and_taken_once() {
     let device = device();
-    let none = Belongings::none(&device);
-    let (one, event) = issue(&device, &none, credential(1), &act(1)).unwrap().unwrap();
+    let none = DeviceAttachments::none(&device);
+    let (one, event) = issue(&device, &none, credential(1), &context(1)).unwrap().unwrap();
     assert_eq!((event.event_type, event.device_id), (EventType::DeviceCredentialIssued, Some(device.device_id)));
-    assert_eq!(issue(&device, &one, credential(1), &act(2)), Ok(None));
-    let (two, _) = issue(&device, &one, credential(2), &act(2)).unwrap().unwrap();
-    let (after, event) = revoke(&device, &two, credential(1), &act(3)).unwrap().unwrap();
+    assert_eq!(issue(&device, &one, credential(1), &context(2)), Ok(None));
+    let (two, _) = issue(&device, &one, credential(2), &context(2)).unwrap().unwrap();
+    let (after, event) = revoke(&device, &two, credential(1), &context(3)).unwrap().unwrap();
     assert_eq!(event.event_type, EventType::DeviceCredentialRevoked);
     assert_eq!(after.credentials.into_keys().collect::<Vec<_>>(), [credential(2)]);
-    assert_eq!(revoke(&device, &one, credential(2), &act(3)), Ok(None));
+    assert_eq!(revoke(&device, &one, credential(2), &context(3)), Ok(None));
 }
 
 #[test]
 fn a_phone_holds_so_many_credentials_and_no_more() {
     let device = device();
-    let mut held = Belongings::none(&device);
+    let mut held = DeviceAttachments::none(&device);
     for n in 0..CREDENTIAL_LIMIT {
-        held = issue(&device, &held, credential(n as u128), &act(1)).unwrap().unwrap().0;
+        held = issue(&device, &held, credential(n as u128), &context(1)).unwrap().unwrap().0;
     }
-    assert_eq!(issue(&device, &held, credential(0), &act(2)), Ok(None), "what it holds it may be given again");
-    let refused = issue(&device, &held, credential(99), &act(2)).unwrap_err();
-    assert!(matches!(refused, Refusal::Invalid(faults) if faults[0].code == "too_many"));
+    assert_eq!(issue(&device, &held, credential(0), &context(2)), Ok(None), "what it holds it may be given again");
+    let refused = issue(&device, &held, credential(99), &context(2)).unwrap_err();
+    assert!(matches!(refused, DomainError::Invalid(faults) if faults[0].code == "too_many"));
 }
 
 #[test]
 fn nothing_is_issued_to_a_phone_that_is_gone() {
     let device = device();
     let gone = gone(&device);
-    let none = Belongings::none(&device);
+    let none = DeviceAttachments::none(&device);
     let services = Report::default();
-    assert_eq!(issue(&gone, &none, credential(1), &act(2)), Err(Refusal::DeviceDeleted));
-    assert_eq!(revoke(&gone, &none, credential(1), &act(2)), Err(Refusal::DeviceDeleted));
-    assert_eq!(report(&gone, &none, ServiceKind::AssaAbloy, &services, &act(2)), Err(Refusal::DeviceDeleted));
+    assert_eq!(issue(&gone, &none, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
+    assert_eq!(revoke(&gone, &none, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
+    assert_eq!(report(&gone, &none, ServiceKind::AssaAbloy, &services, &context(2)), Err(DomainError::DeviceDeleted));
 }
 
 #[test]
@@ -71,13 +74,13 @@ fn a_report_stands_for_all_that_the_service_knows_and_a_problem_keeps_its_beginn
     let device = device();
     let read = |body| Report::read(fields(body)).unwrap();
     let broken = read(json!({"endpoints": [{"endpoint_id": "a", "is_active": true}], "problem": "no answer"}));
-    let none = Belongings::none(&device);
-    let (first, event) = report(&device, &none, ServiceKind::AssaAbloy, &broken, &act(1)).unwrap().unwrap();
+    let none = DeviceAttachments::none(&device);
+    let (first, event) = report(&device, &none, ServiceKind::AssaAbloy, &broken, &context(1)).unwrap().unwrap();
     assert_eq!(event.changes["has_active_endpoint"].after, true);
     assert!(!serde_json::to_string(&event.public()).unwrap().contains("no answer"));
-    assert_eq!(report(&device, &first, ServiceKind::AssaAbloy, &broken, &act(2)), Ok(None));
+    assert_eq!(report(&device, &first, ServiceKind::AssaAbloy, &broken, &context(2)), Ok(None));
     let other = read(json!({"endpoints": [], "problem": "no answer"}));
-    let (second, _) = report(&device, &first, ServiceKind::AssaAbloy, &other, &act(3)).unwrap().unwrap();
+    let (second, _) = report(&device, &first, ServiceKind::AssaAbloy, &other, &context(3)).unwrap().unwrap();
     let service = &second.services[&ServiceKind::AssaAbloy];
     assert!(service.endpoints.is_empty() && !service.is_active());
     assert_eq!(service.problem.as_ref().map(|problem| problem.since), Some(at(1)));
@@ -102,8 +105,9 @@ fn what_is_wrong_is_told_with_since_when() {
     };
     let codes = |device: &Device, settings: &Settings, days: i64| {
         let health = health(device, None, settings, at(10).plus(Duration::days(days)));
-        let codes =
-            |remarks: Vec<domain::health::Remark>| remarks.into_iter().map(|remark| remark.code).collect::<Vec<_>>();
+        let codes = |remarks: Vec<domain::rules::health::Issue>| {
+            remarks.into_iter().map(|remark| remark.code).collect::<Vec<_>>()
+        };
         (codes(health.errors), codes(health.warnings))
     };
     assert_eq!(codes(&device, &Settings::default(), 0), (vec![], vec![]));
@@ -112,7 +116,7 @@ fn what_is_wrong_is_told_with_since_when() {
     assert_eq!(codes(&device, &settings, 8), (vec![], [old.clone(), vec!["silent"]].concat()));
     let ill = Device {
         failed: Some(FailedCommand { kind: CommandKind::Lock, at: at(3) }),
-        push: domain::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
+        push: domain::models::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
         ..device.forced()
     };
     let warnings = [vec!["push_not_in_use"], old, vec!["configuration_not_downloaded"]].concat();
@@ -185,14 +189,14 @@ fn a_report_is_read_with_every_fault_named() {
 #[test]
 fn the_event_of_a_credential_names_it_and_a_phones_end_names_all_that_it_held() {
     let device = device();
-    let none = Belongings::none(&device);
-    let (one, issued) = issue(&device, &none, credential(1), &act(1)).unwrap().unwrap();
-    let (_, revoked) = revoke(&device, &one, credential(1), &act(2)).unwrap().unwrap();
+    let none = DeviceAttachments::none(&device);
+    let (one, issued) = issue(&device, &none, credential(1), &context(1)).unwrap().unwrap();
+    let (_, revoked) = revoke(&device, &one, credential(1), &context(2)).unwrap().unwrap();
     let id = json!(credential(1));
     let told = |event: &Event, field: &str| (event.changes[field].before.clone(), event.changes[field].after.clone());
     assert_eq!(told(&issued, "acs_credential_id"), (json!(null), id.clone()));
     assert_eq!(told(&revoked, "acs_credential_id"), (id.clone(), json!(null)));
-    let mut end = act(3).event(EventType::DeviceDeleted);
+    let mut end = context(3).event(EventType::DeviceDeleted);
     none.revoked_in(&mut end);
     assert!(end.changes.is_empty(), "it held none");
     one.revoked_in(&mut end);

@@ -3,29 +3,31 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use domain::change::{Change, Edited};
-use domain::deployment::{
-    ClientAccount, Configuration, SecretKind, UserSecrets, configuration, deploy, follows_rename, force,
-    has_downloaded, qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
+use domain::error::DomainError;
+use domain::models::client_account::{ClientAccount, SecretKind, UserSecrets};
+use domain::models::device::{CONFIG_VERSION, Device};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::profile::Profile;
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::deployments::{
+    Configuration, configuration, deploy, follows_rename, force, has_downloaded, qr_shown, read_secrets, remove,
+    require_fitting, serve, set_secrets,
 };
-use domain::device::{CONFIG_VERSION, Device};
-use domain::event::EventType;
-use domain::hold::Hold;
-use domain::invitation::{
-    Channel, Delivery, DeliveryState, Invitation, InvitationStatus, NewInvitation, Purpose, delivered,
-};
-use domain::life::settle_what_is_due;
-use domain::profile::Profile;
-use domain::refusal::Refusal;
+use domain::rules::invitations::delivered;
+use domain::rules::lifecycle::settle_what_is_due;
 use domain::secret::Hash;
-use domain::user::{User, UserStatus};
+use domain::states::InvitationStatus;
+use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, faults, fields, published, user};
-use crate::world::World;
+use crate::common::{at, context, faults, fields, published, user};
+use crate::fixture::Fixture;
 
 fn new(number: u128) -> NewInvitation {
     NewInvitation {
@@ -40,13 +42,13 @@ fn new(number: u128) -> NewInvitation {
 
 /// A user with an open deployment, and the deployment.
 fn deployed(user: &User) -> (User, Invitation) {
-    let change = deploy(user, &[], None, new(5), None, &act(0)).unwrap();
+    let change = deploy(user, &[], None, new(5), None, &context(0)).unwrap();
     (change.user_after().unwrap().clone(), change.invitations.last().unwrap().after.clone())
 }
 
 fn profile(settings: Value) -> Profile {
     Profile {
-        workspace_id: act(0).workspace_id,
+        workspace_id: context(0).workspace_id,
         profile_id: ProfileId(Uuid::from_u128(30)),
         name: "Office".to_owned(),
         settings: object(settings),
@@ -72,8 +74,8 @@ fn with(user: &User, overrides: Value) -> User {
 }
 
 fn phones(count: u32) -> (User, Vec<Device>) {
-    let world = World::with_phones(count);
-    (world.user.clone(), world.held())
+    let fixture = Fixture::with_phones(count);
+    (fixture.user.clone(), fixture.held())
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn a_newer_deployment_ends_the_older_and_leaves_invitations_alone() {
     assert_eq!(first.client.deployment_id, Some(older.invitation_id));
     assert_eq!((older.purpose, older.devices, first.invitation_id), (Purpose::Deploy, 1, None));
     let profile = Some(ProfileId(Uuid::from_u128(30)));
-    let change = deploy(&first, &[], Some(&older), new(6), profile, &act(1)).unwrap();
+    let change = deploy(&first, &[], Some(&older), new(6), profile, &context(1)).unwrap();
     let [ended, made] = &change.invitations[..] else { panic!("{change:?}") };
     assert_eq!((ended.after.invitation_id, ended.after.superseded_at), (older.invitation_id, Some(at(1))));
     assert_eq!(made.before, None);
@@ -93,22 +95,22 @@ fn a_newer_deployment_ends_the_older_and_leaves_invitations_alone() {
     assert_eq!((event.invitation_id, change.events.len()), (None, 1));
     // One that is over already stays as it ended.
     let over = Invitation { revoked_at: Some(at(0)), ..older };
-    assert_eq!(deploy(&first, &[], Some(&over), new(6), None, &act(1)).unwrap().invitations.len(), 1);
+    assert_eq!(deploy(&first, &[], Some(&over), new(6), None, &context(1)).unwrap().invitations.len(), 1);
 }
 
 #[test]
 fn a_deployment_needs_an_address_and_a_user_whom_nothing_keeps_out() {
-    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    let hold = Some(Restriction { at: at(0), by: context(0).actor, reason: None });
     let cases = [
-        (User { email: None, ..user() }, Refusal::EmailMissing),
-        (User { suspended: hold.clone(), ..user() }, Refusal::UserSuspended),
-        (User { locked: hold, ..user() }, Refusal::UserLocked),
+        (User { email: None, ..user() }, DomainError::EmailMissing),
+        (User { suspended: hold.clone(), ..user() }, DomainError::UserSuspended),
+        (User { locked: hold, ..user() }, DomainError::UserLocked),
     ];
-    for (user, refusal) in cases {
-        assert_eq!(deploy(&user, &[], None, new(5), None, &act(0)), Err(refusal));
+    for (user, error) in cases {
+        assert_eq!(deploy(&user, &[], None, new(5), None, &context(0)), Err(error));
     }
     // Without a mobile it goes as well: it goes by e-mail.
-    assert!(deploy(&User { mobile: None, ..user() }, &[], None, new(5), None, &act(0)).is_ok());
+    assert!(deploy(&User { mobile: None, ..user() }, &[], None, new(5), None, &context(0)).is_ok());
 }
 
 #[test]
@@ -135,13 +137,13 @@ fn what_becomes_of_a_deployments_message_is_told_as_a_deployments() {
         (DeliveryState::Failed, EventType::DeploymentFailed, false),
         (DeliveryState::Rejected, EventType::DeploymentFailed, false),
     ] {
-        let (after, event) = delivered(&made, news(state), &act(2)).unwrap();
+        let (after, event) = delivered(&made, news(state), &context(2)).unwrap();
         assert_eq!((event.event_type, event.deployment_id), (event_type, Some(made.invitation_id)), "{state}");
         assert_eq!(after.sent_at, went_out.then_some(at(1)), "{state}: deployed is when it went out");
     }
-    let (sent, _) = delivered(&made, news(DeliveryState::Sent), &act(2)).unwrap();
+    let (sent, _) = delivered(&made, news(DeliveryState::Sent), &context(2)).unwrap();
     let later = Delivery { at: at(9), ..news(DeliveryState::Delivered) };
-    assert_eq!(delivered(&sent, later, &act(9)).unwrap().0.sent_at, Some(at(1)));
+    assert_eq!(delivered(&sent, later, &context(9)).unwrap().0.sent_at, Some(at(1)));
 }
 
 /// A configuration of a user with a salt.
@@ -157,14 +159,14 @@ fn version(version: &str) -> Configuration {
 #[test]
 fn versions_follow_from_a_salt_that_the_user_keeps_and_are_nobodys_to_find_by_trying() {
     let (user, devices) = phones(1);
-    let drawn = |user: &User, salt: &str| configuration(user, None, &UserSecrets::new(), salt.to_owned());
-    let first = drawn(&user, "one");
-    assert_ne!(first.version, drawn(&user, "another").version);
-    let change = serve(&devices[0].clone().offered(), &user, &first, &act(1)).unwrap().unwrap();
+    let new_ids = |user: &User, salt: &str| configuration(user, None, &UserSecrets::new(), salt.to_owned());
+    let first = new_ids(&user, "one");
+    assert_ne!(first.version, new_ids(&user, "another").version);
+    let change = serve(&devices[0].clone().offered(), &user, &first, &context(1)).unwrap().unwrap();
     let served = change.user_after().unwrap();
-    assert_eq!(drawn(served, "another"), first, "the salt stays");
+    assert_eq!(new_ids(served, "another"), first, "the salt stays");
     assert!(!published(&change.events[0]).contains("one\""), "it is not told");
-    let out = remove(served, &[], None, &act(2)).unwrap().unwrap();
+    let out = remove(served, &[], None, &context(2)).unwrap().unwrap();
     assert_eq!(out.user_after().unwrap().client.config_salt, None);
 }
 
@@ -195,7 +197,7 @@ fn a_configuration_is_the_profile_under_ones_data_under_ones_own_settings() {
 fn a_version_tells_when_a_secret_was_set_and_nothing_of_what_it_is() {
     let set = |pin: &str, minutes: i64| {
         let edit = BTreeMap::from([(SecretKind::VoicemailPin, Some(pin.to_owned()))]);
-        let after = set_secrets(&user(), &edit, &act(minutes)).unwrap().unwrap().user_after().unwrap().clone();
+        let after = set_secrets(&user(), &edit, &context(minutes)).unwrap().unwrap().user_after().unwrap().clone();
         configured(&after, None, &UserSecrets::from([(SecretKind::VoicemailPin, pin.to_owned())])).version
     };
     assert_eq!(set("1111", 1), set("2222", 1), "nobody learns by the version which of two it is");
@@ -206,16 +208,16 @@ fn a_version_tells_when_a_secret_was_set_and_nothing_of_what_it_is() {
 fn which_secrets_are_set_is_recorded_by_their_names_alone() {
     let edit = read_secrets(fields(json!({"client_password": "s3cret", "voicemail_pin": null}))).unwrap();
     assert_eq!(edit.len(), 2);
-    let change = set_secrets(&user(), &edit, &act(1)).unwrap().unwrap();
+    let change = set_secrets(&user(), &edit, &context(1)).unwrap().unwrap();
     let event = &change.events[0];
     assert_eq!(event.changed_fields, ["client_password"], "what is not set cannot be taken away");
     assert!(!format!("{change:?}").contains("s3cret") && !published(event).contains("s3cret"));
     let known = &change.user_after().unwrap().client.secrets;
     assert_eq!(known, &BTreeMap::from([(SecretKind::ClientPassword, at(1))]));
     let gone = read_secrets(fields(json!({"client_password": null}))).unwrap();
-    let after = set_secrets(change.user_after().unwrap(), &gone, &act(2)).unwrap().unwrap();
+    let after = set_secrets(change.user_after().unwrap(), &gone, &context(2)).unwrap().unwrap();
     assert!(after.user_after().unwrap().client.secrets.is_empty());
-    assert_eq!(set_secrets(&user(), &gone, &act(3)), Ok(None));
+    assert_eq!(set_secrets(&user(), &gone, &context(3)), Ok(None));
 }
 
 #[test]
@@ -235,25 +237,28 @@ fn every_fault_of_secrets_is_named_and_a_misspelt_one_is_one() {
 fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
     let (user, devices) = phones(1);
     let device = &devices[0].clone().offered();
-    let change = serve(device, &user, &version("version1"), &act(1)).unwrap().unwrap();
+    let change = serve(device, &user, &version("version1"), &context(1)).unwrap().unwrap();
     let served = change.devices[0].after.clone();
     assert!(served.must_download() && !served.is_forced());
     assert_eq!((change.user_after().unwrap().client.served_at, change.events.len()), (Some(at(1)), 1));
-    assert_eq!(serve(&served, &user, &version("version1"), &act(2)).unwrap(), None, "the same again is no news");
-    assert!(serve(&served, &user, &version("version2"), &act(2)).unwrap().is_some());
-    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    assert_eq!(serve(&served, &user, &version("version1"), &context(2)).unwrap(), None, "the same again is no news");
+    assert!(serve(&served, &user, &version("version2"), &context(2)).unwrap().is_some());
+    let hold = Some(Restriction { at: at(0), by: context(0).actor, reason: None });
     let of = |status| Device { user_status: status, ..device.clone() };
     let cases = [
-        (Device { blocked: hold, ..device.clone() }, Refusal::DeviceBlocked),
-        (of(UserStatus::Suspended), Refusal::UserSuspended),
-        (of(UserStatus::Locked), Refusal::UserLocked),
-        (of(UserStatus::Deleted), Refusal::DeviceDeleted),
+        (Device { blocked: hold, ..device.clone() }, DomainError::DeviceBlocked),
+        (of(UserStatus::Suspended), DomainError::UserSuspended),
+        (of(UserStatus::Locked), DomainError::UserLocked),
+        (of(UserStatus::Deleted), DomainError::DeviceDeleted),
     ];
-    for (device, refusal) in cases {
-        assert_eq!(serve(&device, &user, &version("version1"), &act(1)), Err(refusal));
+    for (device, error) in cases {
+        assert_eq!(serve(&device, &user, &version("version1"), &context(1)), Err(error));
     }
-    let out = remove(&user, &devices, None, &act(1)).unwrap().unwrap();
-    assert_eq!(serve(device, out.user_after().unwrap(), &version("version1"), &act(2)), Err(Refusal::NotDeployed));
+    let out = remove(&user, &devices, None, &context(1)).unwrap().unwrap();
+    assert_eq!(
+        serve(device, out.user_after().unwrap(), &version("version1"), &context(2)),
+        Err(DomainError::NotDeployed)
+    );
 }
 
 #[test]
@@ -264,12 +269,13 @@ fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place_be_it_the_same_a
     assert!(!in_place.is_newly_in_place("version1"), "what it had before is no news");
     for name in ["version1", "version2"] {
         let config = version(name);
-        let change = serve(&in_place, &user, &config, &act(1)).unwrap().unwrap();
+        let change = serve(&in_place, &user, &config, &context(1)).unwrap().unwrap();
         let served = change.devices[0].after.clone();
         assert!(served.must_download() && served.is_forced() && !served.must_fetch(), "it is not in place");
         assert_eq!(served.given(), Some(name));
-        assert_eq!(serve(&served, &user, &config, &act(1)).unwrap(), None, "the same once more");
-        let another = serve(&served, &user, &version("version3"), &act(1)).unwrap().unwrap().devices[0].after.clone();
+        assert_eq!(serve(&served, &user, &config, &context(1)).unwrap(), None, "the same once more");
+        let another =
+            serve(&served, &user, &version("version3"), &context(1)).unwrap().unwrap().devices[0].after.clone();
         assert!(another.is_forced() && !another.is_newly_in_place("version1"));
         assert!(served.is_newly_in_place(name));
         let done = served.with_in_place(name);
@@ -277,25 +283,25 @@ fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place_be_it_the_same_a
     }
     // One that it has fetched can be asked of it once more, before it is in place.
     let fetched = in_place.served_with("version1");
-    assert!(force(&user, &[fetched], &act(2)).unwrap().is_some());
+    assert!(force(&user, &[fetched], &context(2)).unwrap().is_some());
 }
 
 #[test]
 fn forcing_reaches_each_phone_that_is_not_told_already_and_none_that_is_erased() {
     let (user, devices) = phones(3);
-    let mut world = World::with_phones(3);
-    let ids: Vec<_> = world.held().iter().map(|device| device.device_id).collect();
-    let _command = world.erase(ids[0], 1).unwrap();
-    let held = world.held();
-    let change = force(&world.user, &held, &act(2)).unwrap().unwrap();
+    let mut fixture = Fixture::with_phones(3);
+    let ids: Vec<_> = fixture.held().iter().map(|device| device.device_id).collect();
+    let _command = fixture.erase(ids[0], 1).unwrap();
+    let held = fixture.held();
+    let change = force(&fixture.user, &held, &context(2)).unwrap().unwrap();
     assert_eq!(change.devices.len(), 2, "what is erased has nothing to fetch");
     assert!(change.devices.iter().all(|edited| edited.after.is_forced() && edited.after.device_id != ids[0]));
     assert_eq!(change.events.len(), 1);
     let told: Vec<Device> = devices.into_iter().map(Device::forced).collect();
-    assert_eq!(force(&user, &told, &act(2)).unwrap(), None);
-    assert_eq!(force(&user, &[], &act(2)).unwrap(), None);
-    let out = remove(&user, &told, None, &act(2)).unwrap().unwrap();
-    assert_eq!(force(out.user_after().unwrap(), &told, &act(3)), Err(Refusal::NotDeployed));
+    assert_eq!(force(&user, &told, &context(2)).unwrap(), None);
+    assert_eq!(force(&user, &[], &context(2)).unwrap(), None);
+    let out = remove(&user, &told, None, &context(2)).unwrap().unwrap();
+    assert_eq!(force(out.user_after().unwrap(), &told, &context(3)), Err(DomainError::NotDeployed));
 }
 
 #[test]
@@ -304,10 +310,10 @@ fn a_phone_counts_as_having_downloaded_until_it_is_erased() {
     assert!(!has_downloaded(&devices) && !has_downloaded(&[]));
     devices[1].config = Some("version1".to_owned());
     assert!(has_downloaded(&devices));
-    let mut world = World::with_phones(1);
-    let id = world.held()[0].device_id;
-    let _command = world.erase(id, 1).unwrap();
-    let erased = Device { config: Some("version1".to_owned()), ..world.held()[0].clone() };
+    let mut fixture = Fixture::with_phones(1);
+    let id = fixture.held()[0].device_id;
+    let _command = fixture.erase(id, 1).unwrap();
+    let erased = Device { config: Some("version1".to_owned()), ..fixture.held()[0].clone() };
     assert!(!has_downloaded(&[erased]));
 }
 
@@ -317,9 +323,9 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     let (user, open) = deployed(&base);
     let edit = BTreeMap::from([(SecretKind::PbxSipPassword, Some("s3cret".to_owned()))]);
     let user =
-        set_secrets(&with(&user, json!({"a": 1})), &edit, &act(1)).unwrap().unwrap().user_after().unwrap().clone();
+        set_secrets(&with(&user, json!({"a": 1})), &edit, &context(1)).unwrap().unwrap().user_after().unwrap().clone();
     let told = vec![devices[0].clone().forced(), devices[1].clone()];
-    let change = remove(&user, &told, Some(&open), &act(2)).unwrap().unwrap();
+    let change = remove(&user, &told, Some(&open), &context(2)).unwrap().unwrap();
     let after = change.user_after().unwrap();
     assert_eq!(after.client, ClientAccount { removed_at: Some(at(2)), ..ClientAccount::default() });
     assert_eq!((&after.username, &after.device_ids, after.status()), (&user.username, &user.device_ids, user.status()));
@@ -328,13 +334,13 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     let types: Vec<EventType> = change.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::UserUndeployed, EventType::DeploymentRevoked]);
     assert_eq!(change.events[0].changed_fields, ["overrides", "pbx_sip_password"]);
-    assert_eq!(remove(after, &told, Some(&open), &act(3)).unwrap(), None, "again is nothing");
+    assert_eq!(remove(after, &told, Some(&open), &context(3)).unwrap(), None, "again is nothing");
     // What was set since goes as well, and they have been out since the first time.
-    let late = set_secrets(after, &edit, &act(3)).unwrap().unwrap().user_after().unwrap().clone();
-    let again = remove(&late, &[], None, &act(4)).unwrap().unwrap();
+    let late = set_secrets(after, &edit, &context(3)).unwrap().unwrap().user_after().unwrap().clone();
+    let again = remove(&late, &[], None, &context(4)).unwrap().unwrap();
     assert_eq!(again.user_after().unwrap().client, after.client);
     // A new deployment brings them back, as somebody of whom nothing is known.
-    let back = deploy(after, &[], None, new(6), None, &act(3)).unwrap();
+    let back = deploy(after, &[], None, new(6), None, &context(3)).unwrap();
     assert_eq!(back.user_after().unwrap().client.removed_at, None);
 }
 
@@ -342,39 +348,44 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
 fn a_phone_gets_a_configuration_by_a_deployment_and_by_nothing_else() {
     let (user, devices) = phones(1);
     let by_invitation = &devices[0];
-    let tried = |device: &Device| serve(device, &user, &version("version1"), &act(9)).map(|change| change.is_some());
-    assert_eq!(tried(by_invitation), Err(Refusal::DeviceNotDeployed));
+    let tried =
+        |device: &Device| serve(device, &user, &version("version1"), &context(9)).map(|change| change.is_some());
+    assert_eq!(tried(by_invitation), Err(DomainError::DeviceNotDeployed));
     assert!(!by_invitation.must_download());
     let named = Device { config: Some("version0".to_owned()), ..by_invitation.clone() };
-    assert_eq!(tried(&named), Err(Refusal::DeviceNotDeployed), "what it says of itself does not count");
+    assert_eq!(tried(&named), Err(DomainError::DeviceNotDeployed), "what it says of itself does not count");
 
-    let change = deploy(&user, &devices, None, new(5), None, &act(1)).unwrap();
+    let change = deploy(&user, &devices, None, new(5), None, &context(1)).unwrap();
     let deployed = &change.devices[0].after;
     assert_eq!((change.devices.len(), change.devices[0].before.as_ref()), (1, Some(by_invitation)));
     assert_eq!((tried(deployed), deployed.must_download(), deployed.given()), (Ok(true), false, None));
-    let again = deploy(&user, std::slice::from_ref(deployed), None, new(6), None, &act(2)).unwrap();
+    let again = deploy(&user, std::slice::from_ref(deployed), None, new(6), None, &context(2)).unwrap();
     assert_eq!(again.devices, [], "it may have it already");
 
-    let forced = &force(&user, &devices, &act(1)).unwrap().unwrap().devices[0].after;
+    let forced = &force(&user, &devices, &context(1)).unwrap().unwrap().devices[0].after;
     assert_eq!((tried(forced), forced.must_download()), (Ok(true), true));
     for may in [deployed, forced] {
-        let out = remove(&user, std::slice::from_ref(may), None, &act(2)).unwrap().unwrap();
-        let back = serve(&out.devices[0].after, &user, &version("version1"), &act(3));
-        assert_eq!(back, Err(Refusal::DeviceNotDeployed), "who is taken out and deployed to again is deployed to");
+        let out = remove(&user, std::slice::from_ref(may), None, &context(2)).unwrap().unwrap();
+        let back = serve(&out.devices[0].after, &user, &version("version1"), &context(3));
+        assert_eq!(back, Err(DomainError::DeviceNotDeployed), "who is taken out and deployed to again is deployed to");
     }
     let in_place = deployed.clone().served_with("version1").with_in_place("version1");
     assert!(!in_place.must_download() && in_place.may_have_config());
-    let erased = World::with_phones(1).erased(2);
-    assert_eq!(deploy(&user, &[erased], None, new(7), None, &act(3)).unwrap().devices, [], "it is enrolled anew first");
+    let erased = Fixture::with_phones(1).erased(2);
+    assert_eq!(
+        deploy(&user, &[erased], None, new(7), None, &context(3)).unwrap().devices,
+        [],
+        "it is enrolled anew first"
+    );
 }
 
 #[test]
 fn the_code_that_enrols_a_phone_decides_whether_it_gets_a_configuration() {
-    let mut world = World::new(1);
+    let mut fixture = Fixture::new(1);
     for (minute, purpose) in [(1, Purpose::Invite), (2, Purpose::Deploy), (3, Purpose::Invite)] {
-        world.invite(1, minute);
-        world.invitation.purpose = purpose;
-        let device = world.register("phone", minute).unwrap().device.after;
+        fixture.invite(1, minute);
+        fixture.invitation.purpose = purpose;
+        let device = fixture.register("phone", minute).unwrap().device.after;
         assert_eq!(device.may_have_config(), purpose == Purpose::Deploy, "{purpose}");
         assert_eq!(device.must_download(), device.may_have_config());
     }
@@ -388,12 +399,12 @@ fn another_name_is_followed_by_a_deployment_only_if_there_is_something_to_bring_
         assert_eq!(follows_rename(&by_deployer(known), None), Some(Purpose::Deploy));
     }
     assert_eq!(follows_rename(&by_deployer(&user()), None), None, "never deployed, and no phone");
-    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    let hold = Some(Restriction { at: at(0), by: context(0).actor, reason: None });
     let none = [
         User { email: None, ..with_phone.clone() },
         User { suspended: hold.clone(), ..with_phone.clone() },
         User { locked: hold, ..with_phone.clone() },
-        remove(&with_phone, &[], None, &act(1)).unwrap().unwrap().user_after().unwrap().clone(),
+        remove(&with_phone, &[], None, &context(1)).unwrap().unwrap().user_after().unwrap().clone(),
     ];
     for user in none {
         assert_eq!((follows_rename(&user, None), follows_rename(&by_deployer(&user), None)), (None, None));
@@ -419,7 +430,7 @@ fn who_may_not_deploy_has_another_name_followed_by_a_deployment_only_to_where_on
 #[test]
 fn what_follows_a_rename_later_follows_by_the_rights_of_whoever_renamed() {
     let settled = |before: &User, after: User, may_deploy| {
-        let mut change = Change { user: Some(Edited::from(before.clone(), after)), ..Change::default() };
+        let mut change = ChangeSet { user: Some(RowChange::from(before.clone(), after)), ..ChangeSet::default() };
         settle_what_is_due(&mut change, may_deploy);
         change.user_after().unwrap().clone()
     };
@@ -444,9 +455,9 @@ fn what_a_rename_has_made_due_is_tried_once_nothing_is_in_the_way_and_ended_by_a
     assert!(due.is_deployment_due(at(0)) && !user().is_deployment_due(at(0)));
     let waits = User { deployment_due_at: Some(at(5)), ..due.clone() };
     assert_eq!([4, 5, 6].map(|minute| waits.is_deployment_due(at(minute))), [false, true, true]);
-    let hold = Some(Hold { at: at(0), by: act(0).actor, reason: None });
+    let hold = Some(Restriction { at: at(0), by: context(0).actor, reason: None });
     assert!(!User { suspended: hold, ..due }.is_deployment_due(at(0)));
-    let deployed = deploy(&waits, &[], None, new(9), None, &act(1)).unwrap();
+    let deployed = deploy(&waits, &[], None, new(9), None, &context(1)).unwrap();
     let after = deployed.user_after().unwrap();
     assert_eq!((after.deployment_due, after.deployment_due_at, after.due_by_deployer), (false, None, false));
 }
@@ -454,16 +465,16 @@ fn what_a_rename_has_made_due_is_tried_once_nothing_is_in_the_way_and_ended_by_a
 #[test]
 fn a_qr_code_is_shown_only_of_an_open_deployment_and_each_time_recorded() {
     let (_user, open) = deployed(&user());
-    let event = qr_shown(&open, &act(1)).unwrap();
+    let event = qr_shown(&open, &context(1)).unwrap();
     assert_eq!((event.event_type, event.deployment_id), (EventType::DeploymentQrShown, Some(open.invitation_id)));
     let cases = [
-        (Invitation { used: 1, ..open.clone() }, Refusal::CodeUsed),
-        (Invitation { revoked_at: Some(at(0)), ..open.clone() }, Refusal::CodeRevoked),
-        (Invitation { superseded_at: Some(at(0)), ..open.clone() }, Refusal::CodeSuperseded),
-        (Invitation { expires_at: at(1), ..open }, Refusal::CodeExpired),
+        (Invitation { used: 1, ..open.clone() }, DomainError::CodeUsed),
+        (Invitation { revoked_at: Some(at(0)), ..open.clone() }, DomainError::CodeRevoked),
+        (Invitation { superseded_at: Some(at(0)), ..open.clone() }, DomainError::CodeSuperseded),
+        (Invitation { expires_at: at(1), ..open }, DomainError::CodeExpired),
     ];
-    for (over, refusal) in cases {
-        assert_eq!(qr_shown(&over, &act(1)), Err(refusal));
+    for (over, error) in cases {
+        assert_eq!(qr_shown(&over, &context(1)), Err(error));
     }
 }
 

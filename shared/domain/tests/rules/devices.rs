@@ -1,75 +1,82 @@
 //! What happens to a device once it is there.
 
-use crate::common::{act, at};
-use crate::world::{World, wanted};
+use crate::common::{at, context};
+use crate::fixture::{Fixture, wanted};
 use chrono::Duration;
 use domain::CommandId;
-use domain::check_in::{CheckIn, Found, Report, TokenChange, authenticate, check_in};
-use domain::command::CommandKind;
-use domain::device::{
-    Belongings, Device, DeviceAccess, DeviceStatus, Edit, Erased, METADATA_KEYS, Platform, block, delete, edit, purge,
-    read_metadata, unblock,
+use domain::error::DomainError;
+use domain::models::command::CommandKind;
+use domain::models::device::{
+    Device, DeviceAccess, DeviceAttachments, DeviceStatus, Edit, Erasure, METADATA_KEYS, read_metadata,
 };
-use domain::event::EventType;
-use domain::invitation::{Delivery, DeliveryState, delivered, expire};
-use domain::push::{Push, PushReason, endpoint_impossible, endpoint_made, reported};
-use domain::refusal::Refusal;
+use domain::models::event::EventType;
+use domain::models::invitation::{Delivery, DeliveryState};
+use domain::models::push::{Push, PushReason};
+use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in};
+use domain::rules::devices::{block, delete, edit, purge, unblock};
+use domain::rules::invitations::{delivered, expire};
+use domain::rules::push::{endpoint_impossible, endpoint_made, reported};
 use domain::secret::DeviceCredential;
-use domain::user::UserStatus;
+use domain::states::Platform;
+use domain::states::UserStatus;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 fn device() -> Device {
-    World::new(1).register("phone", 0).unwrap().device.after
+    Fixture::new(1).register("phone", 0).unwrap().device.after
 }
 
-fn empty(device: &Device) -> Belongings {
-    Belongings::none(device)
+fn empty(device: &Device) -> DeviceAttachments {
+    DeviceAttachments::none(device)
 }
 
 #[test]
 fn blocking_twice_changes_nothing_and_makes_no_second_event() {
-    let (blocked, event) = block(&device(), Some("lost".to_owned()), &act(1)).unwrap().unwrap();
+    let (blocked, event) = block(&device(), Some("lost".to_owned()), &context(1)).unwrap().unwrap();
     assert_eq!(blocked.access(), DeviceAccess::DeviceBlocked);
     assert_eq!((event.event_type, event.private.reason), (EventType::DeviceBlocked, Some("lost".to_owned())));
-    assert_eq!(block(&blocked, Some("stolen".to_owned()), &act(2)), Ok(None));
-    let (unblocked, _) = unblock(&blocked, None, &act(3)).unwrap().unwrap();
-    assert_eq!(unblock(&unblocked, None, &act(4)), Ok(None));
+    assert_eq!(block(&blocked, Some("stolen".to_owned()), &context(2)), Ok(None));
+    let (unblocked, _) = unblock(&blocked, None, &context(3)).unwrap().unwrap();
+    assert_eq!(unblock(&unblocked, None, &context(4)), Ok(None));
     assert_eq!(unblocked.access(), DeviceAccess::Allowed);
 }
 
 #[test]
 fn nothing_undoes_a_delete() {
-    let mut world = World::new(1);
-    let id = world.register("phone", 0).unwrap().device.after.device_id;
-    world.delete(id, 1);
-    let deleted = &world.devices[&id];
+    let mut fixture = Fixture::new(1);
+    let id = fixture.register("phone", 0).unwrap().device.after.device_id;
+    fixture.delete(id, 1);
+    let deleted = &fixture.devices[&id];
     assert_eq!(deleted.access(), DeviceAccess::Deleted);
-    assert_eq!(block(deleted, None, &act(2)), Err(Refusal::DeviceDeleted));
-    assert_eq!(unblock(deleted, None, &act(2)), Err(Refusal::DeviceDeleted));
-    assert_eq!(edit(deleted, &empty(deleted), &Edit::default(), &act(2)), Err(Refusal::DeviceDeleted));
-    let claim = &world.claims["phone"];
-    assert_eq!(delete(deleted, &world.user, claim, None, Duration::days(1), &act(2)), None);
-    assert_eq!(check_in(deleted, &Report::default(), &Found::default(), &act(2)), CheckIn::Nothing);
+    assert_eq!(block(deleted, None, &context(2)), Err(DomainError::DeviceDeleted));
+    assert_eq!(unblock(deleted, None, &context(2)), Err(DomainError::DeviceDeleted));
+    assert_eq!(edit(deleted, &empty(deleted), &Edit::default(), &context(2)), Err(DomainError::DeviceDeleted));
+    let claim = &fixture.claims["phone"];
+    assert_eq!(delete(deleted, &fixture.user, claim, None, Duration::days(1), &context(2)), None);
+    assert_eq!(check_in(deleted, &CheckInReport::default(), &CheckInState::default(), &context(2)), CheckIn::Nothing);
 }
 
 #[test]
 fn a_device_is_purged_after_the_later_of_its_retention_and_its_last_command() {
     let day = 24 * 60;
-    let mut world = World::with_phones(2);
-    let [plain, wiped] = [0, 1].map(|n| world.held()[n].device_id);
-    let wipe = world.order(wiped, &wanted(CommandKind::Wipe), 0).unwrap();
-    world.delete(plain, 0);
-    world.delete(wiped, 0);
-    let purge_after = |world: &World, id| world.devices[&id].deleted.clone().unwrap().purge_after;
-    assert_eq!((purge_after(&world, plain), purge_after(&world, wiped)), (at(30 * day), at(90 * day)));
-    assert!(purge(&world.devices[&plain], &act(30 * day - 1)).is_none());
-    assert_eq!(purge(&world.devices[&plain], &act(30 * day)).unwrap().event_type, EventType::DevicePurged);
+    let mut fixture = Fixture::with_phones(2);
+    let [plain, wiped] = [0, 1].map(|n| fixture.held()[n].device_id);
+    let wipe = fixture.order(wiped, &wanted(CommandKind::Wipe), 0).unwrap();
+    fixture.delete(plain, 0);
+    fixture.delete(wiped, 0);
+    let purge_after = |fixture: &Fixture, id| fixture.devices[&id].deleted.clone().unwrap().purge_after;
+    assert_eq!((purge_after(&fixture, plain), purge_after(&fixture, wiped)), (at(30 * day), at(90 * day)));
+    assert!(purge(&fixture.devices[&plain], &context(30 * day - 1)).is_none());
+    assert_eq!(purge(&fixture.devices[&plain], &context(30 * day)).unwrap().event_type, EventType::DevicePurged);
 
-    assert!(purge(&world.devices[&wiped], &act(90 * day)).is_none(), "its command is still to be ended");
-    assert_eq!(world.check_in(wiped, &Report::default(), 31 * day), Ok(vec![wipe]), "a deleted phone is still wiped");
-    world.run_due(90 * day);
-    assert!(purge(&world.devices[&wiped], &act(90 * day)).is_some());
+    assert!(purge(&fixture.devices[&wiped], &context(90 * day)).is_none(), "its command is still to be ended");
+    assert_eq!(
+        fixture.check_in(wiped, &CheckInReport::default(), 31 * day),
+        Ok(vec![wipe]),
+        "a deleted phone is still wiped"
+    );
+    fixture.run_due(90 * day);
+    assert!(purge(&fixture.devices[&wiped], &context(90 * day)).is_some());
 }
 
 #[test]
@@ -80,7 +87,7 @@ fn what_a_device_may_do_follows_from_its_own_state_and_then_from_its_users() {
     assert_eq!(of(UserStatus::Suspended), DeviceAccess::UserSuspended);
     assert_eq!(of(UserStatus::Locked), DeviceAccess::UserLocked);
     assert_eq!(of(UserStatus::Deleted), DeviceAccess::Deleted);
-    let (blocked, _) = block(&device(), None, &act(1)).unwrap().unwrap();
+    let (blocked, _) = block(&device(), None, &context(1)).unwrap().unwrap();
     let suspended = Device { user_status: UserStatus::Suspended, ..blocked };
     assert_eq!(suspended.access(), DeviceAccess::DeviceBlocked);
 }
@@ -93,21 +100,21 @@ fn how_a_device_is_doing() {
     assert_eq!(seen(30).device_status(now), DeviceStatus::InUse);
     assert_eq!(seen(31).device_status(now), DeviceStatus::Silent);
 
-    let mut world = World::with_phones(1);
-    let id = world.held()[0].device_id;
+    let mut fixture = Fixture::with_phones(1);
+    let id = fixture.held()[0].device_id;
     let day = 24 * 60;
-    let status = |world: &World, minutes| world.devices[&id].device_status(at(minutes));
-    let (blocked, _) = block(&world.devices[&id], None, &act(2)).unwrap().unwrap();
+    let status = |fixture: &Fixture, minutes| fixture.devices[&id].device_status(at(minutes));
+    let (blocked, _) = block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
     assert_eq!(blocked.device_status(at(2)), DeviceStatus::Blocked);
-    world.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
-    assert_eq!(status(&world, 2), DeviceStatus::Wiping);
-    assert_eq!(status(&world, 91 * day), DeviceStatus::Silent, "a reset that nobody came for is no wiping");
-    world.erase(id, 3).unwrap();
-    assert_eq!(status(&world, 3), DeviceStatus::NeedsEnrolment);
-    world.store(&world.suspend(4).unwrap().unwrap());
-    assert_eq!(status(&world, 4), DeviceStatus::Wiped, "its user is kept out");
-    world.delete(id, 5);
-    assert_eq!(status(&world, 5), DeviceStatus::Deleted);
+    fixture.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
+    assert_eq!(status(&fixture, 2), DeviceStatus::Wiping);
+    assert_eq!(status(&fixture, 91 * day), DeviceStatus::Silent, "a reset that nobody came for is no wiping");
+    fixture.erase(id, 3).unwrap();
+    assert_eq!(status(&fixture, 3), DeviceStatus::NeedsEnrolment);
+    fixture.store(&fixture.suspend(4).unwrap().unwrap());
+    assert_eq!(status(&fixture, 4), DeviceStatus::Wiped, "its user is kept out");
+    fixture.delete(id, 5);
+    assert_eq!(status(&fixture, 5), DeviceStatus::Deleted);
 }
 
 #[test]
@@ -123,25 +130,25 @@ fn only_the_newest_credential_of_a_device_opens_it() {
     device.credential_hash = credential.hash();
     assert!(authenticate(Some(device.clone()), &credential).is_ok());
     let forged = DeviceCredential::new(ones, device.workspace_id, device.device_id, device.epoch);
-    assert_eq!(authenticate(Some(device.clone()), &forged), Err(Refusal::CredentialInvalid));
-    assert_eq!(authenticate(None, &credential), Err(Refusal::CredentialInvalid));
+    assert_eq!(authenticate(Some(device.clone()), &forged), Err(DomainError::CredentialInvalid));
+    assert_eq!(authenticate(None, &credential), Err(DomainError::CredentialInvalid));
     let anew = Device { epoch: 2, ..device.clone() };
-    assert_eq!(authenticate(Some(anew), &credential), Err(Refusal::ReEnrol));
+    assert_eq!(authenticate(Some(anew), &credential), Err(DomainError::ReEnrol));
     let replaced = Device { replaced: true, ..device.clone() };
-    assert_eq!(authenticate(Some(replaced), &credential), Err(Refusal::ReEnrol));
-    let erased = Device { erased: Some(Erased { at: at(1), command_id: CommandId(Uuid::from_u128(5)) }), ..device };
-    assert_eq!(authenticate(Some(erased), &credential), Err(Refusal::ReEnrol));
+    assert_eq!(authenticate(Some(replaced), &credential), Err(DomainError::ReEnrol));
+    let erased = Device { erased: Some(Erasure { at: at(1), command_id: CommandId(Uuid::from_u128(5)) }), ..device };
+    assert_eq!(authenticate(Some(erased), &credential), Err(DomainError::ReEnrol));
 }
 
 #[test]
 fn a_check_in_tells_what_is_new_and_names_a_token_without_showing_it() {
-    let report = Report {
+    let report = CheckInReport {
         os_version: Some("27.0".to_owned()),
         app_version: Some("4.2.0".to_owned()),
         push_token: Some("secret-token".to_owned()),
-        ..Report::default()
+        ..CheckInReport::default()
     };
-    let CheckIn::Changed { change, token } = check_in(&device(), &report, &Found::default(), &act(1)) else {
+    let CheckIn::Changed { change, token } = check_in(&device(), &report, &CheckInState::default(), &context(1)) else {
         panic!("something changed");
     };
     let (device, event) = (&change.devices[0].after, &change.events[0]);
@@ -155,8 +162,8 @@ fn a_check_in_tells_what_is_new_and_names_a_token_without_showing_it() {
 #[test]
 fn a_third_party_app_has_no_push_token_and_says_nothing_new_by_sending_one() {
     let device = Device { platform: Platform::ThirdParty, enrolment: None, push_token_hash: None, ..device() };
-    let report = Report { push_token: Some("token".to_owned()), ..Report::default() };
-    assert_eq!(check_in(&device, &report, &Found::default(), &act(1)), CheckIn::OnlyTime);
+    let report = CheckInReport { push_token: Some("token".to_owned()), ..CheckInReport::default() };
+    assert_eq!(check_in(&device, &report, &CheckInState::default(), &context(1)), CheckIn::OnlyTime);
 }
 
 #[test]
@@ -164,16 +171,16 @@ fn metadata_is_merged_key_by_key_within_its_bounds() {
     let device = device();
     let wanted = |value: Value| Edit { nickname: None, metadata: read_metadata(&value).unwrap() };
     let set = wanted(json!({"site": "Bonn", "loaner": true}));
-    let (_, metadata, event) = edit(&device, &empty(&device), &set, &act(1)).unwrap().unwrap();
+    let (_, metadata, event) = edit(&device, &empty(&device), &set, &context(1)).unwrap().unwrap();
     assert_eq!(event.changed_fields, ["custom_metadata"]);
-    assert_eq!(edit(&device, &metadata, &set, &act(2)), Ok(None));
+    assert_eq!(edit(&device, &metadata, &set, &context(2)), Ok(None));
     let (_, metadata, _) =
-        edit(&device, &metadata, &wanted(json!({"site": "", "loaner": null})), &act(3)).unwrap().unwrap();
+        edit(&device, &metadata, &wanted(json!({"site": "", "loaner": null})), &context(3)).unwrap().unwrap();
     assert!(metadata.metadata.is_empty());
 
     let many: serde_json::Map<_, _> = (0..=METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
-    let too_many = edit(&device, &metadata, &wanted(Value::Object(many)), &act(4));
-    assert!(matches!(too_many, Err(Refusal::Invalid(faults)) if faults[0].code == "too_many"));
+    let too_many = edit(&device, &metadata, &wanted(Value::Object(many)), &context(4));
+    assert!(matches!(too_many, Err(DomainError::Invalid(faults)) if faults[0].code == "too_many"));
 
     let bad = json!({"a.b": "x", "": "x", "n": 1, "o": {}, "l": "x".repeat(501), "c": "\u{0}"});
     assert_eq!(read_metadata(&bad).unwrap_err().len(), 6);
@@ -181,11 +188,11 @@ fn metadata_is_merged_key_by_key_within_its_bounds() {
 
 #[test]
 fn a_report_about_another_endpoint_or_from_before_is_dropped() {
-    let (ready, _) = endpoint_made(&device(), "arn:new".to_owned(), &act(10)).unwrap();
+    let (ready, _) = endpoint_made(&device(), "arn:new".to_owned(), &context(10)).unwrap();
     assert_eq!(ready.push.reason, PushReason::EndpointReady);
-    assert!(endpoint_made(&ready, "arn:new".to_owned(), &act(11)).is_none());
+    assert!(endpoint_made(&ready, "arn:new".to_owned(), &context(11)).is_none());
     let report =
-        |endpoint: &str, minute| reported(&ready, endpoint, at(minute), PushReason::EndpointDisabled, &act(minute));
+        |endpoint: &str, minute| reported(&ready, endpoint, at(minute), PushReason::EndpointDisabled, &context(minute));
     assert!(report("arn:old", 20).is_none());
     assert!(report("arn:new", 9).is_none());
     assert!(report("arn:new", 10).is_none());
@@ -197,19 +204,21 @@ fn a_report_about_another_endpoint_or_from_before_is_dropped() {
 fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_once_a_day() {
     let day = 24 * 60;
     let disabled =
-        |device: &Device, reason, minute| reported(device, "arn", at(minute), reason, &act(minute)).unwrap().0;
-    let contact =
-        |device: &Device, report: &Report, minute| match check_in(device, report, &Found::default(), &act(minute)) {
-            CheckIn::Changed { change, token } => {
-                Some((change.devices[0].after.clone(), token, change.events[0].clone()))
-            }
-            CheckIn::OnlyTime => None,
-            CheckIn::Nothing => panic!("it is allowed"),
-        };
-    let (ready, _) = endpoint_made(&Device { enrolment: None, ..device() }, "arn".to_owned(), &act(1)).unwrap();
-    let same = Report { push_token: Some("token".to_owned()), ..Report::default() };
+        |device: &Device, reason, minute| reported(device, "arn", at(minute), reason, &context(minute)).unwrap().0;
+    let contact = |device: &Device, report: &CheckInReport, minute| match check_in(
+        device,
+        report,
+        &CheckInState::default(),
+        &context(minute),
+    ) {
+        CheckIn::Changed { change, token } => Some((change.devices[0].after.clone(), token, change.events[0].clone())),
+        CheckIn::OnlyTime => None,
+        CheckIn::Nothing => panic!("it is allowed"),
+    };
+    let (ready, _) = endpoint_made(&Device { enrolment: None, ..device() }, "arn".to_owned(), &context(1)).unwrap();
+    let same = CheckInReport { push_token: Some("token".to_owned()), ..CheckInReport::default() };
     let given = Device { push_token_hash: Some(domain::secret::Hash::of("token")), ..ready };
-    for report in [Report::default(), same] {
+    for report in [CheckInReport::default(), same] {
         assert_eq!(contact(&given, &report, 2), None, "nothing is disabled");
         for reason in [PushReason::EndpointDisabled, PushReason::DeliveryFailed] {
             let (again, token, event) = contact(&disabled(&given, reason, 5), &report, 6).unwrap();
@@ -218,14 +227,14 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
                 (PushReason::EndpointPending, Some(TokenChange::EnableAgain))
             );
             assert!(event.changes.contains_key("push.reason"));
-            let (ready, _) = endpoint_made(&again, "arn".to_owned(), &act(7)).unwrap();
+            let (ready, _) = endpoint_made(&again, "arn".to_owned(), &context(7)).unwrap();
             assert_eq!((Push::shown(&ready).reason, ready.push.reason.in_use()), (PushReason::EndpointReady, true));
-            assert!(reported(&ready, "arn", at(8), PushReason::EndpointReady, &act(8)).is_none());
+            assert!(reported(&ready, "arn", at(8), PushReason::EndpointReady, &context(8)).is_none());
             assert_eq!(contact(&ready, &report, 8), None, "it is enabled");
             assert!(contact(&disabled(&ready, reason, 7 + day), &report, 8 + day).is_some(), "it did well for a day");
             let once_more = disabled(&ready, reason, 9);
             assert_eq!(Push::shown(&once_more).reason, PushReason::EndpointDisabled);
-            assert!(reported(&once_more, "arn", at(10), reason, &act(10)).is_none(), "it is known");
+            assert!(reported(&once_more, "arn", at(10), reason, &context(10)).is_none(), "it is known");
             assert_eq!(contact(&once_more, &report, 8 + day), None, "not before a day is over");
             assert!(contact(&once_more, &report, 9 + day).is_some());
         }
@@ -233,52 +242,52 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
             assert_eq!(contact(&disabled(&given, reason, 5), &report, 6), None, "{reason} is no endpoint");
         }
     }
-    let newer = Report { push_token: Some("newer".to_owned()), ..Report::default() };
+    let newer = CheckInReport { push_token: Some("newer".to_owned()), ..CheckInReport::default() };
     let (_, token, _) = contact(&disabled(&given, PushReason::EndpointDisabled, 5), &newer, 6).unwrap();
     assert_eq!(token, Some(TokenChange::New("newer".to_owned())), "a new token gets an endpoint of its own");
-    let blocked = block(&disabled(&given, PushReason::EndpointDisabled, 5), None, &act(6)).unwrap().unwrap().0;
-    assert_eq!(check_in(&blocked, &Report::default(), &Found::default(), &act(7)), CheckIn::Nothing);
+    let blocked = block(&disabled(&given, PushReason::EndpointDisabled, 5), None, &context(6)).unwrap().unwrap().0;
+    assert_eq!(check_in(&blocked, &CheckInReport::default(), &CheckInState::default(), &context(7)), CheckIn::Nothing);
 }
 
 #[test]
 fn pushes_are_not_in_use_of_a_device_that_is_deleted_or_erased() {
-    let mut world = World::with_phones(2);
-    let [deleted, erased] = [0, 1].map(|n| world.held()[n].device_id);
+    let mut fixture = Fixture::with_phones(2);
+    let [deleted, erased] = [0, 1].map(|n| fixture.held()[n].device_id);
     for id in [deleted, erased] {
-        let (ready, _) = endpoint_made(&world.devices[&id], "arn".to_owned(), &act(2)).unwrap();
+        let (ready, _) = endpoint_made(&fixture.devices[&id], "arn".to_owned(), &context(2)).unwrap();
         assert_eq!(Push::shown(&ready), ready.push);
-        world.devices.insert(id, ready);
+        fixture.devices.insert(id, ready);
     }
-    world.delete(deleted, 3);
-    world.erase(erased, 4).unwrap();
+    fixture.delete(deleted, 3);
+    fixture.erase(erased, 4).unwrap();
     for (id, reason, since) in [(deleted, PushReason::DeviceDeleted, 3), (erased, PushReason::DeviceErased, 4)] {
-        let shown = Push::shown(&world.devices[&id]);
+        let shown = Push::shown(&fixture.devices[&id]);
         assert_eq!((shown.reason, shown.reason.in_use(), shown.since), (reason, false, at(since)));
     }
-    assert!(world.devices[&deleted].push.reason.in_use(), "it is still woken to be wiped");
+    assert!(fixture.devices[&deleted].push.reason.in_use(), "it is still woken to be wiped");
 }
 
 #[test]
 fn news_of_a_message_is_taken_once_and_never_backwards() {
     let invitation = crate::common::invitation(&crate::common::user(), 1);
     let news = |state| Delivery { state, at: at(1), message_id: None, reason: None };
-    let (sent, _) = delivered(&invitation, news(DeliveryState::Sent), &act(1)).unwrap();
-    assert!(delivered(&sent, news(DeliveryState::Sent), &act(2)).is_none());
-    assert!(delivered(&sent, news(DeliveryState::Failed), &act(2)).is_none());
-    let (arrived, _) = delivered(&sent, news(DeliveryState::Delivered), &act(2)).unwrap();
-    let (bounced, event) = delivered(&arrived, news(DeliveryState::Bounced), &act(3)).unwrap();
+    let (sent, _) = delivered(&invitation, news(DeliveryState::Sent), &context(1)).unwrap();
+    assert!(delivered(&sent, news(DeliveryState::Sent), &context(2)).is_none());
+    assert!(delivered(&sent, news(DeliveryState::Failed), &context(2)).is_none());
+    let (arrived, _) = delivered(&sent, news(DeliveryState::Delivered), &context(2)).unwrap();
+    let (bounced, event) = delivered(&arrived, news(DeliveryState::Bounced), &context(3)).unwrap();
     assert_eq!(event.event_type, EventType::InvitationBounced);
-    assert!(delivered(&bounced, news(DeliveryState::Delivered), &act(4)).is_none());
+    assert!(delivered(&bounced, news(DeliveryState::Delivered), &context(4)).is_none());
 }
 
 #[test]
 fn an_invitation_expires_once_and_only_when_its_time_is_over() {
     let invitation = crate::common::invitation(&crate::common::user(), 1);
     let week = 7 * 24 * 60;
-    assert!(expire(&invitation, &act(week - 1)).is_none());
-    let (expired, event) = expire(&invitation, &act(week)).unwrap();
+    assert!(expire(&invitation, &context(week - 1)).is_none());
+    let (expired, event) = expire(&invitation, &context(week)).unwrap();
     assert_eq!(event.event_type, EventType::InvitationExpired);
-    assert!(!expired.keeps_code() && expire(&expired, &act(week + 1)).is_none());
+    assert!(!expired.keeps_code() && expire(&expired, &context(week + 1)).is_none());
 }
 
 #[test]
@@ -317,7 +326,7 @@ fn metadata_has_bounds_for_its_keys_its_values_and_their_count() {
 
     let most: serde_json::Map<_, _> = (0..METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
     let wanted = Edit { nickname: None, metadata: read_metadata(&Value::Object(most)).unwrap() };
-    let (_, held, _) = edit(&device(), &empty(&device()), &wanted, &act(1)).unwrap().unwrap();
+    let (_, held, _) = edit(&device(), &empty(&device()), &wanted, &context(1)).unwrap().unwrap();
     assert_eq!(held.metadata.len(), METADATA_KEYS);
 }
 
@@ -329,23 +338,23 @@ fn an_edit_names_what_it_changes_and_keeps_its_values_to_the_audit() {
         metadata: read_metadata(&value).unwrap(),
     };
     let (named, held, event) =
-        edit(&device, &empty(&device), &wanted(Some("Van 7"), json!({"site": "Bonn"})), &act(1)).unwrap().unwrap();
+        edit(&device, &empty(&device), &wanted(Some("Van 7"), json!({"site": "Bonn"})), &context(1)).unwrap().unwrap();
     assert_eq!(named, Device { nickname: Some("Van 7".to_owned()), ..device });
     assert_eq!(event.changed_fields, ["nickname", "custom_metadata"]);
     assert_eq!(event.private.metadata, [("site".to_owned(), json!("Bonn"))].into());
     assert!(!crate::common::published(&event).contains("Bonn"));
     let again = wanted(Some("Van 7"), json!({"site": "Bonn", "floor": "3"}));
-    let (same, _, event) = edit(&named, &held, &again, &act(2)).unwrap().unwrap();
+    let (same, _, event) = edit(&named, &held, &again, &context(2)).unwrap().unwrap();
     assert_eq!((same, event.changed_fields), (named.clone(), vec!["custom_metadata".to_owned()]));
     assert_eq!(event.private.metadata, [("floor".to_owned(), json!("3"))].into(), "what changes, and nothing else");
-    let (bare, ..) = edit(&named, &held, &wanted(None, json!({})), &act(3)).unwrap().unwrap();
+    let (bare, ..) = edit(&named, &held, &wanted(None, json!({})), &context(3)).unwrap().unwrap();
     assert_eq!(bare.nickname, None);
 }
 
 #[test]
 fn a_token_that_has_no_use_leaves_no_endpoint() {
-    let (ready, _) = endpoint_made(&device(), "arn".to_owned(), &act(1)).unwrap();
-    let (without, event) = endpoint_impossible(&ready, PushReason::TokenRefused, &act(2)).unwrap();
+    let (ready, _) = endpoint_made(&device(), "arn".to_owned(), &context(1)).unwrap();
+    let (without, event) = endpoint_impossible(&ready, PushReason::TokenRefused, &context(2)).unwrap();
     let push = Push { reason: PushReason::TokenRefused, since: at(2) };
     assert_eq!(without, Device { push_endpoint: None, push, ..ready });
     assert_eq!(
@@ -353,5 +362,5 @@ fn a_token_that_has_no_use_leaves_no_endpoint() {
         (&json!(true), &json!(false))
     );
     assert_eq!(event.changed_fields, ["push_endpoint"]);
-    assert_eq!(endpoint_impossible(&without, PushReason::TokenRefused, &act(3)), None, "it is known");
+    assert_eq!(endpoint_impossible(&without, PushReason::TokenRefused, &context(3)), None, "it is known");
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use domain::event::EventType;
-use domain::export::{Choice, NAMED_LIMIT, both, given_out, harmless};
 use domain::input::Fields;
+use domain::models::event::EventType;
+use domain::rules::exports::{Choice, NAMED_LIMIT, both, given_out, harmless};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::common::{act, named};
+use crate::common::{context, named};
 
 #[test]
 fn what_would_run_as_a_formula_gets_an_apostrophe_and_a_telephone_number_stays() {
@@ -171,10 +171,10 @@ fn columns_are_all_or_those_that_were_chosen_in_their_order() {
 #[test]
 fn the_record_of_an_export_says_what_and_how_many_and_names_nobody() {
     let chosen = choice(&[("columns", "email"), ("ids", "id1,id2")]).unwrap();
-    let event = given_out("users", &chosen, &[], true, &act(1));
+    let event = given_out("users", &chosen, &[], true, &context(1));
     let after: Vec<_> = event.changes.iter().map(|(name, change)| (name.as_str(), change.after.clone())).collect();
     assert_eq!(after, [("columns", json!(["email"])), ("ids", json!(2)), ("kind", json!("users"))]);
-    let all = given_out("events", &choice(&[]).unwrap(), &["since".to_owned()], true, &act(1));
+    let all = given_out("events", &choice(&[]).unwrap(), &["since".to_owned()], true, &context(1));
     assert_eq!(all.changes["filters"].after, json!(["since"]));
     assert!(!all.changes.contains_key("ids"));
 }
@@ -191,6 +191,6 @@ fn a_filter_beside_named_things_is_a_fault_each() {
 #[test]
 fn an_export_that_goes_on_is_recorded_as_that() {
     let all = choice(&[]).unwrap();
-    let kinds = [true, false].map(|first| given_out("users", &all, &[], first, &act(1)).event_type);
+    let kinds = [true, false].map(|first| given_out("users", &all, &[], first, &context(1)).event_type);
     assert_eq!(kinds, [EventType::ExportStarted, EventType::ExportContinued]);
 }

@@ -1,17 +1,21 @@
 //! Jobs: page by page to their end.
 
-use domain::change::Edited;
-use domain::event::{Act, EventType};
-use domain::job::{
-    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobState, NewJob, NextPage, Rest, Selection, TAKEN_UP_AFTER, Tally,
-    Waiting, begin, cancel, fail, page_done,
+use domain::error::HeldDevice;
+use domain::models::event::EventType;
+use domain::models::job::{
+    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, NewJob, NextPage, Selection, TAKEN_UP_AFTER, Tally,
+    Waiting,
 };
-use domain::{JobId, Refusal};
+use domain::rules::change::RowChange;
+use domain::rules::context::EventContext;
+use domain::rules::jobs::{begin, cancel, fail, page_done};
+use domain::states::JobState;
+use domain::{DomainError, JobId};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::common::{act, at};
-use crate::world::World;
+use crate::common::{at, context};
+use crate::fixture::Fixture;
 
 fn begun(selection: Selection) -> Job {
     let new = NewJob {
@@ -22,7 +26,7 @@ fn begun(selection: Selection) -> Job {
         selection,
         dry_run: false,
     };
-    let change = begin(new, &act(0));
+    let change = begin(new, &context(0));
     let event = &change.events[0];
     assert_eq!((event.event_type, event.job_id), (EventType::JobCreated, Some(JobId(Uuid::from_u128(70)))));
     assert_eq!(event.changes["action"].after, "suspend");
@@ -39,8 +43,8 @@ fn named(ids: &[&str]) -> Vec<String> {
 }
 
 /// The job after a page, and the kinds of event that it made.
-fn after(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, act: &Act) -> (Job, Vec<EventType>) {
-    let change = page_done(job, outcomes, next, act);
+fn after(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, context: &EventContext) -> (Job, Vec<EventType>) {
+    let change = page_done(job, outcomes, next, context);
     let events = change.events.iter().map(|event| event.event_type).collect();
     (change.job.unwrap().after, events)
 }
@@ -48,7 +52,7 @@ fn after(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, act: &Act)
 #[test]
 fn what_was_searched_for_goes_with_the_work_and_that_it_was_stays() {
     let searched = json!({"status": "active", "search": "Ada"}).as_object().unwrap().clone();
-    let (over, _) = after(&begun(Selection::Filter(searched)), &[], None, &act(1));
+    let (over, _) = after(&begun(Selection::Filter(searched)), &[], None, &context(1));
     let kept = json!({"status": "active", "search": "\u{2026}"}).as_object().unwrap().clone();
     assert_eq!(over.selection, Selection::Filter(kept));
 }
@@ -59,7 +63,7 @@ fn a_job_over_named_things_is_one_page_and_then_over() {
     assert_eq!((job.state, &job.page, &job.cursor), (JobState::Running, &named(&["a", "b", "c"]), &None));
     assert_eq!(job.due_at, Some(at(0).plus(TAKEN_UP_AFTER)), "the schedule takes it up should the call not end it");
     let outcomes = [ItemOutcome::Changed, ItemOutcome::Unchanged, ItemOutcome::Failed];
-    let (over, events) = after(&job, &outcomes, None, &act(1));
+    let (over, events) = after(&job, &outcomes, None, &context(1));
     assert_eq!((over.state, over.due_at, over.ended_at), (JobState::Finished, None, Some(at(1))));
     assert_eq!(over.tally, Tally { changed: 1, unchanged: 1, failed: 1 });
     assert_eq!((over.tally.total(), events), (3, vec![EventType::JobFinished]));
@@ -71,43 +75,43 @@ fn a_job_over_a_filter_goes_from_page_to_page_and_only_its_end_is_an_event() {
     let job = begun(filter());
     assert_eq!((job.page.len(), job.cursor.as_deref()), (0, Some("")), "its first page is still to be read");
     let first = NextPage { ids: named(&["a", "b"]), cursor: Some("after b".to_owned()), ..NextPage::default() };
-    let (job, events) = after(&job, &[], Some(first), &act(1));
+    let (job, events) = after(&job, &[], Some(first), &context(1));
     assert_eq!((job.tally.total(), events), (0, vec![]));
     let last = NextPage { ids: named(&["c"]), ..NextPage::default() };
-    let (job, events) = after(&job, &[ItemOutcome::Changed; 2], Some(last), &act(2));
+    let (job, events) = after(&job, &[ItemOutcome::Changed; 2], Some(last), &context(2));
     assert_eq!((job.state, &job.page, &job.cursor, events), (JobState::Running, &named(&["c"]), &None, vec![]));
-    let (job, events) = after(&job, &[ItemOutcome::Failed], None, &act(3));
+    let (job, events) = after(&job, &[ItemOutcome::Failed], None, &context(3));
     assert_eq!((job.tally, events), (Tally { changed: 2, unchanged: 0, failed: 1 }, vec![EventType::JobFinished]));
 }
 
 #[test]
 fn a_job_is_canceled_once_what_was_done_stays_counted_and_a_finished_one_stays_finished() {
     let next = NextPage { ids: named(&["c"]), ..NextPage::default() };
-    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed; 2], Some(next), &act(1));
-    let change = cancel(&job, &[ItemOutcome::Failed], None, &act(2)).unwrap().unwrap();
+    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed; 2], Some(next), &context(1));
+    let change = cancel(&job, &[ItemOutcome::Failed], None, &context(2)).unwrap().unwrap();
     assert_eq!(change.events[0].event_type, EventType::JobCanceled);
     assert_eq!(change.events[0].changes["state"].before, "running");
     let canceled = change.job.unwrap().after;
     assert_eq!((canceled.state, canceled.due_at, canceled.ended_at), (JobState::Canceled, None, Some(at(2))));
     assert_eq!(canceled.tally, Tally { changed: 2, unchanged: 0, failed: 1 }, "what its page has done counts");
-    assert_eq!(cancel(&canceled, &[], None, &act(3)), Ok(None));
-    let (finished, _) = after(&job, &[ItemOutcome::Changed], None, &act(2));
-    assert_eq!(cancel(&finished, &[], None, &act(3)), Err(Refusal::JobOver(JobState::Finished)));
+    assert_eq!(cancel(&canceled, &[], None, &context(3)), Ok(None));
+    let (finished, _) = after(&job, &[ItemOutcome::Changed], None, &context(2));
+    assert_eq!(cancel(&finished, &[], None, &context(3)), Err(DomainError::JobOver(JobState::Finished)));
 }
 
 #[test]
 fn what_a_job_does_names_the_job_and_who_began_it() {
     let job = begun(Selection::Ids(named(&["a"])));
-    assert_eq!(job.created_by, act(0).actor);
-    let act = Act { job_id: Some(job.job_id), ..act(1) };
-    assert_eq!(act.event(EventType::UserSuspended).job_id, Some(job.job_id));
+    assert_eq!(job.created_by, context(0).actor);
+    let context = EventContext { job_id: Some(job.job_id), ..context(1) };
+    assert_eq!(context.event(EventType::UserSuspended).job_id, Some(job.job_id));
 }
 
 #[test]
 fn a_page_of_what_waits_for_its_recipients_rests_until_the_first_of_them_may_be_written_to() {
     let waiting = |id: &str, minutes| Waiting { id: id.to_owned(), until: at(minutes) };
     let page = NextPage::of_waiting(vec![waiting("a", 9), waiting("b", 5)], Some("after b".to_owned())).unwrap();
-    let rest = Rest { code: "too_many_messages".to_owned(), until: at(5) };
+    let rest = JobPause { code: "too_many_messages".to_owned(), until: at(5) };
     let expected = NextPage {
         ids: named(&["a", "b"]),
         cursor: Some("after b".to_owned()),
@@ -117,7 +121,7 @@ fn a_page_of_what_waits_for_its_recipients_rests_until_the_first_of_them_may_be_
     };
     assert_eq!(page, expected);
     assert_eq!(NextPage::of_waiting(Vec::new(), None), None);
-    let (job, events) = after(&begun(filter()), &[], Some(page), &act(1));
+    let (job, events) = after(&begun(filter()), &[], Some(page), &context(1));
     assert_eq!((job.due_at, job.rest.as_ref(), events), (Some(at(5)), Some(&rest), vec![]), "the schedule wakes it");
     assert_eq!([4, 5, 6].map(|minutes| job.rests(at(minutes))), [true, false, false]);
     assert!(!begun(filter()).rests(at(0)));
@@ -126,9 +130,9 @@ fn a_page_of_what_waits_for_its_recipients_rests_until_the_first_of_them_may_be_
 #[test]
 fn a_job_that_fails_says_why_and_lets_go_of_its_work() {
     let next = NextPage { ids: named(&["a"]), cursor: Some("after a".to_owned()), ..NextPage::default() };
-    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &act(1));
+    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &context(1));
     let failure = JobFailure { code: "not_json".to_owned(), detail: "It is no JSON.".to_owned() };
-    let change = fail(&job, failure.clone(), act(2).event(EventType::SourceFailed), &act(2));
+    let change = fail(&job, failure.clone(), context(2).event(EventType::SourceFailed), &context(2));
     let over = Job {
         state: JobState::Failed,
         failure: Some(failure),
@@ -139,7 +143,7 @@ fn a_job_that_fails_says_why_and_lets_go_of_its_work() {
         action: json!({"action": "suspend"}),
         ..job.clone()
     };
-    assert_eq!(change.job, Some(Edited::from(job.clone(), over)), "what it has done stays counted");
+    assert_eq!(change.job, Some(RowChange::from(job.clone(), over)), "what it has done stays counted");
     let event = &change.events[0];
     assert_eq!((event.event_type, event.job_id), (EventType::SourceFailed, Some(job.job_id)));
     assert_eq!(event.changes["failure"].after, "not_json");
@@ -148,26 +152,27 @@ fn a_job_that_fails_says_why_and_lets_go_of_its_work() {
 #[test]
 fn what_became_of_a_thing_names_the_devices_that_stood_in_its_way() {
     let job = begun(filter());
-    let devices = World::with_phones(2).held();
+    let devices = Fixture::with_phones(2).held();
+    let named: Vec<HeldDevice> = devices.iter().map(HeldDevice::from).collect();
     let ids: Vec<_> = devices.iter().map(|device| device.device_id).collect();
-    let of = |refusal: Option<&Refusal>| JobItem::of(&job, "a", ItemOutcome::Failed, refusal, at(3));
+    let of = |error: Option<&DomainError>| JobItem::of(&job, "a", ItemOutcome::Failed, error, at(3));
     let done = JobItem::of(&job, "a", ItemOutcome::Changed, None, at(3));
     assert_eq!((done.job_id, done.id.as_str(), done.outcome, done.at), (job.job_id, "a", ItemOutcome::Changed, at(3)));
     assert_eq!((done.code, done.devices), (None, vec![]));
-    for (refusal, code) in [
-        (Refusal::WipeFirst(devices.clone()), "wipe_first"),
-        (Refusal::DeviceLimitReached(devices), "device_limit_reached"),
+    for (error, code) in [
+        (DomainError::WipeFirst(named.clone()), "wipe_first"),
+        (DomainError::DeviceLimitReached(named), "device_limit_reached"),
     ] {
-        let item = of(Some(&refusal));
-        assert_eq!((item.code.as_deref(), item.detail), (Some(code), Some(refusal.to_string())));
+        let item = of(Some(&error));
+        assert_eq!((item.code.as_deref(), item.detail), (Some(code), Some(error.to_string())));
         assert_eq!(item.devices, ids);
     }
-    assert_eq!(of(Some(&Refusal::UserDeleted)).devices, []);
+    assert_eq!(of(Some(&DomainError::UserDeleted)).devices, []);
 }
 
 #[test]
 fn what_a_page_of_the_list_cannot_show_counts_as_failed() {
     let next = NextPage { ids: named(&["b"]), left_out: 2, ..NextPage::default() };
-    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &act(1));
+    let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &context(1));
     assert_eq!((job.tally.changed, job.tally.failed), (1, 2));
 }

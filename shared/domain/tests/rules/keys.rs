@@ -1,17 +1,23 @@
 //! A key never outlives nor exceeds whoever makes it, and what a member has made can end with them.
 
-use domain::access::{Caller, Permission, Role};
-use domain::event::{Act, Actor, EventType, Maker};
-use domain::key::{self, Key, KeyStatus, MAKERS_LIMIT, Makers, NewKey, Revoked};
-use domain::member::{self, MADE_LIMIT, Made, Member};
-use domain::refusal::Refusal;
+use domain::error::DomainError;
+use domain::models::actor::{Actor, Maker};
+use domain::models::event::EventType;
+use domain::models::key::{Key, KeyStatus, MAKERS_LIMIT, Makers, NewKey, Revoked};
+use domain::models::member;
+use domain::models::member::{CreatedByMember, MADE_LIMIT, Member};
+use domain::models::webhook::{EventSelection, Settings, Webhook};
+use domain::permission::{Permission, Role};
+use domain::rules::access::Caller;
+use domain::rules::context::EventContext;
+use domain::rules::keys;
+use domain::rules::members;
 use domain::secret::{ApiKey, Hash};
-use domain::webhook::{Names, Settings, Webhook};
 use domain::{KeyId, MemberId, Time, TokenId, WebhookId};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::common::{act, at, faults, fields};
+use crate::common::{at, context, faults, fields};
 use crate::workspace::workspace;
 
 fn secret(number: u8) -> ApiKey {
@@ -21,7 +27,7 @@ fn secret(number: u8) -> ApiKey {
 
 pub fn caller(actor: Actor, permissions: &[Permission]) -> Caller {
     Caller {
-        workspace_id: act(0).workspace_id,
+        workspace_id: context(0).workspace_id,
         actor,
         token_id: None,
         permissions: permissions.iter().copied().collect(),
@@ -33,12 +39,12 @@ fn new(expires_at: Option<Time>) -> NewKey {
 }
 
 /// The key that a key makes, or that a member does.
-fn made(number: u8, expires_at: Option<Time>, maker: Option<&Key>) -> Result<Key, Refusal> {
+fn made(number: u8, expires_at: Option<Time>, maker: Option<&Key>) -> Result<Key, DomainError> {
     let id = |number: u8| Uuid::from_u128(u128::from(number));
     let actor = maker.map_or(Actor::Member(MemberId(id(90))), |maker| Actor::Key(maker.key_id));
     let caller = caller(actor, &[Permission::DevicesRead, Permission::WorkspaceManage]);
-    let act = Act { actor, ..act(0) };
-    key::create(new(expires_at), KeyId(id(number)), &secret(number), &caller, maker, &act).map(|(key, _)| key)
+    let context = EventContext { actor, ..context(0) };
+    keys::create(new(expires_at), KeyId(id(number)), &secret(number), &caller, maker, &context).map(|(key, _)| key)
 }
 
 fn with(keys: &[&Key]) -> Makers {
@@ -74,12 +80,12 @@ fn a_key_ends_with_each_key_that_it_came_from() {
     assert_eq!(third.status(&makers, at(30)), KeyStatus::Expired);
     for over in [with(&[&revoked(&first, 5), &second]), with(&[&first, &revoked(&second, 5)]), with(&[&first])] {
         assert_eq!(third.status(&over, at(10)), KeyStatus::Revoked);
-        assert_eq!(Caller::of_key(third.clone(), &over, at(10)), Err(Refusal::CredentialRevoked));
+        assert_eq!(Caller::of_key(third.clone(), &over, at(10)), Err(DomainError::CredentialRevoked));
         assert!(Caller::still_may(&third, &over, at(10)).is_empty());
     }
     assert_eq!(third.status(&with(&[&first, &second]), at(60)), KeyStatus::Expired);
     let short = Key { expires_at: Some(at(5)), ..second.clone() };
-    assert_eq!(Caller::of_key(third.clone(), &with(&[&first, &short]), at(10)), Err(Refusal::CredentialExpired));
+    assert_eq!(Caller::of_key(third.clone(), &with(&[&first, &short]), at(10)), Err(DomainError::CredentialExpired));
     let both = with(&[&revoked(&first, 7), &revoked(&second, 5)]);
     assert_eq!(third.revoked_with(&both).map(|revoked| revoked.at), Some(at(5)), "when it ended");
     assert_eq!((third.revoked_with(&makers), first.status(&Makers::new(), at(0))), (None, KeyStatus::Active));
@@ -93,20 +99,21 @@ fn so_many_keys_come_from_one_another_and_no_more() {
         newest = made(number, None, Some(&newest)).unwrap();
     }
     assert_eq!(newest.makers.len(), MAKERS_LIMIT);
-    assert_eq!(made(9, None, Some(&newest)), Err(Refusal::TooManyMakers));
+    assert_eq!(made(9, None, Some(&newest)), Err(DomainError::TooManyMakers));
 }
 
 #[test]
 fn a_token_makes_no_key_and_nobody_gives_what_they_do_not_hold() {
     let member = Actor::Member(MemberId(Uuid::from_u128(5)));
-    let create = |caller: &Caller| key::create(new(None), KeyId(Uuid::from_u128(1)), &secret(1), caller, None, &act(0));
+    let create =
+        |caller: &Caller| keys::create(new(None), KeyId(Uuid::from_u128(1)), &secret(1), caller, None, &context(0));
     let holds = caller(member, &[Permission::DevicesRead]);
     let by_token = Caller { token_id: Some(TokenId(Uuid::from_u128(6))), ..holds.clone() };
-    assert_eq!(create(&by_token).unwrap_err(), Refusal::TokenMakesNoKeys);
+    assert_eq!(create(&by_token).unwrap_err(), DomainError::TokenMakesNoKeys);
     let lacks = caller(member, &[Permission::WorkspaceManage]);
-    assert_eq!(create(&lacks).unwrap_err(), Refusal::PermissionNotHeld(Permission::DevicesRead));
+    assert_eq!(create(&lacks).unwrap_err(), DomainError::PermissionNotHeld(Permission::DevicesRead));
     let (key, event) = create(&holds).unwrap();
-    assert_eq!((key.created_by, event.key_id), (act(0).maker(), Some(key.key_id)));
+    assert_eq!((key.created_by, event.key_id), (context(0).maker(), Some(key.key_id)));
 }
 
 #[test]
@@ -115,19 +122,19 @@ fn a_presented_key_is_good_by_its_secret_until_it_is_over() {
     let other = Key { secret_hash: Hash::of("another"), ..key.clone() };
     let proved = |found: Option<&Key>, minutes| Key::proved(found.cloned(), &secret(1), at(minutes));
     assert_eq!(proved(Some(&key), 59), Ok(key.clone()));
-    assert_eq!(proved(Some(&key), 60), Err(Refusal::CredentialExpired));
-    assert_eq!(proved(Some(&revoked(&key, 1)), 2), Err(Refusal::CredentialRevoked));
+    assert_eq!(proved(Some(&key), 60), Err(DomainError::CredentialExpired));
+    assert_eq!(proved(Some(&revoked(&key, 1)), 2), Err(DomainError::CredentialRevoked));
     for unknown in [None, Some(&other)] {
-        assert_eq!(proved(unknown, 0), Err(Refusal::CredentialInvalid));
+        assert_eq!(proved(unknown, 0), Err(DomainError::CredentialInvalid));
     }
 }
 
 #[test]
 fn who_made_something_by_a_token_is_remembered_with_it() {
     let (id, token_id) = (MemberId(Uuid::from_u128(5)), TokenId(Uuid::from_u128(6)));
-    let by_token = Act { actor: Actor::Member(id), token_id: Some(token_id), ..act(0) };
+    let by_token = EventContext { actor: Actor::Member(id), token_id: Some(token_id), ..context(0) };
     assert_eq!(json!(by_token.maker()), json!({"type": "member", "id": id, "token_id": token_id}));
-    for maker in [by_token.maker(), act(0).maker(), Actor::System.into()] {
+    for maker in [by_token.maker(), context(0).maker(), Actor::System.into()] {
         assert_eq!(serde_json::from_value::<Maker>(json!(maker)).unwrap(), maker);
     }
     assert_eq!(json!(Maker::from(Actor::System)), json!(Actor::System), "as it was stored before");
@@ -135,7 +142,7 @@ fn who_made_something_by_a_token_is_remembered_with_it() {
 
 fn admin(number: u128) -> Member {
     Member {
-        workspace_id: act(0).workspace_id,
+        workspace_id: context(0).workspace_id,
         member_id: MemberId(Uuid::from_u128(number)),
         issuer: "https://issuer.example".to_owned(),
         subject: "anna".to_owned(),
@@ -154,8 +161,8 @@ fn admin(number: u128) -> Member {
 fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
     let (before, pending) = (workspace(), admin(5));
     assert!(pending.permissions().is_empty() && member::accepted(vec![pending.clone()]).is_empty());
-    assert_eq!(member::add(&pending, &act(0)).event_type, EventType::MemberAdded);
-    let (after, accepted, event) = member::accept(&before, &pending, &act(3)).unwrap();
+    assert_eq!(members::add(&pending, &context(0)).event_type, EventType::MemberAdded);
+    let (after, accepted, event) = members::accept(&before, &pending, &context(3)).unwrap();
     assert_eq!((after.admin_count, before.admin_count), (2, 1));
     assert_eq!((accepted.pending, accepted.accepted_at), (false, Some(at(3))));
     assert_eq!(accepted.permissions(), Role::Admin.permissions());
@@ -164,45 +171,46 @@ fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
         (&event.changes["status"].before, &event.changes["status"].after),
         (&json!("pending"), &json!("active"))
     );
-    assert_eq!(member::accept(&after, &accepted, &act(4)), None, "twice is once");
-    assert_eq!(member::decline(&accepted, &act(4)), Err(Refusal::MembershipAccepted));
-    assert_eq!(member::decline(&pending, &act(4)).unwrap().event_type, EventType::MemberRemoved);
+    assert_eq!(members::accept(&after, &accepted, &context(4)), None, "twice is once");
+    assert_eq!(members::decline(&accepted, &context(4)), Err(DomainError::MembershipAccepted));
+    assert_eq!(members::decline(&pending, &context(4)).unwrap().event_type, EventType::MemberRemoved);
     let viewer = Member { role: Role::Viewer, ..pending };
-    assert_eq!(member::accept(&before, &viewer, &act(3)).unwrap().0, before);
+    assert_eq!(members::accept(&before, &viewer, &context(3)).unwrap().0, before);
 }
 
 #[test]
 fn who_has_not_accepted_is_no_admin_to_leave_or_to_be_left() {
     let remove = |admins, member: &Member| {
-        let before = domain::workspace::Workspace { admin_count: admins, ..workspace() };
-        member::remove(&before, member, &Made::default(), false, || act(1)).map(|removal| removal.workspace.admin_count)
+        let before = domain::models::workspace::Workspace { admin_count: admins, ..workspace() };
+        members::remove(&before, member, &CreatedByMember::default(), false, || context(1))
+            .map(|removal| removal.workspace.admin_count)
     };
     let (pending, accepted) = (admin(5), Member { pending: false, ..admin(5) });
     assert_eq!((remove(1, &pending), remove(0, &pending)), (Ok(1), Ok(0)));
-    assert_eq!((remove(2, &accepted), remove(1, &accepted)), (Ok(1), Err(Refusal::LastAdmin)));
+    assert_eq!((remove(2, &accepted), remove(1, &accepted)), (Ok(1), Err(DomainError::LastAdmin)));
 }
 
 #[test]
 fn what_a_member_made_ends_with_them_if_that_is_asked() {
-    let before = domain::workspace::Workspace { admin_count: 2, ..workspace() };
+    let before = domain::models::workspace::Workspace { admin_count: 2, ..workspace() };
     let leaves = Member { pending: false, ..admin(5) };
     let url = json!({"url": "https://hooks.example.com/"});
-    let settings = Settings::read(&mut fields(url), Names::Known, domain::outside::Reach::Public);
-    let (webhook, _) = Webhook::create(WebhookId(Uuid::from_u128(7)), settings, &act(0));
+    let settings = Settings::read(&mut fields(url), EventSelection::Known, domain::egress::EgressPolicy::Public);
+    let (webhook, _) = Webhook::create(WebhookId(Uuid::from_u128(7)), settings, &context(0));
     let key = made(1, None, None).unwrap();
-    let made = Made { keys: vec![key.clone()], webhooks: vec![webhook.clone()] };
-    let kept = member::remove(&before, &leaves, &made, false, || act(1)).unwrap();
+    let made = CreatedByMember { keys: vec![key.clone()], webhooks: vec![webhook.clone()] };
+    let kept = members::remove(&before, &leaves, &made, false, || context(1)).unwrap();
     assert_eq!((kept.keys.len(), kept.webhooks.len(), kept.events.len()), (0, 0, 1));
-    let ended = member::remove(&before, &leaves, &made, true, || act(1)).unwrap();
+    let ended = members::remove(&before, &leaves, &made, true, || context(1)).unwrap();
     let types: Vec<EventType> = ended.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::MemberRemoved, EventType::KeyRevoked, EventType::WebhookUpdated]);
     assert!(ended.keys[0].0 == key && ended.keys[0].1.revoked.is_some());
     assert!(ended.webhooks[0].0 == webhook && ended.webhooks[0].1.disabled.is_some());
-    let many = |count| Made { keys: vec![key.clone(); count], webhooks: vec![webhook.clone()] };
-    assert!(member::remove(&before, &leaves, &many(MADE_LIMIT - 1), true, || act(1)).is_ok());
-    let refused = member::remove(&before, &leaves, &many(MADE_LIMIT), true, || act(1));
-    assert_eq!(refused, Err(Refusal::TooManyMade(MADE_LIMIT + 1)));
-    assert!(member::remove(&before, &leaves, &many(MADE_LIMIT), false, || act(1)).is_ok());
+    let many = |count| CreatedByMember { keys: vec![key.clone(); count], webhooks: vec![webhook.clone()] };
+    assert!(members::remove(&before, &leaves, &many(MADE_LIMIT - 1), true, || context(1)).is_ok());
+    let refused = members::remove(&before, &leaves, &many(MADE_LIMIT), true, || context(1));
+    assert_eq!(refused, Err(DomainError::TooManyMade(MADE_LIMIT + 1)));
+    assert!(members::remove(&before, &leaves, &many(MADE_LIMIT), false, || context(1)).is_ok());
 }
 
 #[test]

@@ -2,163 +2,166 @@
 
 use std::collections::BTreeMap;
 
-use domain::change::Change;
-use domain::check_in::{CheckIn, Report};
-use domain::command::{CommandKind, CommandState, Order, Outcome, Word};
-use domain::device::{Device, DeviceAccess, Status, block, unblock};
-use domain::event::EventType;
-use domain::life::{Draw, is_readdressed, purge, update};
-use domain::user::{User, UserEdit, UserStatus};
-use domain::{CommandId, DeviceId, Refusal};
+use domain::models::command::{CommandKind, CommandReport, CommandRequest, Outcome};
+use domain::models::device::{Device, DeviceAccess, Status};
+use domain::models::event::EventType;
+use domain::models::user::{User, UserEdit};
+use domain::rules::change::ChangeSet;
+use domain::rules::check_in::{CheckIn, CheckInReport};
+use domain::rules::devices::{block, unblock};
+use domain::rules::lifecycle::{NewId, is_readdressed, purge, update};
+use domain::states::CommandState;
+use domain::states::UserStatus;
+use domain::{CommandId, DeviceId, DomainError};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::common::{act, at, faults, fields, published, user};
-use crate::world::{RETENTION, World, wanted};
+use crate::common::{at, context, faults, fields, published, user};
+use crate::fixture::{Fixture, RETENTION, wanted};
 
 const DAY: i64 = 24 * 60;
 
-fn types(change: &Change) -> Vec<EventType> {
+fn types(change: &ChangeSet) -> Vec<EventType> {
     change.events.iter().map(|event| event.event_type).collect()
 }
 
 #[test]
 fn suspending_stops_every_phone_in_one_change_and_activating_restores_exactly_what_was() {
-    let mut world = World::with_phones(3);
-    let id = world.held()[1].device_id;
-    let (blocked, _) = block(&world.devices[&id], Some("lost".to_owned()), &act(2)).unwrap().unwrap();
-    world.devices.insert(id, blocked);
-    let (user, devices) = (world.user.clone(), world.devices.clone());
+    let mut fixture = Fixture::with_phones(3);
+    let id = fixture.held()[1].device_id;
+    let (blocked, _) = block(&fixture.devices[&id], Some("lost".to_owned()), &context(2)).unwrap().unwrap();
+    fixture.devices.insert(id, blocked);
+    let (user, devices) = (fixture.user.clone(), fixture.devices.clone());
 
-    let change = world.suspend(3).unwrap().unwrap();
+    let change = fixture.suspend(3).unwrap().unwrap();
     assert_eq!((types(&change), change.devices.len()), (vec![EventType::UserSuspended], 3));
     assert_eq!(change.events[0].private.reason.as_deref(), Some("on leave"));
     assert!(!published(&change.events[0]).contains("on leave"));
-    world.store(&change);
-    let access: Vec<DeviceAccess> = world.held().iter().map(Device::access).collect();
+    fixture.store(&change);
+    let access: Vec<DeviceAccess> = fixture.held().iter().map(Device::access).collect();
     assert_eq!(access, [DeviceAccess::UserSuspended, DeviceAccess::DeviceBlocked, DeviceAccess::UserSuspended]);
-    assert_eq!(world.suspend(4), Ok(None));
+    assert_eq!(fixture.suspend(4), Ok(None));
 
-    world.store(&world.activate(5).unwrap().unwrap());
-    assert_eq!((&world.user, &world.devices), (&user, &devices));
-    assert_eq!(world.activate(6), Ok(None));
+    fixture.store(&fixture.activate(5).unwrap().unwrap());
+    assert_eq!((&fixture.user, &fixture.devices), (&user, &devices));
+    assert_eq!(fixture.activate(6), Ok(None));
 }
 
 #[test]
 fn a_user_who_was_never_active_is_made_active_once_and_a_suspension_gives_back_no_more_than_it_took() {
-    let mut world = World::new(1);
-    assert_eq!(world.user.status(), UserStatus::Inactive);
-    world.store(&world.suspend(1).unwrap().unwrap());
-    world.store(&world.activate(2).unwrap().unwrap());
-    assert_eq!(world.user.status(), UserStatus::Inactive, "as it was");
-    world.store(&world.activate(3).unwrap().unwrap());
-    assert_eq!((world.user.status(), world.user.activated_at), (UserStatus::Active, Some(at(3))));
-    assert_eq!(world.activate(4), Ok(None));
+    let mut fixture = Fixture::new(1);
+    assert_eq!(fixture.user.status(), UserStatus::Inactive);
+    fixture.store(&fixture.suspend(1).unwrap().unwrap());
+    fixture.store(&fixture.activate(2).unwrap().unwrap());
+    assert_eq!(fixture.user.status(), UserStatus::Inactive, "as it was");
+    fixture.store(&fixture.activate(3).unwrap().unwrap());
+    assert_eq!((fixture.user.status(), fixture.user.activated_at), (UserStatus::Active, Some(at(3))));
+    assert_eq!(fixture.activate(4), Ok(None));
 }
 
 #[test]
 fn too_many_wrong_pins_lock_the_user_on_every_phone_in_the_check_in_that_reports_them() {
-    let mut world = World::with_phones(2);
-    let [first, second] = [0, 1].map(|n| world.held()[n].device_id);
-    let wrong = |failures| Report { pin_failures: Some(failures), ..Report::default() };
-    world.check_in(first, &wrong(9), 2).unwrap();
-    assert_eq!(world.user.status(), UserStatus::Active);
-    let CheckIn::Changed { change, .. } = world.checked_in(&world.devices[&first], &wrong(10), 3) else {
+    let mut fixture = Fixture::with_phones(2);
+    let [first, second] = [0, 1].map(|n| fixture.held()[n].device_id);
+    let wrong = |failures| CheckInReport { pin_failures: Some(failures), ..CheckInReport::default() };
+    fixture.check_in(first, &wrong(9), 2).unwrap();
+    assert_eq!(fixture.user.status(), UserStatus::Active);
+    let CheckIn::Changed { change, .. } = fixture.checked_in(&fixture.devices[&first], &wrong(10), 3) else {
         panic!("it locks");
     };
     assert_eq!(types(&change), [EventType::DeviceUpdated, EventType::UserLocked]);
     assert_eq!(change.events[1].changes["pin_failures"].after, 10);
-    world.store(&change);
+    fixture.store(&change);
     for id in [first, second] {
-        assert_eq!(world.devices[&id].access(), DeviceAccess::UserLocked);
+        assert_eq!(fixture.devices[&id].access(), DeviceAccess::UserLocked);
     }
-    assert_eq!(world.checked_in(&world.devices[&first], &wrong(11), 4), CheckIn::Nothing, "locked is locked");
+    assert_eq!(fixture.checked_in(&fixture.devices[&first], &wrong(11), 4), CheckIn::Nothing, "locked is locked");
 
-    world.store(&world.reset_pin(5).unwrap().unwrap());
-    assert_eq!(world.user.status(), UserStatus::Active);
-    world.check_in(first, &wrong(10), 6).unwrap();
-    assert_eq!(world.user.status(), UserStatus::Active, "the same wrong PINs do not lock again");
-    world.check_in(first, &wrong(11), 7).unwrap();
-    assert_eq!(world.user.status(), UserStatus::Locked);
+    fixture.store(&fixture.reset_pin(5).unwrap().unwrap());
+    assert_eq!(fixture.user.status(), UserStatus::Active);
+    fixture.check_in(first, &wrong(10), 6).unwrap();
+    assert_eq!(fixture.user.status(), UserStatus::Active, "the same wrong PINs do not lock again");
+    fixture.check_in(first, &wrong(11), 7).unwrap();
+    assert_eq!(fixture.user.status(), UserStatus::Locked);
 }
 
 #[test]
 fn lock_and_wipe_locks_and_orders_a_wipe_of_each_phone_that_has_something_to_wipe() {
-    let mut world = World::with_phones(3);
-    let ids: Vec<DeviceId> = world.user.device_ids.iter().copied().collect();
-    world.erase(ids[0], 2).unwrap();
-    let pending = world.order(ids[1], &wanted(CommandKind::FactoryReset), 2).unwrap();
-    let change = world.lock_and_wipe(3).unwrap().unwrap();
+    let mut fixture = Fixture::with_phones(3);
+    let ids: Vec<DeviceId> = fixture.user.device_ids.iter().copied().collect();
+    fixture.erase(ids[0], 2).unwrap();
+    let pending = fixture.order(ids[1], &wanted(CommandKind::FactoryReset), 2).unwrap();
+    let change = fixture.lock_and_wipe(3).unwrap().unwrap();
     assert_eq!(types(&change), [EventType::UserLockedAndWiped, EventType::CommandQueued]);
     assert_eq!((change.commands.len(), change.commands[0].after.device_id), (1, ids[2]));
-    world.store(&change);
-    assert_eq!(world.user.status(), UserStatus::Locked);
-    assert_eq!(world.lock_and_wipe(4), Ok(None));
-    let served = world.check_in(ids[1], &Report::default(), 5).unwrap();
+    fixture.store(&change);
+    assert_eq!(fixture.user.status(), UserStatus::Locked);
+    assert_eq!(fixture.lock_and_wipe(4), Ok(None));
+    let served = fixture.check_in(ids[1], &CheckInReport::default(), 5).unwrap();
     assert_eq!(served, [pending], "a locked phone is told to destroy its data");
-    assert_eq!(world.lock_and_wipe(90 * DAY), Ok(None), "until the last minute");
-    let again = world.lock_and_wipe(90 * DAY + 3).unwrap().unwrap();
+    assert_eq!(fixture.lock_and_wipe(90 * DAY), Ok(None), "until the last minute");
+    let again = fixture.lock_and_wipe(90 * DAY + 3).unwrap().unwrap();
     assert_eq!(again.commands.iter().filter(|edited| edited.before.is_none()).count(), 2, "once the orders are over");
 }
 
 #[test]
 fn resetting_the_pin_lifts_a_lock_and_nothing_else() {
-    let mut world = World::with_phones(2);
-    world.store(&world.suspend(2).unwrap().unwrap());
-    world.store(&world.lock_by_pins(3).unwrap());
-    assert_eq!(world.lock_by_pins(4), None);
-    assert_eq!(world.user.status(), UserStatus::Locked, "the stronger shows");
-    let change = world.reset_pin(5).unwrap().unwrap();
-    world.store(&change);
+    let mut fixture = Fixture::with_phones(2);
+    fixture.store(&fixture.suspend(2).unwrap().unwrap());
+    fixture.store(&fixture.lock_by_pins(3).unwrap());
+    assert_eq!(fixture.lock_by_pins(4), None);
+    assert_eq!(fixture.user.status(), UserStatus::Locked, "the stronger shows");
+    let change = fixture.reset_pin(5).unwrap().unwrap();
+    fixture.store(&change);
     assert_eq!(change.events[0].changes["locked"].after, false);
-    assert_eq!((world.user.status(), change.commands.len()), (UserStatus::Suspended, 2));
-    assert_eq!(world.reset_pin(6), Ok(None));
+    assert_eq!((fixture.user.status(), change.commands.len()), (UserStatus::Suspended, 2));
+    assert_eq!(fixture.reset_pin(6), Ok(None));
 }
 
 /// What a phone has been through before its user is deleted, and whether it counts as wiped.
-type Before = (&'static str, fn(&mut World, DeviceId), bool);
+type Before = (&'static str, fn(&mut Fixture, DeviceId), bool);
 
 const CASES: [Before; 8] = [
     ("never wiped", |_, _| (), false),
-    ("locked only", |world, id| drop(world.order(id, &wanted(CommandKind::Lock), 2)), false),
-    ("wiped", |world, id| drop(world.erase(id, 2)), true),
-    ("wipe pending", |world, id| drop(world.order(id, &wanted(CommandKind::Wipe), 2)), true),
-    ("factory reset pending", |world, id| drop(world.order(id, &wanted(CommandKind::FactoryReset), 2)), true),
-    ("wipe expired", |world, id| drop(world.order(id, &brief(), 2)), false),
-    ("wipe taken back", |world, id| taken_back(world, id), false),
-    ("wipe failed", |world, id| failed(world, id), false),
+    ("locked only", |fixture, id| drop(fixture.order(id, &wanted(CommandKind::Lock), 2)), false),
+    ("wiped", |fixture, id| drop(fixture.erase(id, 2)), true),
+    ("wipe pending", |fixture, id| drop(fixture.order(id, &wanted(CommandKind::Wipe), 2)), true),
+    ("factory reset pending", |fixture, id| drop(fixture.order(id, &wanted(CommandKind::FactoryReset), 2)), true),
+    ("wipe expired", |fixture, id| drop(fixture.order(id, &brief(), 2)), false),
+    ("wipe taken back", |fixture, id| taken_back(fixture, id), false),
+    ("wipe failed", |fixture, id| failed(fixture, id), false),
 ];
 
-fn brief() -> Order {
-    Order { expires_in_days: Some(1), ..wanted(CommandKind::Wipe) }
+fn brief() -> CommandRequest {
+    CommandRequest { expires_in_days: Some(1), ..wanted(CommandKind::Wipe) }
 }
 
-fn taken_back(world: &mut World, id: DeviceId) {
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    world.confirm(id, 3);
-    world.befall(wipe, domain::command::Stimulus::Cancel, 4).unwrap();
+fn taken_back(fixture: &mut Fixture, id: DeviceId) {
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    fixture.confirm(id, 3);
+    fixture.befall(wipe, domain::models::command::Trigger::Cancel, 4).unwrap();
 }
 
-fn failed(world: &mut World, id: DeviceId) {
-    let wipe = world.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
-    world.say(wipe, &Word { outcome: Some(Outcome::Failed), detail: None }, 1, 3).unwrap();
+fn failed(fixture: &mut Fixture, id: DeviceId) {
+    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    fixture.say(wipe, &CommandReport { outcome: Some(Outcome::Failed), detail: None }, 1, 3).unwrap();
 }
 
 #[test]
 fn a_user_is_deleted_only_once_each_phone_is_wiped_or_about_to_be_or_else_on_demand() {
     for (case, prepare, wiped) in CASES {
-        let mut world = World::with_phones(2);
-        let [plain, other] = [0, 1].map(|n| world.held()[n].device_id);
-        world.erase(other, 2).unwrap();
-        prepare(&mut world, plain);
+        let mut fixture = Fixture::with_phones(2);
+        let [plain, other] = [0, 1].map(|n| fixture.held()[n].device_id);
+        fixture.erase(other, 2).unwrap();
+        prepare(&mut fixture, plain);
         let now = 2 * DAY;
-        let named = match world.delete_user(false, now) {
+        let named = match fixture.delete_user(false, now) {
             Ok(_) => Vec::new(),
-            Err(Refusal::WipeFirst(devices)) => devices.iter().map(|device| device.device_id).collect(),
+            Err(DomainError::WipeFirst(devices)) => devices.iter().map(|device| device.device_id).collect(),
             Err(other) => panic!("{case}: {other}"),
         };
         assert_eq!(named, if wiped { vec![] } else { vec![plain] }, "{case}");
-        let change = world.delete_user(true, now).unwrap().unwrap();
+        let change = fixture.delete_user(true, now).unwrap().unwrap();
         let unwiped = change.events[0].changes.contains_key("without_wipe");
         assert_eq!(unwiped, !wiped, "{case}: the record tells what was not wiped");
         assert_eq!(change.events[0].private.reason.as_deref(), Some("left"), "{case}");
@@ -167,53 +170,53 @@ fn a_user_is_deleted_only_once_each_phone_is_wiped_or_about_to_be_or_else_on_dem
 
 #[test]
 fn deleting_a_user_takes_their_phones_and_their_open_invitation_with_them_for_good() {
-    let mut world = World::with_phones(2);
-    world.invite(1, 2);
-    let change = world.delete_user(true, 3).unwrap().unwrap();
+    let mut fixture = Fixture::with_phones(2);
+    fixture.invite(1, 2);
+    let change = fixture.delete_user(true, 3).unwrap().unwrap();
     let expected =
         [EventType::UserDeleted, EventType::DeviceDeleted, EventType::DeviceDeleted, EventType::InvitationRevoked];
     assert_eq!(types(&change), expected);
-    world.store(&change);
-    assert!(world.user.device_ids.is_empty() && world.claims.values().all(|claim| !claim.held));
-    assert_eq!(world.delete_user(true, 4), Ok(None));
-    assert_eq!(world.user.deleted.as_ref().unwrap().purge_after, at(3).plus(RETENTION));
+    fixture.store(&change);
+    assert!(fixture.user.device_ids.is_empty() && fixture.claims.values().all(|claim| !claim.held));
+    assert_eq!(fixture.delete_user(true, 4), Ok(None));
+    assert_eq!(fixture.user.deleted.as_ref().unwrap().purge_after, at(3).plus(RETENTION));
     let retained = RETENTION.num_minutes() + 3;
-    assert!(purge(&world.user, &act(retained - 1)).is_none());
-    assert_eq!(purge(&world.user, &act(retained)).unwrap().event_type, EventType::UserPurged);
+    assert!(purge(&fixture.user, &context(retained - 1)).is_none());
+    assert_eq!(purge(&fixture.user, &context(retained)).unwrap().event_type, EventType::UserPurged);
 }
 
 #[test]
 fn a_phone_that_comes_back_after_its_user_was_deleted_is_still_wiped_and_the_audit_has_both() {
-    let mut world = World::with_phones(1);
-    let id = world.held()[0].device_id;
-    world.store(&world.lock_and_wipe(2).unwrap().unwrap());
-    world.store(&world.delete_user(false, 3).unwrap().unwrap());
-    let wipe = *world.commands.keys().next().unwrap();
+    let mut fixture = Fixture::with_phones(1);
+    let id = fixture.held()[0].device_id;
+    fixture.store(&fixture.lock_and_wipe(2).unwrap().unwrap());
+    fixture.store(&fixture.delete_user(false, 3).unwrap().unwrap());
+    let wipe = *fixture.commands.keys().next().unwrap();
     let now = 31 * DAY;
-    assert!(purge(&world.user, &act(now)).is_none(), "the user stays as long as the wipe counts");
-    assert_eq!(world.check_in(id, &Report::default(), now), Ok(vec![wipe]));
-    let succeeded = Word { outcome: Some(Outcome::Succeeded), detail: None };
-    assert_eq!(world.say(wipe, &succeeded, 1, now), Ok(true));
-    assert_eq!((world.commands[&wipe].state, world.commands[&wipe].late), (CommandState::Succeeded, false));
-    let told: Vec<EventType> = world.events.iter().map(|event| event.event_type).collect();
+    assert!(purge(&fixture.user, &context(now)).is_none(), "the user stays as long as the wipe counts");
+    assert_eq!(fixture.check_in(id, &CheckInReport::default(), now), Ok(vec![wipe]));
+    let succeeded = CommandReport { outcome: Some(Outcome::Succeeded), detail: None };
+    assert_eq!(fixture.say(wipe, &succeeded, 1, now), Ok(true));
+    assert_eq!((fixture.commands[&wipe].state, fixture.commands[&wipe].late), (CommandState::Succeeded, false));
+    let told: Vec<EventType> = fixture.events.iter().map(|event| event.event_type).collect();
     for fact in [EventType::UserDeleted, EventType::CommandDelivered, EventType::CommandSucceeded] {
         assert!(told.contains(&fact), "{fact}");
     }
-    assert_eq!(world.check_in(id, &Report::default(), now + 1), Err(Refusal::ReEnrol));
+    assert_eq!(fixture.check_in(id, &CheckInReport::default(), now + 1), Err(DomainError::ReEnrol));
 }
 
-fn updated(world: &World, edit: &UserEdit, minutes: i64) -> Result<Option<Change>, Refusal> {
-    let draw = || CommandId(world.draw());
-    let draw: Draw<'_> = &draw;
-    update(&world.user, &world.phones(), edit, draw, &act(minutes))
+fn updated(fixture: &Fixture, edit: &UserEdit, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
+    let new_id = || CommandId(fixture.new_id());
+    let new_id: NewId<'_> = &new_id;
+    update(&fixture.user, &fixture.phones(), edit, new_id, &context(minutes))
 }
 
 #[test]
 fn another_username_sends_each_phone_back_to_its_beginning_and_no_event_holds_who_it_is() {
-    let mut world = World::with_phones(3);
-    let ids: Vec<DeviceId> = world.user.device_ids.iter().copied().collect();
-    world.erase(ids[0], 2).unwrap();
-    world.order(ids[1], &wanted(CommandKind::Wipe), 2).unwrap();
+    let mut fixture = Fixture::with_phones(3);
+    let ids: Vec<DeviceId> = fixture.user.device_ids.iter().copied().collect();
+    fixture.erase(ids[0], 2).unwrap();
+    fixture.order(ids[1], &wanted(CommandKind::Wipe), 2).unwrap();
     let edit = UserEdit {
         username: Some("zelda".to_owned()),
         first_name: Some(Some("Zelda".to_owned())),
@@ -224,7 +227,7 @@ fn another_username_sends_each_phone_back_to_its_beginning_and_no_event_holds_wh
         service_level: Some(Some("gold".to_owned())),
         ..UserEdit::default()
     };
-    let change = updated(&world, &edit, 3).unwrap().unwrap();
+    let change = updated(&fixture, &edit, 3).unwrap().unwrap();
     let event = &change.events[0];
     assert_eq!(event.changed_fields, ["username", "first_name", "last_name", "email", "mobile", "number"]);
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["service_level"]);
@@ -234,24 +237,24 @@ fn another_username_sends_each_phone_back_to_its_beginning_and_no_event_holds_wh
     }
     let resets: Vec<_> = change.commands.iter().map(|edited| (edited.after.device_id, edited.after.kind)).collect();
     assert_eq!(resets, [(ids[2], CommandKind::FactoryReset)], "one is erased, and one is about to be");
-    world.store(&change);
-    assert_eq!((world.user.name().as_str(), world.user.last_name.as_deref()), ("Zelda", None));
-    assert_eq!(updated(&world, &edit, 4), Ok(None));
+    fixture.store(&change);
+    assert_eq!((fixture.user.name().as_str(), fixture.user.last_name.as_deref()), ("Zelda", None));
+    assert_eq!(updated(&fixture, &edit, 4), Ok(None));
 }
 
 #[test]
 fn any_other_edit_of_a_user_leaves_their_phones_alone() {
-    let world = World::with_phones(2);
+    let fixture = Fixture::with_phones(2);
     let edit =
         UserEdit { number: Some(Some("12".to_owned())), username: Some("ada".to_owned()), ..UserEdit::default() };
-    let change = updated(&world, &edit, 2).unwrap().unwrap();
+    let change = updated(&fixture, &edit, 2).unwrap().unwrap();
     assert!(change.devices.is_empty() && change.commands.is_empty());
     assert_eq!(change.events[0].changed_fields, ["number"]);
     let capitals = UserEdit { username: Some("ADA".to_owned()), ..UserEdit::default() };
-    let change = updated(&world, &capitals, 2).unwrap().unwrap();
+    let change = updated(&fixture, &capitals, 2).unwrap().unwrap();
     assert!(change.commands.is_empty(), "other capitals are no other identity");
     assert_eq!(change.events[0].changed_fields, ["username"]);
-    assert_eq!(updated(&world, &UserEdit::default(), 2), Ok(None));
+    assert_eq!(updated(&fixture, &UserEdit::default(), 2), Ok(None));
 }
 
 #[test]
@@ -327,7 +330,7 @@ struct Phone {
 
 /// A world, and beside it what its states should be.
 struct Course {
-    world: World,
+    fixture: Fixture,
     now: i64,
     active: bool,
     suspended: bool,
@@ -339,7 +342,7 @@ struct Course {
 impl Course {
     fn new() -> Self {
         let (active, suspended, locked, deleted) = (false, false, false, false);
-        Self { world: World::new(3), now: 1, active, suspended, locked, deleted, phones: BTreeMap::new() }
+        Self { fixture: Fixture::new(3), now: 1, active, suspended, locked, deleted, phones: BTreeMap::new() }
     }
 
     fn kept_out(&self) -> bool {
@@ -365,17 +368,17 @@ impl Course {
 
     /// Does something to the user: it is refused once they are deleted, and done twice it is done
     /// once.
-    fn done(&mut self, expected: bool, ask: impl Fn(&World, i64) -> Result<Option<Change>, Refusal>) {
+    fn done(&mut self, expected: bool, ask: impl Fn(&Fixture, i64) -> Result<Option<ChangeSet>, DomainError>) {
         self.asked(expected, &ask);
         self.asked(false, &ask);
     }
 
-    fn asked(&mut self, expected: bool, ask: &impl Fn(&World, i64) -> Result<Option<Change>, Refusal>) {
-        match ask(&self.world, self.now) {
-            Err(refusal) => assert!(self.deleted && refusal == Refusal::UserDeleted, "{refusal}"),
+    fn asked(&mut self, expected: bool, ask: &impl Fn(&Fixture, i64) -> Result<Option<ChangeSet>, DomainError>) {
+        match ask(&self.fixture, self.now) {
+            Err(error) => assert!(self.deleted && error == DomainError::UserDeleted, "{error}"),
             Ok(change) => {
                 assert!(!self.deleted && change.is_some() == expected, "{change:?}");
-                change.into_iter().for_each(|change| self.world.store(&change));
+                change.into_iter().for_each(|change| self.fixture.store(&change));
             }
         }
     }
@@ -384,35 +387,35 @@ impl Course {
         if !self.kept_out() {
             self.suspending_is_undone_by_activating();
         }
-        self.done(!self.suspended, World::suspend);
+        self.done(!self.suspended, Fixture::suspend);
         self.suspended |= !self.deleted;
     }
 
     fn suspending_is_undone_by_activating(&mut self) {
-        let (user, devices) = (self.world.user.clone(), self.world.devices.clone());
-        self.world.store(&self.world.suspend(self.now).unwrap().unwrap());
-        self.world.store(&self.world.activate(self.now).unwrap().unwrap());
-        assert_eq!((&self.world.user, &self.world.devices), (&user, &devices));
+        let (user, devices) = (self.fixture.user.clone(), self.fixture.devices.clone());
+        self.fixture.store(&self.fixture.suspend(self.now).unwrap().unwrap());
+        self.fixture.store(&self.fixture.activate(self.now).unwrap().unwrap());
+        assert_eq!((&self.fixture.user, &self.fixture.devices), (&user, &devices));
     }
 
     /// What holds a user who was never active is lifted first: they are inactive again, as they
     /// were, until somebody makes them active.
     fn activate(&mut self) {
         if self.suspended || self.locked {
-            self.asked(true, &World::activate);
+            self.asked(true, &Fixture::activate);
             (self.suspended, self.locked) = (false, false);
             self.holds();
         }
-        self.done(!self.active, World::activate);
+        self.done(!self.active, Fixture::activate);
         self.active |= !self.deleted;
     }
 
     fn lock_by_pins(&mut self) {
-        let change = self.world.lock_by_pins(self.now);
+        let change = self.fixture.lock_by_pins(self.now);
         assert_eq!(change.is_some(), !self.locked && !self.deleted);
-        change.into_iter().for_each(|change| self.world.store(&change));
+        change.into_iter().for_each(|change| self.fixture.store(&change));
         self.locked |= !self.deleted;
-        assert_eq!(self.world.lock_by_pins(self.now), None);
+        assert_eq!(self.fixture.lock_by_pins(self.now), None);
     }
 
     fn lock_and_wipe(&mut self) {
@@ -421,18 +424,18 @@ impl Course {
             |phone: &&mut Phone| !phone.deleted && !phone.erased && phone.erasing_until.is_none_or(|at| at <= now);
         let to_wipe = self.phones.values_mut().filter(to_wipe).map(|phone| phone.erasing_until = Some(now + 90 * DAY));
         let wipes = to_wipe.count();
-        self.done(wipes > 0 || !self.locked, World::lock_and_wipe);
+        self.done(wipes > 0 || !self.locked, Fixture::lock_and_wipe);
         self.locked |= !self.deleted;
     }
 
     fn reset_pin(&mut self) {
         let pending = |id: &DeviceId| {
-            let open = &self.world.devices[id].commands;
+            let open = &self.fixture.devices[id].commands;
             open.iter().any(|open| open.kind == CommandKind::ResetPin && open.expires_at > at(self.now))
         };
         let there = |(_, phone): &(&DeviceId, &Phone)| !phone.deleted && !phone.erased;
         let orders = self.phones.iter().filter(there).any(|(id, _)| !pending(id));
-        self.done(orders || self.locked, World::reset_pin);
+        self.done(orders || self.locked, Fixture::reset_pin);
         self.locked = false;
     }
 
@@ -440,16 +443,16 @@ impl Course {
         let wiped =
             |phone: &Phone| phone.deleted || phone.erased || phone.erasing_until.is_some_and(|at| at > self.now);
         let refused = !self.deleted && !without_wipe && !self.phones.values().all(wiped);
-        match self.world.delete_user(without_wipe, self.now) {
-            Err(Refusal::WipeFirst(_)) => assert!(refused),
+        match self.fixture.delete_user(without_wipe, self.now) {
+            Err(DomainError::WipeFirst(_)) => assert!(refused),
             Err(other) => panic!("{other}"),
             Ok(change) => {
                 assert!(!refused && change.is_none() == self.deleted);
-                change.into_iter().for_each(|change| self.world.store(&change));
+                change.into_iter().for_each(|change| self.fixture.store(&change));
                 self.deleted = true;
                 (self.suspended, self.locked) = (false, false);
                 self.phones.values_mut().for_each(|phone| phone.deleted = true);
-                assert_eq!(self.world.delete_user(!without_wipe, self.now), Ok(None));
+                assert_eq!(self.fixture.delete_user(!without_wipe, self.now), Ok(None));
             }
         }
     }
@@ -460,13 +463,13 @@ impl Course {
 
     fn block(&mut self, n: usize) {
         let Some(id) = self.phone(n) else { return };
-        let blocked = block(&self.world.devices[&id], None, &act(self.now));
+        let blocked = block(&self.fixture.devices[&id], None, &context(self.now));
         let phone = self.phones.get_mut(&id).unwrap();
         match blocked {
-            Err(refusal) => assert!(phone.deleted && refusal == Refusal::DeviceDeleted),
+            Err(error) => assert!(phone.deleted && error == DomainError::DeviceDeleted),
             Ok(done) => {
                 assert_eq!(done.is_some(), !phone.blocked);
-                done.into_iter().for_each(|(device, _)| drop(self.world.devices.insert(id, device)));
+                done.into_iter().for_each(|(device, _)| drop(self.fixture.devices.insert(id, device)));
                 phone.blocked = true;
             }
         }
@@ -474,13 +477,13 @@ impl Course {
 
     fn unblock(&mut self, n: usize) {
         let Some(id) = self.phone(n) else { return };
-        let unblocked = unblock(&self.world.devices[&id], None, &act(self.now));
+        let unblocked = unblock(&self.fixture.devices[&id], None, &context(self.now));
         let phone = self.phones.get_mut(&id).unwrap();
         match unblocked {
-            Err(refusal) => assert!(phone.deleted && refusal == Refusal::DeviceDeleted),
+            Err(error) => assert!(phone.deleted && error == DomainError::DeviceDeleted),
             Ok(done) => {
                 assert_eq!(done.is_some(), phone.blocked);
-                done.into_iter().for_each(|(device, _)| drop(self.world.devices.insert(id, device)));
+                done.into_iter().for_each(|(device, _)| drop(self.fixture.devices.insert(id, device)));
                 phone.blocked = false;
             }
         }
@@ -489,21 +492,21 @@ impl Course {
     fn delete(&mut self, n: usize) {
         let Some(id) = self.phone(n) else { return };
         let phone = self.phones.get_mut(&id).unwrap();
-        assert_eq!(self.world.delete(id, self.now), !phone.deleted);
+        assert_eq!(self.fixture.delete(id, self.now), !phone.deleted);
         phone.deleted = true;
-        assert!(!self.world.delete(id, self.now), "twice is once");
+        assert!(!self.fixture.delete(id, self.now), "twice is once");
     }
 
     fn erase(&mut self, n: usize) {
         let Some(id) = self.phone(n) else { return };
         // A wipe of one that is deleted can be ordered anew, until it is another device.
-        let device = &self.world.devices[&id];
+        let device = &self.fixture.devices[&id];
         let anew = device.unconfirmed_wipe().is_some() && !device.replaced;
-        let erased = self.world.erase(id, self.now).map(drop);
+        let erased = self.fixture.erase(id, self.now).map(drop);
         let phone = self.phones.get_mut(&id).unwrap();
         let expected = match phone {
-            Phone { deleted: true, .. } if !anew => Err(Refusal::DeviceDeleted),
-            Phone { erased: true, .. } => Err(Refusal::DeviceErased),
+            Phone { deleted: true, .. } if !anew => Err(DomainError::DeviceDeleted),
+            Phone { erased: true, .. } => Err(DomainError::DeviceErased),
             _ => Ok(()),
         };
         assert_eq!(erased, expected);
@@ -515,11 +518,11 @@ impl Course {
     /// A phone comes with a fresh code, and is let in if its user, its block and the limit allow.
     fn register(&mut self, n: usize) {
         if self.kept_out() {
-            assert!(self.world.register(&format!("phone-{n}"), self.now).is_err());
+            assert!(self.fixture.register(&format!("phone-{n}"), self.now).is_err());
             return;
         }
-        self.world.invite(1, self.now);
-        if let Ok(registered) = self.world.register(&format!("phone-{n}"), self.now) {
+        self.fixture.invite(1, self.now);
+        if let Ok(registered) = self.fixture.register(&format!("phone-{n}"), self.now) {
             self.active = true;
             let phone = self.phones.entry(registered.device.after.device_id).or_default();
             assert!(!phone.blocked && !phone.deleted);
@@ -536,8 +539,8 @@ impl Course {
             (.., true) => UserStatus::Active,
             _ => UserStatus::Inactive,
         };
-        assert_eq!(self.world.user.status(), status);
-        assert_eq!(self.phones.len(), self.world.devices.len());
+        assert_eq!(self.fixture.user.status(), status);
+        assert_eq!(self.phones.len(), self.fixture.devices.len());
         for (id, phone) in &self.phones {
             let access = match (phone.deleted, phone.blocked, status) {
                 (true, ..) | (.., UserStatus::Deleted) => DeviceAccess::Deleted,
@@ -546,18 +549,18 @@ impl Course {
                 (.., UserStatus::Suspended | UserStatus::Unknown(_)) => DeviceAccess::UserSuspended,
                 (.., UserStatus::Active | UserStatus::Inactive) => DeviceAccess::Allowed,
             };
-            assert_eq!(self.world.devices[id].access(), access, "{id}");
-            assert_eq!(self.world.user.device_ids.contains(id), !phone.deleted);
-            assert_eq!(self.world.devices[id].erased.is_some(), phone.erased);
+            assert_eq!(self.fixture.devices[id].access(), access, "{id}");
+            assert_eq!(self.fixture.user.device_ids.contains(id), !phone.deleted);
+            assert_eq!(self.fixture.devices[id].erased.is_some(), phone.erased);
         }
         self.lets_in_whom_it_should();
     }
 
     /// Of a phone that may do nothing, nothing that it says is noted.
     fn lets_in_whom_it_should(&self) {
-        let report = Report { os_version: Some("99".to_owned()), ..Report::default() };
-        for device in self.world.devices.values() {
-            let noted = match self.world.checked_in(device, &report, self.now) {
+        let report = CheckInReport { os_version: Some("99".to_owned()), ..CheckInReport::default() };
+        for device in self.fixture.devices.values() {
+            let noted = match self.fixture.checked_in(device, &report, self.now) {
                 CheckIn::Nothing => false,
                 CheckIn::OnlyTime => panic!("a new version is news"),
                 CheckIn::Changed { change, .. } => change.devices[0].after.os_version == "99",
@@ -582,25 +585,29 @@ proptest! {
 
 #[test]
 fn nothing_is_done_to_a_deleted_user() {
-    let mut world = World::with_phones(1);
-    world.store(&world.delete_user(true, 2).unwrap().unwrap());
-    let refused = Err(Refusal::UserDeleted);
+    let mut fixture = Fixture::with_phones(1);
+    fixture.store(&fixture.delete_user(true, 2).unwrap().unwrap());
+    let refused = Err(DomainError::UserDeleted);
     let edit = UserEdit { number: Some(None), ..UserEdit::default() };
-    for answer in
-        [world.suspend(3), world.activate(3), world.lock_and_wipe(3), world.reset_pin(3), updated(&world, &edit, 3)]
-    {
+    for answer in [
+        fixture.suspend(3),
+        fixture.activate(3),
+        fixture.lock_and_wipe(3),
+        fixture.reset_pin(3),
+        updated(&fixture, &edit, 3),
+    ] {
         assert_eq!(answer, refused);
     }
-    assert_eq!(world.lock_by_pins(3), None);
-    assert_eq!(User::require_there(&world.user), Err(Refusal::UserDeleted));
-    assert_eq!(world.register("phone-1", 3).unwrap_err().refusal, Refusal::UserDeleted);
+    assert_eq!(fixture.lock_by_pins(3), None);
+    assert_eq!(User::require_there(&fixture.user), Err(DomainError::UserDeleted));
+    assert_eq!(fixture.register("phone-1", 3).unwrap_err().error, DomainError::UserDeleted);
 }
 
 #[test]
 fn another_address_or_number_is_noted_with_its_time_and_makes_a_change_one_that_ends_what_is_open() {
     let user = user();
     let no_draw = || -> CommandId { unreachable!("nothing is ordered") };
-    let edited = |edit: UserEdit| update(&user, &[], &edit, &no_draw, &act(5)).unwrap().unwrap();
+    let edited = |edit: UserEdit| update(&user, &[], &edit, &no_draw, &context(5)).unwrap().unwrap();
     let text = |text: &str| Some(Some(text.to_owned()));
     let email = edited(UserEdit { email: text("new@example.com"), ..UserEdit::default() });
     let after = email.user_after().unwrap();
@@ -611,13 +618,13 @@ fn another_address_or_number_is_noted_with_its_time_and_makes_a_change_one_that_
     let name = edited(UserEdit { first_name: text("Eda"), email: text("ada@example.com"), ..UserEdit::default() });
     assert_eq!(name.user_after().unwrap().email_changed_at, None, "it is the same");
     assert_eq!([&email, &mobile, &name].map(is_readdressed), [true, true, false]);
-    assert!(!is_readdressed(&Change::default()));
+    assert!(!is_readdressed(&ChangeSet::default()));
 }
 
 #[test]
 fn the_devices_of_a_deleted_user_say_so() {
-    let world = World::with_phones(2);
-    let change = world.delete_user(true, 5).unwrap().unwrap();
+    let fixture = Fixture::with_phones(2);
+    let change = fixture.delete_user(true, 5).unwrap().unwrap();
     let ends: Vec<_> = change.devices.iter().map(|edited| (edited.after.user_status, edited.after.status())).collect();
     assert_eq!(ends, [(UserStatus::Deleted, Status::Deleted); 2]);
 }
@@ -627,7 +634,7 @@ fn an_edit_of_a_users_own_settings_names_them_and_tells_none() {
     let settings = |theme: &str| json!({"theme": theme}).as_object().cloned();
     let edit = |user: &User, theme: &str| {
         let edit = UserEdit { overrides: settings(theme), ..UserEdit::default() };
-        update(user, &[], &edit, &|| CommandId(uuid::Uuid::from_u128(5)), &act(1)).unwrap()
+        update(user, &[], &edit, &|| CommandId(uuid::Uuid::from_u128(5)), &context(1)).unwrap()
     };
     let change = edit(&user(), "dark").unwrap();
     assert_eq!(change.events[0].changed_fields, ["overrides"]);

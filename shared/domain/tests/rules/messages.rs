@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use domain::change::Edited;
-use domain::invitation::{Channel, Purpose};
-use domain::message::{
-    DailyQuota, MessageLimit, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, SentTo, SentToday, Wait,
+use domain::error::DomainError;
+use domain::error::{MessageLimit, RetryAfter};
+use domain::models::invitation::{Channel, Purpose};
+use domain::models::message::{
+    DailyCount, DailyQuota, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, RecipientHistory,
 };
-use domain::refusal::Refusal;
-use domain::user::User;
-use domain::workspace::{Settings, WorkspaceEdit};
+use domain::models::user::User;
+use domain::models::workspace::{Settings, WorkspaceEdit};
+use domain::rules::change::RowChange;
 use domain::{Time, WorkspaceId};
 use serde_json::json;
 
@@ -35,12 +36,12 @@ fn sent_at(seconds: &[i64]) -> Vec<(i64, i64)> {
     let (mut row, mut refused) = (None, Vec::new());
     for second in seconds {
         let now = begin.plus(Duration::seconds(*second));
-        match SentTo::one_more(row.clone(), &recipient, now) {
-            Ok(Edited { before, after }) => {
+        match RecipientHistory::one_more(row.clone(), &recipient, now) {
+            Ok(RowChange { before, after }) => {
                 assert_eq!(before, row);
                 row = Some(after);
             }
-            Err(Refusal::TooManyMessages(Wait { limit: MessageLimit::Recipient, until, seconds })) => {
+            Err(DomainError::TooManyMessages(RetryAfter { limit: MessageLimit::Recipient, until, seconds })) => {
                 assert_eq!(until, now.plus(Duration::seconds(seconds)), "the time and the wait are one");
                 refused.push((*second, seconds));
             }
@@ -70,7 +71,10 @@ fn a_recipient_gets_one_message_of_a_kind_a_minute_and_five_within_a_day() {
 fn a_wait_is_told_in_whole_seconds_and_never_too_short() {
     let now = at(0);
     for (millis, seconds) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (-5000, 0)] {
-        assert_eq!(Wait::new(MessageLimit::Recipient, now.plus(Duration::milliseconds(millis)), now).seconds, seconds);
+        assert_eq!(
+            RetryAfter::new(MessageLimit::Recipient, now.plus(Duration::milliseconds(millis)), now).seconds,
+            seconds
+        );
     }
 }
 
@@ -87,7 +91,7 @@ fn a_recipient_is_one_address_or_number_whoever_has_it_and_of_one_workspace_kind
     assert_eq!((deployed.hash.clone(), deployed.purpose), (ann.hash.clone(), Purpose::Deploy));
     let texted = Recipient::of(&user, Purpose::Invite, Channel::Sms).unwrap();
     assert_ne!(texted.hash, ann.hash);
-    let kept = SentTo::one_more(None, &texted, at(0)).unwrap().after;
+    let kept = RecipientHistory::one_more(None, &texted, at(0)).unwrap().after;
     assert_eq!((kept.recipient, kept.channel, kept.purpose), (texted.hash, Channel::Sms, Purpose::Invite));
     let nowhere = User { email: None, mobile: None, ..user };
     assert_eq!(Recipient::of(&nowhere, Purpose::Invite, Channel::Email), None);
@@ -104,13 +108,13 @@ fn the_parts_of_a_day_hold_the_quota_together_to_the_message() {
     for per_day in [0, 1, 15, 16, 17, 100, 1000] {
         let quota = quota(per_day);
         let shards: Vec<u8> = (0..QUOTA_SHARDS).collect();
-        let mut rows = BTreeMap::<u8, SentToday>::new();
+        let mut rows = BTreeMap::<u8, DailyCount>::new();
         let mut sent = 0;
         loop {
-            let found: Vec<SentToday> = rows.values().cloned().collect();
+            let found: Vec<DailyCount> = rows.values().cloned().collect();
             let first = usize::try_from(sent % 7).unwrap();
             let order: Vec<u8> = shards.iter().cycle().skip(first).take(shards.len()).copied().collect();
-            let Some(Edited { before, after }) = quota.one_more(&found, &order) else {
+            let Some(RowChange { before, after }) = quota.one_more(&found, &order) else {
                 break;
             };
             assert_eq!(before.as_ref(), rows.get(&after.shard), "it rests on what was read");
@@ -132,8 +136,8 @@ fn a_day_is_over_at_midnight_in_utc() {
         ("2026-12-31T23:59:59.5Z", "2027-01-01T00:00:00Z", 1),
         ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z", 24 * 3600),
     ] {
-        let expected = Wait { limit: MessageLimit::Workspace, until: time(until), seconds: wait };
-        assert_eq!(quota(1).reached(time(now)), Refusal::TooManyMessages(expected));
+        let expected = RetryAfter { limit: MessageLimit::Workspace, until: time(until), seconds: wait };
+        assert_eq!(quota(1).reached(time(now)), DomainError::TooManyMessages(expected));
     }
 }
 
@@ -172,10 +176,10 @@ fn texts_go_to_the_calling_codes_that_the_operator_named() {
     for (number, allowed) in
         [("+491701234567", true), ("+12125550100", true), ("+14255550100", false), ("+882161234567", false)]
     {
-        let expected = if allowed { Ok(()) } else { Err(Refusal::CallingCodeNotAllowed) };
+        let expected = if allowed { Ok(()) } else { Err(DomainError::CallingCodeNotAllowed) };
         assert_eq!(some.require_textable(number), expected, "{number}");
     }
-    assert_eq!(policy(&[]).require_textable("+491701234567"), Err(Refusal::TextsOff));
+    assert_eq!(policy(&[]).require_textable("+491701234567"), Err(DomainError::TextsOff));
 }
 
 #[test]
@@ -240,9 +244,10 @@ fn nobody_is_greeted_by_what_looks_like_a_link() {
 #[test]
 fn what_went_to_a_recipient_is_forgotten_after_a_day() {
     let recipient = reached(&with_email("ann@example.com"));
-    let one = SentTo::one_more(None, &recipient, at(0)).unwrap().after;
-    let two = SentTo::one_more(Some(one), &recipient, at(1)).unwrap().after;
+    let one = RecipientHistory::one_more(None, &recipient, at(0)).unwrap().after;
+    let two = RecipientHistory::one_more(Some(one), &recipient, at(1)).unwrap().after;
     let day = 24 * 60;
-    let later = SentTo::one_more(Some(SentTo { version: 7, ..two }), &recipient, at(day)).unwrap().after;
+    let later =
+        RecipientHistory::one_more(Some(RecipientHistory { version: 7, ..two }), &recipient, at(day)).unwrap().after;
     assert_eq!((later.at, later.version), (vec![at(1), at(day)], 7));
 }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use domain::event::EventType;
-use domain::network::{
-    Indicator, NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, Provisioning, indicator, read, reported, tooltip,
-    user_indicator,
+use domain::models::event::EventType;
+use domain::models::network::{
+    Indicator, NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, Provisioning, indicator, read, tooltip,
 };
-use domain::user::User;
-use domain::{Refusal, Time};
+use domain::models::user::User;
+use domain::rules::networks::{reported, user_indicator};
+use domain::{DomainError, Time};
 use serde_json::json;
 
-use crate::common::{act, at, faults, fields, user};
+use crate::common::{at, context, faults, fields, user};
 
 const VERIZON: &str = "verizon";
 
@@ -147,14 +147,14 @@ fn a_users_light_is_the_most_pressing_of_their_networks() {
 fn a_carriers_report_is_taken_once_and_an_older_one_changes_nothing() {
     let report = |status, minutes| Network { status_at: at(minutes), ..network(status) };
     let sent = report(NetworkStatus::OptInSent, 10);
-    let (known, event) = reported(&user(), VERIZON, &sent, &act(20)).unwrap().unwrap();
+    let (known, event) = reported(&user(), VERIZON, &sent, &context(20)).unwrap().unwrap();
     assert_eq!((event.event_type, event.user_id), (EventType::UserNetworkChanged, Some(known.user_id)));
     assert_eq!(event.changes["network.status"].after, "opt_in_sent");
-    assert_eq!(reported(&known, VERIZON, &sent, &act(21)), Ok(None));
-    assert_eq!(reported(&known, VERIZON, &report(NetworkStatus::NewRequest, 9), &act(21)), Ok(None));
+    assert_eq!(reported(&known, VERIZON, &sent, &context(21)), Ok(None));
+    assert_eq!(reported(&known, VERIZON, &report(NetworkStatus::NewRequest, 9), &context(21)), Ok(None));
 
     let enabled = Network { mdn_provisioning: Some(Provisioning::Enabled), ..report(NetworkStatus::Enabled, 11) };
-    let (after, event) = reported(&known, VERIZON, &enabled, &act(22)).unwrap().unwrap();
+    let (after, event) = reported(&known, VERIZON, &enabled, &context(22)).unwrap().unwrap();
     assert_eq!(after.networks[VERIZON], enabled);
     assert_eq!(event.changes["network.status"].before, "opt_in_sent");
     assert_eq!(
@@ -167,14 +167,14 @@ fn a_carriers_report_is_taken_once_and_an_older_one_changes_nothing() {
 fn a_carrier_that_still_says_the_same_is_heard_once_a_day() {
     let report = |minutes| Network { status_at: at(minutes), ..network(NetworkStatus::Enabled) };
     let day = 24 * 60;
-    let (known, _) = reported(&user(), "att", &report(10), &act(10)).unwrap().unwrap();
-    assert_eq!(reported(&known, "att", &report(11), &act(11)), Ok(None));
-    assert_eq!(reported(&known, "att", &report(9 + day), &act(9 + day)), Ok(None));
-    let (known, event) = reported(&known, "att", &report(10 + day), &act(10 + day)).unwrap().unwrap();
+    let (known, _) = reported(&user(), "att", &report(10), &context(10)).unwrap().unwrap();
+    assert_eq!(reported(&known, "att", &report(11), &context(11)), Ok(None));
+    assert_eq!(reported(&known, "att", &report(9 + day), &context(9 + day)), Ok(None));
+    let (known, event) = reported(&known, "att", &report(10 + day), &context(10 + day)).unwrap().unwrap();
     assert_eq!(known.networks["att"].status_at, at(10 + day));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["network.status_at", "provider"]);
     // A report that says its date is news whenever it is a newer one.
-    assert!(reported(&known, "att", &report(11 + day), &act(12 + day)).unwrap().is_some());
+    assert!(reported(&known, "att", &report(11 + day), &context(12 + day)).unwrap().is_some());
 }
 
 #[test]
@@ -184,15 +184,15 @@ fn reports_are_in_the_order_of_the_newest_that_they_tell_of() {
         last_seen_at: Some(at(seen)),
         ..network(NetworkStatus::Enabled)
     };
-    let (known, _) = reported(&user(), "att", &report(10, 20), &act(30)).unwrap().unwrap();
-    let (seen, event) = reported(&known, "att", &report(5, 25), &act(30)).unwrap().unwrap();
+    let (known, _) = reported(&user(), "att", &report(10, 20), &context(30)).unwrap().unwrap();
+    let (seen, event) = reported(&known, "att", &report(5, 25), &context(30)).unwrap().unwrap();
     assert_eq!(seen.networks["att"], report(5, 25));
     assert_eq!(event.changes["network.last_seen_at"].before, at(20).to_string());
-    assert_eq!(reported(&known, "att", &report(15, 16), &act(30)), Ok(None));
+    assert_eq!(reported(&known, "att", &report(15, 16), &context(30)), Ok(None));
     let archived = Network { last_archived_at: Some(at(26)), ..report(5, 25) };
-    let (archived, event) = reported(&seen, "att", &archived, &act(30)).unwrap().unwrap();
+    let (archived, event) = reported(&seen, "att", &archived, &context(30)).unwrap().unwrap();
     assert_eq!(event.changes["network.last_archived_at"].after, at(26).to_string());
-    assert_eq!(reported(&archived, "att", &report(5, 25), &act(30)), Ok(None));
+    assert_eq!(reported(&archived, "att", &report(5, 25), &context(30)), Ok(None));
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn a_user_has_at_most_eight_networks_and_those_can_still_be_reported() {
         (0..NETWORK_LIMIT).map(|n| (format!("carrier_{n}"), network(NetworkStatus::NoStatus))).collect();
     let full = User { networks, ..user() };
     let report = Network { status_at: at(5), ..network(NetworkStatus::Enabled) };
-    assert_eq!(faults(reported(&full, "att", &report, &act(6))), [("provider".to_owned(), "too_many")]);
-    let (after, _) = reported(&full, "carrier_3", &report, &act(6)).unwrap().unwrap();
+    assert_eq!(faults(reported(&full, "att", &report, &context(6))), [("provider".to_owned(), "too_many")]);
+    let (after, _) = reported(&full, "carrier_3", &report, &context(6)).unwrap().unwrap();
     assert_eq!(after.networks.len(), NETWORK_LIMIT);
 
-    let gone = domain::device::Deleted { at: at(0), by: act(0).actor, purge_after: at(0) };
+    let gone = domain::models::restriction::Deleted { at: at(0), by: context(0).actor, purge_after: at(0) };
     let deleted = User { deleted: Some(gone), ..full };
-    assert_eq!(reported(&deleted, "carrier_3", &report, &act(6)), Err(Refusal::UserDeleted));
+    assert_eq!(reported(&deleted, "carrier_3", &report, &context(6)), Err(DomainError::UserDeleted));
 }
 
 #[test]
@@ -281,8 +281,8 @@ fn a_carriers_report_is_read_with_every_fault_named() {
 
 #[test]
 fn a_report_of_the_same_date_that_says_something_else_is_news() {
-    let known = reported(&user(), "att", &network(NetworkStatus::Enabled), &act(1)).unwrap().unwrap().0;
-    let (after, event) = reported(&known, "att", &network(NetworkStatus::Disabled), &act(2)).unwrap().unwrap();
+    let known = reported(&user(), "att", &network(NetworkStatus::Enabled), &context(1)).unwrap().unwrap().0;
+    let (after, event) = reported(&known, "att", &network(NetworkStatus::Disabled), &context(2)).unwrap().unwrap();
     assert_eq!(after.networks["att"], network(NetworkStatus::Disabled));
     assert_eq!(event.changes["network.status"].before, "enabled");
 }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use domain::input::{FAULT_LIMIT, Fault};
-use domain::profile::{
-    Changed, NewProfile, ProfileEdit, SCHEMA_DEPTH, SETTINGS_DEPTH, SETTINGS_LIMIT, check, check_schema, create,
-    delete, given, update,
-};
-use domain::workspace::{Settings, Workspace};
-use domain::{ProfileId, Refusal, WorkspaceId};
+use domain::input::{FAULT_LIMIT, FieldError};
+use domain::models::profile::schema::{SCHEMA_DEPTH, check, check_schema};
+use domain::models::profile::{NewProfile, ProfileEdit, SETTINGS_DEPTH, SETTINGS_LIMIT};
+use domain::models::workspace::{Settings, Workspace};
+use domain::rules::profiles::{ProfileChanges, create, delete, given, update};
+use domain::{DomainError, ProfileId, WorkspaceId};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, fields};
+use crate::common::{at, context, fields};
 
 fn workspace() -> Workspace {
     Workspace {
@@ -37,7 +36,7 @@ fn id(n: u128) -> ProfileId {
     ProfileId(Uuid::from_u128(n))
 }
 
-fn new(body: Value) -> Result<NewProfile, Refusal> {
+fn new(body: Value) -> Result<NewProfile, DomainError> {
     NewProfile::read(fields(body))
 }
 
@@ -52,58 +51,59 @@ fn settings(value: Value) -> Map<String, Value> {
     }
 }
 
-fn told(faults: Result<impl std::fmt::Debug, Refusal>) -> Vec<(String, &'static str)> {
-    let Err(Refusal::Invalid(faults)) = faults else { panic!("not refused for its input: {faults:?}") };
+fn told(faults: Result<impl std::fmt::Debug, DomainError>) -> Vec<(String, &'static str)> {
+    let Err(DomainError::Invalid(faults)) = faults else { panic!("not refused for its input: {faults:?}") };
     faults.into_iter().map(|fault| (fault.field, fault.code)).collect()
 }
 
-fn places(faults: &[Fault]) -> BTreeSet<&str> {
+fn places(faults: &[FieldError]) -> BTreeSet<&str> {
     faults.iter().map(|fault| fault.field.as_str()).collect()
 }
 
 #[test]
 fn the_first_profile_is_the_default_and_stays_it_until_another_is_made_it() {
-    let first = create(&workspace(), named("first"), id(1), &act(1));
+    let first = create(&workspace(), named("first"), id(1), &context(1));
     assert_eq!((first.workspace.default_profile_id, first.workspace.profile_count), (Some(id(1)), 1));
     assert_eq!((first.profile.revision, first.profile.version), (1, 1));
-    let second = create(&first.workspace, named("second"), id(2), &act(2));
+    let second = create(&first.workspace, named("second"), id(2), &context(2));
     assert_eq!((second.workspace.default_profile_id, second.workspace.profile_count), (Some(id(1)), 2));
     let wanted = NewProfile { default: true, ..named("third") };
-    let third = create(&second.workspace, wanted, id(3), &act(3));
+    let third = create(&second.workspace, wanted, id(3), &context(3));
     assert_eq!((third.workspace.default_profile_id, third.workspace.profile_count), (Some(id(3)), 3));
     let change = &third.event.changes["default_profile_id"];
     assert_eq!((&change.before, &change.after), (&json!(id(1)), &json!(id(3))));
     // By an edit, too; and it cannot be left without one.
     let edit = |body: Value| ProfileEdit::read(fields(body));
-    let moved = update(&third.workspace, &first.profile, &edit(json!({"default": true})), &act(4)).unwrap().unwrap();
+    let moved =
+        update(&third.workspace, &first.profile, &edit(json!({"default": true})), &context(4)).unwrap().unwrap();
     assert_eq!((moved.workspace.default_profile_id, moved.profile.revision), (Some(id(1)), 1));
-    let away = update(&moved.workspace, &moved.profile, &edit(json!({"default": false})), &act(5));
-    assert_eq!(away, Err(Refusal::ProfileIsDefault));
+    let away = update(&moved.workspace, &moved.profile, &edit(json!({"default": false})), &context(5));
+    assert_eq!(away, Err(DomainError::ProfileIsDefault));
     for (profile, body) in [(&moved.profile, json!({"default": true})), (&second.profile, json!({"default": false}))] {
-        assert_eq!(update(&moved.workspace, profile, &edit(body), &act(5)), Ok(None), "it is so already");
+        assert_eq!(update(&moved.workspace, profile, &edit(body), &context(5)), Ok(None), "it is so already");
     }
 }
 
 #[test]
 fn the_default_goes_only_as_the_last_one_and_what_is_used_not_at_all() {
-    let first = create(&workspace(), named("first"), id(1), &act(1));
-    let second = create(&first.workspace, named("second"), id(2), &act(2));
+    let first = create(&workspace(), named("first"), id(1), &context(1));
+    let second = create(&first.workspace, named("second"), id(2), &context(2));
     let (both, first, second) = (second.workspace, first.profile, second.profile);
-    assert_eq!(delete(&both, &first, None, false, &act(3)), Err(Refusal::ProfileIsDefault));
-    assert_eq!(delete(&both, &second, None, true, &act(3)), Err(Refusal::ProfileInUse));
-    let (one, event) = delete(&both, &second, None, false, &act(3)).unwrap();
+    assert_eq!(delete(&both, &first, None, false, &context(3)), Err(DomainError::ProfileIsDefault));
+    assert_eq!(delete(&both, &second, None, true, &context(3)), Err(DomainError::ProfileInUse));
+    let (one, event) = delete(&both, &second, None, false, &context(3)).unwrap();
     assert_eq!((one.default_profile_id, one.profile_count), (Some(id(1)), 1));
     assert!(!event.changes.contains_key("default_profile_id"));
-    assert_eq!(delete(&one, &first, None, true, &act(4)), Err(Refusal::ProfileInUse));
-    let (none, event) = delete(&one, &first, None, false, &act(4)).unwrap();
+    assert_eq!(delete(&one, &first, None, true, &context(4)), Err(DomainError::ProfileInUse));
+    let (none, event) = delete(&one, &first, None, false, &context(4)).unwrap();
     assert_eq!((none.default_profile_id, none.profile_count, event.profile_id), (None, 0, Some(id(1))));
     assert_eq!(event.changes["default_profile_id"].after, Value::Null);
 }
 
 #[test]
 fn a_profile_that_was_given_of_late_stays_until_its_users_are_known_and_notes_it_once_a_minute() {
-    let first = create(&workspace(), named("first"), id(1), &act(1));
-    let second = create(&first.workspace, named("second"), id(2), &act(1));
+    let first = create(&workspace(), named("first"), id(1), &context(1));
+    let second = create(&first.workspace, named("second"), id(2), &context(1));
     let (workspace, profile) = (second.workspace, second.profile);
     let noted = given(&profile, None, at(10)).unwrap();
     assert_eq!((noted.before, noted.after.given_at, noted.after.version), (None, at(10), 1));
@@ -113,21 +113,24 @@ fn a_profile_that_was_given_of_late_stays_until_its_users_are_known_and_notes_it
     let again = given(&profile, Some(&noted), at(11)).unwrap();
     assert_eq!((again.before.as_ref(), again.after.given_at), (Some(&noted), at(11)));
     for minutes in [10, 11] {
-        let deleted = |is_used| delete(&workspace, &profile, Some(&noted), is_used, &act(minutes));
-        assert_eq!((deleted(false), deleted(true)), (Err(Refusal::ProfileJustGiven), Err(Refusal::ProfileInUse)));
+        let deleted = |is_used| delete(&workspace, &profile, Some(&noted), is_used, &context(minutes));
+        assert_eq!(
+            (deleted(false), deleted(true)),
+            (Err(DomainError::ProfileJustGiven), Err(DomainError::ProfileInUse))
+        );
     }
-    assert!(delete(&workspace, &profile, Some(&noted), false, &act(12)).is_ok());
-    assert!(delete(&workspace, &profile, None, false, &act(10)).is_ok(), "it was never given");
+    assert!(delete(&workspace, &profile, Some(&noted), false, &context(12)).is_ok());
+    assert!(delete(&workspace, &profile, None, false, &context(10)).is_ok(), "it was never given");
 }
 
 #[test]
 fn the_revision_goes_up_when_settings_change_and_an_event_holds_none_of_them() {
-    let made = create(&workspace(), named("first"), id(1), &act(1));
-    let edit = |body: Value| update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &act(2));
+    let made = create(&workspace(), named("first"), id(1), &context(1));
+    let edit = |body: Value| update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &context(2));
     let renamed = edit(json!({"name": "other"})).unwrap().unwrap();
     assert_eq!((renamed.profile.revision, renamed.profile.updated_at), (1, at(2)));
     let set = edit(json!({"settings": {"pbx": {"host": "pbx.internal"}}, "schema": {"type": "object"}}));
-    let Changed { profile, event, .. } = set.unwrap().unwrap();
+    let ProfileChanges { profile, event, .. } = set.unwrap().unwrap();
     assert_eq!(profile.revision, 2);
     assert_eq!(event.changed_fields, ["schema", "settings"]);
     assert!(!serde_json::to_string(&event).unwrap().contains("pbx"));
@@ -160,16 +163,16 @@ fn every_fault_of_a_body_is_told_at_once() {
     faults[2..].sort();
     assert_eq!(faults, expected.map(|(field, code)| (field.to_owned(), code)));
     // So it is when a stored profile's own schema meets new settings.
-    let mut made = create(&workspace(), named("first"), id(1), &act(1));
+    let mut made = create(&workspace(), named("first"), id(1), &context(1));
     made.profile.schema = Some(body["schema"].clone());
     let edit = ProfileEdit::read(fields(json!({"name": null, "settings": {"host": 1}})));
-    let faults = told(update(&made.workspace, &made.profile, &edit, &act(2)));
+    let faults = told(update(&made.workspace, &made.profile, &edit, &context(2)));
     assert_eq!(faults, [("name".into(), "missing"), ("settings.host".into(), "schema_violation")]);
     // And when a new schema meets the settings that are there.
     made.profile.settings = settings(json!({"host": 1}));
     made.profile.schema = None;
     let edit = ProfileEdit::read(fields(json!({"schema": body["schema"]})));
-    let faults = told(update(&made.workspace, &made.profile, &edit, &act(2)));
+    let faults = told(update(&made.workspace, &made.profile, &edit, &context(2)));
     assert_eq!(faults, [("settings.host".into(), "schema_violation")]);
 }
 
@@ -367,8 +370,9 @@ fn what_a_schema_asks_of_settings_is_counted_by_what_it_looks_at() {
 
 #[test]
 fn what_cannot_be_read_is_not_held_against_the_rest() {
-    let made = create(&workspace(), named("first"), id(1), &act(1));
-    let edit = |body: Value| told(update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &act(2)));
+    let made = create(&workspace(), named("first"), id(1), &context(1));
+    let edit =
+        |body: Value| told(update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &context(2)));
     let strict = json!({"required": ["host"]});
     assert_eq!(edit(json!({"settings": [], "schema": strict})), [("settings".to_owned(), "wrong_type")]);
     assert_eq!(edit(json!({"settings": {}, "schema": 7})), [("schema".to_owned(), "wrong_type")]);

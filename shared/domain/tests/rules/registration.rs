@@ -1,17 +1,21 @@
 //! Who may register, and as what.
 
-use crate::common::{act, application, at, faults, fields, found};
-use crate::world::{World, wanted};
-use domain::check_in::Report;
-use domain::command::{CommandKind, FailedCommand, Outcome, Stimulus, Word};
-use domain::device::{self, DEVICE_LIMIT, Deleted, Device, Platform};
-use domain::event::EventType;
-use domain::hold::Hold;
-use domain::push::{Push, PushReason, endpoint_made};
-use domain::refusal::Refusal;
-use domain::registration::{Application, Drawn, Registration, register};
+use crate::common::{application, at, context, faults, fields, found};
+use crate::fixture::{Fixture, wanted};
+use domain::error::DomainError;
+use domain::models::command::{CommandKind, CommandReport, FailedCommand, Outcome, Trigger};
+use domain::models::device::{DEVICE_LIMIT, Device};
+use domain::models::event::EventType;
+use domain::models::push::{Push, PushReason};
+use domain::models::restriction::Deleted;
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::check_in::CheckInReport;
+use domain::rules::devices;
+use domain::rules::push::endpoint_made;
+use domain::rules::registration::{NewIds, Registration, RegistrationRequest, register};
 use domain::secret::Hash;
-use domain::user::User;
+use domain::states::Platform;
 use domain::{CommandId, DeviceId, Time, UserId};
 use proptest::prelude::*;
 use serde_json::json;
@@ -22,18 +26,18 @@ fn told(registration: &Registration) -> Vec<EventType> {
 }
 
 fn gone() -> Deleted {
-    Deleted { at: at(0), by: act(0).actor, purge_after: at(0) }
+    Deleted { at: at(0), by: context(0).actor, purge_after: at(0) }
 }
 
-fn drawn() -> Drawn {
-    Drawn { device_id: DeviceId(Uuid::from_u128(77)) }
+fn new_ids() -> NewIds {
+    NewIds { device_id: DeviceId(Uuid::from_u128(77)) }
 }
 
 #[test]
 fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
-    let registration = register(&found(1), &application("phone"), &drawn(), &act(1)).unwrap();
-    assert_eq!(registration.user.after.status(), domain::user::UserStatus::Active);
-    assert_eq!(registration.device.after.user_status, domain::user::UserStatus::Active);
+    let registration = register(&found(1), &application("phone"), &new_ids(), &context(1)).unwrap();
+    assert_eq!(registration.user.after.status(), domain::states::UserStatus::Active);
+    assert_eq!(registration.device.after.user_status, domain::states::UserStatus::Active);
     assert_eq!(registration.invitation.after.used, 1);
     assert_eq!(registration.invitation.after.used_at, Some(at(1)));
     assert_eq!(told(&registration), [EventType::DeviceRegistered]);
@@ -41,31 +45,31 @@ fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
 
 #[test]
 fn a_fourth_phone_is_refused_and_the_three_are_named() {
-    let mut world = World::new(3);
+    let mut fixture = Fixture::new(3);
     for n in 0..3 {
-        world.register(&format!("phone-{n}"), 1).unwrap();
+        fixture.register(&format!("phone-{n}"), 1).unwrap();
     }
-    let used_up = world.register("phone-3", 2).unwrap_err().refusal;
-    assert!(matches!(used_up, Refusal::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
-    world.invite(3, 1);
-    let fresh = world.register("phone-3", 2).unwrap_err().refusal;
-    assert!(matches!(fresh, Refusal::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
+    let used_up = fixture.register("phone-3", 2).unwrap_err().error;
+    assert!(matches!(used_up, DomainError::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
+    fixture.invite(3, 1);
+    let fresh = fixture.register("phone-3", 2).unwrap_err().error;
+    assert!(matches!(fresh, DomainError::DeviceLimitReached(held) if held.len() == DEVICE_LIMIT));
 }
 
 #[test]
 fn a_code_that_is_used_expired_or_superseded_registers_nothing() {
-    let mut world = World::new(1);
-    world.register("phone-0", 1).unwrap();
-    assert_eq!(world.register("phone-1", 1).unwrap_err().refusal, Refusal::CodeUsed);
+    let mut fixture = Fixture::new(1);
+    fixture.register("phone-0", 1).unwrap();
+    assert_eq!(fixture.register("phone-1", 1).unwrap_err().error, DomainError::CodeUsed);
 
     let week = 7 * 24 * 60;
-    let late = register(&found(1), &application("phone"), &drawn(), &act(week));
-    assert_eq!(late.unwrap_err().refusal, Refusal::CodeExpired);
+    let late = register(&found(1), &application("phone"), &new_ids(), &context(week));
+    assert_eq!(late.unwrap_err().error, DomainError::CodeExpired);
 
     let mut superseded = found(1);
     superseded.invitation.superseded_at = Some(at(1));
-    let refused = register(&superseded, &application("phone"), &drawn(), &act(2));
-    assert_eq!(refused.unwrap_err().refusal, Refusal::CodeSuperseded);
+    let refused = register(&superseded, &application("phone"), &new_ids(), &context(2));
+    assert_eq!(refused.unwrap_err().error, DomainError::CodeSuperseded);
 }
 
 #[test]
@@ -73,22 +77,22 @@ fn a_user_who_may_not_use_the_app_registers_nothing() {
     let refused = |change: fn(&mut User)| {
         let mut found = found(1);
         change(&mut found.user);
-        register(&found, &application("phone"), &drawn(), &act(1)).unwrap_err().refusal
+        register(&found, &application("phone"), &new_ids(), &context(1)).unwrap_err().error
     };
-    assert_eq!(refused(|user| user.suspended = Some(Hold::by(&act(0), None))), Refusal::UserSuspended);
-    assert_eq!(refused(|user| user.locked = Some(Hold::by(&act(0), None))), Refusal::UserLocked);
-    assert_eq!(refused(|user| user.deleted = Some(gone())), Refusal::UserDeleted);
+    assert_eq!(refused(|user| user.suspended = Some(Restriction::by(&context(0), None))), DomainError::UserSuspended);
+    assert_eq!(refused(|user| user.locked = Some(Restriction::by(&context(0), None))), DomainError::UserLocked);
+    assert_eq!(refused(|user| user.deleted = Some(gone())), DomainError::UserDeleted);
 }
 
 #[test]
 fn a_phone_that_another_user_holds_is_refused_and_the_attempt_is_on_the_record() {
-    let mut world = World::new(1);
-    world.register("phone", 1).unwrap();
-    let mut other = world.found("phone");
+    let mut fixture = Fixture::new(1);
+    fixture.register("phone", 1).unwrap();
+    let mut other = fixture.found("phone");
     other.user.user_id = UserId(Uuid::from_u128(55));
     other.invitation.used = 0;
-    let refused = register(&other, &application("phone"), &drawn(), &act(2)).unwrap_err();
-    assert_eq!(refused.refusal, Refusal::IdentifierHeld);
+    let refused = register(&other, &application("phone"), &new_ids(), &context(2)).unwrap_err();
+    assert_eq!(refused.error, DomainError::IdentifierHeld);
     let counted = refused.change.unwrap();
     assert_eq!(counted.events[0].event_type, EventType::DeviceRefused);
     assert_eq!(counted.invitations[0].after.refused_registrations, 1);
@@ -96,13 +100,13 @@ fn a_phone_that_another_user_holds_is_refused_and_the_attempt_is_on_the_record()
 
 #[test]
 fn a_code_that_was_refused_five_times_for_anothers_phone_is_spent() {
-    let mut world = World::new(3);
-    world.register("phone", 1).unwrap();
-    let mut other = world.found("phone");
+    let mut fixture = Fixture::new(3);
+    fixture.register("phone", 1).unwrap();
+    let mut other = fixture.found("phone");
     other.user.user_id = UserId(Uuid::from_u128(55));
     for asked in 1..=5 {
-        let refused = register(&other, &application("phone"), &drawn(), &act(2)).unwrap_err();
-        assert_eq!(refused.refusal, Refusal::IdentifierHeld);
+        let refused = register(&other, &application("phone"), &new_ids(), &context(2)).unwrap_err();
+        assert_eq!(refused.error, DomainError::IdentifierHeld);
         let counted = refused.change.unwrap();
         let told: Vec<EventType> = counted.events.iter().map(|event| event.event_type).collect();
         let last: &[EventType] = if asked == 5 { &[EventType::InvitationRevoked] } else { &[] };
@@ -112,50 +116,50 @@ fn a_code_that_was_refused_five_times_for_anothers_phone_is_spent() {
     }
     assert!(!other.invitation.keeps_code());
     for identifier in ["phone", "one that nobody has"] {
-        let mut asks = world.found(identifier);
+        let mut asks = fixture.found(identifier);
         (asks.user, asks.invitation) = (other.user.clone(), other.invitation.clone());
-        let refused = register(&asks, &application(identifier), &drawn(), &act(3)).unwrap_err();
-        assert_eq!((refused.refusal, refused.change), (Refusal::CodeRevoked, None), "it tells no more");
+        let refused = register(&asks, &application(identifier), &new_ids(), &context(3)).unwrap_err();
+        assert_eq!((refused.error, refused.change), (DomainError::CodeRevoked, None), "it tells no more");
     }
 }
 
 #[test]
 fn refusals_at_the_cap_do_not_count_against_the_code() {
-    let mut world = World::new(3);
+    let mut fixture = Fixture::new(3);
     for n in 0..3 {
-        world.register(&format!("phone-{n}"), 1).unwrap();
+        fixture.register(&format!("phone-{n}"), 1).unwrap();
     }
-    world.invite(1, 1);
+    fixture.invite(1, 1);
     for _ in 0..7 {
-        let refused = world.register("phone-3", 2).unwrap_err();
-        assert!(matches!(refused.refusal, Refusal::DeviceLimitReached(_)) && refused.change.is_none());
+        let refused = fixture.register("phone-3", 2).unwrap_err();
+        assert!(matches!(refused.error, DomainError::DeviceLimitReached(_)) && refused.change.is_none());
     }
-    assert_eq!(world.invitation.refused_registrations, 0);
+    assert_eq!(fixture.invitation.refused_registrations, 0);
 }
 
 #[test]
 fn before_its_first_check_in_the_same_phone_may_ask_again() {
-    let mut world = World::new(1);
-    let first = world.register("phone", 1).unwrap();
-    let again = world.register("phone", 2).unwrap();
+    let mut fixture = Fixture::new(1);
+    let first = fixture.register("phone", 1).unwrap();
+    let again = fixture.register("phone", 2).unwrap();
     assert_eq!(first.device.after.device_id, again.device.after.device_id);
     assert!(again.events.is_empty() && again.invitation.after.used == 1);
-    world.confirm(first.device.after.device_id, 3);
-    assert_eq!(world.register("phone", 4).unwrap_err().refusal, Refusal::CodeUsed);
+    fixture.confirm(first.device.after.device_id, 3);
+    assert_eq!(fixture.register("phone", 4).unwrap_err().error, DomainError::CodeUsed);
 }
 
 #[test]
 fn a_lost_answer_is_made_up_for_within_a_quarter_of_an_hour_and_no_later() {
     for (minutes, again) in [(15, true), (16, false)] {
-        let mut world = World::new(1);
-        world.register("phone", 1).unwrap();
-        let answer = world.register("phone", minutes).map(|repeat| repeat.device.after.device_id);
+        let mut fixture = Fixture::new(1);
+        fixture.register("phone", 1).unwrap();
+        let answer = fixture.register("phone", minutes).map(|repeat| repeat.device.after.device_id);
         assert_eq!(answer.is_ok(), again, "{minutes}: {answer:?}");
     }
-    let mut earlier = World::new(1);
+    let mut earlier = Fixture::new(1);
     let id = earlier.register("phone", 1).unwrap().device.after.device_id;
     earlier.devices.get_mut(&id).unwrap().enrolment.as_mut().unwrap().at = None;
-    assert_eq!(earlier.register("phone", 1).unwrap_err().refusal, Refusal::CodeUsed, "it does not say when");
+    assert_eq!(earlier.register("phone", 1).unwrap_err().error, DomainError::CodeUsed, "it does not say when");
 }
 
 #[test]
@@ -163,116 +167,119 @@ fn an_answer_is_not_made_up_for_once_the_user_has_another_address() {
     let changes: [fn(&mut User, Time); 2] =
         [|user, at| user.email_changed_at = Some(at), |user, at| user.mobile_changed_at = Some(at)];
     for change in changes {
-        let mut world = World::new(1);
-        change(&mut world.user, at(1));
-        world.register("phone", 1).unwrap();
-        assert!(world.register("phone", 2).is_ok(), "it was changed before");
-        change(&mut world.user, at(2));
-        assert_eq!(world.register("phone", 2).unwrap_err().refusal, Refusal::CodeUsed);
+        let mut fixture = Fixture::new(1);
+        change(&mut fixture.user, at(1));
+        fixture.register("phone", 1).unwrap();
+        assert!(fixture.register("phone", 2).is_ok(), "it was changed before");
+        change(&mut fixture.user, at(2));
+        assert_eq!(fixture.register("phone", 2).unwrap_err().error, DomainError::CodeUsed);
     }
 }
 
 #[test]
 fn a_code_that_was_taken_back_or_replaced_puts_no_phone_out() {
-    type End = fn(&mut World);
-    let ends: [(End, Refusal); 4] = [
-        (|world| world.invitation.revoked_at = Some(at(2)), Refusal::CodeRevoked),
-        (|world| world.invitation.superseded_at = Some(at(2)), Refusal::CodeSuperseded),
+    type End = fn(&mut Fixture);
+    let ends: [(End, DomainError); 4] = [
+        (|fixture| fixture.invitation.revoked_at = Some(at(2)), DomainError::CodeRevoked),
+        (|fixture| fixture.invitation.superseded_at = Some(at(2)), DomainError::CodeSuperseded),
         // It was used up when the newer one was made, and its row does not say so.
-        (|world| world.invitation.used = world.invitation.devices, Refusal::CodeUsed),
-        (|world| (world.invitation.used, world.invitation.superseded_at) = (3, Some(at(2))), Refusal::CodeUsed),
+        (|fixture| fixture.invitation.used = fixture.invitation.devices, DomainError::CodeUsed),
+        (
+            |fixture| (fixture.invitation.used, fixture.invitation.superseded_at) = (3, Some(at(2))),
+            DomainError::CodeUsed,
+        ),
     ];
-    for (end, refusal) in ends {
-        let mut world = World::new(3);
-        world.register("phone", 1).unwrap();
-        end(&mut world);
-        if refusal == Refusal::CodeUsed {
-            world.user.invitation_id = Some(domain::InvitationId(Uuid::from_u128(66)));
+    for (end, error) in ends {
+        let mut fixture = Fixture::new(3);
+        fixture.register("phone", 1).unwrap();
+        end(&mut fixture);
+        if error == DomainError::CodeUsed {
+            fixture.user.invitation_id = Some(domain::InvitationId(Uuid::from_u128(66)));
         }
-        assert_eq!(world.register("phone", 2).unwrap_err().refusal, refusal);
+        assert_eq!(fixture.register("phone", 2).unwrap_err().error, error);
     }
 }
 
 #[test]
 fn a_phone_comes_again_in_its_own_place_with_a_fresh_code_and_a_new_epoch() {
-    let mut world = World::new(3);
+    let mut fixture = Fixture::new(3);
     for n in 0..3 {
-        world.register(&format!("phone-{n}"), 1).unwrap();
+        fixture.register(&format!("phone-{n}"), 1).unwrap();
     }
     let failed = FailedCommand { kind: CommandKind::Lock, at: at(2) };
-    for device in world.devices.values_mut() {
+    for device in fixture.devices.values_mut() {
         device.failed = Some(failed);
     }
-    world.invite(1, 1);
-    let again = world.register("phone-1", 5).unwrap();
+    fixture.invite(1, 1);
+    let again = fixture.register("phone-1", 5).unwrap();
     assert_eq!(again.device.after.failed, None, "what it could not do before is over");
-    assert_eq!(world.user.device_ids.len(), 3);
+    assert_eq!(fixture.user.device_ids.len(), 3);
     assert_eq!(again.device.after.epoch, 2);
     assert_eq!(told(&again), [EventType::DeviceReEnrolled]);
 }
 
 #[test]
 fn a_blocked_phone_cannot_register_itself_free() {
-    let mut world = World::new(1);
-    let id = world.register("phone", 1).unwrap().device.after.device_id;
-    let (blocked, _) = device::block(&world.devices[&id], None, &act(2)).unwrap().unwrap();
-    world.devices.insert(id, blocked);
-    assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::DeviceBlocked);
-    world.invite(1, 1);
-    assert_eq!(world.register("phone", 3).unwrap_err().refusal, Refusal::DeviceBlocked);
+    let mut fixture = Fixture::new(1);
+    let id = fixture.register("phone", 1).unwrap().device.after.device_id;
+    let (blocked, _) = devices::block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
+    fixture.devices.insert(id, blocked);
+    assert_eq!(fixture.register("phone", 3).unwrap_err().error, DomainError::DeviceBlocked);
+    fixture.invite(1, 1);
+    assert_eq!(fixture.register("phone", 3).unwrap_err().error, DomainError::DeviceBlocked);
 }
 
 #[test]
 fn a_deleted_phone_comes_back_as_a_new_device_and_its_old_credential_ends() {
-    let mut world = World::new(1);
-    let old = world.register("phone", 1).unwrap().device.after.device_id;
-    world.delete(old, 2);
-    world.invite(1, 1);
-    let back = world.register("phone", 3).unwrap();
+    let mut fixture = Fixture::new(1);
+    let old = fixture.register("phone", 1).unwrap().device.after.device_id;
+    fixture.delete(old, 2);
+    fixture.invite(1, 1);
+    let back = fixture.register("phone", 3).unwrap();
     assert_ne!(back.device.after.device_id, old);
     assert_eq!(back.device.after.epoch, 2);
-    assert!(world.devices[&old].replaced && world.devices[&old].deleted.is_some());
+    assert!(fixture.devices[&old].replaced && fixture.devices[&old].deleted.is_some());
 }
 
 #[test]
 fn a_phone_that_is_told_to_erase_itself_does_so_before_it_registers_and_its_code_stays_good() {
     for kind in [CommandKind::Wipe, CommandKind::FactoryReset] {
         for deleted in [false, true] {
-            let mut world = World::with_phones(1);
-            let ids: Vec<DeviceId> = world.devices.keys().copied().collect();
-            let reset = world.order(ids[0], &wanted(kind), 2).unwrap();
+            let mut fixture = Fixture::with_phones(1);
+            let ids: Vec<DeviceId> = fixture.devices.keys().copied().collect();
+            let reset = fixture.order(ids[0], &wanted(kind), 2).unwrap();
             if deleted {
-                world.delete(ids[0], 3);
+                fixture.delete(ids[0], 3);
             }
-            world.invite(1, 4);
-            let refused = world.register("phone-0", 4).unwrap_err();
-            assert_eq!((refused.refusal, refused.change), (Refusal::ErasurePending, None));
-            assert!(world.commands[&reset].state.is_pending(), "it still stands");
-            world.register("another", 4).unwrap();
-            world.invite(1, 5);
-            let succeeded = Word { outcome: Some(Outcome::Succeeded), detail: None };
-            world.say(reset, &succeeded, 1, 5).unwrap();
-            world.register("phone-0", 6).unwrap();
+            fixture.invite(1, 4);
+            let refused = fixture.register("phone-0", 4).unwrap_err();
+            assert_eq!((refused.error, refused.change), (DomainError::ErasurePending, None));
+            assert!(fixture.commands[&reset].state.is_pending(), "it still stands");
+            fixture.register("another", 4).unwrap();
+            fixture.invite(1, 5);
+            let succeeded = CommandReport { outcome: Some(Outcome::Succeeded), detail: None };
+            fixture.say(reset, &succeeded, 1, 5).unwrap();
+            fixture.register("phone-0", 6).unwrap();
         }
     }
 }
 
 #[test]
 fn a_phone_whose_order_was_taken_back_or_is_over_registers() {
-    let ends: [fn(&mut World, CommandId) -> i64; 2] = [
-        |world, wipe| {
-            world.befall(wipe, Stimulus::Cancel, 3).unwrap();
+    let ends: [fn(&mut Fixture, CommandId) -> i64; 2] = [
+        |fixture, wipe| {
+            fixture.befall(wipe, Trigger::Cancel, 3).unwrap();
             3
         },
         |_, _| 91 * 24 * 60,
     ];
     for end in ends {
-        let mut world = World::with_phones(1);
-        let ids: Vec<DeviceId> = world.devices.keys().copied().collect();
-        let wipe = world.order(ids[0], &wanted(CommandKind::Wipe), 2).unwrap();
-        let now = end(&mut world, wipe);
-        world.invite(1, now);
-        world.register("phone-0", now).unwrap();
+        let mut fixture = Fixture::with_phones(1);
+        let ids: Vec<DeviceId> = fixture.devices.keys().copied().collect();
+        let wipe = fixture.order(ids[0], &wanted(CommandKind::Wipe), 2).unwrap();
+        let now = end(&mut fixture, wipe);
+        fixture.invite(1, now);
+        fixture.register("phone-0", now).unwrap();
     }
 }
 
@@ -298,23 +305,23 @@ proptest! {
     fn whatever_comes_in_whatever_order_a_user_holds_at_most_three_and_the_rows_agree(
         steps in prop::collection::vec(step(), 1..60)
     ) {
-        let mut world = World::new(1);
+        let mut fixture = Fixture::new(1);
         for (minute, step) in (1..).zip(steps) {
-            let of = |world: &World, n: u8| world.claims.get(&format!("phone-{n}")).map(|claim| claim.device_id);
+            let of = |fixture: &Fixture, n: u8| fixture.claims.get(&format!("phone-{n}")).map(|claim| claim.device_id);
             match step {
-                Step::Register(n) => drop(world.register(&format!("phone-{n}"), minute)),
-                Step::Delete(n) => if let Some(id) = of(&world, n) { world.delete(id, minute); },
-                Step::Confirm(n) => if let Some(id) = of(&world, n) { drop(world.check_in(id, &Report::default(), minute)); },
-                Step::Invite(devices) => world.invite(devices, minute),
+                Step::Register(n) => drop(fixture.register(&format!("phone-{n}"), minute)),
+                Step::Delete(n) => if let Some(id) = of(&fixture, n) { fixture.delete(id, minute); },
+                Step::Confirm(n) => if let Some(id) = of(&fixture, n) { drop(fixture.check_in(id, &CheckInReport::default(), minute)); },
+                Step::Invite(devices) => fixture.invite(devices, minute),
             }
             let there: std::collections::BTreeSet<_> =
-                world.devices.values().filter(|device| device.deleted.is_none()).map(|device| device.device_id).collect();
-            prop_assert_eq!(&world.user.device_ids, &there);
+                fixture.devices.values().filter(|device| device.deleted.is_none()).map(|device| device.device_id).collect();
+            prop_assert_eq!(&fixture.user.device_ids, &there);
             prop_assert!(there.len() <= DEVICE_LIMIT);
-            prop_assert!(world.invitation.used <= world.invitation.devices);
-            for claim in world.claims.values() {
+            prop_assert!(fixture.invitation.used <= fixture.invitation.devices);
+            for claim in fixture.claims.values() {
                 prop_assert_eq!(claim.held, there.contains(&claim.device_id));
-                prop_assert_eq!(claim.epoch, world.devices[&claim.device_id].epoch);
+                prop_assert_eq!(claim.epoch, fixture.devices[&claim.device_id].epoch);
             }
         }
     }
@@ -323,8 +330,8 @@ proptest! {
 #[test]
 fn another_makers_app_has_no_push_token_whatever_it_sends() {
     for (platform, token) in [(Platform::Ios, Some("token-phone")), (Platform::ThirdParty, None)] {
-        let application = Application { platform, ..application("phone") };
-        let registration = register(&found(1), &application, &drawn(), &act(1)).unwrap();
+        let application = RegistrationRequest { platform, ..application("phone") };
+        let registration = register(&found(1), &application, &new_ids(), &context(1)).unwrap();
         let device = registration.device.after;
         assert_eq!((registration.token.as_deref(), device.push_token_hash), (token, token.map(Hash::of)));
         let reason = if token.is_some() { PushReason::EndpointPending } else { PushReason::NoToken };
@@ -335,14 +342,14 @@ fn another_makers_app_has_no_push_token_whatever_it_sends() {
 #[test]
 fn a_phone_that_comes_again_keeps_its_pushes_if_its_token_is_the_same_and_they_reach_it() {
     let enrolled_with = |reason, token: Option<&str>| {
-        let mut world = World::with_phones(1);
-        let id = world.held()[0].device_id;
-        let (ready, _) = endpoint_made(&world.devices[&id], "arn".to_owned(), &act(2)).unwrap();
+        let mut fixture = Fixture::with_phones(1);
+        let id = fixture.held()[0].device_id;
+        let (ready, _) = endpoint_made(&fixture.devices[&id], "arn".to_owned(), &context(2)).unwrap();
         let push = Push { reason, ..ready.push };
-        world.devices.insert(id, Device { push, ..ready });
-        world.invite(1, 3);
-        let application = Application { push_token: token.map(str::to_owned), ..application("phone-0") };
-        let after = register(&world.found("phone-0"), &application, &drawn(), &act(4)).unwrap().device.after;
+        fixture.devices.insert(id, Device { push, ..ready });
+        fixture.invite(1, 3);
+        let application = RegistrationRequest { push_token: token.map(str::to_owned), ..application("phone-0") };
+        let after = register(&fixture.found("phone-0"), &application, &new_ids(), &context(4)).unwrap().device.after;
         assert_eq!(after.push_endpoint.as_deref(), Some("arn"));
         after.push
     };
@@ -357,13 +364,13 @@ fn a_phone_that_comes_again_keeps_its_pushes_if_its_token_is_the_same_and_they_r
 
 #[test]
 fn the_claim_of_an_identifier_that_was_had_before_is_the_same_row() {
-    let mut world = World::with_phones(1);
-    let id = world.held()[0].device_id;
-    world.delete(id, 2);
-    world.invite(1, 3);
-    let mut found = world.found("phone-0");
+    let mut fixture = Fixture::with_phones(1);
+    let id = fixture.held()[0].device_id;
+    fixture.delete(id, 2);
+    fixture.invite(1, 3);
+    let mut found = fixture.found("phone-0");
     found.claim.as_mut().unwrap().version = 7;
-    let claim = register(&found, &application("phone-0"), &drawn(), &act(4)).unwrap().claim;
+    let claim = register(&found, &application("phone-0"), &new_ids(), &context(4)).unwrap().claim;
     assert_eq!((claim.before, claim.after.version, claim.after.epoch), (found.claim, 7, 2));
 }
 
@@ -373,8 +380,8 @@ fn an_application_is_read_with_every_fault_named() {
         "code": "code", "device_identifier": "phone", "platform": "ios", "model_name": "iPhone 17",
         "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-phone",
     });
-    assert_eq!(Application::read(fields(body)), Ok(application("phone")));
+    assert_eq!(RegistrationRequest::read(fields(body)), Ok(application("phone")));
     let missing = ["code", "device_identifier", "platform", "model_name", "os_version"];
     let missing = missing.map(|field| (field.to_owned(), "missing"));
-    assert_eq!(faults(Application::read(fields(json!({})))), missing);
+    assert_eq!(faults(RegistrationRequest::read(fields(json!({})))), missing);
 }

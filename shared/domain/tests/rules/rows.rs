@@ -1,25 +1,25 @@
 //! Rows as they are stored: what is not set is not there, and what is written is read again.
 
-use domain::deployment::ClientAccount;
-use domain::device::Device;
-use domain::event::{Event, EventType, Private};
-use domain::idempotency::Remembered;
-use domain::invitation::{Invitation, Purpose};
-use domain::profile::Profile;
-use domain::provenance::Provenance;
+use domain::models::client_account::ClientAccount;
+use domain::models::device::Device;
+use domain::models::event::{Event, EventType, Private};
+use domain::models::idempotency::IdempotencyRecord;
+use domain::models::invitation::{Invitation, Purpose};
+use domain::models::profile::Profile;
+use domain::models::provenance::Provenance;
+use domain::models::user::User;
+use domain::models::workspace::{MinimumVersions, Settings, Workspace};
 use domain::secret::Hash;
 use domain::stored::Stored;
-use domain::user::User;
-use domain::workspace::{MinimumVersions, Settings, Workspace};
-use domain::{ProfileId, Refusal, Time};
+use domain::{DomainError, ProfileId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, invitation, user};
+use crate::common::{at, context, invitation, user};
+use crate::fixture::Fixture;
 use crate::workspace::workspace;
-use crate::world::World;
 
 /// The names in a row, once it was read again as the same.
 fn names<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(row: &T) -> Vec<String> {
@@ -50,7 +50,7 @@ fn a_users_row_holds_what_is_set_of_them() {
 
 #[test]
 fn a_devices_row_holds_what_is_set_of_it() {
-    let registered = World::new(1).register("phone", 0).unwrap().device.after;
+    let registered = Fixture::new(1).register("phone", 0).unwrap().device.after;
     let bare = Device { app_version: None, enrolment: None, push_token_hash: None, ..registered };
     let always = [
         "created_at",
@@ -94,7 +94,7 @@ fn a_workspaces_row_holds_what_it_has_settled() {
 #[test]
 fn a_profiles_settings_and_schema_are_stored_as_text() {
     let profile = |schema: Option<Value>| Profile {
-        workspace_id: act(0).workspace_id,
+        workspace_id: context(0).workspace_id,
         profile_id: ProfileId(Uuid::from_u128(30)),
         name: "Office".to_owned(),
         settings: json!({"a": {"b": 1}}).as_object().unwrap().clone(),
@@ -109,8 +109,9 @@ fn a_profiles_settings_and_schema_are_stored_as_text() {
     assert_eq!(beside(&profile(None), &with_schema), ["schema"]);
     let row = json!(with_schema);
     assert_eq!((&row["settings"], &row["schema"]), (&json!(r#"{"a":{"b":1}}"#), &json!(r#"{"type":"object"}"#)));
-    let renamed =
-        |name: &str| domain::profile::is_renamed(&with_schema, &Profile { name: name.to_owned(), ..profile(None) });
+    let renamed = |name: &str| {
+        domain::models::profile::is_renamed(&with_schema, &Profile { name: name.to_owned(), ..profile(None) })
+    };
     assert_eq!(["Office", "OFFICE", "Öffice", "Home"].map(renamed), [false, false, false, true], "as names are unique");
 }
 
@@ -125,7 +126,7 @@ fn what_was_read_stays_with_a_row_and_tells_no_two_apart() {
 
 #[test]
 fn an_event_without_what_only_the_audit_shows_is_blank() {
-    let event: Event = act(0).event(EventType::UserUpdated);
+    let event: Event = context(0).event(EventType::UserUpdated);
     let blank = event.blanked();
     assert!(!event.is_blank() && blank.is_blank());
     assert_eq!(Event { private: Private::default(), ..event.clone() }, blank);
@@ -134,13 +135,13 @@ fn an_event_without_what_only_the_audit_shows_is_blank() {
 
 #[test]
 fn a_repeated_call_is_answered_by_what_it_made_for_as_long_as_that_is_remembered() {
-    let remembered = Remembered { body_hash: Hash::of("body"), made: "thing".to_owned(), expires_at: at(60) };
-    let before = |found: Option<&Remembered>, body: &str, minutes| {
-        Remembered::made_before(found.cloned(), &Hash::of(body), at(minutes))
+    let remembered = IdempotencyRecord { body_hash: Hash::of("body"), made: "thing".to_owned(), expires_at: at(60) };
+    let before = |found: Option<&IdempotencyRecord>, body: &str, minutes| {
+        IdempotencyRecord::made_before(found.cloned(), &Hash::of(body), at(minutes))
     };
     assert_eq!(before(None, "body", 1), Ok(None));
     assert_eq!(before(Some(&remembered), "body", 59), Ok(Some("thing".to_owned())));
-    assert_eq!(before(Some(&remembered), "other", 59), Err(Refusal::IdempotencyMismatch));
+    assert_eq!(before(Some(&remembered), "other", 59), Err(DomainError::IdempotencyMismatch));
     for body in ["body", "other"] {
         assert_eq!(before(Some(&remembered), body, 60), Ok(None), "it is forgotten");
     }
@@ -156,7 +157,7 @@ fn a_time_is_told_in_milliseconds_and_in_whole_seconds() {
 
 #[test]
 fn an_event_keeps_where_its_call_came_from_to_the_audit_and_tells_the_rest() {
-    let event = act(0).event(EventType::UserUpdated).about_user(user().user_id);
+    let event = context(0).event(EventType::UserUpdated).about_user(user().user_id);
     assert_eq!(event.private.address.as_deref(), Some("203.0.113.7"));
     let public = event.public();
     assert_eq!((&public["event_type"], &public["user_id"]), (&json!("user.updated"), &json!(user().user_id)));

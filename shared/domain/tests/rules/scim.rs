@@ -1,25 +1,29 @@
 //! SCIM: filters, paths, patches, and what they change of a user.
 
-use domain::event::EventType;
+use domain::error::ScimType;
 use domain::input::FAULT_LIMIT;
-use domain::provenance::{Field, require_no_data_set};
-use domain::scim::ScimType;
-use domain::scim::change::{Created, DEACTIVATED, New, Wanted, create, is_renamed, update};
-use domain::scim::document::{Document, KEPT_LIMIT, Person};
-use domain::scim::filter::{FILTER_LIMIT, Filter, Only};
-use domain::scim::list::{COUNT_MOST, Query};
-use domain::scim::patch::{OPERATIONS_LIMIT, apply};
-use domain::scim::path::Path;
-use domain::scim::schema::{
+use domain::models::event::EventType;
+use domain::models::provenance::Field;
+use domain::models::restriction::Restriction;
+use domain::models::user::{Source, User};
+use domain::rules::lifecycle;
+use domain::rules::provenance::require_no_data_set;
+use domain::rules::scim::change::{DEACTIVATED, ScimCreated, ScimUserNew, ScimUserWrite, create, is_renamed, update};
+use domain::rules::scim::document::{Document, KEPT_LIMIT, ScimUserRecord};
+use domain::rules::scim::filter::{FILTER_LIMIT, Filter, Only};
+use domain::rules::scim::list::{COUNT_MOST, Query};
+use domain::rules::scim::patch::{OPERATIONS_LIMIT, apply};
+use domain::rules::scim::path::Path;
+use domain::rules::scim::schema::{
     ENTERPRISE, LIST_RESPONSE, PROVIDER_CONFIG, USER, list_response, provider_config, resource_types, schemas,
 };
-use domain::user::{Source, User, UserStatus};
-use domain::{CommandId, Refusal, UserId, hold::Hold, life};
+use domain::states::UserStatus;
+use domain::{CommandId, DomainError, UserId};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, faults, fields, user};
+use crate::common::{context, faults, fields, user};
 
 const BASE: &str = "https://phones.example/scim/v2";
 
@@ -56,45 +60,45 @@ fn barbara() -> Value {
     })
 }
 
-fn made(body: Value) -> Created {
-    create(New::read(&document(body)).unwrap(), UserId(Uuid::from_u128(5)), &act(0)).unwrap()
+fn made(body: Value) -> ScimCreated {
+    create(ScimUserNew::read(&document(body)).unwrap(), UserId(Uuid::from_u128(5)), &context(0)).unwrap()
 }
 
-fn person(body: Value) -> Person {
+fn person(body: Value) -> ScimUserRecord {
     made(body).person
 }
 
 /// A person after a patch, and the types of what happened.
-fn patched(person: &Person, operations: &Value) -> (Person, Vec<EventType>) {
+fn patched(person: &ScimUserRecord, operations: &Value) -> (ScimUserRecord, Vec<EventType>) {
     let before = Document::of(person);
     let id = person.user.user_id.to_string();
     changed(person, &apply(&before, &id, &object(json!({"Operations": operations}))).unwrap())
 }
 
-fn changed(person: &Person, after: &Document) -> (Person, Vec<EventType>) {
-    let wanted = Wanted::read(&Document::of(person), after).unwrap();
-    match update(person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap() {
+fn changed(person: &ScimUserRecord, after: &Document) -> (ScimUserRecord, Vec<EventType>) {
+    let wanted = ScimUserWrite::read(&Document::of(person), after).unwrap();
+    match update(person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap() {
         None => (person.clone(), Vec::new()),
         Some(updated) => {
             let user = updated.change.user_after().unwrap().clone();
             let types = updated.change.events.iter().map(|event| event.event_type).collect();
-            (Person { user, kept: updated.kept, updated_at: Some(act(1).at) }, types)
+            (ScimUserRecord { user, kept: updated.kept, updated_at: Some(context(1).at) }, types)
         }
     }
 }
 
-fn refused(person: &Person, operations: &Value) -> ScimType {
+fn refused(person: &ScimUserRecord, operations: &Value) -> ScimType {
     let before = Document::of(person);
     let id = person.user.user_id.to_string();
     match apply(&before, &id, &object(json!({"Operations": operations}))) {
-        Err(Refusal::Scim(scim_type, _)) => scim_type,
-        Err(Refusal::Invalid(_)) => ScimType::InvalidValue,
+        Err(DomainError::Scim(scim_type, _)) => scim_type,
+        Err(DomainError::Invalid(_)) => ScimType::InvalidValue,
         other => panic!("{other:?}"),
     }
 }
 
-fn shown(person: &Person) -> Value {
-    let all = domain::scim::list::Projection::read(fields(json!({}))).unwrap();
+fn shown(person: &ScimUserRecord) -> Value {
+    let all = domain::rules::scim::list::Projection::read(fields(json!({}))).unwrap();
     Document::shown(person, BASE).projected(&all)
 }
 
@@ -164,7 +168,7 @@ fn a_filter_finds_what_it_says() {
     }
 }
 
-fn target(name: &str) -> domain::scim::path::Target {
+fn target(name: &str) -> domain::rules::scim::path::Target {
     match Path::read(name).unwrap() {
         Path::Of(target, None) => target,
         other => panic!("{other:?}"),
@@ -227,7 +231,7 @@ fn what_is_no_filter_is_refused() {
         long.as_str(),
     ];
     for filter in filters {
-        assert!(matches!(Filter::read(filter), Err(Refusal::Scim(ScimType::InvalidFilter, _))), "{filter}");
+        assert!(matches!(Filter::read(filter), Err(DomainError::Scim(ScimType::InvalidFilter, _))), "{filter}");
     }
 }
 
@@ -244,7 +248,7 @@ fn a_filter_that_can_mean_one_user_alone_says_by_what_they_are_found() {
 
 #[test]
 fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
-    let Created { person, events } = made(barbara());
+    let ScimCreated { person, events } = made(barbara());
     let user = &person.user;
     assert_eq!((user.source, user.status()), (Source::Scim, UserStatus::Inactive));
     assert_eq!(user.username, "bjensen");
@@ -288,7 +292,7 @@ fn what_is_not_known_or_not_to_be_set_is_left_out_and_a_password_is_never_kept()
 #[test]
 fn every_fault_of_a_user_is_named() {
     let fault = |body: Value| match Document::read(&object(body)) {
-        Ok(document) => faults(New::read(&document)),
+        Ok(document) => faults(ScimUserNew::read(&document)),
         Err(found) => crate::common::named(&found),
     };
     assert_eq!(fault(json!({"active": true})), [("userName".to_owned(), "missing")]);
@@ -700,13 +704,13 @@ fn two_numbers_in_one_field_are_refused_and_a_trunk_zero_is_left_out() {
         ["+49 170 1234567 / +49 171 7654321", "+49 170 1234567, 0171 7654321", "+49 170 1234567\n+49 171 7654321"]
     {
         let wanted = [("phoneNumbers.value".to_owned(), "invalid_format")];
-        assert_eq!(faults(New::read(&document(phones(several)))), wanted, "{several}");
+        assert_eq!(faults(ScimUserNew::read(&document(phones(several)))), wanted, "{several}");
         let before = Document::of(&person(phones("+49 170 1234567")));
-        assert_eq!(faults(Wanted::read(&before, &document(phones(several)))), wanted);
+        assert_eq!(faults(ScimUserWrite::read(&before, &document(phones(several)))), wanted);
     }
     // What was kept before stands in nobody's way.
     let before = document(phones("+49 170 1234567 / +49 171 7654321"));
-    assert!(Wanted::read(&before, &before).is_ok());
+    assert!(ScimUserWrite::read(&before, &before).is_ok());
 }
 
 #[test]
@@ -770,8 +774,8 @@ fn inactive_is_suspended_and_the_provider_lifts_its_own_suspension_alone() {
     let (back, events) = patched(&away, &of(json!(true)));
     assert_eq!((events, back.user.is_suspended()), (vec![EventType::UserActivated], false));
 
-    let lock = Some(Hold::by(&act(3), None));
-    let locked = Person { user: User { locked: lock.clone(), ..away.user.clone() }, ..away };
+    let lock = Some(Restriction::by(&context(3), None));
+    let locked = ScimUserRecord { user: User { locked: lock.clone(), ..away.user.clone() }, ..away };
     let (resumed, _) = patched(&locked, &of(json!(true)));
     assert_eq!((resumed.user.is_suspended(), &resumed.user.locked), (false, &lock), "a lock is not the provider's");
     assert_eq!(patched(&resumed, &of(json!(true))).1, []);
@@ -780,9 +784,9 @@ fn inactive_is_suspended_and_the_provider_lifts_its_own_suspension_alone() {
 #[test]
 fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
     let of = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
-    let by_admin = |person: &Person| {
-        let change = life::suspend(&person.user, &[], Some("an audit".to_owned()), &act(2)).unwrap().unwrap();
-        Person { user: change.user_after().unwrap().clone(), ..person.clone() }
+    let by_admin = |person: &ScimUserRecord| {
+        let change = lifecycle::suspend(&person.user, &[], Some("an audit".to_owned()), &context(2)).unwrap().unwrap();
+        ScimUserRecord { user: change.user_after().unwrap().clone(), ..person.clone() }
     };
     let active = person(barbara());
     // The provider first: that it lifts its own gives nobody back whom an admin has suspended since.
@@ -797,9 +801,9 @@ fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
     assert_eq!((events, both.user.suspended_by_source.is_some()), (vec![EventType::UserUpdated], true));
     assert_eq!(shown(&patched(&both, &of(true)).0)["active"], false, "while an admin's holds");
     // An admin is the stronger.
-    let lifted = life::activate(&both.user, &[], &act(4)).unwrap().unwrap().user.unwrap().after;
+    let lifted = lifecycle::activate(&both.user, &[], &context(4)).unwrap().unwrap().user.unwrap().after;
     assert!(!lifted.is_suspended());
-    let lifted = Person { user: lifted, ..both };
+    let lifted = ScimUserRecord { user: lifted, ..both };
     assert_eq!(shown(&lifted)["active"], true);
     assert_eq!(patched(&lifted, &of(false)).1, [EventType::UserSuspended], "and what is said anew counts");
 }
@@ -808,7 +812,7 @@ fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
 fn who_is_made_inactive_is_made_and_suspended_in_one_act() {
     let mut body = barbara();
     body["active"] = json!(false);
-    let Created { person, events } = made(body);
+    let ScimCreated { person, events } = made(body);
     let types: Vec<EventType> = events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::UserCreated, EventType::UserSuspended]);
     assert_eq!((person.user.status(), person.user.version), (UserStatus::Suspended, 1));
@@ -840,7 +844,7 @@ fn what_was_set_by_hand_stays_and_is_what_is_shown() {
 
 #[test]
 fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_have() {
-    let by_hand = Person { user: user(), kept: None, updated_at: None };
+    let by_hand = ScimUserRecord { user: user(), kept: None, updated_at: None };
     let view = shown(&by_hand);
     assert_eq!(view["emails"], json!([{"value": "ada@example.com", "type": "work", "primary": true}]));
     assert_eq!(view["phoneNumbers"], json!([{"value": "+491701234567", "type": "mobile"}]));
@@ -863,12 +867,12 @@ fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_
 
 #[test]
 fn a_user_of_a_data_set_is_not_the_providers_while_the_data_set_is_there() {
-    let mut person = Person { user: user(), kept: None, updated_at: None };
+    let mut person = ScimUserRecord { user: user(), kept: None, updated_at: None };
     person.user.source = Source::Csv;
     person.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
     person.user.provenance.external_id = Some("E-1".to_owned());
     person.user.provenance.source_username = Some("adele".to_owned());
-    assert_eq!(require_no_data_set(&person.user, true), Err(Refusal::HeldByOtherSource));
+    assert_eq!(require_no_data_set(&person.user, true), Err(DomainError::HeldByOtherSource));
     assert_eq!(require_no_data_set(&person.user, false), Ok(()));
     assert_eq!(shown(&person).get("externalId"), None, "it is none of the provider's");
     let (taken, _) = patched(&person, &json!([{"op": "add", "path": "externalId", "value": "E-1"}]));
@@ -888,8 +892,8 @@ fn the_record_names_personal_attributes_and_holds_none_of_their_values() {
     ]);
     let before = Document::of(&person);
     let after = apply(&before, "x", &object(json!({"Operations": operations}))).unwrap();
-    let wanted = Wanted::read(&before, &after).unwrap();
-    let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap().unwrap();
+    let wanted = ScimUserWrite::read(&before, &after).unwrap();
+    let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap().unwrap();
     let event = &updated.change.events[0];
     let wanted = ["first_name", "external_id", "scim.department", "scim.displayName", "scim.name"];
     assert_eq!(event.changed_fields, wanted);
@@ -908,7 +912,7 @@ fn a_list_reads_what_is_asked_and_bounds_it() {
     let names: Vec<String> = faults(Query::read(fields(wrong))).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["startIndex", "count", "attributes", "sortOrder", "sortBy"]);
     let shown = |asked: Value| {
-        let projection = domain::scim::list::Projection::read(fields(asked)).unwrap();
+        let projection = domain::rules::scim::list::Projection::read(fields(asked)).unwrap();
         Document::shown(&person(barbara()), BASE).projected(&projection)
     };
     let some = shown(json!({"attributes": ["USERNAME", "name.givenName", format!("{ENTERPRISE}:department")]}));
@@ -1085,7 +1089,7 @@ fn what_an_identity_provider_says_of_capitals_alone_is_no_rename() {
     let renamed = |name: &str| {
         let mut body = barbara();
         body["userName"] = json!(name);
-        is_renamed(&one.user, &Wanted::read(&Document::of(&one), &document(body)).unwrap())
+        is_renamed(&one.user, &ScimUserWrite::read(&Document::of(&one), &document(body)).unwrap())
     };
     assert_eq!(["bjensen", "BJensen", "babs"].map(renamed), [false, false, true]);
 }
@@ -1150,13 +1154,14 @@ fn the_names_that_a_user_has_are_those_that_are_shown() {
     one.user.first_name = Some("Bea".to_owned());
     one.user.last_name = None;
     assert_eq!(shown(&one)["name"], json!({"givenName": "Bea", "middleName": "Jane"}));
-    let bare = Person { user: User { first_name: None, last_name: None, ..user() }, kept: None, updated_at: None };
+    let bare =
+        ScimUserRecord { user: User { first_name: None, last_name: None, ..user() }, kept: None, updated_at: None };
     assert_eq!(shown(&bare).get("name"), None);
 }
 
 #[test]
 fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
-    let mut named = Person { user: user(), kept: None, updated_at: None };
+    let mut named = ScimUserRecord { user: user(), kept: None, updated_at: None };
     named.user.provenance.external_id = Some("00u1".to_owned());
     let (taken, _) = patched(&named, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
     assert_eq!((named.user.source, taken.user.source), (Source::Api, Source::Scim));
@@ -1165,7 +1170,8 @@ fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
 
 #[test]
 fn an_id_is_compared_as_it_is_written() {
-    let made = create(New::read(&document(barbara())).unwrap(), UserId(Uuid::from_u128(0xabc)), &act(0)).unwrap();
+    let made =
+        create(ScimUserNew::read(&document(barbara())).unwrap(), UserId(Uuid::from_u128(0xabc)), &context(0)).unwrap();
     let shown = Document::shown(&made.person, BASE);
     for (end, holds) in [("0abc", true), ("0ABC", false)] {
         assert_eq!(Filter::read(&format!("id ew \"{end}\"")).unwrap().fits(&shown), holds, "{end}");
@@ -1323,11 +1329,11 @@ proptest! {
             for path in [json!(path), Value::Null] {
                 let operation = json!({"op": op, "path": path, "value": value});
                 let Ok(after) = apply(&before, "x", &object(json!({"Operations": [operation]}))) else { continue };
-                let Ok(wanted) = Wanted::read(&before, &after) else { continue };
-                let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &act(1)).unwrap();
+                let Ok(wanted) = ScimUserWrite::read(&before, &after) else { continue };
+                let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap();
                 let Some(updated) = updated else { continue };
                 let user = updated.change.user_after().unwrap().clone();
-                let now = Person { user, kept: updated.kept, updated_at: None };
+                let now = ScimUserRecord { user, kept: updated.kept, updated_at: None };
                 // What is shown says the same when it is sent back.
                 let again = document(shown(&now)).replacing(&Document::of(&now));
                 prop_assert_eq!(&again, &Document::of(&now));
@@ -1340,9 +1346,9 @@ proptest! {
     fn no_body_whatever_upsets_the_reading_of_a_user(body in any_value()) {
         if let Value::Object(body) = body
             && let Ok(document) = Document::read(&body)
-            && let Ok(new) = New::read(&document)
+            && let Ok(new) = ScimUserNew::read(&document)
         {
-            let _made = create(new, UserId(Uuid::from_u128(5)), &act(0)).unwrap();
+            let _made = create(new, UserId(Uuid::from_u128(5)), &context(0)).unwrap();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Finding users as one types.
 
+use domain::models::user::User;
 use domain::search::{Query, WORD_LIMIT};
-use domain::user::User;
 use proptest::prelude::*;
 
 use crate::common::user;

@@ -1,27 +1,29 @@
 //! Data sets: what is read of them, whom a row means, and what becomes of users with and without one.
 
-use domain::event::{Event, EventType};
-use domain::job::ItemChange;
-use domain::life;
-use domain::provenance::Field;
-use domain::source::data::{PAGE_LIMIT, Row, Rows, key_hash, read, rule_mark};
-use domain::source::{
-    DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncWanted, TokenChange, VanishPolicy,
+use domain::models::event::{Event, EventType};
+use domain::models::job::ItemChange;
+use domain::models::provenance::Field;
+use domain::models::source::data::{PAGE_LIMIT, Row, Rows, key_hash, read, rule_mark};
+use domain::models::source::{
+    DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncRequest, TokenChange, VanishPolicy,
 };
-use domain::sync::{Found, Meant, apply, create, has_row, has_vanished, meant, too_many_vanish, vanish};
-use domain::user::{Source, User, UserEdit};
-use domain::{CommandId, JobId, Refusal, SourceId, UserId};
+use domain::models::user::{Source, User, UserEdit};
+use domain::rules::lifecycle;
+use domain::rules::sync::{
+    MatchCandidates, MatchedUser, apply, create, has_row, has_vanished, meant, too_many_vanish, vanish,
+};
+use domain::{CommandId, DomainError, JobId, SourceId, UserId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, faults, fields, user};
+use crate::common::{at, context, faults, fields, user};
 
 fn source_of(kind: SourceKind, body: Value) -> DataSource {
     let mut fields = fields(body);
     let settings = Settings::of_new(&mut fields, kind, &[]);
     fields.finish().unwrap();
-    DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &act(0)).0
+    DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &context(0)).0
 }
 
 fn file(mapping: &Value) -> DataSource {
@@ -200,7 +202,7 @@ proptest! {
     }
 }
 
-pub fn draw() -> CommandId {
+pub fn new_id() -> CommandId {
     CommandId(Uuid::from_u128(5))
 }
 
@@ -209,44 +211,48 @@ pub fn types(events: &[Event]) -> Vec<EventType> {
 }
 
 pub fn of_source(source: &DataSource, line: &str) -> User {
-    create(source, &row(source, line), UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after
+    create(source, &row(source, line), UserId(Uuid::from_u128(11)), &context(0)).user.unwrap().after
 }
 
-fn found(user: &User) -> Found {
-    Found { by_username: Some(user.clone()), ..Found::default() }
+fn found(user: &User) -> MatchCandidates {
+    MatchCandidates { by_username: Some(user.clone()), ..MatchCandidates::default() }
 }
 
 #[test]
 fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_data_set() {
     let source = people();
     let line = row(&source, "ada,Ada,,");
-    assert_eq!(meant(&source, &line, &Found::default()), Ok(Meant::New));
+    assert_eq!(meant(&source, &line, &MatchCandidates::default()), Ok(MatchedUser::New));
     let own = of_source(&source, "ada,Ada,,");
     assert_eq!((own.source, own.provenance.source_id), (Source::Csv, Some(source.source_id)));
-    assert_eq!(meant(&source, &line, &found(&own)), Ok(Meant::User(Box::new(own.clone()))));
-    assert_eq!(meant(&source, &line, &found(&user())), Ok(Meant::User(Box::new(user()))), "made by hand");
+    assert_eq!(meant(&source, &line, &found(&own)), Ok(MatchedUser::User(Box::new(own.clone()))));
+    assert_eq!(meant(&source, &line, &found(&user())), Ok(MatchedUser::User(Box::new(user()))), "made by hand");
     let mut foreign = own;
     foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
-    let held = Found { other_source: foreign.provenance.source_id, ..found(&foreign) };
-    assert_eq!(meant(&source, &line, &held), Err(Refusal::HeldByOtherSource));
-    assert!(matches!(meant(&source, &line, &found(&foreign)), Ok(Meant::User(_))), "the other data set is gone");
+    let held = MatchCandidates { other_source: foreign.provenance.source_id, ..found(&foreign) };
+    assert_eq!(meant(&source, &line, &held), Err(DomainError::HeldByOtherSource));
+    assert!(matches!(meant(&source, &line, &found(&foreign)), Ok(MatchedUser::User(_))), "the other data set is gone");
     let mut pushed = user();
     pushed.source = Source::Scim;
-    assert_eq!(meant(&source, &line, &found(&pushed)), Err(Refusal::HeldByOtherSource));
+    assert_eq!(meant(&source, &line, &found(&pushed)), Err(DomainError::HeldByOtherSource));
     let mut named = user();
     named.provenance.external_id = Some("00u1".to_owned());
-    assert_eq!(meant(&source, &line, &found(&named)), Err(Refusal::HeldByOtherSource), "a provider has named them");
+    assert_eq!(meant(&source, &line, &found(&named)), Err(DomainError::HeldByOtherSource), "a provider has named them");
     // By a name of the data set's own.
     let source = page("");
     let line = rows(&source, r#"[{"login": "ada", "id": "E-1"}]"#).rows.remove(0);
-    let named = create(&source, &line, UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
-    let both = Found { by_external_id: Some(named.clone()), ..Found::default() };
-    assert_eq!(meant(&source, &line, &both), Ok(Meant::User(Box::new(named.clone()))), "whatever the username is");
-    let taken = Found { by_username: Some(user()), ..both };
-    assert_eq!(meant(&source, &line, &taken), Err(Refusal::UsernameTaken));
+    let named = create(&source, &line, UserId(Uuid::from_u128(11)), &context(0)).user.unwrap().after;
+    let both = MatchCandidates { by_external_id: Some(named.clone()), ..MatchCandidates::default() };
+    assert_eq!(
+        meant(&source, &line, &both),
+        Ok(MatchedUser::User(Box::new(named.clone()))),
+        "whatever the username is"
+    );
+    let taken = MatchCandidates { by_username: Some(user()), ..both };
+    assert_eq!(meant(&source, &line, &taken), Err(DomainError::UsernameTaken));
     let mut other_name = named;
     other_name.provenance.external_id = Some("E-2".to_owned());
-    assert_eq!(meant(&source, &line, &found(&other_name)), Err(Refusal::UsernameTaken));
+    assert_eq!(meant(&source, &line, &found(&other_name)), Err(DomainError::UsernameTaken));
 }
 
 #[test]
@@ -254,9 +260,9 @@ fn a_row_changes_what_it_says_but_for_what_was_set_by_hand() {
     let source = people();
     let before = of_source(&source, "ada,Ada,ada@example.com,1");
     let same = row(&source, "ada,Ada,ada@example.com,1");
-    assert_eq!(apply(&source, &before, &[], &same, &draw, &act(1)), Ok(None));
+    assert_eq!(apply(&source, &before, &[], &same, &new_id, &context(1)), Ok(None));
     let other = row(&source, "ada,Bea,,2");
-    let (change, called) = apply(&source, &before, &[], &other, &draw, &act(1)).unwrap().unwrap();
+    let (change, called) = apply(&source, &before, &[], &other, &new_id, &context(1)).unwrap().unwrap();
     let after = change.user.unwrap().after;
     assert_eq!((called, after.first_name.as_deref(), after.email.as_deref()), (ItemChange::Updated, Some("Bea"), None));
     assert_eq!((after.last_name.as_deref(), after.number.as_deref()), (None, Some("2")));
@@ -264,12 +270,12 @@ fn a_row_changes_what_it_says_but_for_what_was_set_by_hand() {
     assert_eq!(change.events[0].source_id, Some(source.source_id));
     assert!(!change.events[0].public().to_string().contains("Bea"));
     let by_hand = UserEdit { first_name: Some(Some("By Hand".to_owned())), ..UserEdit::default() };
-    let held = life::update(&before, &[], &by_hand, &draw, &act(1)).unwrap().unwrap().user.unwrap().after;
-    let (change, _) = apply(&source, &held, &[], &other, &draw, &act(2)).unwrap().unwrap();
+    let held = lifecycle::update(&before, &[], &by_hand, &new_id, &context(1)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&source, &held, &[], &other, &new_id, &context(2)).unwrap().unwrap();
     assert_eq!(change.user.unwrap().after.first_name.as_deref(), Some("By Hand"));
     let release = UserEdit { release: [Field::FirstName].into(), ..UserEdit::default() };
-    let released = life::update(&held, &[], &release, &draw, &act(3)).unwrap().unwrap().user.unwrap().after;
-    let (change, _) = apply(&source, &released, &[], &other, &draw, &act(4)).unwrap().unwrap();
+    let released = lifecycle::update(&held, &[], &release, &new_id, &context(3)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&source, &released, &[], &other, &new_id, &context(4)).unwrap().unwrap();
     assert_eq!(change.user.unwrap().after.first_name.as_deref(), Some("Bea"));
 }
 
@@ -277,7 +283,7 @@ fn a_row_changes_what_it_says_but_for_what_was_set_by_hand() {
 fn a_user_made_by_hand_is_taken_in_with_what_they_have_and_gets_what_they_lack() {
     let source = people();
     let line = row(&source, "ada,Other,other@example.com,4711");
-    let (change, called) = apply(&source, &user(), &[], &line, &draw, &act(1)).unwrap().unwrap();
+    let (change, called) = apply(&source, &user(), &[], &line, &new_id, &context(1)).unwrap().unwrap();
     let after = change.user.unwrap().after;
     assert_eq!(
         (called, after.source, after.provenance.source_id),
@@ -286,7 +292,7 @@ fn a_user_made_by_hand_is_taken_in_with_what_they_have_and_gets_what_they_lack()
     assert_eq!((after.first_name.as_deref(), after.email.as_deref()), (Some("Ada"), Some("ada@example.com")));
     assert_eq!(after.number.as_deref(), Some("4711"));
     assert_eq!(after.provenance.by_hand, [Field::Email, Field::FirstName].into());
-    assert_eq!(apply(&source, &after, &[], &line, &draw, &act(2)), Ok(None), "once");
+    assert_eq!(apply(&source, &after, &[], &line, &new_id, &context(2)), Ok(None), "once");
 }
 
 #[test]
@@ -304,33 +310,33 @@ fn whoever_has_no_row_has_vanished_once_and_is_back_as_they_were() {
     staged.sort_unstable();
     assert!(has_vanished(&suspends, &named, &staged));
     assert!(has_row(&suspends, &named, &[key_hash(KeyField::Username, "ada")]));
-    let change = vanish(&suspends, &user, &[], &act(1)).unwrap().unwrap();
+    let change = vanish(&suspends, &user, &[], &context(1)).unwrap().unwrap();
     assert_eq!(types(&change.events), [EventType::UserVanished, EventType::UserSuspended]);
     let gone = change.user.unwrap().after;
     assert_eq!((gone.provenance.vanished_at, gone.suspended_by_source.as_ref().unwrap().at), (Some(at(1)), at(1)));
     assert!(!has_vanished(&suspends, &gone, &[]), "once");
-    assert_eq!(vanish(&suspends, &gone, &[], &act(2)), Ok(None));
-    let (change, called) = apply(&suspends, &gone, &[], &line, &draw, &act(3)).unwrap().unwrap();
+    assert_eq!(vanish(&suspends, &gone, &[], &context(2)), Ok(None));
+    let (change, called) = apply(&suspends, &gone, &[], &line, &new_id, &context(3)).unwrap().unwrap();
     assert_eq!(
         (called, types(&change.events)),
         (ItemChange::Reappeared, vec![EventType::UserReappeared, EventType::UserActivated])
     );
     assert_eq!(User { version: user.version, ..change.user.unwrap().after }, user, "as they were");
     // An admin has suspended them as well, before or after: that stays.
-    let held = life::suspend(&gone, &[], None, &act(5)).unwrap().unwrap().user.unwrap().after;
-    let (change, _) = apply(&suspends, &held, &[], &line, &draw, &act(6)).unwrap().unwrap();
+    let held = lifecycle::suspend(&gone, &[], None, &context(5)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&suspends, &held, &[], &line, &new_id, &context(6)).unwrap().unwrap();
     assert_eq!(types(&change.events), [EventType::UserReappeared, EventType::UserUpdated]);
     let back = change.user.unwrap().after;
     assert!(back.suspended.is_some() && back.suspended_by_source.is_none());
-    let held = life::suspend(&user, &[], None, &act(5)).unwrap().unwrap().user.unwrap().after;
-    let change = vanish(&suspends, &held, &[], &act(6)).unwrap().unwrap();
+    let held = lifecycle::suspend(&user, &[], None, &context(5)).unwrap().unwrap().user.unwrap().after;
+    let change = vanish(&suspends, &held, &[], &context(6)).unwrap().unwrap();
     assert_eq!(types(&change.events), [EventType::UserVanished, EventType::UserUpdated]);
     let both = change.user.unwrap().after;
     assert!(both.suspended.is_some() && both.suspended_by_source.is_some());
-    let active = life::activate(&both, &[], &act(7)).unwrap().unwrap().user.unwrap().after;
+    let active = lifecycle::activate(&both, &[], &context(7)).unwrap().unwrap().user.unwrap().after;
     assert!(!active.is_suspended(), "an admin lifts both");
     let flags = DataSource { policy: VanishPolicy::Flag, ..suspends };
-    let flagged = vanish(&flags, &user, &[], &act(7)).unwrap().unwrap().user.unwrap().after;
+    let flagged = vanish(&flags, &user, &[], &context(7)).unwrap().unwrap().user.unwrap().after;
     assert!(!flagged.is_suspended());
 }
 
@@ -352,7 +358,7 @@ fn a_token_goes_with_its_host_and_no_event_says_what_it_or_the_url_is() {
         let mut fields = fields(body);
         let edit = Settings::of_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
-        source.update(edit, &act(1)).unwrap()
+        source.update(edit, &context(1)).unwrap()
     };
     assert_eq!(edit(json!({"name": "HR"})), None);
     for (body, token, set) in [
@@ -373,8 +379,8 @@ fn a_token_goes_with_its_host_and_no_event_says_what_it_or_the_url_is() {
 fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
     let source = people();
     let part = |number, is_last| Part { upload_id: Uuid::from_u128(1), number, is_last };
-    let wanted = |dry_run| SyncWanted { job_id: JobId(Uuid::from_u128(4)), user_ids: None, dry_run, may_wipe: false };
-    assert_eq!(source.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::NothingUploaded);
+    let wanted = |dry_run| SyncRequest { job_id: JobId(Uuid::from_u128(4)), user_ids: None, dry_run, may_wipe: false };
+    assert_eq!(source.begin_sync(wanted(false), false, &context(0)).unwrap_err(), DomainError::NothingUploaded);
     let one = source.part_come(&part(3, true), at(0)).unwrap();
     assert_eq!(faults(one.part_come(&part(4, false), at(0))), [("last".to_owned(), "conflicting")]);
     assert_eq!(faults(one.part_come(&part(2, true), at(0))), [("last".to_owned(), "conflicting")]);
@@ -383,19 +389,19 @@ fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
     let all = two.part_come(&part(2, false), at(0)).unwrap();
     assert!(all.upload.as_ref().unwrap().is_ready(at(0)));
     assert!(!all.upload.as_ref().unwrap().is_ready(at(2 * 24 * 60)), "not for ever");
-    assert_eq!(all.begin_sync(wanted(false), true, &act(0)).unwrap_err(), Refusal::SyncRunning);
-    let (tried, _) = all.begin_sync(wanted(true), false, &act(0)).unwrap();
-    let (done, change) = tried.begin_sync(wanted(false), false, &act(0)).unwrap();
+    assert_eq!(all.begin_sync(wanted(false), true, &context(0)).unwrap_err(), DomainError::SyncRunning);
+    let (tried, _) = all.begin_sync(wanted(true), false, &context(0)).unwrap();
+    let (done, change) = tried.begin_sync(wanted(false), false, &context(0)).unwrap();
     assert_eq!(change.job.unwrap().after.cursor.as_deref(), Some(""));
-    assert_eq!(done.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::NothingUploaded);
+    assert_eq!(done.begin_sync(wanted(false), false, &context(0)).unwrap_err(), DomainError::NothingUploaded);
     let pushed = source_of(SourceKind::Scim, json!({"name": "IdP"}));
-    assert_eq!(pushed.begin_sync(wanted(false), false, &act(0)).unwrap_err(), Refusal::SourcePushed);
-    assert_eq!(pushed.part_come(&part(1, true), at(0)).unwrap_err(), Refusal::SourceNotUploaded);
+    assert_eq!(pushed.begin_sync(wanted(false), false, &context(0)).unwrap_err(), DomainError::SourcePushed);
+    assert_eq!(pushed.part_come(&part(1, true), at(0)).unwrap_err(), DomainError::SourceNotUploaded);
 }
 
 pub fn by_hand(user: &User, username: &str) -> User {
     let edit = UserEdit { username: Some(username.to_owned()), ..UserEdit::default() };
-    life::update(user, &[], &edit, &draw, &act(1)).unwrap().unwrap().user.unwrap().after
+    lifecycle::update(user, &[], &edit, &new_id, &context(1)).unwrap().unwrap().user.unwrap().after
 }
 
 #[test]
@@ -404,27 +410,28 @@ fn a_user_who_is_renamed_by_hand_is_still_known_by_the_data_sets_own_name() {
     let line = row(&source, "ada,Ada,,");
     let renamed = by_hand(&by_hand(&of_source(&source, "ada,Ada,,"), "bea"), "cleo");
     assert_eq!(renamed.provenance.source_username.as_deref(), Some("ada"));
-    let known = Found { by_source_username: Some(renamed.clone()), ..Found::default() };
-    assert_eq!(meant(&source, &line, &known), Ok(Meant::User(Box::new(renamed.clone()))));
-    assert_eq!(apply(&source, &renamed, &[], &line, &draw, &act(2)), Ok(None), "what was set by hand stays");
+    let known = MatchCandidates { by_source_username: Some(renamed.clone()), ..MatchCandidates::default() };
+    assert_eq!(meant(&source, &line, &known), Ok(MatchedUser::User(Box::new(renamed.clone()))));
+    assert_eq!(apply(&source, &renamed, &[], &line, &new_id, &context(2)), Ok(None), "what was set by hand stays");
     assert!(has_row(&source, &renamed, &rows(&source, "login,first,mail,ext\nada,,,\n").keys));
     // Somebody else may have the name by now, unless it is to be the user's again.
-    let taken = Found { by_username: Some(user()), ..known };
-    assert_eq!(meant(&source, &line, &taken), Ok(Meant::User(Box::new(renamed.clone()))));
+    let taken = MatchCandidates { by_username: Some(user()), ..known };
+    assert_eq!(meant(&source, &line, &taken), Ok(MatchedUser::User(Box::new(renamed.clone()))));
     let release = UserEdit { release: [Field::Username].into(), ..UserEdit::default() };
-    let released = life::update(&renamed, &[], &release, &draw, &act(3)).unwrap().unwrap().user.unwrap().after;
-    let (change, _) = apply(&source, &released, &[], &line, &draw, &act(4)).unwrap().unwrap();
+    let released =
+        lifecycle::update(&renamed, &[], &release, &new_id, &context(3)).unwrap().unwrap().user.unwrap().after;
+    let (change, _) = apply(&source, &released, &[], &line, &new_id, &context(4)).unwrap().unwrap();
     let back = change.user.unwrap().after;
     assert_eq!((back.username.as_str(), back.provenance.source_username), ("ada", None));
-    let taken = Found { by_source_username: Some(released), ..taken };
-    assert_eq!(meant(&source, &line, &taken), Err(Refusal::UsernameTaken));
+    let taken = MatchCandidates { by_source_username: Some(released), ..taken };
+    assert_eq!(meant(&source, &line, &taken), Err(DomainError::UsernameTaken));
     // A row of the name that was given by hand is theirs once there is none of the other.
     let line = row(&source, "cleo,Cleo,,");
-    let both = Found { has_other_row: true, ..found(&renamed) };
-    assert_eq!(meant(&source, &line, &both), Err(Refusal::UsernameTaken));
-    assert_eq!(meant(&source, &line, &found(&renamed)), Ok(Meant::User(Box::new(renamed.clone()))));
+    let both = MatchCandidates { has_other_row: true, ..found(&renamed) };
+    assert_eq!(meant(&source, &line, &both), Err(DomainError::UsernameTaken));
+    assert_eq!(meant(&source, &line, &found(&renamed)), Ok(MatchedUser::User(Box::new(renamed.clone()))));
     assert!(has_row(&source, &renamed, &rows(&source, "login,first,mail,ext\ncleo,,,\n").keys));
-    let (change, _) = apply(&source, &renamed, &[], &line, &draw, &act(5)).unwrap().unwrap();
+    let (change, _) = apply(&source, &renamed, &[], &line, &new_id, &context(5)).unwrap().unwrap();
     assert_eq!(change.user.unwrap().after.provenance.source_username, None);
     assert_eq!(change.events[0].changed_fields, ["first_name", "source_username"]);
     // Back by hand, or only with other capitals, is nothing to note.
@@ -468,7 +475,7 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
         let mut fields = fields(body);
         let edit = Settings::of_edit(&mut fields, source, &[]);
         fields.finish().unwrap();
-        source.update(edit, &act(1)).unwrap()
+        source.update(edit, &context(1)).unwrap()
     };
     let anew = |source: &DataSource, body: Value| {
         let (after, _, token) = edited(source, body).unwrap();
@@ -502,11 +509,11 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
     assert!(other.finish().is_err());
 }
 
-fn read_new(kind: SourceKind, body: Value) -> Result<DataSource, Refusal> {
+fn read_new(kind: SourceKind, body: Value) -> Result<DataSource, DomainError> {
     let mut fields = fields(body);
     let settings = Settings::of_new(&mut fields, kind, &[]);
-    fields.finish().map_err(Refusal::Invalid)?;
-    Ok(DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &act(0)).0)
+    fields.finish().map_err(DomainError::Invalid)?;
+    Ok(DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &context(0)).0)
 }
 
 #[test]
@@ -537,7 +544,7 @@ fn a_data_set_takes_what_belongs_to_its_kind_and_names_the_rest() {
     assert_eq!(told(SourceKind::Csv, &by_id), [fault("mapping.external_id", "missing")]);
     let mut edit = fields(json!({"key_field": "external_id"}));
     let settings = Settings::of_edit(&mut edit, &people(), &[]);
-    assert_eq!(faults(people().update(settings, &act(1))), [fault("mapping.external_id", "missing")]);
+    assert_eq!(faults(people().update(settings, &context(1))), [fault("mapping.external_id", "missing")]);
     let mut edit = fields(json!({"name": null, "kind": "http"}));
     let _edit = Settings::of_edit(&mut edit, &people(), &[]);
     assert_eq!(
@@ -553,7 +560,7 @@ fn the_event_of_an_edit_of_a_data_set_says_which_fields_it_changes() {
         let mut fields = fields(body);
         let edit = Settings::of_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
-        source.update(edit, &act(1)).unwrap()
+        source.update(edit, &context(1)).unwrap()
     };
     for (body, names, changes) in [
         (json!({"name": "Other"}), vec!["name"], vec![]),
@@ -577,12 +584,12 @@ fn the_event_of_an_edit_of_a_data_set_says_which_fields_it_changes() {
         assert_eq!(after.due_at, due_at, "{body}");
     }
     let without = DataSource {
-        page: source.page.clone().map(|page| domain::source::Page { token_set: false, ..page }),
+        page: source.page.clone().map(|page| domain::models::source::Page { token_set: false, ..page }),
         ..source.clone()
     };
     let mut body = fields(json!({"token": null}));
     let edit = Settings::of_edit(&mut body, &without, &[]);
-    assert_eq!(without.update(edit, &act(1)), Ok(None), "there is none to forget");
+    assert_eq!(without.update(edit, &context(1)), Ok(None), "there is none to forget");
 }
 
 #[test]
@@ -602,22 +609,22 @@ fn a_part_that_is_said_to_be_the_last_is_so_again() {
 fn a_row_that_only_calls_its_user_otherwise_says_so_in_an_event() {
     let source = page("");
     let line = |login: &str, id: &str| rows(&source, &json!([{"login": login, "id": id}]).to_string()).rows.remove(0);
-    let ada = create(&source, &line("ada", "E-1"), UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
-    let (change, called) = apply(&source, &ada, &[], &line("ada", "E-2"), &draw, &act(1)).unwrap().unwrap();
+    let ada = create(&source, &line("ada", "E-1"), UserId(Uuid::from_u128(11)), &context(0)).user.unwrap().after;
+    let (change, called) = apply(&source, &ada, &[], &line("ada", "E-2"), &new_id, &context(1)).unwrap().unwrap();
     assert_eq!((called, types(&change.events)), (ItemChange::Updated, vec![EventType::UserUpdated]));
     assert_eq!(change.events[0].changed_fields, ["external_id"]);
     let after = change.user_after().unwrap();
     assert_eq!(after.provenance.external_id.as_deref(), Some("E-2"));
     // By hand they are called what the data set calls them now.
     let renamed = by_hand(&ada, "bea");
-    let (change, _) = apply(&source, &renamed, &[], &line("bea", "E-1"), &draw, &act(2)).unwrap().unwrap();
+    let (change, _) = apply(&source, &renamed, &[], &line("bea", "E-1"), &new_id, &context(2)).unwrap().unwrap();
     assert_eq!(
         (types(&change.events), change.events[0].changed_fields.clone()),
         (vec![EventType::UserUpdated], vec!["source_username".to_owned()])
     );
     let mut foreign = ada;
     foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
-    let (change, called) = apply(&source, &foreign, &[], &line("ada", "E-1"), &draw, &act(1)).unwrap().unwrap();
+    let (change, called) = apply(&source, &foreign, &[], &line("ada", "E-1"), &new_id, &context(1)).unwrap().unwrap();
     assert_eq!((called, types(&change.events)), (ItemChange::Adopted, vec![EventType::UserUpdated]));
 }
 
@@ -626,8 +633,8 @@ fn who_is_deleted_has_not_vanished_and_who_is_of_another_data_set_neither() {
     let source = people();
     let ada = of_source(&source, "ada,Ada,,");
     assert!(has_vanished(&source, &ada, &[]));
-    let deletion = life::Deletion { without_wipe: true, reason: None, retention: chrono::Duration::days(1) };
-    let gone = life::delete(&ada, &[], &[], &deletion, &act(1)).unwrap().unwrap().user.unwrap().after;
+    let deletion = lifecycle::Deletion { without_wipe: true, reason: None, retention: chrono::Duration::days(1) };
+    let gone = lifecycle::delete(&ada, &[], &[], &deletion, &context(1)).unwrap().unwrap().user.unwrap().after;
     let mut foreign = ada;
     foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
     assert!(!has_vanished(&source, &gone, &[]) && !has_vanished(&source, &foreign, &[]));
@@ -641,24 +648,27 @@ fn a_name_of_the_data_sets_own_keeps_users_of_one_username_apart() {
         rows(source, &json!([{"login": login, "id": id}]).to_string()).rows.remove(0)
     };
     let known = |id: Option<&str>| {
-        let mut ada =
-            create(&by_id, &line(&by_id, "ada", Some("E-1")), UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
+        let mut ada = create(&by_id, &line(&by_id, "ada", Some("E-1")), UserId(Uuid::from_u128(11)), &context(0))
+            .user
+            .unwrap()
+            .after;
         ada.provenance.external_id = id.map(str::to_owned);
         ada
     };
-    let told = |source: &DataSource, user: &User, id: &str, found: Found| {
-        meant(source, &line(source, "ada", Some(id)), &found).map(|meant| meant == Meant::User(Box::new(user.clone())))
+    let told = |source: &DataSource, user: &User, id: &str, found: MatchCandidates| {
+        meant(source, &line(source, "ada", Some(id)), &found)
+            .map(|meant| meant == MatchedUser::User(Box::new(user.clone())))
     };
     let [one, other, unnamed] = [known(Some("E-1")), known(Some("E-2")), known(None)];
-    let named = |user: &User| Found { by_source_username: Some(user.clone()), ..Found::default() };
+    let named = |user: &User| MatchCandidates { by_source_username: Some(user.clone()), ..MatchCandidates::default() };
     for found in [found, named] {
         assert_eq!(told(&by_id, &one, "E-1", found(&one)), Ok(true));
         assert_eq!(told(&by_id, &unnamed, "E-1", found(&unnamed)), Ok(true), "it has not been called yet");
-        assert_eq!(told(&by_id, &other, "E-1", found(&other)), Err(Refusal::UsernameTaken));
+        assert_eq!(told(&by_id, &other, "E-1", found(&other)), Err(DomainError::UsernameTaken));
         assert_eq!(told(&by_name, &other, "E-1", found(&other)), Ok(true), "names alone tell");
         let else_named = User { user_id: UserId(Uuid::from_u128(12)), ..one.clone() };
-        let both = Found { by_external_id: Some(else_named), ..found(&unnamed) };
-        assert_eq!(told(&by_name, &unnamed, "E-1", both), Err(Refusal::ExternalIdTaken));
+        let both = MatchCandidates { by_external_id: Some(else_named), ..found(&unnamed) };
+        assert_eq!(told(&by_name, &unnamed, "E-1", both), Err(DomainError::ExternalIdTaken));
     }
 }
 
@@ -716,16 +726,16 @@ fn a_row_of_every_field_makes_a_user_who_has_them_all() {
     assert_eq!(cells.len(), Field::ALL.len());
     let text = [cells.map(|(name, _)| name), cells.map(|(_, cell)| cell)].map(|line| line.join(",")).join("\n");
     let row = rows(&source, &text).rows.remove(0);
-    let made = create(&source, &row, UserId(Uuid::from_u128(11)), &act(0)).user.unwrap().after;
+    let made = create(&source, &row, UserId(Uuid::from_u128(11)), &context(0)).user.unwrap().after;
     for (name, cell) in cells {
         assert_eq!(made.field(Field::parse(name).unwrap()), Some(cell), "{name}");
     }
-    assert_eq!(apply(&source, &made, &[], &row, &draw, &act(1)), Ok(None), "an edit by it says the same");
+    assert_eq!(apply(&source, &made, &[], &row, &new_id, &context(1)), Ok(None), "an edit by it says the same");
 }
 
 #[test]
 fn what_an_earlier_release_has_staged_is_found_by_the_same_hashes() {
-    use domain::source::data::{former_key_hash, unnamed_hash};
+    use domain::models::source::data::{former_key_hash, unnamed_hash};
     let hashes = [
         key_hash(KeyField::Username, "Ada"),
         key_hash(KeyField::ExternalId, "E-1"),

@@ -1,23 +1,23 @@
 //! Usernames that a data set hands on from one user to another: who gives one up, and what they are called meanwhile.
 
-use domain::change::{Change, Edited};
-use domain::event::EventType;
-use domain::hold::Hold;
-use domain::life;
-use domain::provenance::Field;
-use domain::source::DataSource;
-use domain::source::data::{KeyHash, Row};
-use domain::sync::{
-    Found, changed_fields, concerns_phones, edit_of, gives_up, has_row_of, in_the_way, is_adopted, is_renamed, leave,
-    may_be_renamed, owner, park, without,
+use domain::models::event::EventType;
+use domain::models::provenance::Field;
+use domain::models::restriction::Restriction;
+use domain::models::source::DataSource;
+use domain::models::source::data::{KeyHash, Row};
+use domain::models::user::{NewUser, User, UserEdit};
+use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::lifecycle;
+use domain::rules::sync::{
+    MatchCandidates, changed_fields, concerns_phones, edit_of, gives_up, has_row_of, in_the_way, is_adopted,
+    is_renamed, leave, may_be_renamed, owner, park, without,
 };
-use domain::user::{NewUser, User, UserEdit};
-use domain::{Refusal, SourceId, UserId};
+use domain::{DomainError, SourceId, UserId};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::common::{act, faults, fields, user};
-use crate::sources::{by_hand, draw, of_source, page, people, row, rows, types};
+use crate::common::{context, faults, fields, user};
+use crate::sources::{by_hand, new_id, of_source, page, people, row, rows, types};
 
 /// A data set that calls its users by names of its own.
 fn named_set() -> DataSource {
@@ -30,25 +30,25 @@ fn line(login: &str, id: &str) -> Row {
 
 fn person(number: u128, login: &str, id: &str) -> User {
     let user_id = UserId(Uuid::from_u128(number));
-    domain::sync::create(&named_set(), &line(login, id), user_id, &act(0)).user.unwrap().after
+    domain::rules::sync::create(&named_set(), &line(login, id), user_id, &context(0)).user.unwrap().after
 }
 
 fn gone(user: &User) -> User {
-    life::delete(user, &[], &[], &deletion(), &act(1)).unwrap().unwrap().user.unwrap().after
+    lifecycle::delete(user, &[], &[], &deletion(), &context(1)).unwrap().unwrap().user.unwrap().after
 }
 
-fn deletion() -> life::Deletion {
-    life::Deletion { without_wipe: true, reason: None, retention: chrono::Duration::days(30) }
+fn deletion() -> lifecycle::Deletion {
+    lifecycle::Deletion { without_wipe: true, reason: None, retention: chrono::Duration::days(30) }
 }
 
 #[test]
 fn a_rows_owner_is_whom_its_data_set_knows_by_its_key_and_whoever_else_has_its_name_is_in_the_way() {
     let [own, other, former] = [person(1, "ada", "E-1"), person(2, "bea", "E-2"), person(3, "cleo", "E-3")];
-    let found = |id: Option<&User>, name: Option<&User>, source_name: Option<&User>| Found {
+    let found = |id: Option<&User>, name: Option<&User>, source_name: Option<&User>| MatchCandidates {
         by_external_id: id.cloned(),
         by_username: name.cloned(),
         by_source_username: source_name.cloned(),
-        ..Found::default()
+        ..MatchCandidates::default()
     };
     let (by_id, by_name) = (named_set(), people());
     let all = found(Some(&own), Some(&other), Some(&former));
@@ -62,7 +62,7 @@ fn a_rows_owner_is_whom_its_data_set_knows_by_its_key_and_whoever_else_has_its_n
     assert_eq!((owner(&by_id, &left), in_the_way(&by_id, &left)), (None, None), "who is deleted has no name");
     assert_eq!((owner(&by_name, &nobody), in_the_way(&by_name, &nobody)), (None, Some(&own)));
 
-    let held = Found { other_source: Some(SourceId(Uuid::from_u128(9))), has_other_row: true, ..all.clone() };
+    let held = MatchCandidates { other_source: Some(SourceId(Uuid::from_u128(9))), has_other_row: true, ..all.clone() };
     assert_eq!(without(&held, &other), found(Some(&own), None, Some(&former)));
     assert_eq!(without(&held, &former), found(Some(&own), Some(&other), None));
     assert_eq!(without(&held, &own), all, "a user's own row still means them");
@@ -97,7 +97,7 @@ fn a_row_concerns_phones_if_it_renames_its_user_or_lifts_a_suspension() {
     assert_eq!(told(&ada, &renames), (true, true));
     assert_eq!((is_adopted(&source, &ada), is_adopted(&source, &user())), (false, true));
     assert_eq!(told(&user(), &renames), (false, false), "who is taken in keeps their name");
-    let hold = Some(Hold { at: act(0).at, by: act(0).actor, reason: None });
+    let hold = Some(Restriction { at: context(0).at, by: context(0).actor, reason: None });
     assert_eq!(told(&User { suspended_by_source: hold.clone(), ..ada.clone() }, &same), (false, true));
     assert_eq!(told(&User { suspended: hold, ..ada }, &same), (false, false), "an admin's is not the row's to lift");
 }
@@ -106,14 +106,14 @@ fn a_row_concerns_phones_if_it_renames_its_user_or_lifts_a_suspension() {
 fn a_user_between_two_names_has_one_that_nobody_else_can_have() {
     let source = named_set();
     let ada = person(1, "ada", "E-1");
-    let mut event = act(2).event(EventType::UserUpdated).about_user(ada.user_id);
+    let mut event = context(2).event(EventType::UserUpdated).about_user(ada.user_id);
     event.source_id = Some(source.source_id);
     event.change_of("username");
     let parked = User { username: "ada (renaming 000000000001)".to_owned(), ..ada.clone() };
-    let change = Change { user: Some(Edited::from(ada.clone(), parked.clone())), ..Change::recorded(event) };
-    assert_eq!(park(&source, &ada, &act(2)), Some(change));
-    assert_eq!(park(&source, &parked, &act(3)), None, "once");
-    assert_eq!(park(&source, &gone(&ada), &act(2)), None);
+    let change = ChangeSet { user: Some(RowChange::from(ada.clone(), parked.clone())), ..ChangeSet::recorded(event) };
+    assert_eq!(park(&source, &ada, &context(2)), Some(change));
+    assert_eq!(park(&source, &parked, &context(3)), None, "once");
+    assert_eq!(park(&source, &gone(&ada), &context(2)), None);
     let typed = NewUser::read(fields(json!({"username": parked.username})));
     assert_eq!(faults(typed), [("username".to_owned(), "invalid_format")]);
 }
@@ -121,7 +121,7 @@ fn a_user_between_two_names_has_one_that_nobody_else_can_have() {
 #[test]
 fn a_user_without_a_row_leaves_their_name_to_the_row_that_has_it() {
     let source = named_set();
-    let leaves = |user: &User, name: &str| leave(&source, user, name, &[], &draw, &act(2));
+    let leaves = |user: &User, name: &str| leave(&source, user, name, &[], &new_id, &context(2));
     let ada = person(0xabc, "ada", "E-1");
     let change = leaves(&ada, "Ada").unwrap().unwrap();
     assert_eq!(change.user_after().unwrap().username, "ada.left-000000000abc");
@@ -142,14 +142,14 @@ fn a_user_without_a_row_leaves_their_name_to_the_row_that_has_it() {
     let change = leaves(&renamed, "ada").unwrap().unwrap();
     let mut after = renamed.clone();
     after.provenance.source_username = None;
-    assert_eq!(change.user, Some(Edited::from(renamed, after.clone())), "they keep the name that they have");
+    assert_eq!(change.user, Some(RowChange::from(renamed, after.clone())), "they keep the name that they have");
     assert_eq!(change.events[0].changed_fields, ["source_username"]);
     assert_eq!(
         (types(&change.events), change.events[0].source_id),
         (vec![EventType::UserUpdated], Some(source.source_id))
     );
     assert_eq!(leaves(&after, "ada"), Ok(None), "they have given it up already");
-    assert_eq!(leaves(&gone(&ada), "ada"), Err(Refusal::UserDeleted));
+    assert_eq!(leaves(&gone(&ada), "ada"), Err(DomainError::UserDeleted));
 }
 
 #[test]
@@ -168,15 +168,15 @@ fn a_data_set_has_a_row_of_a_username_whatever_its_key() {
 fn the_fields_that_a_change_changes_are_named_and_a_new_users_are_all_that_they_have() {
     let (source, ada) = (named_set(), person(1, "ada", "E-1"));
     let edit = UserEdit { email: Some(Some("a@example.com".to_owned())), ..edit_of(&line("bea", "E-1")) };
-    let edited = life::update(&ada, &[], &edit, &draw, &act(1)).unwrap().unwrap();
+    let edited = lifecycle::update(&ada, &[], &edit, &new_id, &context(1)).unwrap().unwrap();
     assert_eq!(changed_fields(&edited), ["username", "email"]);
-    let created = domain::sync::create(&source, &line("ada", "E-1"), ada.user_id, &act(0));
+    let created = domain::rules::sync::create(&source, &line("ada", "E-1"), ada.user_id, &context(0));
     assert_eq!(changed_fields(&created), ["username", "external_id"]);
     let mut called = ada.clone();
     called.provenance.external_id = Some("E-2".to_owned());
-    let change = Change { user: Some(Edited::from(ada.clone(), called)), ..Change::default() };
+    let change = ChangeSet { user: Some(RowChange::from(ada.clone(), called)), ..ChangeSet::default() };
     assert_eq!(changed_fields(&change), ["external_id"]);
-    let same = Change { user: Some(Edited::from(ada.clone(), ada.clone())), ..Change::default() };
-    assert_eq!((changed_fields(&same), changed_fields(&Change::default())), (vec![], vec![]));
+    let same = ChangeSet { user: Some(RowChange::from(ada.clone(), ada.clone())), ..ChangeSet::default() };
+    assert_eq!((changed_fields(&same), changed_fields(&ChangeSet::default())), (vec![], vec![]));
     assert!(!ada.provenance.by_hand.contains(&Field::Username));
 }

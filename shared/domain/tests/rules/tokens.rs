@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use domain::access::{Caller, Permission, Permissions, Proof, Role};
-use domain::event::{Act, Actor, EventType};
-use domain::member::{Member, Person};
+use domain::models::actor::Actor;
+use domain::models::event::EventType;
+use domain::models::member::{Identity, Member};
+use domain::models::token::{LIFE, NewToken, Token, TokenStatus, WORKSPACE_LIMIT};
+use domain::permission::{Permission, Permissions, Role};
+use domain::rules::access::{Caller, Proof};
+use domain::rules::context::EventContext;
+use domain::rules::tokens;
 use domain::secret::AccessToken;
-use domain::token::{self, LIFE, NewToken, Token, TokenStatus, WORKSPACE_LIMIT};
-use domain::{MemberId, Refusal, TokenId, WorkspaceId};
+use domain::{DomainError, MemberId, TokenId, WorkspaceId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, fields};
+use crate::common::{at, context, fields};
 
 fn letters(bytes: &mut [u8]) {
     for (at, byte) in bytes.iter_mut().enumerate() {
@@ -42,13 +46,13 @@ fn member(number: u128, role: Role) -> Member {
 }
 
 /// An admin in the first workspace, a viewer in the second.
-fn person() -> Person {
+fn person() -> Identity {
     let memberships = vec![member(1, Role::Admin), member(2, Role::Viewer)];
-    Person { issuer: "https://issuer.example".to_owned(), subject: "anna".to_owned(), memberships }
+    Identity { issuer: "https://issuer.example".to_owned(), subject: "anna".to_owned(), memberships }
 }
 
-fn own(member: &Member) -> Act {
-    Act { workspace_id: member.workspace_id, actor: Actor::Member(member.member_id), ..act(1) }
+fn own(member: &Member) -> EventContext {
+    EventContext { workspace_id: member.workspace_id, actor: Actor::Member(member.member_id), ..context(1) }
 }
 
 fn new(workspaces: &[u128], permissions: Option<&[Permission]>) -> NewToken {
@@ -62,12 +66,12 @@ fn new(workspaces: &[u128], permissions: Option<&[Permission]>) -> NewToken {
 
 fn made(workspaces: &[u128], permissions: Option<&[Permission]>) -> Token {
     let text = AccessToken::new(letters);
-    token::create(new(workspaces, permissions), TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own).0
+    tokens::create(new(workspaces, permissions), TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own).0
 }
 
 fn read(body: Value) -> Result<NewToken, Vec<(String, &'static str)>> {
-    NewToken::read(fields(body), &person(), at(0)).map_err(|refusal| match refusal {
-        Refusal::Invalid(faults) => faults.into_iter().map(|fault| (fault.field, fault.code)).collect(),
+    NewToken::read(fields(body), &person(), at(0)).map_err(|error| match error {
+        DomainError::Invalid(faults) => faults.into_iter().map(|fault| (fault.field, fault.code)).collect(),
         other => panic!("{other}"),
     })
 }
@@ -121,15 +125,15 @@ fn a_token_is_good_from_its_making_to_its_end_and_only_by_its_own_secret() {
     let proved =
         |token: &Token, text: &AccessToken, minutes| Token::proved(Some(token.clone()), text, at(minutes)).map(|_| ());
     assert_eq!(proved(&token, &text, 59), Ok(()));
-    assert_eq!(proved(&token, &text, 60), Err(Refusal::CredentialExpired));
+    assert_eq!(proved(&token, &text, 60), Err(DomainError::CredentialExpired));
     let other = AccessToken::parse(&format!("seam_at1_{}_{}", text.short, "1".repeat(24))).unwrap();
-    assert_eq!(proved(&token, &other, 59), Err(Refusal::CredentialInvalid));
-    assert_eq!(Token::proved(None, &text, at(1)), Err(Refusal::CredentialInvalid));
-    let (revoked, events) = token::revoke(&token, &person(), at(2), own).unwrap();
+    assert_eq!(proved(&token, &other, 59), Err(DomainError::CredentialInvalid));
+    assert_eq!(Token::proved(None, &text, at(1)), Err(DomainError::CredentialInvalid));
+    let (revoked, events) = tokens::revoke(&token, &person(), at(2), own).unwrap();
     assert_eq!(events.len(), 1);
-    assert_eq!(proved(&revoked, &text, 59), Err(Refusal::CredentialRevoked));
+    assert_eq!(proved(&revoked, &text, 59), Err(DomainError::CredentialRevoked));
     assert_eq!(revoked.status(at(61)), TokenStatus::Revoked, "what was taken back did not end by itself");
-    assert_eq!(token::revoke(&revoked, &person(), at(3), own), None);
+    assert_eq!(tokens::revoke(&revoked, &person(), at(3), own), None);
 }
 
 #[test]
@@ -142,14 +146,14 @@ fn the_caller_is_the_member_that_the_person_is_now_cut_by_the_token() {
         assert_eq!(caller.actor, Actor::Member(MemberId(Uuid::from_u128(100 + number))));
         assert_eq!((caller.permissions, caller.token_id), (role.permissions(), Some(all.token_id)));
     }
-    assert!(matches!(of(&all, &memberships, None), Err(Refusal::Invalid(_))), "which of the two?");
+    assert!(matches!(of(&all, &memberships, None), Err(DomainError::Invalid(_))), "which of the two?");
     let only = made(&[2], None);
     assert_eq!(of(&only, &memberships, None).unwrap().workspace_id, workspace(2));
     // A workspace that the token does not name is like one that nobody knows.
     for wanted in [1, 3] {
-        assert_eq!(of(&only, &memberships, Some(workspace(wanted))), Err(Refusal::CredentialInvalid));
+        assert_eq!(of(&only, &memberships, Some(workspace(wanted))), Err(DomainError::CredentialInvalid));
     }
-    assert_eq!(of(&only, &memberships[..1], None), Err(Refusal::CredentialInvalid), "removed");
+    assert_eq!(of(&only, &memberships[..1], None), Err(DomainError::CredentialInvalid), "removed");
     let narrow = made(&[1, 2], Some(&[Permission::UsersRead, Permission::UsersManage]));
     let may = |number| of(&narrow, &memberships, Some(workspace(number))).unwrap().permissions;
     assert_eq!(may(1), Permissions::from([Permission::UsersRead, Permission::UsersManage]));
@@ -166,7 +170,7 @@ fn whoever_names_no_workspace_may_choose_from_those_that_they_reach() {
     assert_eq!(workspaces(of(made(&[2], None))), BTreeSet::from([workspace(2)]));
     let cut = of(made(&[1, 2], Some(&[Permission::EventsRead]))).callers();
     assert!(cut.iter().all(|caller| caller.permissions == Permissions::from([Permission::EventsRead])));
-    assert_eq!(of(made(&[1], None)).person(), Err(Refusal::MemberOnly));
+    assert_eq!(of(made(&[1], None)).person(), Err(DomainError::MemberOnly));
     assert_eq!(Proof::Person(person()).person(), Ok(person()));
 }
 
@@ -174,16 +178,16 @@ fn whoever_names_no_workspace_may_choose_from_those_that_they_reach() {
 fn a_workspace_that_shuts_a_token_out_is_closed_to_it_and_no_other_is() {
     let token = made(&[1, 2], None);
     let anna = &person().memberships[0];
-    let (after, event) = token::shut_out(&token, anna, &act(2)).unwrap();
+    let (after, event) = tokens::shut_out(&token, anna, &context(2)).unwrap();
     assert_eq!((event.event_type, event.workspace_id), (EventType::TokenRevoked, workspace(1)));
     assert_eq!((event.token_id, event.member_id), (Some(token.token_id), Some(anna.member_id)));
     assert!(!after.opens(workspace(1)) && after.opens(workspace(2)));
     let status = |number| after.status_in(workspace(number), at(3));
     assert_eq!((status(1), status(2)), (TokenStatus::Revoked, TokenStatus::Active));
-    assert_eq!(token::shut_out(&after, anna, &act(3)), None, "once");
+    assert_eq!(tokens::shut_out(&after, anna, &context(3)), None, "once");
     assert_eq!(after.memberships(&person().memberships), person().memberships[1..]);
     // Its person takes it back from where it is left.
-    let (_, events) = token::revoke(&after, &person(), at(4), own).unwrap();
+    let (_, events) = tokens::revoke(&after, &person(), at(4), own).unwrap();
     assert_eq!(events.iter().map(|event| event.workspace_id).collect::<Vec<_>>(), [workspace(2)]);
 }
 
@@ -191,7 +195,7 @@ fn a_workspace_that_shuts_a_token_out_is_closed_to_it_and_no_other_is() {
 fn each_workspace_that_a_token_opens_is_told_of_it() {
     let text = AccessToken::new(letters);
     let new = new(&[1, 2], Some(&[Permission::UsersRead]));
-    let (token, events) = token::create(new, TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own);
+    let (token, events) = tokens::create(new, TokenId(Uuid::from_u128(7)), &text, &person(), at(1), own);
     let told: Vec<_> = events.iter().map(|event| (event.event_type, event.workspace_id, event.actor)).collect();
     let actor = |number: u128| Actor::Member(MemberId(Uuid::from_u128(100 + number)));
     let created = EventType::TokenCreated;
@@ -212,8 +216,8 @@ fn what_was_begun_by_a_token_goes_on_as_long_as_the_token_and_its_member_may() {
     assert_eq!(may(&token, &viewer, 59), Permissions::from([Permission::UsersRead]));
     let none = Permissions::new();
     assert_eq!(may(&token, &admin, 60), none, "expired");
-    let (revoked, _) = token::revoke(&token, &person(), at(2), own).unwrap();
+    let (revoked, _) = tokens::revoke(&token, &person(), at(2), own).unwrap();
     assert_eq!(may(&revoked, &admin, 3), none, "taken back");
-    let (out, _) = token::shut_out(&token, &admin, &act(2)).unwrap();
+    let (out, _) = tokens::shut_out(&token, &admin, &context(2)).unwrap();
     assert_eq!(may(&out, &admin, 3), none, "shut out");
 }

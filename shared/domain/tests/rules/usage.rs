@@ -1,49 +1,57 @@
 //! What people have used, counted once.
 
-use domain::change::Edited;
-use domain::check_in::{self, CheckIn, Found, Report, check_in};
-use domain::device::Device;
-use domain::event::EventType;
-use domain::usage::{Counts, Of, TOTAL_SHARDS, Usage, UsageKind, UsageReport, add, month};
+use domain::models::device::Device;
+use domain::models::event::EventType;
+use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageKind, UsageReport, UsageScope, add, month};
+use domain::rules::change::RowChange;
+use domain::rules::check_in::{self, CheckIn, CheckInReport, CheckInState, check_in};
 use domain::{Time, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, faults, fields};
-use crate::world::World;
+use crate::common::{at, context, faults, fields};
+use crate::fixture::Fixture;
 
 fn counts(sent: u64, calls: u64) -> Counts {
     Counts::from([(UsageKind::MessagesSent, sent), (UsageKind::Calls, calls)])
 }
 
-fn report(sequence: u64, sent: u64, calls: u64) -> Report {
-    Report { usage: Some(UsageReport { sequence, counts: counts(sent, calls) }), ..Report::default() }
+fn report(sequence: u64, sent: u64, calls: u64) -> CheckInReport {
+    CheckInReport { usage: Some(UsageReport { sequence, counts: counts(sent, calls) }), ..CheckInReport::default() }
 }
 
 fn device() -> Device {
-    World::with_phones(1).held()[0].clone()
+    Fixture::with_phones(1).held()[0].clone()
 }
 
 /// The device and the two rows of counts after a report.
-fn counted(device: &Device, found: &Found, report: &Report, minutes: i64) -> Option<(Device, [Usage; 2])> {
-    match check_in(device, report, found, &act(minutes)) {
+fn counted(
+    device: &Device,
+    found: &CheckInState,
+    report: &CheckInReport,
+    minutes: i64,
+) -> Option<(Device, [Usage; 2])> {
+    match check_in(device, report, found, &context(minutes)) {
         CheckIn::Nothing | CheckIn::OnlyTime => None,
         CheckIn::Changed { change, .. } => {
-            let usage = change.usage.iter().map(|edited: &Edited<Usage>| edited.after.clone()).collect::<Vec<_>>();
+            let usage = change.usage.iter().map(|edited: &RowChange<Usage>| edited.after.clone()).collect::<Vec<_>>();
             Some((change.devices[0].after.clone(), usage.try_into().unwrap()))
         }
     }
 }
 
-fn with([usage, total]: &[Usage; 2]) -> Found {
-    Found { usage: Some(usage.clone()), total: Some(total.clone()), ..Found::default() }
+fn with([usage, total]: &[Usage; 2]) -> CheckInState {
+    CheckInState { usage: Some(usage.clone()), total: Some(total.clone()), ..CheckInState::default() }
 }
 
 #[test]
 fn a_report_counts_for_the_user_and_in_the_workspaces_total() {
     let device = device();
-    let (after, rows) = counted(&device, &Found::default(), &report(1, 5, 2), 10).unwrap();
-    assert_eq!(rows.each_ref().map(|row| row.of), [Of::User(device.user_id), Of::shard_of(device.user_id)]);
+    let (after, rows) = counted(&device, &CheckInState::default(), &report(1, 5, 2), 10).unwrap();
+    assert_eq!(
+        rows.each_ref().map(|row| row.of),
+        [UsageScope::User(device.user_id), UsageScope::shard_of(device.user_id)]
+    );
     for row in &rows {
         assert_eq!((row.month.as_str(), &row.counts), ("2026-11", &counts(5, 2)));
     }
@@ -53,7 +61,7 @@ fn a_report_counts_for_the_user_and_in_the_workspaces_total() {
 
 #[test]
 fn a_report_that_comes_twice_or_late_adds_nothing() {
-    let (after, rows) = counted(&device(), &Found::default(), &report(7, 5, 2), 10).unwrap();
+    let (after, rows) = counted(&device(), &CheckInState::default(), &report(7, 5, 2), 10).unwrap();
     for sequence in [7, 6, 1] {
         let again = report(sequence, 5, 2);
         assert!(!check_in::needs(&after, &again, at(11)).usage);
@@ -64,25 +72,26 @@ fn a_report_that_comes_twice_or_late_adds_nothing() {
 
 #[test]
 fn a_new_enrolment_counts_its_reports_from_the_beginning() {
-    let mut world = World::with_phones(1);
-    let id = world.held()[0].device_id;
-    let device = Device { usage_sequence: Some(40), ..world.devices[&id].clone() };
-    world.devices.insert(id, device);
-    world.invite(1, 2);
-    let anew = world.register("phone-0", 2).unwrap().device.after;
-    assert!(counted(&anew, &Found::default(), &report(1, 5, 2), 3).is_some());
+    let mut fixture = Fixture::with_phones(1);
+    let id = fixture.held()[0].device_id;
+    let device = Device { usage_sequence: Some(40), ..fixture.devices[&id].clone() };
+    fixture.devices.insert(id, device);
+    fixture.invite(1, 2);
+    let anew = fixture.register("phone-0", 2).unwrap().device.after;
+    assert!(counted(&anew, &CheckInState::default(), &report(1, 5, 2), 3).is_some());
 }
 
 #[test]
 fn what_a_phone_that_may_do_nothing_has_used_is_not_counted() {
-    let (blocked, _) = domain::device::block(&device(), None, &act(2)).unwrap().unwrap();
+    let (blocked, _) = domain::rules::devices::block(&device(), None, &context(2)).unwrap().unwrap();
     assert!(!check_in::needs(&blocked, &report(1, 5, 2), at(3)).usage);
-    assert_eq!(check_in(&blocked, &report(1, 5, 2), &Found::default(), &act(3)), CheckIn::Nothing);
+    assert_eq!(check_in(&blocked, &report(1, 5, 2), &CheckInState::default(), &context(3)), CheckIn::Nothing);
 }
 
 #[test]
 fn the_event_of_a_report_holds_its_counts() {
-    let CheckIn::Changed { change, .. } = check_in(&device(), &report(1, 5, 2), &Found::default(), &act(3)) else {
+    let CheckIn::Changed { change, .. } = check_in(&device(), &report(1, 5, 2), &CheckInState::default(), &context(3))
+    else {
         panic!("something changed");
     };
     let event = change.events.iter().find(|event| event.event_type == EventType::UserUsageReported).unwrap();
@@ -108,9 +117,9 @@ fn usage_counts_in_the_month_of_its_report_in_utc() {
 #[test]
 fn each_user_counts_in_one_shard_of_the_total_and_all_shards_are_used() {
     let shards: std::collections::BTreeSet<u8> = (0..100)
-        .map(|n| match Of::shard_of(UserId(Uuid::from_u128(n))) {
-            Of::Shard(shard) => shard,
-            Of::User(_) => panic!("a shard"),
+        .map(|n| match UsageScope::shard_of(UserId(Uuid::from_u128(n))) {
+            UsageScope::Shard(shard) => shard,
+            UsageScope::User(_) => panic!("a shard"),
         })
         .collect();
     assert_eq!(shards, (0..TOTAL_SHARDS).collect());
@@ -118,7 +127,7 @@ fn each_user_counts_in_one_shard_of_the_total_and_all_shards_are_used() {
 
 #[test]
 fn a_report_of_usage_is_read_with_every_fault_named() {
-    let read = |usage: Value| Report::read(fields(json!({"usage": usage}))).map(|report| report.usage);
+    let read = |usage: Value| CheckInReport::read(fields(json!({"usage": usage}))).map(|report| report.usage);
     assert_eq!(read(Value::Null), Ok(None));
     let whole = json!({"sequence": 3, "messages_sent": 5, "calls": 0});
     let counts = Counts::from([(UsageKind::MessagesSent, 5)]);

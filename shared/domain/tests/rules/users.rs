@@ -1,19 +1,22 @@
 //! What users are made from, what is told of them, and by what they are found.
 
-use domain::deployment::OVERRIDES_LIMIT;
-use domain::device::{Deleted, Device, IdentifierClaim, PushToken};
-use domain::event::{Act, Actor};
-use domain::provenance::Field;
-use domain::registration::{Simulated, simulate};
-use domain::user::{LEFT_LIMIT, NewUser, Source, User, UserEdit, is_username};
-use domain::{DeviceId, MemberId, ProfileId, Refusal, TokenId};
+use domain::error::HeldDevice;
+use domain::models::actor::Actor;
+use domain::models::client_account::OVERRIDES_LIMIT;
+use domain::models::device::{Device, IdentifierClaim, PushToken};
+use domain::models::provenance::Field;
+use domain::models::restriction::Deleted;
+use domain::models::user::{LEFT_LIMIT, NewUser, Source, User, UserEdit, is_username};
+use domain::rules::context::EventContext;
+use domain::rules::registration::{SimulatedPhone, simulate};
+use domain::{DeviceId, DomainError, MemberId, ProfileId, TokenId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, application, at, faults, fields, user};
-use crate::world::World;
+use crate::common::{application, at, context, faults, fields, user};
+use crate::fixture::Fixture;
 
-fn new(body: Value) -> Result<NewUser, Refusal> {
+fn new(body: Value) -> Result<NewUser, DomainError> {
     NewUser::read(fields(body))
 }
 
@@ -103,7 +106,7 @@ fn a_user_is_known_with_the_devices_that_they_hold_and_those_they_left_behind() 
 #[test]
 fn a_device_is_called_and_found_by_its_nickname_and_its_model() {
     let words = |device: &Device| device.search_words().into_iter().collect::<Vec<_>>().join(" ");
-    let device = World::new(1).register("phone-7", 0).unwrap().device.after;
+    let device = Fixture::new(1).register("phone-7", 0).unwrap().device.after;
     assert_eq!((device.display_name(), words(&device).as_str()), ("iPhone 17", "17 7 iphone phone"));
     let named = Device { nickname: Some("Ada's Second".to_owned()), ..device };
     assert_eq!((named.display_name(), words(&named).as_str()), ("Ada's Second", "17 7 ada iphone phone s second"));
@@ -111,7 +114,7 @@ fn a_device_is_called_and_found_by_its_nickname_and_its_model() {
 
 #[test]
 fn a_push_token_is_looked_after_five_minutes_from_when_it_came_until_it_is_settled() {
-    let device = World::new(1).register("phone", 0).unwrap().device.after;
+    let device = Fixture::new(1).register("phone", 0).unwrap().device.after;
     let first = PushToken::given(&device, "token".to_owned(), None, at(1));
     assert_eq!((first.token.as_str(), first.mend_at, first.version), ("token", Some(at(6)), 1));
     let known = PushToken { mend_at: None, version: 7, ..first };
@@ -121,30 +124,30 @@ fn a_push_token_is_looked_after_five_minutes_from_when_it_came_until_it_is_settl
 
 #[test]
 fn a_simulated_phone_stands_where_a_real_one_would_and_takes_nobodys_place() {
-    let world = World::with_phones(2);
+    let fixture = Fixture::with_phones(2);
     let id = DeviceId(Uuid::from_u128(50));
     let simulated = |user: &User, claim: Option<&IdentifierClaim>| {
-        simulate(user, &world.held(), claim, &application("phone-9"), id, &act(2))
+        simulate(user, &fixture.held(), claim, &application("phone-9"), id, &context(2))
     };
-    let Simulated { device, claim, user, event } = simulated(&world.user, None).unwrap();
-    assert_eq!((device.device_id, device.user_id, device.epoch), (id, world.user.user_id, 1));
+    let SimulatedPhone { device, claim, user, event } = simulated(&fixture.user, None).unwrap();
+    assert_eq!((device.device_id, device.user_id, device.epoch), (id, fixture.user.user_id, 1));
     assert_eq!(device.device_identifier, "phone-9");
     assert_eq!((claim.before, claim.after), (None, IdentifierClaim::of(&device)));
     assert!(user.device_ids.contains(&id) && user.device_ids.len() == 3);
     assert_eq!((event.device_id, event.user_id), (Some(id), Some(user.user_id)));
     let full = simulated(&user, None).unwrap_err();
-    assert_eq!(full, Refusal::DeviceLimitReached(world.held()));
+    assert_eq!(full, DomainError::DeviceLimitReached(fixture.held().iter().map(HeldDevice::from).collect()));
 
-    let held = world.claims["phone-0"].clone();
-    assert_eq!(faults(simulated(&world.user, Some(&held))), [("custom_sdk_installation_id".to_owned(), "taken")]);
+    let held = fixture.claims["phone-0"].clone();
+    assert_eq!(faults(simulated(&fixture.user, Some(&held))), [("custom_sdk_installation_id".to_owned(), "taken")]);
     let others = IdentifierClaim { user_id: domain::UserId(Uuid::from_u128(99)), ..held };
-    assert_eq!(simulated(&world.user, Some(&others)).unwrap_err(), Refusal::IdentifierHeld);
+    assert_eq!(simulated(&fixture.user, Some(&others)).unwrap_err(), DomainError::IdentifierHeld);
     let free = IdentifierClaim { held: false, epoch: 4, version: 6, ..others };
-    let again = simulated(&world.user, Some(&free)).unwrap();
+    let again = simulated(&fixture.user, Some(&free)).unwrap();
     assert_eq!((again.device.epoch, again.claim.after.epoch, again.claim.after.version), (5, 5, 6));
     assert_eq!(again.claim.before, Some(free));
-    let suspended = world.suspend(1).unwrap().unwrap().user_after().unwrap().clone();
-    assert_eq!(simulated(&suspended, None).unwrap_err(), Refusal::UserSuspended);
+    let suspended = fixture.suspend(1).unwrap().unwrap().user_after().unwrap().clone();
+    assert_eq!(simulated(&suspended, None).unwrap_err(), DomainError::UserSuspended);
 }
 
 #[test]
@@ -156,7 +159,7 @@ fn a_new_user_has_what_was_read_and_is_whose_who_made_them() {
         "overrides": {"theme": "dark"},
     });
     let read = new(body.clone()).unwrap();
-    let (user, event) = User::create(read, user().user_id, &act(0));
+    let (user, event) = User::create(read, user().user_id, &context(0));
     let row = json!(user);
     for (name, value) in body.as_object().unwrap() {
         let held = row.get(name).or_else(|| row["client"].get(name)).unwrap();
@@ -171,16 +174,16 @@ fn a_new_user_has_what_was_read_and_is_whose_who_made_them() {
         (&event.changes["profile_id"].after, event.changed_fields),
         (&json!(Uuid::from_u128(30)), vec!["overrides".to_owned()])
     );
-    let (_, plain) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &act(0));
+    let (_, plain) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &context(0));
     assert!(plain.changes.is_empty() && plain.changed_fields.is_empty());
 
     let member = Actor::Member(MemberId(Uuid::from_u128(5)));
     let token_id = Some(TokenId(Uuid::from_u128(6)));
     for (actor, token_id, source) in
-        [(member, None, Source::Console), (member, token_id, Source::Api), (act(0).actor, None, Source::Api)]
+        [(member, None, Source::Console), (member, token_id, Source::Api), (context(0).actor, None, Source::Api)]
     {
-        let act = Act { actor, token_id, ..act(0) };
-        let (made, _) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &act);
+        let context = EventContext { actor, token_id, ..context(0) };
+        let (made, _) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &context);
         assert_eq!(made.source, source, "{actor:?}");
     }
 }
@@ -205,7 +208,7 @@ fn what_follows_a_data_set_again_is_named_field_by_field() {
 
 #[test]
 fn a_user_keeps_the_newest_of_the_devices_that_were_left_behind_and_stays_as_long_as_they_do() {
-    let device = World::new(1).register("phone", 0).unwrap().device.after;
+    let device = Fixture::new(1).register("phone", 0).unwrap().device.after;
     let left = |number: u128| Device { device_id: DeviceId(Uuid::from_u128(number)), ..device.clone() };
     let mut ada = user();
     let limit = u128::try_from(LEFT_LIMIT).unwrap();
@@ -213,7 +216,7 @@ fn a_user_keeps_the_newest_of_the_devices_that_were_left_behind_and_stays_as_lon
     assert_eq!(ada.left_device_ids.len(), LEFT_LIMIT);
     ada.leave_behind(&left(limit));
     assert_eq!(ada.left_device_ids, (1..=limit).map(|number| left(number).device_id).collect());
-    let end = |minutes| Some(Deleted { at: at(0), by: act(0).actor, purge_after: at(minutes) });
+    let end = |minutes| Some(Deleted { at: at(0), by: context(0).actor, purge_after: at(minutes) });
     for (own, of_device, stays) in [(5, 9, 9), (9, 5, 9)] {
         let mut gone = User { deleted: end(own), ..user() };
         gone.leave_behind(&Device { deleted: end(of_device), ..left(1) });

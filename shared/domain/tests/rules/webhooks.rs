@@ -3,28 +3,28 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use domain::event::{Event, EventType};
-use domain::outside::Reach;
-use domain::webhook::{
-    Attempt, Delivery, DeliveryState, Disabled, Edit, GIVE_UP_AFTER, HOLD, KEPT, LEFT_TO_SCHEDULE_AFTER, Names, Reason,
-    Secrets, Settings, Webhook, harmless, name_of, new_secret, signature, wait_after,
+use domain::egress::EgressPolicy;
+use domain::models::event::{Event, EventType};
+use domain::models::webhook::{
+    Attempt, Delivery, DeliveryState, Disabled, Edit, EventSelection, GIVE_UP_AFTER, HOLD, KEPT,
+    LEFT_TO_SCHEDULE_AFTER, Reason, Secrets, Settings, Webhook, harmless, name_of, new_secret, signature, wait_after,
 };
 use domain::{Time, WebhookId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, fields, named};
+use crate::common::{at, context, fields, named};
 
 fn webhook(types: &[&str]) -> Webhook {
     let mut fields = fields(json!({"url": "https://hooks.example.com/a?b=c", "event_types": types}));
-    let settings = Settings::read(&mut fields, Names::Known, Reach::Public);
+    let settings = Settings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
     fields.finish().unwrap();
-    Webhook::create(WebhookId(Uuid::from_u128(1)), settings, &act(0)).0
+    Webhook::create(WebhookId(Uuid::from_u128(1)), settings, &context(0)).0
 }
 
 fn event(event_type: EventType, seconds: i64) -> Event {
-    act(seconds).event(event_type)
+    context(seconds).event(event_type)
 }
 
 fn failed(when: Time) -> Attempt {
@@ -176,7 +176,7 @@ fn a_webhook_is_told_of_what_it_names_and_of_nothing_older_than_itself() {
     assert!(!every.wants(&event(EventType::UserCreated, -1), at(10)), "older than the webhook");
     assert!(every.wants(&user, at(10).plus(KEPT - Duration::milliseconds(1))));
     assert!(!every.wants(&user, at(10).plus(KEPT)), "what became of it may be forgotten");
-    let own = every.event(EventType::WebhookCreated, &act(0));
+    let own = every.event(EventType::WebhookCreated, &context(0));
     assert!(!every.wants(&own, at(0)));
     let other = Webhook { webhook_id: WebhookId(Uuid::from_u128(2)), ..every.clone() };
     assert!(other.wants(&own, at(0)));
@@ -189,7 +189,8 @@ fn a_webhook_is_told_of_what_it_names_and_of_nothing_older_than_itself() {
 #[test]
 fn five_days_without_a_success_switch_a_webhook_off_and_it_is_written_to_only_when_that_changes() {
     let fine = webhook(&["*"]);
-    let after = |webhook: &Webhook, attempt: Attempt, last: bool| webhook.after(&webhook.url, &attempt, last, &act(1));
+    let after =
+        |webhook: &Webhook, attempt: Attempt, last: bool| webhook.after(&webhook.url, &attempt, last, &context(1));
     assert_eq!(after(&fine, taken(at(0)), true), None, "a success of a webhook that is fine writes nothing");
     let (failing, event) = after(&fine, failed(at(0)), true).unwrap();
     assert_eq!((failing.failing_since, event), (Some(at(0)), None));
@@ -218,7 +219,7 @@ fn what_an_earlier_address_answers_tells_nothing_of_a_webhook() {
     let failing = Webhook { failing_since: Some(at(0)), ..webhook(&["*"]) };
     let late = at(0).plus(GIVE_UP_AFTER);
     for attempt in [taken(late), failed(late), Attempt::answered(late, 410, b"", 1)] {
-        assert_eq!(failing.after("https://before.example.com", &attempt, true, &act(1)), None, "{attempt:?}");
+        assert_eq!(failing.after("https://before.example.com", &attempt, true, &context(1)), None, "{attempt:?}");
     }
 }
 
@@ -239,9 +240,9 @@ fn another_address_and_switching_on_begin_with_a_clean_record() {
     let off = Webhook { disabled, failing_since: Some(at(0)), ..webhook(&["*"]) };
     let edit = |body: Value| {
         let mut fields = fields(body);
-        let edit = Edit::read(&mut fields, Reach::Public);
+        let edit = Edit::read(&mut fields, EgressPolicy::Public);
         fields.finish().unwrap();
-        off.update(edit, &act(2))
+        off.update(edit, &context(2))
     };
     let (on, event) = edit(json!({"enabled": true})).unwrap();
     assert_eq!((on.disabled, on.failing_since), (None, None));
@@ -259,19 +260,19 @@ fn another_address_and_switching_on_begin_with_a_clean_record() {
 
 #[test]
 fn every_fault_of_a_webhook_is_named() {
-    let read = |body: Value, names: Names| {
+    let read = |body: Value, names: EventSelection| {
         let mut fields = fields(body);
-        let settings = Settings::read(&mut fields, names, Reach::Public);
+        let settings = Settings::read(&mut fields, names, EgressPolicy::Public);
         fields.finish().map(|()| settings).map_err(|found| named(&found))
     };
     let url = "https://hooks.example.com/";
-    let good = read(json!({"url": url}), Names::Known).unwrap();
+    let good = read(json!({"url": url}), EventSelection::Known).unwrap();
     assert_eq!((good.event_types, good.description), (vec!["*".to_owned()], None));
     let body = json!({"url": "https://10.0.0.1/", "event_types": ["user.created", "user.flown"], "description": ""});
-    let told = read(body, Names::Known).unwrap_err();
+    let told = read(body, EventSelection::Known).unwrap_err();
     let named: BTreeSet<String> = told.into_iter().map(|(field, _)| field).collect();
     assert_eq!(named, ["url", "event_types.1", "description"].map(str::to_owned).into());
-    assert!(read(json!({"url": url, "event_types": ["user.flown"]}), Names::Any).is_ok());
+    assert!(read(json!({"url": url, "event_types": ["user.flown"]}), EventSelection::Any).is_ok());
     for (body, field) in [
         (json!({}), "url"),
         (json!({"url": url, "event_types": []}), "event_types"),
@@ -280,7 +281,7 @@ fn every_fault_of_a_webhook_is_named() {
         (json!({"url": url, "event_types": vec!["*"; 129]}), "event_types"),
         (json!({"url": 1}), "url"),
     ] {
-        for names in [Names::Known, Names::Any] {
+        for names in [EventSelection::Known, EventSelection::Any] {
             let told = read(body.clone(), names).unwrap_err();
             assert!(told.iter().any(|(name, _)| name == field), "{body}: {told:?}");
         }
@@ -306,7 +307,7 @@ fn a_reply_that_turns_or_hides_text_does_not_do_so_where_it_is_shown() {
 
 #[test]
 fn a_webhook_remembers_that_an_earlier_secret_signs_until_it_signs_no_more() {
-    let (rotated, event) = webhook(&["*"]).rotated(&act(0));
+    let (rotated, event) = webhook(&["*"]).rotated(&context(0));
     let until = at(24 * 60);
     assert_eq!(rotated, Webhook { earlier_secret_until: Some(until), ..webhook(&["*"]) });
     assert_eq!((event.event_type, event.webhook_id), (EventType::WebhookSecretRotated, Some(rotated.webhook_id)));
@@ -368,7 +369,7 @@ fn a_webhook_names_so_many_types_and_a_secret_that_is_over_is_not_kept() {
     let named = |count: usize| {
         let types: Vec<String> = (0..count).map(|n| format!("user.n{n}")).collect();
         let mut fields = fields(json!({"url": "https://hooks.example.com/", "event_types": types}));
-        let settings = Settings::read(&mut fields, Names::Any, Reach::Public);
+        let settings = Settings::read(&mut fields, EventSelection::Any, EgressPolicy::Public);
         fields.finish().map(|()| settings.event_types.len()).map_err(|faults| faults[0].code)
     };
     assert_eq!((named(128), named(129)), (Ok(128), Err("too_many")));

@@ -1,23 +1,26 @@
 //! Words that only another release knows: they are read, written and shown as they are, and give nothing.
 
-use domain::access::Permission;
-use domain::command::{CommandKind, CommandState, OpenCommand, Outcome, Step, Stimulus, step};
-use domain::device::DeviceAccess;
-use domain::event::{Actor, EventType};
-use domain::invitation::Purpose;
-use domain::registration::register;
-use domain::source::SourceKind;
-use domain::user::{Source, UserStatus};
-use domain::words::UnknownWord;
-use domain::{CommandId, Refusal};
+use domain::models::actor::Actor;
+use domain::models::command::{CommandKind, OpenCommand, Outcome, Transition, Trigger, step};
+use domain::models::device::DeviceAccess;
+use domain::models::event::EventType;
+use domain::models::invitation::Purpose;
+use domain::models::source::SourceKind;
+use domain::models::user::Source;
+use domain::permission::Permission;
+use domain::rules::registration::register;
+use domain::states::CommandState;
+use domain::states::UserStatus;
+use domain::string_enum::UnknownValue;
+use domain::{CommandId, DomainError};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::common::{act, application, at, found};
-use crate::world::World;
+use crate::common::{application, at, context, found};
+use crate::fixture::Fixture;
 
-fn word(word: &str) -> UnknownWord {
-    UnknownWord::new(word).unwrap()
+fn word(word: &str) -> UnknownValue {
+    UnknownValue::new(word).unwrap()
 }
 
 #[test]
@@ -36,10 +39,10 @@ fn a_word_of_another_release_is_written_as_it_was_read_and_no_request_names_it()
 fn what_is_no_word_is_not_read_as_one() {
     for text in ["", "Two words", "grüße", "a/b", "line\n", &"a".repeat(65)] {
         assert!(serde_json::from_value::<Permission>(json!(text)).is_err(), "{text:?}");
-        assert!(serde_json::from_value::<UnknownWord>(json!(text)).is_err(), "{text:?}");
+        assert!(serde_json::from_value::<UnknownValue>(json!(text)).is_err(), "{text:?}");
     }
     for text in ["a", "moon:walk", "not-known", "re_2.0", &"a".repeat(64)] {
-        assert_eq!(json!(serde_json::from_value::<UnknownWord>(json!(text)).unwrap()), json!(text));
+        assert_eq!(json!(serde_json::from_value::<UnknownValue>(json!(text)).unwrap()), json!(text));
         assert_eq!(word(text).to_string(), *text);
     }
     assert!(serde_json::from_value::<Permission>(json!(7)).is_err());
@@ -83,28 +86,28 @@ fn a_command_of_an_unknown_kind_is_not_served_and_one_in_an_unknown_state_stays_
     let unknown = CommandKind::Unknown(word("locate"));
     assert!(open(CommandKind::Lock).is_served(at(1)) && !open(unknown).is_served(at(1)));
     assert!(!unknown.is_destructive());
-    assert_eq!(step(unknown, CommandState::Queued, false, Stimulus::Served), Step::Same);
-    assert_eq!(step(unknown, CommandState::Queued, false, Stimulus::Cancel), Step::To(CommandState::Canceled));
+    assert_eq!(step(unknown, CommandState::Queued, false, Trigger::Served), Transition::Same);
+    assert_eq!(step(unknown, CommandState::Queued, false, Trigger::Cancel), Transition::To(CommandState::Canceled));
     let held = CommandState::Unknown(word("held"));
     assert!(!held.is_pending() && !held.is_open());
     for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::Rejected, Outcome::NotSupported] {
-        assert_eq!(step(CommandKind::Wipe, held, false, Stimulus::Reported(outcome)), Step::Refused);
+        assert_eq!(step(CommandKind::Wipe, held, false, Trigger::Reported(outcome)), Transition::Refused);
     }
-    for (stimulus, expected) in [
-        (Stimulus::Served, Step::Same),
-        (Stimulus::NotNow, Step::Refused),
-        (Stimulus::Cancel, Step::Refused),
-        (Stimulus::TimeIsUp, Step::Same),
-        (Stimulus::Replaced, Step::Same),
+    for (trigger, expected) in [
+        (Trigger::Served, Transition::Same),
+        (Trigger::NotNow, Transition::Refused),
+        (Trigger::Cancel, Transition::Refused),
+        (Trigger::TimeIsUp, Transition::Same),
+        (Trigger::Replaced, Transition::Same),
     ] {
-        assert_eq!(step(CommandKind::Wipe, held, false, stimulus), expected, "{stimulus:?}");
+        assert_eq!(step(CommandKind::Wipe, held, false, trigger), expected, "{trigger:?}");
     }
 }
 
 #[test]
 fn a_user_in_an_unknown_state_is_let_in_nowhere() {
-    let world = World::with_phones(1);
-    let mut device = world.held()[0].clone();
+    let fixture = Fixture::with_phones(1);
+    let mut device = fixture.held()[0].clone();
     assert_eq!(device.access(), DeviceAccess::Allowed);
     device.user_status = UserStatus::Unknown(word("frozen"));
     assert_eq!(device.access(), DeviceAccess::UserSuspended);
@@ -114,9 +117,9 @@ fn a_user_in_an_unknown_state_is_let_in_nowhere() {
 fn a_code_for_an_unknown_purpose_registers_nothing() {
     let mut found = found(1);
     found.invitation.purpose = Purpose::Unknown(word("lend"));
-    let drawn = domain::registration::Drawn { device_id: domain::DeviceId(Uuid::from_u128(3)) };
-    let refused = register(&found, &application("phone"), &drawn, &act(1)).unwrap_err();
-    assert!(matches!(refused.refusal, Refusal::CodeUnknown), "{refused:?}");
+    let new_ids = domain::rules::registration::NewIds { device_id: domain::DeviceId(Uuid::from_u128(3)) };
+    let refused = register(&found, &application("phone"), &new_ids, &context(1)).unwrap_err();
+    assert!(matches!(refused.error, DomainError::CodeUnknown), "{refused:?}");
     assert_eq!(found.user.newest_invitation(found.invitation.purpose), None);
 }
 

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use domain::access::{Caller, Permission};
-use domain::event::{Act, Actor, Maker};
-use domain::input::Fault;
-use domain::refusal::Refusal;
-use domain::workspace::{
+use domain::error::DomainError;
+use domain::input::FieldError;
+use domain::models::actor::{Actor, Maker};
+use domain::models::workspace::{
     AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
-    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, pause_silent_rule, silent_rule_applied, update,
+    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, silent_rule_applied,
 };
+use domain::permission::Permission;
+use domain::rules::access::Caller;
+use domain::rules::context::EventContext;
+use domain::rules::workspaces::{pause_silent_rule, update};
 use domain::{KeyId, MemberId, TokenId, WorkspaceId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{act, at, faults, fields, named};
+use crate::common::{at, context, faults, fields, named};
 
 pub fn workspace() -> Workspace {
     Workspace {
@@ -36,15 +39,15 @@ pub fn workspace() -> Workspace {
     }
 }
 
-fn read(body: Value) -> Result<WorkspaceEdit, Vec<Fault>> {
+fn read(body: Value) -> Result<WorkspaceEdit, Vec<FieldError>> {
     let mut fields = fields(body);
     let edit = WorkspaceEdit::read(&mut fields);
     fields.finish().map(|()| edit)
 }
 
 /// The workspace after an edit that changes it, and what its event tells.
-fn edited(before: &Workspace, body: Value, minutes: i64) -> (Workspace, domain::event::Event) {
-    update(before, &read(body).unwrap(), &act(minutes)).unwrap()
+fn edited(before: &Workspace, body: Value, minutes: i64) -> (Workspace, domain::models::event::Event) {
+    update(before, &read(body).unwrap(), &context(minutes)).unwrap()
 }
 
 #[test]
@@ -76,10 +79,10 @@ fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
         minimum_versions: MinimumVersions { app: Some("4.2".to_owned()), ios: Some("17".to_owned()), android: None },
     };
     assert_eq!((after.name.as_str(), &after.settings), ("Field force", &settings));
-    assert_eq!(update(&after, &read(body).unwrap(), &act(2)), None, "twice is once");
+    assert_eq!(update(&after, &read(body).unwrap(), &context(2)), None, "twice is once");
     let deployed = Duration::days(7);
     assert_eq!(after.settings.retention(deployed), Duration::days(90));
-    assert_eq!(after.settings.invitation_life(deployed), Duration::days(14));
+    assert_eq!(after.settings.invitation_lifetime(deployed), Duration::days(14));
 
     let back = json!({
         "retention_days": null,
@@ -96,8 +99,8 @@ fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
     let (after, _) = edited(&after, back, 3);
     assert_eq!((after.settings.clone(), after.silent_rule_at), (Settings::default(), None));
     assert_eq!(after.settings.retention(deployed), deployed);
-    assert_eq!(after.settings.invitation_life(deployed), deployed);
-    assert_eq!(update(&after, &read(json!({})).unwrap(), &act(4)), None);
+    assert_eq!(after.settings.invitation_lifetime(deployed), deployed);
+    assert_eq!(update(&after, &read(json!({})).unwrap(), &context(4)), None);
 }
 
 #[test]
@@ -222,12 +225,12 @@ fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_
 fn a_rule_that_blocks_or_deletes_devices_takes_the_right_to_do_so_and_its_preview_the_right_to_see_them() {
     let with = |permissions: &[Permission]| Caller {
         workspace_id: workspace().workspace_id,
-        actor: act(0).actor,
+        actor: context(0).actor,
         token_id: None,
         permissions: permissions.iter().copied().chain([Permission::WorkspaceManage]).collect(),
     };
     let (sees, manages) = (with(&[Permission::DevicesRead]), with(&[Permission::DevicesManage]));
-    let missing = |permission| Err(Refusal::PermissionMissing(permission));
+    let missing = |permission| Err(DomainError::PermissionMissing(permission));
     for action in ["block", "delete"] {
         let edit = read(json!({"silent_devices": {"after_days": 30, "action": action}})).unwrap();
         assert_eq!(edit.require_made_by(&manages, false), Ok(()));
@@ -247,7 +250,7 @@ fn a_rule_that_blocks_or_deletes_devices_takes_the_right_to_do_so_and_its_previe
 #[test]
 fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
     let rule = |days: i64| read(json!({"silent_devices": {"after_days": days, "action": "delete"}})).unwrap();
-    let by = |actor, token_id, minutes| Act { actor, token_id, ..act(minutes) };
+    let by = |actor, token_id, minutes| EventContext { actor, token_id, ..context(minutes) };
     let key = by(Actor::Key(KeyId(Uuid::from_u128(3))), None, 1);
     let token_id = Some(TokenId(Uuid::from_u128(4)));
     let member = by(Actor::Member(MemberId(Uuid::from_u128(5))), token_id, 2);

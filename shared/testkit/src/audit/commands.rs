@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::DeviceId;
-use domain::command::{Command, CommandKind, CommandState, OpenCommand};
-use domain::device::Device;
-use domain::event::EventType;
+use domain::models::command::{Command, CommandKind, OpenCommand};
+use domain::models::device::Device;
+use domain::models::event::EventType;
+use domain::states::CommandState;
 use serde_json::json;
 
 use super::{Audit, follows};
@@ -41,7 +42,7 @@ impl Audit {
                 && event.user_id == Some(command.user_id)
                 && event.command_kind == Some(command.kind)
         });
-        let about = |event: &domain::event::Event| event.command_id == Some(id);
+        let about = |event: &domain::models::event::Event| event.command_id == Some(id);
         let of = |field| self.changes(field, about);
         let (states, late, deferrals) = (of("state"), of("late"), of("deferrals"));
         let first = command.history.first().map(|happened| happened.state);

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use domain::device::Device;
-use domain::event::{Event, EventType};
-use domain::invitation::Purpose;
-use domain::user::User;
+use domain::models::device::Device;
+use domain::models::event::{Event, EventType};
+use domain::models::invitation::Purpose;
+use domain::models::user::User;
 
 use super::Audit;
 
@@ -49,7 +49,7 @@ impl Audit {
 
     /// Which secrets are set is known, and the secrets themselves stand in their own table.
     fn secrets_of(&mut self, user: &User) {
-        let key = aws::rows::user_secrets(user.workspace_id, user.user_id);
+        let key = aws::store::secrets::user_secrets_pk(user.workspace_id, user.user_id);
         let kept = self.secrets.get(&key).and_then(|row| row.as_object()).into_iter().flatten();
         let kept: BTreeSet<String> = kept.map(|(name, _)| name.clone()).filter(|name| name != "pk").collect();
         let known: BTreeSet<String> = user.client.secrets.keys().map(ToString::to_string).collect();

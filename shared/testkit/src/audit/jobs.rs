@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::event::{Event, EventType};
-use domain::job::{ItemChange, ItemOutcome, Job, JobItem, JobKind, JobState, Selection, Tally};
+use domain::models::event::{Event, EventType};
+use domain::models::job::{ItemChange, ItemOutcome, Job, JobItem, JobKind, Selection, Tally};
+use domain::states::JobState;
 
 use super::Audit;
 

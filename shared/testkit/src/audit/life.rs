@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::event::{Event, EventType};
-use domain::invitation::InvitationStatus;
-use domain::usage::{Counts, Of, Usage, UsageKind, add, month};
-use domain::user::{User, UserStatus};
+use domain::models::event::{Event, EventType};
+use domain::models::usage::{Counts, Usage, UsageKind, UsageScope, add, month};
+use domain::models::user::User;
+use domain::states::InvitationStatus;
+use domain::states::UserStatus;
 use domain::{UserId, WorkspaceId};
 use serde_json::{Value, json};
 
@@ -121,19 +122,19 @@ impl Audit {
         for event in reports {
             let Some(user) = event.user_id else { continue };
             let counts = reported(event);
-            let count = |sums: &mut Sums, of: Of| {
+            let count = |sums: &mut Sums, of: UsageScope| {
                 add(sums.entry((event.workspace_id, key(of), month(event.created_at))).or_default(), &counts);
             };
             // A purged user's own counts are gone; the workspace's stay.
             if !self.purged.contains(&user) {
-                count(&mut users, Of::User(user));
+                count(&mut users, UsageScope::User(user));
             }
-            count(&mut shards, Of::shard_of(user));
+            count(&mut shards, UsageScope::shard_of(user));
         }
         let (mut of_users, mut of_shards) = (Sums::new(), Sums::new());
         for row in &self.usage {
             let Usage { workspace_id, of, month, counts, .. } = row.clone();
-            let sums = if matches!(of, Of::User(_)) { &mut of_users } else { &mut of_shards };
+            let sums = if matches!(of, UsageScope::User(_)) { &mut of_users } else { &mut of_shards };
             sums.insert((workspace_id, key(of), month), counts);
         }
         self.hold(users == of_users, format!("users' usage is {of_users:?}, reported was {users:?}"));
@@ -149,7 +150,7 @@ fn provider(report: &Event) -> Option<&str> {
 /// Counts by workspace, whose, and month.
 type Sums = BTreeMap<(WorkspaceId, String, String), Counts>;
 
-fn key(of: Of) -> String {
+fn key(of: UsageScope) -> String {
     json!(of).to_string()
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::event::EventType;
-use domain::job::JobState;
-use domain::source::DataSource;
+use domain::models::event::EventType;
+use domain::models::source::DataSource;
+use domain::states::JobState;
 
 use super::{Audit, read_all};
 
@@ -17,7 +17,8 @@ impl Audit {
         self.hold(created == there + deleted, format!("{created} source.created, {deleted} deleted, {there} there"));
         let tokens: BTreeSet<&String> = self.secrets.keys().filter(|key| key.starts_with("SOURCE#")).collect();
         let with_token = sources.iter().filter(|source| source.page.as_ref().is_some_and(|page| page.token_set));
-        let with_token: Vec<String> = with_token.map(|source| aws::rows::source_secret(source.source_id)).collect();
+        let with_token: Vec<String> =
+            with_token.map(|source| aws::store::sources::source_secret_pk(source.source_id)).collect();
         let fits = tokens.len() == with_token.len()
             && with_token.iter().all(|key| tokens.iter().any(|t| t.starts_with(key.as_str())));
         let kept = format!("tokens are kept of {tokens:?}, and set of {with_token:?}");

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use domain::event::EventType;
-use domain::webhook::{Delivery, DeliveryState, Reason, Webhook};
+use domain::models::event::EventType;
+use domain::models::webhook::{Delivery, DeliveryState, Reason, Webhook};
 
 use super::{Audit, read_all};
 
@@ -18,7 +18,7 @@ impl Audit {
         let of_keys = self.secrets.keys().filter(|key| key.starts_with("WEBHOOK#")).count();
         self.hold(of_keys == there, format!("{of_keys} webhooks have secrets, {there} are there"));
         for webhook in &webhooks {
-            let about = |event: &domain::event::Event| event.webhook_id == Some(webhook.webhook_id);
+            let about = |event: &domain::models::event::Event| event.webhook_id == Some(webhook.webhook_id);
             let told = self.count(EventType::WebhookDisabled, about);
             let off = webhook.disabled.is_some_and(|disabled| disabled.reason != Reason::ByAdmin);
             self.hold(told >= usize::from(off), "a webhook is switched off without its event");

@@ -1,18 +1,19 @@
 //! Who may come in: workspaces, keys, members, personal access tokens, the issuer's keys.
 
-use aws::rows::TokenPlace;
-use aws::{Commit, Issuer, Keys, Members, Tokens, Workspaces};
+use aws::Commit;
+use aws::store::tokens::TokenPlace;
 use chrono::Duration;
-use domain::access::{IssuerKey, IssuerKeys, KeyMaterial, Permission, Principals, Role};
-use domain::event::Actor;
-use domain::key::{Key, Makers};
-use domain::member::Member;
+use domain::models::actor::Actor;
+use domain::models::key::{Key, Makers};
+use domain::models::member::Member;
+use domain::models::token::Token;
+use domain::models::workspace::{Settings, Workspace};
+use domain::permission::{Permission, Role};
+use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use domain::secret::Hash;
-use domain::token::Token;
-use domain::workspace::{Settings, Workspace};
 use domain::{EventId, KeyId, MemberId, TokenId, WorkspaceId};
 
-use super::{Place, TestStore, draw, short};
+use super::{Place, TestStore, new_id, short};
 
 #[tokio::test]
 async fn keys_and_members_are_found_in_their_own_workspace_alone() {
@@ -20,7 +21,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
     let (place, other) = (Place::new(store), Place::new(store));
     let key = Key {
         workspace_id: place.workspace,
-        key_id: KeyId(draw(place.now)),
+        key_id: KeyId(new_id(place.now)),
         short: short(),
         secret_hash: Hash::of("secret"),
         name: "reader".to_owned(),
@@ -34,7 +35,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
         stored: domain::stored::Stored::default(),
     };
     place.put(&key).await;
-    assert_eq!(Principals::key(&store.table, &key.short).await.expect("it answers"), Some(key.clone()));
+    assert_eq!(store.table.key(&key.short).await.expect("it answers"), Some(key.clone()));
     assert_eq!(store.table.key_by_id(place.workspace, key.key_id).await.expect("it answers"), Some(key.clone()));
     assert_eq!(store.table.key_by_id(other.workspace, key.key_id).await.expect("it answers"), None);
     assert_eq!(
@@ -45,7 +46,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
 
     let gone = short();
     let made = Key {
-        key_id: KeyId(draw(place.now)),
+        key_id: KeyId(new_id(place.now)),
         short: short(),
         created_by: Actor::Key(key.key_id).into(),
         makers: vec![gone, key.short.clone()],
@@ -64,7 +65,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
     let subject = format!("person-{}", place.id());
     let member = |place: &Place<'_>| Member {
         workspace_id: place.workspace,
-        member_id: MemberId(draw(place.now)),
+        member_id: MemberId(new_id(place.now)),
         issuer: "https://issuer.example".to_owned(),
         subject: subject.clone(),
         name: None,
@@ -118,7 +119,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
     let mut tokens = Vec::new();
     for workspaces in [vec![place.workspace], vec![place.workspace, other.workspace], vec![other.workspace]] {
         let token = Token {
-            token_id: TokenId(draw(place.now)),
+            token_id: TokenId(new_id(place.now)),
             short: short(),
             secret_hash: Hash::of("secret"),
             issuer: issuer.to_owned(),
@@ -133,7 +134,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
             version: 1,
             stored: domain::stored::Stored::default(),
         };
-        let commit = Commit::unrecorded(EventId(draw(place.now))).put(&token).put(&TokenPlace::of(&token));
+        let commit = Commit::without_event(EventId(new_id(place.now))).put(&token).put(&TokenPlace::of(&token));
         store.table.commit(commit).await.expect("it is made");
         tokens.push(token);
     }
@@ -160,7 +161,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
     let rest = list(&subject, None, 2, first.next).await;
     assert_eq!((rest.items, rest.next), (tokens[2..].to_vec(), None));
     // A place whose token went first leads nowhere.
-    let gone = Commit::unrecorded(EventId(draw(place.now))).delete(&tokens[0]);
+    let gone = Commit::without_event(EventId(new_id(place.now))).delete(&tokens[0]);
     store.table.commit(gone).await.expect("it goes");
     assert_eq!(table.token_of(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);
     assert_eq!(list(&subject, None, 10, None).await.items, tokens[1..]);
@@ -189,7 +190,7 @@ async fn workspaces_and_issuer_keys_are_read_as_kept() {
     };
     place.put(&workspace).await;
     assert_eq!(store.table.workspace(place.workspace).await.expect("it answers").as_ref(), Some(&workspace));
-    let unknown = WorkspaceId(draw(place.now));
+    let unknown = WorkspaceId(new_id(place.now));
     let several = store.table.workspaces(&[place.workspace, unknown].into()).await.expect("it answers");
     assert_eq!(several, [workspace], "and nothing of one that is not there");
     for kid in ["one", "two"] {

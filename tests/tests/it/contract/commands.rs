@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use aws::{Commands, Devices, Invitations};
 use chrono::Duration;
 use domain::DeviceId;
-use domain::command::{Command, CommandKind, CommandState, Phone};
-use domain::device::PushToken;
-use domain::usage::Of;
+use domain::models::command::{Command, CommandKind};
+use domain::models::device::{DeviceWithCommands, PushToken};
+use domain::models::usage::UsageScope;
+use domain::states::CommandState;
 
-use super::{Place, TestStore, command, draw, give, invited, nothing, usage, walk};
+use super::{Place, TestStore, command, give, invited, new_id, nothing, usage, walk};
 
 #[tokio::test]
 async fn each_phone_comes_with_its_open_commands() {
@@ -25,7 +25,7 @@ async fn each_phone_comes_with_its_open_commands() {
         let open: Vec<Command> =
             kinds.map(|kind| command(&place, &device, *kind, CommandState::Delivered)).rev().collect();
         let device = if open.is_empty() { device } else { give(&place, &device, &open).await };
-        phones.push(Phone { device, open });
+        phones.push(DeviceWithCommands { device, open });
     }
     phones.sort_by_key(|phone| phone.device.device_id);
     let table = &store.table;
@@ -33,7 +33,7 @@ async fn each_phone_comes_with_its_open_commands() {
     for phone in &phones {
         assert_eq!(table.open_commands(&phone.device).await.expect("it answers"), phone.open, "in the row's order");
     }
-    let some: BTreeSet<DeviceId> = [phones[0].device.device_id, DeviceId(draw(place.now))].into();
+    let some: BTreeSet<DeviceId> = [phones[0].device.device_id, DeviceId(new_id(place.now))].into();
     assert_eq!(table.phones(place.workspace, &some).await.expect("it answers"), phones[..1], "without what is gone");
     assert_eq!(table.phones(place.workspace, &BTreeSet::new()).await.expect("it answers"), []);
     let other = Place::new(store);
@@ -53,7 +53,7 @@ async fn commands_and_invitations_come_newest_first_and_alone() {
     let mut user = place.user("ada").await;
     let device = place.device(&mut user, "phone").await;
     place.put(&PushToken::given(&device, "token".to_owned(), None, place.now)).await;
-    place.put(&usage(&place, Of::User(user.user_id), "2026-11", 1)).await;
+    place.put(&usage(&place, UsageScope::User(user.user_id), "2026-11", 1)).await;
     let (mut commands, mut invitations) = (Vec::new(), Vec::new());
     for at in 0..7 {
         commands.push(command(&place, &device, CommandKind::Lock, CommandState::Canceled));

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Commit, Devices, Keys, Row, Users};
+use aws::{Commit, Row};
 use chrono::Duration;
-use domain::device::Device;
-use domain::event::{Actor, EventType};
-use domain::hold::Hold;
-use domain::network::{Network, NetworkStatus, VERIZON};
-use domain::user::User;
+use domain::models::actor::Actor;
+use domain::models::device::Device;
+use domain::models::event::EventType;
+use domain::models::network::{Network, NetworkStatus, VERIZON};
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
 use domain::{ProfileId, UserId, WorkspaceId};
 use serde_json::json;
-
 use testkit::rows;
 use testkit::wire::Store;
 
-use super::{Place, TestStore, draw, lost};
+use super::{Place, TestStore, lost, new_id};
 
 #[tokio::test]
 async fn a_row_comes_back_as_it_was_put() {
@@ -26,7 +26,7 @@ async fn a_row_comes_back_as_it_was_put() {
     let device = place.device(&mut user, "phone").await;
     assert_eq!(place.read(&user).await, user, "sets are read as they were written");
     assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
-    let other = WorkspaceId(draw(place.now));
+    let other = WorkspaceId(new_id(place.now));
     assert_eq!(store.table.user(other, user.user_id).await.expect("it answers"), None);
 }
 
@@ -38,18 +38,18 @@ async fn a_change_is_guarded_by_the_version_it_was_read_at() {
     let first = User { first_name: Some("Adele".to_owned()), ..before.clone() };
     place.edit(&before, &first).await;
     let second = User { first_name: None, number: Some("7".to_owned()), ..before.clone() };
-    let late = Commit::unrecorded(place.id()).edit(&before, &second);
+    let late = Commit::without_event(place.id()).edit(&before, &second);
     lost(store.table.commit(late).await, "the row has changed since");
     let now = place.read(&before).await;
     assert_eq!(now, User { version: before.version + 1, ..first });
     place.edit(&now, &User { first_name: None, number: Some("7".to_owned()), ..now.clone() }).await;
     let now = place.read(&before).await;
     assert_eq!((now.first_name, now.number.as_deref(), now.version), (None, Some("7"), 3));
-    lost(store.table.commit(Commit::unrecorded(place.id()).delete(&before)).await, "a delete is guarded as well");
+    lost(store.table.commit(Commit::without_event(place.id()).delete(&before)).await, "a delete is guarded as well");
     let gone = place.new_user("nobody");
     let edited = User { number: Some("7".to_owned()), ..gone.clone() };
     lost(
-        store.table.commit(Commit::unrecorded(place.id()).edit(&gone, &edited)).await,
+        store.table.commit(Commit::without_event(place.id()).edit(&gone, &edited)).await,
         "what is not there cannot change",
     );
 }
@@ -59,8 +59,8 @@ async fn what_changes_nothing_writes_nothing_and_a_touch_counts() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
     let user = place.user("ada").await;
-    assert!(Commit::unrecorded(place.id()).edit(&user, &user).is_empty());
-    store.table.commit(Commit::unrecorded(place.id()).touch(&user, &user)).await.expect("nobody came first");
+    assert!(Commit::without_event(place.id()).edit(&user, &user).is_empty());
+    store.table.commit(Commit::without_event(place.id()).bump_version(&user, &user)).await.expect("nobody came first");
     assert_eq!(place.read(&user).await, User { version: user.version + 1, ..user });
 }
 
@@ -87,7 +87,7 @@ async fn an_edit_brings_back_what_follows_from_the_thing() {
     stripped["deployed"] = "2001-01-01".into();
     put_user(store, &stripped);
     let read = place.read(&user).await;
-    assert!(Commit::unrecorded(place.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
+    assert!(Commit::without_event(place.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
     place.edit(&read, &User { number: Some("7".to_owned()), ..read.clone() }).await;
     let now = row_of(store, &user);
     for name in ["list", "not_deployed", "deployed"] {
@@ -95,7 +95,7 @@ async fn an_edit_brings_back_what_follows_from_the_thing() {
     }
     put_user(store, &stripped);
     let read = place.read(&user).await;
-    store.table.commit(Commit::unrecorded(place.id()).touch(&read, &read)).await.expect("nobody came first");
+    store.table.commit(Commit::without_event(place.id()).bump_version(&read, &read)).await.expect("nobody came first");
     let now = row_of(store, &user);
     assert_eq!((&now["list"], &now["deployed"], &now["version"]), (&whole["list"], &whole["deployed"], &json!(2)));
 }
@@ -105,8 +105,8 @@ async fn what_another_release_keeps_in_a_row_stays() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
     let mut user = place.new_user("ada");
-    user.suspended = Some(Hold { at: place.now, by: Actor::System, reason: Some("away".to_owned()) });
-    user.client.profile_id = Some(ProfileId(draw(place.now)));
+    user.suspended = Some(Restriction { at: place.now, by: Actor::System, reason: Some("away".to_owned()) });
+    user.client.profile_id = Some(ProfileId(new_id(place.now)));
     let network = Network {
         status: NetworkStatus::Enabled,
         status_at: place.now,
@@ -129,7 +129,7 @@ async fn what_another_release_keeps_in_a_row_stays() {
     assert_eq!(read, user);
     let mut after = read.clone();
     after.number = Some("7".to_owned());
-    after.suspended = after.suspended.map(|hold| Hold { reason: None, ..hold });
+    after.suspended = after.suspended.map(|hold| Restriction { reason: None, ..hold });
     after.client.profile_id = None;
     after.networks.values_mut().for_each(|network| network.status = NetworkStatus::Disabled);
     place.edit(&read, &after).await;
@@ -158,10 +158,10 @@ async fn what_another_release_keeps_in_a_row_stays() {
 async fn a_row_that_is_there_is_not_made_again() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
-    let device = place.new_device(UserId(draw(place.now)), "phone");
+    let device = place.new_device(UserId(new_id(place.now)), "phone");
     place.put(&device).await;
     let again = Device { model_name: "Another".to_owned(), ..device.clone() };
-    lost(store.table.commit(Commit::unrecorded(place.id()).put(&again)).await, "the row is there");
+    lost(store.table.commit(Commit::without_event(place.id()).put(&again)).await, "the row is there");
     assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
 }
 
@@ -171,10 +171,10 @@ async fn companions_stand_and_fall_with_their_row() {
     let place = Place::new(store);
     let before = place.rows();
     let user = place.user("ada").await;
-    assert_eq!(place.rows() - before, 1 + user.companions().len());
+    assert_eq!(place.rows() - before, 1 + user.index_rows().len());
     let renamed = User { username: "eve".to_owned(), email: None, ..user.clone() };
     place.edit(&user, &renamed).await;
-    assert_eq!(place.rows() - before, 1 + renamed.companions().len());
+    assert_eq!(place.rows() - before, 1 + renamed.index_rows().len());
     place.remove(&User { version: 2, ..renamed }).await;
     assert_eq!(place.rows(), before);
 }
@@ -185,15 +185,15 @@ async fn the_same_commit_twice_is_one_change() {
     let place = Place::new(store);
     let user = place.user("ada").await;
     let changed = User { number: Some("7".to_owned()), ..user.clone() };
-    let event = place.act().event(EventType::UserCreated);
+    let event = place.context().event(EventType::UserCreated);
     let commit = || Commit::of(&event).edit(&user, &changed);
     store.table.commit(commit()).await.expect("nobody came first");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
     store.forgetful.commit(commit()).await.expect("the event's own row says that it was done");
     assert_eq!(place.read(&user).await.version, user.version + 1);
-    let unrecorded = place.id();
+    let without_event = place.id();
     let now = place.read(&user).await;
-    let commit = || Commit::unrecorded(unrecorded).edit(&now, &user);
+    let commit = || Commit::without_event(without_event).edit(&now, &user);
     store.table.commit(commit()).await.expect("nobody came first");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
     lost(store.forgetful.commit(commit()).await, "without an event nothing tells a repeat from a race");
@@ -208,7 +208,7 @@ async fn a_commit_is_whole_or_not_at_all() {
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
     let rows = place.rows();
     let other = place.new_user("bob");
-    let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
+    let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
     lost(store.table.commit(commit).await, "one part is refused");
     assert_eq!(place.rows(), rows);
 }
@@ -219,15 +219,15 @@ async fn a_commit_rests_on_what_it_was_decided_by() {
     let place = Place::new(store);
     let (ada, bob) = (place.user("ada").await, place.user("bob").await);
     let with = |user: &User, number: &str| User { number: Some(number.to_owned()), ..user.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "1")).guarded_by(&bob);
+    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "1")).guarded_by(&bob);
     store.table.commit(commit).await.expect("bob is as he was read");
     assert_eq!(place.read(&bob).await, bob, "and stays so");
     place.edit(&bob, &with(&bob, "2")).await;
     let ada = place.read(&ada).await;
-    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
+    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
     lost(store.table.commit(commit).await, "bob has changed since");
     place.remove(&place.read(&bob).await).await;
-    let commit = Commit::unrecorded(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
+    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
     lost(store.table.commit(commit).await, "bob is gone");
     assert_eq!(place.read(&ada).await, ada);
     // What is written without a new version.
@@ -238,7 +238,7 @@ async fn a_commit_rests_on_what_it_was_decided_by() {
     let device = Device { last_login_at: Some(first), ..device };
     let named = Device { nickname: Some("mine".to_owned()), ..device.clone() };
     assert!(store.table.note_time(&device, first.plus(Duration::hours(1))).await.expect("it answers"));
-    let rename = || Commit::unrecorded(place.id()).edit(&device, &named);
+    let rename = || Commit::without_event(place.id()).edit(&device, &named);
     lost(store.table.commit(rename().while_same(&device, "last_login_at")).await, "it has come since");
     store.table.commit(rename()).await.expect("no version tells of it");
 }

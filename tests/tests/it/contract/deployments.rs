@@ -2,33 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws::stores::UserFilter;
-use aws::{Commit, Invitations, Secrets, Users};
+use aws::{Commit, UserFilter};
 use chrono::Duration;
-use domain::deployment::{self, ClientAccount, SecretKind};
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose};
-use domain::life;
+use domain::models::client_account::{ClientAccount, SecretKind};
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::user::User;
+use domain::rules::{deployments, lifecycle};
 use domain::secret::{Hash, new_code};
-use domain::user::{User, UserStatus};
+use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
-
 use testkit::rows;
 
-use super::{Place, TestStore, draw, invited, letters, nothing, typed, walk};
+use super::{Place, TestStore, invited, letters, new_id, nothing, typed, walk};
 
 /// A user's new deployment, stored with its code, and the user as they then are.
 async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
     let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Deploy,
-        invitation_id: InvitationId(draw(place.now)),
+        invitation_id: InvitationId(new_id(place.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
         devices: 1,
         life: Duration::days(7),
     };
-    let change =
-        deployment::deploy(user, &[], None, new, user.client.profile_id, &place.act()).expect("they have an address");
+    let change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
+        .expect("they have an address");
     let made = change.invitations.last().expect("one is made").after.clone();
     let commit = Commit::changing(change.events[0].event_id, &change).keep_code(&made, &code);
     place.table.commit(commit).await.expect("nobody came first");
@@ -47,7 +46,7 @@ async fn a_deployment_is_found_by_its_identifier_alone_and_an_invitation_is_none
     let find = async |workspace, id| store.table.deployment(workspace, id).await.expect("it answers");
     assert_eq!(find(place.workspace, made.invitation_id).await.as_ref(), Some(&made));
     assert_eq!(find(place.workspace, invitation.invitation_id).await, None, "an invitation is no deployment");
-    assert_eq!(find(place.workspace, InvitationId(draw(place.now))).await, None);
+    assert_eq!(find(place.workspace, InvitationId(new_id(place.now))).await, None);
     assert_eq!(find(place.workspace, InvitationId(user.user_id.0)).await, None);
     assert_eq!(find(elsewhere.workspace, made.invitation_id).await, None, "another workspace's thing is not there");
     assert_eq!(user.client.deployment_id, Some(made.invitation_id));
@@ -84,7 +83,8 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
     let other = place.user("bob").await;
     let set = async |edit: &[(SecretKind, Option<&str>)]| {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
-        let change = deployment::set_secrets(&place.read(&user).await, &edit, &place.act()).expect("they are there");
+        let change =
+            deployments::set_secrets(&place.read(&user).await, &edit, &place.context()).expect("they are there");
         let change = change.expect("something changes");
         let after = change.user_after().expect("it is changed").clone();
         let commit = Commit::changing(change.events[0].event_id, &change).keep_secrets(&after, &edit);
@@ -119,8 +119,9 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row goes with the last");
     // They go with the user, too.
     set(&[(SecretKind::ClientPassword, Some("kept-four"))]).await;
-    let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-    let change = life::delete(&place.read(&user).await, &[], &[], &deletion, &place.act()).expect("nothing is to wipe");
+    let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
+    let change =
+        lifecycle::delete(&place.read(&user).await, &[], &[], &deletion, &place.context()).expect("nothing is to wipe");
     let change = change.expect("they are there");
     place.table.commit(Commit::changing(change.events[0].event_id, &change)).await.expect("nobody came first");
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0));
@@ -130,7 +131,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
 async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
-    let (profile, another) = (ProfileId(draw(place.now)), ProfileId(draw(place.now)));
+    let (profile, another) = (ProfileId(new_id(place.now)), ProfileId(new_id(place.now)));
     let with = |name: &str, profile: Option<ProfileId>| {
         let user = place.new_user(name);
         User { client: ClientAccount { profile_id: profile, ..ClientAccount::default() }, ..user }
@@ -147,9 +148,10 @@ async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do()
     place.edit(&device, &device.clone().forced()).await;
     let gone = with("gone", Some(profile));
     place.put(&gone).await;
-    let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-    let change =
-        life::delete(&gone, &[], &[], &deletion, &place.act()).expect("nothing is to wipe").expect("they are there");
+    let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
+    let change = lifecycle::delete(&gone, &[], &[], &deletion, &place.context())
+        .expect("nothing is to wipe")
+        .expect("they are there");
     place.table.commit(Commit::changing(change.events[0].event_id, &change)).await.expect("nobody came first");
     let place = &place;
     let none = UserFilter::default;
@@ -158,7 +160,7 @@ async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do()
         (UserFilter { deployed: Some(false), ..none() }, &["none", "given"]),
         (UserFilter { profile_id: Some(profile), ..none() }, &["given", "both"]),
         (UserFilter { profile_id: Some(another), ..none() }, &["other"]),
-        (UserFilter { profile_id: Some(ProfileId(draw(place.now))), ..none() }, &[]),
+        (UserFilter { profile_id: Some(ProfileId(new_id(place.now))), ..none() }, &[]),
         (UserFilter { profile_id: Some(profile), deployed: Some(true), ..none() }, &["both"]),
         (
             UserFilter { profile_id: Some(profile), deployed: Some(false), search: Some(typed("given")), ..none() },

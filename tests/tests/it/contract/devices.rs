@@ -2,22 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use aws::stores::{DeviceFilter, Login};
-use aws::{Commit, Credentials, Devices, Invitations, PushTokens, Users};
+use aws::{Commit, DeviceFilter, Login};
 use chrono::Duration;
-use domain::check_in::Report;
-use domain::command::{CommandKind, CommandState, OpenCommand};
-use domain::device::{self, Belongings, DEVICE_LIMIT, Device, Enrolment, Platform, PushToken};
-use domain::event::{Actor, EventType};
-use domain::hold::Hold;
-use domain::push::{Push, PushReason};
+use domain::models::actor::Actor;
+use domain::models::command::{CommandKind, OpenCommand};
+use domain::models::device::{DEVICE_LIMIT, Device, DeviceAttachments, Enrolment, PushToken};
+use domain::models::event::EventType;
+use domain::models::push::{Push, PushReason};
+use domain::models::restriction::Restriction;
+use domain::models::usage::{Counts, UsageReport};
+use domain::models::{device, restriction};
+use domain::rules::check_in::CheckInReport;
+use domain::rules::devices;
 use domain::secret::{DeviceCredential, Hash};
-use domain::usage::{Counts, UsageReport};
-use domain::user::UserStatus;
+use domain::states::{CommandState, Platform, UserStatus};
 use domain::{CommandId, CredentialId, DeviceId, InvitationId, UserId};
 use serde_json::json;
 
-use super::{Place, TestStore, claim, draw, invited, letters, lost, nothing, typed, walk};
+use super::{Place, TestStore, claim, invited, letters, lost, new_id, nothing, typed, walk};
 
 /// The rule would have refused: here nobody asks it, and the row is known as it is.
 #[tokio::test]
@@ -27,25 +29,25 @@ async fn a_fourth_device_is_refused_by_the_table() {
     let mut user = place.user("ada").await;
     let with = |count: usize| {
         let mut after = user.clone();
-        after.device_ids.extend((0..count).map(|_| DeviceId(draw(place.now))));
+        after.device_ids.extend((0..count).map(|_| DeviceId(new_id(place.now))));
         (user.clone(), after)
     };
     let (before, four_at_once) = with(DEVICE_LIMIT + 1);
-    let commit = Commit::of(&place.act().event(EventType::DeviceRegistered)).edit(&before, &four_at_once);
+    let commit = Commit::of(&place.context().event(EventType::DeviceRegistered)).edit(&before, &four_at_once);
     assert!(store.table.commit(commit).await.is_err(), "four at once");
     for identifier in ["one", "two"] {
         let _device = place.device(&mut user, identifier).await;
     }
     let mut two_more = user.clone();
-    two_more.device_ids.extend([DeviceId(draw(place.now)), DeviceId(draw(place.now))]);
-    let commit = Commit::of(&place.act().event(EventType::DeviceRegistered)).edit(&user, &two_more);
+    two_more.device_ids.extend([DeviceId(new_id(place.now)), DeviceId(new_id(place.now))]);
+    let commit = Commit::of(&place.context().event(EventType::DeviceRegistered)).edit(&user, &two_more);
     lost(store.table.commit(commit).await, "two beside two");
     let third = place.device(&mut user, "three").await;
     let rows = place.rows();
     let fourth = place.new_device(user.user_id, "four");
     let mut past_the_rule = user.clone();
     past_the_rule.device_ids.insert(fourth.device_id);
-    let event = place.act().event(EventType::DeviceRegistered);
+    let event = place.context().event(EventType::DeviceRegistered);
     let commit = Commit::of(&event).put(&fourth).edit(&user, &past_the_rule);
     lost(store.table.commit(commit).await, "a fourth device");
     assert_eq!(place.read(&user).await, user, "the row was known as it is, and did not change");
@@ -66,7 +68,7 @@ async fn a_registration_knows_all_that_its_rule_needs() {
     let mut user = place.user("ada").await;
     let device = place.device(&mut user, "phone").await;
     let (invitation, code) = invited(&place, &user, 1, Duration::days(7));
-    let commit = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code);
+    let commit = Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code);
     store.table.commit(commit).await.expect("it is new");
     let owner = store.table.code_owner(&Hash::of(&code)).await.expect("it answers").expect("the code is known");
     let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
@@ -88,7 +90,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     let store = &TestStore::start().await;
     let mut place = Place::new(store);
     let mut user = place.user("ada").await;
-    let id = DeviceId(draw(place.now));
+    let id = DeviceId(new_id(place.now));
     let credential = DeviceCredential::new(letters, place.workspace, id, 1);
     let good = Device {
         device_id: id,
@@ -101,7 +103,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     user.device_ids.insert(id);
     place.put(&good).await;
     let usage = |sequence| Some(UsageReport { sequence, counts: Counts::new() });
-    let same = Report {
+    let same = CheckInReport {
         os_version: Some("1".to_owned()),
         app_version: None,
         push_token: Some("token".to_owned()),
@@ -109,8 +111,8 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
         usage: usage(7),
         config_version: Some("version1".to_owned()),
     };
-    let counted_long_ago = Report { usage: usage(1), ..Report::default() };
-    for report in [Report::default(), same, counted_long_ago] {
+    let counted_long_ago = CheckInReport { usage: usage(1), ..CheckInReport::default() };
+    for report in [CheckInReport::default(), same, counted_long_ago] {
         place.later(Duration::days(1));
         let noted = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
         assert!(matches!(noted, Login::Noted(_)), "{noted:?}");
@@ -125,13 +127,13 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     let seen = store.table.list_devices(place.workspace, &day, 10, None, place.now).await.expect("it answers");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
     let news = [
-        Report { os_version: Some("2".to_owned()), ..Report::default() },
-        Report { app_version: Some("2".to_owned()), ..Report::default() },
-        Report { push_token: Some("newer".to_owned()), ..Report::default() },
-        Report { pin_failures: Some(1), ..Report::default() },
-        Report { pin_failures: Some(0), ..Report::default() },
-        Report { pin_failures: Some(3), ..Report::default() },
-        Report { usage: usage(8), ..Report::default() },
+        CheckInReport { os_version: Some("2".to_owned()), ..CheckInReport::default() },
+        CheckInReport { app_version: Some("2".to_owned()), ..CheckInReport::default() },
+        CheckInReport { push_token: Some("newer".to_owned()), ..CheckInReport::default() },
+        CheckInReport { pin_failures: Some(1), ..CheckInReport::default() },
+        CheckInReport { pin_failures: Some(0), ..CheckInReport::default() },
+        CheckInReport { pin_failures: Some(3), ..CheckInReport::default() },
+        CheckInReport { usage: usage(8), ..CheckInReport::default() },
     ];
     for report in news {
         let more = store.table.note_login(&credential, &report, place.now).await.expect("it answers");
@@ -152,7 +154,8 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     ] {
         let after = Device { last_login_at: current.last_login_at, version: current.version, ..state };
         place.edit(&current, &after).await;
-        let login = store.table.note_login(&credential, &Report::default(), place.now).await.expect("it answers");
+        let login =
+            store.table.note_login(&credential, &CheckInReport::default(), place.now).await.expect("it answers");
         assert_eq!(matches!(login, Login::More(Some(_))), is_news, "{:?}: {login:?}", after.push);
         current = store.table.device(place.workspace, id).await.expect("it answers").expect("it is there");
     }
@@ -160,23 +163,23 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     let foreign = DeviceCredential::new(letters, place.workspace, id, 1);
     let older = DeviceCredential::new(letters, place.workspace, id, 0);
     for credential in [foreign, older] {
-        let more = store.table.note_login(&credential, &Report::default(), place.now).await.expect("it answers");
+        let more = store.table.note_login(&credential, &CheckInReport::default(), place.now).await.expect("it answers");
         assert!(matches!(more, Login::More(Some(_))), "{more:?}");
     }
-    let nobody = DeviceCredential::new(letters, place.workspace, DeviceId(draw(place.now)), 1);
-    let more = store.table.note_login(&nobody, &Report::default(), place.now).await.expect("it answers");
+    let nobody = DeviceCredential::new(letters, place.workspace, DeviceId(new_id(place.now)), 1);
+    let more = store.table.note_login(&nobody, &CheckInReport::default(), place.now).await.expect("it answers");
     assert!(matches!(more, Login::More(None)), "{more:?}");
-    let block = Hold { at: place.now, by: Actor::System, reason: None };
-    let deleted = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
+    let block = Restriction { at: place.now, by: Actor::System, reason: None };
+    let deleted = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
     let command = OpenCommand {
-        command_id: CommandId(draw(place.now)),
+        command_id: CommandId(new_id(place.now)),
         kind: CommandKind::Wipe,
         state: CommandState::Queued,
         queued_at: place.now,
         expires_at: place.now,
         again_at: None,
     };
-    let erased = device::Erased { at: place.now, command_id: CommandId(draw(place.now)) };
+    let erased = device::Erasure { at: place.now, command_id: CommandId(new_id(place.now)) };
     let shut = [
         Device { blocked: Some(block), ..good.clone() },
         Device { deleted: Some(deleted), ..good.clone() },
@@ -184,7 +187,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
         Device { commands: vec![command], ..good.clone() },
         Device { erased: Some(erased), ..good.clone() },
         Device {
-            enrolment: Some(Enrolment { invitation_id: InvitationId(draw(place.now)), at: None }),
+            enrolment: Some(Enrolment { invitation_id: InvitationId(new_id(place.now)), at: None }),
             ..good.clone()
         },
         Device { user_status: UserStatus::Suspended, ..good.clone() },
@@ -195,7 +198,8 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     for state in shut {
         let after = Device { last_login_at: before.last_login_at, version: before.version, ..state };
         place.edit(&before, &after).await;
-        let more = store.table.note_login(&credential, &Report::default(), place.now.plus(Duration::days(1))).await;
+        let more =
+            store.table.note_login(&credential, &CheckInReport::default(), place.now.plus(Duration::days(1))).await;
         let Ok(Login::More(Some(row))) = more else { panic!("{after:?}: {more:?}") };
         before = Device { version: after.version + 1, ..after };
         assert_eq!(*row, before, "the row says why, and nothing of it has changed");
@@ -216,7 +220,7 @@ async fn a_device_that_was_read_is_noted_only_as_it_was_then() {
     let day = DeviceFilter { last_login_before: Some(place.now.plus(Duration::days(2))), ..DeviceFilter::default() };
     let seen = store.table.list_devices(place.workspace, &day, 10, None, place.now).await.expect("it answers");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
-    let block = Hold { at: place.now, by: Actor::System, reason: None };
+    let block = Restriction { at: place.now, by: Actor::System, reason: None };
     let blocked = Device { blocked: Some(block), ..noted.clone() };
     place.edit(&noted, &blocked).await;
     let later = place.now.plus(Duration::hours(1));
@@ -259,7 +263,7 @@ async fn devices_are_found_once_each_by_their_own_words_and_their_users() {
     let page = |start| async move { place.table.list_devices(place.workspace, filter, 1, start, place.now).await };
     let mut goes = Some(&devices[0]);
     let found = walk(page, || {
-        let comes = place.new_device(UserId(draw(place.now)), &format!("anna-{}", place.id()));
+        let comes = place.new_device(UserId(new_id(place.now)), &format!("anna-{}", place.id()));
         let goes = goes.take();
         async move {
             if let Some(goes) = goes {
@@ -283,11 +287,12 @@ async fn device_filters_keep_what_they_say() {
     let mut user = place.user("ada").await;
     let plain = place.device(&mut user, "plain").await;
     let blocked = place.device(&mut user, "blocked").await;
-    let block = Hold { at: place.now, by: Actor::System, reason: None };
+    let block = Restriction { at: place.now, by: Actor::System, reason: None };
     place.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(place.now), ..blocked.clone() }).await;
     let gone = place.device(&mut user, "gone").await;
     let claim = claim(&place, &gone);
-    let deleted = device::delete(&gone, &user, &claim, None, Duration::days(30), &place.act()).expect("it is there");
+    let deleted =
+        devices::delete(&gone, &user, &claim, None, Duration::days(30), &place.context()).expect("it is there");
     place.edit(&gone, &deleted.device).await;
     place.later(Duration::days(40));
     let (place, user) = (&place, &user);
@@ -297,11 +302,11 @@ async fn device_filters_keep_what_they_say() {
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     let none = DeviceFilter::default;
-    use domain::device::{DeviceStatus, Status};
+    use domain::models::device::{DeviceStatus, Status};
     let table: Vec<(DeviceFilter, &[&str])> = vec![
         (none(), &["plain", "blocked", "gone"]),
         (DeviceFilter { user_id: Some(user.user_id), ..none() }, &["plain", "blocked", "gone"]),
-        (DeviceFilter { user_id: Some(UserId(draw(place.now))), ..none() }, &[]),
+        (DeviceFilter { user_id: Some(UserId(new_id(place.now))), ..none() }, &[]),
         (DeviceFilter { status: Some(Status::Active), ..none() }, &["plain", "blocked"]),
         (DeviceFilter { status: Some(Status::Deleted), ..none() }, &["gone"]),
         (DeviceFilter { blocked: Some(true), ..none() }, &["blocked"]),
@@ -328,39 +333,39 @@ async fn a_device_comes_with_what_belongs_to_it() {
     let mut user = place.user("ada").await;
     let device = place.device(&mut user, "phone").await;
     let id = device.device_id;
-    let bare = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
+    let bare = store.table.device_details(place.workspace, id).await.expect("it answers").expect("it is there");
     assert_eq!((bare.device.clone(), bare.user), (device.clone(), Some(user.clone())));
-    assert!(bare.claim.is_none() && bare.belongings.is_none() && bare.token.is_none());
-    let credential = CredentialId(draw(place.now));
-    let belongings = Belongings {
+    assert!(bare.claim.is_none() && bare.attachments.is_none() && bare.token.is_none());
+    let credential = CredentialId(new_id(place.now));
+    let attachments = DeviceAttachments {
         metadata: [("desk".to_owned(), json!("4")), ("on".to_owned(), json!(true))].into(),
         credentials: [(credential, place.now)].into(),
-        ..Belongings::none(&device)
+        ..DeviceAttachments::none(&device)
     };
     let token = PushToken::given(&device, "token".to_owned(), None, place.now);
     let claim = claim(&place, &device);
-    let commit = Commit::unrecorded(place.id()).put(&belongings).put(&token).put(&claim);
+    let commit = Commit::without_event(place.id()).put(&attachments).put(&token).put(&claim);
     store.table.commit(commit).await.expect("they are new");
-    let whole = store.table.device_whole(place.workspace, id).await.expect("it answers").expect("it is there");
+    let whole = store.table.device_details(place.workspace, id).await.expect("it answers").expect("it is there");
     assert_eq!(
-        (whole.belongings, whole.token, whole.claim),
-        (Some(belongings.clone()), Some(token.clone()), Some(claim))
+        (whole.attachments, whole.token, whole.claim),
+        (Some(attachments.clone()), Some(token.clone()), Some(claim))
     );
-    let ids = [DeviceId(draw(place.now)), id].into();
-    let found = store.table.belongings(place.workspace, &ids).await.expect("it answers");
-    assert_eq!(found, [(id, belongings.clone())].into());
-    let holders = store.table.holders(place.workspace, credential).await.expect("it answers");
+    let ids = [DeviceId(new_id(place.now)), id].into();
+    let found = store.table.attachments(place.workspace, &ids).await.expect("it answers");
+    assert_eq!(found, [(id, attachments.clone())].into());
+    let holders = store.table.devices_with_credential(place.workspace, credential).await.expect("it answers");
     assert_eq!(holders, [id].into());
-    let after = Belongings { credentials: [].into(), ..belongings.clone() };
-    store.table.commit(Commit::unrecorded(place.id()).edit(&belongings, &after)).await.expect("it is as it was");
-    assert!(store.table.holders(place.workspace, credential).await.expect("it answers").is_empty());
+    let after = DeviceAttachments { credentials: [].into(), ..attachments.clone() };
+    store.table.commit(Commit::without_event(place.id()).edit(&attachments, &after)).await.expect("it is as it was");
+    assert!(store.table.devices_with_credential(place.workspace, credential).await.expect("it answers").is_empty());
     assert_eq!(store.table.push_token(place.workspace, id).await.expect("it answers"), Some(token));
     let second = place.device(&mut user, "second").await;
-    let ids = [second.device_id, DeviceId(draw(place.now)), id].into();
+    let ids = [second.device_id, DeviceId(new_id(place.now)), id].into();
     let found = store.table.devices(place.workspace, &ids).await.expect("it answers");
     assert_eq!(found, [device, second], "in order, without what is gone");
     assert!(store.table.devices(place.workspace, &BTreeSet::new()).await.expect("it answers").is_empty());
-    let many: BTreeSet<UserId> = (0..250).map(|_| UserId(draw(place.now))).chain([user.user_id]).collect();
+    let many: BTreeSet<UserId> = (0..250).map(|_| UserId(new_id(place.now))).chain([user.user_id]).collect();
     assert_eq!(
         store.table.users(place.workspace, &many).await.expect("it answers"),
         [user],
@@ -377,7 +382,7 @@ async fn an_endpoint_knows_its_holders_in_every_workspace() {
     let mut devices = Vec::new();
     for place in [&place, &other] {
         let device =
-            Device { push_endpoint: Some(endpoint.clone()), ..place.new_device(UserId(draw(place.now)), "phone") };
+            Device { push_endpoint: Some(endpoint.clone()), ..place.new_device(UserId(new_id(place.now)), "phone") };
         place.put(&device).await;
         holders.insert((place.workspace, device.device_id));
         devices.push(device);

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use aws::stores::{Actors, DeviceFilter, EventFilter, UserFilter};
-use aws::{Commit, Devices, Events, Users};
+use aws::{Commit, DeviceFilter, EventFilter, UserFilter};
 use chrono::Duration;
-use domain::event::{Actor, Event, EventType};
-use domain::refusal::{Failure, Refusal};
+use domain::error::{DomainError, Error};
+use domain::models::actor::Actor;
+use domain::models::event::{Event, EventType};
 use domain::{DeviceId, EventId, UserId};
 use uuid::Uuid;
 
-use super::{Place, TestStore, draw, nothing, typed, walk};
+use super::{Place, TestStore, new_id, nothing, typed, walk};
 
 type Wanted<'a> = &'a dyn Fn(&Event) -> bool;
 
@@ -19,14 +19,14 @@ async fn events_come_by_day_device_user_and_type() {
     let store = &TestStore::start().await;
     let mut place = Place::new(store);
     let begin = place.now;
-    let (device, user) = (DeviceId(draw(begin)), UserId(draw(begin)));
+    let (device, user) = (DeviceId(new_id(begin)), UserId(new_id(begin)));
     let mut made: Vec<Event> = Vec::new();
     for day in 0..4 {
         for at in 0..3 {
             let event = match at {
-                0 => place.act().event(EventType::DeviceBlocked).about_device(device, user),
-                1 => place.act().event(EventType::UserInvited).about_user(user),
-                _ => place.act().event(EventType::KeyCreated),
+                0 => place.context().event(EventType::DeviceBlocked).about_device(device, user),
+                1 => place.context().event(EventType::UserInvited).about_user(user),
+                _ => place.context().event(EventType::KeyCreated),
             };
             store.table.commit(Commit::of(&event)).await.expect("it is new");
             made.push(event);
@@ -76,7 +76,7 @@ async fn a_quiet_month_does_not_end_the_list() {
     let store = &TestStore::start().await;
     let mut place = Place::new(store);
     let begin = place.now;
-    let event = place.act().event(EventType::KeyCreated);
+    let event = place.context().event(EventType::KeyCreated);
     store.table.commit(Commit::of(&event)).await.expect("it is new");
     place.later(Duration::days(80));
     let span = EventFilter {
@@ -101,7 +101,7 @@ async fn events_come_by_their_identifiers() {
     let (mut place, other) = (Place::new(store), Place::new(store));
     let mut events = Vec::new();
     for _ in 0..3 {
-        let event = place.act().event(EventType::UserCreated);
+        let event = place.context().event(EventType::UserCreated);
         place.table.commit(Commit::of(&event)).await.expect("an event is recorded");
         events.push(event);
         place.later(Duration::days(1));
@@ -140,7 +140,7 @@ async fn a_position_of_another_list_is_refused() {
             .map(drop),
     ];
     for refused in refused {
-        assert!(matches!(refused, Err(Failure::Refused(Refusal::CursorInvalid))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Refused(DomainError::CursorInvalid))), "{refused:?}");
     }
 }
 

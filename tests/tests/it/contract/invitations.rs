@@ -1,12 +1,11 @@
 //! Invitations: their codes, and the texts that carried them.
 
-use aws::rows::CodeOwner;
-use aws::{Commit, Invitations, Secrets};
+use aws::Commit;
+use aws::store::invitations::CodeOwner;
 use chrono::Duration;
-use domain::invitation::{Channel, Invitation};
+use domain::models::invitation::{Channel, Invitation};
+use domain::models::user::User;
 use domain::secret::Hash;
-use domain::user::User;
-
 use testkit::rows;
 
 use super::{Place, TestStore, invited, lost};
@@ -20,10 +19,11 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation() {
     let id = invitation.invitation_id;
     let stale = User { version: 9, ..user.clone() };
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
-    let refused = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code).edit(&stale, &changed);
+    let refused =
+        Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code).edit(&stale, &changed);
     lost(store.table.commit(refused).await, "one part is refused");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
-    let commit = Commit::unrecorded(place.id()).put(&invitation).keep_code(&invitation, &code);
+    let commit = Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code.clone()));
     let read = store.table.invitation(place.workspace, user.user_id, id).await.expect("it answers");
@@ -35,13 +35,13 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation() {
     assert_eq!(leaks.count(), 0, "the code itself stands in the secrets' table alone");
     store
         .table
-        .commit(Commit::unrecorded(place.id()).touch(&invitation, &invitation).forget_code(&invitation))
+        .commit(Commit::without_event(place.id()).bump_version(&invitation, &invitation).forget_code(&invitation))
         .await
         .expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code), "a code that is wanted stays");
     let before = Invitation { version: 2, ..invitation };
     let over = Invitation { expired_at: Some(place.now), ..before.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(&before, &over).forget_code(&over);
+    let commit = Commit::without_event(place.id()).edit(&before, &over).forget_code(&over);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
 }

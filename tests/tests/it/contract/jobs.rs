@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aws::{Commit, Jobs};
+use aws::Commit;
 use chrono::Duration;
-use domain::event::EventType;
-use domain::job::{ItemOutcome, Job, JobItem};
+use domain::models::event::EventType;
+use domain::models::job::{ItemOutcome, Job, JobItem};
 
 use super::{Place, TestStore, job, lost, nothing, walk};
 
@@ -49,7 +49,7 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once() {
         place.put(item).await;
     }
     let again = JobItem { outcome: ItemOutcome::Failed, ..items[3].clone() };
-    let event = place.act().event(EventType::UserActivated);
+    let event = place.context().event(EventType::UserActivated);
     lost(store.table.commit(Commit::of(&event).put(&again)).await, "a thing has one outcome");
     let table = place.table;
     let both = table.job_and_item(place.workspace, of.job_id, "thing-6").await.expect("it answers");

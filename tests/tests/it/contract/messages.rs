@@ -1,10 +1,11 @@
 //! How many messages went to whom.
 
-use aws::{Commit, Invitations};
+use aws::Commit;
 use chrono::Duration;
-use domain::invitation::{Channel, Purpose};
-use domain::message::{Counted, DailyQuota, Recipient, SentTo, SentToday};
-use domain::user::User;
+use domain::models::invitation::{Channel, Purpose};
+use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::models::user::User;
+use domain::rules::change::MessageCount;
 
 use super::{Place, TestStore, lost};
 
@@ -23,11 +24,11 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
     let (ann, today) = (recipient(&place, Purpose::Invite), quota(&place, "2026-11-23"));
     let read = async |shards: &[u8]| store.table.sent_before(&ann, &today, shards).await.expect("it answers");
     assert_eq!(read(&[3, 4]).await, (None, Vec::new()));
-    let counted = |(to, parts): (Option<SentTo>, Vec<SentToday>), hours: i64| {
-        let to = SentTo::one_more(to, &ann, place.now.plus(Duration::hours(hours))).expect("it may go");
-        Counted { to, today: today.one_more(&parts, &[3]).expect("there is room") }
+    let counted = |(to, parts): (Option<RecipientHistory>, Vec<DailyCount>), hours: i64| {
+        let to = RecipientHistory::one_more(to, &ann, place.now.plus(Duration::hours(hours))).expect("it may go");
+        MessageCount { to, today: today.one_more(&parts, &[3]).expect("there is room") }
     };
-    let commit = |counted: &Counted| Commit::unrecorded(place.id()).edited(&counted.to).edited(&counted.today);
+    let commit = |counted: &MessageCount| Commit::without_event(place.id()).edited(&counted.to).edited(&counted.today);
     let (first, beside) = (counted(read(&[3]).await, 0), counted(read(&[3]).await, 0));
     store.table.commit(commit(&first)).await.expect("nobody came first");
     lost(store.table.commit(commit(&beside)).await, "another message came first");
@@ -35,7 +36,7 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
     assert_eq!((to.as_ref(), parts.as_slice()), (Some(&first.to.after), &[first.today.after.clone()][..]));
     let (second, beside) = (counted(read(&[3]).await, 1), counted(read(&[3]).await, 1));
     store.table.commit(commit(&second)).await.expect("nobody came first");
-    let only_the_day = Commit::unrecorded(place.id()).edited(&beside.today);
+    let only_the_day = Commit::without_event(place.id()).edited(&beside.today);
     lost(store.table.commit(only_the_day).await, "the part has counted another since");
     let (to, parts) = read(&[3]).await;
     assert_eq!(to.map(|to| to.at.len()), Some(2));

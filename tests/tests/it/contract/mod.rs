@@ -21,26 +21,30 @@ mod work;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws::{Commit, Page, Position, Row, Table, Users};
+use aws::{Commit, Page, Position, Row, Table};
 use chrono::Duration;
-use domain::command::{Command, CommandKind, CommandState, OpenCommand};
-use domain::device::{Device, IdentifierClaim, Platform};
-use domain::event::{Act, Actor, EventType};
+use domain::error::Error;
 use domain::ids::timed_uuid;
-use domain::invitation::{Channel, Invitation, NewInvitation, Purpose, invite};
-use domain::job::{Job, JobKind, NewJob, Selection, begin};
-use domain::push::Push;
-use domain::refusal::Failure;
+use domain::models::actor::Actor;
+use domain::models::command::{Command, CommandKind, OpenCommand};
+use domain::models::device::{Device, IdentifierClaim};
+use domain::models::event::EventType;
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::job::{Job, JobKind, NewJob, Selection};
+use domain::models::push::Push;
+use domain::models::usage::{Counts, Usage, UsageKind, UsageScope};
+use domain::models::user::{NewUser, User};
+use domain::rules::context::EventContext;
+use domain::rules::invitations::invite;
+use domain::rules::jobs::begin;
 use domain::search::Query;
 use domain::secret::{Hash, new_code};
-use domain::usage::{Counts, Of, Usage, UsageKind};
-use domain::user::{NewUser, User, UserStatus};
+use domain::states::{CommandState, Platform, UserStatus};
 use domain::{CommandId, DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
 use serde_json::json;
-use uuid::Uuid;
-
 use testkit::rows;
 use testkit::wire::Store;
+use uuid::Uuid;
 
 /// The store of one case: a system of its own. In its end, none of the reads that were made through it may have
 /// missed what was written before.
@@ -81,7 +85,7 @@ struct Place<'a> {
 /// Counts, so that no two identifiers are the same.
 static DRAWN: AtomicU64 = AtomicU64::new(1);
 
-fn draw(now: Time) -> Uuid {
+fn new_id(now: Time) -> Uuid {
     let mut bytes = [0; 10];
     bytes[2..].copy_from_slice(&DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     timed_uuid(now, bytes)
@@ -102,12 +106,12 @@ fn letters(bytes: &mut [u8]) {
 impl<'a> Place<'a> {
     fn new(store: &'a Store) -> Self {
         let now = Time::from(store.bench.now());
-        Self { store, table: &store.table, workspace: WorkspaceId(draw(now)), now }
+        Self { store, table: &store.table, workspace: WorkspaceId(new_id(now)), now }
     }
 
-    fn act(&self) -> Act {
-        Act {
-            event_id: EventId(draw(self.now)),
+    fn context(&self) -> EventContext {
+        EventContext {
+            event_id: EventId(new_id(self.now)),
             workspace_id: self.workspace,
             at: self.now,
             actor: Actor::System,
@@ -120,7 +124,7 @@ impl<'a> Place<'a> {
     }
 
     fn id(&self) -> EventId {
-        EventId(draw(self.now))
+        EventId(new_id(self.now))
     }
 
     fn later(&mut self, by: Duration) {
@@ -138,7 +142,7 @@ impl<'a> Place<'a> {
             service_level: None,
             ..NewUser::default()
         };
-        User::create(new, UserId(draw(self.now)), &self.act()).0
+        User::create(new, UserId(new_id(self.now)), &self.context()).0
     }
 
     async fn user(&self, username: &str) -> User {
@@ -150,7 +154,7 @@ impl<'a> Place<'a> {
     fn new_device(&self, user: UserId, identifier: &str) -> Device {
         Device {
             workspace_id: self.workspace,
-            device_id: DeviceId(draw(self.now)),
+            device_id: DeviceId(new_id(self.now)),
             user_id: user,
             device_identifier: identifier.to_owned(),
             platform: Platform::Ios,
@@ -188,7 +192,7 @@ impl<'a> Place<'a> {
         let device = self.new_device(user.user_id, identifier);
         let mut after = user.clone();
         after.device_ids.insert(device.device_id);
-        let commit = Commit::of(&self.act().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
+        let commit = Commit::of(&self.context().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
         self.table.commit(commit).await.expect("a device is made");
         after.version += 1;
         *user = after;
@@ -196,15 +200,15 @@ impl<'a> Place<'a> {
     }
 
     async fn put<R: Row>(&self, row: &R) {
-        self.table.commit(Commit::unrecorded(self.id()).put(row)).await.expect("the row is new");
+        self.table.commit(Commit::without_event(self.id()).put(row)).await.expect("the row is new");
     }
 
     async fn edit<R: Row>(&self, before: &R, after: &R) {
-        self.table.commit(Commit::unrecorded(self.id()).edit(before, after)).await.expect("nobody came first");
+        self.table.commit(Commit::without_event(self.id()).edit(before, after)).await.expect("nobody came first");
     }
 
     async fn remove<R: Row>(&self, row: &R) {
-        self.table.commit(Commit::unrecorded(self.id()).delete(row)).await.expect("nobody came first");
+        self.table.commit(Commit::without_event(self.id()).delete(row)).await.expect("nobody came first");
     }
 
     /// How many rows are in this workspace, events too.
@@ -218,15 +222,15 @@ impl<'a> Place<'a> {
     }
 }
 
-fn lost<T: std::fmt::Debug>(result: Result<T, Failure>, why: &str) {
-    assert!(matches!(&result, Err(Failure::LostRace)), "{why}: {result:?}");
+fn lost<T: std::fmt::Debug>(result: Result<T, Error>, why: &str) {
+    assert!(matches!(&result, Err(Error::Conflict)), "{why}: {result:?}");
     drop(result);
 }
 
 /// Every item of a list, by pages of a size; `between` is done after each page.
 async fn walk<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
 where
-    P: Future<Output = Result<Page<T>, Failure>>,
+    P: Future<Output = Result<Page<T>, Error>>,
     B: Future<Output = ()>,
 {
     let mut items = Vec::new();
@@ -255,13 +259,13 @@ fn invited(place: &Place<'_>, user: &User, devices: u32, life: Duration) -> (Inv
     let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Invite,
-        invitation_id: InvitationId(draw(place.now)),
+        invitation_id: InvitationId(new_id(place.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
         devices,
         life,
     };
-    let invited = invite(user, None, new, &place.act()).expect("the user has an address");
+    let invited = invite(user, None, new, &place.context()).expect("the user has an address");
     (invited.invitation, code)
 }
 
@@ -287,7 +291,7 @@ fn command(place: &Place<'_>, device: &Device, kind: CommandKind, state: Command
         workspace_id: place.workspace,
         device_id: device.device_id,
         user_id: device.user_id,
-        command_id: CommandId(draw(place.now)),
+        command_id: CommandId(new_id(place.now)),
         kind,
         epoch: device.epoch,
         state,
@@ -320,12 +324,12 @@ fn open(command: &Command) -> OpenCommand {
 /// Gives a device of a user these open commands.
 async fn give(place: &Place<'_>, device: &Device, commands: &[Command]) -> Device {
     let after = Device { commands: commands.iter().map(open).collect(), ..device.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(device, &after);
+    let commit = Commit::without_event(place.id()).edit(device, &after);
     place.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
     Device { version: device.version + 1, ..after }
 }
 
-fn usage(place: &Place<'_>, of: Of, month: &str, calls: u64) -> Usage {
+fn usage(place: &Place<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
     let counts = Counts::from([(UsageKind::Calls, calls)]);
     Usage {
         workspace_id: place.workspace,
@@ -339,12 +343,12 @@ fn usage(place: &Place<'_>, of: Of, month: &str, calls: u64) -> Usage {
 
 fn job(place: &Place<'_>) -> Job {
     let new = NewJob {
-        job_id: JobId(draw(place.now)),
+        job_id: JobId(new_id(place.now)),
         kind: JobKind::Users,
         action: json!({"action": "activate"}),
         action_name: "activate",
         selection: Selection::Ids(Vec::new()),
         dry_run: false,
     };
-    begin(new, &place.act()).job.expect("a job is begun").after
+    begin(new, &place.context()).job.expect("a job is begun").after
 }

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Commit, Profiles};
+use aws::Commit;
 use chrono::Duration;
-use domain::device::{self};
-use domain::event::Actor;
-use domain::profile::{Profile, given};
-use domain::refusal::Failure;
-use domain::user::User;
+use domain::error::Error;
+use domain::models::actor::Actor;
+use domain::models::profile::Profile;
+use domain::models::restriction;
+use domain::models::user::User;
+use domain::rules::profiles::given;
 use domain::{EventId, ProfileId};
 use serde_json::json;
-
 use testkit::rows;
 
-use super::{Place, TestStore, draw};
+use super::{Place, TestStore, new_id};
 
 fn profile(place: &Place<'_>, name: &str) -> Profile {
     Profile {
         workspace_id: place.workspace,
-        profile_id: ProfileId(draw(place.now)),
+        profile_id: ProfileId(new_id(place.now)),
         name: name.to_owned(),
         // What DynamoDB by itself does not keep.
         settings: json!({"": 1e200, "deep": [[[{"a": u64::MAX}]]], "none": null})
@@ -43,10 +43,10 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed() {
     let office = profile(&place, "Office");
     place.put(&office).await;
     let read = async || table.profile_and_given(here, office.profile_id).await.expect("it answers");
-    let unknown = table.profile_and_given(here, ProfileId(draw(place.now))).await.expect("it answers");
+    let unknown = table.profile_and_given(here, ProfileId(new_id(place.now))).await.expect("it answers");
     assert_eq!(unknown, None);
     let commit = async |change: &dyn Fn(Commit) -> Commit| {
-        table.commit(change(Commit::unrecorded(EventId(draw(place.now))))).await
+        table.commit(change(Commit::without_event(EventId(new_id(place.now))))).await
     };
     assert_eq!(read().await, Some((office.clone(), None)));
     // For the first time, and then again: whoever has read the time before removes nothing.
@@ -55,7 +55,7 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed() {
         let noted = given(&office, before.as_ref(), place.now.plus(Duration::minutes(minutes))).expect("it is due");
         commit(&|commit| commit.giving(&office, Some(&noted))).await.expect("it is given");
         let outdated = commit(&|commit| commit.delete_profile(&office, before.as_ref())).await;
-        assert!(matches!(outdated, Err(Failure::LostRace)), "{outdated:?}");
+        assert!(matches!(outdated, Err(Error::Conflict)), "{outdated:?}");
         let (profile, now) = read().await.expect("it is there");
         assert_eq!((&profile, now.as_ref().map(|note| note.given_at)), (&office, Some(noted.after.given_at)));
         before = now;
@@ -63,12 +63,12 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed() {
     // Of two that note it at once, one starts over; what is noted already is not in the way.
     let late = given(&office, None, place.now).expect("nobody has noted it");
     let second = commit(&|commit| commit.giving(&office, Some(&late))).await;
-    assert!(matches!(second, Err(Failure::LostRace)), "{second:?}");
+    assert!(matches!(second, Err(Error::Conflict)), "{second:?}");
     commit(&|commit| commit.giving(&office, None).put(&profile(&place, "Beside"))).await.expect("it is given");
     commit(&|commit| commit.delete_profile(&office, before.as_ref())).await.expect("it goes");
     assert_eq!(read().await, None);
     let gone = commit(&|commit| commit.giving(&office, None).put(&profile(&place, "After"))).await;
-    assert!(matches!(gone, Err(Failure::LostRace)), "what is gone is given to nobody: {gone:?}");
+    assert!(matches!(gone, Err(Error::Conflict)), "what is gone is given to nobody: {gone:?}");
     let id = office.profile_id.to_string();
     assert!(!rows::all(&store.bench, rows::MAIN).keys().any(|key| key.contains(&id)), "nothing is left of it");
 }
@@ -85,7 +85,7 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users() {
     let (here, table) = (place.workspace, place.table);
     assert_eq!(table.profile(here, office.profile_id).await.expect("it answers"), Some(office.clone()));
     assert_eq!(table.profile(other.workspace, office.profile_id).await.expect("it answers"), None);
-    let ids = [office.profile_id, field.profile_id, ProfileId(draw(place.now))].into();
+    let ids = [office.profile_id, field.profile_id, ProfileId(new_id(place.now))].into();
     let names = async |workspace| table.profile_names(workspace, &ids).await.expect("it answers");
     let both = [(office.profile_id, "Büro".to_owned()), (field.profile_id, "Field".to_owned())];
     assert_eq!(names(here).await, both.into());
@@ -111,7 +111,7 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users() {
     place.put(&user).await;
     assert!(used().await);
     assert!(!table.profile_is_used(other.workspace, office.profile_id).await.expect("it answers"));
-    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
     place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
     assert!(!used().await);
 }

@@ -1,27 +1,26 @@
 //! Data sources, their users, and what a sync stages.
 
-use aws::rows::{self as keys};
-use aws::stores::Leavings;
-use aws::{Commit, Sources};
+use aws::store::staging;
+use aws::{Commit, StagedRowsOf};
 use chrono::Duration;
-use domain::refusal::Failure;
-use domain::source::{DataSource, Settings as SourceSettings, SourceKind};
-use domain::user::User;
+use domain::error::Error;
+use domain::models::source::{DataSource, Settings as SourceSettings, SourceKind};
+use domain::models::user::User;
 use domain::{JobId, SourceId, WorkspaceId};
 use serde_json::json;
 
-use super::{Place, TestStore, draw, nothing, walk};
+use super::{Place, TestStore, new_id, nothing, walk};
 
 fn data_set(place: &Place<'_>, name: &str) -> DataSource {
     let body = json!({"name": name, "mapping": {"username": "login", "external_id": "id"}});
     let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
-    DataSource::create(SourceKind::Csv, SourceId(draw(place.now)), settings, &place.act()).0
+    DataSource::create(SourceKind::Csv, SourceId(new_id(place.now)), settings, &place.context()).0
 }
 
 fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -> User {
     let mut user = place.new_user(username);
-    user.source = domain::user::Source::Csv;
+    user.source = domain::models::user::Source::Csv;
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = Some(name.to_owned());
     user
@@ -46,8 +45,8 @@ async fn a_data_set_comes_with_its_users_and_what_was_uploaded() {
     place.put(&user_of(&place, &two, "of-two", "E-0")).await;
     let place = &place;
     assert_eq!(place.table.source(place.workspace, one.source_id).await.expect("it answers"), Some(one.clone()));
-    assert_eq!(place.table.source(WorkspaceId(draw(place.now)), one.source_id).await.expect("it answers"), None);
-    let gone = SourceId(draw(place.now));
+    assert_eq!(place.table.source(WorkspaceId(new_id(place.now)), one.source_id).await.expect("it answers"), None);
+    let gone = SourceId(new_id(place.now));
     let there = place.table.sources(place.workspace, &[gone, two.source_id]).await.expect("it answers");
     assert_eq!(there, std::slice::from_ref(&two));
     for limit in [1, 100] {
@@ -58,21 +57,21 @@ async fn a_data_set_comes_with_its_users_and_what_was_uploaded() {
         assert_eq!(walk(page, nothing).await, users);
     }
     // Parts come in the order of their numbers, those of another upload not at all.
-    let (upload, other) = (draw(place.now), draw(place.now));
+    let (upload, other) = (new_id(place.now), new_id(place.now));
     for (upload_id, number) in [(upload, 10), (upload, 2), (other, 1), (upload, 1)] {
         let bytes = aws::bytes(&vec![u8::try_from(number).unwrap_or(0); 200 * 1024]);
         let (workspace_id, source_id) = (place.workspace, one.source_id);
-        place.put(&keys::UploadPart { workspace_id, source_id, upload_id, number, bytes, at: place.now }).await;
+        place.put(&staging::UploadPart { workspace_id, source_id, upload_id, number, bytes, at: place.now }).await;
     }
     let id = one.source_id;
     let page = |start| async move { place.table.upload_parts(place.workspace, id, upload, start).await };
     let parts = walk(page, nothing).await;
     assert_eq!(parts.iter().map(|part| (part.number, part.bytes[0])).collect::<Vec<_>>(), [(1, 1), (2, 2), (10, 10)]);
     // A token is kept and forgotten.
-    let keep = Commit::unrecorded(place.id()).keep_source_token(id, "a token");
+    let keep = Commit::without_event(place.id()).keep_source_token(id, "a token");
     place.table.commit(keep).await.expect("it is kept");
     assert_eq!(place.table.source_token(id).await.expect("it answers").as_deref(), Some("a token"));
-    place.table.commit(Commit::unrecorded(place.id()).forget_source_token(id)).await.expect("it is forgotten");
+    place.table.commit(Commit::without_event(place.id()).forget_source_token(id)).await.expect("it is forgotten");
     assert_eq!(place.table.source_token(id).await.expect("it answers"), None);
 }
 
@@ -85,8 +84,8 @@ async fn what_a_data_set_calls_its_users_is_unique_in_it_alone() {
     place.put(&ada).await;
     place.put(&bob).await;
     let same = user_of(&place, &one, "eve", "E-1");
-    let refused = place.table.commit(Commit::unrecorded(place.id()).put(&same)).await;
-    assert!(matches!(refused, Err(Failure::LostRace)), "{refused:?}");
+    let refused = place.table.commit(Commit::without_event(place.id()).put(&same)).await;
+    assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
     let names = [
         ("ADA".to_owned(), None),
         ("nobody".to_owned(), Some("E-1".to_owned())),
@@ -100,7 +99,7 @@ async fn what_a_data_set_calls_its_users_is_unique_in_it_alone() {
     // Another name, and what was theirs is free.
     let mut renamed = ada.clone();
     renamed.provenance.external_id = Some("E-3".to_owned());
-    place.table.commit(Commit::unrecorded(place.id()).edit(&ada, &renamed)).await.expect("it is free");
+    place.table.commit(Commit::without_event(place.id()).edit(&ada, &renamed)).await.expect("it is free");
     place.put(&same).await;
 }
 
@@ -127,7 +126,7 @@ async fn whom_a_data_set_knows_by_another_username_is_found_by_it_there_alone() 
     assert_eq!(known(&one, "ada").await, Some("eve".to_owned()));
     let mut again = eve.clone();
     again.provenance.source_username = None;
-    place.table.commit(Commit::unrecorded(place.id()).edit(&eve, &again)).await.expect("it is written");
+    place.table.commit(Commit::without_event(place.id()).edit(&eve, &again)).await.expect("it is written");
     assert_eq!(known(&one, "ada").await, None);
 }
 
@@ -135,23 +134,24 @@ async fn whom_a_data_set_knows_by_another_username_is_found_by_it_there_alone() 
 async fn what_a_sync_staged_is_read_and_removed_by_its_job() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
-    let source_id = SourceId(draw(place.now));
-    let stage = |job_id| keys::Stage { workspace_id: place.workspace, source_id, job_id, attempt: draw(place.now) };
-    let (one, other) = (stage(JobId(draw(place.now))), stage(JobId(draw(place.now))));
+    let source_id = SourceId(new_id(place.now));
+    let stage =
+        |job_id| staging::StagedKey { workspace_id: place.workspace, source_id, job_id, attempt: new_id(place.now) };
+    let (one, other) = (stage(JobId(new_id(place.now))), stage(JobId(new_id(place.now))));
     for stage in [one, other] {
         for number in 0..95 {
             let rows = aws::bytes(&[7, 0, 255]);
-            place.put(&keys::StagedRows { stage, number, rows, at: place.now }).await;
+            place.put(&staging::StagedRows { stage, number, rows, at: place.now }).await;
         }
-        let keys = keys::StagedKeys::bytes_of(&[1, u64::MAX, 7 << 40]);
-        place.put(&keys::StagedKeys { stage, number: 0, keys, at: place.now }).await;
+        let keys = staging::StagedKeys::bytes_of(&[1, u64::MAX, 7 << 40]);
+        place.put(&staging::StagedKeys { stage, number: 0, keys, at: place.now }).await;
     }
     let rows = place.table.staged_rows(one, 94).await.expect("it answers").map(|staged| staged.rows.into_vec());
     assert_eq!(rows, Some(vec![7, 0, 255]));
     assert_eq!(place.table.staged_rows(one, 95).await.expect("it answers"), None);
     let hashes = place.table.staged_keys(one, 0).await.expect("it answers").map(|staged| staged.hashes());
     assert_eq!(hashes, Some(vec![1, u64::MAX, 7 << 40]));
-    let leavings = Leavings::Job(one.job_id);
+    let leavings = StagedRowsOf::Job(one.job_id);
     let mut removed = 0;
     loop {
         let keys = place.table.leavings(place.workspace, source_id, &leavings).await.expect("it answers");
@@ -159,7 +159,7 @@ async fn what_a_sync_staged_is_read_and_removed_by_its_job() {
             break;
         }
         removed += keys.len();
-        place.table.commit(Commit::unrecorded(place.id()).clear(&keys)).await.expect("they go");
+        place.table.commit(Commit::without_event(place.id()).clear(&keys)).await.expect("they go");
     }
     assert_eq!(removed, 96);
     assert!(place.table.staged_rows(other, 0).await.expect("it answers").is_some(), "another job's stay");

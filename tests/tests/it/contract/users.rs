@@ -2,30 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws::rows::{self as keys};
-use aws::stores::UserFilter;
-use aws::{Commit, Devices, ScimUsers, Users};
+use aws::store::users;
+use aws::{Commit, UserFilter};
 use chrono::Duration;
-use domain::command::{CommandKind, CommandState};
-use domain::device::{self, Device};
-use domain::event::{Actor, EventType};
-use domain::hold::Hold;
-use domain::life;
-use domain::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
-use domain::refusal::Failure;
-use domain::user::{User, UserStatus};
+use domain::error::Error;
+use domain::models::actor::Actor;
+use domain::models::command::CommandKind;
+use domain::models::device::Device;
+use domain::models::event::EventType;
+use domain::models::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
+use domain::models::restriction;
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::lifecycle;
+use domain::states::{CommandState, UserStatus};
 use domain::{Time, UserId};
 use serde_json::json;
-
 use testkit::rows;
 
-use super::{Place, TestStore, command, draw, give, is_taken, lost, nothing, open, typed, walk};
+use super::{Place, TestStore, command, give, is_taken, lost, new_id, nothing, open, typed, walk};
 
 /// A user made as the operations make one.
-async fn named(place: &Place<'_>, username: &str) -> Result<User, Failure> {
+async fn named(place: &Place<'_>, username: &str) -> Result<User, Error> {
     let user = place.new_user(username);
     let claims = place.table.username_claims(place.workspace, username).await.expect("it answers");
-    let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&user).claim(&claims, user.user_id);
+    let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&user).claim(&claims, user.user_id);
     place.table.commit(commit).await.map(|()| user)
 }
 
@@ -38,7 +39,7 @@ async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents() {
         assert!(is_taken(&place, taken).await, "{taken}");
         let rows = place.rows();
         let second = place.new_user(taken);
-        let commit = Commit::of(&place.act().event(EventType::UserCreated)).put(&second);
+        let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&second);
         lost(store.table.commit(commit).await, "the name is taken, whatever the code that came here believes");
         assert_eq!(place.rows(), rows, "nothing of the second is left");
     }
@@ -62,7 +63,7 @@ async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents() {
 async fn of_an_earlier_release(place: &Place<'_>, username: &str, former: &str) -> User {
     let user = place.user(username).await;
     let bench = &place.store.bench;
-    let key = aws::rows::username(place.workspace, username);
+    let key = users::username_key(place.workspace, username);
     let claim = json!({"pk": format!("USERNAME#{}#{former}", place.workspace), "sk": "CLAIM", "user_id": user.user_id});
     rows::remove(bench, rows::MAIN, &json!({"pk": key.pk, "sk": key.sk}));
     rows::put(bench, rows::MAIN, &claim, &[]);
@@ -79,18 +80,18 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
     assert_eq!(ids, [jose.user_id].into());
     // Whoever writes without a look is refused by the table.
     let again = place.new_user("JOSE\u{301}");
-    let unseen = Commit::of(&place.act().event(EventType::UserCreated)).put(&again);
+    let unseen = Commit::of(&place.context().event(EventType::UserCreated)).put(&again);
     lost(store.table.commit(unseen).await, "one who is called so holds the former claim");
     // Another name of the same letters is free, under the same former key and under that very key.
     let other = named(&place, "jos\u{ea}").await.expect("nobody is called so");
     let claims = store.table.username_claims(place.workspace, "jose").await.expect("it answers");
     let plain = place.new_user("jose");
-    let late = || Commit::of(&place.act().event(EventType::UserCreated)).put(&plain).claim(&claims, plain.user_id);
+    let late = || Commit::of(&place.context().event(EventType::UserCreated)).put(&plain).claim(&claims, plain.user_id);
     place.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
     lost(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
     let plain = named(&place, "jose").await.expect("nobody is called so");
     let holder = |username: &str| {
-        let key = aws::rows::username(place.workspace, username).to_string();
+        let key = users::username_key(place.workspace, username).to_string();
         rows::all(&store.bench, rows::MAIN).get(&key).map(|row| row["user_id"].clone())
     };
     let holders = [holder("jose"), holder("jos\u{e9}"), holder("jos\u{ea}")];
@@ -104,32 +105,32 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
     let zoe = of_an_earlier_release(&place, "Zo\u{eb}", "zoe").await;
     let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
     let claims = store.table.username_claims(place.workspace, "zoe").await.expect("it answers");
-    let commit = Commit::unrecorded(place.id()).edit(&zoe, &renamed).claim(&claims, zoe.user_id);
+    let commit = Commit::without_event(place.id()).edit(&zoe, &renamed).claim(&claims, zoe.user_id);
     store.table.commit(commit).await.expect("the claim is their own");
     assert_eq!((holder("zoe"), is_taken(&place, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
     let eva = of_an_earlier_release(&place, "Ev\u{e1}", "eva").await;
     let claims = store.table.username_claims(place.workspace, "Ev\u{e0}").await.expect("it answers");
     let renamed = User { username: "Ev\u{e0}".to_owned(), ..eva.clone() };
-    let commit = Commit::unrecorded(place.id()).edit(&eva, &renamed).claim(&claims, eva.user_id);
+    let commit = Commit::without_event(place.id()).edit(&eva, &renamed).claim(&claims, eva.user_id);
     store.table.commit(commit).await.expect("the former claim is their own");
     assert_eq!((holder("eva"), holder("Ev\u{e0}")), (None, Some(json!(eva.user_id))));
     let bjorn = of_an_earlier_release(&place, "Bj\u{f6}rn", "bjorn").await;
     let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
-    let commit = Commit::unrecorded(place.id()).reclaim(&claims, &bjorn);
+    let commit = Commit::without_event(place.id()).reclaim(&claims, &bjorn);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
     let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
-    assert!(Commit::unrecorded(place.id()).reclaim(&claims, &bjorn).is_empty());
+    assert!(Commit::without_event(place.id()).reclaim(&claims, &bjorn).is_empty());
     let joao = of_an_earlier_release(&place, "Jo\u{e3}o", "joao").await;
     let claims = store.table.username_claims(place.workspace, "Jo\u{e3}o").await.expect("it answers");
-    let late = Commit::unrecorded(place.id()).reclaim(&claims, &joao);
-    let former = keys::former_claim(place.workspace, "Jo\u{e3}o").expect("it has one");
+    let late = Commit::without_event(place.id()).reclaim(&claims, &joao);
+    let former = users::former_username_key(place.workspace, "Jo\u{e3}o").expect("it has one");
     let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
     lost(store.table.commit(late).await, "another holds the former claim by now");
     assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and keeps it");
     let rene_before = of_an_earlier_release(&place, "Ren\u{e9}", "rene").await;
-    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
     place.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
     assert!(
         !is_taken(&place, "ren\u{e9}").await && !is_taken(&place, "rene").await,
@@ -217,7 +218,7 @@ async fn users_are_found_once_each_by_any_word() {
 async fn user_filters_keep_what_they_say() {
     let store = &TestStore::start().await;
     let mut place = Place::new(store);
-    let hold = Hold { at: place.now, by: Actor::System, reason: None };
+    let hold = Restriction { at: place.now, by: Actor::System, reason: None };
     let long_ago = place.now;
     place.later(Duration::days(40));
     let network = |mdn_provisioning, seen| {
@@ -249,7 +250,7 @@ async fn user_filters_keep_what_they_say() {
         place.put(user).await;
     }
     // One who has left, and whose phone could not wipe itself.
-    let gone = || Some(device::Deleted { at: place.now, by: Actor::System, purge_after: place.now });
+    let gone = || Some(restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now });
     let leaver = User { deleted: gone(), ..place.new_user("leaver") };
     let phone = Device { deleted: gone(), ..place.new_device(leaver.user_id, "left") };
     let mut wipe = command(&place, &phone, CommandKind::Wipe, CommandState::Failed);
@@ -368,11 +369,11 @@ async fn a_deleted_user_is_found_and_their_name_is_free() {
     let mut users = Vec::new();
     for name in ["xena", "bob"] {
         let user = place.user(name).await;
-        let deletion = life::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-        let change = life::delete(&user, &[], &[], &deletion, &place.act()).expect("nothing is to wipe");
+        let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
+        let change = lifecycle::delete(&user, &[], &[], &deletion, &place.context()).expect("nothing is to wipe");
         let change = change.expect("they are there");
-        let act = change.events[0].event_id;
-        store.table.commit(Commit::changing(act, &change)).await.expect("nobody came first");
+        let context = change.events[0].event_id;
+        store.table.commit(Commit::changing(context, &change)).await.expect("nobody came first");
         let mut after = change.user.expect("it is a user's end").after;
         after.version += 1;
         users.push(after);
@@ -410,6 +411,6 @@ async fn last_seen_moves_forward_only() {
         assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version));
     }
     let rows = place.rows();
-    store.table.note_seen(place.workspace, UserId(draw(place.now)), later).await.expect("nobody is no fault");
+    store.table.note_seen(place.workspace, UserId(new_id(place.now)), later).await.expect("nobody is no fault");
     assert_eq!(place.rows(), rows, "and no row comes of it");
 }

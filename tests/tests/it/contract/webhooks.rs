@@ -1,22 +1,23 @@
 //! Webhooks, their deliveries and secrets.
 
-use aws::rows::{self as keys};
-use aws::stores::{DueRow, Work};
-use aws::{Commit, Webhooks};
+use aws::store::due;
+use aws::{Commit, DueRow};
 use chrono::Duration;
 use domain::WebhookId;
-use domain::event::EventType;
-use domain::outside::Reach;
-use domain::webhook::{Attempt, Delivery, Names, Secrets as HookSecrets, Settings as HookSettings, Webhook};
+use domain::egress::EgressPolicy;
+use domain::models::event::EventType;
+use domain::models::webhook::{
+    Attempt, Delivery, EventSelection, Secrets as HookSecrets, Settings as HookSettings, Webhook,
+};
 use serde_json::json;
 
-use super::{Place, TestStore, draw, nothing, walk};
+use super::{Place, TestStore, new_id, nothing, walk};
 
 fn webhook(place: &Place<'_>, number: u8) -> Webhook {
     let body = json!({"url": format!("https://hooks.example.com/{number}")});
     let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
-    let settings = HookSettings::read(&mut fields, Names::Known, Reach::Public);
-    Webhook::create(WebhookId(draw(place.now)), settings, &place.act()).0
+    let settings = HookSettings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
+    Webhook::create(WebhookId(new_id(place.now)), settings, &place.context()).0
 }
 
 #[tokio::test]
@@ -35,8 +36,8 @@ async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries() {
     let mut deliveries = Vec::new();
     for _ in 0..5 {
         place.later(Duration::seconds(1));
-        let event = place.act().event(EventType::UserCreated);
-        let delivery = Delivery::due(&hooks[0], &event, place.now).taken_up(draw(place.now), place.now);
+        let event = place.context().event(EventType::UserCreated);
+        let delivery = Delivery::due(&hooks[0], &event, place.now).taken_up(new_id(place.now), place.now);
         place.put(&delivery).await;
         place.put(&Delivery { webhook_id: hooks[1].webhook_id, ..delivery.clone() }).await;
         deliveries.insert(0, delivery);
@@ -62,16 +63,16 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
     let store = &TestStore::start().await;
     let mut place = Place::new(store);
     let hook = webhook(&place, 1);
-    let (rotated, _) = hook.rotated(&place.act());
-    let event = place.act().event(EventType::UserCreated);
-    let lease = draw(place.now);
+    let (rotated, _) = hook.rotated(&place.context());
+    let event = place.context().event(EventType::UserCreated);
+    let lease = new_id(place.now);
     let begun = Delivery::due(&hook, &event, place.now).taken_up(lease, place.now);
     place.put(&rotated).await;
     place.put(&begun).await;
     let due = async |place: &Place<'_>| {
         let mut due = (0, 0);
-        for shard in 0..keys::DUE_SHARDS {
-            let page = place.table.due(&keys::calls_shard(shard), place.now, None, 100).await.expect("it answers");
+        for shard in 0..due::DUE_SHARDS {
+            let page = place.table.due(&due::calls_shard(shard), place.now, None, 100).await.expect("it answers");
             for (_, row) in page.rows {
                 match row.expect("it is whole") {
                     Some(DueRow::Delivery(found)) => due.0 += usize::from(found.event_id == event.event_id),
@@ -83,9 +84,9 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
         due
     };
     assert_eq!(due(&place).await, (0, 0));
-    place.later(domain::webhook::HOLD);
+    place.later(domain::models::webhook::HOLD);
     assert_eq!(due(&place).await, (1, 0));
-    place.later(domain::webhook::EARLIER_SIGNS);
+    place.later(domain::models::webhook::EARLIER_SIGNS);
     assert_eq!(due(&place).await, (1, 1));
     let taken = begun.after(lease, &Attempt::answered(place.now, 200, b"", 1)).expect("it is held");
     place.edit(&begun, &taken).await;
@@ -97,19 +98,19 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
 async fn what_signs_a_webhooks_calls_is_kept_replaced_and_forgotten() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
-    let id = WebhookId(draw(place.now));
+    let id = WebhookId(new_id(place.now));
     let kept = async || place.table.webhook_secrets(id).await.expect("it answers");
     assert_eq!(kept().await, None);
     let first = HookSecrets::of("whsec_first".to_owned());
     let second = first.rotated("whsec_second".to_owned(), place.now);
     for secrets in [&first, &second] {
-        let commit = Commit::unrecorded(place.id()).keep_webhook_secrets(id, secrets);
+        let commit = Commit::without_event(place.id()).keep_webhook_secrets(id, secrets);
         place.table.commit(commit).await.expect("it is kept");
         assert_eq!(kept().await.as_ref(), Some(secrets));
     }
-    let other = place.table.webhook_secrets(WebhookId(draw(place.now))).await.expect("it answers");
+    let other = place.table.webhook_secrets(WebhookId(new_id(place.now))).await.expect("it answers");
     assert_eq!(other, None);
-    let commit = Commit::unrecorded(place.id()).forget_webhook_secrets(id);
+    let commit = Commit::without_event(place.id()).forget_webhook_secrets(id);
     place.table.commit(commit).await.expect("it is forgotten");
     assert_eq!(kept().await, None);
 }

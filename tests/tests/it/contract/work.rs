@@ -2,26 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use aws::rows::{self as keys, RememberedCall};
-use aws::stores::{DueRow, Taken, Work};
-use aws::{Commit, Idempotency, Leases};
+use aws::store::idempotency::IdempotencyRow;
+use aws::store::{due, idempotency, push_tokens};
+use aws::{Commit, DueRow, LeaseOutcome};
 use chrono::Duration;
-use domain::command::{Command, CommandKind, CommandState};
-use domain::device::{self, Device, PushToken};
-use domain::event::{Actor, EventType};
-use domain::idempotency::Remembered;
-use domain::invitation::Invitation;
-use domain::job::Job;
-use domain::refusal::Failure;
+use domain::error::Error;
+use domain::models::actor::Actor;
+use domain::models::command::{Command, CommandKind};
+use domain::models::device::{Device, PushToken};
+use domain::models::event::EventType;
+use domain::models::idempotency::IdempotencyRecord;
+use domain::models::invitation::Invitation;
+use domain::models::job::Job;
+use domain::models::restriction;
+use domain::models::user::User;
+use domain::models::workspace::{Settings, Workspace};
 use domain::secret::Hash;
-use domain::user::User;
-use domain::workspace::{Settings, Workspace};
+use domain::states::CommandState;
 use domain::{Time, UserId};
 use serde_json::json;
-
 use testkit::rows;
 
-use super::{Place, TestStore, command, draw, invited, job, lost};
+use super::{Place, TestStore, command, invited, job, lost, new_id};
 
 #[tokio::test]
 async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
@@ -32,26 +34,26 @@ async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
         let (table, now, ids) = (store.table.clone(), place.now, [place.id(), place.id()]);
         async move {
             match table.take("contract", event, hold, now, ids[0]).await {
-                Err(Failure::LostRace) => table.take("contract", event, hold, now, ids[1]).await,
+                Err(Error::Conflict) => table.take("contract", event, hold, now, ids[1]).await,
                 answer => answer,
             }
             .expect("it answers")
         }
     };
     let both = futures::join!(take(&place), take(&place));
-    let yes = |taken: &Taken| matches!(taken, Taken::Yes(_));
+    let yes = |taken: &LeaseOutcome| matches!(taken, LeaseOutcome::Yes(_));
     assert!(yes(&both.0) != yes(&both.1), "of two at once one has it: {both:?}");
-    assert!(matches!(take(&place).await, Taken::Busy));
+    assert!(matches!(take(&place).await, LeaseOutcome::Busy));
     let other = store.table.take("another", event, hold, place.now, place.id()).await.expect("it answers");
     assert!(yes(&other), "another consumer has a lease of its own");
-    let ((Taken::Yes(stale), _) | (_, Taken::Yes(stale))) = both else { panic!("one has it") };
+    let ((LeaseOutcome::Yes(stale), _) | (_, LeaseOutcome::Yes(stale))) = both else { panic!("one has it") };
     place.later(hold);
-    let Taken::Yes(lease) = take(&place).await else { panic!("the hold is over") };
-    let late = Commit::unrecorded(place.id()).done(&stale, place.now);
+    let LeaseOutcome::Yes(lease) = take(&place).await else { panic!("the hold is over") };
+    let late = Commit::without_event(place.id()).done(&stale, place.now);
     lost(store.table.commit(late).await, "who lost the hold cannot say that it is done");
-    store.table.commit(Commit::unrecorded(place.id()).done(&lease, place.now)).await.expect("it has the hold");
+    store.table.commit(Commit::without_event(place.id()).done(&lease, place.now)).await.expect("it has the hold");
     place.later(Duration::days(1));
-    assert!(matches!(take(&place).await, Taken::Done));
+    assert!(matches!(take(&place).await, LeaseOutcome::Done));
 }
 
 #[tokio::test]
@@ -60,14 +62,14 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
     let mut place = Place::new(store);
     let mut tokens = Vec::new();
     for at in 0..40 {
-        let device = place.new_device(UserId(draw(place.now)), &format!("due-{at}"));
+        let device = place.new_device(UserId(new_id(place.now)), &format!("due-{at}"));
         place.later(Duration::seconds(1));
         let token = PushToken::given(&device, format!("token-{at}"), None, place.now);
         place.put(&token).await;
         tokens.push(token);
     }
     // The one of the middle cannot be read.
-    let broken = keys::push_token(place.workspace, tokens[20].device_id);
+    let broken = push_tokens::push_token_key(place.workspace, tokens[20].device_id);
     let mut row =
         rows::all(&store.bench, rows::MAIN).remove(&format!("{} | {}", broken.pk, broken.sk)).expect("its row");
     row["token"] = json!(7);
@@ -75,11 +77,11 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
     let due_at = tokens[29].mend_at.expect("a new token is due");
     let mut found = BTreeSet::new();
     let mut unread = 0;
-    for shard in 0..keys::DUE_SHARDS {
+    for shard in 0..due::DUE_SHARDS {
         let mut start = None;
         let mut last = None;
         loop {
-            let page = store.table.due(&keys::due_shard(shard), due_at, start, 2).await.expect("it answers");
+            let page = store.table.due(&due::due_shard(shard), due_at, start, 2).await.expect("it answers");
             for (key, row) in page.rows.into_iter().filter(|(key, _)| key.pk.contains(&place.workspace.to_string())) {
                 match row {
                     Ok(Some(DueRow::PushToken(token))) => {
@@ -104,10 +106,11 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
     assert_eq!((found, unread), (expected.collect(), 1), "what is due by then, and nothing else");
     let settled = PushToken { mend_at: None, ..tokens[0].clone() };
     place.edit(&tokens[0], &settled).await;
-    let shards = (0..keys::DUE_SHARDS).map(keys::due_shard);
+    let shards = (0..due::DUE_SHARDS).map(due::due_shard);
     for shard in shards {
         let page = store.table.due(&shard, due_at, None, 100).await.expect("it answers");
-        let again = page.rows.iter().any(|(key, _)| *key == keys::push_token(place.workspace, tokens[0].device_id));
+        let again =
+            page.rows.iter().any(|(key, _)| *key == push_tokens::push_token_key(place.workspace, tokens[0].device_id));
         assert!(!again, "what is settled is not due");
     }
 }
@@ -151,14 +154,14 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
         stored: domain::stored::Stored::default(),
     };
     place.put(&workspace).await;
-    let end = device::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
     place.edit(&device, &Device { deleted: Some(end.clone()), ..device.clone() }).await;
     place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
     let found = |shard: fn(u8) -> String, by: Time| {
         let (table, workspace) = (place.table.clone(), place.workspace.to_string());
         async move {
             let mut kinds = Vec::new();
-            for number in 0..keys::DUE_SHARDS {
+            for number in 0..due::DUE_SHARDS {
                 let page = table.due(&shard(number), by, None, 1_000).await.expect("it answers");
                 let rows = page.rows.into_iter().filter(|(key, _)| key.pk.contains(&workspace));
                 kinds.extend(rows.map(|(_, row)| match row {
@@ -184,29 +187,29 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
     for hours in (0..=4).rev() {
         let mut due = expected.clone();
         due.sort();
-        assert_eq!(found(keys::due_shard, hour(hours)).await, due, "after {hours} hours");
+        assert_eq!(found(due::due_shard, hour(hours)).await, due, "after {hours} hours");
         let before = hour(hours).minus(Duration::milliseconds(1));
         let _latest = expected.pop();
         let mut due = expected.clone();
         due.sort();
-        assert_eq!(found(keys::due_shard, before).await, due, "just before {hours} hours");
+        assert_eq!(found(due::due_shard, before).await, due, "just before {hours} hours");
     }
-    assert!(found(keys::purge_shard, hour(5).minus(Duration::milliseconds(1))).await.is_empty());
-    assert_eq!(found(keys::purge_shard, hour(5)).await, ["device phone", "user ada"]);
+    assert!(found(due::purge_shard, hour(5).minus(Duration::milliseconds(1))).await.is_empty());
+    assert_eq!(found(due::purge_shard, hour(5)).await, ["device phone", "user ada"]);
 }
 
 #[tokio::test]
 async fn a_call_is_remembered_once() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
-    let pk = keys::call(place.workspace, "somebody", "create-user", "key");
+    let pk = idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "key");
     assert_eq!(store.table.remembered(&pk).await.expect("it answers"), None);
-    let call = |made: &str| RememberedCall {
+    let call = |made: &str| IdempotencyRow {
         pk: pk.clone(),
-        remembered: Remembered { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: place.now },
+        remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: place.now },
     };
     let remember = |made: &str, forgotten| {
-        let event = place.act().event(EventType::UserCreated);
+        let event = place.context().event(EventType::UserCreated);
         store.table.commit(Commit::of(&event).remember(&call(made), forgotten))
     };
     remember("first", false).await.expect("it is new");
@@ -217,9 +220,9 @@ async fn a_call_is_remembered_once() {
     remember("third", true).await.expect("the first counts no more");
     assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("third").remembered));
     for other in [
-        keys::call(place.workspace, "somebody", "create-user", "other"),
-        keys::call(place.workspace, "somebody", "invite-user", "key"),
-        keys::call(place.workspace, "another", "create-user", "key"),
+        idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "other"),
+        idempotency::idempotency_pk(place.workspace, "somebody", "invite-user", "key"),
+        idempotency::idempotency_pk(place.workspace, "another", "create-user", "key"),
     ] {
         assert_eq!(store.table.remembered(&other).await.expect("it answers"), None);
     }

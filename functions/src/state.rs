@@ -1,0 +1,207 @@
+//! What an operation has at hand: built once, before its first event.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use aws::{Clients, EgressClient, Mailer, Pusher, Table, Texter, TopicPublisher};
+use chrono::{DateTime, Utc};
+use domain::Time;
+use domain::egress::EgressPolicy;
+use domain::error::Error;
+use lambda::IdSource;
+use lambda::logging::Chain;
+
+use crate::callers::{Callers, IssuerKeysCache};
+use crate::settings::Settings;
+use crate::triggers::send_message::MessageSender;
+
+/// The time, passed in so that a test can choose it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+    pub fn system() -> Self {
+        Self::from_fn(Arc::new(Utc::now))
+    }
+
+    /// A clock that says what a function says.
+    #[must_use]
+    pub fn from_fn(now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
+        Self(now)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.0)()
+    }
+}
+
+/// What an operation has at hand.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// What its environment says.
+    pub settings: Settings,
+    clock: Clock,
+    issuer_keys: IssuerKeysCache,
+    table: Option<Table>,
+    topic: Option<TopicPublisher>,
+    mailer: Option<Mailer>,
+    pusher: Pusher,
+    texter: Texter,
+    clients: Clients,
+    webhooks: Arc<OnceLock<EgressClient>>,
+}
+
+impl AppState {
+    /// Builds what the settings ask for.
+    #[must_use]
+    pub fn new(settings: Settings, clients: Clients, clock: Clock) -> Self {
+        let sender = settings.sender.clone().zip(settings.configuration_set.clone());
+        Self {
+            clock,
+            issuer_keys: IssuerKeysCache::default(),
+            table: settings.tables.clone().map(|names| Table::new(&clients, names)),
+            topic: settings.events_topic.clone().map(|arn| TopicPublisher::new(&clients, arn)),
+            mailer: sender.map(|(sender, set)| Mailer::new(&clients, sender, set)),
+            texter: Texter::new(&clients),
+            pusher: Pusher::new(&clients, settings.applications.ios.clone(), settings.applications.android.clone()),
+            settings,
+            clients,
+            webhooks: Arc::default(),
+        }
+    }
+
+    /// Opens the connection to the table by one cheap read, so that the first event does not wait
+    /// for it. That it fails is no reason not to start: the first event's own read will tell.
+    pub async fn open(&self) {
+        if let Some(table) = &self.table
+            && let Err(error) = table.issuer_keys().await
+        {
+            tracing::warn!(error = %Chain(&error), "the table did not answer at start");
+        }
+    }
+
+    /// The clock, for work that looks at it on its way.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A moment: now, and chance.
+    #[must_use]
+    pub fn id_source(&self) -> IdSource {
+        IdSource::new(self.clock.now(), random)
+    }
+
+    /// The tables.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names none.
+    pub fn table(&self) -> Result<&Table, Error> {
+        needed(self.table.as_ref(), "TABLE")
+    }
+
+    /// Where callers are looked up.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names no table.
+    pub(crate) fn callers(&self, now: Time) -> Result<Callers<'_>, Error> {
+        let issuer = self.settings.issuer.as_ref().map(|issuer| issuer.url.as_str());
+        Ok(Callers { table: self.table()?, at_hand: &self.issuer_keys, issuer, now })
+    }
+
+    /// The topic `events`.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names none.
+    pub fn topic(&self) -> Result<&TopicPublisher, Error> {
+        needed(self.topic.as_ref(), "EVENTS_TOPIC_ARN")
+    }
+
+    /// The mailer.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names no sender.
+    pub fn mailer(&self) -> Result<&Mailer, Error> {
+        needed(self.mailer.as_ref(), "SENDER")
+    }
+
+    /// How messages go out.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names no sender of e-mails or not the product's own address.
+    pub fn post(&self) -> Result<MessageSender<'_>, Error> {
+        let (mail, public_url) = (self.mailer()?, self.public_url()?);
+        let Settings { app, senders, defaults, .. } = &self.settings;
+        Ok(MessageSender { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })
+    }
+
+    /// The pusher, which is always there; a platform without an application gets no pushes.
+    #[must_use]
+    pub fn pusher(&self) -> &Pusher {
+        &self.pusher
+    }
+
+    /// The way to the pages of data sets.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn outside(&self) -> Result<EgressClient, Error> {
+        EgressClient::guarded(&self.clients)
+    }
+
+    /// The way to the pages of the issuer of admins' tokens.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn issuer_pages(&self) -> Result<EgressClient, Error> {
+        EgressClient::to_issuer(&self.clients)
+    }
+
+    /// How far webhooks lead.
+    #[must_use]
+    pub fn reach(&self) -> EgressPolicy {
+        self.clients.webhooks()
+    }
+
+    /// The way to webhooks, which is made when it is first needed, and keeps its connections.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn webhooks(&self) -> Result<&EgressClient, Error> {
+        match self.webhooks.get() {
+            Some(outside) => Ok(outside),
+            None => {
+                let made = EgressClient::to_webhooks(&self.clients)?;
+                Ok(self.webhooks.get_or_init(|| made))
+            }
+        }
+    }
+
+    /// The product's own address.
+    ///
+    /// # Errors
+    /// `Internal` if the environment does not tell it.
+    pub fn public_url(&self) -> Result<&str, Error> {
+        needed(self.settings.public_url.as_deref(), "PUBLIC_URL")
+    }
+}
+
+fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
+    value.ok_or_else(|| Error::internal("starting", format!("the environment variable {name} is not set")))
+}
+
+fn random(bytes: &mut [u8]) {
+    // A machine without a source of randomness cannot make a credential: better to end this run.
+    getrandom::fill(bytes).expect("the system gives random bytes");
+}

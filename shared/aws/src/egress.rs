@@ -1,0 +1,365 @@
+//! Calls to the world outside of AWS.
+
+use std::error::Error as StdError;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{self, TlsContext};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use domain::egress::{EgressPolicy, read_url};
+use domain::error::Error;
+use thiserror::Error as ThisError;
+
+use crate::clients::Clients;
+use crate::roots;
+
+/// A client for the world outside.
+#[derive(Clone, Debug)]
+pub struct EgressClient {
+    connector: SharedHttpConnector,
+    sleep: SharedAsyncSleep,
+    reach: EgressPolicy,
+}
+
+/// The most bytes that are read of what an issuer answers: a key set has a few thousand.
+pub const ANSWER_LIMIT: usize = 1024 * 1024;
+
+impl EgressClient {
+    /// A client for the pages of the issuer, whose addresses the operator has settled. Clients that were given a
+    /// connector use that.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn to_issuer(clients: &Clients) -> Result<Self, Error> {
+        let connector = match &clients.outside {
+            Some(connector) => connector.clone(),
+            None => SharedHttpConnector::new(
+                Connector::builder()
+                    .connector_settings(settings())
+                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+                    .tls_context(context()?)
+                    .build(),
+            ),
+        };
+        Ok(Self { connector, sleep: clients.sleep.clone(), reach: EgressPolicy::Public })
+    }
+
+    /// A client for pages whose addresses somebody else has typed in: it goes to the public internet
+    /// alone, and to exactly the addresses that were looked at. Clients that were given a connector use
+    /// that.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn guarded(clients: &Clients) -> Result<Self, Error> {
+        Self::reaching(clients, EgressPolicy::Public)
+    }
+
+    /// The same, for webhooks: it goes as far as the clients say.
+    ///
+    /// # Errors
+    /// `Internal` if the system's collection of authorities cannot be used.
+    pub fn to_webhooks(clients: &Clients) -> Result<Self, Error> {
+        Self::reaching(clients, clients.webhooks)
+    }
+
+    fn reaching(clients: &Clients, reach: EgressPolicy) -> Result<Self, Error> {
+        let connector = match &clients.outside {
+            Some(connector) => connector.clone(),
+            None => SharedHttpConnector::new(
+                Connector::builder()
+                    .connector_settings(settings())
+                    .proxy_config(ProxyConfig::disabled())
+                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+                    .tls_context(context()?)
+                    .build_with_resolver(Resolver(reach)),
+            ),
+        };
+        Ok(Self { connector, sleep: clients.sleep.clone(), reach })
+    }
+
+    /// A page that somebody else has typed in, read whole by GET, within [`PULL_WITHIN`].
+    ///
+    /// # Errors
+    /// Why it cannot be had. Nothing of what it answered stands in that.
+    pub async fn pull(
+        &self,
+        url: &str,
+        accept: &'static str,
+        bearer: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<u8>, FetchError> {
+        let pulled = self.pulled(url, accept, bearer, limit);
+        Timeout::new(Box::pin(pulled), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never))
+    }
+
+    async fn pulled(
+        &self,
+        url: &str,
+        accept: &'static str,
+        bearer: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<u8>, FetchError> {
+        // A host that is an address is not looked up, so it is held to the rule here.
+        let _host = read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
+        let mut request = HttpRequest::get(url).map_err(|_| FetchError::Unreachable)?;
+        request.headers_mut().insert("accept", accept);
+        request.headers_mut().insert("user-agent", "handset");
+        if let Some(bearer) = bearer {
+            let sent = request.headers_mut().try_insert("authorization", format!("Bearer {bearer}"));
+            let _before = sent.map_err(|_| FetchError::TokenUnsendable)?;
+        }
+        self.whole(request, limit).await
+    }
+
+    /// The answer to a request, read to its end.
+    async fn whole(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, FetchError> {
+        let response =
+            self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))?;
+        let status = response.status().as_u16();
+        match status {
+            200 => {}
+            300..=399 => return Err(FetchError::Redirected(status)),
+            other => return Err(FetchError::Status(other)),
+        }
+        let length = response.headers().get("content-length").and_then(|length| length.parse::<usize>().ok());
+        if length.is_some_and(|length| length > limit) {
+            return Err(FetchError::TooLarge(limit));
+        }
+        let bytes = read_within(response.into_body(), limit).await?;
+        if length.is_some_and(|length| length != bytes.len()) {
+            return Err(FetchError::CutOff);
+        }
+        Ok(bytes)
+    }
+
+    /// A call of an address that somebody else has typed in, by POST, within [`PULL_WITHIN`]. Redirects are
+    /// not followed: they are answers like any other, whose status says so. Of what is answered only the
+    /// beginning is read, up to `limit` bytes; that it breaks off or stalls after its status makes no
+    /// difference.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+        limit: usize,
+    ) -> Result<Answer, FetchError> {
+        let answered = Timeout::new(Box::pin(self.answered(url, headers, body)), self.sleep.sleep(PULL_WITHIN));
+        let response = answered.await.unwrap_or(Err(FetchError::Never))?;
+        let status = response.status().as_u16();
+        let begun = Timeout::new(Box::pin(beginning(response.into_body(), limit)), self.sleep.sleep(READ_WITHIN));
+        Ok(Answer { status, begins: begun.await.unwrap_or_default() })
+    }
+
+    async fn answered(
+        &self,
+        url: &str,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, FetchError> {
+        // A host that is an address is not looked up, so it is held to the rule here.
+        let _host = self.reach.read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method("POST").map_err(|_| FetchError::Unreachable)?;
+        request.set_uri(url).map_err(|_| FetchError::Unreachable)?;
+        request.headers_mut().insert("user-agent", "handset");
+        for (name, value) in headers {
+            let sent = request.headers_mut().try_insert(name, value);
+            let _before = sent.map_err(|_| FetchError::Unreachable)?;
+        }
+        self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))
+    }
+
+    /// Waits, second by second: a longer sleep is a limit to a call's time.
+    pub async fn wait(&self, seconds: u32) {
+        for _ in 0..seconds {
+            self.sleep.sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// A page of the issuer, read by GET within [`PULL_WITHIN`], and no further than its limit; redirects are not
+    /// followed.
+    ///
+    /// # Errors
+    /// `Unavailable` if the page does not answer with 200, or with more than [`ANSWER_LIMIT`].
+    pub async fn get(&self, url: &str) -> Result<Vec<u8>, Error> {
+        let mut request = HttpRequest::get(url).map_err(|e| Error::internal("reading a URL", e))?;
+        request.headers_mut().insert("accept", "application/json");
+        let read = self.whole(request, ANSWER_LIMIT);
+        let read = Timeout::new(Box::pin(read), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never));
+        read.map_err(|fault| Error::unavailable("the issuer", fault))
+    }
+}
+
+/// How long a page that somebody else has typed in may take, from the first byte sent to the last one
+/// read.
+pub const PULL_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long the beginning of what a call is answered may take, after its status.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a call was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// How the body begins.
+    pub begins: Vec<u8>,
+}
+
+/// Why a page cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum FetchError {
+    /// Its host is, or leads to, an address that is not of the public internet.
+    #[error("the host does not lead to the public internet")]
+    NotPublic,
+    /// Its port is one that another protocol owns.
+    #[error("another protocol owns the port")]
+    PortNotAllowed,
+    /// The connection could not be made.
+    #[error("the host cannot be reached")]
+    Unreachable,
+    /// It did not answer, or not to the end, in time.
+    #[error("it did not answer in time")]
+    Never,
+    /// It sends its readers elsewhere.
+    #[error("it answers with a redirect ({0}), which is not followed")]
+    Redirected(u16),
+    /// It answers with an error.
+    #[error("it answers with status {0}")]
+    Status(u16),
+    /// It is larger than what is read.
+    #[error("it has more than {0} bytes")]
+    TooLarge(usize),
+    /// It ended before it was whole.
+    #[error("it ended before it was whole")]
+    CutOff,
+    /// The bearer token is no header's value.
+    #[error("the bearer token cannot be sent")]
+    TokenUnsendable,
+}
+
+impl FetchError {
+    /// A stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotPublic => "not_public",
+            Self::PortNotAllowed => "port_not_allowed",
+            Self::Unreachable => "unreachable",
+            Self::Never => "no_answer",
+            Self::Redirected(_) => "redirected",
+            Self::Status(_) => "error_status",
+            Self::TooLarge(_) => "too_large",
+            Self::CutOff => "cut_off",
+            Self::TokenUnsendable => "token_unsendable",
+        }
+    }
+
+    /// Why a URL that was taken once is not called any more.
+    fn of_url(code: &str) -> Self {
+        if code == "port_not_allowed" { Self::PortNotAllowed } else { Self::NotPublic }
+    }
+
+    fn of(error: &(dyn StdError + 'static), timed_out: bool) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<NotPublic>() {
+                return Self::NotPublic;
+            }
+            cause = error.source();
+        }
+        if timed_out { Self::Never } else { Self::Unreachable }
+    }
+}
+
+fn settings() -> HttpConnectorSettings {
+    HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(PULL_WITHIN).build()
+}
+
+fn context() -> Result<TlsContext, Error> {
+    let context = TlsContext::builder().with_trust_store(roots::system()).build();
+    context.map_err(|e| Error::internal("setting up TLS", e))
+}
+
+/// A name leads to an address that is not of the public internet.
+#[derive(Debug, ThisError)]
+#[error("the name leads to an address that is not public")]
+struct NotPublic;
+
+/// Looks names up by the system, and refuses those of which any address is out of reach. The connection
+/// goes to what this answers: nobody looks the name up a second time.
+#[derive(Clone, Debug)]
+struct Resolver(EgressPolicy);
+
+impl ResolveDns for Resolver {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        let (name, reach) = (name.to_owned(), self.0);
+        DnsFuture::new(async move {
+            let look_up = move || (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|at| at.ip()).collect());
+            let found = tokio::task::spawn_blocking(look_up).await.map_err(ResolveDnsError::new)?;
+            checked(found.map_err(ResolveDnsError::new)?, reach)
+        })
+    }
+}
+
+fn checked(addresses: Vec<IpAddr>, reach: EgressPolicy) -> Result<Vec<IpAddr>, ResolveDnsError> {
+    if reach.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
+}
+
+/// The beginning of a body; it may be anything, and break off.
+async fn beginning(body: SdkBody, limit: usize) -> Vec<u8> {
+    let mut stream = ByteStream::new(body);
+    let mut bytes = Vec::new();
+    while bytes.len() < limit {
+        let Some(Ok(chunk)) = stream.next().await else {
+            break;
+        };
+        bytes.extend_from_slice(&chunk[..chunk.len().min(limit - bytes.len())]);
+    }
+    bytes
+}
+
+async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, FetchError> {
+    let mut stream = ByteStream::new(body);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| FetchError::CutOff)?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(FetchError::TooLarge(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(reach: EgressPolicy, name: &str) -> Result<Vec<IpAddr>, FetchError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let found = runtime.block_on(Resolver(reach).resolve_dns(name));
+        found.map_err(|error| FetchError::of(&error, false))
+    }
+
+    #[test]
+    fn a_name_that_leads_inside_is_refused_when_it_is_looked_up() {
+        for name in ["localhost", "127.0.0.1", "10.0.0.1", "169.254.169.254"] {
+            assert_eq!(found(EgressPolicy::Public, name), Err(FetchError::NotPublic), "{name}");
+        }
+        assert!(found(EgressPolicy::Loopback, "localhost").is_ok_and(|found| found.iter().all(IpAddr::is_loopback)));
+        assert_eq!(found(EgressPolicy::Loopback, "169.254.169.254"), Err(FetchError::NotPublic));
+        assert!(found(EgressPolicy::Public, "8.8.8.8").is_ok());
+    }
+}

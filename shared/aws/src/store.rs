@@ -1,0 +1,96 @@
+//! What the table holds: a file for each thing, with its rows, their keys, and how they are read and written. The keys
+//! of a thing are made in its file and nowhere else.
+//!
+//! | row | `pk` | `sk` | indexes |
+//! |---|---|---|---|
+//! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | `due` while it has a rule for silent devices |
+//! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted; `due` while a deployment waits |
+//! | user's scim attributes | the user's | `SCIM` | |
+//! | user's usage of a month | the user's | `USAGE#{month}` | |
+//! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
+//! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
+//! | messages sent to a recipient | `SENT#{workspace}#{hash}` | `{channel}#{purpose}` | time to live |
+//! | messages of a day | `QUOTA#{workspace}#{channel}#{shard}` | `{day}` | time to live |
+//! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
+//! | its attachments | the device's | `BELONGINGS` | |
+//! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
+//! | its push token | the device's | `PUSH` | `due` until its endpoint is settled |
+//! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
+//! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
+//! | key | `KEY#{short}` | `KEY` | `created` |
+//! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
+//! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once over |
+//! | its place among its person's | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with it |
+//! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
+//! | when it was given to users | the profile's | `GIVEN` | |
+//! | data set | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it is read by schedule |
+//! | part of its upload | the data set's | `PART#{upload}#{number}` | time to live |
+//! | its staged rows | the data set's | `STAGED#{job}#{attempt}#{number}` | time to live |
+//! | by what their users are known | the data set's | `KEYS#{job}#{attempt}#{number}` | time to live |
+//! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while an earlier secret signs |
+//! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
+//! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
+//! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
+//! | remembered call | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |
+//! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
+//! | issuer's keys | `ISSUER` | `KEYS` | |
+//!
+//! Index rows, which are made and removed with the row in brackets:
+//!
+//! | row | `pk` | `sk` | holds |
+//! |---|---|---|---|
+//! | username [user, until deleted] | `USERNAME#{workspace}#{as it is compared}` | `CLAIM` | `user_id`; unique. Earlier releases left out accents too: see `usernames.rs` |
+//! | identity key [user, until deleted] | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
+//! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
+//! | data set's username [user renamed by hand, until deleted] | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
+//! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
+//! | what a profile is called [profile] | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
+//! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
+//! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
+//! | text message [invitation] | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
+//! | endpoint's holder [device] | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
+//! | credential's holder [attachments, until purged] | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
+//! | pointer [key, member, deployment] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
+//!
+//! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
+//! deployment's code, `USER#{workspace}#{user}` a user's secrets, `SOURCE#{source}` the bearer
+//! token of a data set, and `WEBHOOK#{webhook}` the secrets by which a webhook's calls are signed.
+
+pub mod actors;
+pub mod attachments;
+pub mod commands;
+pub mod devices;
+pub mod due;
+pub mod events;
+pub mod idempotency;
+pub mod invitations;
+pub mod issuer_keys;
+pub mod jobs;
+pub mod keys;
+pub mod leases;
+pub mod members;
+pub mod messages;
+pub mod profiles;
+pub mod push_tokens;
+pub mod reindex;
+pub mod scim;
+pub mod search;
+pub mod secrets;
+pub mod sources;
+pub mod staging;
+pub mod tokens;
+pub mod usage;
+pub mod usernames;
+pub mod users;
+pub mod webhooks;
+pub mod workspaces;
+
+pub use devices::{DeviceDetails, DeviceFilter, Login};
+pub use due::DueRow;
+pub use events::EventFilter;
+pub use leases::LeaseOutcome;
+pub use reindex::{Restored, StoredRow, StoredRows};
+pub use sources::ClaimedBySource;
+pub use staging::StagedRowsOf;
+pub use usernames::UsernameClaims;
+pub use users::{UserFilter, UserWithDevices};

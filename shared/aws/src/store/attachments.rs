@@ -1,0 +1,95 @@
+//! What belongs to a device beside its row: metadata, access credentials, and who holds a credential.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::error::Error;
+use domain::models::device::DeviceAttachments;
+use domain::{CredentialId, DeviceId, WorkspaceId};
+
+use crate::item::{IndexRow, Key, Row, keeps_stored_row};
+use crate::list::{Position, Range, Source};
+use crate::store::devices;
+use crate::table::Table;
+
+keeps_stored_row!(DeviceAttachments);
+
+/// The key of what belongs to a device.
+#[must_use]
+pub fn attachments_key(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(devices::device_key(workspace, id).pk, "BELONGINGS")
+}
+
+/// The partition of the devices that hold an access credential.
+#[must_use]
+pub fn credential_partition(workspace: WorkspaceId, id: CredentialId) -> String {
+    format!("CREDENTIAL#{workspace}#{id}")
+}
+
+impl Row for DeviceAttachments {
+    fn key(&self) -> Key {
+        attachments_key(self.workspace_id, self.device_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let holder = |id: &CredentialId| IndexRow {
+            key: Key::new(credential_partition(self.workspace_id, *id), self.device_id.to_string()),
+            attributes: BTreeMap::new(),
+            unique: false,
+        };
+        self.credentials.keys().map(holder).collect()
+    }
+}
+
+/// How many holders of a credential one query reads.
+const HOLDERS_AT_ONCE: usize = 1000;
+
+impl Table {
+    /// What belongs to some devices; those to which nothing does are left out.
+    pub async fn attachments(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
+        let found = self.get_many(ids.iter().map(|id| attachments_key(workspace, *id))).await?;
+        let known =
+            |id: &DeviceId| Some(found.row(&attachments_key(workspace, *id)).transpose()?.map(|row| (*id, row)));
+        ids.iter().filter_map(known).collect()
+    }
+
+    /// The same, only to be shown: what cannot be read is left out.
+    pub async fn attachments_to_show(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
+        let found = self.get_many(ids.iter().map(|id| attachments_key(workspace, *id))).await?;
+        let known = |id: &DeviceId| Some((*id, found.readable(&attachments_key(workspace, *id))?));
+        Ok(ids.iter().filter_map(known).collect())
+    }
+
+    /// The devices that a credential was issued to; some of them may be deleted since.
+    pub async fn devices_with_credential(
+        &self,
+        workspace: WorkspaceId,
+        id: CredentialId,
+    ) -> Result<BTreeSet<DeviceId>, Error> {
+        let source = Source {
+            index: None,
+            partition: ("pk", credential_partition(workspace, id)),
+            order: "sk",
+            range: Range::All,
+            descending: false,
+        };
+        let (mut holders, mut start) = (BTreeSet::new(), None::<Position>);
+        loop {
+            let (items, next) = self.query(&source, HOLDERS_AT_ONCE, start.as_ref()).await?;
+            holders.extend(items.iter().filter_map(Key::of).filter_map(|key| DeviceId::parse(&key.sk)));
+            start = next;
+            if start.is_none() {
+                return Ok(holders);
+            }
+        }
+    }
+}

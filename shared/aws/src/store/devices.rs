@@ -1,0 +1,501 @@
+//! Devices and the claims of their identifiers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use domain::error::Error;
+use domain::models::command::Command;
+use domain::models::device::DeviceWithCommands;
+use domain::models::device::{Device, DeviceAttachments, DeviceStatus, IdentifierClaim, PushToken, Status, fetched};
+use domain::models::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
+use domain::models::user::User;
+use domain::models::workspace::{Settings, Workspace};
+use domain::rules::check_in::CheckInReport;
+use domain::rules::registration::RegistrationState;
+use domain::search::Query;
+use domain::secret::{DeviceCredential, Hash};
+use domain::states::Platform;
+use domain::{DeviceId, Time, UserId, WorkspaceId};
+
+use crate::item::{IndexRow, Key, Row, from_item, keeps_stored_row};
+use crate::list::{Page, Position, Range, Source};
+use crate::store::invitations::CodeOwner;
+use crate::store::search::Search;
+use crate::store::{attachments, commands, due, invitations, push_tokens, search, users, workspaces};
+use crate::table::{Table, failure};
+
+keeps_stored_row!(Device, IdentifierClaim);
+
+/// The list of devices, and the kind of their search words.
+pub const DEVICES: &str = "DEVICE";
+
+/// The key of a device.
+#[must_use]
+pub fn device_key(workspace: WorkspaceId, id: DeviceId) -> Key {
+    Key::new(format!("DEVICE#{workspace}#{id}"), "DEVICE")
+}
+
+/// The partition of a user's devices in the index `owned`.
+#[must_use]
+pub fn owner_partition(workspace: WorkspaceId, id: UserId) -> String {
+    format!("{workspace}#{id}")
+}
+
+/// The fields of a device that its row's key and owner tell: with these left out, a row whose
+/// texts are all as long as they may be is still written by one unit.
+#[must_use]
+pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) -> Vec<(&'static str, String)> {
+    let fields = || {
+        let (workspace, device) = pk?.strip_prefix("DEVICE#")?.split_once('#').filter(|_| sk == Some("DEVICE"))?;
+        let (_, user) = owner?.split_once('#')?;
+        Some([("workspace_id", workspace), ("device_id", device), ("user_id", user)])
+    };
+    fields().into_iter().flatten().map(|(name, value)| (name, value.to_owned())).collect()
+}
+
+impl Row for Device {
+    const TOLD: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
+
+    fn key(&self) -> Key {
+        device_key(self.workspace_id, self.device_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![
+            ("list", crate::item::list_partition(DEVICES, self.workspace_id)),
+            ("owner", owner_partition(self.workspace_id, self.user_id)),
+        ];
+        if let Some(login) = self.last_login_at {
+            indexes.push(("login_day", login.day()));
+        }
+        if let Some(blocked) = &self.blocked {
+            indexes.push(("blocked_at", blocked.at.to_string()));
+        }
+        if let Some(since) = self.pending_since() {
+            indexes.push(("pending_since", since.to_string()));
+        }
+        indexes.extend(self.deleted.iter().flat_map(|end| due::deleted_attributes(&self.key(), end)));
+        indexes
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let id = self.device_id.to_string();
+        let holder = self.push_endpoint.as_deref().map(|endpoint| IndexRow {
+            key: Key::new(
+                push_tokens::endpoint_partition(endpoint),
+                format!("{}#{}", self.workspace_id, self.device_id),
+            ),
+            attributes: BTreeMap::new(),
+            unique: false,
+        });
+        search::word_index_rows(DEVICES, self.workspace_id, &id, self.search_words()).chain(holder).collect()
+    }
+}
+
+/// The key of an identifier's claim.
+#[must_use]
+pub fn identifier_claim_key(workspace: WorkspaceId, identifier: &str) -> Key {
+    Key::new(format!("IDENTIFIER#{workspace}#{}", Hash::of(identifier).as_str()), "CLAIM")
+}
+
+impl Row for IdentifierClaim {
+    fn key(&self) -> Key {
+        identifier_claim_key(self.workspace_id, &self.device_identifier)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// Which devices a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceFilter {
+    /// Those of one user, deleted ones too.
+    pub user_id: Option<UserId>,
+    /// Those that are there, or those that are deleted.
+    pub status: Option<Status>,
+    /// Those that are doing so.
+    pub device_status: Option<DeviceStatus>,
+    /// Those that are blocked, or those that are not.
+    pub blocked: Option<bool>,
+    /// Those of a platform.
+    pub platform: Option<Platform>,
+    /// Those that pushes reach, or those that they do not.
+    pub push_in_use: Option<bool>,
+    /// Those with a command to do, or those without.
+    pub pending_command: Option<bool>,
+    /// Those that were to be wiped and have not said that they are, or the others.
+    pub unconfirmed_wipe: Option<bool>,
+    /// Those whose last login was before.
+    pub last_login_before: Option<Time>,
+    /// Those whose user, model, name or identifier was typed.
+    pub search: Option<Query>,
+}
+
+impl DeviceFilter {
+    pub(crate) fn keeps(&self, device: &Device, now: Time) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == actual)
+        }
+        is(self.user_id.as_ref(), &device.user_id)
+            && is(self.status.as_ref(), &device.status())
+            && is(self.device_status.as_ref(), &device.device_status(now))
+            && is(self.blocked.as_ref(), &device.blocked.is_some())
+            && is(self.platform.as_ref(), &device.platform)
+            && is(self.push_in_use.as_ref(), &Push::shown(device).reason.in_use())
+            && is(self.pending_command.as_ref(), &device.has_pending_command(now))
+            && is(self.unconfirmed_wipe.as_ref(), &device.unconfirmed_wipe().is_some())
+            && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
+    }
+
+    /// The narrowest index for what is asked.
+    fn source(&self, workspace: WorkspaceId) -> Source {
+        let list = ("list", crate::item::list_partition(DEVICES, workspace));
+        if let Some(user) = self.user_id {
+            return Source::newest("owned", ("owner", owner_partition(workspace, user)), "created_at");
+        }
+        if self.pending_command == Some(true) {
+            return Source::newest("pending", list, "pending_since");
+        }
+        if self.blocked == Some(true) || self.device_status == Some(DeviceStatus::Blocked) {
+            return Source::newest("blocked", list, "blocked_at");
+        }
+        if self.status == Some(Status::Deleted) || self.device_status == Some(DeviceStatus::Deleted) {
+            return Source::newest("deleted", list, "deleted_at");
+        }
+        if let Some(before) = self.last_login_before {
+            // The day of the bound is looked at too: the rest of it is decided row by row.
+            let day = before.plus(chrono::Duration::days(1)).day();
+            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+        }
+        Source::newest("created", list, "created_at")
+    }
+}
+
+/// What became of noting a login.
+#[derive(Debug)]
+pub enum Login {
+    /// It is noted, and nothing else has changed. With the device as it was before.
+    Noted(Box<Device>),
+    /// There is more to do, or the device may not: this is its row, if there is one.
+    More(Option<Box<Device>>),
+}
+
+/// A device with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct DeviceDetails {
+    /// The device.
+    pub device: Device,
+    /// Its user; `None` once purged.
+    pub user: Option<User>,
+    /// Its identifier's claim.
+    pub claim: Option<IdentifierClaim>,
+    /// What else belongs to it, if anything does.
+    pub attachments: Option<DeviceAttachments>,
+    /// Its push token.
+    pub token: Option<PushToken>,
+    /// Its workspace.
+    pub workspace: Option<Workspace>,
+}
+
+impl DeviceDetails {
+    /// What its workspace has settled.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default()
+    }
+}
+
+impl Table {
+    /// A device, as it is now.
+    pub async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
+        self.get(&device_key(workspace, id)).await
+    }
+
+    /// A device with all that belongs to it, as it is now.
+    pub async fn device_details(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceDetails>, Error> {
+        let Some(device) = self.device(workspace, id).await? else {
+            return Ok(None);
+        };
+        let user = users::user_key(workspace, device.user_id);
+        let claim = identifier_claim_key(workspace, &device.device_identifier);
+        let attachments = attachments::attachments_key(workspace, id);
+        let token = push_tokens::push_token_key(workspace, id);
+        let settled = workspaces::workspace_key(workspace);
+        let keys = [&user, &claim, &attachments, &token, &settled];
+        let found = self.get_many(keys.map(Key::clone)).await?;
+        Ok(Some(DeviceDetails {
+            user: found.row(&user)?,
+            claim: found.row(&claim)?,
+            attachments: found.row(&attachments)?,
+            workspace: found.row(&settled)?,
+            token: found.row(&token)?,
+            device,
+        }))
+    }
+
+    /// Devices by their identifiers, in that order; those that are gone are left out.
+    pub async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<Key> = ids.iter().map(|id| device_key(workspace, *id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
+    pub async fn devices_to_show(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<Vec<Device>, Error> {
+        let keys: Vec<Key> = ids.iter().map(|id| device_key(workspace, *id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+    }
+
+    /// A page of devices, the newest first.
+    pub async fn list_devices(
+        &self,
+        workspace: WorkspaceId,
+        filter: &DeviceFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<Device>, Error> {
+        match &filter.search {
+            Some(query) => {
+                let search = Search { workspace, filter, query, now };
+                self.search_devices(&search, limit, start).await
+            }
+            None => {
+                let source = filter.source(workspace);
+                self.page(&source, limit, start, Key::of, |_, device| filter.keeps(device, now)).await
+            }
+        }
+    }
+
+    /// Devices by their identifiers, each with its open commands; those that are gone are left out.
+    pub async fn phones(
+        &self,
+        workspace: WorkspaceId,
+        ids: &BTreeSet<DeviceId>,
+    ) -> Result<Vec<DeviceWithCommands>, Error> {
+        let devices = self.devices(workspace, ids).await?;
+        let keys: Vec<Key> = devices.iter().flat_map(open_command_keys).collect();
+        let found = self.get_many(keys).await?;
+        let phone = |device: Device| {
+            let open =
+                open_command_keys(&device).filter_map(|key| found.row(&key).transpose()).collect::<Result<_, _>>()?;
+            Ok(DeviceWithCommands { device, open })
+        };
+        devices.into_iter().map(phone).collect()
+    }
+
+    /// A device's open commands.
+    pub async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Error> {
+        let found = self.get_many(open_command_keys(device)).await?;
+        open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
+    }
+
+    /// The commands that devices name as over and not confirmed: see [`Device::unconfirmed`].
+    pub async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Error> {
+        let key = |device: &Device| {
+            let wipe = device.unconfirmed?;
+            Some(commands::command_key(device.workspace_id, device.device_id, wipe.command_id))
+        };
+        let keys: Vec<Key> = devices.iter().filter_map(key).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    /// The claim of an identifier.
+    pub async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Error> {
+        self.get(&identifier_claim_key(workspace, identifier)).await
+    }
+
+    /// The claims of devices' identifiers.
+    pub async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
+        let key = |device: &Device| identifier_claim_key(device.workspace_id, &device.device_identifier);
+        let found = self.get_many(devices.iter().map(key)).await?;
+        devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
+    }
+
+    /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
+    /// its user is gone.
+    pub async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<RegistrationState>, Error> {
+        let user = users::user_key(owner.workspace_id, owner.user_id);
+        let invitation = invitations::invitation_key(owner.workspace_id, owner.user_id, owner.invitation_id);
+        let claim = identifier_claim_key(owner.workspace_id, identifier);
+        let found = self.get_many([user.clone(), invitation.clone(), claim.clone()]).await?;
+        let (Some(user), Some(invitation)) = (found.row::<User>(&user)?, found.row(&invitation)?) else {
+            return Ok(None);
+        };
+        let claim: Option<IdentifierClaim> = found.row(&claim)?;
+        let claimed = claim.as_ref().map(|claim| claim.device_id);
+        let ids: BTreeSet<DeviceId> = user.device_ids.iter().copied().chain(claimed).collect();
+        let devices = self.devices(owner.workspace_id, &ids).await?;
+        let named = devices.iter().find(|device| Some(device.device_id) == claimed);
+        let commands = match named {
+            Some(device) => self.open_commands(device).await?,
+            None => Vec::new(),
+        };
+        Ok(Some(RegistrationState {
+            commands,
+            claimed: devices.iter().find(|device| Some(device.device_id) == claimed).cloned(),
+            held: devices.into_iter().filter(|device| user.device_ids.contains(&device.device_id)).collect(),
+            invitation,
+            user,
+            claim,
+        }))
+    }
+
+    /// Notes a login, if the credential is the device's own, the device is allowed everything, and
+    /// nothing but the time has changed: in one write, without a read.
+    pub async fn note_login(
+        &self,
+        credential: &DeviceCredential,
+        report: &CheckInReport,
+        now: Time,
+    ) -> Result<Login, Error> {
+        let key = device_key(credential.workspace_id, credential.device_id);
+        let mut conditions = vec![
+            "credential_hash = :hash AND epoch = :epoch AND user_status IN (:inactive, :active)".to_owned(),
+            "attribute_not_exists(enrolment) AND attribute_not_exists(blocked) AND attribute_not_exists(deleted)"
+                .to_owned(),
+            "attribute_not_exists(commands) AND attribute_not_exists(replaced) AND attribute_not_exists(erased)"
+                .to_owned(),
+            // An endpoint that SNS has disabled is to be enabled again.
+            "(NOT #push.#reason IN (:disabled, :failed, :again) OR (#push.#reason = :again AND #push.#since > :lately))"
+                .to_owned(),
+        ];
+        let mut values = HashMap::from([
+            (":disabled", PushReason::EndpointDisabled.to_string()),
+            (":failed", PushReason::DeliveryFailed.to_string()),
+            (":again", PushReason::DisabledAgain.to_string()),
+            (":lately", now.minus(ENABLED_AGAIN_AFTER).to_string()),
+            (":hash", credential.hash().as_str().to_owned()),
+            (":inactive", "inactive".to_owned()),
+            (":active", "active".to_owned()),
+            (":now", now.to_string()),
+            (":day", now.day()),
+        ]);
+        let reported = [
+            ("os_version", ":os", report.os_version.clone()),
+            ("app_version", ":app", report.app_version.clone()),
+            ("config", ":config", report.config_version.clone()),
+            ("push_token_hash", ":token", report.push_token.as_ref().map(|t| Hash::of(t).as_str().to_owned())),
+        ];
+        for (attribute, name, value) in reported {
+            if let Some(value) = value {
+                conditions.push(format!("{attribute} = {name}"));
+                values.insert(name, value);
+            }
+        }
+        if let Some(version) = &report.config_version {
+            // One that it was told to fetch and has put in place is news, be it the same as before.
+            conditions.push("(attribute_not_exists(served) OR served <> :fetched)".to_owned());
+            values.insert(":fetched", fetched(version));
+        }
+        let mut numbers = vec![(":epoch", u64::from(credential.epoch))];
+        match report.pin_failures {
+            None => {}
+            Some(0) => conditions.push("attribute_not_exists(pin_failures)".to_owned()),
+            Some(failures) => {
+                conditions.push("pin_failures = :failures".to_owned());
+                numbers.push((":failures", u64::from(failures)));
+            }
+        }
+        if let Some(usage) = &report.usage {
+            conditions.push("usage_sequence >= :usage".to_owned());
+            numbers.push((":usage", usage.sequence));
+        }
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.names.main)
+            .set_key(Some(key.attributes()))
+            .update_expression(LOGIN)
+            .condition_expression(conditions.join(" AND "))
+            .expression_attribute_names("#push", "push")
+            .expression_attribute_names("#reason", "reason")
+            .expression_attribute_names("#since", "since")
+            .return_values(ReturnValue::AllOld)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, AttributeValue::S(value));
+        }
+        for (name, number) in numbers {
+            update = update.expression_attribute_values(name, AttributeValue::N(number.to_string()));
+        }
+        match update.send().await {
+            Ok(output) => Ok(Login::Noted(Box::new(from_item(output.attributes.unwrap_or_default())?))),
+            Err(error) => match error.as_service_error() {
+                Some(service) if service.is_conditional_check_failed_exception() => more(error.into_service_error()),
+                _ => Err(failure("noting a login", error)),
+            },
+        }
+    }
+
+    /// Notes a login of a device that was read and is as it was then. False if it is not.
+    pub async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
+        let key = device_key(device.workspace_id, device.device_id);
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.names.main)
+            .set_key(Some(key.attributes()))
+            .update_expression(LOGIN)
+            .condition_expression("#version = :version")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":version", AttributeValue::N(device.version.to_string()))
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
+            .expression_attribute_values(":day", AttributeValue::S(now.day()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
+            Err(error) => Err(failure("noting a login", error)),
+        }
+    }
+
+    /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
+    pub async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.names.main)
+            .set_key(Some(users::user_key(workspace, user).attributes()))
+            .update_expression("SET last_seen_at = :now, login_day = :day")
+            .condition_expression(
+                "attribute_exists(pk) AND (attribute_not_exists(last_seen_at) OR last_seen_at < :now)",
+            )
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
+            .expression_attribute_values(":day", AttributeValue::S(now.day()));
+        match update.send().await {
+            Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Err(failure("noting when a user was seen", error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a login writes: attributes that nothing else writes, so the version stays.
+const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
+
+fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {
+    device.commands.iter().map(|open| commands::command_key(device.workspace_id, device.device_id, open.command_id))
+}
+
+fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Error> {
+    use aws_sdk_dynamodb::operation::update_item::UpdateItemError as E;
+    let E::ConditionalCheckFailedException(refused) = error else {
+        return Err(Error::internal("noting a login", error));
+    };
+    let device = refused.item.filter(|item| !item.is_empty()).map(from_item).transpose()?;
+    Ok(Login::More(device.map(Box::new)))
+}

@@ -1,0 +1,68 @@
+//! Calls that were made with an `Idempotency-Key`.
+
+use domain::error::Error;
+use domain::models::idempotency::IdempotencyRecord;
+use domain::secret::Hash;
+use serde::{Deserialize, Serialize};
+
+use crate::commit::Commit;
+use crate::item::{Key, Read, Row};
+use crate::table::Table;
+
+impl Read for IdempotencyRecord {}
+impl Read for IdempotencyRow {}
+
+/// What is remembered of a creating call, with the key under which it is found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdempotencyRow {
+    /// Its partition.
+    #[serde(skip)]
+    pub pk: String,
+    /// What is remembered.
+    #[serde(flatten)]
+    pub remembered: IdempotencyRecord,
+}
+
+/// The partition of a call by a principal to an operation under an idempotency key: in a workspace, or of a
+/// person alone.
+#[must_use]
+pub fn idempotency_pk(
+    place: impl std::fmt::Display,
+    principal: &str,
+    operation: &str,
+    idempotency_key: &str,
+) -> String {
+    let hash = Hash::of(format!("{principal}|{operation}|{idempotency_key}"));
+    format!("IDEMPOTENCY#{place}#{}", hash.as_str())
+}
+
+/// The sort key of remembered calls.
+pub const IDEMPOTENCY: &str = "IDEMPOTENCY";
+
+impl Row for IdempotencyRow {
+    fn key(&self) -> Key {
+        Key::new(self.pk.clone(), IDEMPOTENCY)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.remembered.expires_at.seconds())
+    }
+}
+
+impl Table {
+    /// What is remembered under a partition made by [`idempotency_pk`].
+    pub async fn remembered(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
+        self.get(&Key::new(pk, IDEMPOTENCY)).await
+    }
+}
+
+impl Commit {
+    /// Remembers a call, in the commit that does what it asks. Of two that race, one loses; a call
+    /// whose time is over is forgotten.
+    #[must_use]
+    pub fn remember(self, call: &IdempotencyRow, forgotten: bool) -> Self {
+        if forgotten { self.replace(call) } else { self.put(call) }
+    }
+}

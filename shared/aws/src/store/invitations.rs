@@ -1,0 +1,181 @@
+//! Invitations and deployments, and their codes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::error::Error;
+use domain::models::invitation::{Channel, Invitation, Purpose};
+use domain::models::user::User;
+use domain::secret::Hash;
+use domain::{InvitationId, Time, UserId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use crate::commit::Commit;
+use crate::item::{IndexRow, Item, Key, Read, Row, TIME_TO_LIVE, keeps_stored_row};
+use crate::list::{Page, Position, Source};
+use crate::store::keys::Pointer;
+use crate::store::{due, keys, users};
+use crate::table::Table;
+
+keeps_stored_row!(Invitation);
+
+impl Read for CodeOwner {}
+
+/// The first part of an invitation's sort key.
+pub const INVITATION: &str = "INVITATION#";
+
+/// The key of an invitation.
+#[must_use]
+pub fn invitation_key(workspace: WorkspaceId, user_id: UserId, id: InvitationId) -> Key {
+    Key::new(users::user_key(workspace, user_id).pk, format!("{INVITATION}{id}"))
+}
+
+/// The key of a code.
+#[must_use]
+pub fn code_key(hash: &Hash) -> Key {
+    Key::new(format!("CODE#{}", hash.as_str()), "CODE")
+}
+
+/// The key of a text message, by the identifier that SNS gave it.
+#[must_use]
+pub fn text_message_key(message_id: &str) -> Key {
+    Key::new(format!("MESSAGE#{message_id}"), "MESSAGE")
+}
+
+/// Whose a code is, or a text message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeOwner {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The user.
+    pub user_id: UserId,
+    /// The invitation.
+    pub invitation_id: InvitationId,
+}
+
+/// The key of an invitation's secret.
+#[must_use]
+pub fn invitation_secret_pk(id: InvitationId) -> String {
+    format!("INVITATION#{id}")
+}
+
+impl Row for Invitation {
+    fn key(&self) -> Key {
+        invitation_key(self.workspace_id, self.user_id, self.invitation_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        if !self.keeps_code() {
+            return Vec::new();
+        }
+        due::due_attributes(&self.key(), self.expires_at)
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let owner = BTreeMap::from([
+            ("workspace_id", self.workspace_id.to_string()),
+            ("user_id", self.user_id.to_string()),
+            ("invitation_id", self.invitation_id.to_string()),
+        ]);
+        // What SNS reports of a text names it by its identifier alone.
+        let texted = self.delivery.message_id.as_deref().filter(|_| self.channel == Channel::Sms);
+        let texted = texted.map(|id| IndexRow { key: text_message_key(id), attributes: owner.clone(), unique: false });
+        let code = IndexRow { key: code_key(&self.code_hash), attributes: owner, unique: true };
+        // A deployment is asked for by its identifier alone.
+        let asked = self.purpose == Purpose::Deploy;
+        let pointer =
+            asked.then(|| keys::pointer_index_row(self.workspace_id, &self.invitation_id.to_string(), &self.key()));
+        texted.into_iter().chain([code]).chain(pointer).collect()
+    }
+}
+
+impl Table {
+    /// A page of a user's invitations and deployments, the newest first.
+    pub async fn list_invitations(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Invitation>, Error> {
+        let source = Source::within(users::user_key(workspace, user).pk, INVITATION);
+        self.rows(&source, limit, start).await
+    }
+
+    /// A deployment, by its identifier alone.
+    pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
+        let pointer: Option<Pointer> = self.get(&keys::pointer_key(workspace, &id.to_string())).await?;
+        match pointer.filter(|pointer| pointer.to_sk.starts_with(INVITATION)) {
+            Some(pointer) => self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The newest deployments of some users; those who have none are left out.
+    pub async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Error> {
+        let key = |user: &&User| {
+            let id = user.client.deployment_id?;
+            Some((user.user_id, invitation_key(user.workspace_id, user.user_id, id)))
+        };
+        let keys: Vec<(UserId, Key)> = users.iter().filter_map(key).collect();
+        let found = self.get_many(keys.iter().map(|(_, key)| key.clone())).await?;
+        Ok(keys.iter().filter_map(|(user, key)| Some((*user, found.readable(key)?))).collect())
+    }
+
+    /// Whose a code is, whether it can still be used or not.
+    pub async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Error> {
+        self.get(&code_key(hash)).await
+    }
+
+    /// Whose a text message is, by SNS's identifier of it.
+    pub async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Error> {
+        self.get(&text_message_key(message_id)).await
+    }
+
+    /// An invitation, as it is now.
+    pub async fn invitation(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        id: InvitationId,
+    ) -> Result<Option<Invitation>, Error> {
+        self.get(&invitation_key(workspace, user, id)).await
+    }
+}
+
+impl Table {
+    /// An invitation's code.
+    pub async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Error> {
+        let item = self.get_secret(&invitation_secret_pk(id)).await?;
+        Ok(item.and_then(|item| item.get("code")?.as_s().ok().cloned()))
+    }
+}
+
+/// The row of an invitation's code. DynamoDB removes it some time after its end, should nothing
+/// else have.
+pub(crate) fn invitation_secret(id: InvitationId, code: &str, expires_at: Time) -> Item {
+    HashMap::from([
+        ("pk".to_owned(), AttributeValue::S(invitation_secret_pk(id))),
+        ("code".to_owned(), AttributeValue::S(code.to_owned())),
+        (TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.seconds().to_string())),
+    ])
+}
+
+impl Commit {
+    /// Keeps an invitation's code until it ends.
+    #[must_use]
+    pub fn keep_code(self, invitation: &Invitation, code: &str) -> Self {
+        let item = invitation_secret(invitation.invitation_id, code, invitation.expires_at);
+        self.put_secret(item)
+    }
+
+    /// Forgets an invitation's code, once the invitation has no more use for it.
+    #[must_use]
+    pub fn forget_code(self, invitation: &Invitation) -> Self {
+        if invitation.keeps_code() {
+            return self;
+        }
+        self.delete_secret(invitation_secret_pk(invitation.invitation_id))
+    }
+}

@@ -1,0 +1,38 @@
+//! The keys of the issuer of admins' tokens.
+
+use domain::error::Error;
+use domain::rules::access::IssuerKeys;
+
+use crate::item::{Key, Read, Row, to_item};
+use crate::table::{Table, failure};
+
+impl Read for IssuerKeys {}
+
+/// The key of the issuer's keys.
+#[must_use]
+pub fn issuer_keys_key() -> Key {
+    Key::new("ISSUER", "KEYS")
+}
+
+impl Row for IssuerKeys {
+    fn key(&self) -> Key {
+        issuer_keys_key()
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+}
+
+impl Table {
+    /// The issuer's keys.
+    pub async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Error> {
+        self.get(&issuer_keys_key()).await
+    }
+
+    /// Keeps the keys in place of the older ones.
+    pub async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
+        let put = self.client.put_item().table_name(&self.names.main).set_item(Some(to_item(keys)?));
+        put.send().await.map_err(|e| failure("keeping the issuer's keys", e))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Jobs, and the outcome of each of their things.
+
+use domain::error::Error;
+use domain::models::job::{Job, JobItem, KEPT};
+use domain::{JobId, WorkspaceId};
+
+use crate::item::{Key, Read, Row, keeps_stored_row};
+use crate::list::{Page, Position, Source};
+use crate::store::due;
+use crate::table::Table;
+
+keeps_stored_row!(Job);
+
+impl Read for JobItem {}
+
+/// The list of jobs.
+pub const JOBS: &str = "JOB";
+
+/// The first part of the sort key of what became of a job's thing.
+pub const ITEM: &str = "ITEM#";
+
+/// The key of a job.
+#[must_use]
+pub fn job_key(workspace: WorkspaceId, id: JobId) -> Key {
+    Key::new(format!("JOB#{workspace}#{id}"), "JOB")
+}
+
+impl Row for Job {
+    fn key(&self) -> Key {
+        job_key(self.workspace_id, self.job_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![("list", crate::item::list_partition(JOBS, self.workspace_id))];
+        indexes.extend(self.due_at.iter().flat_map(|at| due::due_attributes(&self.key(), *at)));
+        indexes
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        self.ended_at.map(|ended| ended.plus(KEPT).seconds())
+    }
+}
+
+/// The key of what became of a job's thing.
+#[must_use]
+pub fn job_item_key(workspace: WorkspaceId, job_id: JobId, id: &str) -> Key {
+    Key::new(job_key(workspace, job_id).pk, format!("{ITEM}{id}"))
+}
+
+impl Row for JobItem {
+    fn key(&self) -> Key {
+        job_item_key(self.workspace_id, self.job_id, &self.id)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(KEPT).seconds())
+    }
+}
+
+impl Table {
+    /// A job, as it is now.
+    pub async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Error> {
+        self.get(&job_key(workspace, id)).await
+    }
+
+    /// A page of jobs, the newest first.
+    pub async fn list_jobs(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Job>, Error> {
+        let source = Source::newest("created", ("list", crate::item::list_partition(JOBS, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+
+    /// A job as it is now, and what became of one thing.
+    pub async fn job_and_item(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        id: &str,
+    ) -> Result<(Option<Job>, Option<JobItem>), Error> {
+        let (job, item) = (job_key(workspace, job), job_item_key(workspace, job, id));
+        let found = self.get_many([job.clone(), item.clone()]).await?;
+        Ok((found.row(&job)?, found.row(&item)?))
+    }
+
+    /// What became of some things, in their order; those that are not done are left out.
+    pub async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
+        let key = |id: &String| job_item_key(workspace, job, id);
+        let found = self.get_many(ids.iter().map(key)).await?;
+        ids.iter().filter_map(|id| found.row(&key(id)).transpose()).collect()
+    }
+
+    /// A page of what became of a job's things.
+    pub async fn list_job_items(
+        &self,
+        workspace: WorkspaceId,
+        job: JobId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<JobItem>, Error> {
+        let source = Source { descending: false, ..Source::within(job_key(workspace, job).pk, ITEM) };
+        self.rows(&source, limit, start).await
+    }
+}

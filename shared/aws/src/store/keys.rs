@@ -1,0 +1,130 @@
+//! API keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::error::Error;
+use domain::models::actor::Actor;
+use domain::models::key::{Key as ApiKey, Makers};
+use domain::{KeyId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use crate::item::{IndexRow, Item, Key, Read, Row, keeps_stored_row};
+use crate::list::{Page, Position, Source};
+use crate::table::Table;
+
+keeps_stored_row!(ApiKey);
+
+impl Read for Pointer {}
+
+/// The list of keys.
+pub const KEYS: &str = "KEY";
+
+/// The key of an API key.
+#[must_use]
+pub fn api_key_key(short: &str) -> Key {
+    Key::new(format!("KEY#{short}"), "KEY")
+}
+
+/// The key of a pointer.
+#[must_use]
+pub fn pointer_key(workspace: WorkspaceId, id: &str) -> Key {
+    Key::new(format!("POINTER#{workspace}#{id}"), "POINTER")
+}
+
+/// The row that a pointer leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// Its partition.
+    pub to_pk: String,
+    /// Its sort key.
+    pub to_sk: String,
+}
+
+pub(crate) fn pointer_index_row(workspace: WorkspaceId, id: &str, to: &Key) -> IndexRow {
+    IndexRow {
+        key: pointer_key(workspace, id),
+        attributes: BTreeMap::from([("to_pk", to.pk.clone()), ("to_sk", to.sk.clone())]),
+        unique: true,
+    }
+}
+
+impl Row for ApiKey {
+    fn key(&self) -> Key {
+        api_key_key(&self.short)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        vec![("list", crate::item::list_partition(KEYS, self.workspace_id))]
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        BTreeSet::from([pointer_index_row(self.workspace_id, &self.key_id.to_string(), &self.key())])
+    }
+}
+
+/// Keys that are looked for at once.
+const KEYS_AT_ONCE: usize = 100;
+
+impl Table {
+    /// The key with this short part, revoked and expired ones too.
+    pub async fn key(&self, short: &str) -> Result<Option<ApiKey>, Error> {
+        self.get(&api_key_key(short)).await
+    }
+
+    /// The keys that a key came from.
+    pub async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Error> {
+        let mut makers = Makers::new();
+        for short in &key.makers {
+            if let Some(maker) = self.get::<ApiKey>(&api_key_key(short)).await? {
+                makers.insert(short.clone(), maker);
+            }
+        }
+        Ok(makers)
+    }
+}
+
+impl Table {
+    /// A key of a workspace.
+    pub async fn key_by_id(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKey>, Error> {
+        let pointer: Option<Pointer> = self.get(&pointer_key(workspace, &id.to_string())).await?;
+        let Some(pointer) = pointer.filter(|pointer| pointer.to_sk == "KEY") else {
+            return Ok(None);
+        };
+        self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
+    }
+
+    /// A page of keys, the newest first.
+    pub async fn list_keys(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<ApiKey>, Error> {
+        let source = Source::newest("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+
+    /// The keys that these came from.
+    pub async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Error> {
+        let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.makers).collect();
+        let found = self.get_many(shorts.iter().map(|short| api_key_key(short))).await?;
+        let made = |short: &&String| Some(((*short).clone(), found.readable(&api_key_key(short))?));
+        Ok(shorts.iter().filter_map(made).collect())
+    }
+
+    /// Every key of a workspace that somebody made by themselves, the newest first.
+    pub async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
+        let source = Source::newest("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
+        let (mut keys, mut start) = (Vec::new(), None);
+        loop {
+            let made = |_: &Item, key: &ApiKey| key.created_by.actor == maker;
+            let page = self.page(&source, KEYS_AT_ONCE, start, Key::of, made).await?;
+            keys.extend(page.items);
+            start = page.next;
+            if start.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Members: people who sign in, in each of their workspaces.
+
+use std::collections::BTreeSet;
+
+use domain::error::Error;
+use domain::models::member::Member;
+use domain::secret::Hash;
+use domain::{MemberId, WorkspaceId};
+
+use crate::item::{IndexRow, Key, Row, keeps_stored_row};
+use crate::list::{Page, Position, Range, Source, readable};
+use crate::store::keys;
+use crate::store::keys::Pointer;
+use crate::table::Table;
+
+keeps_stored_row!(Member);
+
+/// The list of members.
+pub const MEMBERS: &str = "MEMBER";
+
+/// What a person is called in keys: nothing that tells who they are.
+#[must_use]
+pub fn person_hash(issuer: &str, subject: &str) -> Hash {
+    // The length keeps apart what would read the same when joined.
+    Hash::of(format!("{}|{issuer}|{subject}", issuer.len()))
+}
+
+/// The partition of a person's memberships.
+#[must_use]
+pub fn person_partition(issuer: &str, subject: &str) -> String {
+    format!("MEMBER#{}", person_hash(issuer, subject).as_str())
+}
+
+/// The key of a membership.
+#[must_use]
+pub fn member_key(workspace: WorkspaceId, issuer: &str, subject: &str) -> Key {
+    Key::new(person_partition(issuer, subject), workspace.to_string())
+}
+
+impl Row for Member {
+    fn key(&self) -> Key {
+        member_key(self.workspace_id, &self.issuer, &self.subject)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        vec![("list", crate::item::list_partition(MEMBERS, self.workspace_id))]
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        BTreeSet::from([keys::pointer_index_row(self.workspace_id, &self.member_id.to_string(), &self.key())])
+    }
+}
+
+/// The most workspaces that one person belongs to, or was added to: so many that whoever adds people for mischief needs
+/// a thousand workspaces to push one membership out.
+const MEMBERSHIP_LIMIT: usize = 1_000;
+
+/// A person's memberships.
+fn memberships(issuer: &str, subject: &str) -> Source {
+    let partition = ("pk", person_partition(issuer, subject));
+    Source { index: None, partition, order: "sk", range: Range::All, descending: false }
+}
+
+impl Table {
+    /// A person's memberships, over all workspaces.
+    pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Error> {
+        let (items, _) = self.query(&memberships(issuer, subject), MEMBERSHIP_LIMIT, None).await?;
+        // Whoever cannot be read as a member of one workspace is none there, and still is of the others.
+        Ok(items.into_iter().filter_map(readable).collect())
+    }
+}
+
+impl Table {
+    /// A member of a workspace.
+    pub async fn member_by_id(&self, workspace: WorkspaceId, id: MemberId) -> Result<Option<Member>, Error> {
+        let pointer: Option<Pointer> = self.get(&keys::pointer_key(workspace, &id.to_string())).await?;
+        let Some(pointer) = pointer.filter(|pointer| pointer.to_pk.starts_with("MEMBER#")) else {
+            return Ok(None);
+        };
+        self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
+    }
+
+    /// A person's membership of a workspace.
+    pub async fn membership(
+        &self,
+        workspace: WorkspaceId,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<Member>, Error> {
+        self.get(&member_key(workspace, issuer, subject)).await
+    }
+
+    /// A page of a person's memberships, those that they have not accepted too.
+    pub async fn list_memberships(
+        &self,
+        issuer: &str,
+        subject: &str,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Member>, Error> {
+        self.rows(&memberships(issuer, subject), limit, start).await
+    }
+
+    /// A page of members, the newest first.
+    pub async fn list_members(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Member>, Error> {
+        let source = Source::newest("created", ("list", crate::item::list_partition(MEMBERS, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+}

@@ -1,0 +1,68 @@
+//! How many messages went to a recipient, and how many a workspace has sent in a day.
+
+use domain::error::Error;
+use domain::models::invitation::Channel;
+use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::{Time, WorkspaceId};
+
+use crate::item::{Key, Row, keeps_stored_row};
+use crate::table::Table;
+
+keeps_stored_row!(RecipientHistory, DailyCount);
+
+/// The key of what counts the messages of a kind to a recipient.
+#[must_use]
+pub fn recipient_history_key(recipient: &Recipient) -> Key {
+    let Recipient { workspace_id, hash, purpose, channel } = recipient;
+    Key::new(format!("SENT#{workspace_id}#{}", hash.as_str()), format!("{channel}#{purpose}"))
+}
+
+impl Row for RecipientHistory {
+    fn key(&self) -> Key {
+        let Self { workspace_id, recipient, purpose, channel, .. } = self.clone();
+        recipient_history_key(&Recipient { workspace_id, hash: recipient, purpose, channel })
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        self.at.last().map(|last| last.plus(chrono::Duration::days(2)).seconds())
+    }
+}
+
+/// The key of what counts a part of a day's messages. The parts have partitions of their own.
+#[must_use]
+pub fn daily_count_key(workspace: WorkspaceId, channel: Channel, day: &str, shard: u8) -> Key {
+    Key::new(format!("QUOTA#{workspace}#{channel}#{shard:02}"), day)
+}
+
+impl Row for DailyCount {
+    fn key(&self) -> Key {
+        daily_count_key(self.workspace_id, self.channel, &self.day, self.shard)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        let day = Time::parse(&format!("{}T00:00:00Z", self.day))?;
+        Some(day.plus(chrono::Duration::days(3)).seconds())
+    }
+}
+
+impl Table {
+    /// What counts the messages of a kind to a recipient, and those of a day in some of its parts; parts that have
+    /// counted none are left out.
+    pub async fn sent_before(
+        &self,
+        recipient: &Recipient,
+        quota: &DailyQuota,
+        shards: &[u8],
+    ) -> Result<(Option<RecipientHistory>, Vec<DailyCount>), Error> {
+        let to = recipient_history_key(recipient);
+        let part = |shard: &u8| daily_count_key(quota.workspace_id, quota.channel, &quota.day, *shard);
+        let parts: Vec<Key> = shards.iter().map(part).collect();
+        let found = self.get_many(parts.iter().cloned().chain([to.clone()])).await?;
+        let today = parts.iter().filter_map(|key| found.row(key).transpose()).collect::<Result<_, _>>()?;
+        Ok((found.row(&to)?, today))
+    }
+}

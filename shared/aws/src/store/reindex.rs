@@ -1,0 +1,220 @@
+//! Brings rows to what this release derives from their things: index attributes and index rows.
+
+use std::collections::BTreeSet;
+
+use domain::error::Error;
+use domain::models::command::Command;
+use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
+use domain::models::event::Event;
+use domain::models::invitation::Invitation;
+use domain::models::job::Job;
+use domain::models::key::Key as ApiKey;
+use domain::models::member::Member;
+use domain::models::profile::{Profile, ProfileAssignment};
+use domain::models::source::DataSource;
+use domain::models::token::Token;
+use domain::models::usage::Usage;
+use domain::models::user::User;
+use domain::models::webhook::{Delivery, Webhook};
+use domain::models::workspace::Workspace;
+use domain::rules::scim::document::ScimAttributes;
+use domain::{EventId, WorkspaceId};
+
+use crate::commit::Commit;
+use crate::item::{IndexRow, Item, Key, Row, from_item, note_unreadable};
+use crate::list::Position;
+use crate::table::{BatchResult, Table, failure};
+
+/// How often a row that changes meanwhile is looked at again.
+const LOOKS: u32 = 8;
+
+/// Rows of the table, as they stand in it.
+#[derive(Debug)]
+pub struct StoredRows {
+    /// The rows.
+    pub rows: Vec<StoredRow>,
+    /// Where the table goes on; `None` at its end.
+    pub next: Option<Position>,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct StoredRow {
+    key: Key,
+    item: Item,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It stands as this release keeps it, or is none that is changed.
+    AsItIs,
+    /// It was written.
+    Written,
+    /// It cannot be read, and stays as it is.
+    Unreadable,
+    /// A name that is its thing's is held by another thing. The rest of it stands as it should.
+    NameHeld,
+}
+
+impl StoredRow {
+    /// True if it is of a workspace.
+    #[must_use]
+    pub fn is_of(&self, workspace: WorkspaceId) -> bool {
+        let id = workspace.to_string();
+        let named = self.item.get("workspace_id").and_then(|value| value.as_s().ok()) == Some(&id);
+        named || [&self.key.pk, &self.key.sk].iter().any(|key| key.split('#').any(|part| part == id))
+    }
+
+    /// What it is to become, by a commit with this identifier; `None` of a row that is never changed.
+    fn plan(&self, id: EventId) -> Option<Result<Plan, Error>> {
+        let (pk, _) = self.key.pk.split_once('#').unwrap_or((&self.key.pk, ""));
+        let (sk, _) = self.key.sk.split_once('#').unwrap_or((&self.key.sk, ""));
+        Some(match (pk, sk) {
+            ("WORKSPACE", "WORKSPACE") => self.plan_of::<Workspace>(id),
+            ("USER", "USER") => self.plan_of::<User>(id),
+            ("USER", "SCIM") => self.plan_of::<ScimAttributes>(id),
+            ("USER", "USAGE") | ("USAGE", _) => self.plan_of::<Usage>(id),
+            ("USER", "INVITATION") => self.plan_of::<Invitation>(id),
+            ("DEVICE", "DEVICE") => self.plan_of::<Device>(id),
+            ("DEVICE", "BELONGINGS") => self.plan_of::<DeviceAttachments>(id),
+            ("DEVICE", "COMMAND") => self.plan_of::<Command>(id),
+            ("DEVICE", "PUSH") => self.plan_of::<PushToken>(id),
+            ("IDENTIFIER", "CLAIM") => self.plan_of::<IdentifierClaim>(id),
+            ("EVENT", _) => self.plan_of::<Event>(id),
+            ("KEY", "KEY") => self.plan_of::<ApiKey>(id),
+            ("MEMBER", _) => self.plan_of::<Member>(id),
+            ("TOKEN", "TOKEN") => self.plan_of::<Token>(id),
+            ("PROFILE", "PROFILE") => self.plan_of::<Profile>(id),
+            ("PROFILE", "GIVEN") => self.plan_of::<ProfileAssignment>(id),
+            ("SOURCE", "SOURCE") => self.plan_of::<DataSource>(id),
+            ("WEBHOOKS", "WEBHOOK") => self.plan_of::<Webhook>(id),
+            ("DELIVERIES", "DELIVERY") => self.plan_of::<Delivery>(id),
+            ("JOB", "JOB") => self.plan_of::<Job>(id),
+            // Index rows, and what is made, replaced and removed, but never changed.
+            _ => return None,
+        })
+    }
+
+    fn plan_of<R: Row>(&self, id: EventId) -> Result<Plan, Error> {
+        let row: R = from_item(self.item.clone())?;
+        Ok(Plan {
+            restored: Commit::without_event(id).restored(&row),
+            guarded: Commit::without_event(id).guarded_by(&row),
+            index_rows: row.index_rows(),
+            former: row.former_index_rows(),
+        })
+    }
+}
+
+/// What a row is to become.
+struct Plan {
+    /// What is to be written into the row itself; nothing if it stands as it should.
+    restored: Commit,
+    /// That the row has not changed.
+    guarded: Commit,
+    index_rows: BTreeSet<IndexRow>,
+    former: BTreeSet<IndexRow>,
+}
+
+impl Plan {
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        self.index_rows.iter().chain(&self.former).map(|index_row| index_row.key.clone())
+    }
+
+    /// The commit that does it, and whether a name is held by another thing. Nothing is in the commit if nothing is
+    /// to be done.
+    fn commit(self, found: &BatchResult) -> (Commit, bool) {
+        let is_there = |index_row: &&IndexRow| found.item(&index_row.key).is_some_and(|item| index_row.is_in(item));
+        let (held, missing): (Vec<&IndexRow>, Vec<&IndexRow>) = self
+            .index_rows
+            .iter()
+            .filter(|index_row| !is_there(index_row))
+            .partition(|index_row| index_row.unique && found.item(&index_row.key).is_some());
+        let left: Vec<&IndexRow> = self.former.iter().filter(is_there).collect();
+        let row_stands = self.restored.is_empty() && !(missing.is_empty() && left.is_empty());
+        let mut commit = if row_stands { self.guarded } else { self.restored };
+        for index_row in missing {
+            commit = commit.with_index_row(index_row);
+        }
+        for index_row in left {
+            commit = commit.remove(&index_row.key);
+        }
+        (commit, !held.is_empty())
+    }
+}
+
+impl Table {
+    /// So many rows of the table, in no order, from where the last page ended.
+    pub async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
+        #[expect(clippy::disallowed_methods, reason = "this is no request: IAM says who may set it off")]
+        let scan = self.client.scan().table_name(&self.names.main).consistent_read(true).limit(limit);
+        let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
+        let output = scan.send().await.map_err(|e| failure("looking at every row", e))?;
+        let rows = output.items.unwrap_or_default().into_iter();
+        let rows = rows.filter_map(|item| Some(StoredRow { key: Key::of(&item)?, item })).collect();
+        Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
+    }
+
+    /// Writes what rows lack, each in a commit of its own, guarded by what it was read as. `ids` are drawn for the
+    /// commits.
+    pub async fn restore(
+        &self,
+        rows: &[StoredRow],
+        new_id: impl Fn() -> EventId + Send + Sync,
+    ) -> Result<Vec<Restored>, Error> {
+        let plans: Vec<Option<Result<Plan, Error>>> = rows.iter().map(|row| row.plan(new_id())).collect();
+        let keys: Vec<Key> = plans.iter().flatten().flatten().flat_map(Plan::keys).collect();
+        let found = self.get_many(keys).await?;
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for (row, plan) in rows.iter().zip(plans) {
+            outcomes.push(match plan {
+                None => Restored::AsItIs,
+                Some(plan) => self.carry_out(&row.key, plan, &found, &new_id).await?,
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Table {
+    async fn carry_out(
+        &self,
+        key: &Key,
+        plan: Result<Plan, Error>,
+        found: &BatchResult,
+        new_id: &(impl Fn() -> EventId + Sync),
+    ) -> Result<Restored, Error> {
+        let mut plan = plan;
+        let mut again = None;
+        for look in 0..LOOKS {
+            let Ok(planned) = plan else {
+                note_unreadable(key);
+                return Ok(Restored::Unreadable);
+            };
+            let (commit, held) = planned.commit(again.as_ref().unwrap_or(found));
+            let written = !commit.is_empty();
+            match if written { self.commit(commit).await } else { Ok(()) } {
+                Ok(()) if held => {
+                    tracing::warn!(row = %key, "a name is held by another thing");
+                    return Ok(Restored::NameHeld);
+                }
+                Ok(()) if written => return Ok(Restored::Written),
+                Ok(()) => return Ok(Restored::AsItIs),
+                Err(Error::Conflict) => self.pause(look).await,
+                Err(failure) => return Err(failure),
+            }
+            // It has changed meanwhile, and is looked at as it is now.
+            let now = self.get_many([key.clone()]).await?.item(key).cloned();
+            let next = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(new_id()));
+            let Some(next) = next else {
+                return Ok(Restored::AsItIs);
+            };
+            if let Ok(next) = &next {
+                again = Some(self.get_many(next.keys()).await?);
+            }
+            plan = next;
+        }
+        Err(Error::unavailable("the table", "others kept changing the same row"))
+    }
+}

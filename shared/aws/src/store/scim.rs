@@ -1,0 +1,151 @@
+//! Users as identity providers see them: those who are not deleted.
+
+use std::collections::BTreeSet;
+
+use domain::error::Error;
+use domain::models::user::User;
+use domain::rules::scim::document::{ScimAttributes, ScimUserRecord};
+use domain::{Time, UserId, WorkspaceId};
+use serde::Deserialize;
+
+use crate::commit::Commit;
+use crate::item::{Key, Read, Row, keeps_stored_row};
+use crate::list::{Position, Range, Source};
+use crate::store::usernames::keys_of_username;
+use crate::store::{sources, users};
+use crate::table::Table;
+
+keeps_stored_row!(ScimAttributes);
+
+/// The key of what is kept of what an identity provider says of a user.
+#[must_use]
+pub fn scim_attributes_key(workspace: WorkspaceId, id: UserId) -> Key {
+    Key::new(users::user_key(workspace, id).pk, "SCIM")
+}
+
+impl Row for ScimAttributes {
+    fn key(&self) -> Key {
+        scim_attributes_key(self.workspace_id, self.user_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// How many entries of an index one query reads.
+const STEP: usize = 1000;
+
+#[derive(Deserialize)]
+struct Claim {
+    user_id: UserId,
+}
+
+impl Read for Claim {}
+
+/// What a user's row says beside the user: see [`crate::item::UPDATED_AT`].
+#[derive(Deserialize)]
+struct Dated {
+    updated_at: Option<Time>,
+}
+
+impl Read for Dated {}
+
+impl Table {
+    /// A user who is not deleted, with what is kept of them, and when they were last changed.
+    pub async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimUserRecord>, Error> {
+        Ok(self.scim_users(workspace, &[id], true).await?.pop())
+    }
+
+    /// Those among whom the user is who has a username, if there is one: their own row tells.
+    pub async fn ids_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<BTreeSet<UserId>, Error> {
+        Ok(self.holder_ids(keys_of_username(workspace, username)).await?.into_values().collect())
+    }
+
+    /// The user whom a data set, or an identity provider, calls so.
+    pub async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Error> {
+        let claim: Option<Claim> = self.get(&sources::external_id_key(workspace, None, external_id)).await?;
+        Ok(claim.map(|claim| claim.user_id))
+    }
+
+    /// The users who are not deleted, the oldest first, by two indexes alone; `None` if there are
+    /// more than `most`, or have been within the time that deleted ones are kept.
+    pub async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Error> {
+        let Some(all) = self.indexed(workspace, "created", "created_at", most).await? else { return Ok(None) };
+        let Some(deleted) = self.indexed(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
+        let deleted: BTreeSet<UserId> = deleted.into_iter().collect();
+        Ok(Some(all.into_iter().filter(|id| !deleted.contains(id)).collect()))
+    }
+
+    /// Some users, in their order, each with when they were last changed, and with what is kept of
+    /// them if that is wanted; those that are gone by now are left out.
+    pub async fn scim_users(
+        &self,
+        workspace: WorkspaceId,
+        ids: &[UserId],
+        with_kept: bool,
+    ) -> Result<Vec<ScimUserRecord>, Error> {
+        let of = |id: &UserId| [users::user_key(workspace, *id), scim_attributes_key(workspace, *id)];
+        let rows_of_each = if with_kept { 2 } else { 1 };
+        let found = self.get_many(ids.iter().flat_map(|id| of(id).into_iter().take(rows_of_each))).await?;
+        let mut people = Vec::new();
+        for [key, kept] in ids.iter().map(of) {
+            let user: Option<User> = found.readable(&key);
+            if let Some(user) = user.filter(|user| user.deleted.is_none()) {
+                let dated: Option<Dated> = found.readable(&key);
+                let updated_at = dated.and_then(|dated| dated.updated_at);
+                people.push(ScimUserRecord { user, kept: found.readable(&kept), updated_at });
+            }
+        }
+        Ok(people)
+    }
+
+    /// What is kept of a user, deleted or not.
+    pub async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimAttributes>, Error> {
+        self.get(&scim_attributes_key(workspace, id)).await
+    }
+}
+
+impl Table {
+    /// The users of an index, by its keys alone; `None` if there are more than `most`.
+    async fn indexed(
+        &self,
+        workspace: WorkspaceId,
+        index: &'static str,
+        order: &'static str,
+        most: usize,
+    ) -> Result<Option<Vec<UserId>>, Error> {
+        let source = Source {
+            index: Some(index),
+            partition: ("list", crate::item::list_partition(users::USERS, workspace)),
+            order,
+            range: Range::All,
+            descending: false,
+        };
+        let mut ids = Vec::new();
+        let mut start: Option<Position> = None;
+        loop {
+            let (items, next) = self.query(&source, STEP.min(most + 1), start.as_ref()).await?;
+            ids.extend(items.iter().filter_map(|item| users::user_of_key(&Key::of(item)?)));
+            if ids.len() > most {
+                return Ok(None);
+            }
+            start = next;
+            if start.is_none() {
+                return Ok(Some(ids));
+            }
+        }
+    }
+}
+
+impl Commit {
+    /// What is kept of a user from then on.
+    #[must_use]
+    pub fn keep(self, before: Option<&ScimAttributes>, after: Option<&ScimAttributes>) -> Self {
+        match (before, after) {
+            (None, None) => self,
+            (None, Some(after)) => self.put(after),
+            (Some(before), Some(after)) => self.edit(before, after),
+            (Some(before), None) => self.delete(before),
+        }
+    }
+}

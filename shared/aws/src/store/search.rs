@@ -1,0 +1,219 @@
+//! Finds devices as one types: by words of their own, and by words of their users.
+//!
+//! A search has two halves. The first follows the devices' own words, the second the users' words
+//! to the devices that those users hold. What the first half lists, the second passes over.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::error::{DomainError, Error};
+use domain::models::device::Device;
+use domain::models::user::User;
+use domain::search::Query;
+use domain::{DeviceId, Time, UserId, WorkspaceId};
+
+use crate::item::{IndexRow, Item, Key};
+use crate::list::{Page, Position, Range, Source};
+use crate::store::devices::DeviceFilter;
+use crate::store::{devices, users};
+use crate::table::Table;
+
+/// The partition of the search words of a kind.
+#[must_use]
+pub fn words_partition(kind: &str, workspace: WorkspaceId) -> String {
+    format!("WORD#{workspace}#{kind}")
+}
+
+/// The identifier at the end of a search word's sort key.
+#[must_use]
+pub fn word_and_id(sk: &str) -> Option<(&str, &str)> {
+    sk.rsplit_once('#')
+}
+
+pub(crate) fn word_index_rows<'a>(
+    kind: &'static str,
+    workspace: WorkspaceId,
+    id: &'a str,
+    words: impl IntoIterator<Item = String> + 'a,
+) -> impl Iterator<Item = IndexRow> + 'a {
+    words.into_iter().map(move |word| IndexRow {
+        key: Key::new(words_partition(kind, workspace), format!("{word}#{id}")),
+        attributes: BTreeMap::new(),
+        unique: false,
+    })
+}
+
+/// Words looked up at once, and the most rounds of that for a page.
+const STEP: usize = 50;
+
+const ROUNDS: usize = 6;
+
+/// Where a search stands: in a half, at a word, behind one of the devices of that word's thing.
+/// Not a count of them: those that a user holds may become fewer between two pages.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    by_user: bool,
+    sk: String,
+    taken: Option<DeviceId>,
+}
+
+impl Place {
+    fn read(start: Option<Position>, query: &Query) -> Result<Self, Error> {
+        let Some(Position(start)) = start else {
+            return Ok(Self::default());
+        };
+        let read = || {
+            let by_user = start.get("half")? == "user";
+            let sk = start.get("sk").filter(|sk| sk.is_empty() || is_within(sk, query.leading()))?.clone();
+            let taken = start.get("taken")?;
+            let taken = if taken.is_empty() { None } else { Some(DeviceId::parse(taken)?) };
+            Some(Self { by_user, sk, taken })
+        };
+        read().ok_or_else(|| DomainError::CursorInvalid.into())
+    }
+
+    fn position(&self) -> Position {
+        let half = if self.by_user { "user" } else { "device" };
+        let taken = self.taken.map(|id| id.to_string()).unwrap_or_default();
+        let fields = [("half", half.to_owned()), ("sk", self.sk.clone()), ("taken", taken)];
+        Position(BTreeMap::from(fields.map(|(name, value)| (name.to_owned(), value))))
+    }
+}
+
+/// The most bytes of a sort key ("Service, account, and table quotas in Amazon DynamoDB").
+const SORT_KEY_LIMIT: usize = 1024;
+
+/// The last of the words that begin so.
+fn last_word(prefix: &str) -> String {
+    format!("{prefix}\u{10FFFF}")
+}
+
+/// True if a sort key lies among the words that begin so. A cursor may say anything.
+fn is_within(sk: &str, prefix: &str) -> bool {
+    sk.len() <= SORT_KEY_LIMIT && sk >= prefix && sk <= last_word(prefix).as_str()
+}
+
+/// What is searched for.
+pub(crate) struct Search<'a> {
+    pub workspace: WorkspaceId,
+    pub filter: &'a DeviceFilter,
+    pub query: &'a Query,
+    pub now: Time,
+}
+
+impl Table {
+    /// A page of the devices that are meant by what was typed.
+    pub(crate) async fn search_devices(
+        &self,
+        search: &Search<'_>,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Device>, Error> {
+        let mut place = Place::read(start, search.query)?;
+        let mut items = Vec::new();
+        for _ in 0..ROUNDS {
+            let (words, next) = self.query(&search.source(&place), STEP, None).await?;
+            for (sk, devices) in self.hits(search, place.by_user, &words).await? {
+                let taken = place.taken.filter(|_| sk == place.sk);
+                place = Place { sk, taken, ..place };
+                for device in devices.into_iter().filter(|device| taken.is_none_or(|taken| device.device_id > taken)) {
+                    if items.len() == limit {
+                        return Ok(Page { items, next: Some(place.position()), left_out: 0 });
+                    }
+                    place.taken = Some(device.device_id);
+                    items.push(device);
+                }
+            }
+            match (next, place.by_user) {
+                // The last word is looked at again, and what was taken of it is passed over.
+                (Some(_), _) => {}
+                (None, false) => place = Place { by_user: true, ..Place::default() },
+                (None, true) => return Ok(Page { items, next: None, left_out: 0 }),
+            }
+        }
+        Ok(Page { items, next: Some(place.position()), left_out: 0 })
+    }
+
+    /// The wanted devices that words lead to, under each word's sort key.
+    async fn hits(
+        &self,
+        search: &Search<'_>,
+        by_user: bool,
+        words: &[Item],
+    ) -> Result<Vec<(String, Vec<Device>)>, Error> {
+        let sks: Vec<String> = words.iter().filter_map(Key::of).map(|key| key.sk).collect();
+        let ids = |sk: &String| word_and_id(sk).map(|(_, id)| id.to_owned());
+        let (users, devices) = if by_user {
+            let users = self
+                .users_by_id(search.workspace, sks.iter().filter_map(ids).filter_map(|id| UserId::parse(&id)))
+                .await?;
+            let held = users.values().flat_map(|user| user.device_ids.iter().copied()).collect();
+            let devices = self.devices_by_id(search.workspace, held).await?;
+            (users, devices)
+        } else {
+            let named = sks.iter().filter_map(ids).filter_map(|id| DeviceId::parse(&id)).collect();
+            let devices = self.devices_by_id(search.workspace, named).await?;
+            let users = self.users_by_id(search.workspace, devices.values().map(|device| device.user_id)).await?;
+            (users, devices)
+        };
+        let wanted = |sk: &String| {
+            let (word, id) = word_and_id(sk)?;
+            let candidates = if by_user {
+                let user = users.get(&UserId::parse(id)?)?;
+                let first = search.query.first_match(&user.search_words()).map(str::to_owned);
+                let held = user.device_ids.iter().filter_map(|id| devices.get(id));
+                held.filter(|device| first.as_deref() == Some(word) && !search.lists_by_device(device)).collect()
+            } else {
+                let device = devices.get(&DeviceId::parse(id)?)?;
+                let first = search.query.first_match(&device.search_words()).map(str::to_owned);
+                if first.as_deref() == Some(word) { vec![device] } else { vec![] }
+            };
+            let means = |device: &&Device| search.means(device, users.get(&device.user_id));
+            Some((sk.clone(), candidates.into_iter().filter(means).cloned().collect()))
+        };
+        Ok(sks.iter().filter_map(wanted).collect())
+    }
+
+    async fn devices_by_id(
+        &self,
+        workspace: WorkspaceId,
+        ids: BTreeSet<DeviceId>,
+    ) -> Result<HashMap<DeviceId, Device>, Error> {
+        Ok(self.devices_to_show(workspace, &ids).await?.into_iter().map(|device| (device.device_id, device)).collect())
+    }
+
+    async fn users_by_id(
+        &self,
+        workspace: WorkspaceId,
+        ids: impl Iterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, User>, Error> {
+        let ids: BTreeSet<UserId> = ids.collect();
+        Ok(self.users(workspace, &ids).await?.into_iter().map(|user| (user.user_id, user)).collect())
+    }
+}
+
+impl Search<'_> {
+    fn source(&self, place: &Place) -> Source {
+        let kind = if place.by_user { users::USERS } else { devices::DEVICES };
+        let prefix = self.query.leading();
+        let from = if place.sk.is_empty() { prefix.to_owned() } else { place.sk.clone() };
+        Source {
+            index: None,
+            partition: ("pk", words_partition(kind, self.workspace)),
+            order: "sk",
+            range: Range::Between(from, last_word(prefix)),
+            descending: false,
+        }
+    }
+
+    /// True if the first half of the search comes upon the device.
+    fn lists_by_device(&self, device: &Device) -> bool {
+        self.query.first_match(&device.search_words()).is_some()
+    }
+
+    /// True if every word that was typed begins a word of the device or of its user.
+    fn means(&self, device: &Device, user: Option<&User>) -> bool {
+        let mut words = device.search_words();
+        words.extend(user.map(User::search_words).unwrap_or_default());
+        self.query.matches(&words) && self.filter.keeps(device, self.now)
+    }
+}

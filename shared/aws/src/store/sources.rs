@@ -1,0 +1,203 @@
+//! Sources that users come from, and how they know their users.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::error::Error;
+use domain::models::source::DataSource;
+use domain::models::user::{Source as UserSource, User};
+use domain::secret::Hash;
+use domain::username::{former_username, same_username, unique_username};
+use domain::{SourceId, WorkspaceId};
+
+use crate::commit::Commit;
+use crate::item::{Key, Row, keeps_stored_row};
+use crate::list::{Page, Position, Source};
+use crate::store::due;
+use crate::store::usernames::{UsernameClaims, keys_of_username};
+use crate::table::Table;
+
+keeps_stored_row!(DataSource);
+
+/// The key of the claim that a user has to their name in their data set, or else with the identity
+/// provider.
+pub(crate) fn external_id_claim_key(user: &User) -> Option<Key> {
+    let source = match user.source {
+        // So does one of a kind that another release knows.
+        UserSource::Csv | UserSource::Http | UserSource::Unknown(_) => Some(user.provenance.source_id?),
+        UserSource::Scim | UserSource::Api | UserSource::Console => None,
+    };
+    let name = user.provenance.external_id.as_deref()?;
+    Some(external_id_key(user.workspace_id, source, name))
+}
+
+/// The key of the claim to a name in a data set, or with an identity provider.
+#[must_use]
+pub fn external_id_key(workspace: WorkspaceId, source: Option<SourceId>, name: &str) -> Key {
+    let scope = source.map_or_else(|| "SCIM".to_owned(), |id| id.to_string());
+    Key::new(format!("EXTERNALID#{workspace}#{scope}#{}", Hash::of(name).as_str()), "CLAIM")
+}
+
+/// The key by which a user is found by the username that their data set knows them by.
+pub(crate) fn source_username_claim_key(user: &User) -> Option<Key> {
+    let name = user.provenance.source_username.as_deref()?;
+    Some(source_username_key(user.workspace_id, user.provenance.source_id?, name))
+}
+
+/// The key of a username that a data set knows a user by who is called otherwise.
+#[must_use]
+pub fn source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
+    Key::new(format!("SOURCENAME#{workspace}#{source}#{}", Hash::of(unique_username(name)).as_str()), "CLAIM")
+}
+
+/// The key that an earlier release has made for it, if it is another one.
+#[must_use]
+pub fn former_source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Option<Key> {
+    let former = Hash::of(former_username(name)?);
+    Some(Key::new(format!("SOURCENAME#{workspace}#{source}#{}", former.as_str()), "CLAIM"))
+}
+
+/// The partition of the users of a data set in the index `source`.
+#[must_use]
+pub fn source_users_partition(workspace: WorkspaceId, id: SourceId) -> String {
+    format!("{workspace}#{id}")
+}
+
+/// The list of data sets.
+pub const SOURCES: &str = "SOURCE";
+
+/// The key of a data set.
+#[must_use]
+pub fn source_key(workspace: WorkspaceId, id: SourceId) -> Key {
+    Key::new(format!("SOURCE#{workspace}#{id}"), "SOURCE")
+}
+
+/// The key of a data set's bearer token.
+#[must_use]
+pub fn source_secret_pk(id: SourceId) -> String {
+    format!("SOURCE#{id}")
+}
+
+impl Row for DataSource {
+    fn key(&self) -> Key {
+        source_key(self.workspace_id, self.source_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![("list", crate::item::list_partition(SOURCES, self.workspace_id))];
+        indexes.extend(self.due_at.iter().flat_map(|at| due::due_attributes(&self.key(), *at)));
+        indexes
+    }
+}
+
+/// Who has a username, and whom a data set calls by a name of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClaimedBySource {
+    /// The user of the username.
+    pub by_username: Option<User>,
+    /// The user whom the data set knows by the username, and who is called otherwise.
+    pub by_source_username: Option<User>,
+    /// The user of the name in the data set.
+    pub by_external_id: Option<User>,
+    /// Who holds the username's claims.
+    pub username: Option<UsernameClaims>,
+}
+
+impl Table {
+    /// A data set, as it is now.
+    pub async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Error> {
+        self.get(&source_key(workspace, id)).await
+    }
+
+    /// Data sets by their identifiers; those that are gone are left out.
+    pub async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Error> {
+        let keys: Vec<Key> = ids.iter().map(|id| source_key(workspace, *id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    /// A page of data sets, the newest first.
+    pub async fn list_sources(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<DataSource>, Error> {
+        let source = Source::newest("created", ("list", crate::item::list_partition(SOURCES, workspace)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+
+    /// A page of the users of a data set, but for deleted ones.
+    pub async fn users_of_source(
+        &self,
+        workspace: WorkspaceId,
+        id: SourceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<User>, Error> {
+        let source = Source::newest("source", ("of_source", source_users_partition(workspace, id)), "created_at");
+        self.page(&source, limit, start, Key::of, |_, _| true).await
+    }
+
+    /// Whom usernames, and names in a data set, belong to, in the order asked; and whom the data set knows
+    /// by those usernames.
+    pub async fn claimed(
+        &self,
+        workspace: WorkspaceId,
+        source: SourceId,
+        names: &[(String, Option<String>)],
+    ) -> Result<Vec<ClaimedBySource>, Error> {
+        let external =
+            |name: &Option<String>| name.as_deref().map(|external| external_id_key(workspace, Some(source), external));
+        let known = |name: &str| {
+            let former = former_source_username_key(workspace, source, name);
+            [source_username_key(workspace, source, name)].into_iter().chain(former)
+        };
+        let keys = names.iter().flat_map(|(username, called)| {
+            keys_of_username(workspace, username).chain(external(called)).chain(known(username))
+        });
+        let holders = self.holders(workspace, keys).await?;
+        let claimed = names.iter().map(|(username, called)| {
+            let claims = holders.of_username(workspace, username);
+            // The user's own row tells whether they are still known so.
+            let is_known = |user: &&User| {
+                let told = user.provenance.source_username.as_deref();
+                user.provenance.source_id == Some(source) && told.is_some_and(|told| same_username(told, username))
+            };
+            let by_source_username = known(username).find_map(|key| holders.user(&key).filter(is_known).cloned());
+            let by_external_id = external(called).and_then(|key| holders.user(&key).cloned());
+            ClaimedBySource {
+                by_username: claims.user().cloned(),
+                by_source_username,
+                by_external_id,
+                username: Some(claims),
+            }
+        });
+        Ok(claimed.collect())
+    }
+
+    /// The bearer token of a data set.
+    pub async fn source_token(&self, id: SourceId) -> Result<Option<String>, Error> {
+        let item = self.get_secret(&source_secret_pk(id)).await?;
+        Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
+    }
+}
+
+impl Commit {
+    /// Keeps a data set's bearer token.
+    #[must_use]
+    pub fn keep_source_token(self, id: SourceId, token: &str) -> Self {
+        self.put_secret(HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(source_secret_pk(id))),
+            ("token".to_owned(), AttributeValue::S(token.to_owned())),
+        ]))
+    }
+
+    /// Forgets a data set's bearer token.
+    #[must_use]
+    pub fn forget_source_token(self, id: SourceId) -> Self {
+        self.delete_secret(source_secret_pk(id))
+    }
+}

@@ -1,0 +1,240 @@
+//! What is uploaded to a source, and what its sync stages.
+
+use domain::error::Error;
+use domain::models::source::UPLOAD_KEPT;
+use domain::models::source::data::KeyHash;
+use domain::{JobId, SourceId, Time, WorkspaceId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::commit::Commit;
+use crate::item::{Key, Read, Row};
+use crate::list::{Page, Position, Source};
+use crate::store::sources;
+use crate::table::Table;
+
+impl Read for StagedKeys {}
+impl Read for StagedRows {}
+impl Read for UploadPart {}
+
+/// The first part of the sort keys of an upload's parts.
+pub const PART: &str = "PART#";
+
+/// The first part of the sort keys of staged rows.
+pub const STAGED: &str = "STAGED#";
+
+/// The first part of the sort keys of what tells by what the users of staged rows are known.
+pub const STAGED_KEYS: &str = "KEYS#";
+
+/// The sort keys of the parts of an upload begin so.
+#[must_use]
+pub fn upload_prefix(upload: Uuid) -> String {
+    format!("{PART}{upload}#")
+}
+
+/// A part of an upload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UploadPart {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The data set.
+    pub source_id: SourceId,
+    /// The upload.
+    pub upload_id: Uuid,
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its bytes.
+    pub bytes: serde_bytes::ByteBuf,
+    /// When it came.
+    pub at: Time,
+}
+
+impl Row for UploadPart {
+    fn key(&self) -> Key {
+        let pk = sources::source_key(self.workspace_id, self.source_id).pk;
+        Key::new(pk, format!("{}{:03}", upload_prefix(self.upload_id), self.number))
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(UPLOAD_KEPT).seconds())
+    }
+}
+
+/// Where one taking in of a data set is staged: a repeat of it has a place of its own, so that two can
+/// never be mixed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedKey {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The data set.
+    pub source_id: SourceId,
+    /// The job.
+    pub job_id: JobId,
+    /// Which taking in.
+    pub attempt: Uuid,
+}
+
+impl StagedKey {
+    /// The sort keys of what the job has staged begin so.
+    #[must_use]
+    pub fn of_job(kind: &str, job: JobId) -> String {
+        format!("{kind}{job}#")
+    }
+
+    fn key(&self, kind: &str, number: u32) -> Key {
+        let pk = sources::source_key(self.workspace_id, self.source_id).pk;
+        Key::new(pk, format!("{}{}#{number:05}", Self::of_job(kind, self.job_id), self.attempt))
+    }
+
+    /// The key of staged rows.
+    #[must_use]
+    pub fn rows(&self, number: u32) -> Key {
+        self.key(STAGED, number)
+    }
+
+    /// The key of by what their users are known.
+    #[must_use]
+    pub fn keys(&self, number: u32) -> Key {
+        self.key(STAGED_KEYS, number)
+    }
+}
+
+/// Rows of a data set, until its sync is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StagedRows {
+    /// Where.
+    #[serde(flatten)]
+    pub stage: StagedKey,
+    /// Their number, from 0.
+    pub number: u32,
+    /// The rows as JSON, compressed (zlib).
+    pub rows: serde_bytes::ByteBuf,
+    /// When they were staged.
+    pub at: Time,
+}
+
+impl Row for StagedRows {
+    fn key(&self) -> Key {
+        self.stage.rows(self.number)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(UPLOAD_KEPT).seconds())
+    }
+}
+
+/// By what the users of a data set's rows are known, until its sync is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StagedKeys {
+    /// Where.
+    #[serde(flatten)]
+    pub stage: StagedKey,
+    /// Their number, from 0.
+    pub number: u32,
+    /// The hashes, eight bytes each, the highest first.
+    pub keys: serde_bytes::ByteBuf,
+    /// When they were staged.
+    pub at: Time,
+}
+
+impl StagedKeys {
+    /// Hashes as they are kept.
+    #[must_use]
+    pub fn bytes_of(keys: &[KeyHash]) -> serde_bytes::ByteBuf {
+        serde_bytes::ByteBuf::from(keys.iter().flat_map(|key| key.to_be_bytes()).collect::<Vec<u8>>())
+    }
+
+    /// The hashes.
+    #[must_use]
+    pub fn hashes(&self) -> Vec<KeyHash> {
+        self.keys.chunks_exact(8).map(|bytes| bytes.iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte))).collect()
+    }
+}
+
+impl Row for StagedKeys {
+    fn key(&self) -> Key {
+        self.stage.keys(self.number)
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.at.plus(UPLOAD_KEPT).seconds())
+    }
+}
+
+/// What a sync leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StagedRowsOf {
+    /// What a job has staged.
+    Job(JobId),
+    /// The parts of an upload.
+    Upload(Uuid),
+}
+
+/// The most rows that are removed in one commit.
+const LEAVINGS: usize = 90;
+
+/// Parts that are read at once: a reply of DynamoDB has at most a mebibyte.
+const PARTS: usize = 4;
+
+impl Table {
+    /// A page of the parts of an upload, in their order.
+    pub async fn upload_parts(
+        &self,
+        workspace: WorkspaceId,
+        source: SourceId,
+        upload: Uuid,
+        start: Option<Position>,
+    ) -> Result<Page<UploadPart>, Error> {
+        let within = Source::within(sources::source_key(workspace, source).pk, &upload_prefix(upload));
+        self.rows(&Source { descending: false, ..within }, PARTS, start).await
+    }
+
+    /// Staged rows.
+    pub async fn staged_rows(&self, stage: StagedKey, number: u32) -> Result<Option<StagedRows>, Error> {
+        self.get(&stage.rows(number)).await
+    }
+
+    /// By what the users of staged rows are known.
+    pub async fn staged_keys(&self, stage: StagedKey, number: u32) -> Result<Option<StagedKeys>, Error> {
+        self.get(&stage.keys(number)).await
+    }
+
+    /// The keys of a page of rows that a data set's syncs need no more: what a job has staged, or the
+    /// parts of an upload.
+    pub async fn leavings(
+        &self,
+        workspace: WorkspaceId,
+        source: SourceId,
+        of: &StagedRowsOf,
+    ) -> Result<Vec<Key>, Error> {
+        let prefixes = match of {
+            StagedRowsOf::Job(job) => {
+                vec![StagedKey::of_job(STAGED, *job), StagedKey::of_job(STAGED_KEYS, *job)]
+            }
+            StagedRowsOf::Upload(upload) => vec![upload_prefix(*upload)],
+        };
+        for prefix in prefixes {
+            let within = Source::within(sources::source_key(workspace, source).pk, &prefix);
+            let (items, _) = self.query(&within, LEAVINGS, None).await?;
+            let keys: Vec<Key> = items.iter().filter_map(Key::of).collect();
+            if !keys.is_empty() {
+                return Ok(keys);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+impl Commit {
+    /// Removes rows whatever they hold by now: leavings of a sync.
+    #[must_use]
+    pub fn clear(self, leavings: &[Key]) -> Self {
+        leavings.iter().fold(self, Self::remove)
+    }
+}

@@ -1,0 +1,127 @@
+//! Personal access tokens.
+
+use domain::error::Error;
+use domain::models::token;
+use domain::models::token::Token;
+use domain::{Time, TokenId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use crate::item::{Item, Key, Read, Row, keeps_stored_row};
+use crate::list::{Page, Position, Range, Source};
+use crate::store::members;
+use crate::table::Table;
+
+keeps_stored_row!(Token);
+
+impl Read for TokenPlace {}
+
+/// The key of a personal access token.
+#[must_use]
+pub fn token_key(short: &str) -> Key {
+    Key::new(format!("TOKEN#{short}"), "TOKEN")
+}
+
+/// The partition of the places of a person's tokens.
+#[must_use]
+pub fn tokens_partition(issuer: &str, subject: &str) -> String {
+    format!("TOKENS#{}", members::person_hash(issuer, subject).as_str())
+}
+
+/// The key of a token's place among its person's.
+#[must_use]
+pub fn token_place_key(issuer: &str, subject: &str, id: TokenId) -> Key {
+    Key::new(tokens_partition(issuer, subject), id.to_string())
+}
+
+impl Row for Token {
+    fn key(&self) -> Key {
+        token_key(&self.short)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.expires_at.plus(token::KEPT).seconds())
+    }
+}
+
+/// Where a token stands among its person's: a row of its own and no index row, since it ends by its time to live,
+/// as the token does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenPlace {
+    /// Its partition, of the person.
+    #[serde(skip)]
+    pub pk: String,
+    /// The token's identifier.
+    pub token_id: TokenId,
+    /// The part of the token that names it.
+    pub short: String,
+    /// Until when the token is kept.
+    pub kept_until: Time,
+}
+
+impl TokenPlace {
+    /// The place of a token.
+    #[must_use]
+    pub fn of(token: &Token) -> Self {
+        Self {
+            pk: tokens_partition(&token.issuer, &token.subject),
+            token_id: token.token_id,
+            short: token.short.clone(),
+            kept_until: token.expires_at.plus(token::KEPT),
+        }
+    }
+}
+
+impl Row for TokenPlace {
+    fn key(&self) -> Key {
+        Key::new(self.pk.clone(), self.token_id.to_string())
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.kept_until.seconds())
+    }
+}
+
+impl Table {
+    /// The personal access token with this short part, revoked and expired ones too.
+    pub async fn token(&self, short: &str) -> Result<Option<Token>, Error> {
+        self.get(&token_key(short)).await
+    }
+}
+
+impl Table {
+    /// A person's token.
+    pub async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
+        let place: Option<TokenPlace> = self.get(&token_place_key(issuer, subject, id)).await?;
+        match place {
+            Some(place) => self.get(&token_key(&place.short)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A page of a person's tokens, as they are now and the newest first; of a workspace, those alone that were
+    /// made for it.
+    pub async fn list_tokens(
+        &self,
+        issuer: &str,
+        subject: &str,
+        workspace: Option<WorkspaceId>,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Token>, Error> {
+        // Their identifiers hold the time at which they were made.
+        let source = Source {
+            index: None,
+            partition: ("pk", tokens_partition(issuer, subject)),
+            order: "sk",
+            range: Range::All,
+            descending: true,
+        };
+        let to_row = |item: &Item| Some(token_key(item.get("short")?.as_s().ok()?));
+        let wanted = |token: &Token| workspace.is_none_or(|id| token.workspace_ids.contains(&id));
+        self.page(&source, limit, start, to_row, |_, token| wanted(token)).await
+    }
+}

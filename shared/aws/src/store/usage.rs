@@ -1,0 +1,103 @@
+//! What was used, per month.
+
+use std::collections::BTreeMap;
+
+use domain::error::Error;
+use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageScope, add};
+use domain::{UserId, WorkspaceId};
+
+use crate::item::{Key, Row, keeps_stored_row};
+use crate::list::{Range, Source};
+use crate::store::users;
+use crate::table::Table;
+
+keeps_stored_row!(Usage);
+
+/// The first part of the sort key of a user's usage.
+pub const USAGE: &str = "USAGE#";
+
+/// The partition of a workspace's usage.
+#[must_use]
+pub fn workspace_usage_partition(workspace: WorkspaceId) -> String {
+    format!("{USAGE}{workspace}")
+}
+
+/// The key of the usage of a month.
+#[must_use]
+pub fn usage_key(workspace: WorkspaceId, of: UsageScope, month: &str) -> Key {
+    match of {
+        UsageScope::User(id) => Key::new(users::user_key(workspace, id).pk, format!("{USAGE}{month}")),
+        UsageScope::Shard(shard) => Key::new(workspace_usage_partition(workspace), format!("{month}#{shard:02}")),
+    }
+}
+
+impl Row for Usage {
+    fn key(&self) -> Key {
+        usage_key(self.workspace_id, self.of, &self.month)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The most months that are shown.
+pub const MONTHS: usize = 24;
+
+impl Table {
+    /// The counts of a month, of each of these; those that have none are left out.
+    pub async fn usage(&self, workspace: WorkspaceId, of: &[UsageScope], month: &str) -> Result<Vec<Usage>, Error> {
+        let keys: Vec<Key> = of.iter().map(|of| usage_key(workspace, *of, month)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    /// The same, only to be shown: those that cannot be read are left out.
+    pub async fn usage_to_show(
+        &self,
+        workspace: WorkspaceId,
+        of: &[UsageScope],
+        month: &str,
+    ) -> Result<Vec<Usage>, Error> {
+        let keys: Vec<Key> = of.iter().map(|of| usage_key(workspace, *of, month)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+    }
+
+    /// A user's counts by months, of the last [`MONTHS`] that have any.
+    pub async fn user_usage(&self, workspace: WorkspaceId, user: UserId) -> Result<BTreeMap<String, Counts>, Error> {
+        let source = Source::within(users::user_key(workspace, user).pk, USAGE);
+        Ok(by_month(self.rows(&source, MONTHS, None).await?.items))
+    }
+
+    /// So many of the rows in which a user's usage is counted. `Internal` if one of them cannot be read.
+    pub async fn usage_rows(&self, workspace: WorkspaceId, user: UserId, limit: usize) -> Result<Vec<Usage>, Error> {
+        let source = Source::within(users::user_key(workspace, user).pk, USAGE);
+        let page = self.rows(&source, limit, None).await?;
+        if page.left_out > 0 { Err(left_out()) } else { Ok(page.items) }
+    }
+
+    /// The whole workspace's counts by months, of the last [`MONTHS`] that have any.
+    pub async fn workspace_usage(&self, workspace: WorkspaceId) -> Result<BTreeMap<String, Counts>, Error> {
+        let source = Source { range: Range::All, ..Source::within(workspace_usage_partition(workspace), "") };
+        let rows = self.rows::<Usage>(&source, MONTHS * usize::from(TOTAL_SHARDS), None).await?.items;
+        let mut months = by_month(rows);
+        // The last month that was looked at may be there in part.
+        while months.len() > MONTHS {
+            months.pop_first();
+        }
+        Ok(months)
+    }
+}
+
+/// What a list comes to of which nothing may be left out.
+fn left_out() -> Error {
+    Error::internal("reading every row", "some cannot be read")
+}
+
+fn by_month(rows: Vec<Usage>) -> BTreeMap<String, Counts> {
+    let mut months = BTreeMap::<String, Counts>::new();
+    for row in rows {
+        add(months.entry(row.month).or_default(), &row.counts);
+    }
+    months
+}

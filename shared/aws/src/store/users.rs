@@ -1,0 +1,379 @@
+//! Users.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::error::Error;
+use domain::models::device::Device;
+use domain::models::network::Indicator;
+use domain::models::user::User;
+use domain::rules::networks::user_indicator;
+use domain::search::Query;
+use domain::secret::Hash;
+use domain::states::UserStatus;
+use domain::username::{former_username, unique_username};
+use domain::{DeviceId, ProfileId, SourceId, Time, UserId, WorkspaceId};
+use serde::Deserialize;
+
+use crate::item::{IndexRow, Item, Key, Read, Row, keeps_stored_row};
+use crate::list::{Page, Position, Range, Source};
+use crate::store::devices::DeviceFilter;
+use crate::store::usernames::{UsernameClaims, keys_of_username};
+use crate::store::{due, profiles, search, sources};
+use crate::table::Table;
+
+keeps_stored_row!(User);
+
+/// The list of users, and the kind of their search words.
+pub const USERS: &str = "USER";
+
+/// The key of a user.
+#[must_use]
+pub fn user_key(workspace: WorkspaceId, id: UserId) -> Key {
+    Key::new(format!("USER#{workspace}#{id}"), "USER")
+}
+
+/// The user whose row has a key.
+#[must_use]
+pub fn user_of_key(key: &Key) -> Option<UserId> {
+    UserId::parse(key.pk.rsplit_once('#').filter(|_| key.sk == "USER")?.1)
+}
+
+/// The key of a username's claim.
+#[must_use]
+pub fn username_key(workspace: WorkspaceId, username: &str) -> Key {
+    Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
+}
+
+/// The key under which an earlier release has made a username's claim, if it is another one. Whoever holds
+/// it may be called otherwise: their own row tells.
+#[must_use]
+pub fn former_username_key(workspace: WorkspaceId, username: &str) -> Option<Key> {
+    former_username(username).map(|former| Key::new(format!("USERNAME#{workspace}#{former}"), "CLAIM"))
+}
+
+/// The claim of a user to their username.
+pub(crate) fn username_claim(user: &User) -> IndexRow {
+    IndexRow {
+        key: username_key(user.workspace_id, &user.username),
+        attributes: BTreeMap::from([("user_id", user.user_id.to_string())]),
+        unique: true,
+    }
+}
+
+impl Row for User {
+    const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::models::device::DEVICE_LIMIT)];
+    const PARTS: &'static [&'static str] = &["client", "provenance"];
+    // Identity providers ask for it.
+    const DATED: bool = true;
+
+    fn key(&self) -> Key {
+        user_key(self.workspace_id, self.user_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        let mut indexes = vec![("list", crate::item::list_partition(USERS, self.workspace_id))];
+        indexes.extend(self.last_seen_at.map(|seen| ("login_day", seen.day())));
+        indexes.extend(self.deleted.iter().flat_map(|end| due::deleted_attributes(&self.key(), end)));
+        if self.deleted.is_none() {
+            indexes.extend(self.deployment_due_at.iter().flat_map(|at| due::due_attributes(&self.key(), *at)));
+            let profile = self.client.profile_id.map(|id| profiles::profile_users_partition(self.workspace_id, id));
+            let source = self.provenance.source_id.map(|id| sources::source_users_partition(self.workspace_id, id));
+            indexes.extend(profile.map(|partition| ("of_profile", partition)));
+            indexes.extend(source.map(|partition| ("of_source", partition)));
+            match self.client.deployment_id {
+                Some(_) => indexes.push(("deployed", self.created_at.to_string())),
+                None => indexes.push(("not_deployed", self.created_at.to_string())),
+            }
+        }
+        indexes
+    }
+    fn former_index_rows(&self) -> BTreeSet<IndexRow> {
+        if self.deleted.is_some() {
+            return BTreeSet::new();
+        }
+        let known = self.provenance.source_id.zip(self.provenance.source_username.as_deref());
+        let keys = [
+            former_username_key(self.workspace_id, &self.username),
+            known.and_then(|(source, name)| sources::former_source_username_key(self.workspace_id, source, name)),
+        ];
+        let own = || BTreeMap::from([("user_id", self.user_id.to_string())]);
+        keys.into_iter().flatten().map(|key| IndexRow { key, attributes: own(), unique: true }).collect()
+    }
+    fn index_rows(&self) -> BTreeSet<IndexRow> {
+        let id = self.user_id.to_string();
+        // A deleted user's name is free for another.
+        let claim = self.deleted.is_none().then(|| username_claim(self));
+        let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| IndexRow {
+            key: identity_claim_key(self.workspace_id, name),
+            attributes: BTreeMap::from([("user_id", id.clone())]),
+            unique: true,
+        });
+        let external = self
+            .deleted
+            .is_none()
+            .then(|| sources::external_id_claim_key(self))
+            .flatten()
+            .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: true });
+        // Not unique: whoever is renamed by hand must not be in a data set's way. It is checked by the user.
+        let followed = self
+            .deleted
+            .is_none()
+            .then(|| sources::source_username_claim_key(self))
+            .flatten()
+            .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: false });
+        let words = search::word_index_rows(USERS, self.workspace_id, &id, self.search_words());
+        words.chain(claim).chain(known).chain(external).chain(followed).collect()
+    }
+    fn vacant(&self) -> BTreeSet<Key> {
+        let former = || former_username_key(self.workspace_id, &self.username);
+        self.deleted.is_none().then(former).flatten().into_iter().collect()
+    }
+}
+
+/// The key of the claim to the key by which programs know a user.
+#[must_use]
+pub fn identity_claim_key(workspace: WorkspaceId, name: &str) -> Key {
+    Key::new(format!("IDENTITYKEY#{workspace}#{}", Hash::of(name).as_str()), "CLAIM")
+}
+
+/// Which users a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Those who stand so.
+    pub status: Option<UserStatus>,
+    /// Those of a service level.
+    pub service_level: Option<String>,
+    /// Those whose networks' most pressing light is this.
+    pub network_indicator: Option<Indicator>,
+    /// Those who were last seen before.
+    pub last_seen_before: Option<Time>,
+    /// Those of whom a device has something to do, held or left behind; or those of whom none has.
+    pub pending_command: Option<bool>,
+    /// Those of whom a device was to be wiped, held or left behind, and has not said that it is; or those of whom none.
+    pub unconfirmed_wipe: Option<bool>,
+    /// Those who have a deployment, or who have none; deleted users are neither.
+    pub deployed: Option<bool>,
+    /// Those of a profile; deleted users have none.
+    pub profile_id: Option<ProfileId>,
+    /// Those who come from a data set; deleted users come from none.
+    pub source_id: Option<SourceId>,
+    /// Those who hold a device that is to download its configuration, or who hold none.
+    pub force_pending: Option<bool>,
+    /// Those whose name, username, number or address was typed.
+    pub search: Option<Query>,
+}
+
+impl UserFilter {
+    fn keeps(&self, user: &User, now: Time) -> bool {
+        self.status.is_none_or(|status| status == user.status())
+            && self.service_level.as_ref().is_none_or(|level| user.service_level.as_ref() == Some(level))
+            && self.network_indicator.is_none_or(|light| light == user_indicator(user, now))
+            && self.last_seen_before.is_none_or(|before| user.last_seen_at.is_some_and(|seen| seen < before))
+            && self.keeps_deployed(user)
+    }
+
+    fn keeps_deployed(&self, user: &User) -> bool {
+        let there = user.deleted.is_none();
+        self.deployed.is_none_or(|wanted| there && wanted == user.client.deployment_id.is_some())
+            && self.profile_id.is_none_or(|wanted| there && user.client.profile_id == Some(wanted))
+            && self.source_id.is_none_or(|wanted| there && user.provenance.source_id == Some(wanted))
+    }
+
+    fn keeps_with(&self, person: &UserWithDevices, now: Time) -> bool {
+        let pending = || person.known().any(|device| device.has_pending_command(now));
+        let unconfirmed = || person.known().any(|device| device.unconfirmed_wipe().is_some());
+        let forced = || person.devices.iter().any(Device::is_forced);
+        self.pending_command.is_none_or(|wanted| wanted == pending())
+            && self.unconfirmed_wipe.is_none_or(|wanted| wanted == unconfirmed())
+            && self.force_pending.is_none_or(|wanted| wanted == forced())
+    }
+
+    /// The narrowest index for what is asked, but for a search and for pending commands.
+    fn source(&self, workspace: WorkspaceId) -> Source {
+        let list = ("list", crate::item::list_partition(USERS, workspace));
+        if self.status == Some(UserStatus::Deleted) {
+            return Source::newest("deleted", list, "deleted_at");
+        }
+        if let Some(before) = self.last_seen_before {
+            // The day of the bound is looked at too: the rest of it is decided row by row.
+            let day = before.plus(chrono::Duration::days(1)).day();
+            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+        }
+        if let Some(id) = self.source_id {
+            return Source::newest(
+                "source",
+                ("of_source", sources::source_users_partition(workspace, id)),
+                "created_at",
+            );
+        }
+        if let Some(id) = self.profile_id {
+            return Source::newest(
+                "profile",
+                ("of_profile", profiles::profile_users_partition(workspace, id)),
+                "created_at",
+            );
+        }
+        match self.deployed {
+            Some(true) => return Source::newest("deployed", list, "deployed"),
+            Some(false) => return Source::newest("not-deployed", list, "not_deployed"),
+            None => {}
+        }
+        Source::newest("created", list, "created_at")
+    }
+}
+
+/// A user, with the devices that they hold.
+#[derive(Clone, Debug)]
+pub struct UserWithDevices {
+    /// The user.
+    pub user: User,
+    /// The devices.
+    pub devices: Vec<Device>,
+    /// The deleted ones that were left behind: see [`User::left_device_ids`].
+    pub left: Vec<Device>,
+}
+
+impl UserWithDevices {
+    /// A user, with those of the devices that are theirs.
+    #[must_use]
+    pub fn of(user: User, devices: &[Device]) -> Self {
+        let among = |ids: &BTreeSet<DeviceId>| {
+            devices.iter().filter(|device| ids.contains(&device.device_id)).cloned().collect::<Vec<_>>()
+        };
+        Self { devices: among(&user.device_ids), left: among(&user.left_device_ids), user }
+    }
+
+    /// The devices that the user holds, and those that were left behind.
+    pub fn known(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().chain(&self.left)
+    }
+}
+
+impl Table {
+    /// A user, as they are now.
+    pub async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Error> {
+        self.get(&user_key(workspace, id)).await
+    }
+
+    /// Who has a username of the workspace.
+    pub async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Error> {
+        Ok(self.holders(workspace, keys_of_username(workspace, username)).await?.of_username(workspace, username))
+    }
+
+    /// The user whom programs know by a key.
+    pub async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Error> {
+        #[derive(Deserialize)]
+        struct Claim {
+            user_id: UserId,
+        }
+        impl Read for Claim {}
+        let claim: Option<Claim> = self.get(&identity_claim_key(workspace, key)).await?;
+        Ok(claim.map(|claim| claim.user_id))
+    }
+
+    /// Users by their identifiers; those that are gone are left out.
+    pub async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
+        let keys: Vec<Key> = ids.iter().map(|id| user_key(workspace, *id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+    }
+
+    /// A page of users: the newest first, or by the word that was found.
+    pub async fn list_users(
+        &self,
+        workspace: WorkspaceId,
+        filter: &UserFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<UserWithDevices>, Error> {
+        let page = match &filter.search {
+            Some(query) => self.users_found(workspace, query, filter, limit, start, now).await?,
+            None if filter.pending_command == Some(true) => {
+                self.users_pending(workspace, filter, limit, start, now).await?
+            }
+            None => {
+                let source = filter.source(workspace);
+                self.page(&source, limit, start, Key::of, |_, user| filter.keeps(user, now)).await?
+            }
+        };
+        let mut people = self.people(workspace, page.items).await?;
+        people.retain(|person| filter.keeps_with(person, now));
+        Ok(Page { items: people, next: page.next, left_out: page.left_out })
+    }
+}
+
+impl Table {
+    async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<UserWithDevices>, Error> {
+        let ids = users.iter().flat_map(User::known_device_ids).collect();
+        let mut known = BTreeMap::<UserId, Vec<Device>>::new();
+        for device in self.devices_to_show(workspace, &ids).await? {
+            known.entry(device.user_id).or_default().push(device);
+        }
+        let person = |user: User| {
+            let devices = known.remove(&user.user_id).unwrap_or_default();
+            UserWithDevices::of(user, &devices)
+        };
+        Ok(users.into_iter().map(person).collect())
+    }
+
+    /// Users by what was typed.
+    async fn users_found(
+        &self,
+        workspace: WorkspaceId,
+        query: &Query,
+        filter: &UserFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<User>, Error> {
+        let source = Source {
+            index: None,
+            partition: ("pk", search::words_partition(USERS, workspace)),
+            order: "sk",
+            range: Range::Prefix(query.leading().to_owned()),
+            descending: false,
+        };
+        let to_row = |item: &Item| {
+            let sk = Key::of(item)?.sk;
+            Some(user_key(workspace, UserId::parse(search::word_and_id(&sk)?.1)?))
+        };
+        let wanted = |item: &Item, user: &User| {
+            let words = user.search_words();
+            let found_by = Key::of(item).and_then(|key| Some(search::word_and_id(&key.sk)?.0.to_owned()));
+            query.first_match(&words).map(str::to_owned) == found_by && query.matches(&words) && filter.keeps(user, now)
+        };
+        self.page(&source, limit, start, to_row, wanted).await
+    }
+
+    /// Users by the devices that have something to do. A user with several such devices is listed
+    /// by the first of them that the list comes upon, the one that has waited the shortest: should it
+    /// be done before the list goes on, the user shows once more rather than not at all.
+    async fn users_pending(
+        &self,
+        workspace: WorkspaceId,
+        filter: &UserFilter,
+        limit: usize,
+        start: Option<Position>,
+        now: Time,
+    ) -> Result<Page<User>, Error> {
+        let pending = DeviceFilter { pending_command: Some(true), ..DeviceFilter::default() };
+        let page = self.list_devices(workspace, &pending, limit, start, now).await?;
+        let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
+        let users = self.users(workspace, &ids).await?;
+        let people = self.people(workspace, users).await?;
+        let stands_for = |person: &&UserWithDevices, device: &Device| {
+            let pending = person.known().filter(|device| device.has_pending_command(now));
+            let first = pending.max_by_key(|device| (device.pending_since(), device.device_id));
+            first.map(|first| first.device_id) == Some(device.device_id)
+        };
+        let user_of = |device: &Device| {
+            let person = people.iter().find(|person| person.user.user_id == device.user_id);
+            person.filter(|person| stands_for(person, device) && filter.keeps(&person.user, now))
+        };
+        let items = page.items.iter().filter_map(user_of).map(|person| person.user.clone()).collect();
+        Ok(Page { items, next: page.next, left_out: page.left_out })
+    }
+}

@@ -1,0 +1,144 @@
+//! Webhooks, the secrets that sign their calls, and the deliveries.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::error::Error;
+use domain::models::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
+use domain::{EventId, WebhookId, WorkspaceId};
+
+use crate::commit::Commit;
+use crate::item::{Item, Key, Read, Row, from_item, keeps_stored_row};
+use crate::list::{Page, Position, Source};
+use crate::store::due;
+use crate::table::Table;
+
+keeps_stored_row!(Delivery, Webhook);
+
+impl Read for Secrets {}
+
+/// The first part of a webhook's sort key.
+pub const WEBHOOK: &str = "WEBHOOK#";
+
+/// The first part of a delivery's sort key.
+pub const DELIVERY: &str = "DELIVERY#";
+
+/// The partition of a workspace's webhooks.
+#[must_use]
+pub fn webhooks_partition(workspace: WorkspaceId) -> String {
+    format!("WEBHOOKS#{workspace}")
+}
+
+/// The key of a webhook.
+#[must_use]
+pub fn webhook_key(workspace: WorkspaceId, id: WebhookId) -> Key {
+    Key::new(webhooks_partition(workspace), format!("{WEBHOOK}{id}"))
+}
+
+/// The key of a webhook's secrets.
+#[must_use]
+pub fn webhook_secrets_pk(id: WebhookId) -> String {
+    format!("{WEBHOOK}{id}")
+}
+
+impl Row for Webhook {
+    fn key(&self) -> Key {
+        webhook_key(self.workspace_id, self.webhook_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        self.earlier_secret_until.map(|until| due::due_call_attributes(&self.key(), until)).unwrap_or_default()
+    }
+}
+
+/// The partition of a webhook's deliveries.
+#[must_use]
+pub fn deliveries_partition(workspace: WorkspaceId, id: WebhookId) -> String {
+    format!("DELIVERIES#{workspace}#{id}")
+}
+
+/// The key of the delivery of an event to a webhook.
+#[must_use]
+pub fn delivery_key(workspace: WorkspaceId, id: WebhookId, event: EventId) -> Key {
+    Key::new(deliveries_partition(workspace, id), format!("{DELIVERY}{event}"))
+}
+
+impl Row for Delivery {
+    fn key(&self) -> Key {
+        delivery_key(self.workspace_id, self.webhook_id, self.event_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        self.next_at.map(|at| due::due_call_attributes(&self.key(), at)).unwrap_or_default()
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.created_at.plus(DELIVERY_KEPT).seconds())
+    }
+}
+
+impl Table {
+    /// A webhook, as it is now.
+    pub async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Error> {
+        self.get(&webhook_key(workspace, id)).await
+    }
+
+    /// A page of a workspace's webhooks, as they are now, the newest first.
+    pub async fn list_webhooks(
+        &self,
+        workspace: WorkspaceId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Webhook>, Error> {
+        self.rows(&Source::within(webhooks_partition(workspace), WEBHOOK), limit, start).await
+    }
+
+    /// What signs a webhook's calls.
+    pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Error> {
+        self.get_secret(&webhook_secrets_pk(id)).await?.map(from_item).transpose()
+    }
+
+    /// The delivery of an event to a webhook, as it is now.
+    pub async fn delivery(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        event: EventId,
+    ) -> Result<Option<Delivery>, Error> {
+        self.get(&delivery_key(workspace, id, event)).await
+    }
+
+    /// A page of a webhook's deliveries, that of the newest event first.
+    pub async fn list_deliveries(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        limit: usize,
+        start: Option<Position>,
+    ) -> Result<Page<Delivery>, Error> {
+        self.rows(&Source::within(deliveries_partition(workspace, id), DELIVERY), limit, start).await
+    }
+}
+
+impl Commit {
+    /// Keeps what signs a webhook's calls, in the place of what did before.
+    #[must_use]
+    pub fn keep_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
+        let item = serde_dynamo::to_item(secrets).map_err(|e| Error::internal("writing a secret", e));
+        match item {
+            Ok(item) => {
+                let mut item: Item = item;
+                item.insert("pk".to_owned(), AttributeValue::S(webhook_secrets_pk(id)));
+                self.put_secret(item)
+            }
+            Err(fault) => self.faulty(fault),
+        }
+    }
+
+    /// Forgets what signs a webhook's calls.
+    #[must_use]
+    pub fn forget_webhook_secrets(self, id: WebhookId) -> Self {
+        self.delete_secret(webhook_secrets_pk(id))
+    }
+}

@@ -1,0 +1,45 @@
+//! Workspaces.
+
+use std::collections::BTreeSet;
+
+use domain::WorkspaceId;
+use domain::error::Error;
+use domain::models::workspace::Workspace;
+
+use crate::item::{Key, Row, keeps_stored_row};
+use crate::store::due;
+use crate::table::Table;
+
+keeps_stored_row!(Workspace);
+
+/// The key of a workspace.
+#[must_use]
+pub fn workspace_key(id: WorkspaceId) -> Key {
+    Key::new(format!("WORKSPACE#{id}"), "WORKSPACE")
+}
+
+impl Row for Workspace {
+    fn key(&self) -> Key {
+        workspace_key(self.workspace_id)
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        self.silent_rule_at.map(|at| due::due_attributes(&self.key(), at)).unwrap_or_default()
+    }
+}
+
+impl Table {
+    /// A workspace, as it is now.
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Error> {
+        self.get(&workspace_key(id)).await
+    }
+
+    /// Workspaces by their identifiers, in the order of these; those that are gone are left out.
+    pub async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Error> {
+        let keys: Vec<Key> = ids.iter().map(|id| workspace_key(*id)).collect();
+        let found = self.get_many(keys.clone()).await?;
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+    }
+}

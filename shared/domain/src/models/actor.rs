@@ -1,0 +1,86 @@
+//! models::actor
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::ids::{DeviceId, InvitationId, KeyId, MemberId, TokenId};
+use crate::string_enum::UnknownValue;
+
+/// Who did it. It is written as its `type`, and its `id` if it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "WrittenActor", try_from = "WrittenActor")]
+pub enum Actor {
+    /// A program, by its key.
+    Key(KeyId),
+    /// An admin.
+    Member(MemberId),
+    /// The device itself.
+    Device(DeviceId),
+    /// A user, by the link in an invitation.
+    Invitation(InvitationId),
+    /// A user, by the link or the QR code of a deployment.
+    Deployment(InvitationId),
+    /// Handset itself: a schedule, or what a service reported.
+    System,
+    /// Somebody of a type that another release knows.
+    Unknown(UnknownValue, Option<Uuid>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenActor {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<Value>,
+}
+
+impl From<Actor> for WrittenActor {
+    fn from(actor: Actor) -> Self {
+        let (kind, id) = match actor {
+            Actor::Key(id) => ("key", Some(id.0)),
+            Actor::Member(id) => ("member", Some(id.0)),
+            Actor::Device(id) => ("device", Some(id.0)),
+            Actor::Invitation(id) => ("invitation", Some(id.0)),
+            Actor::Deployment(id) => ("deployment", Some(id.0)),
+            Actor::System => ("system", None),
+            Actor::Unknown(kind, id) => (kind.as_str(), id),
+        };
+        Self { kind: kind.to_owned(), id: id.map(|id| id.to_string().into()) }
+    }
+}
+
+impl TryFrom<WrittenActor> for Actor {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenActor) -> Result<Self, Self::Error> {
+        let id = written.id.as_ref().and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+        let (other, id) = (id, id.ok_or("no identifier"));
+        Ok(match written.kind.as_str() {
+            "key" => Self::Key(KeyId(id?)),
+            "member" => Self::Member(MemberId(id?)),
+            "device" => Self::Device(DeviceId(id?)),
+            "invitation" => Self::Invitation(InvitationId(id?)),
+            "deployment" => Self::Deployment(InvitationId(id?)),
+            "system" => Self::System,
+            kind => Self::Unknown(UnknownValue::new(kind).ok_or("not a word")?, other),
+        })
+    }
+}
+
+/// Who made something, and by which personal access token if by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maker {
+    /// The key, the member, or whoever else it was.
+    #[serde(flatten)]
+    pub actor: Actor,
+    /// The personal access token that a member used, if they used one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+}
+
+impl From<Actor> for Maker {
+    fn from(actor: Actor) -> Self {
+        Self { actor, token_id: None }
+    }
+}

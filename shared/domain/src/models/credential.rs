@@ -1,0 +1,131 @@
+//! What opens doors from a phone: the access credentials issued to it, and the credential services
+//! that it is known to.
+//!
+//! Integrations with access systems report both. A phone that is deleted keeps neither: what was
+//! issued to it counts as revoked from that commit on, whatever its row still says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock::Time;
+use crate::error::DomainError;
+use crate::input::Fields;
+use crate::shape::Shape;
+use crate::string_enum::string_enum;
+use crate::text::{Form, TextRule};
+
+/// The most access credentials that are issued to one phone.
+pub const CREDENTIAL_LIMIT: usize = 40;
+
+/// The most endpoints of a credential service on one phone.
+pub const ENDPOINT_LIMIT: usize = 20;
+
+/// How a service names an endpoint.
+pub const ENDPOINT: TextRule = TextRule::new(Form::Ascii, 1, 128);
+
+/// What a service says is wrong with a phone.
+pub const PROBLEM: TextRule = TextRule::new(Form::Line, 1, 256);
+
+string_enum! {
+    /// A service that puts access credentials on phones.
+    stored ServiceKind {
+        /// ASSA ABLOY Credential Services.
+        AssaAbloy = "assa_abloy",
+        /// Salto Space.
+        SaltoSpace = "salto_space",
+    }
+}
+
+/// What a service says of a phone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its endpoints on the phone, by their identifiers, each with whether it is active.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<String, bool>,
+    /// What is wrong, as far as the service can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+impl Service {
+    /// True if the phone can be used with the service.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.endpoints.values().any(|active| *active)
+    }
+}
+
+/// What a service cannot do for a phone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// In the service's words.
+    pub message: String,
+    /// Since when.
+    pub since: Time,
+}
+
+/// What a service reports of a phone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// See [`Service::endpoints`].
+    pub endpoints: BTreeMap<String, bool>,
+    /// What is wrong; `None` if nothing is.
+    pub problem: Option<String>,
+}
+
+impl Report {
+    /// Reads `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the
+    /// service knows.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
+        let problem = fields.text("problem", PROBLEM);
+        let mut endpoints = BTreeMap::new();
+        let schema = || {
+            let endpoint = Shape::of(|mut fields| drop(read_endpoint(&mut fields))).schema();
+            json!({"type": "array", "maxItems": ENDPOINT_LIMIT, "items": endpoint})
+        };
+        let sent = fields.value_like("endpoints", schema);
+        fields.require("endpoints");
+        match sent {
+            None => {}
+            Some(Value::Array(items)) => {
+                if items.len() > ENDPOINT_LIMIT {
+                    fields.fault("endpoints", "too_many", format!("must be at most {ENDPOINT_LIMIT}"));
+                }
+                for (at, item) in items.into_iter().take(ENDPOINT_LIMIT).enumerate() {
+                    take_endpoint(&mut fields, &format!("endpoints.{at}"), item, &mut endpoints);
+                }
+            }
+            Some(_) => fields.fault("endpoints", "wrong_type", "must be an array of endpoints"),
+        }
+        fields.refuse_others();
+        fields.finish().map_err(DomainError::Invalid)?;
+        Ok(Self { endpoints, problem })
+    }
+}
+
+/// Reads `{endpoint_id, is_active}`.
+fn read_endpoint(fields: &mut Fields) -> Option<(String, bool)> {
+    let id = fields.required_text("endpoint_id", ENDPOINT);
+    let is_active = fields.boolean("is_active");
+    fields.require("is_active");
+    fields.refuse_others();
+    id.zip(is_active)
+}
+
+fn take_endpoint(fields: &mut Fields, name: &str, item: Value, endpoints: &mut BTreeMap<String, bool>) {
+    let Value::Object(item) = item else {
+        return fields.fault(name, "wrong_type", "must be an object");
+    };
+    let mut inner = Fields::of_json(item);
+    if let Some((id, is_active)) = read_endpoint(&mut inner)
+        && endpoints.insert(id, is_active).is_some()
+    {
+        inner.fault("endpoint_id", "repeated", "must be given once only");
+    }
+    fields.faults_of(name, inner);
+}

@@ -1,0 +1,237 @@
+//! Networks of carriers, and the light that shows how one is doing.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::error::DomainError;
+use crate::input::Fields;
+use crate::string_enum::string_enum;
+use crate::text::{Form, TextRule};
+
+/// A provider's name, as addresses have it: `verizon`, `att`.
+pub const PROVIDER: TextRule = TextRule::new(Form::Ascii, 1, 32);
+
+/// The provider whose users opt in by answering a message.
+pub const VERIZON: &str = "verizon";
+
+/// The most networks of one user.
+pub const NETWORK_LIMIT: usize = 8;
+
+/// A network that was last seen or archived more than so many days ago has an orange light.
+pub const QUIET_AFTER_DAYS: i64 = 30;
+
+string_enum! {
+    /// Where a network stands, as its carrier says.
+    stored NetworkStatus {
+        /// The carrier has said nothing.
+        NoStatus = "no_status",
+        /// Nothing comes from it.
+        NotCommunicating = "not_communicating",
+        /// Switched off.
+        Disabled = "disabled",
+        /// Switched on.
+        Enabled = "enabled",
+        /// Verizon: asked for.
+        NewRequest = "new_request",
+        /// Verizon: the user was sent the question.
+        OptInSent = "opt_in_sent",
+        /// Verizon: the user has answered.
+        OptInResponseReceived = "opt_in_response_received",
+        /// Verizon: the user's answer was none.
+        InvalidOptInResponse = "invalid_opt_in_response",
+        /// Verizon: being provisioned.
+        PendingProvisioning = "pending_provisioning",
+        /// Verizon: could not be provisioned.
+        UnableToProvision = "unable_to_provision",
+    }
+}
+
+impl NetworkStatus {
+    /// True for the states that only Verizon reports.
+    #[must_use]
+    pub fn is_verizons(self) -> bool {
+        !matches!(self, Self::NoStatus | Self::NotCommunicating | Self::Disabled | Self::Enabled)
+    }
+}
+
+string_enum! {
+    /// Why a network stands so.
+    stored NetworkReason {
+        /// The carrier does not know the number.
+        InvalidNumber = "invalid_number",
+        /// The subscriber has a block on messages, which is to be removed.
+        MessageBlock = "message_block",
+    }
+}
+
+string_enum! {
+    /// Whether the mobile directory number is provisioned.
+    stored Provisioning {
+        /// It is not.
+        Disabled = "disabled",
+        /// It is about to be.
+        Pending = "pending",
+        /// It is.
+        Enabled = "enabled",
+    }
+}
+
+/// A user's network of one provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Where it stands.
+    pub status: NetworkStatus,
+    /// Date of the last status, as the carrier says.
+    pub status_at: Time,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<NetworkReason>,
+    /// Whether the mobile directory number is provisioned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mdn_provisioning: Option<Provisioning>,
+    /// When the carrier last saw the subscriber in the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Time>,
+    /// When the carrier last archived something of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_archived_at: Option<Time>,
+}
+
+impl Network {
+    /// When the network was last seen or archived, whichever was later; of a carrier that tells neither, the date
+    /// of the last status.
+    #[must_use]
+    pub fn last_sign_at(&self) -> Time {
+        self.last_seen_at.max(self.last_archived_at).unwrap_or(self.status_at)
+    }
+
+    /// The newest moment that the report tells of: it was made then, or later.
+    pub(crate) fn reported_at(&self) -> Time {
+        self.last_sign_at().max(self.status_at)
+    }
+}
+
+/// Reads a carrier's report `{status, status_at?, reason?, mdn_provisioning?, last_seen_at?, last_archived_at?}` of a
+/// provider.
+///
+/// # Errors
+/// Every fault of the provider's name and of the fields.
+pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, DomainError> {
+    if let Err((code, detail)) = check_provider(provider) {
+        fields.fault("provider", code, detail);
+    }
+    let status = fields.required_word::<NetworkStatus>("status");
+    if status.is_some_and(|status| status.is_verizons() && provider != VERIZON) {
+        fields.fault("status", "unknown_value", "is a state that only verizon has");
+    }
+    let status_at = past(&mut fields, "status_at", now).unwrap_or(now);
+    let reason = fields.word("reason");
+    let mdn_provisioning = fields.word("mdn_provisioning");
+    let last_seen_at = past(&mut fields, "last_seen_at", now);
+    let last_archived_at = past(&mut fields, "last_archived_at", now);
+    fields.finish().map_err(DomainError::Invalid)?;
+    let status = status.unwrap_or(NetworkStatus::NoStatus);
+    Ok(Network { status, status_at, reason, mdn_provisioning, last_seen_at, last_archived_at })
+}
+
+fn past(fields: &mut Fields, name: &str, now: Time) -> Option<Time> {
+    let at = fields.time(name);
+    if at.is_some_and(|at| at > now.plus(CLOCK_LEEWAY)) {
+        fields.fault(name, "out_of_range", "must not be in the future");
+    }
+    at
+}
+
+/// How far a carrier's clock may be ahead of ours.
+const CLOCK_LEEWAY: Duration = Duration::minutes(5);
+
+/// A report without a date that says what is known already moves the date of the last status at most so often.
+pub(crate) const REPEATED_AFTER: Duration = Duration::days(1);
+
+fn check_provider(name: &str) -> Result<(), (&'static str, String)> {
+    PROVIDER.read(name)?;
+    match name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        true => Ok(()),
+        false => Err(("invalid_format", "must have lower-case letters, digits and _ only".to_owned())),
+    }
+}
+
+string_enum! {
+    /// The light of a network, or the most pressing one of a user's; declared in that order.
+    Indicator {
+        /// Somebody has to do something.
+        Red = "red",
+        /// Quiet for long.
+        Orange = "orange",
+        /// All is well.
+        Green = "green",
+        /// There is nothing to say.
+        None = "none",
+    }
+}
+
+/// A network's light: the first that fits.
+///
+/// - red: Verizon, and provisioning is not enabled, whatever the status;
+/// - orange: the network was last seen or archived more than [`QUIET_AFTER_DAYS`] days ago;
+/// - green: provisioning is enabled, and the network is not disabled.
+#[must_use]
+pub fn indicator(provider: &str, network: &Network, now: Time) -> Indicator {
+    let provisioned = network.mdn_provisioning == Some(Provisioning::Enabled);
+    if provider == VERIZON && !provisioned {
+        Indicator::Red
+    } else if network.last_sign_at() < now.minus(Duration::days(QUIET_AFTER_DAYS)) {
+        Indicator::Orange
+    } else if provisioned && network.status != NetworkStatus::Disabled {
+        Indicator::Green
+    } else {
+        Indicator::None
+    }
+}
+
+/// What a network's light says in words: its status, or what there is to do, and the date of its
+/// last status.
+#[must_use]
+pub fn tooltip(provider: &str, network: &Network, now: Time) -> String {
+    let status = name(network.status);
+    let said = match indicator(provider, network, now) {
+        Indicator::Red => red_reason(network),
+        Indicator::Orange => format!("{status}, not seen for over {QUIET_AFTER_DAYS} days"),
+        Indicator::Green if network.status != NetworkStatus::Enabled => format!("{status}, provisioning enabled"),
+        Indicator::Green | Indicator::None => status.to_owned(),
+    };
+    format!("{said} \u{2013} {}", network.status_at.day())
+}
+
+/// Why a Verizon network is red. A number that is none comes first: nothing else helps.
+fn red_reason(network: &Network) -> String {
+    match (network.reason, network.status) {
+        (Some(NetworkReason::InvalidNumber), _) => "Invalid number".to_owned(),
+        (Some(NetworkReason::MessageBlock), _) => "Message block to remove".to_owned(),
+        // These say nothing of what keeps the number from being provisioned.
+        (
+            None | Some(NetworkReason::Unknown(_)),
+            status @ (NetworkStatus::NoStatus | NetworkStatus::NotCommunicating | NetworkStatus::Enabled),
+        ) => {
+            format!("{}, provisioning not enabled", name(status))
+        }
+        (None | Some(NetworkReason::Unknown(_)), status) => name(status).to_owned(),
+    }
+}
+
+pub(crate) fn name(status: NetworkStatus) -> &'static str {
+    match status {
+        NetworkStatus::NoStatus => "No status",
+        NetworkStatus::NotCommunicating => "Not communicating",
+        NetworkStatus::Disabled => "Disabled",
+        NetworkStatus::Enabled => "Enabled",
+        NetworkStatus::NewRequest => "New request",
+        NetworkStatus::OptInSent => "Opt-in sent",
+        NetworkStatus::OptInResponseReceived => "Opt-in response received",
+        NetworkStatus::InvalidOptInResponse => "Invalid opt-in response",
+        NetworkStatus::PendingProvisioning => "Pending provisioning",
+        NetworkStatus::UnableToProvision => "Unable to provision",
+        NetworkStatus::Unknown(word) => word.as_str(),
+    }
+}

@@ -1,0 +1,108 @@
+//! Where a user's data come from, and who may change what of them.
+//!
+//! A user who comes from a data set, or from an identity provider, follows it, but for the fields that
+//! somebody has set by hand: those stay as they are until they are released. One of them at a time holds
+//! a user; what another says of the user is refused.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::ids::SourceId;
+use crate::input::Fields;
+use crate::string_enum::string_enum;
+use crate::text::{Form, TextRule};
+
+/// What a data set calls a user.
+pub const EXTERNAL_ID: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
+
+string_enum! {
+    /// The fields of a user that a data set can set.
+    stored Field {
+        /// See [`User::username`].
+        Username = "username",
+        /// See [`User::first_name`].
+        FirstName = "first_name",
+        /// See [`User::last_name`].
+        LastName = "last_name",
+        /// See [`User::email`].
+        Email = "email",
+        /// See [`User::mobile`].
+        Mobile = "mobile",
+        /// See [`User::number`].
+        Number = "number",
+        /// See [`User::service_level`].
+        ServiceLevel = "service_level",
+        /// See [`crate::models::client_account::ClientAccount::sip_user_name`].
+        SipUserName = "sip_user_name",
+        /// See [`crate::models::client_account::ClientAccount::service_account`].
+        ServiceAccount = "service_account",
+    }
+}
+
+/// Who makes an edit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// An admin or a program, who knows better than any data set.
+    #[default]
+    Hand,
+    /// The data set, or the identity provider, that the user comes from.
+    DataSet,
+}
+
+/// Where a user's data come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The data set; none for a user who was made by hand, or by an identity provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<SourceId>,
+    /// What the data set, or the identity provider, calls the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The username by which the data set knows the user, while somebody has given them another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_username: Option<String>,
+    /// The fields that were set by hand, which the data set leaves alone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub by_hand: BTreeSet<Field>,
+    /// When the data set was first found to know the user no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vanished_at: Option<Time>,
+}
+
+impl Provenance {
+    /// True if there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Who says what a user's data are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody: they were made by hand.
+    Nobody,
+    /// A data set, for as long as it is there.
+    DataSet(SourceId),
+    /// An identity provider.
+    Provider,
+}
+
+/// Reads `release`: the names of fields that follow the data set again.
+pub fn read_release(fields: &mut Fields) -> BTreeSet<Field> {
+    let names = fields.texts("release", TextRule::new(Form::Ascii, 1, 64)).unwrap_or_default();
+    let mut release = BTreeSet::new();
+    for (at, name) in names.iter().enumerate() {
+        match Field::parse(name) {
+            Some(field) => drop(release.insert(field)),
+            None => {
+                let known: Vec<&str> = Field::ALL.iter().map(|field| field.as_str()).collect();
+                let detail = format!("must be one of {}", known.join(", "));
+                fields.fault(&format!("release.{at}"), "unknown_value", detail);
+            }
+        }
+    }
+    release
+}

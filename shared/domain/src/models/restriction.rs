@@ -1,0 +1,29 @@
+//! Holds: what keeps a device or a user out until it is lifted.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::models::actor::Actor;
+
+/// The end of a device, or of a user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// When.
+    pub at: Time,
+    /// By whom.
+    pub by: Actor,
+    /// When the row may be removed.
+    pub purge_after: Time,
+}
+
+/// A block, a suspension or a lock: since when, by whom, why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restriction {
+    /// Since when.
+    pub at: Time,
+    /// By whom.
+    pub by: Actor,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

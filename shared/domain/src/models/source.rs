@@ -1,0 +1,509 @@
+//! Data sets that users come from.
+
+pub mod data;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::egress::{Host, read_url};
+use crate::error::DomainError;
+use crate::ids::{JobId, SourceId, WorkspaceId};
+use crate::input::Fields;
+use crate::models::actor::Maker;
+use crate::models::provenance::Field;
+use crate::models::user::Source as Origin;
+use crate::permission::Permission;
+use crate::stored::Stored;
+use crate::string_enum::string_enum;
+use crate::text::{Form, TextRule};
+
+/// A data set's name.
+pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
+
+/// What a data set calls a field of its rows.
+pub const COLUMN: TextRule = TextRule::new(Form::Line, 1, 128);
+
+/// The bearer token by which a page is read.
+pub const TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
+
+/// Where in a JSON text the rows are: a JSON Pointer (RFC 6901), empty for the text itself.
+pub const POINTER: TextRule = TextRule::new(Form::Line, 0, 256);
+
+/// The fewest and the most hours between two syncs by schedule.
+pub const EVERY_HOURS: (i64, i64) = (1, 168);
+
+/// The most parts of an upload.
+pub const PART_LIMIT: u32 = 64;
+
+/// How long what was uploaded waits for its sync.
+pub const UPLOAD_KEPT: Duration = Duration::days(2);
+
+/// The most data sets of a workspace.
+pub const SOURCE_LIMIT: usize = 20;
+
+/// More of a data set's users than this share, in percent, do not vanish at once, unless it says so.
+pub const DEFAULT_VANISH_LIMIT: u8 = 30;
+
+/// What a user's own name is in a data set that has a name of its own for it.
+pub const EXTERNAL_ID_FIELD: &str = "external_id";
+
+string_enum! {
+    /// How a data set's rows come.
+    stored SourceKind {
+        /// As a file of comma-separated values that is uploaded.
+        Csv = "csv",
+        /// From a page that Handset reads.
+        Http = "http",
+        /// From an identity provider, by SCIM.
+        Scim = "scim",
+    }
+}
+
+string_enum! {
+    /// By what a row finds its user.
+    #[derive(Default)]
+    stored KeyField {
+        /// By the username.
+        #[default]
+        Username = "username",
+        /// By what the data set calls the user.
+        ExternalId = "external_id",
+    }
+}
+
+string_enum! {
+    /// What becomes of users whom the data set knows no more.
+    #[derive(Default)]
+    stored VanishPolicy {
+        /// They are marked.
+        #[default]
+        Flag = "flag",
+        /// They are suspended until they are back.
+        Suspend = "suspend",
+        /// They are deleted, without a wipe.
+        Delete = "delete",
+    }
+}
+
+string_enum! {
+    /// What stands between the cells of a line.
+    #[derive(Default)]
+    stored Delimiter {
+        /// A comma.
+        #[default]
+        Comma = "comma",
+        /// A semicolon.
+        Semicolon = "semicolon",
+    }
+}
+
+string_enum! {
+    /// The form of a page.
+    stored Format {
+        /// An array of objects.
+        Json = "json",
+        /// Lines of values.
+        Csv = "csv",
+    }
+}
+
+/// The page that a data set is read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Where it is.
+    pub url: String,
+    /// Its form.
+    pub format: Format,
+    /// Where in its JSON the rows are. See [`POINTER`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub items: String,
+    /// True if a bearer token is sent, which stands elsewhere.
+    #[serde(default)]
+    pub token_set: bool,
+    /// How often it is read by schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_hours: Option<i64>,
+}
+
+/// What stands for a URL's query where the URL is shown: it may hold what only its page is to know.
+const HIDDEN: &str = "?\u{2026}";
+
+impl Page {
+    /// Where it is, without the query.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        self.url.split_once('?').map_or_else(|| self.url.clone(), |(url, _)| format!("{url}{HIDDEN}"))
+    }
+}
+
+/// What has come of an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Its identifier, which the caller chose.
+    pub upload_id: Uuid,
+    /// The numbers of the parts that are there.
+    pub parts: BTreeSet<u32>,
+    /// How many there are in all, once the last has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
+    /// When the first part came.
+    pub started_at: Time,
+    /// The job that has taken it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+}
+
+impl Upload {
+    /// True if all parts are there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.last.is_some_and(|last| (1..=last).all(|number| self.parts.contains(&number)))
+    }
+
+    /// True if it is whole, and neither used nor forgotten.
+    #[must_use]
+    pub fn is_ready(&self, now: Time) -> bool {
+        self.is_whole() && self.job_id.is_none() && self.started_at.plus(UPLOAD_KEPT) > now
+    }
+}
+
+/// A data set that users come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataSource {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// Its identifier.
+    pub source_id: SourceId,
+    /// Its name.
+    pub name: String,
+    /// How its rows come.
+    pub kind: SourceKind,
+    /// What it calls our fields, by our names. A field that is not here stays as it is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mapping: BTreeMap<String, String>,
+    /// By what a row finds its user.
+    #[serde(default)]
+    pub key: KeyField,
+    /// What becomes of the vanished.
+    #[serde(default)]
+    pub policy: VanishPolicy,
+    /// See [`DEFAULT_VANISH_LIMIT`].
+    pub vanish_limit_percent: u8,
+    /// What stands between the cells of a line.
+    #[serde(default)]
+    pub delimiter: Delimiter,
+    /// The page that it is read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+    /// What was uploaded last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
+    /// True if a sync by schedule may send phones back to their first state, as another username of a user
+    /// does. Only who may wipe phones says so.
+    #[serde(default)]
+    pub renames_may_wipe: bool,
+    /// When it is read next by schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Time>,
+    /// Who set what it does, in whose name the schedule does it; of those that an earlier release has kept, nobody
+    /// knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<Maker>,
+    /// Since when the schedule pauses, because whoever set it may no longer do what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Time>,
+    /// The newest sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// When it was set up.
+    pub created_at: Time,
+    /// When its settings were last changed.
+    pub updated_at: Time,
+    /// Goes up by one with each change.
+    pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
+}
+
+/// What a data set is set up with. For a change, an outer `None` leaves what is there, an inner one
+/// takes it away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    pub(crate) name: Option<String>,
+    pub(crate) mapping: Option<BTreeMap<String, String>>,
+    pub(crate) key: Option<KeyField>,
+    pub(crate) policy: Option<VanishPolicy>,
+    pub(crate) vanish_limit_percent: Option<u8>,
+    pub(crate) delimiter: Option<Delimiter>,
+    pub(crate) url: Option<String>,
+    pub(crate) format: Option<Format>,
+    pub(crate) items: Option<String>,
+    /// The bearer token.
+    pub token: Option<Option<String>>,
+    pub(crate) every_hours: Option<Option<i64>>,
+    /// See [`DataSource::renames_may_wipe`].
+    pub renames_may_wipe: Option<bool>,
+}
+
+/// What a change of a data set's token comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenChange {
+    /// It stays as it is.
+    Kept,
+    /// It is now this.
+    Set(String),
+    /// It is gone.
+    Forgotten,
+}
+
+impl Settings {
+    /// Reads what a new data set of a kind is set up with. `allowed` are the hosts that may be called.
+    #[must_use]
+    pub fn of_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
+        let settings = Self::read(fields, kind, None, allowed);
+        let required: &[&str] = match kind {
+            SourceKind::Scim | SourceKind::Unknown(_) => &["name"],
+            SourceKind::Csv => &["name", "mapping"],
+            SourceKind::Http => &["name", "mapping", "url", "format"],
+        };
+        for name in required {
+            fields.require(name);
+        }
+        if let Some(mapping) = &settings.mapping {
+            check_key(fields, mapping, settings.key.unwrap_or_default());
+        }
+        settings
+    }
+
+    /// Reads how a data set is to be changed. A URL as it is shown, without its query, leaves it as it is.
+    #[must_use]
+    pub fn of_edit(fields: &mut Fields, source: &DataSource, allowed: &[String]) -> Self {
+        let settings = Self::read(fields, source.kind, source.page.as_ref(), allowed);
+        for name in ["name", "mapping", "url", "format"] {
+            if fields.is_null(name) {
+                fields.fault(name, "missing", "cannot be taken away");
+            }
+        }
+        if fields.is_sent("kind") {
+            fields.fault("kind", "not_allowed", "cannot be changed");
+        }
+        settings
+    }
+
+    /// Reads what a data set of a kind can be set up with, of which nothing need be there. `page` is the
+    /// one that is read now, and `allowed` are the hosts that may be called.
+    #[must_use]
+    pub fn read(fields: &mut Fields, kind: SourceKind, page: Option<&Page>, allowed: &[String]) -> Self {
+        let percent = fields.integer("vanish_limit_percent", 1, 100);
+        let mut settings = Self {
+            name: fields.text("name", NAME),
+            policy: fields.word("vanish_policy"),
+            vanish_limit_percent: percent.and_then(|percent| u8::try_from(percent).ok()),
+            ..Self::default()
+        };
+        match kind {
+            SourceKind::Scim | SourceKind::Unknown(_) => {
+                let reason = "does not belong to a data set that an identity provider pushes (kind scim)";
+                refuse(fields, &["mapping", "key_field", "delimiter"], reason);
+            }
+            SourceKind::Csv | SourceKind::Http => {
+                settings.mapping = read_mapping(fields);
+                settings.key = fields.word("key_field");
+                settings.delimiter = fields.word("delimiter");
+            }
+        }
+        match kind {
+            SourceKind::Http => settings.read_page(fields, page, allowed),
+            SourceKind::Csv | SourceKind::Scim | SourceKind::Unknown(_) => {
+                let reason = "belongs to a data set that is read from a page (kind http)";
+                refuse(fields, &["url", "format", "items", "token", "every_hours", "renames_may_wipe"], reason);
+            }
+        }
+        settings
+    }
+
+    fn read_page(&mut self, fields: &mut Fields, page: Option<&Page>, allowed: &[String]) {
+        let url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::egress::URL_LIMIT));
+        self.url = url.filter(|url| page.is_none_or(|page| *url != page.shown_url()));
+        self.renames_may_wipe = fields.boolean("renames_may_wipe");
+        if let Some(Err((code, detail))) = self.url.as_deref().map(|url| check_url(url, allowed)) {
+            fields.fault("url", code, detail);
+        }
+        self.format = fields.word("format");
+        self.items = fields.text("items", POINTER);
+        if self.items.as_deref().is_some_and(|at| !at.is_empty() && !at.starts_with('/')) {
+            fields.fault("items", "invalid_format", "must be a JSON Pointer such as /people, or empty");
+        }
+        self.token = fields.edited_text("token", TOKEN);
+        self.every_hours = fields.edited_integer("every_hours", EVERY_HOURS.0, EVERY_HOURS.1);
+    }
+}
+
+/// Whether a URL may be called, as it is written.
+///
+/// # Errors
+/// See [`read_url`]; `host_not_allowed` if the deployment calls others only.
+pub fn check_url(url: &str, allowed: &[String]) -> Result<Host, (&'static str, String)> {
+    let host = read_url(url)?;
+    if !host.is_allowed(allowed) {
+        return Err(("host_not_allowed", "names a host that this deployment does not call".to_owned()));
+    }
+    Ok(host)
+}
+
+fn refuse(fields: &mut Fields, names: &[&str], reason: &str) {
+    for name in names {
+        if fields.is_sent(name) {
+            fields.fault(name, "not_allowed", reason);
+        }
+    }
+}
+
+fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyField) {
+    if key == KeyField::ExternalId && !mapping.contains_key(EXTERNAL_ID_FIELD) {
+        fields.fault("mapping.external_id", "missing", "is required where rows find their users by it");
+    }
+}
+
+/// Reads what a data set calls our fields: an object by our names.
+fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
+    let mut inner = fields.object("mapping")?;
+    let mut mapping = BTreeMap::new();
+    for name in Field::ALL.iter().map(|field| field.as_str()).chain([EXTERNAL_ID_FIELD]) {
+        let column = if name == "username" { inner.required_text(name, COLUMN) } else { inner.text(name, COLUMN) };
+        if let Some(column) = column {
+            mapping.insert(name.to_owned(), column);
+        }
+    }
+    inner.refuse_others();
+    fields.faults_of("mapping", inner);
+    Some(mapping)
+}
+
+impl DataSource {
+    /// What the schedule takes of whoever has set it.
+    #[must_use]
+    pub fn permissions_of_schedule(&self) -> &'static [Permission] {
+        if self.renames_may_wipe {
+            &[Permission::UsersManage, Permission::UsersWipe]
+        } else {
+            &[Permission::UsersManage]
+        }
+    }
+
+    /// True if a change lets a schedule erase what it could not before: it may from then on, or it may, and
+    /// goes by other rows or in another's name.
+    #[must_use]
+    pub fn erases_anew(&self, after: &Self, token: &TokenChange) -> bool {
+        let read = |source: &Self| {
+            let page = source.page.as_ref();
+            let page = page.map(|page| (page.url.clone(), page.format, page.items.clone()));
+            (source.mapping.clone(), source.key, source.delimiter, page)
+        };
+        let scheduled = |source: &Self| source.page.as_ref().is_some_and(|page| page.every_hours.is_some());
+        let begins = scheduled(after) && !scheduled(self);
+        let resumes = self.paused_at.is_some() && after.paused_at.is_none();
+        let others = read(self) != read(after) || *token != TokenChange::Kept || begins || resumes;
+        after.renames_may_wipe && (!self.renames_may_wipe || others)
+    }
+
+    /// What users of this data set are said to come from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match self.kind {
+            SourceKind::Csv => Origin::Csv,
+            SourceKind::Http => Origin::Http,
+            SourceKind::Scim => Origin::Scim,
+            SourceKind::Unknown(word) => Origin::Unknown(word),
+        }
+    }
+
+    /// When it is read next, if it was last read at `now`; never by a schedule that pauses.
+    #[must_use]
+    pub fn due_after(&self, now: Time) -> Option<Time> {
+        if self.paused_at.is_some() {
+            return None;
+        }
+        self.page.as_ref()?.every_hours.map(|hours| now.plus(Duration::hours(hours)))
+    }
+
+    /// The data set after a part of an upload has come; a part of another upload than the one at hand
+    /// begins a new one.
+    ///
+    /// # Errors
+    /// `SourceKind` if its rows do not come so; a fault of a number beyond the last part.
+    pub fn part_come(&self, part: &Part, now: Time) -> Result<Self, DomainError> {
+        if self.kind != SourceKind::Csv {
+            return Err(DomainError::SourceNotUploaded);
+        }
+        let known = self.upload.clone().filter(|upload| upload.upload_id == part.upload_id);
+        let mut upload = known.unwrap_or_else(|| Upload {
+            upload_id: part.upload_id,
+            parts: BTreeSet::new(),
+            last: None,
+            started_at: now,
+            job_id: None,
+        });
+        if upload.job_id.is_some() {
+            return Ok(self.clone());
+        }
+        let most = upload.parts.last().copied().unwrap_or(0).max(part.number);
+        let last = if part.is_last { Some(part.number) } else { upload.last };
+        if upload.last.is_some_and(|known| part.is_last && known != part.number) || last.is_some_and(|last| most > last)
+        {
+            return Err(DomainError::field(
+                "last",
+                "conflicting",
+                "another part is the last one, or comes after this one",
+            ));
+        }
+        upload.last = last;
+        upload.parts.insert(part.number);
+        Ok(Self { upload: Some(upload), ..self.clone() })
+    }
+}
+
+/// A part of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which upload.
+    pub upload_id: Uuid,
+    /// Its number, from 1.
+    pub number: u32,
+    /// True for the last one.
+    pub is_last: bool,
+}
+
+/// Which sync is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncRequest {
+    /// The job.
+    pub job_id: JobId,
+    /// These users alone.
+    pub user_ids: Option<Vec<String>>,
+    /// True if nothing is to be changed.
+    pub dry_run: bool,
+    /// True if phones may be sent back to their first state, as another username does.
+    pub may_wipe: bool,
+}
+
+/// What a sync's job does, as the job keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum SyncAction {
+    /// Brings users in step with a data set.
+    Sync {
+        /// The data set.
+        source_id: SourceId,
+        /// The upload that it is taken from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upload_id: Option<Uuid>,
+        /// See [`SyncRequest::may_wipe`].
+        may_wipe: bool,
+    },
+}

@@ -1,0 +1,550 @@
+//! People who use the app.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::clock::Time;
+use crate::error::DomainError;
+use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
+use crate::input::Fields;
+use crate::models::client_account::{ClientAccount, OVERRIDES_LIMIT, SERVICE_ACCOUNT, SIP_USER_NAME};
+use crate::models::invitation::Purpose;
+use crate::models::network::Network;
+use crate::models::profile::{SETTINGS_DEPTH, depth_of};
+use crate::models::provenance::{Field, Origin, Provenance, read_release};
+use crate::models::restriction::{Deleted, Restriction};
+use crate::search;
+use crate::states::UserStatus;
+use crate::stored::Stored;
+use crate::string_enum::string_enum;
+use crate::text::{EMAIL, Form, MOBILE, SERVICE_LEVEL, TextRule, looks_like_link};
+use crate::username::unique_username;
+
+/// A username: what a person is called in the systems around. Unique in its workspace, whatever
+/// its capitals and width: see [`crate::username`].
+pub const USERNAME: TextRule = TextRule::new(Form::Word, 1, 64);
+
+/// The most deleted devices that a user's row names.
+pub const LEFT_LIMIT: usize = 16;
+
+/// A first or a last name.
+pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
+
+/// The number by which the telephone system knows the person.
+pub const NUMBER: TextRule = TextRule::new(Form::Number, 1, 32);
+
+/// By what programs know a person.
+pub const IDENTITY_KEY: TextRule = TextRule::new(Form::Name, 1, 128);
+
+string_enum! {
+    /// Where a user came from.
+    #[derive(Default)]
+    stored Source {
+        /// From a program, by a key.
+        #[default]
+        Api = "api",
+        /// From an admin.
+        Console = "console",
+        /// From a file of comma-separated values.
+        Csv = "csv",
+        /// From a page that is read by HTTP.
+        Http = "http",
+        /// From an identity provider, by SCIM.
+        Scim = "scim",
+    }
+}
+
+/// A person who uses the app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Where.
+    pub workspace_id: WorkspaceId,
+    /// Who.
+    pub user_id: UserId,
+    /// Unique in the workspace.
+    pub username: String,
+    /// Given name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// Family name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    /// Where invitations go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// When the e-mail address was last changed; `None` if it is the one that the user was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_changed_at: Option<Time>,
+    /// E.164.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mobile: Option<String>,
+    /// When the mobile number was last changed; `None` if it is the one that the user was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mobile_changed_at: Option<Time>,
+    /// As the telephone system shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// By what programs know the user, unique in its workspace: Seam's `user_identity_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_identity_key: Option<String>,
+    /// When the user was made.
+    pub created_at: Time,
+    /// Where the user came from.
+    #[serde(default)]
+    pub source: Source,
+    /// A name from the workspace's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_level: Option<String>,
+    /// When an admin made the user active before any device was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated_at: Option<Time>,
+    /// When the user's first device was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_at: Option<Time>,
+    /// Set while an admin has stopped the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Restriction>,
+    /// Set while what the user comes from has stopped them: a data set that knows them no more, or an
+    /// identity provider. It stands beside what an admin says, and neither lifts the other's, but that
+    /// an admin who activates the user lifts both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_by_source: Option<Restriction>,
+    /// Set while the user is locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<Restriction>,
+    /// Set once the user is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Deleted>,
+    /// The networks of carriers, by their providers; at most [`crate::models::network::NETWORK_LIMIT`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, Network>,
+    /// When one of the user's devices was last seen; up to 15 minutes behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Time>,
+    /// The devices that the user holds: not the deleted ones. Never more than
+    /// [`crate::models::device::DEVICE_LIMIT`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub device_ids: BTreeSet<DeviceId>,
+    /// Deleted devices of which a wipe was not confirmed: the newest, at most [`LEFT_LIMIT`]. Some may be confirmed by
+    /// now, or purged.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_device_ids: BTreeSet<DeviceId>,
+    /// The newest invitation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation_id: Option<InvitationId>,
+    /// What client deployment knows of the user.
+    #[serde(default, skip_serializing_if = "ClientAccount::is_empty")]
+    pub client: ClientAccount,
+    /// Where the user's data come from.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
+    /// True from a rename until the user may use the app: then a new deployment is due.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deployment_due: bool,
+    /// When that deployment is tried, if a limit of messages kept it from following at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_due_at: Option<Time>,
+    /// True if that may be a deployment wherever it goes, since whoever renamed the user may deploy.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub due_by_deployer: bool,
+    /// Goes up by one with each change.
+    pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(truth: &bool) -> bool {
+    !truth
+}
+
+/// What a new user is made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewUser {
+    /// See [`User::username`].
+    pub username: String,
+    /// See [`User::first_name`].
+    pub first_name: Option<String>,
+    /// See [`User::last_name`].
+    pub last_name: Option<String>,
+    /// See [`User::email`].
+    pub email: Option<String>,
+    /// See [`User::mobile`].
+    pub mobile: Option<String>,
+    /// See [`User::number`].
+    pub number: Option<String>,
+    /// See [`User::user_identity_key`].
+    pub user_identity_key: Option<String>,
+    /// See [`User::service_level`].
+    pub service_level: Option<String>,
+    /// See [`ClientAccount::sip_user_name`].
+    pub sip_user_name: Option<String>,
+    /// See [`ClientAccount::service_account`].
+    pub service_account: Option<String>,
+    /// See [`ClientAccount::profile_id`].
+    pub profile_id: Option<ProfileId>,
+    /// See [`ClientAccount::overrides`].
+    pub overrides: Map<String, Value>,
+}
+
+impl NewUser {
+    /// Reads the fields of a new user.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
+        let username = fields.required_text("username", USERNAME);
+        check_username(&mut fields, username.as_deref());
+        let first_name = fields.text("first_name", NAME);
+        let last_name = fields.text("last_name", NAME);
+        let email = fields.text("email", EMAIL);
+        let mobile = fields.text("mobile", MOBILE);
+        let number = fields.text("number", NUMBER);
+        let user_identity_key = fields.text("user_identity_key", IDENTITY_KEY);
+        let service_level = fields.text("service_level", SERVICE_LEVEL);
+        let sip_user_name = fields.text("sip_user_name", SIP_USER_NAME);
+        let service_account = fields.text("service_account", SERVICE_ACCOUNT);
+        let profile_id = fields.id("profile_id", ProfileId::parse);
+        let overrides = read_overrides(&mut fields).unwrap_or_default();
+        fields.finish().map_err(DomainError::Invalid)?;
+        let username = username.ok_or(DomainError::field("username", "missing", "is required"))?;
+        Ok(Self {
+            username,
+            first_name,
+            last_name,
+            email,
+            mobile,
+            number,
+            user_identity_key,
+            service_level,
+            sip_user_name,
+            service_account,
+            profile_id,
+            overrides,
+        })
+    }
+
+    /// True if it says which configuration the user's phones get.
+    #[must_use]
+    pub fn is_deploying(&self) -> bool {
+        self.profile_id.is_some() || !self.overrides.is_empty()
+    }
+
+    /// What the user is to have of a field that a data set can set.
+    pub(crate) fn field(&self, field: Field) -> Option<&String> {
+        match field {
+            Field::Username => Some(&self.username),
+            Field::FirstName => self.first_name.as_ref(),
+            Field::LastName => self.last_name.as_ref(),
+            Field::Email => self.email.as_ref(),
+            Field::Mobile => self.mobile.as_ref(),
+            Field::Number => self.number.as_ref(),
+            Field::ServiceLevel => self.service_level.as_ref(),
+            Field::SipUserName => self.sip_user_name.as_ref(),
+            Field::ServiceAccount => self.service_account.as_ref(),
+            Field::Unknown(_) => None,
+        }
+    }
+}
+
+/// The form in which earlier releases keep names unique has room as well: a sign may stand for eighteen
+/// letters there (U+FDFA).
+fn check_username(fields: &mut Fields, username: Option<&str>) {
+    if username.is_some_and(|username| search::fold(username).len() > crate::username::LIMIT) {
+        fields.fault("username", "too_long", "holds signs that stand for too many letters");
+    }
+}
+
+/// What an admin changes of a user. An outer `None` leaves it, an inner one takes it away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UserEdit {
+    /// See [`User::username`].
+    pub username: Option<String>,
+    /// See [`User::first_name`].
+    pub first_name: Option<Option<String>>,
+    /// See [`User::last_name`].
+    pub last_name: Option<Option<String>>,
+    /// See [`User::email`].
+    pub email: Option<Option<String>>,
+    /// See [`User::mobile`].
+    pub mobile: Option<Option<String>>,
+    /// See [`User::number`].
+    pub number: Option<Option<String>>,
+    /// See [`User::user_identity_key`].
+    pub user_identity_key: Option<Option<String>>,
+    /// See [`User::service_level`].
+    pub service_level: Option<Option<String>>,
+    /// See [`ClientAccount::sip_user_name`].
+    pub sip_user_name: Option<Option<String>>,
+    /// See [`ClientAccount::service_account`].
+    pub service_account: Option<Option<String>>,
+    /// See [`ClientAccount::profile_id`].
+    pub profile_id: Option<Option<ProfileId>>,
+    /// See [`ClientAccount::overrides`].
+    pub overrides: Option<Map<String, Value>>,
+    /// The fields that follow the user's data set again.
+    pub release: BTreeSet<Field>,
+    /// Who makes it.
+    pub origin: Origin,
+}
+
+impl UserEdit {
+    /// Reads an edit: `null` takes a field away.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
+        let username = fields.text("username", USERNAME);
+        if fields.is_null("username") {
+            fields.fault("username", "missing", "cannot be taken away");
+        }
+        check_username(&mut fields, username.as_deref());
+        let edit = Self {
+            username,
+            first_name: fields.edited_text("first_name", NAME),
+            last_name: fields.edited_text("last_name", NAME),
+            email: fields.edited_text("email", EMAIL),
+            mobile: fields.edited_text("mobile", MOBILE),
+            number: fields.edited_text("number", NUMBER),
+            user_identity_key: fields.edited_text("user_identity_key", IDENTITY_KEY),
+            service_level: fields.edited_text("service_level", SERVICE_LEVEL),
+            sip_user_name: fields.edited_text("sip_user_name", SIP_USER_NAME),
+            service_account: fields.edited_text("service_account", SERVICE_ACCOUNT),
+            profile_id: match fields.is_null("profile_id") {
+                true => Some(None),
+                false => fields.id("profile_id", ProfileId::parse).map(Some),
+            },
+            overrides: read_overrides(&mut fields),
+            release: read_release(&mut fields),
+            origin: Origin::Hand,
+        };
+        fields.finish().map_err(DomainError::Invalid)?;
+        Ok(edit)
+    }
+
+    /// What it says of a field: an outer `None` leaves it, an inner one takes it away.
+    #[must_use]
+    pub fn of(&self, field: Field) -> Option<Option<&str>> {
+        fn text(said: Option<&Option<String>>) -> Option<Option<&str>> {
+            said.map(Option::as_deref)
+        }
+        match field {
+            Field::Username => self.username.as_deref().map(Some),
+            Field::FirstName => text(self.first_name.as_ref()),
+            Field::LastName => text(self.last_name.as_ref()),
+            Field::Email => text(self.email.as_ref()),
+            Field::Mobile => text(self.mobile.as_ref()),
+            Field::Number => text(self.number.as_ref()),
+            Field::ServiceLevel => text(self.service_level.as_ref()),
+            Field::SipUserName => text(self.sip_user_name.as_ref()),
+            Field::ServiceAccount => text(self.service_account.as_ref()),
+            Field::Unknown(_) => None,
+        }
+    }
+
+    /// Says what a field is to be; `None` takes it away. A username cannot be taken away.
+    pub fn say(&mut self, field: Field, value: Option<String>) {
+        match field {
+            Field::Username => self.username = value,
+            Field::FirstName => self.first_name = Some(value),
+            Field::LastName => self.last_name = Some(value),
+            Field::Email => self.email = Some(value),
+            Field::Mobile => self.mobile = Some(value),
+            Field::Number => self.number = Some(value),
+            Field::ServiceLevel => self.service_level = Some(value),
+            Field::SipUserName => self.sip_user_name = Some(value),
+            Field::ServiceAccount => self.service_account = Some(value),
+            Field::Unknown(_) => {}
+        }
+    }
+
+    /// Leaves a field as it is.
+    pub fn leave(&mut self, field: Field) {
+        match field {
+            Field::Username => self.username = None,
+            Field::FirstName => self.first_name = None,
+            Field::LastName => self.last_name = None,
+            Field::Email => self.email = None,
+            Field::Mobile => self.mobile = None,
+            Field::Number => self.number = None,
+            Field::ServiceLevel => self.service_level = None,
+            Field::SipUserName => self.sip_user_name = None,
+            Field::ServiceAccount => self.service_account = None,
+            Field::Unknown(_) => {}
+        }
+    }
+}
+
+/// Reads a user's own settings; `null` takes them away.
+fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
+    if fields.is_null("overrides") {
+        return Some(Map::new());
+    }
+    match fields.value_like("overrides", || json!({"type": "object"}))? {
+        Value::Object(settings) => {
+            let whole = Value::Object(settings.clone());
+            if whole.to_string().len() > OVERRIDES_LIMIT {
+                fields.fault("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
+            } else if depth_of(&whole) > SETTINGS_DEPTH {
+                fields.fault("overrides", "too_deep", format!("must be nested at most {SETTINGS_DEPTH} deep"));
+            }
+            Some(settings)
+        }
+        _ => {
+            fields.fault("overrides", "wrong_type", "must be an object");
+            None
+        }
+    }
+}
+
+impl Source {
+    /// True if users of this kind follow what they come from.
+    #[must_use]
+    pub fn is_followed(self) -> bool {
+        matches!(self, Self::Csv | Self::Http | Self::Scim)
+    }
+}
+
+impl User {
+    /// The devices that the user holds, and those that were left behind.
+    #[must_use]
+    pub fn known_device_ids(&self) -> BTreeSet<DeviceId> {
+        self.device_ids.union(&self.left_device_ids).copied().collect()
+    }
+
+    /// Where the user stands.
+    #[must_use]
+    pub fn status(&self) -> UserStatus {
+        if self.deleted.is_some() {
+            UserStatus::Deleted
+        } else if self.locked.is_some() {
+            UserStatus::Locked
+        } else if self.is_suspended() {
+            UserStatus::Suspended
+        } else if self.registered_at.or(self.activated_at).is_some() {
+            UserStatus::Active
+        } else {
+            UserStatus::Inactive
+        }
+    }
+
+    /// True while anything has stopped the user: an admin, or what they come from.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.suspension().is_some()
+    }
+
+    /// What has stopped the user; of both that may have, an admin.
+    #[must_use]
+    pub fn suspension(&self) -> Option<&Restriction> {
+        self.suspended.as_ref().or(self.suspended_by_source.as_ref())
+    }
+
+    /// What the user has of a field that a data set can set.
+    #[must_use]
+    pub fn field(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::Username => Some(&self.username),
+            Field::FirstName => self.first_name.as_deref(),
+            Field::LastName => self.last_name.as_deref(),
+            Field::Email => self.email.as_deref(),
+            Field::Mobile => self.mobile.as_deref(),
+            Field::Number => self.number.as_deref(),
+            Field::ServiceLevel => self.service_level.as_deref(),
+            Field::SipUserName => self.client.sip_user_name.as_deref(),
+            Field::ServiceAccount => self.client.service_account.as_deref(),
+            Field::Unknown(_) => None,
+        }
+    }
+
+    /// Lets pass a user who is not deleted.
+    ///
+    /// # Errors
+    /// `UserDeleted`.
+    pub fn require_there(&self) -> Result<(), DomainError> {
+        if self.deleted.is_some() { Err(DomainError::UserDeleted) } else { Ok(()) }
+    }
+
+    /// Lets pass a user who may use the app.
+    ///
+    /// # Errors
+    /// `UserSuspended`, `UserLocked` or `UserDeleted`.
+    pub fn require_usable(&self) -> Result<(), DomainError> {
+        match self.status() {
+            UserStatus::Inactive | UserStatus::Active => Ok(()),
+            UserStatus::Suspended | UserStatus::Unknown(_) => Err(DomainError::UserSuspended),
+            UserStatus::Locked => Err(DomainError::UserLocked),
+            UserStatus::Deleted => Err(DomainError::UserDeleted),
+        }
+    }
+
+    /// True if what a rename has made due can be tried: the user may use the app, and no limit of messages is known
+    /// to keep it until later.
+    #[must_use]
+    pub fn is_deployment_due(&self, now: Time) -> bool {
+        let waits = self.deployment_due_at.is_some_and(|at| at > now);
+        self.deployment_due && !waits && self.require_usable().is_ok()
+    }
+
+    /// Ends what a rename has made due.
+    pub fn nothing_is_due(&mut self) {
+        (self.deployment_due, self.deployment_due_at, self.due_by_deployer) = (false, None, false);
+    }
+
+    /// The newest of what was offered to the user for a purpose.
+    #[must_use]
+    pub fn newest_invitation(&self, purpose: Purpose) -> Option<InvitationId> {
+        match purpose {
+            Purpose::Invite => self.invitation_id,
+            Purpose::Deploy => self.client.deployment_id,
+            Purpose::Unknown(_) => None,
+        }
+    }
+
+    /// First and last name as one; `None` of who has neither.
+    #[must_use]
+    pub fn full_name(&self) -> Option<String> {
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.join(" "))
+    }
+
+    /// What the user is called: the first and last name, or else the username.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.full_name().unwrap_or_else(|| self.username.clone())
+    }
+
+    /// What the user is called in a greeting; `None` if that looks like a link.
+    #[must_use]
+    pub fn greeting_name(&self) -> Option<String> {
+        let name = self.first_name.clone().unwrap_or_else(|| self.name());
+        Some(name).filter(|name| !looks_like_link(name))
+    }
+
+    /// The words by which the user is found.
+    #[must_use]
+    pub fn search_words(&self) -> BTreeSet<String> {
+        let digits = |text: &Option<String>| text.as_deref().map(search::digits);
+        let (mobile, number) = (digits(&self.mobile), digits(&self.number));
+        // What is one word comes first: a name of many words cannot crowd it out.
+        let texts = [
+            mobile.as_deref(),
+            number.as_deref(),
+            Some(self.username.as_str()),
+            self.last_name.as_deref(),
+            self.first_name.as_deref(),
+            self.number.as_deref(),
+            self.email.as_deref(),
+        ];
+        search::words(texts.into_iter().flatten())
+    }
+}
+
+/// True for what can be looked up as a username. It may hold what a new one may not.
+#[must_use]
+pub fn is_username(text: &str) -> bool {
+    (1..=crate::username::LIMIT).contains(&unique_username(text).len())
+}

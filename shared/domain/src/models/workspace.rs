@@ -1,0 +1,427 @@
+//! Tenants, and what each has settled for itself.
+
+use std::collections::BTreeSet;
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::error::DomainError;
+use crate::ids::{ProfileId, WorkspaceId};
+use crate::input::Fields;
+use crate::models::actor::Maker;
+use crate::permission::Permission;
+use crate::stored::Stored;
+use crate::string_enum::string_enum;
+use crate::text::{EMAIL, Form, MOBILE, SERVICE_LEVEL, TextRule};
+
+/// The most messages a day that an operator or a workspace can set.
+pub const QUOTA_MAX: u32 = 10_000_000;
+
+/// A workspace's name.
+pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
+
+/// The most service levels.
+pub const SERVICE_LEVEL_LIMIT: usize = 20;
+
+/// The fewest and the most days that deleted things are kept.
+pub const RETENTION_DAYS: (i64, i64) = (1, 3650);
+
+/// The fewest and the most days that an invitation counts.
+pub const INVITATION_DAYS: (i64, i64) = (1, 365);
+
+/// The fewest and the most wrong PINs before a lock.
+pub const PIN_FAILURES: (i64, i64) = (3, 100);
+
+/// The fewest and the most days of silence before the rule for silent devices takes hold.
+pub const SILENT_DAYS: (i64, i64) = (7, 3650);
+
+/// How many wrong PINs in a row lock a user, unless the workspace says otherwise.
+pub const DEFAULT_PIN_LIMIT: u32 = 10;
+
+/// How often the rule for silent devices is applied.
+pub const SILENT_RULE_EVERY: Duration = Duration::hours(24);
+
+string_enum! {
+    /// What is done to devices that are silent.
+    stored SilentAction {
+        /// They are blocked.
+        Block = "block",
+        /// They are deleted.
+        Delete = "delete",
+    }
+}
+
+/// What is done to devices that have not come for long. Off unless a workspace wants it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SilentRule {
+    /// After so many days without a login.
+    pub after_days: i64,
+    /// What is done.
+    pub action: SilentAction,
+}
+
+impl SilentRule {
+    /// What it takes to set such a rule, whatever it does to devices; and so for the rule to go on.
+    pub const PERMISSION: Permission = Permission::DevicesManage;
+
+    /// The moment before which the last login of a silent device was.
+    #[must_use]
+    pub fn silent_before(&self, now: Time) -> Time {
+        now.minus(Duration::days(self.after_days))
+    }
+
+    /// The reason that stands on what the rule has done.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        format!("silent for over {} days", self.after_days)
+    }
+}
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its identifier.
+    pub workspace_id: WorkspaceId,
+    /// Its name.
+    pub name: String,
+    /// True for a workspace to try things in.
+    pub sandbox: bool,
+    /// When it was made.
+    pub created_at: Time,
+    /// How many members have the role `admin`.
+    pub admin_count: u32,
+    /// How many profiles it has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub profile_count: u32,
+    /// The profile of users who have none of their own; one of its profiles as soon as it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_profile_id: Option<ProfileId>,
+    /// What it has settled.
+    #[serde(default)]
+    pub settings: Settings,
+    /// When the rule for silent devices is to be applied next; while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_at: Option<Time>,
+    /// How far the rule has got, if its time was over before it was applied to all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_cursor: Option<String>,
+    /// Who set the rule for silent devices: it acts in their name, and only while they may do what it does. A
+    /// rule that an earlier release has stored has nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_by: Option<Maker>,
+    /// Since when the rule rests until somebody sets it anew, if whoever set it may no longer do what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_rule_paused_at: Option<Time>,
+    /// Goes up by one with each change.
+    pub version: u64,
+    /// The row that it was read as.
+    #[serde(skip)]
+    pub stored: Stored,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// What a workspace has settled; what it has not is as the deployment says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How many days deleted devices and users are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<i64>,
+    /// How many days an invitation counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation_days: Option<i64>,
+    /// The address that its e-mails come from: one that the operator allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// What its texts come from, a name of at most 11 letters and digits or a number: one that the operator allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms_sender: Option<String>,
+    /// The most e-mails a day, below what the operator allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emails_per_day: Option<u32>,
+    /// The most texts a day, below what the operator allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts_per_day: Option<u32>,
+    /// What is done to silent devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_devices: Option<SilentRule>,
+    /// How many wrong PINs in a row lock a user; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_limit: Option<u32>,
+    /// The names that a user's service level may have.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub service_levels: BTreeSet<String>,
+    /// The oldest versions that do not make a warning.
+    #[serde(default, skip_serializing_if = "MinimumVersions::is_empty")]
+    pub minimum_versions: MinimumVersions,
+}
+
+/// The oldest versions that are as they should be; what is not set is any.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MinimumVersions {
+    /// Of our app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Of iOS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ios: Option<String>,
+    /// Of Android.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub android: Option<String>,
+}
+
+impl MinimumVersions {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Settings {
+    /// How long deleted things are kept.
+    #[must_use]
+    pub fn retention(&self, deployed: Duration) -> Duration {
+        self.retention_days.map_or(deployed, Duration::days)
+    }
+
+    /// How long an invitation counts.
+    #[must_use]
+    pub fn invitation_lifetime(&self, deployed: Duration) -> Duration {
+        self.invitation_days.map_or(deployed, Duration::days)
+    }
+
+    /// True if so many wrong PINs in a row lock a user.
+    #[must_use]
+    pub fn locks_at(&self, failures: u32) -> bool {
+        let limit = self.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT);
+        limit > 0 && failures >= limit
+    }
+
+    /// Lets pass a service level that the workspace knows.
+    ///
+    /// # Errors
+    /// A fault of `service_level`.
+    pub fn require_level(&self, level: &str) -> Result<(), DomainError> {
+        if self.service_levels.contains(level) {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.service_levels.iter().map(String::as_str).collect();
+        let detail = if known.is_empty() {
+            "the workspace has no service levels".to_owned()
+        } else {
+            format!("must be one of {}", known.join(", "))
+        };
+        Err(DomainError::field("service_level", "unknown_value", detail))
+    }
+}
+
+/// What an admin changes of a workspace. An outer `None` leaves it; an inner one goes back to what
+/// the deployment says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkspaceEdit {
+    /// See [`Workspace::name`].
+    pub name: Option<String>,
+    /// See [`Settings::retention_days`].
+    pub retention_days: Option<Option<i64>>,
+    /// See [`Settings::invitation_days`].
+    pub invitation_days: Option<Option<i64>>,
+    /// See [`Settings::sender`].
+    pub sender: Option<Option<String>>,
+    /// See [`Settings::sms_sender`].
+    pub sms_sender: Option<Option<String>>,
+    /// See [`Settings::emails_per_day`].
+    pub emails_per_day: Option<Option<u32>>,
+    /// See [`Settings::texts_per_day`].
+    pub texts_per_day: Option<Option<u32>>,
+    /// See [`Settings::silent_devices`].
+    pub silent_devices: Option<Option<SilentRule>>,
+    /// See [`Settings::pin_limit`].
+    pub pin_limit: Option<Option<u32>>,
+    /// See [`Settings::service_levels`].
+    pub service_levels: Option<BTreeSet<String>>,
+    /// See [`Settings::minimum_versions`].
+    pub minimum_versions: Option<MinimumVersions>,
+}
+
+impl WorkspaceEdit {
+    /// Reads the fields of an edit. The caller asks for the faults.
+    pub fn read(fields: &mut Fields) -> Self {
+        let name = fields.text("name", NAME);
+        if fields.is_null("name") {
+            fields.fault("name", "missing", "cannot be taken away");
+        }
+        Self {
+            name,
+            retention_days: fields.edited_integer("retention_days", RETENTION_DAYS.0, RETENTION_DAYS.1),
+            invitation_days: fields.edited_integer("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
+            sender: fields.edited_text("sender", EMAIL),
+            sms_sender: read_sms_sender(fields),
+            emails_per_day: read_quota(fields, "emails_per_day"),
+            texts_per_day: read_quota(fields, "texts_per_day"),
+            silent_devices: read_silent_rule(fields),
+            pin_limit: read_pin_limit(fields),
+            service_levels: read_service_levels(fields),
+            minimum_versions: read_minimum_versions(fields),
+        }
+    }
+}
+
+/// The senders that the operator lets workspaces use: other tenants share the account, so nobody writes in
+/// whose name they like. Never shown to workspaces, since an entry may be another tenant's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedSenders {
+    /// Addresses that e-mails may come from.
+    pub email: Vec<String>,
+    /// Names and numbers that texts may come from.
+    pub sms: Vec<String>,
+}
+
+/// A sender that the operator has not named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderNotAllowed;
+
+impl SenderNotAllowed {
+    /// Its stable code: of a field, and of a message that was not sent.
+    pub const CODE: &'static str = "sender_not_allowed";
+}
+
+impl AllowedSenders {
+    /// The address of a workspace's e-mails, as the operator writes it; `None` for the deployment's own.
+    ///
+    /// # Errors
+    /// The operator has not named it, or does so no more.
+    pub fn email<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
+        listed(&self.email, settings.sender.as_deref())
+    }
+
+    /// The sender of a workspace's texts, as the operator writes it; `None` for whatever the network chooses.
+    ///
+    /// # Errors
+    /// The operator has not named it, or does so no more.
+    pub fn sms<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
+        listed(&self.sms, settings.sms_sender.as_deref())
+    }
+
+    /// Notes a fault of each sender of an edit that the operator has not named.
+    pub fn check(&self, edit: &WorkspaceEdit, fields: &mut Fields) {
+        let wanted = [("sender", &self.email, &edit.sender), ("sms_sender", &self.sms, &edit.sms_sender)];
+        for (field, list, sender) in wanted {
+            let sender = sender.as_ref().and_then(Option::as_deref);
+            if listed(list, sender).is_err() {
+                fields.fault(field, SenderNotAllowed::CODE, "must be one of the senders that the operator allows");
+            }
+        }
+    }
+}
+
+fn listed<'a>(list: &'a [String], wanted: Option<&str>) -> Result<Option<&'a str>, SenderNotAllowed> {
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    let same = |listed: &&String| listed.eq_ignore_ascii_case(wanted);
+    list.iter().find(same).map(|listed| Some(listed.as_str())).ok_or(SenderNotAllowed)
+}
+
+/// A text's sender: an alphanumeric name as the GSM standard allows (3GPP TS 23.040, 9.1.2.5: 11
+/// characters), with a letter as Amazon SNS asks, or a number of one's own.
+const SMS_SENDER: TextRule = TextRule::new(Form::Ascii, 1, 16);
+
+fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
+    let sender = fields.edited_text("sms_sender", SMS_SENDER)?;
+    let is_name = |text: &str| {
+        text.len() <= 11
+            && text.chars().all(|c| c.is_ascii_alphanumeric())
+            && text.chars().any(|c| c.is_ascii_alphabetic())
+    };
+    match sender {
+        Some(text) if !is_name(&text) && MOBILE.read(&text).is_err() => {
+            let detail = "must be a name of at most 11 letters and digits, or a number such as +49 170 1234567";
+            fields.fault("sms_sender", "invalid_format", detail);
+            None
+        }
+        Some(text) => Some(Some(MOBILE.read(&text).unwrap_or(text))),
+        None => Some(None),
+    }
+}
+
+fn read_quota(fields: &mut Fields, name: &str) -> Option<Option<u32>> {
+    let quota = fields.edited_integer(name, 0, i64::from(QUOTA_MAX))?;
+    Some(quota.and_then(|quota| u32::try_from(quota).ok()))
+}
+
+fn read_silent_rule(fields: &mut Fields) -> Option<Option<SilentRule>> {
+    if fields.is_null("silent_devices") {
+        return Some(None);
+    }
+    let mut inner = fields.object("silent_devices")?;
+    let after_days = inner.integer("after_days", SILENT_DAYS.0, SILENT_DAYS.1);
+    inner.require("after_days");
+    let action = inner.required_word("action");
+    fields.faults_of("silent_devices", inner);
+    Some(Some(SilentRule { after_days: after_days?, action: action? }))
+}
+
+fn read_pin_limit(fields: &mut Fields) -> Option<Option<u32>> {
+    let limit = fields.edited_integer("pin_limit", 0, PIN_FAILURES.1)?;
+    if limit.is_some_and(|limit| (1..PIN_FAILURES.0).contains(&limit)) {
+        let detail = format!("must be 0 for never, or from {} to {}", PIN_FAILURES.0, PIN_FAILURES.1);
+        fields.fault("pin_limit", "out_of_range", detail);
+        return None;
+    }
+    Some(limit.and_then(|limit| u32::try_from(limit).ok()))
+}
+
+fn read_service_levels(fields: &mut Fields) -> Option<BTreeSet<String>> {
+    if fields.is_null("service_levels") {
+        return Some(BTreeSet::new());
+    }
+    let levels: BTreeSet<String> = fields.texts("service_levels", SERVICE_LEVEL)?.into_iter().collect();
+    if levels.len() > SERVICE_LEVEL_LIMIT {
+        fields.fault("service_levels", "too_many", format!("must be at most {SERVICE_LEVEL_LIMIT}"));
+        return None;
+    }
+    Some(levels)
+}
+
+/// A version that begins with a number, such as `17.5`.
+const MINIMUM_VERSION: TextRule = TextRule::new(Form::Ascii, 1, 32);
+
+fn read_minimum_versions(fields: &mut Fields) -> Option<MinimumVersions> {
+    if fields.is_null("minimum_versions") {
+        return Some(MinimumVersions::default());
+    }
+    let mut inner = fields.object("minimum_versions")?;
+    let versions = MinimumVersions {
+        app: read_minimum(&mut inner, "app"),
+        ios: read_minimum(&mut inner, "ios"),
+        android: read_minimum(&mut inner, "android"),
+    };
+    inner.refuse_others();
+    fields.faults_of("minimum_versions", inner);
+    Some(versions)
+}
+
+fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
+    let version = fields.text(name, MINIMUM_VERSION)?;
+    let is_version = version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if !is_version {
+        fields.fault(name, "invalid_format", "must be numbers with dots between, such as 17.5");
+        return None;
+    }
+    Some(version)
+}
+
+/// The workspace once its rule for silent devices has got so far; `None` for to the end, after which
+/// it rests.
+#[must_use]
+pub fn silent_rule_applied(workspace: &Workspace, cursor: Option<String>, now: Time) -> Workspace {
+    let mut after = workspace.clone();
+    if cursor.is_none() {
+        after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));
+    }
+    after.silent_rule_cursor = cursor;
+    after
+}

@@ -1,0 +1,356 @@
+//! Check-in: the app's login.
+
+use crate::clock::Time;
+use crate::error::DomainError;
+use crate::input::Fields;
+use crate::models::command::{Command, Trigger};
+use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess, PUSH_TOKEN, VERSION};
+use crate::models::event::EventType;
+use crate::models::push::Push;
+use crate::models::usage::{Usage, UsageReport, UsageScope, month};
+use crate::models::user::User;
+use crate::models::workspace::Settings;
+use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::commands::apply_to_all;
+use crate::rules::context::EventContext;
+use crate::rules::lifecycle::lock_by_pins;
+use crate::secret::{DeviceCredential, Hash};
+use crate::states::Platform;
+
+/// How far a user's "last seen" may lag behind the devices'.
+pub const LAST_SEEN_LAG: chrono::Duration = chrono::Duration::minutes(15);
+
+/// What an app says of itself at check-in; what it leaves out has not changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckInReport {
+    /// See [`Device::os_version`].
+    pub os_version: Option<String>,
+    /// See [`Device::app_version`].
+    pub app_version: Option<String>,
+    /// The platform's push token.
+    pub push_token: Option<String>,
+    /// How many wrong PINs were entered in a row.
+    pub pin_failures: Option<u32>,
+    /// What was used since the report before.
+    pub usage: Option<UsageReport>,
+    /// The version of the configuration that the app has in place.
+    pub config_version: Option<String>,
+}
+
+/// The most wrong PINs in a row that are told apart.
+const PIN_FAILURES_MOST: i64 = 1_000_000;
+
+impl CheckInReport {
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
+        let os_version = fields.text("os_version", VERSION);
+        let app_version = fields.text("app_version", VERSION);
+        let push_token = fields.text("push_token", PUSH_TOKEN);
+        let pin_failures = fields.integer("pin_failures", 0, PIN_FAILURES_MOST);
+        let usage = UsageReport::read(&mut fields);
+        let config_version = fields.text("config_version", CONFIG_VERSION);
+        fields.finish().map_err(DomainError::Invalid)?;
+        let pin_failures = pin_failures.and_then(|failures| u32::try_from(failures).ok());
+        Ok(Self { os_version, app_version, push_token, pin_failures, usage, config_version })
+    }
+}
+
+/// What a check-in does beyond noting the time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckIn {
+    /// Nothing at all: the device may do nothing, and knows already what it must.
+    Nothing,
+    /// Nothing but the time is new.
+    OnlyTime,
+    /// Something changed.
+    Changed {
+        /// What.
+        change: Box<ChangeSet>,
+        /// What is to be done about the device's push token.
+        token: Option<TokenChange>,
+    },
+}
+
+/// What a check-in does to a device's push token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenChange {
+    /// The app has given another one.
+    New(String),
+    /// It is the same, and its endpoint is to be enabled again.
+    EnableAgain,
+}
+
+/// What the rule must know beyond the device's own row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckInReads {
+    /// The rows of its open commands: it is to be told of one.
+    pub commands: bool,
+    /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered, or a
+    /// configuration was put in place.
+    pub user: bool,
+    /// The rows in which its user's usage is counted.
+    pub usage: bool,
+}
+
+/// What a device's check-in needs to be decided.
+#[must_use]
+pub fn needs(device: &Device, report: &CheckInReport, now: Time) -> CheckInReads {
+    let allowed = device.access() == DeviceAccess::Allowed;
+    CheckInReads {
+        commands: device.commands.iter().any(|open| open.is_news(now)),
+        user: allowed
+            && (report.pin_failures.is_some_and(|failures| failures > device.pin_failures)
+                || new_config(device, report).is_some()),
+        usage: allowed && new_usage(device, report).is_some(),
+    }
+}
+
+fn new_usage<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a UsageReport> {
+    report.usage.as_ref().filter(|usage| usage.sequence > device.usage_sequence.unwrap_or(0))
+}
+
+fn new_config<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a String> {
+    report.config_version.as_ref().filter(|version| device.is_newly_in_place(version))
+}
+
+/// What was read for a check-in, as [`needs`] asks.
+#[derive(Clone, Debug, Default)]
+pub struct CheckInState {
+    /// The rows of the device's open commands.
+    pub commands: Vec<Command>,
+    /// Its user, the other devices that the user holds, and the workspace's settings.
+    pub user: Option<(User, Vec<Device>, Settings)>,
+    /// The user's counts of this month.
+    pub usage: Option<Usage>,
+    /// The counts of the user's part of the workspace in this month.
+    pub total: Option<Usage>,
+}
+
+/// Proves a device by the row that its credential names.
+///
+/// # Errors
+/// `ReEnrol` for a credential of an older enrolment, `CredentialInvalid` for any other that is not
+/// the row's own.
+pub fn authenticate(device: Option<Device>, credential: &DeviceCredential) -> Result<Device, DomainError> {
+    let device = device.ok_or(DomainError::CredentialInvalid)?;
+    if credential.epoch < device.epoch {
+        return Err(DomainError::ReEnrol);
+    }
+    if credential.epoch != device.epoch || device.credential_hash != credential.hash() {
+        return Err(DomainError::CredentialInvalid);
+    }
+    if device.replaced || device.erased.is_some() {
+        return Err(DomainError::ReEnrol);
+    }
+    Ok(device)
+}
+
+/// Proves a device that reports on a command: by its own row, or, once it was enrolled anew, by
+/// what the command has kept. Whether the enrolment has ended does not matter: a phone that was
+/// wiped says so with the credential that the wipe has ended.
+///
+/// # Errors
+/// `ReEnrol`, `CredentialInvalid`.
+pub fn authenticate_report(
+    device: Option<&Device>,
+    command: Option<&Command>,
+    credential: &DeviceCredential,
+) -> Result<(), DomainError> {
+    let device = device.ok_or(DomainError::CredentialInvalid)?;
+    let hash = Some(credential.hash());
+    let own = credential.epoch == device.epoch && hash.as_ref() == Some(&device.credential_hash);
+    let kept = command.is_some_and(|command| command.epoch == credential.epoch && command.credential_hash == hash);
+    match own || kept {
+        true => Ok(()),
+        false if credential.epoch < device.epoch => Err(DomainError::ReEnrol),
+        false => Err(DomainError::CredentialInvalid),
+    }
+}
+
+/// Decides on a check-in of which more than the time may have to be noted.
+///
+/// A device that may do nothing is still told what it must do; nothing of what it says is noted.
+#[must_use]
+pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, context: &EventContext) -> CheckIn {
+    let allowed = device.access() == DeviceAccess::Allowed;
+    let mut change = ChangeSet::default();
+    let mut after = device.clone();
+    let mut token = None;
+    if allowed {
+        token = noted(&mut after, report, &mut change, context);
+        count(&mut after, report, found, &mut change, context);
+        install(&mut after, report, found, &mut change, context);
+    }
+    let served = found.commands.iter().filter(|command| command.is_served(context.at));
+    let told = apply_to_all(&after, served, Trigger::Served, context);
+    after = told.device;
+    change.commands = told.commands;
+    change.events.extend(told.events);
+    if allowed {
+        lock(&mut after, report, found, device.pin_failures, &mut change, context);
+    }
+    if change.events.is_empty() {
+        return if allowed { CheckIn::OnlyTime } else { CheckIn::Nothing };
+    }
+    if allowed {
+        after.last_login_at = Some(context.at);
+    }
+    change.devices.insert(0, RowChange::from(device.clone(), after));
+    CheckIn::Changed { change: Box::new(change), token }
+}
+
+/// Notes what the app says of itself; answers with what is to be done about its push token.
+fn noted(
+    after: &mut Device,
+    report: &CheckInReport,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) -> Option<TokenChange> {
+    let confirmed = after.enrolment.take().is_some();
+    let kind = if confirmed { EventType::DeviceConfirmed } else { EventType::DeviceUpdated };
+    let mut event = context.event(kind).about_device(after.device_id, after.user_id);
+    if let Some(version) = &report.os_version {
+        event.change("os_version", after.os_version.as_str(), version.as_str());
+        after.os_version.clone_from(version);
+    }
+    if let Some(version) = &report.app_version {
+        event.change("app_version", after.app_version.clone(), version.as_str());
+        after.app_version = Some(version.clone());
+    }
+    if let Some(failures) = report.pin_failures {
+        event.change("pin_failures", after.pin_failures, failures);
+        after.pin_failures = failures;
+    }
+    let token = match (new_token(after, report), Push::enabled_again(after, context.at)) {
+        (Some(token), _) => {
+            event.change_of("push_token");
+            after.push_token_hash = Some(Hash::of(&token));
+            after.push = Push::of_token(true, context.at);
+            Some(TokenChange::New(token))
+        }
+        (None, Some(push)) => {
+            event.change("push.reason", after.push.reason.as_str(), push.reason.as_str());
+            after.push = push;
+            Some(TokenChange::EnableAgain)
+        }
+        (None, None) => None,
+    };
+    if confirmed || !event.changes.is_empty() || !event.changed_fields.is_empty() {
+        change.events.push(event);
+    }
+    token
+}
+
+/// Counts what was used, if it was not counted before.
+fn count(
+    after: &mut Device,
+    report: &CheckInReport,
+    found: &CheckInState,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) {
+    let Some(usage) = new_usage(after, report) else {
+        return;
+    };
+    let month = month(context.at);
+    let (workspace, user) = (after.workspace_id, after.user_id);
+    for (before, of) in [(&found.usage, UsageScope::User(user)), (&found.total, UsageScope::shard_of(user))] {
+        let counted = Usage::after(before.as_ref(), workspace, of, &month, usage);
+        change.usage.push(RowChange { before: before.clone(), after: counted });
+    }
+    let mut event = context.event(EventType::UserUsageReported).about_device(after.device_id, user);
+    // What was added: what it was before stands in no row of its own.
+    for (kind, number) in &usage.counts {
+        event.change(kind.as_str(), serde_json::Value::Null, *number);
+    }
+    change.events.push(event);
+    after.usage_sequence = Some(usage.sequence);
+}
+
+/// Notes that a configuration was put in place, another or the same anew, on the user's row as well.
+fn install(
+    after: &mut Device,
+    report: &CheckInReport,
+    found: &CheckInState,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) {
+    let Some(version) = new_config(after, report) else {
+        return;
+    };
+    let mut event = context.event(EventType::DeviceConfigInstalled).about_device(after.device_id, after.user_id);
+    event.change("config_version", after.config.clone(), version.as_str());
+    *after = after.clone().with_in_place(version);
+    change.events.push(event);
+    if let Some((user, ..)) = found.user.as_ref().filter(|(user, ..)| user.client.removed_at.is_none()) {
+        let mut downloaded = user.clone();
+        downloaded.client.downloaded_at = Some(context.at);
+        change.user = Some(RowChange::from(user.clone(), downloaded));
+    }
+}
+
+/// Locks the user if more wrong PINs were entered than the workspace allows.
+fn lock(
+    after: &mut Device,
+    report: &CheckInReport,
+    found: &CheckInState,
+    before: u32,
+    change: &mut ChangeSet,
+    context: &EventContext,
+) {
+    let (Some(failures), Some((user, others, settings))) = (report.pin_failures, &found.user) else {
+        return;
+    };
+    if failures <= before || !settings.locks_at(failures) {
+        return;
+    }
+    let so_far = change.user_after().unwrap_or(user);
+    let Some(locked) = lock_by_pins(so_far, others, failures, context) else {
+        return;
+    };
+    after.user_status = locked.user_after().map_or(after.user_status, User::status);
+    change.user = locked.user.map(|locked| RowChange::from(user.clone(), locked.after));
+    change.devices.extend(locked.devices);
+    change.events.extend(locked.events);
+}
+
+fn new_token(device: &Device, report: &CheckInReport) -> Option<String> {
+    let token = report.push_token.as_ref().filter(|_| device.platform != Platform::ThirdParty)?;
+    (device.push_token_hash.as_ref() != Some(&Hash::of(token))).then(|| token.clone())
+}
+
+/// True if the user's "last seen" must follow, given when the device had come before: with the
+/// first check-in of each quarter of an hour, so that it is never further behind than that.
+#[must_use]
+pub fn user_must_follow(before: Option<Time>, now: Time) -> bool {
+    let quarter = |time: Time| time.millis().div_euclid(LAST_SEEN_LAG.num_milliseconds());
+    before.is_none_or(|before| quarter(before) != quarter(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_follows_within_a_quarter_of_an_hour_however_often_the_device_comes_and_once_in_each() {
+        let start = Time::parse("2026-11-21T08:00:00Z").unwrap();
+        for minutes in [1, 7, 10, 14, 15, 40] {
+            let mut seen = start;
+            let mut before = None;
+            let mut followed = std::collections::BTreeSet::new();
+            for step in 0..100 {
+                let now = start.plus(chrono::Duration::minutes(minutes * step));
+                if user_must_follow(before, now) {
+                    seen = now;
+                    let quarter = now.millis() / LAST_SEEN_LAG.num_milliseconds();
+                    assert!(followed.insert(quarter), "twice in a quarter, every {minutes} minutes");
+                }
+                assert!(now.millis() - seen.millis() < LAST_SEEN_LAG.num_milliseconds(), "every {minutes} minutes");
+                before = Some(now);
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! rules::commands
+
+use crate::clock::Time;
+use crate::error::DomainError;
+use crate::ids::CommandId;
+use crate::models::command::{
+    AGAIN_AFTER, Command, CommandKind, CommandRequest, FailedCommand, HistoryEntry, OpenCommand, Transition, Trigger,
+    UnconfirmedWipe, again_at, step,
+};
+use crate::models::device::{Device, DeviceWithCommands, Erasure, pending_for};
+use crate::models::event::{Event, EventType};
+use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::context::EventContext;
+use crate::states::CommandState;
+use crate::stored::Stored;
+
+impl ChangeSet {
+    /// Adds what an act does to a device that was read as `before` and to its commands.
+    pub fn add(&mut self, before: &Device, commanded: TransitionResult) {
+        self.devices.push(RowChange::from(before.clone(), commanded.device));
+        self.commands.extend(commanded.commands);
+        self.events.extend(commanded.events);
+    }
+}
+
+/// What an act does to a device and its commands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransitionResult {
+    /// The device after.
+    pub device: Device,
+    /// The commands.
+    pub commands: Vec<RowChange<Command>>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EnqueueResult {
+    /// This command, which is pending, stands for it.
+    Pending(CommandId),
+    /// It is in the device's queue as a new command, the last of these.
+    Queued(Box<TransitionResult>),
+}
+
+/// Gives an order to a device. Asking again is answered by the command that is pending.
+///
+/// Open commands of the same kind that are not served any more (they were taken back and the
+/// device has not spoken, or their time is over), or that have failed, are closed with it, so that a device never has
+/// more than a handful. A wipe of a deleted device that is not confirmed can be ordered anew until the purge, which then
+/// waits for it.
+///
+/// # Errors
+/// `DeviceDeleted` for whatever else, or if the phone is another device by now; `DeviceErased` if there is no app
+/// that could do it.
+pub fn order(
+    phone: &DeviceWithCommands,
+    order: &CommandRequest,
+    command_id: CommandId,
+    context: &EventContext,
+) -> Result<EnqueueResult, DomainError> {
+    let device = &phone.device;
+    let anew = order.kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
+    if !anew {
+        device.require_there()?;
+    }
+    if device.erased.is_some() {
+        return Err(DomainError::DeviceErased);
+    }
+    if let Some(pending) = pending_for(device, order.kind, context.at) {
+        return Ok(EnqueueResult::Pending(pending.command_id));
+    }
+    let (failed, outlived): (Vec<_>, Vec<_>) = phone
+        .open
+        .iter()
+        .filter(|open| open.kind == order.kind || open.again_at.is_some())
+        .partition(|open| open.again_at.is_some());
+    let mut commanded = apply_to_all(device, outlived, Trigger::TimeIsUp, context);
+    failed.into_iter().for_each(|failed| commanded.give_up(failed));
+    commanded.queue(order, command_id, context);
+    Ok(EnqueueResult::Queued(Box::new(commanded)))
+}
+
+impl TransitionResult {
+    /// Leaves a wipe that has failed as it is, without telling it again.
+    fn give_up(&mut self, failed: &Command) {
+        self.device.commands.retain(|open| open.command_id != failed.command_id);
+        self.commands.push(RowChange::from(failed.clone(), Command { again_at: None, ..failed.clone() }));
+    }
+
+    fn queue(&mut self, order: &CommandRequest, command_id: CommandId, context: &EventContext) {
+        let device = &mut self.device;
+        let command = Command {
+            workspace_id: device.workspace_id,
+            device_id: device.device_id,
+            user_id: device.user_id,
+            command_id,
+            kind: order.kind,
+            epoch: device.epoch,
+            state: CommandState::Queued,
+            late: false,
+            queued_at: context.at,
+            queued_by: context.actor,
+            reason: order.reason.clone(),
+            expires_at: context.at.plus(order.lifetime()),
+            deferrals: 0,
+            again_at: None,
+            detail: None,
+            history: vec![HistoryEntry { state: CommandState::Queued, at: context.at, by: context.actor, late: false }],
+            credential_hash: None,
+            version: 1,
+            stored: Stored::default(),
+        };
+        device.commands.push(OpenCommand::from(&command));
+        if order.kind.is_destructive() {
+            device.unconfirmed = None;
+        }
+        if let Some(deleted) = &mut device.deleted {
+            deleted.purge_after = deleted.purge_after.max(command.expires_at);
+        }
+        let mut event = command.event(EventType::CommandQueued, context);
+        event.change("expires_at", serde_json::Value::Null, command.expires_at.to_string());
+        event.private.reason.clone_from(&order.reason);
+        self.events.push(event);
+        self.commands.push(RowChange::new(command));
+    }
+}
+
+/// A command and its device after a stimulus.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppliedTransition {
+    /// The device.
+    pub device: Device,
+    /// The command.
+    pub command: Command,
+    /// What happened.
+    pub event: Event,
+}
+
+impl AppliedTransition {
+    /// The change of the device and the command that were read.
+    #[must_use]
+    pub fn change(&self, device: &Device, command: &Command) -> ChangeSet {
+        ChangeSet {
+            devices: vec![RowChange::from(device.clone(), self.device.clone())],
+            commands: vec![RowChange::from(command.clone(), self.command.clone())],
+            ..ChangeSet::recorded(self.event.clone())
+        }
+    }
+}
+
+/// A command, and its device's row, after a stimulus; `None` if nothing changes.
+///
+/// A destructive command that has succeeded ends the enrolment that it was meant for: the
+/// credential is worth nothing any more, and the device keeps its place.
+///
+/// # Errors
+/// `CommandOver` if the table at the head of this module refuses.
+pub fn apply(
+    device: &Device,
+    command: &Command,
+    trigger: Trigger,
+    detail: Option<String>,
+    context: &EventContext,
+) -> Result<Option<AppliedTransition>, DomainError> {
+    if matches!(trigger, Trigger::Reported(outcome) if command.has_just_been(outcome)) {
+        return Ok(None);
+    }
+    let deleted = device.deleted.is_some();
+    // With what happened by it, which of a wipe that has failed may be less than a new state.
+    let (state, late, happened) = match step(command.kind, command.state, deleted, trigger) {
+        Transition::Same => return Ok(None),
+        Transition::Refused => return Err(DomainError::CommandOver(command.state)),
+        Transition::Counted => (command.state, false, CommandState::Deferred),
+        Transition::Again => (command.state, false, CommandState::Delivered),
+        Transition::To(state) => (state, false, state),
+        Transition::Late(state) => (state, true, state),
+    };
+    let mut after = command.clone();
+    after.state = state;
+    after.late |= late;
+    if trigger == Trigger::NotNow {
+        after.deferrals += 1;
+    }
+    if detail.is_some() {
+        after.detail.clone_from(&detail);
+    }
+    let kept = || command.credential_hash.clone().unwrap_or_else(|| device.credential_hash.clone());
+    after.credential_hash = (!state.is_open()).then(kept);
+    after.again_at = again_at(deleted, command, state, late, trigger, context.at);
+    after.remember(HistoryEntry { state: happened, at: context.at, by: context.actor, late });
+    let mut changed = device.clone();
+    changed.note(&after);
+    if state == CommandState::Succeeded
+        && command.kind.is_destructive()
+        && command.state != CommandState::Removed
+        && command.epoch == device.epoch
+    {
+        changed.erased.get_or_insert(Erasure { at: context.at, command_id: command.command_id });
+        // A registration repeated from before it would answer with a credential that is worth nothing.
+        changed.enrolment = None;
+    }
+    let mut event = command.event(event_type(happened), context);
+    event.change("state", command.state.as_str(), state.as_str());
+    event.change("late", command.late, after.late);
+    event.change("deferrals", command.deferrals, after.deferrals);
+    event.private.reason = detail;
+    Ok(Some(AppliedTransition { device: changed, command: after, event }))
+}
+
+/// A device's commands after a stimulus that befalls all of them; those that it does not change
+/// are left out.
+#[must_use]
+pub fn apply_to_all<'a>(
+    device: &Device,
+    commands: impl IntoIterator<Item = &'a Command>,
+    trigger: Trigger,
+    context: &EventContext,
+) -> TransitionResult {
+    let mut all = TransitionResult { device: device.clone(), commands: Vec::new(), events: Vec::new() };
+    for command in commands {
+        // A refusal of one changes nothing of the others.
+        if let Ok(Some(applied)) = apply(&all.device, command, trigger, None, context) {
+            all.device = applied.device;
+            all.commands.push(RowChange::from(command.clone(), applied.command));
+            all.events.push(applied.event);
+        }
+    }
+    all
+}
+
+fn event_type(state: CommandState) -> EventType {
+    match state {
+        CommandState::Queued => EventType::CommandQueued,
+        CommandState::Delivered => EventType::CommandDelivered,
+        CommandState::Deferred => EventType::CommandDeferred,
+        CommandState::CancelRequested => EventType::CommandCancelRequested,
+        CommandState::Canceled => EventType::CommandCanceled,
+        CommandState::TimedOut => EventType::CommandTimedOut,
+        CommandState::Succeeded => EventType::CommandSucceeded,
+        CommandState::Failed => EventType::CommandFailed,
+        CommandState::Rejected => EventType::CommandRejected,
+        CommandState::NotSupported => EventType::CommandNotSupported,
+        CommandState::Removed => EventType::CommandRemoved,
+        // No step leads there.
+        CommandState::Unknown(word) => EventType::Unknown(word),
+    }
+}
+
+impl Command {
+    /// The command told again, if it is the wipe that a device could not do, or would not, before it was deleted.
+    #[must_use]
+    pub(crate) fn told_again(&self, device: &Device, now: Time) -> Option<Self> {
+        let failed = matches!(self.state, CommandState::Failed | CommandState::Rejected) && !self.late;
+        let counts = self.epoch == device.epoch && self.expires_at > now && device.erased.is_none();
+        let again_at = self.state_at().plus(AGAIN_AFTER);
+        (self.kind == CommandKind::Wipe && failed && counts).then(|| Self { again_at: Some(again_at), ..self.clone() })
+    }
+
+    fn event(&self, event_type: EventType, context: &EventContext) -> Event {
+        let mut event = context.event(event_type).about_device(self.device_id, self.user_id);
+        event.command_id = Some(self.command_id);
+        event.command_kind = Some(self.kind);
+        event
+    }
+}
+
+impl Device {
+    /// Notes in the device's row where one of its commands stands, and the last that it could not
+    /// do; what it can do again is no failure any more.
+    fn note(&mut self, command: &Command) {
+        match command.state {
+            CommandState::Failed | CommandState::Rejected | CommandState::NotSupported if command.kind.is_known() => {
+                self.failed = Some(FailedCommand { kind: command.kind, at: command.state_at() });
+            }
+            CommandState::Succeeded if self.failed.is_some_and(|failed| failed.kind == command.kind) => {
+                self.failed = None;
+            }
+            CommandState::Failed
+            | CommandState::Rejected
+            | CommandState::NotSupported
+            | CommandState::Succeeded
+            | CommandState::Queued
+            | CommandState::Delivered
+            | CommandState::Deferred
+            | CommandState::CancelRequested
+            | CommandState::Canceled
+            | CommandState::TimedOut
+            | CommandState::Removed
+            | CommandState::Unknown(_) => {}
+        }
+        if command.is_open() {
+            for open in self.commands.iter_mut().filter(|open| open.command_id == command.command_id) {
+                *open = OpenCommand::from(command);
+            }
+        } else {
+            self.commands.retain(|open| open.command_id != command.command_id);
+        }
+        // A command of an earlier enrolment says nothing of this one.
+        if command.epoch == self.epoch {
+            self.note_unconfirmed(command);
+        }
+    }
+
+    fn note_unconfirmed(&mut self, command: &Command) {
+        if command.state == CommandState::Succeeded && command.kind.is_destructive() {
+            self.unconfirmed = None;
+        }
+        let deleted = self.deleted.is_some();
+        let other = self.commands.iter().any(|open| open.kind.is_wipe(deleted));
+        if !other && let Some(wipe) = UnconfirmedWipe::of(command, deleted) {
+            self.unconfirmed = Some(wipe);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! rules::credentials
+
+use serde_json::Value;
+
+use crate::error::DomainError;
+use crate::ids::CredentialId;
+use crate::models::credential::{CREDENTIAL_LIMIT, Problem, Report, Service, ServiceKind};
+use crate::models::device::{Device, DeviceAttachments};
+use crate::models::event::{Event, EventType};
+use crate::rules::context::EventContext;
+
+impl DeviceAttachments {
+    /// Says in the event of the phone's end what ends with it.
+    pub fn revoked_in(&self, event: &mut Event) {
+        let ids: Vec<String> = self.credentials.keys().map(ToString::to_string).collect();
+        if !ids.is_empty() {
+            event.change("acs_credential_ids", ids, Vec::<String>::new());
+        }
+    }
+}
+
+/// A credential issued to a phone, with the event; `None` if it was before.
+///
+/// # Errors
+/// `DeviceDeleted`; a fault of `acs_credential_id` if the phone holds as many as it may.
+pub fn issue(
+    device: &Device,
+    attachments: &DeviceAttachments,
+    id: CredentialId,
+    context: &EventContext,
+) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
+    device.require_there()?;
+    if attachments.credentials.contains_key(&id) {
+        return Ok(None);
+    }
+    if attachments.credentials.len() >= CREDENTIAL_LIMIT {
+        let detail = format!("the device holds {CREDENTIAL_LIMIT} credentials, which is the most");
+        return Err(DomainError::field("acs_credential_id", "too_many", detail));
+    }
+    let mut after = attachments.clone();
+    after.credentials.insert(id, context.at);
+    Ok(Some((after, told(device, EventType::DeviceCredentialIssued, id, context))))
+}
+
+/// A credential taken from a phone, with the event; `None` if it does not hold it.
+///
+/// # Errors
+/// `DeviceDeleted`.
+pub fn revoke(
+    device: &Device,
+    attachments: &DeviceAttachments,
+    id: CredentialId,
+    context: &EventContext,
+) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
+    device.require_there()?;
+    let mut after = attachments.clone();
+    let held = after.credentials.remove(&id).is_some();
+    Ok(held.then(|| (after, told(device, EventType::DeviceCredentialRevoked, id, context))))
+}
+
+fn told(device: &Device, event_type: EventType, id: CredentialId, context: &EventContext) -> Event {
+    let mut event = device.event(event_type, context);
+    let id = id.to_string();
+    match event_type {
+        EventType::DeviceCredentialIssued => event.change("acs_credential_id", None::<String>, id),
+        _ => event.change("acs_credential_id", id, None::<String>),
+    }
+    event
+}
+
+/// A phone with what a service reports of it, and the event; `None` if it is known already.
+///
+/// # Errors
+/// `DeviceDeleted`.
+pub fn report(
+    device: &Device,
+    attachments: &DeviceAttachments,
+    kind: ServiceKind,
+    report: &Report,
+    context: &EventContext,
+) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
+    device.require_there()?;
+    let before = attachments.services.get(&kind).cloned().unwrap_or_default();
+    let same = |problem: &&Problem| Some(&problem.message) == report.problem.as_ref();
+    let problem = match before.problem.as_ref().filter(same) {
+        Some(known) => Some(known.clone()),
+        None => report.problem.clone().map(|message| Problem { message, since: context.at }),
+    };
+    let service = Service { endpoints: report.endpoints.clone(), problem };
+    if attachments.services.get(&kind) == Some(&service) {
+        return Ok(None);
+    }
+    let mut event = device.event(EventType::DeviceServiceReported, context);
+    event.change("service", Value::Null, kind.as_str());
+    event.change("has_active_endpoint", before.is_active(), service.is_active());
+    event.change("problem", before.problem.is_some(), service.problem.is_some());
+    let mut after = attachments.clone();
+    after.services.insert(kind, service);
+    Ok(Some((after, event)))
+}

@@ -1,0 +1,333 @@
+//! Client deployment: bringing each user's configuration onto their phones.
+//!
+//! A *deployment* is an invitation whose purpose is the configuration ([`Purpose::Deploy`]): its
+//! link and QR code register one phone, or enrol it anew, which then downloads. A phone that has
+//! the app just downloads. The *configuration* is made of the profile's settings, under the user's
+//! own account data, under the user's own settings; it is given only to a registered, allowed
+//! device, by its credential, that a deployment's code enrolled, or whose user was deployed to or told
+//! to fetch it since ([`Device::may_have_config`]): whoever may only invite reaches no secrets.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::error::DomainError;
+use crate::ids::ProfileId;
+use crate::input::{FieldError, Fields};
+use crate::models::client_account::{ClientAccount, SecretKind, UserSecrets};
+use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess};
+use crate::models::event::{Event, EventType};
+use crate::models::invitation::{Invitation, NewInvitation, Purpose};
+use crate::models::profile::Profile;
+use crate::models::profile::schema::check;
+use crate::models::user::User;
+use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::context::EventContext;
+use crate::rules::invitations::{invite, take_back};
+use crate::secret::Hash;
+
+/// Starts a deployment for a user: see [`invite`]. Whoever was taken out of client deployment is in
+/// it again, and `devices`, those that they hold, may have the configuration.
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
+pub fn deploy(
+    user: &User,
+    devices: &[Device],
+    previous: Option<&Invitation>,
+    new: NewInvitation,
+    profile: Option<ProfileId>,
+    context: &EventContext,
+) -> Result<ChangeSet, DomainError> {
+    let mut wanted = user.clone();
+    wanted.nothing_is_due();
+    wanted.client.removed_at = None;
+    wanted.client.profile_id = profile.or(user.client.profile_id);
+    let mut invited = invite(&wanted, previous, new, context)?;
+    let shown = |id: Option<ProfileId>| id.map(String::from);
+    invited.event.change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
+    let mut change = invited.change(user, previous);
+    for device in devices.iter().filter(|device| device.erased.is_none() && !device.may_have_config()) {
+        change.devices.push(RowChange::from(device.clone(), device.clone().offered()));
+    }
+    Ok(change)
+}
+
+/// What is offered to a user who has become somebody else to the systems around, if they hold a phone, or had
+/// a deployment, and it can reach them. Whoever may deploy has it start a new deployment; so has anybody whose
+/// rename leaves it to the address that `previous`, the newest deployment, was made for. Otherwise it is an
+/// invitation, which brings the phones back without secrets: to change an address and then the username must
+/// not be a way to them.
+#[must_use]
+pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purpose> {
+    let known = !user.device_ids.is_empty() || user.client.deployment_id.is_some();
+    let reached = user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some();
+    if !known || !reached {
+        return None;
+    }
+    let same_address =
+        |previous: &Invitation| user.email_changed_at.is_none_or(|changed| changed <= previous.created_at);
+    let deploys = user.due_by_deployer || previous.is_some_and(same_address);
+    Some(if deploys { Purpose::Deploy } else { Purpose::Invite })
+}
+
+/// Has all of a user's phones download the configuration at their next contact, and put it in place,
+/// be it the same as before. `None` if there is no phone that has fetched one since it was told so.
+///
+/// # Errors
+/// `UserDeleted`; `NotDeployed`.
+pub fn force(user: &User, devices: &[Device], context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
+    user.require_there()?;
+    require_in(user)?;
+    let mut change = ChangeSet::recorded(context.event(EventType::UserConfigForced).about_user(user.user_id));
+    for device in devices.iter().filter(|device| device.erased.is_none() && !device.must_fetch()) {
+        change.devices.push(RowChange::from(device.clone(), device.clone().forced()));
+    }
+    if change.devices.is_empty() {
+        return Ok(None);
+    }
+    change.events[0].change("devices", Value::Null, change.devices.len());
+    change.user = Some(RowChange::from(user.clone(), user.clone()));
+    Ok(Some(change))
+}
+
+/// True if one of a user's phones has a configuration in place: forcing is enough for them.
+#[must_use]
+pub fn has_downloaded(devices: &[Device]) -> bool {
+    devices.iter().any(|device| device.erased.is_none() && device.config.is_some())
+}
+
+/// Takes a user out of client deployment, until the next deployment: an open link ends, the secrets
+/// go, and no phone gets a configuration. The user and their phones stay. `None` if that is so
+/// already.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn remove(
+    user: &User,
+    devices: &[Device],
+    open: Option<&Invitation>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
+    user.require_there()?;
+    let removed_at = user.client.removed_at.or(Some(context.at));
+    let client = ClientAccount { removed_at, ..ClientAccount::default() };
+    // What was set since an earlier removal goes as well.
+    if client == user.client {
+        return Ok(None);
+    }
+    let mut event = context.event(EventType::UserUndeployed).about_user(user.user_id);
+    event.change("profile_id", user.client.profile_id.map(String::from), Value::Null);
+    let personal = [
+        ("sip_user_name", user.client.sip_user_name.is_some()),
+        ("service_account", user.client.service_account.is_some()),
+        ("overrides", !user.client.overrides.is_empty()),
+    ];
+    let secrets = user.client.secrets.keys().map(|kind| (kind.as_str(), true));
+    for (name, _) in personal.into_iter().chain(secrets).filter(|(_, set)| *set) {
+        event.change_of(name);
+    }
+    let after = User { client, ..user.clone() };
+    let mut change = ChangeSet::recorded(event);
+    change.user = Some(RowChange::from(user.clone(), after));
+    for device in devices.iter().filter(|device| device.served.is_some()) {
+        let told = Device { served: None, ..device.clone() };
+        change.devices.push(RowChange::from(device.clone(), told));
+    }
+    take_back(&mut change, open, context);
+    Ok(Some(change))
+}
+
+/// Lets pass a user who is in client deployment.
+fn require_in(user: &User) -> Result<(), DomainError> {
+    if user.client.removed_at.is_some() { Err(DomainError::NotDeployed) } else { Ok(()) }
+}
+
+/// A user's secrets as they are to be set: those that are given, or taken away.
+pub type SecretsEdit = BTreeMap<SecretKind, Option<String>>;
+
+/// Reads secrets: `null` takes one away, and what is left out stays.
+///
+/// # Errors
+/// Every fault of the fields.
+pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, DomainError> {
+    let mut edit = SecretsEdit::new();
+    for kind in SecretKind::ALL {
+        if let Some(secret) = fields.edited_text(kind.as_str(), kind.rule()) {
+            edit.insert(*kind, secret);
+        }
+    }
+    let pin = edit.get(&SecretKind::VoicemailPin).and_then(Option::as_deref);
+    if pin.is_some_and(|pin| !pin.bytes().all(|byte| byte.is_ascii_digit())) {
+        fields.fault("voicemail_pin", "invalid_format", "may hold digits only");
+    }
+    fields.refuse_others();
+    fields.finish().map_err(DomainError::Invalid)?;
+    if edit.is_empty() {
+        return Err(DomainError::field("", "missing", "give at least one secret"));
+    }
+    Ok(edit)
+}
+
+/// What setting secrets changes of what everybody may know: which are set, each since when. Taking away what is
+/// not set changes nothing.
+///
+/// # Errors
+/// `UserDeleted`.
+pub fn set_secrets(user: &User, edit: &SecretsEdit, context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
+    user.require_there()?;
+    let mut after = user.clone();
+    let mut event = context.event(EventType::UserSecretsSet).about_user(user.user_id);
+    let has = |kind: &SecretKind| user.client.secrets.contains_key(kind);
+    for (kind, secret) in edit.iter().filter(|(kind, secret)| secret.is_some() || has(kind)) {
+        event.change_of(kind.as_str());
+        match secret {
+            Some(_) => after.client.secrets.insert(*kind, context.at),
+            None => after.client.secrets.remove(kind),
+        };
+    }
+    if event.changed_fields.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) }))
+}
+
+/// What a phone is to be set to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// Tells one from another; it follows from all that may be known and the user's salt, and tells
+    /// nothing of secrets.
+    pub version: String,
+    /// The salt, which is kept with the user: see [`ClientAccount::config_salt`].
+    pub salt: String,
+    /// The settings.
+    pub settings: Value,
+}
+
+/// A user's configuration: the profile's settings; over them, as `account`, the user's own data and
+/// secrets; over both, the user's own settings. Objects are laid over each other name by name.
+/// `new_ids` becomes the user's salt if they have none.
+#[must_use]
+pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, new_ids: String) -> Configuration {
+    let salt = user.client.config_salt.clone().unwrap_or(new_ids);
+    let whole = |secrets: &UserSecrets| {
+        let mut settings = profile.map_or_else(|| json!({}), |profile| json!(profile.settings));
+        lay_over(&mut settings, &json!({"account": account(user)}));
+        lay_over(&mut settings, &json!({"account": secrets}));
+        lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
+        settings
+    };
+    // Of the secrets, when each was set: a hash of a PIN would tell the PIN.
+    let profile_id = profile.map(|profile| profile.profile_id);
+    let known = json!([salt, profile_id, whole(&UserSecrets::new()), user.client.secrets]);
+    let version = Hash::of(canonical(&known)).as_str()[..CONFIG_VERSION.max].to_owned();
+    Configuration { version, salt, settings: whole(secrets) }
+}
+
+/// Lets pass a user whose own settings, laid over the profile's, satisfy the profile's schema.
+///
+/// # Errors
+/// Every fault, of `overrides`.
+pub fn require_fitting(user: &User, profile: &Profile) -> Result<(), DomainError> {
+    let Some(schema) = profile.schema.as_ref().filter(|_| !user.client.overrides.is_empty()) else {
+        return Ok(());
+    };
+    let mut settings = json!(profile.settings);
+    lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
+    let settings = settings.as_object().cloned().unwrap_or_default();
+    let within = |fault: FieldError| FieldError { field: fault.field.replacen("settings", "overrides", 1), ..fault };
+    let faults: Vec<FieldError> = check(&settings, schema).into_iter().map(within).collect();
+    if faults.is_empty() { Ok(()) } else { Err(DomainError::Invalid(faults)) }
+}
+
+/// What a user's phone is to know of its user.
+fn account(user: &User) -> Value {
+    let mut account = json!({
+        "username": user.username,
+        "name": user.name(),
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "email": user.email,
+        "number": user.number,
+        "sip_user_name": user.client.sip_user_name,
+        "service_account": user.client.service_account,
+    });
+    if let Some(fields) = account.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    account
+}
+
+/// Lays settings over others: objects name by name, anything else as a whole.
+fn lay_over(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (name, value) in over {
+                lay_over(under.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}
+
+/// JSON in which names are in order, so that what is the same reads the same.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<&String, String> =
+                fields.iter().map(|(name, value)| (name, canonical(value))).collect();
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+/// Gives a device its configuration; `None` if it was given the same before.
+///
+/// # Errors
+/// `DeviceBlocked`, `UserSuspended`, `UserLocked`, `DeviceDeleted`; `NotDeployed`, `DeviceNotDeployed`.
+pub fn serve(
+    device: &Device,
+    user: &User,
+    config: &Configuration,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
+    match device.access() {
+        DeviceAccess::Allowed => {}
+        DeviceAccess::DeviceBlocked => return Err(DomainError::DeviceBlocked),
+        DeviceAccess::UserSuspended => return Err(DomainError::UserSuspended),
+        DeviceAccess::UserLocked => return Err(DomainError::UserLocked),
+        DeviceAccess::Deleted => return Err(DomainError::DeviceDeleted),
+    }
+    require_in(user)?;
+    if !device.may_have_config() {
+        return Err(DomainError::DeviceNotDeployed);
+    }
+    let version = config.version.as_str();
+    if device.given() == Some(version) {
+        return Ok(None);
+    }
+    let mut event = context.event(EventType::DeviceConfigServed).about_device(device.device_id, device.user_id);
+    event.change("config_version", device.config.clone(), version);
+    let mut after = user.clone();
+    after.client.served_at = Some(context.at);
+    after.client.config_salt = Some(config.salt.clone());
+    let served = device.clone().served_with(version);
+    Ok(Some(ChangeSet {
+        user: Some(RowChange::from(user.clone(), after)),
+        devices: vec![RowChange::from(device.clone(), served)],
+        ..ChangeSet::recorded(event)
+    }))
+}
+
+/// The event of showing a deployment's QR code to an admin: whoever sees it can register a phone.
+///
+/// # Errors
+/// See [`Invitation::require_open`].
+pub fn qr_shown(deployment: &Invitation, context: &EventContext) -> Result<Event, DomainError> {
+    deployment.require_open(context.at)?;
+    let event = context.event(EventType::DeploymentQrShown).about_user(deployment.user_id);
+    Ok(deployment.named_in(event))
+}

@@ -1,0 +1,197 @@
+//! Exports: what is taken out as comma-separated values, and cells that do nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::input::{FieldError, Fields};
+use crate::models::event::{Event, EventType};
+use crate::rules::context::EventContext;
+use crate::text::{Form, TextRule, is_blank};
+
+/// The most things that an export names.
+pub const NAMED_LIMIT: usize = 100;
+
+/// The fewest and the most rows of a part.
+pub const PART_ROWS: (i64, i64) = (1, 1_000);
+
+/// How many rows a part has if it is not said.
+pub const PART_ROWS_DEFAULT: i64 = 500;
+
+/// What is asked for by names with commas between them.
+const LIST: TextRule = TextRule::new(Form::Ascii, 0, 8_000);
+
+/// The fewest digits that make a telephone number of what begins with a plus.
+const NUMBER_DIGITS: usize = 3;
+
+/// A cell that a spreadsheet shows and does not run: an apostrophe stands before each sign that would begin
+/// a formula there, or in one of the cells that a spreadsheet makes of it where it separates by something
+/// else than the file does. Telephone numbers stay what they are. Without these apostrophes the text is as
+/// it was.
+#[must_use]
+pub fn harmless(cell: &str) -> Cow<'_, str> {
+    if is_telephone_number(cell) {
+        return Cow::Borrowed(cell);
+    }
+    let mut made = String::new();
+    // A tab or a line's end at the beginning runs what comes after it.
+    if cell.starts_with(is_line_or_tab) {
+        made.push('\'');
+    }
+    let mut before = Before::Separator;
+    for (at, c) in cell.char_indices() {
+        if before.runs(&cell[at..]) {
+            made.push('\'');
+        }
+        made.push(c);
+        before = before.then(c, at == 0);
+    }
+    if made.len() > cell.len() { Cow::Owned(made) } else { Cow::Borrowed(cell) }
+}
+
+/// What stands before a sign: of that depends whether it may begin a formula.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Text.
+    Text,
+    /// The beginning, or a sign that separates cells, and since then nothing that shows.
+    Separator,
+    /// A space within text: it separates cells where somebody has told a spreadsheet so.
+    Space,
+}
+
+impl Before {
+    fn then(self, c: char, first: bool) -> Self {
+        match (self, c) {
+            (_, ',' | ';' | '|') => Self::Separator,
+            (_, c) if is_line_or_tab(c) => Self::Separator,
+            // A quote at the beginning of the whole is written as text, and any other may be taken for one that
+            // opens a cell.
+            (Self::Separator | Self::Space, '"') if !first => self,
+            (Self::Text, c) if c.is_whitespace() => Self::Space,
+            (before, c) if is_blank(c) => before,
+            _ => Self::Text,
+        }
+    }
+
+    fn runs(self, rest: &str) -> bool {
+        let begins = rest.starts_with(begins_formula);
+        match self {
+            Self::Text => false,
+            Self::Separator => begins,
+            Self::Space => begins && computes(rest),
+        }
+    }
+}
+
+fn is_line_or_tab(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\u{B}' | '\u{C}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// True if what follows a space would do more, as a formula, than show a sign or a number.
+fn computes(rest: &str) -> bool {
+    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'));
+    let word = &rest[..end.unwrap_or(rest.len())];
+    let is_number = word.chars().all(|c| c.is_ascii_digit() || "+-()./#".contains(c));
+    word.contains(char::is_alphanumeric) && !is_number
+}
+
+/// The signs that begin a formula, in their full-width and small forms too, which some spreadsheets
+/// read as the same.
+fn begins_formula(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@')
+        || matches!(c, '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫' | '\u{2212}')
+}
+
+/// True of a number with its country, however it is spaced: nothing in it can do anything.
+fn is_telephone_number(cell: &str) -> bool {
+    cell.strip_prefix('+').is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_digit() || c == '(')
+            && rest.chars().all(|c| c.is_ascii_digit() || " *#-()./".contains(c))
+            && rest.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS
+    })
+}
+
+/// Which columns an export has, and which things are named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The columns, in their order.
+    pub columns: Vec<&'static str>,
+    /// The identifiers of the things; `None` for all that a filter finds.
+    pub ids: Option<Vec<String>>,
+}
+
+impl Choice {
+    /// Reads `columns` (all of them if left out) and `ids`, each names with commas between them.
+    pub fn read(fields: &mut Fields, known: &[&'static str], is_id: impl Fn(&str) -> bool) -> Self {
+        Self { columns: read_columns(fields, known), ids: read_ids(fields, is_id) }
+    }
+}
+
+fn read_columns(fields: &mut Fields, known: &[&'static str]) -> Vec<&'static str> {
+    let Some(names) = names(fields, "columns") else {
+        return known.to_vec();
+    };
+    let mut columns = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        match known.iter().find(|column| *column == name) {
+            None => {
+                fields.fault(&format!("columns.{at}"), "unknown_value", format!("must be one of {}", known.join(", ")));
+            }
+            Some(column) if columns.contains(column) => {
+                fields.fault(&format!("columns.{at}"), "repeated", "must be named once only");
+            }
+            Some(column) => columns.push(*column),
+        }
+    }
+    columns
+}
+
+fn read_ids(fields: &mut Fields, is_id: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let ids = names(fields, "ids")?;
+    if ids.len() > NAMED_LIMIT {
+        fields.fault("ids", "too_many", format!("must be at most {NAMED_LIMIT}; use a filter for more"));
+    }
+    if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
+        fields.fault("ids", "repeated", "must name each thing once");
+    }
+    for (at, _) in ids.iter().enumerate().filter(|(_, id)| !is_id(id)) {
+        fields.fault(&format!("ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
+    }
+    Some(ids)
+}
+
+fn names(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
+    let text = fields.text(name, LIST)?;
+    Some(text.split(',').map(|name| name.trim().to_owned()).collect())
+}
+
+/// What is wrong with things that are both named and looked for.
+#[must_use]
+pub fn both(filters: &[String]) -> Vec<FieldError> {
+    let fault = |name: &String| FieldError::new(name, "too_many", "give ids or a filter, not both");
+    filters.iter().map(fault).collect()
+}
+
+/// A part of an export is given out, the first or another: of what, which columns, and how many were
+/// named or by which filters they were looked for. Nothing of what it holds. Each part is recorded by
+/// itself, since whoever knows a cursor may begin there.
+#[must_use]
+pub fn given_out(
+    kind: &'static str,
+    choice: &Choice,
+    filters: &[String],
+    first: bool,
+    context: &EventContext,
+) -> Event {
+    let mut event = context.event(if first { EventType::ExportStarted } else { EventType::ExportContinued });
+    let nothing = || serde_json::Value::Null;
+    event.change("kind", nothing(), kind);
+    event.change("columns", nothing(), choice.columns.clone());
+    if let Some(ids) = &choice.ids {
+        event.change("ids", nothing(), ids.len());
+    }
+    if !filters.is_empty() {
+        event.change("filters", nothing(), filters.to_vec());
+    }
+    event
+}

@@ -1,0 +1,167 @@
+//! What is wrong with a phone, and what to look after: computed from what is known of it, each with
+//! since when.
+
+use chrono::Duration;
+use serde::Serialize;
+
+use crate::clock::Time;
+use crate::models::device::{Device, DeviceAttachments, SILENT_AFTER_DAYS};
+use crate::models::push::{Push, PushReason};
+use crate::models::workspace::Settings;
+use crate::states::Platform;
+
+/// One thing that is wrong, or to look after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Issue {
+    /// A stable code that programs read.
+    pub code: &'static str,
+    /// A sentence that people read; it holds nothing personal.
+    pub message: String,
+    /// Since when, as far as it is known.
+    pub created_at: Time,
+}
+
+/// What is wrong with a phone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// It cannot do its work.
+    pub errors: Vec<Issue>,
+    /// It does its work, and somebody should look.
+    pub warnings: Vec<Issue>,
+}
+
+/// How a phone is, by its own row, by what services say of it, and by what its workspace asks. Of a
+/// deleted phone nothing is said but that it could not be wiped.
+#[must_use]
+pub fn health(device: &Device, attachments: Option<&DeviceAttachments>, settings: &Settings, now: Time) -> Health {
+    if device.deleted.is_some() {
+        let not_wiped = device.unconfirmed_wipe().and(failed_command(device));
+        let not_wiped = not_wiped.filter(|_| device.failed.is_some_and(|failed| failed.kind.is_wipe(true)));
+        return Health { errors: not_wiped.into_iter().collect(), warnings: Vec::new() };
+    }
+    let errors = [failed_command(device)];
+    let warnings = [
+        push(device),
+        app_version(device, settings),
+        os_version(device, settings),
+        silent(device, settings, now),
+        configuration(device),
+    ];
+    let problems = attachments.into_iter().flat_map(|known| known.services.iter()).filter_map(|(kind, service)| {
+        let problem = service.problem.as_ref()?;
+        let message = format!("{kind}: {}", problem.message);
+        Some(Issue { code: "unknown_issue_with_phone", message, created_at: problem.since })
+    });
+    Health {
+        errors: errors.into_iter().flatten().collect(),
+        warnings: warnings.into_iter().flatten().chain(problems).collect(),
+    }
+}
+
+fn failed_command(device: &Device) -> Option<Issue> {
+    let failed = device.failed?;
+    let message = format!("The phone could not do the command {}.", failed.kind);
+    Some(Issue { code: "command_failed", message, created_at: failed.at })
+}
+
+/// Only our own app is pushed to.
+fn push(device: &Device) -> Option<Issue> {
+    if !device.platform.is_phone() {
+        return None;
+    }
+    let push = Push::shown(device);
+    let why = match push.reason {
+        PushReason::EndpointReady | PushReason::EnabledAgain => return None,
+        PushReason::NoToken => "the app has given no token",
+        PushReason::EndpointPending | PushReason::EnablingAgain => "its endpoint is being made",
+        PushReason::PlatformOff => "it is not set up for this platform",
+        PushReason::TokenRefused => "the push service does not take the app's token",
+        PushReason::EndpointDisabled | PushReason::DisabledAgain => {
+            "the push service says that the app's token no longer works"
+        }
+        PushReason::DeliveryFailed => "the push service could not deliver",
+        PushReason::DeviceDeleted => "the device is deleted",
+        PushReason::DeviceErased => "the device was erased",
+        PushReason::Unknown(reason) => reason.as_str(),
+    };
+    let message = format!("Push notifications are not in use: {why}.");
+    Some(Issue { code: "push_not_in_use", message, created_at: push.since })
+}
+
+fn app_version(device: &Device, settings: &Settings) -> Option<Issue> {
+    let least = settings.minimum_versions.app.as_deref()?;
+    let version = device.app_version.as_deref()?;
+    let message = format!("The app is version {version}; the workspace asks for {least} or newer.");
+    is_older(version, least).then(|| remark_of_version(device, "app_version_too_old", message))
+}
+
+fn os_version(device: &Device, settings: &Settings) -> Option<Issue> {
+    let minimum = &settings.minimum_versions;
+    let least = match device.platform {
+        Platform::Ios => minimum.ios.as_deref()?,
+        Platform::Android => minimum.android.as_deref()?,
+        Platform::ThirdParty | Platform::Unknown(_) => return None,
+    };
+    let version = device.os_version.as_str();
+    let message = format!("The operating system is version {version}; the workspace asks for {least} or newer.");
+    is_older(version, least).then(|| remark_of_version(device, "os_version_too_old", message))
+}
+
+/// Nothing keeps when a version was first told, so it counts from the enrolment.
+fn remark_of_version(device: &Device, code: &'static str, message: String) -> Issue {
+    Issue { code, message, created_at: device.created_at }
+}
+
+fn silent(device: &Device, settings: &Settings, now: Time) -> Option<Issue> {
+    let days = settings.silent_devices.as_ref().map_or(SILENT_AFTER_DAYS, |rule| rule.after_days);
+    // One that has never come is not silent.
+    let since = device.last_login_at?.plus(Duration::days(days));
+    let message = format!("The phone has not come for over {days} days.");
+    (since < now).then_some(Issue { code: "silent", message, created_at: since })
+}
+
+fn configuration(device: &Device) -> Option<Issue> {
+    let message = "The phone has not put its newest configuration in place.".to_owned();
+    let since = device.last_login_at.unwrap_or(device.created_at);
+    device.must_download().then_some(Issue { code: "configuration_not_downloaded", message, created_at: since })
+}
+
+/// True if a version is older than another: number by number, as far as both have any. What is no
+/// number counts as nothing, so `17.5-beta` is not older than `17.5`.
+#[must_use]
+pub fn is_older(version: &str, least: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u64> {
+        let part = |part: &str| {
+            let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().unwrap_or(0)
+        };
+        let mut numbers: Vec<u64> = text.split('.').map(part).collect();
+        while numbers.last() == Some(&0) {
+            numbers.pop();
+        }
+        numbers
+    };
+    numbers(version) < numbers(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_number_by_number() {
+        for (version, least, older) in [
+            ("9", "10", true),
+            ("10.1", "10.0.5", false),
+            ("4.2", "4.2.0", false),
+            ("4.2.0", "4.2", false),
+            ("4.2", "4.2.1", true),
+            ("17.5-beta", "17.5", false),
+            ("unknown", "1", true),
+            ("", "1", true),
+            ("99999999999999999999999", "1", true),
+        ] {
+            assert_eq!(is_older(version, least), older, "{version} < {least}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! rules::invitations
+
+use crate::error::DomainError;
+use crate::models::event::{Event, EventType};
+use crate::models::invitation::{
+    ADDRESS_IS_NEW_FOR, Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, REFUSED_REGISTRATIONS,
+    rank,
+};
+use crate::models::user::User;
+use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::context::EventContext;
+use crate::states::InvitationStatus;
+use crate::stored::Stored;
+use crate::text::{masked_email, masked_number};
+
+impl Invitation {
+    /// An event of an act, about the invitation as well.
+    #[must_use]
+    pub fn named_in(&self, mut event: Event) -> Event {
+        match self.purpose {
+            Purpose::Invite | Purpose::Unknown(_) => event.invitation_id = Some(self.invitation_id),
+            Purpose::Deploy => event.deployment_id = Some(self.invitation_id),
+        }
+        event
+    }
+
+    fn event(&self, step: InvitationEnd, context: &EventContext) -> Event {
+        self.named_in(context.event(step.of(self.purpose)).about_user(self.user_id))
+    }
+}
+
+/// What becomes of an invitation.
+#[derive(Clone, Copy)]
+enum InvitationEnd {
+    Made,
+    Sent,
+    Failed,
+    Delivered,
+    Bounced,
+    Complained,
+    Expired,
+    Revoked,
+}
+
+impl InvitationEnd {
+    fn of(self, purpose: Purpose) -> EventType {
+        use EventType as E;
+        let (invitation, deployment) = match self {
+            Self::Made => (E::UserInvited, E::DeploymentStarted),
+            Self::Sent => (E::InvitationSent, E::DeploymentSent),
+            Self::Failed => (E::InvitationFailed, E::DeploymentFailed),
+            Self::Delivered => (E::InvitationDelivered, E::DeploymentDelivered),
+            Self::Bounced => (E::InvitationBounced, E::DeploymentBounced),
+            Self::Complained => (E::InvitationComplained, E::DeploymentComplained),
+            Self::Expired => (E::InvitationExpired, E::DeploymentExpired),
+            Self::Revoked => (E::InvitationRevoked, E::DeploymentRevoked),
+        };
+        match purpose {
+            Purpose::Invite | Purpose::Unknown(_) => invitation,
+            Purpose::Deploy => deployment,
+        }
+    }
+}
+
+/// Everything that inviting changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invited {
+    /// The user, with the new invitation as the newest.
+    pub user: User,
+    /// The new invitation.
+    pub invitation: Invitation,
+    /// The invitation before, if it could still be used: now superseded.
+    pub superseded: Option<Invitation>,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Invited {
+    /// The same as a change of rows that were read so.
+    #[must_use]
+    pub fn change(self, user: &User, previous: Option<&Invitation>) -> ChangeSet {
+        let superseded = previous.cloned().zip(self.superseded);
+        let superseded = superseded.map(|(before, after)| RowChange::from(before, after));
+        ChangeSet {
+            user: Some(RowChange::from(user.clone(), self.user)),
+            // The new one comes last.
+            invitations: superseded.into_iter().chain([RowChange::new(self.invitation)]).collect(),
+            ..ChangeSet::recorded(self.event)
+        }
+    }
+}
+
+/// Invites a user, or offers their configuration; the code of an older one of the same purpose,
+/// `previous`, ends with it.
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
+pub fn invite(
+    user: &User,
+    previous: Option<&Invitation>,
+    new: NewInvitation,
+    context: &EventContext,
+) -> Result<Invited, DomainError> {
+    user.require_usable()?;
+    let (sent_to, changed_at) = match new.channel {
+        Channel::Email => {
+            (masked_email(user.email.as_deref().ok_or(DomainError::EmailMissing)?), user.email_changed_at)
+        }
+        Channel::Sms => {
+            (masked_number(user.mobile.as_deref().ok_or(DomainError::MobileMissing)?), user.mobile_changed_at)
+        }
+        Channel::Unknown(_) => return Err(DomainError::field("channel", "unknown_value", "must be email or sms")),
+    };
+    let superseded = previous.filter(|previous| previous.keeps_code()).map(|previous| {
+        let mut superseded = previous.clone();
+        superseded.superseded_at = Some(context.at);
+        superseded
+    });
+    let invitation = Invitation {
+        workspace_id: user.workspace_id,
+        user_id: user.user_id,
+        invitation_id: new.invitation_id,
+        purpose: new.purpose,
+        channel: new.channel,
+        sent_to: Some(sent_to),
+        address_changed_at: changed_at.filter(|changed| context.at < changed.plus(ADDRESS_IS_NEW_FOR)),
+        devices: new.devices,
+        used: 0,
+        refused_registrations: 0,
+        code_hash: new.code_hash,
+        created_at: context.at,
+        expires_at: context.at.plus(new.life),
+        opened_at: None,
+        opened: 0,
+        used_at: None,
+        expired_at: None,
+        superseded_at: None,
+        revoked_at: None,
+        sent_at: None,
+        delivery: Delivery { state: DeliveryState::Queued, at: context.at, message_id: None, reason: None },
+        version: 1,
+        stored: Stored::default(),
+    };
+    let mut after = user.clone();
+    match new.purpose {
+        Purpose::Invite => after.invitation_id = Some(new.invitation_id),
+        Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
+        Purpose::Unknown(_) => {}
+    }
+    let mut event = invitation.event(InvitationEnd::Made, context);
+    event.change("devices", serde_json::Value::Null, new.devices);
+    event.change("channel", serde_json::Value::Null, new.channel.as_str());
+    Ok(Invited { user: after, invitation, superseded, event })
+}
+
+/// The invitation after its button was used.
+#[must_use]
+pub fn open(invitation: &Invitation, context: &EventContext) -> (Invitation, Event) {
+    let mut opened = invitation.clone();
+    opened.opened += 1;
+    opened.opened_at.get_or_insert(context.at);
+    let event = context.event(EventType::InvitationOpened).about_user(invitation.user_id);
+    (opened, invitation.named_in(event))
+}
+
+/// The invitation taken back; `None` if it was taken back before.
+///
+/// # Errors
+/// `InvitationOver` if it has ended another way.
+pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<(Invitation, Event)>, DomainError> {
+    match invitation.status(context.at) {
+        InvitationStatus::Open => {}
+        InvitationStatus::Revoked => return Ok(None),
+        over => return Err(DomainError::InvitationOver(over)),
+    }
+    let mut revoked = invitation.clone();
+    revoked.revoked_at = Some(context.at);
+    let mut event = invitation.event(InvitationEnd::Revoked, context);
+    event.change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
+    Ok(Some((revoked, event)))
+}
+
+/// Takes back what is open of a user's `offers`, as part of a change.
+pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'a Invitation>, context: &EventContext) {
+    for offer in offers {
+        if let Ok(Some((revoked, event))) = revoke(offer, context) {
+            change.invitations.push(RowChange::from(offer.clone(), revoked));
+            change.events.push(event);
+        }
+    }
+}
+
+/// A registration by an open code is refused because another user holds the device: it is counted, and
+/// with the last of [`REFUSED_REGISTRATIONS`] the code ends. To be committed with the refusal, guarded by
+/// the invitation's version, so that no race asks more often.
+#[must_use]
+pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> ChangeSet {
+    let refused = Invitation { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
+    let mut change = ChangeSet::recorded(context.event(EventType::DeviceRefused).about_user(invitation.user_id));
+    let spent = refused.refused_registrations >= REFUSED_REGISTRATIONS;
+    let after = match revoke(&refused, context) {
+        Ok(Some((revoked, mut event))) if spent => {
+            event.private.reason = Some("its code was refused too often".to_owned());
+            change.events.push(event);
+            revoked
+        }
+        _ => refused,
+    };
+    change.invitations.push(RowChange::from(invitation.clone(), after));
+    change
+}
+
+/// The invitation marked as expired, so that its code can go; `None` if it has ended another way,
+/// or its time is not over.
+#[must_use]
+pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<(Invitation, Event)> {
+    if !invitation.keeps_code() || invitation.expires_at > context.at {
+        return None;
+    }
+    let mut expired = invitation.clone();
+    expired.expired_at = Some(context.at);
+    let event = invitation.event(InvitationEnd::Expired, context);
+    Some((expired, event))
+}
+
+/// The invitation after news of its message; `None` if the news is old: a later state is never
+/// overwritten by an earlier one, and reports that come twice change nothing.
+#[must_use]
+pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext) -> Option<(Invitation, Event)> {
+    let before = &invitation.delivery;
+    if rank(&news) <= rank(before) {
+        return None;
+    }
+    let step = match news.state {
+        DeliveryState::Queued | DeliveryState::Canceled | DeliveryState::Unknown(_) => return None,
+        DeliveryState::Sent => InvitationEnd::Sent,
+        DeliveryState::Delivered => InvitationEnd::Delivered,
+        DeliveryState::Bounced => InvitationEnd::Bounced,
+        DeliveryState::Complained => InvitationEnd::Complained,
+        DeliveryState::Failed | DeliveryState::Rejected => InvitationEnd::Failed,
+    };
+    let mut event = invitation.event(step, context);
+    event.change("delivery", before.state.as_str(), news.state.as_str());
+    let mut after = invitation.clone();
+    // What came back went out before, whoever's word was the first.
+    if !matches!(news.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
+        after.sent_at.get_or_insert(news.at);
+    }
+    after.delivery = Delivery { message_id: news.message_id.or_else(|| before.message_id.clone()), ..news };
+    Some((after, event))
+}

@@ -1,0 +1,114 @@
+//! rules::jobs
+
+use serde_json::Value;
+
+use crate::error::DomainError;
+use crate::models::event::{Event, EventType};
+use crate::models::job::{ItemOutcome, Job, JobFailure, NewJob, NextPage, Selection, TAKEN_UP_AFTER, Tally};
+use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::context::EventContext;
+use crate::states::JobState;
+use crate::stored::Stored;
+
+/// A job begun.
+#[must_use]
+pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
+    let (page, cursor) = match &new.selection {
+        Selection::Ids(ids) => (ids.clone(), None),
+        Selection::Filter(_) => (Vec::new(), Some(String::new())),
+    };
+    let job = Job {
+        workspace_id: context.workspace_id,
+        job_id: new.job_id,
+        kind: new.kind,
+        action: new.action,
+        selection: new.selection,
+        dry_run: new.dry_run,
+        state: JobState::Running,
+        created_at: context.at,
+        created_by: context.actor,
+        token_id: context.token_id,
+        page,
+        cursor,
+        due_at: Some(context.at.plus(TAKEN_UP_AFTER)),
+        waiting: Vec::new(),
+        rest: None,
+        tally: Tally::default(),
+        failure: None,
+        ended_at: None,
+        version: 1,
+        stored: Stored::default(),
+    };
+    let mut event = context.event(EventType::JobCreated);
+    event.job_id = Some(job.job_id);
+    event.change("kind", Value::Null, job.kind.as_str());
+    event.change("action", Value::Null, new.action_name);
+    event.change("dry_run", false, job.dry_run);
+    ChangeSet { job: Some(RowChange::new(job)), ..ChangeSet::recorded(event) }
+}
+
+/// The job after its page came out so; without a next page it is over. Only the end is an event:
+/// the things have their own.
+#[must_use]
+pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, context: &EventContext) -> ChangeSet {
+    let mut after = job.clone();
+    let left_out = next.as_ref().map_or(0, |next| next.left_out);
+    for outcome in outcomes.iter().chain(std::iter::repeat_n(&ItemOutcome::Failed, left_out)) {
+        after.tally.count(*outcome);
+    }
+    let mut change = ChangeSet::default();
+    if next.is_none() {
+        after.end(JobState::Finished, context.at);
+        let mut event = context.event(EventType::JobFinished);
+        event.job_id = Some(job.job_id);
+        event.change("state", job.state.as_str(), after.state.as_str());
+        change.events.push(event);
+    }
+    if next.is_some() {
+        // The others have their turn first; a call that has begun it has its time for itself.
+        after.due_at = job.due_at.map(|due| due.max(context.at));
+    }
+    let NextPage { ids, cursor, waiting, rest, left_out: _ } = next.unwrap_or_default();
+    after.due_at = rest.as_ref().map(|rest| rest.until).or(after.due_at);
+    (after.page, after.cursor, after.waiting, after.rest) = (ids, cursor, waiting, rest);
+    change.job = Some(RowChange::from(job.clone(), after));
+    change
+}
+
+/// The job stopped, after these of its page came out so; `None` if it was stopped before.
+///
+/// # Errors
+/// `JobOver` if it is finished.
+pub fn cancel(
+    job: &Job,
+    outcomes: &[ItemOutcome],
+    reason: Option<&str>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
+    match job.state {
+        JobState::Canceled => return Ok(None),
+        JobState::Finished | JobState::Failed | JobState::Unknown(_) => return Err(DomainError::JobOver(job.state)),
+        JobState::Running => {}
+    }
+    let mut after = job.clone();
+    for outcome in outcomes {
+        after.tally.count(*outcome);
+    }
+    after.end(JobState::Canceled, context.at);
+    let mut event = context.event(EventType::JobCanceled);
+    event.job_id = Some(job.job_id);
+    event.change("state", job.state.as_str(), after.state.as_str());
+    event.private.reason = reason.map(str::to_owned);
+    Ok(Some(ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }))
+}
+
+/// The job stopped by what it works on, with an event that tells so.
+#[must_use]
+pub fn fail(job: &Job, failure: JobFailure, event: Event, context: &EventContext) -> ChangeSet {
+    let mut after = job.clone();
+    let mut event = Event { job_id: Some(job.job_id), ..event };
+    event.change("failure", Value::Null, failure.code.as_str());
+    after.failure = Some(failure);
+    after.end(JobState::Failed, context.at);
+    ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }
+}

@@ -1,0 +1,87 @@
+//! rules::keys
+
+use crate::error::DomainError;
+use crate::ids::KeyId;
+use crate::models::event::{Event, EventType};
+use crate::models::key::{Key, MAKERS_LIMIT, NewKey, Revoked};
+use crate::permission::Permissions;
+use crate::rules::access::Caller;
+use crate::rules::context::EventContext;
+use crate::secret::ApiKey;
+use crate::stored::Stored;
+
+/// Lets a caller give away these permissions: nobody can hand out more than they hold.
+///
+/// # Errors
+/// `PermissionNotHeld`, with the first that the caller lacks.
+pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), DomainError> {
+    match permissions.difference(&caller.permissions).next() {
+        Some(permission) => Err(DomainError::PermissionNotHeld(*permission)),
+        None => Ok(()),
+    }
+}
+
+/// A new key of a caller, with the event. It may no more than they, and a key that a key makes expires no later than
+/// that and ends with it. `maker` is the key by which they call, if they call by one.
+///
+/// # Errors
+/// `TokenMakesNoKeys`; `PermissionNotHeld`; `TooManyMakers`; a fault of `expires_at` if it is later than the maker's.
+pub fn create(
+    new: NewKey,
+    key_id: KeyId,
+    secret: &ApiKey,
+    caller: &Caller,
+    maker: Option<&Key>,
+    context: &EventContext,
+) -> Result<(Key, Event), DomainError> {
+    if caller.token_id.is_some() {
+        return Err(DomainError::TokenMakesNoKeys);
+    }
+    may_grant(caller, &new.permissions)?;
+    let makers: Vec<String> =
+        maker.map(|key| [key.makers.as_slice(), std::slice::from_ref(&key.short)].concat()).unwrap_or_default();
+    if makers.len() > MAKERS_LIMIT {
+        return Err(DomainError::TooManyMakers);
+    }
+    let makers_end = maker.and_then(|key| key.expires_at);
+    if let (Some(wanted), Some(end)) = (new.expires_at, makers_end)
+        && wanted > end
+    {
+        let detail = format!("must not be after {end}, when the key that makes it expires");
+        return Err(DomainError::field("expires_at", "out_of_range", detail));
+    }
+    let key = Key {
+        workspace_id: caller.workspace_id,
+        key_id,
+        short: secret.short.clone(),
+        secret_hash: secret.hash(),
+        name: new.name,
+        permissions: new.permissions,
+        created_at: context.at,
+        created_by: context.maker(),
+        makers,
+        expires_at: new.expires_at.or(makers_end),
+        revoked: None,
+        version: 1,
+        stored: Stored::default(),
+    };
+    let permissions: Vec<_> = key.permissions.iter().map(|permission| permission.as_str()).collect();
+    let mut event = context.event(EventType::KeyCreated);
+    event.key_id = Some(key.key_id);
+    event.change("permissions", serde_json::Value::Null, permissions);
+    event.change("expires_at", serde_json::Value::Null, serde_json::json!(key.expires_at));
+    Ok((key, event))
+}
+
+/// The key taken back, with the event; `None` if it was before.
+#[must_use]
+pub fn revoke(key: &Key, context: &EventContext) -> Option<(Key, Event)> {
+    if key.revoked.is_some() {
+        return None;
+    }
+    let mut revoked = key.clone();
+    revoked.revoked = Some(Revoked { at: context.at, by: context.actor });
+    let mut event = context.event(EventType::KeyRevoked);
+    event.key_id = Some(key.key_id);
+    Some((revoked, event))
+}

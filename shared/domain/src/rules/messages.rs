@@ -1,0 +1,75 @@
+//! rules::messages
+
+use chrono::Duration;
+
+use crate::clock::Time;
+use crate::error::{DomainError, MessageLimit, RetryAfter};
+use crate::input::Fields;
+use crate::models::invitation::Channel;
+use crate::models::message::{
+    DailyCount, DailyQuota, MessagePolicy, RECIPIENT_DAILY, RECIPIENT_PAUSE, Recipient, RecipientHistory,
+};
+use crate::models::workspace::{Settings, WorkspaceEdit};
+use crate::rules::change::RowChange;
+use crate::stored::Stored;
+
+impl MessagePolicy {
+    /// The most messages of a workspace a day: what the operator allows, or less if the workspace asks for less.
+    #[must_use]
+    pub fn per_day(&self, channel: Channel, settings: &Settings) -> u32 {
+        let (allowed, wanted) = match channel {
+            Channel::Email => (self.emails_per_day, settings.emails_per_day),
+            Channel::Sms => (self.texts_per_day, settings.texts_per_day),
+            Channel::Unknown(_) => (0, None),
+        };
+        wanted.map_or(allowed, |wanted| wanted.min(allowed))
+    }
+
+    /// Notes a fault of each quota of an edit that is above the operator's.
+    pub fn check(&self, edit: &WorkspaceEdit, fields: &mut Fields) {
+        let wanted = [
+            ("emails_per_day", edit.emails_per_day, self.emails_per_day),
+            ("texts_per_day", edit.texts_per_day, self.texts_per_day),
+        ];
+        for (field, wanted, allowed) in wanted {
+            if wanted.flatten().is_some_and(|wanted| wanted > allowed) {
+                fields.fault(field, "out_of_range", format!("must be at most {allowed}, which the operator allows"));
+            }
+        }
+    }
+}
+
+impl RecipientHistory {
+    /// Counts one more message to a recipient, of whom `before` was read.
+    ///
+    /// # Errors
+    /// `TooManyMessages`.
+    pub fn one_more(before: Option<Self>, recipient: &Recipient, now: Time) -> Result<RowChange<Self>, DomainError> {
+        let sent = before.iter().flat_map(|before| &before.at).copied();
+        let mut at: Vec<Time> = sent.filter(|at| at.plus(Duration::days(1)) > now).collect();
+        let pause = at.last().map(|last| last.plus(RECIPIENT_PAUSE));
+        let day = at.len().checked_sub(RECIPIENT_DAILY).map(|first| at[first].plus(Duration::days(1)));
+        if let Some(until) = pause.max(day).filter(|until| *until > now) {
+            return Err(DomainError::TooManyMessages(RetryAfter::new(MessageLimit::Recipient, until, now)));
+        }
+        at.push(now);
+        let Recipient { workspace_id, hash, purpose, channel } = recipient.clone();
+        let (version, stored) =
+            before.as_ref().map_or((1, Stored::default()), |before| (before.version, before.stored.clone()));
+        Ok(RowChange { before, after: Self { workspace_id, recipient: hash, purpose, channel, at, version, stored } })
+    }
+}
+
+impl DailyQuota {
+    /// Counts one more message in the first of some parts that has room; `found` are those of them that have counted
+    /// any. `None` if they are full.
+    #[must_use]
+    pub fn one_more(&self, found: &[DailyCount], shards: &[u8]) -> Option<RowChange<DailyCount>> {
+        shards.iter().find_map(|shard| {
+            let before = found.iter().find(|row| row.shard == *shard).cloned();
+            let mut after = before.clone().unwrap_or_else(|| self.part(*shard));
+            after.count += 1;
+            (after.count <= self.share(*shard)).then_some(RowChange { before, after })
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! rules::profiles
+use serde_json::Value;
+
+use crate::clock::Time;
+use crate::error::DomainError;
+use crate::ids::ProfileId;
+use crate::models::event::{Event, EventType};
+use crate::models::profile::{
+    GIVEN_FOLLOWED_AFTER, GIVEN_NOTED_EVERY, NewProfile, Profile, ProfileAssignment, ProfileEdit, faults_of,
+};
+use crate::models::workspace::Workspace;
+use crate::rules::change::RowChange;
+use crate::rules::context::EventContext;
+use crate::stored::Stored;
+
+/// What is changed of profiles: everything stands in one commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileChanges {
+    /// The profile, as it is to be.
+    pub profile: Profile,
+    /// The workspace, as it is to be.
+    pub workspace: Workspace,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A new profile. The first one of a workspace is its default.
+#[must_use]
+pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, context: &EventContext) -> ProfileChanges {
+    let profile = Profile {
+        workspace_id: context.workspace_id,
+        profile_id,
+        name: new.name,
+        settings: new.settings,
+        schema: new.schema,
+        revision: 1,
+        created_at: context.at,
+        updated_at: context.at,
+        version: 1,
+        stored: Stored::default(),
+    };
+    let mut event = about(context, EventType::ProfileCreated, profile_id);
+    event.change("name", Value::Null, profile.name.as_str());
+    event.change("revision", Value::Null, profile.revision);
+    let mut after = workspace.clone();
+    after.profile_count = workspace.profile_count.saturating_add(1);
+    if new.default || workspace.default_profile_id.is_none() {
+        set_default(&mut after, Some(profile_id), &mut event);
+    }
+    ProfileChanges { profile, workspace: after, event }
+}
+
+/// A profile after an edit; `None` if nothing changes.
+///
+/// # Errors
+/// Every fault of the edit, and of the settings by the schema, as both are then to be;
+/// `ProfileIsDefault` if the default is not to be it any more.
+pub fn update(
+    workspace: &Workspace,
+    profile: &Profile,
+    edit: &ProfileEdit,
+    context: &EventContext,
+) -> Result<Option<ProfileChanges>, DomainError> {
+    let mut after = profile.clone();
+    if let Some(name) = &edit.name {
+        after.name.clone_from(name);
+    }
+    if let Some(settings) = &edit.settings {
+        after.settings.clone_from(settings);
+    }
+    if let Some(schema) = &edit.schema {
+        after.schema.clone_from(schema);
+    }
+    let faults = faults_of(profile, &after, edit);
+    if !faults.is_empty() {
+        return Err(DomainError::Invalid(faults));
+    }
+    let is_default = workspace.default_profile_id == Some(profile.profile_id);
+    if is_default && edit.default == Some(false) {
+        return Err(DomainError::ProfileIsDefault);
+    }
+    let becomes_default = edit.default == Some(true) && !is_default;
+    if after == *profile && !becomes_default {
+        return Ok(None);
+    }
+    let mut event = about(context, EventType::ProfileUpdated, profile.profile_id);
+    event.change("name", profile.name.as_str(), after.name.as_str());
+    if after.schema != profile.schema {
+        event.change_of("schema");
+    }
+    if after.settings != profile.settings {
+        after.revision = profile.revision.saturating_add(1);
+        event.change("revision", profile.revision, after.revision);
+        event.change_of("settings");
+    }
+    let mut workspace = workspace.clone();
+    if becomes_default {
+        set_default(&mut workspace, Some(profile.profile_id), &mut event);
+    }
+    after.updated_at = context.at;
+    Ok(Some(ProfileChanges { profile: after, workspace, event }))
+}
+
+/// The note that a profile is given to a user, where `before` was noted; `None` if that was of late. Whoever
+/// gives it commits this, and stands on the profile as it is.
+#[must_use]
+pub fn given(profile: &Profile, before: Option<&ProfileAssignment>, at: Time) -> Option<RowChange<ProfileAssignment>> {
+    let of_late = before.is_some_and(|note| note.given_at.plus(GIVEN_NOTED_EVERY) > at);
+    let noted = || match before {
+        Some(before) => RowChange::from(before.clone(), ProfileAssignment { given_at: at, ..before.clone() }),
+        None => RowChange::new(ProfileAssignment {
+            workspace_id: profile.workspace_id,
+            profile_id: profile.profile_id,
+            given_at: at,
+            version: 1,
+            stored: Stored::default(),
+        }),
+    };
+    (!of_late).then(noted)
+}
+
+/// The workspace and the event once a profile is gone, which no user has (`is_used`). Who has it is
+/// told by an index that lags, so it stays for a while after it was `given`.
+///
+/// # Errors
+/// `ProfileInUse`, `ProfileJustGiven`; `ProfileIsDefault` if it is the default of several.
+pub fn delete(
+    workspace: &Workspace,
+    profile: &Profile,
+    given: Option<&ProfileAssignment>,
+    is_used: bool,
+    context: &EventContext,
+) -> Result<(Workspace, Event), DomainError> {
+    let is_default = workspace.default_profile_id == Some(profile.profile_id);
+    if is_default && workspace.profile_count > 1 {
+        return Err(DomainError::ProfileIsDefault);
+    }
+    if is_used {
+        return Err(DomainError::ProfileInUse);
+    }
+    if given.is_some_and(|note| note.given_at.plus(GIVEN_FOLLOWED_AFTER) > context.at) {
+        return Err(DomainError::ProfileJustGiven);
+    }
+    let mut event = about(context, EventType::ProfileDeleted, profile.profile_id);
+    event.change("name", profile.name.as_str(), Value::Null);
+    let mut after = workspace.clone();
+    after.profile_count = workspace.profile_count.saturating_sub(1);
+    if is_default {
+        set_default(&mut after, None, &mut event);
+    }
+    Ok((after, event))
+}
+
+fn about(context: &EventContext, event_type: EventType, profile_id: ProfileId) -> Event {
+    Event { profile_id: Some(profile_id), ..context.event(event_type) }
+}
+
+fn set_default(workspace: &mut Workspace, to: Option<ProfileId>, event: &mut Event) {
+    let text = |id: Option<ProfileId>| id.map_or(Value::Null, |id| id.to_string().into());
+    event.change("default_profile_id", text(workspace.default_profile_id), text(to));
+    workspace.default_profile_id = to;
+}

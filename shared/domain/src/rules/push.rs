@@ -1,0 +1,57 @@
+//! rules::push
+
+use crate::clock::Time;
+use crate::models::device::Device;
+use crate::models::event::{Event, EventType};
+use crate::models::push::{Push, PushReason};
+use crate::rules::context::EventContext;
+
+/// The device once its token has an endpoint.
+#[must_use]
+pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) -> Option<(Device, Event)> {
+    let mut made = device.clone();
+    made.push_endpoint = Some(endpoint);
+    changed(device, made, PushReason::EndpointReady, context)
+}
+
+/// The device once its token has turned out to have no use.
+#[must_use]
+pub fn endpoint_impossible(device: &Device, reason: PushReason, context: &EventContext) -> Option<(Device, Event)> {
+    let mut without = device.clone();
+    without.push_endpoint = None;
+    changed(device, without, reason, context)
+}
+
+/// The device after a report about one of the endpoints. `None` if the report is about an
+/// endpoint that is not the device's current one, or is older than what is known.
+#[must_use]
+pub fn reported(
+    device: &Device,
+    endpoint: &str,
+    at: Time,
+    reason: PushReason,
+    context: &EventContext,
+) -> Option<(Device, Event)> {
+    let current = device.push_endpoint.as_deref() == Some(endpoint);
+    if !current || at <= device.push.since {
+        return None;
+    }
+    changed(device, device.clone(), reason, context)
+}
+
+fn changed(before: &Device, mut after: Device, reason: PushReason, context: &EventContext) -> Option<(Device, Event)> {
+    let reason = before.push.reason.then(reason, before.push.since, context.at);
+    if before.push.reason != reason {
+        after.push = Push { reason, since: context.at };
+    }
+    if after == *before {
+        return None;
+    }
+    let mut event = context.event(EventType::DevicePushChanged).about_device(before.device_id, before.user_id);
+    event.change("push.in_use", before.push.reason.in_use(), reason.in_use());
+    event.change("push.reason", before.push.reason.as_str(), reason.as_str());
+    if before.push_endpoint != after.push_endpoint {
+        event.change_of("push_endpoint");
+    }
+    Some((after, event))
+}

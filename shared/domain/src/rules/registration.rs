@@ -1,0 +1,451 @@
+//! Registering a device with a code.
+
+use crate::clock::Time;
+use crate::error::{DomainError, HeldDevice};
+use crate::ids::DeviceId;
+use crate::input::Fields;
+use crate::models::command::{Command, CommandKind, Trigger};
+use crate::models::device::{
+    DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN,
+    VERSION, pending_for,
+};
+use crate::models::event::{Event, EventType};
+use crate::models::invitation::{Invitation, Purpose};
+use crate::models::push::Push;
+use crate::models::user::User;
+use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::commands::apply_to_all;
+use crate::rules::context::EventContext;
+use crate::rules::invitations::refuse_registration;
+use crate::secret::Hash;
+use crate::states::Platform;
+use crate::stored::Stored;
+use crate::text::{Form, TextRule};
+
+const CODE: TextRule = TextRule::new(Form::Ascii, 1, 64);
+
+/// What an app sends to register.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegistrationRequest {
+    /// The code of an invitation.
+    pub code: String,
+    /// See [`Device::device_identifier`].
+    pub device_identifier: String,
+    /// See [`Device::platform`].
+    pub platform: Platform,
+    /// See [`Device::model_name`].
+    pub model_name: String,
+    /// See [`Device::os_version`].
+    pub os_version: String,
+    /// See [`Device::app_version`].
+    pub app_version: Option<String>,
+    /// The platform's push token.
+    pub push_token: Option<String>,
+    /// See [`Device::nickname`].
+    pub nickname: Option<String>,
+}
+
+impl RegistrationRequest {
+    /// Reads an application.
+    ///
+    /// # Errors
+    /// Every fault of the fields.
+    pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
+        let code = fields.required_text("code", CODE);
+        let device_identifier = fields.required_text("device_identifier", IDENTIFIER);
+        let platform = fields.required_word("platform");
+        let model_name = fields.required_text("model_name", MODEL_NAME);
+        let os_version = fields.required_text("os_version", VERSION);
+        let app_version = fields.text("app_version", VERSION);
+        let push_token = fields.text("push_token", PUSH_TOKEN);
+        let nickname = fields.text("nickname", NICKNAME);
+        fields.finish().map_err(DomainError::Invalid)?;
+        match (code, device_identifier, platform, model_name, os_version) {
+            (Some(code), Some(device_identifier), Some(platform), Some(model_name), Some(os_version)) => Ok(Self {
+                code,
+                device_identifier,
+                platform,
+                model_name,
+                os_version,
+                app_version,
+                push_token,
+                nickname,
+            }),
+            _ => Err(DomainError::Invalid(Vec::new())),
+        }
+    }
+
+    /// The push token, on the platforms that have one.
+    fn token(&self) -> Option<&str> {
+        self.push_token.as_deref().filter(|_| self.platform != Platform::ThirdParty)
+    }
+}
+
+/// What the rule needs to know.
+#[derive(Clone, Debug)]
+pub struct RegistrationState {
+    /// The invitation that the code belongs to.
+    pub invitation: Invitation,
+    /// Its user.
+    pub user: User,
+    /// Who holds the identifier, or held it last.
+    pub claim: Option<IdentifierClaim>,
+    /// The device that the claim names, if its row is still there.
+    pub claimed: Option<Device>,
+    /// The open commands of that device.
+    pub commands: Vec<Command>,
+    /// The devices that the user holds.
+    pub held: Vec<Device>,
+}
+
+/// What is drawn for a registration.
+#[derive(Clone, Debug)]
+pub struct NewIds {
+    /// The identifier of a device that is new.
+    pub device_id: DeviceId,
+}
+
+/// A registration that the rule allows.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The device, whose `credential_hash` is still to be set by [`Registration::with_credential`].
+    pub device: RowChange<Device>,
+    /// Its identifier's claim.
+    pub claim: RowChange<IdentifierClaim>,
+    /// Its user.
+    pub user: RowChange<User>,
+    /// The invitation.
+    pub invitation: RowChange<Invitation>,
+    /// The push token, if the app sent one.
+    pub token: Option<String>,
+    /// The deleted device of the same installation, whose credential ends now.
+    pub replaced: Option<RowChange<Device>>,
+    /// Commands of the enrolment before, which nobody will do any more.
+    pub removed: Vec<RowChange<Command>>,
+    /// What happened; nothing when a lost answer is made up for.
+    pub events: Vec<Event>,
+}
+
+impl Registration {
+    /// The registration with what is kept of the device's new credential.
+    #[must_use]
+    pub fn with_credential(mut self, hash: Hash) -> Self {
+        self.device.after.credential_hash = hash;
+        self
+    }
+}
+
+/// What a refusal leaves behind, if anything.
+#[derive(Debug)]
+pub struct RefusedRegistration {
+    /// Why.
+    pub error: DomainError,
+    /// An attempt on another user's device is on the record, and counts against the code.
+    pub change: Option<Box<ChangeSet>>,
+}
+
+impl From<DomainError> for RefusedRegistration {
+    fn from(error: DomainError) -> Self {
+        Self { error, change: None }
+    }
+}
+
+/// Decides on an application.
+///
+/// - A repeat with the same code and identifier within [`REPEAT_WITHIN`] and before the first check-in
+///   makes up for a lost answer: the same device, a new credential, no further use of the code, no further
+///   event. Not by a code that was taken back, or that a newer one has replaced.
+/// - An identifier that the same user holds is enrolled anew in its own place, by a fresh code.
+/// - An identifier whose device was deleted comes back as a new device with the next epoch.
+/// - Else it is a new device, if the user holds fewer than [`DEVICE_LIMIT`].
+///
+/// No phone registers its way around an order to erase itself: it does that first, or an admin takes
+/// the order back. Its code stays good meanwhile.
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`;
+/// `IdentifierHeld`, with a change to commit (see [`refuse_registration`]); `DeviceBlocked`; `ErasurePending`; `DeviceLimitReached`, with
+/// the devices.
+pub fn register(
+    found: &RegistrationState,
+    application: &RegistrationRequest,
+    new_ids: &NewIds,
+    context: &EventContext,
+) -> Result<Registration, RefusedRegistration> {
+    found.user.require_usable()?;
+    let holder = found.claim.as_ref().filter(|claim| claim.held);
+    let device = found.claimed.as_ref();
+    match (holder, device) {
+        (Some(claim), Some(device)) if claim.user_id == found.user.user_id => {
+            if device.blocked.is_some() {
+                return Err(DomainError::DeviceBlocked.into());
+            }
+            if is_repeat(found, device, context.at) {
+                return Ok(repeat(found, claim, device));
+            }
+            found.invitation.require_open(context.at)?;
+            require_not_to_be_erased(Some(device), context.at)?;
+            Ok(re_enrol(found, claim, device, application, context))
+        }
+        (Some(_), _) => {
+            found.invitation.require_open(context.at)?;
+            let counted = refuse_registration(&found.invitation, context);
+            Err(RefusedRegistration { error: DomainError::IdentifierHeld, change: Some(Box::new(counted)) })
+        }
+        (None, _) => {
+            // Of a code that is used up by a user who is at the limit, the limit is the news.
+            let usable = found.invitation.require_open(context.at);
+            let at_limit = found.user.device_ids.len() >= DEVICE_LIMIT;
+            if at_limit && matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
+                return Err(DomainError::DeviceLimitReached(found.held.iter().map(HeldDevice::from).collect()).into());
+            }
+            usable?;
+            require_not_to_be_erased(device, context.at)?;
+            Ok(enrol(found, application, new_ids, context))
+        }
+    }
+}
+
+/// Lets pass an installation that is not told to erase itself, deleted or not.
+fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), DomainError> {
+    let pending = known.is_some_and(|device| pending_for(device, CommandKind::Wipe, now).is_some());
+    if pending { Err(DomainError::ErasurePending) } else { Ok(()) }
+}
+
+fn is_repeat(found: &RegistrationState, device: &Device, now: Time) -> bool {
+    let Invitation { invitation_id, purpose, revoked_at, superseded_at, .. } = &found.invitation;
+    // A newer one replaces a code that is used up as well, although nothing on its row says so.
+    let newest = found.user.newest_invitation(*purpose) == Some(*invitation_id);
+    let ended = revoked_at.is_some() || superseded_at.is_some() || !newest;
+    // Another address ends what is open; what is used up would be known where the user is no longer reached.
+    let readdressed_at = found.user.email_changed_at.max(found.user.mobile_changed_at);
+    !ended
+        && device.enrolment.as_ref().is_some_and(|enrolment| {
+            let in_time = enrolment.at.is_some_and(|at| now < at.plus(REPEAT_WITHIN) && readdressed_at <= Some(at));
+            enrolment.invitation_id == *invitation_id && in_time
+        })
+}
+
+fn repeat(found: &RegistrationState, claim: &IdentifierClaim, device: &Device) -> Registration {
+    Registration {
+        device: unchanged(device),
+        claim: unchanged(claim),
+        user: unchanged(&found.user),
+        invitation: unchanged(&found.invitation),
+        token: None,
+        replaced: None,
+        removed: Vec::new(),
+        events: Vec::new(),
+    }
+}
+
+fn unchanged<T: Clone>(row: &T) -> RowChange<T> {
+    RowChange { before: Some(row.clone()), after: row.clone() }
+}
+
+fn re_enrol(
+    found: &RegistrationState,
+    claim: &IdentifierClaim,
+    device: &Device,
+    application: &RegistrationRequest,
+    context: &EventContext,
+) -> Registration {
+    let epoch = device.epoch + 1;
+    let removed = apply_to_all(device, &found.commands, Trigger::Replaced, context);
+    let mut after = described(removed.device, application, context);
+    after.epoch = epoch;
+    after.erased = None;
+    after.pin_failures = 0;
+    after.failed = None;
+    after.unconfirmed = None;
+    after.usage_sequence = None;
+    after.config = None;
+    after.served = None;
+    after.enrolment = Some(enrolment(found, context));
+    after.push_endpoint.clone_from(&device.push_endpoint);
+    let claim_after = IdentifierClaim { epoch, ..claim.clone() };
+    let event = context.event(EventType::DeviceReEnrolled).about_device(device.device_id, device.user_id);
+    let mut event = found.invitation.named_in(event);
+    event.change("epoch", device.epoch, epoch);
+    Registration {
+        device: RowChange { before: Some(device.clone()), after: with_configuration(found, after) },
+        claim: RowChange { before: Some(claim.clone()), after: claim_after },
+        user: user_with(&found.user, device.device_id, context),
+        invitation: invitation_used(found, context),
+        token: application.token().map(str::to_owned),
+        replaced: None,
+        removed: removed.commands,
+        events: [event].into_iter().chain(removed.events).collect(),
+    }
+}
+
+fn enrol(
+    found: &RegistrationState,
+    application: &RegistrationRequest,
+    new_ids: &NewIds,
+    context: &EventContext,
+) -> Registration {
+    let epoch = found.claim.as_ref().map_or(1, |claim| claim.epoch + 1);
+    let user = user_with(&found.user, new_ids.device_id, context);
+    let mut device = with_configuration(found, new_device(&user.after, application, new_ids.device_id, epoch, context));
+    device.enrolment = Some(enrolment(found, context));
+    let claim = IdentifierClaim {
+        version: found.claim.as_ref().map_or(1, |claim| claim.version),
+        ..IdentifierClaim::of(&device)
+    };
+    let event = context.event(EventType::DeviceRegistered).about_device(new_ids.device_id, found.user.user_id);
+    let event = found.invitation.named_in(event);
+    let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
+    let (replaced, removed, events) = match old {
+        None => (None, Vec::new(), Vec::new()),
+        Some((old, removed)) => {
+            let after = Device { replaced: true, ..removed.device };
+            (Some(RowChange::from(old.clone(), after)), removed.commands, removed.events)
+        }
+    };
+    Registration {
+        device: RowChange { before: None, after: device },
+        claim: RowChange { before: found.claim.clone(), after: claim },
+        user,
+        invitation: invitation_used(found, context),
+        token: application.token().map(str::to_owned),
+        replaced,
+        removed,
+        events: [event].into_iter().chain(events).collect(),
+    }
+}
+
+/// A device of a user, before it has a credential.
+fn new_device(
+    user: &User,
+    application: &RegistrationRequest,
+    device_id: DeviceId,
+    epoch: u32,
+    context: &EventContext,
+) -> Device {
+    let blank = Device {
+        workspace_id: context.workspace_id,
+        device_id,
+        user_id: user.user_id,
+        device_identifier: application.device_identifier.clone(),
+        platform: application.platform,
+        model_name: String::new(),
+        os_version: String::new(),
+        app_version: None,
+        nickname: None,
+        created_at: context.at,
+        epoch,
+        credential_hash: Hash::of(""),
+        enrolment: None,
+        replaced: false,
+        user_status: user.status(),
+        commands: Vec::new(),
+        failed: None,
+        unconfirmed: None,
+        erased: None,
+        pin_failures: 0,
+        usage_sequence: None,
+        config: None,
+        served: None,
+        last_login_at: None,
+        blocked: None,
+        deleted: None,
+        push: Push::of_token(false, context.at),
+        push_endpoint: None,
+        push_token_hash: None,
+        version: 1,
+        stored: Stored::default(),
+    };
+    described(blank, application, context)
+}
+
+/// A simulated phone: it stands where a registered one would, and no app holds its credential.
+#[derive(Clone, Debug)]
+pub struct SimulatedPhone {
+    /// The phone.
+    pub device: Device,
+    /// Its identifier's claim.
+    pub claim: RowChange<IdentifierClaim>,
+    /// Its user, who holds it.
+    pub user: User,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Registers a phone that does not exist, for trying things out. `claim` is that of its identifier,
+/// if a phone has or had it.
+///
+/// # Errors
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`, or a fault of the identifier if a phone of the
+/// user's own has it; `DeviceLimitReached`, with the devices that are `held`.
+pub fn simulate(
+    user: &User,
+    held: &[Device],
+    claim: Option<&IdentifierClaim>,
+    application: &RegistrationRequest,
+    device_id: DeviceId,
+    context: &EventContext,
+) -> Result<SimulatedPhone, DomainError> {
+    user.require_usable()?;
+    match claim.filter(|claim| claim.held) {
+        Some(claim) if claim.user_id == user.user_id => {
+            let detail = "is that of a phone that the user has";
+            return Err(DomainError::field("custom_sdk_installation_id", "taken", detail));
+        }
+        Some(_) => return Err(DomainError::IdentifierHeld),
+        None => {}
+    }
+    if user.device_ids.len() >= DEVICE_LIMIT {
+        return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
+    }
+    let user = user_with(user, device_id, context).after;
+    let epoch = claim.map_or(1, |claim| claim.epoch + 1);
+    let device = new_device(&user, application, device_id, epoch, context);
+    let event = context.event(EventType::DeviceRegistered).about_device(device_id, user.user_id);
+    let after = IdentifierClaim { version: claim.map_or(1, |claim| claim.version), ..IdentifierClaim::of(&device) };
+    Ok(SimulatedPhone { claim: RowChange { before: claim.cloned(), after }, device, user, event })
+}
+
+fn described(mut device: Device, application: &RegistrationRequest, context: &EventContext) -> Device {
+    device.model_name.clone_from(&application.model_name);
+    device.os_version.clone_from(&application.os_version);
+    device.app_version.clone_from(&application.app_version);
+    if application.nickname.is_some() {
+        device.nickname.clone_from(&application.nickname);
+    }
+    let token_hash = application.token().map(Hash::of);
+    let settled = token_hash.is_some() && token_hash == device.push_token_hash && device.push.reason.in_use();
+    if !settled {
+        device.push = Push::of_token(token_hash.is_some(), context.at);
+    }
+    device.push_token_hash = token_hash;
+    device
+}
+
+fn enrolment(found: &RegistrationState, context: &EventContext) -> Enrolment {
+    Enrolment { invitation_id: found.invitation.invitation_id, at: Some(context.at) }
+}
+
+/// Whoever registers by a deployment wants the configuration.
+fn with_configuration(found: &RegistrationState, device: Device) -> Device {
+    match found.invitation.purpose {
+        Purpose::Deploy => device.forced(),
+        Purpose::Invite | Purpose::Unknown(_) => device,
+    }
+}
+
+fn user_with(user: &User, device_id: DeviceId, context: &EventContext) -> RowChange<User> {
+    let mut after = user.clone();
+    after.device_ids.insert(device_id);
+    after.registered_at.get_or_insert(context.at);
+    RowChange::from(user.clone(), after)
+}
+
+fn invitation_used(found: &RegistrationState, context: &EventContext) -> RowChange<Invitation> {
+    let mut after = found.invitation.clone();
+    after.used += 1;
+    if after.used >= after.devices {
+        after.used_at = Some(context.at);
+    }
+    RowChange { before: Some(found.invitation.clone()), after }
+}

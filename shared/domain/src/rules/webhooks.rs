@@ -1,0 +1,115 @@
+//! rules::webhooks
+use serde_json::Value;
+
+use crate::ids::WebhookId;
+use crate::models::event::{Event, EventType};
+use crate::models::webhook::{Attempt, Disabled, EARLIER_SIGNS, Edit, GIVE_UP_AFTER, GONE, Reason, Settings, Webhook};
+use crate::rules::context::EventContext;
+use crate::stored::Stored;
+
+impl Webhook {
+    /// A new webhook, with the event.
+    #[must_use]
+    pub fn create(webhook_id: WebhookId, settings: Settings, context: &EventContext) -> (Self, Event) {
+        let webhook = Self {
+            workspace_id: context.workspace_id,
+            webhook_id,
+            url: settings.url,
+            event_types: settings.event_types,
+            description: settings.description,
+            created_at: context.at,
+            created_by: context.maker(),
+            disabled: None,
+            failing_since: None,
+            earlier_secret_until: None,
+            version: 1,
+            stored: Stored::default(),
+        };
+        let mut event = webhook.event(EventType::WebhookCreated, context);
+        event.change("host", Value::Null, webhook.host());
+        event.change("event_types", Value::Null, webhook.event_types.clone());
+        (webhook, event)
+    }
+
+    /// An event about this webhook.
+    #[must_use]
+    pub fn event(&self, event_type: EventType, context: &EventContext) -> Event {
+        Event { webhook_id: Some(self.webhook_id), ..context.event(event_type) }
+    }
+
+    /// The webhook as it is to be, with the event; `None` if nothing changes. Another address begins with
+    /// a clean record, and so does a webhook that is switched on again.
+    #[must_use]
+    pub fn update(&self, edit: Edit, context: &EventContext) -> Option<(Self, Event)> {
+        let mut after = self.clone();
+        after.url = edit.url.unwrap_or(after.url);
+        after.event_types = edit.event_types.unwrap_or(after.event_types);
+        after.description = edit.description.unwrap_or(after.description);
+        after.disabled = match edit.enabled {
+            None => self.disabled,
+            Some(true) => None,
+            Some(false) => self.disabled.or(Some(Disabled { at: context.at, reason: Reason::ByAdmin })),
+        };
+        if after.url != self.url || (self.disabled.is_some() && after.disabled.is_none()) {
+            after.failing_since = None;
+        }
+        if after == *self {
+            return None;
+        }
+        let mut event = self.event(EventType::WebhookUpdated, context);
+        event.change("host", self.host(), after.host());
+        event.change("event_types", self.event_types.clone(), after.event_types.clone());
+        event.change("enabled", self.disabled.is_none(), after.disabled.is_none());
+        if after.url != self.url {
+            event.change_of("url");
+        }
+        if after.description != self.description {
+            event.change_of("description");
+        }
+        Some((after, event))
+    }
+
+    /// The webhook once it has another secret, with the event.
+    #[must_use]
+    pub fn rotated(&self, context: &EventContext) -> (Self, Event) {
+        let until = Some(context.at.plus(EARLIER_SIGNS));
+        (Self { earlier_secret_until: until, ..self.clone() }, self.event(EventType::WebhookSecretRotated, context))
+    }
+
+    /// What an attempt at an address changes of the webhook, if anything, with the event if it is switched off
+    /// by that: the last of a schedule may do so. An address that is not its own any more tells nothing of it.
+    #[must_use]
+    pub fn after(
+        &self,
+        called: &str,
+        attempt: &Attempt,
+        last: bool,
+        context: &EventContext,
+    ) -> Option<(Self, Option<Event>)> {
+        if called != self.url {
+            return None;
+        }
+        if attempt.succeeded() {
+            let _failing = self.failing_since?;
+            return Some((Self { failing_since: None, ..self.clone() }, None));
+        }
+        if self.disabled.is_some() {
+            return None;
+        }
+        let since = self.failing_since.unwrap_or(attempt.at);
+        let given_up = last && since.plus(GIVE_UP_AFTER) <= attempt.at;
+        let reason = match attempt.status {
+            Some(GONE) => Some(Reason::Gone),
+            _ => given_up.then_some(Reason::Failing),
+        };
+        let disabled = reason.map(|reason| Disabled { at: attempt.at, reason });
+        let after = Self { failing_since: Some(since), disabled, ..self.clone() };
+        let event = disabled.map(|disabled| {
+            let mut event = self.event(EventType::WebhookDisabled, context);
+            event.change("enabled", true, false);
+            event.change("reason", Value::Null, disabled.reason.as_str());
+            event
+        });
+        (after != *self).then_some((after, event))
+    }
+}

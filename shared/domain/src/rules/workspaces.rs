@@ -1,0 +1,98 @@
+//! rules::workspaces
+use serde_json::{Value, json};
+
+use crate::error::DomainError;
+use crate::models::event::{Event, EventType};
+use crate::models::workspace::{Settings, SilentRule, Workspace, WorkspaceEdit};
+use crate::permission::Permission;
+use crate::rules::access::Caller;
+use crate::rules::context::EventContext;
+
+impl WorkspaceEdit {
+    /// Lets pass whoever may make this edit, or see what it would do: a rule for devices takes the right to do to
+    /// devices what the rule does, and its preview the right to see them. Whoever manages the workspace may end
+    /// the rule.
+    ///
+    /// # Errors
+    /// `PermissionMissing`.
+    pub fn require_made_by(&self, caller: &Caller, dry_run: bool) -> Result<(), DomainError> {
+        match &self.silent_devices {
+            _ if dry_run => caller.require(Permission::DevicesRead),
+            Some(Some(_)) => caller.require(SilentRule::PERMISSION),
+            Some(None) | None => Ok(()),
+        }
+    }
+}
+
+/// The workspace after an edit; `None` if nothing changes.
+#[must_use]
+pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContext) -> Option<(Workspace, Event)> {
+    fn set<T: Clone>(field: &mut T, wanted: Option<&T>) {
+        if let Some(wanted) = wanted {
+            field.clone_from(wanted);
+        }
+    }
+    let mut after = workspace.clone();
+    set(&mut after.name, edit.name.as_ref());
+    let settings = &mut after.settings;
+    set(&mut settings.retention_days, edit.retention_days.as_ref());
+    set(&mut settings.invitation_days, edit.invitation_days.as_ref());
+    set(&mut settings.sender, edit.sender.as_ref());
+    set(&mut settings.sms_sender, edit.sms_sender.as_ref());
+    set(&mut settings.emails_per_day, edit.emails_per_day.as_ref());
+    set(&mut settings.texts_per_day, edit.texts_per_day.as_ref());
+    set(&mut settings.silent_devices, edit.silent_devices.as_ref());
+    set(&mut settings.pin_limit, edit.pin_limit.as_ref());
+    set(&mut settings.service_levels, edit.service_levels.as_ref());
+    set(&mut settings.minimum_versions, edit.minimum_versions.as_ref());
+    let other_rule = after.settings.silent_devices != workspace.settings.silent_devices;
+    let set_anew = matches!(edit.silent_devices, Some(Some(_)));
+    if set_anew || other_rule {
+        after.silent_rule_by = after.settings.silent_devices.as_ref().map(|_| context.maker());
+        after.silent_rule_paused_at = None;
+    }
+    if other_rule || workspace.silent_rule_paused_at != after.silent_rule_paused_at {
+        // A rule is applied with the next run of what is due.
+        after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| context.at);
+        after.silent_rule_cursor = None;
+    }
+    if after == *workspace {
+        return None;
+    }
+    let mut event = context.event(EventType::WorkspaceUpdated);
+    event.change("name", workspace.name.as_str(), after.name.as_str());
+    event.change("silent_rule_by", json!(workspace.silent_rule_by), json!(after.silent_rule_by));
+    let paused = |workspace: &Workspace| workspace.silent_rule_paused_at.is_some();
+    event.change("silent_rule_paused", paused(workspace), paused(&after));
+    let fields = |settings: &Settings| match json!(settings) {
+        Value::Object(fields) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (old, new) = (fields(&workspace.settings), fields(&after.settings));
+    for name in old.keys().chain(new.keys()) {
+        let value = |fields: &serde_json::Map<String, Value>| fields.get(name).cloned().unwrap_or(Value::Null);
+        if matches!(name.as_str(), "sender" | "sms_sender") {
+            if value(&old) != value(&new) && !event.changed_fields.contains(name) {
+                event.change_of(name);
+            }
+        } else {
+            event.change(name, value(&old), value(&new));
+        }
+    }
+    Some((after, event))
+}
+
+/// The workspace with its rule for silent devices at rest, and the event: whoever set it may no longer do what it
+/// does. Whoever may sets it anew.
+#[must_use]
+pub fn pause_silent_rule(workspace: &Workspace, context: &EventContext) -> (Workspace, Event) {
+    let after = Workspace {
+        silent_rule_at: None,
+        silent_rule_cursor: None,
+        silent_rule_paused_at: Some(context.at),
+        ..workspace.clone()
+    };
+    let mut event = context.event(EventType::WorkspaceUpdated);
+    event.change("silent_rule_paused", false, true);
+    (after, event)
+}

@@ -1,0 +1,158 @@
+//! Enumerations whose members are words of the product's vocabulary.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Declares an enumeration that is written as one fixed word wherever it leaves the program:
+/// in the table, in JSON and in query parameters. One that is `stored` has a further member for a word of another
+/// release: it is read from a row, carried through and shown, and no request can name it.
+macro_rules! string_enum {
+    ($(#[$doc:meta])* stored $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)+
+            /// A word of another release.
+            Unknown($crate::string_enum::UnknownValue),
+        }
+
+        $crate::string_enum::string_enum! { @known $name { $($variant = $word,)+ } Unknown }
+
+        impl $name {
+            /// True unless it is a word of another release.
+            #[must_use]
+            pub const fn is_known(self) -> bool {
+                !matches!(self, Self::Unknown(_))
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let word = std::borrow::Cow::<'de, str>::deserialize(from)?;
+                match Self::parse(&word) {
+                    Some(known) => Ok(known),
+                    None => $crate::string_enum::UnknownValue::read(&word).map(Self::Unknown),
+                }
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        $crate::string_enum::string_enum! { @known $name { $($variant = $word,)+ } }
+    };
+    (@known $name:ident { $($variant:ident = $word:literal,)+ } $($unknown:ident)?) => {
+        impl $name {
+            /// Every member that this release knows, in the order of declaration.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The word that stands for this member.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word,)+
+                    $($name::$unknown(word) => word.as_str(),)?
+                }
+            }
+
+            /// The member that a word stands for.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|member| member.as_str() == word)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::input::StringEnum for $name {
+            fn all() -> Vec<&'static str> {
+                Self::ALL.iter().map(|member| member.as_str()).collect()
+            }
+            fn read(word: &str) -> Option<Self> {
+                Self::parse(word)
+            }
+        }
+    };
+}
+pub(crate) use string_enum;
+
+/// A word that another release has stored and this one does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnknownValue(&'static str);
+
+/// The most bytes of a word. Longer texts are no words, and a row that has one where a word belongs is not read.
+const WORD_LIMIT: usize = 64;
+
+/// The most unknown words that a process remembers. They live as long as it does, and a release adds a few.
+const WORDS_LIMIT: usize = 1_000;
+
+static MET: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+impl UnknownValue {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// The word, if it is one: lower-case letters, digits, and what joins them.
+    #[must_use]
+    pub fn new(word: &str) -> Option<Self> {
+        let is_letter =
+            |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b"._:-".contains(&letter);
+        if word.is_empty() || word.len() > WORD_LIMIT || !word.bytes().all(is_letter) {
+            return None;
+        }
+        let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(word) = met.get(word) {
+            return Some(Self(word));
+        }
+        if met.len() >= WORDS_LIMIT {
+            return None;
+        }
+        let word: &'static str = Box::leak(word.to_owned().into_boxed_str());
+        met.insert(word);
+        Some(Self(word))
+    }
+
+    /// The word, as it is read from a row.
+    pub(crate) fn read<E: serde::de::Error>(word: &str) -> Result<Self, E> {
+        Self::new(word).ok_or_else(|| E::custom("not a word"))
+    }
+}
+
+impl fmt::Display for UnknownValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Serialize for UnknownValue {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnknownValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::new(&std::borrow::Cow::<'de, str>::deserialize(from)?).ok_or_else(|| D::Error::custom("not a word"))
+    }
+}

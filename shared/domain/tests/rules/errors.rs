@@ -1,0 +1,54 @@
+//! What people and programs are told of a refusal.
+
+use domain::error::{DomainError, HeldDevice};
+use domain::error::{MessageLimit, RetryAfter};
+use domain::input::{FieldError, Fields};
+use domain::rules::access::BODY_LIMIT;
+use domain::search::Query;
+
+use crate::common::at;
+use crate::fixture::Fixture;
+
+#[test]
+fn a_refusal_says_in_whole_sentences_how_many_of_what() {
+    let devices =
+        |count: u32| -> Vec<HeldDevice> { Fixture::with_phones(count).held().iter().map(HeldDevice::from).collect() };
+    let faults = |count: usize| vec![FieldError::new("a", "taken", "is taken"); count];
+    let too_large = format!("The body is larger than {} KiB.", BODY_LIMIT / 1024);
+    for (error, sentence) in [
+        (DomainError::TooLarge, too_large.as_str()),
+        (DomainError::Invalid(faults(1)), "The request has 1 fault that must be corrected."),
+        (DomainError::Invalid(faults(2)), "The request has 2 faults that must be corrected."),
+        (
+            DomainError::WipeFirst(devices(1)),
+            "The user has 1 device that was never wiped; wipe first, or delete without a wipe and say why.",
+        ),
+        (
+            DomainError::WipeFirst(devices(2)),
+            "The user has 2 devices that were never wiped; wipe first, or delete without a wipe and say why.",
+        ),
+    ] {
+        assert_eq!(error.to_string(), sentence);
+    }
+}
+
+#[test]
+fn each_limit_of_messages_has_a_code_and_a_sentence_of_its_own() {
+    let error = |limit| DomainError::TooManyMessages(RetryAfter::new(limit, at(1), at(0)));
+    let [one, all] = [MessageLimit::Recipient, MessageLimit::Workspace].map(error);
+    assert_eq!((one.code(), all.code()), ("too_many_messages".to_owned(), "daily_quota_reached".to_owned()));
+    assert!(one.to_string().contains("one such message a minute") && all.to_string().contains("today"));
+    assert_eq!(DomainError::UserDeleted.code(), "user_deleted");
+}
+
+#[test]
+fn what_is_searched_for_holds_a_letter_or_a_digit() {
+    let read = |text: &str| {
+        let mut fields = Fields::of_query(vec![("search".to_owned(), text.to_owned())]);
+        let query = Query::read(&mut fields);
+        (query, fields.finish().err().unwrap_or_default().first().map(|fault| fault.code))
+    };
+    assert_eq!(read("Zoë"), (Query::parse("zoe"), None));
+    assert_eq!(read("--"), (None, Some("invalid_format")));
+    assert_eq!(read(""), (None, None));
+}

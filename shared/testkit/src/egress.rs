@@ -1,0 +1,187 @@
+//! The world outside: pages that data sets are read from, and webhooks, as a test has them answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use local::operations::Adjust;
+use serde_json::Value;
+
+/// How a page answers.
+#[derive(Clone, Debug)]
+pub enum Answers {
+    /// With a status, headers and a body.
+    With(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Not at all.
+    Never,
+    /// By closing the connection.
+    Broken,
+    /// Too late: the process ends while it is read.
+    Ends,
+}
+
+/// What was asked of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedRequest {
+    /// Its URL.
+    pub url: String,
+    /// The header `authorization`.
+    pub authorization: Option<String>,
+}
+
+/// What was sent to an address outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// By which method.
+    pub method: String,
+    /// Where to.
+    pub url: String,
+    /// Its headers.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: String,
+}
+
+impl Sent {
+    /// Its body as JSON; `null` if it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+}
+
+/// Every page outside.
+#[derive(Clone)]
+pub struct Pages(Arc<Mutex<State>>);
+
+struct State {
+    answers: Answers,
+    answers_at: BTreeMap<String, Answers>,
+    asked: Vec<ReceivedRequest>,
+    sent: Vec<Sent>,
+    meanwhile: Box<dyn Fn() + Send>,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        let nothing = Box::new(|| ());
+        Self(Arc::new(Mutex::new(State {
+            answers: Answers::Never,
+            answers_at: BTreeMap::new(),
+            asked: Vec::new(),
+            sent: Vec::new(),
+            meanwhile: nothing,
+        })))
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pages")
+    }
+}
+
+impl Pages {
+    /// Has every page answer so from now on.
+    pub fn answer(&self, answers: Answers) {
+        self.state().answers = answers;
+    }
+
+    /// Has one page answer so from now on, whatever the others do.
+    pub fn answer_at(&self, url: &str, answers: Answers) {
+        self.state().answers_at.insert(url.to_owned(), answers);
+    }
+
+    /// What was sent so far.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Sent> {
+        self.state().sent.clone()
+    }
+
+    /// Has every page answer with 200 and a body.
+    pub fn show(&self, body: impl Into<Vec<u8>>) {
+        self.answer(Answers::With(200, Vec::new(), body.into()));
+    }
+
+    /// What happens while a page is read.
+    pub fn meanwhile(&self, happens: impl Fn() + Send + 'static) {
+        self.state().meanwhile = Box::new(happens);
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<ReceivedRequest> {
+        self.state().asked.clone()
+    }
+
+    /// Puts these pages outside of every operation, in place of the world; what is adjusted besides comes
+    /// first. Nobody waits for a page.
+    #[must_use]
+    pub fn adjust(&self, besides: Option<Adjust>) -> Adjust {
+        let pages = self.clone();
+        Arc::new(move |operation, connection| {
+            let mut connection = match &besides {
+                Some(besides) => besides(operation, connection),
+                None => connection,
+            };
+            connection.outside = Some(SharedHttpConnector::new(pages.clone()));
+            connection.sleep = SharedAsyncSleep::new(Impatient);
+            connection
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpConnector for Pages {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let authorization = request.headers().get("authorization").map(str::to_owned);
+        let mut state = self.state();
+        state.asked.push(ReceivedRequest { url: request.uri().to_owned(), authorization });
+        let headers = request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        state.sent.push(Sent {
+            method: request.method().to_owned(),
+            url: request.uri().to_owned(),
+            headers,
+            body: String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned(),
+        });
+        (state.meanwhile)();
+        match state.answers_at.get(request.uri()).unwrap_or(&state.answers).clone() {
+            Answers::Never => HttpConnectorFuture::new(std::future::pending()),
+            Answers::Ends => resume_unwind(Box::new("the process ended")),
+            Answers::Broken => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
+            Answers::With(status, headers, body) => {
+                let status = StatusCode::try_from(status).expect("a status that a test has written");
+                let mut response = HttpResponse::new(status, body.into());
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value);
+                }
+                HttpConnectorFuture::ready(Ok(response))
+            }
+        }
+    }
+}
+
+/// Waits between attempts take no time, and neither does what a page is given; what AWS is given never
+/// ends, since no call here comes near it.
+#[derive(Debug)]
+struct Impatient;
+
+impl AsyncSleep for Impatient {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration < Duration::from_secs(2) || duration == aws::PULL_WITHIN {
+            Sleep::new(tokio::task::yield_now())
+        } else {
+            Sleep::new(std::future::pending())
+        }
+    }
+}
