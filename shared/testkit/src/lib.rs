@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod connector;
 pub mod described;
 pub mod egress;
 pub mod faults;
