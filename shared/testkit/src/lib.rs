@@ -18,4 +18,4 @@ pub mod samples;
 pub mod tap;
 pub mod wire;
 
-pub use bench::{Answer, Bench, Tenant};
+pub use bench::{Answer, Bench, Setup, Tenant, text};

@@ -1,7 +1,6 @@
 //! A way to the embedded DynamoDB of one's own, by the real SDK over HTTP: what goes over the wire
 //! can be changed on its way, and is metered.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws::{Clients, Connection, Table, TableNames};
@@ -14,7 +13,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use local::operations::Adjust;
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Setup};
 use crate::connector::{self, Hook};
 use crate::faults::NoWait;
 use crate::rows;
@@ -100,7 +99,7 @@ impl Store {
             *keep.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
             connection
         });
-        let bench = Bench::start_with(Some(adjust), BTreeMap::new()).await;
+        let bench = Setup::new().with(adjust).start().await;
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         let seen = seen.expect("the system has operations");
         let mut own = Connection::new(seen.region, seen.credentials);

@@ -10,7 +10,7 @@ use local::gateway::Routes;
 use serde_json::{Value, json};
 use testkit::oidc::{self, Oidc};
 use testkit::samples::{self, ACS_CREDENTIAL, HOOK, SEAM_UPDATE, SampleRequest, UPLOAD};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::{Answer, Bench, Setup, Tenant, rows};
 
 use Permission::{
     DeploymentsManage, DeploymentsRead, DevicesManage, DevicesRead, EventsRead, NetworksReport, UsersManage, UsersRead,
@@ -187,7 +187,7 @@ fn the_permission_table_is_the_one_written_here() {
 }
 
 /// A workspace in which every operation has something to do.
-struct House {
+struct SampleWorkspace {
     tenant: Tenant,
     user: String,
     device: String,
@@ -227,13 +227,7 @@ struct House {
     delivered: String,
 }
 
-/// A new profile.
-async fn profile(bench: &Bench, tenant: &Tenant, name: &str) -> String {
-    let body = json!({"name": name, "settings": {}});
-    bench.post("/profiles", &tenant.key, body).await.expect(201).get("profile_id")
-}
-
-impl House {
+impl SampleWorkspace {
     async fn new(bench: &Bench, name: &str) -> Self {
         let tenant = bench.tenant(name).await;
         let (device, credential) = bench.phone(&tenant, &format!("{name}-ada")).await;
@@ -241,11 +235,8 @@ impl House {
         let guest = bench.user(&tenant, &format!("{name}-guest")).await;
         let invited = bench.post(&format!("/users/{guest}/invite"), &tenant.key, json!({"channel": "sms"})).await;
         let leaver = bench.user(&tenant, &format!("{name}-leaver")).await;
-        let lock = async |device: &str| {
-            let path = format!("/devices/{device}/lock");
-            bench.post(&path, &tenant.key, json!({})).await.expect(202).get("command_id")
-        };
-        let (command, locked) = (lock(&device).await, lock(&doomed).await);
+        let (command, locked) =
+            (bench.order(&tenant, &device, "lock").await, bench.order(&tenant, &doomed, "lock").await);
         let _told = bench.check_in(&told).await.expect(200);
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
@@ -280,8 +271,8 @@ impl House {
             job: job_at_work(bench, &tenant, "/users/bulk", "activate").await,
             device_job: job_at_work(bench, &tenant, "/devices/bulk", "unblock").await,
             auto_deploy: job_at_work(bench, &tenant, "/deployments/auto", "").await,
-            profile: profile(bench, &tenant, &format!("{name}-office")).await,
-            spare: profile(bench, &tenant, &format!("{name}-spare")).await,
+            profile: bench.profile(&tenant, &format!("{name}-office")).await,
+            spare: bench.profile(&tenant, &format!("{name}-spare")).await,
             key: key.expect(201).get("key_id"),
             owner: member.clone(),
             token: NOBODYS.to_owned(),
@@ -467,7 +458,7 @@ async fn turned_away(
 #[tokio::test]
 async fn every_route_is_called_and_what_is_internal_has_none() {
     let bench = Bench::start().await;
-    let house = House::new(&bench, "routes").await;
+    let house = SampleWorkspace::new(&bench, "routes").await;
     let template = bench.stack.template();
     let routes = Routes::new(&template.functions).unwrap();
     let mut called = BTreeSet::new();
@@ -493,7 +484,7 @@ async fn every_route_is_called_and_what_is_internal_has_none() {
 }
 
 /// Everyone who may do some things: by their credential, with what they hold.
-async fn callers(bench: &Bench, oidc: &Oidc, house: &House) -> Vec<(String, String, Vec<Permission>)> {
+async fn callers(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut callers = Vec::new();
     for (name, role, held) in HELD {
         let all: BTreeSet<Permission> = role.permissions();
@@ -514,7 +505,7 @@ async fn callers(bench: &Bench, oidc: &Oidc, house: &House) -> Vec<(String, Stri
 }
 
 /// A personal access token of each role, and one that was narrowed.
-async fn tokens(bench: &Bench, oidc: &Oidc, house: &House) -> Vec<(String, String, Vec<Permission>)> {
+async fn tokens(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut tokens = Vec::new();
     for (name, _, held) in HELD {
         let token = house.new_token(bench, oidc, name, None).await.get("token");
@@ -533,7 +524,7 @@ async fn tokens(bench: &Bench, oidc: &Oidc, house: &House) -> Vec<(String, Strin
 async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::with_token(&bench, &oidc, "roles").await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "roles").await;
     let callers = callers(&bench, &oidc, &house).await;
     assert_eq!(callers.len(), 4 + Permission::ALL.len() + 1 + 6);
     let (mut let_in, mut kept_out) = (0, 0);
@@ -557,7 +548,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             let member = if operation == "remove-member" {
                 oidc::member(&bench, &house.tenant, &format!("{who} removes me"), "viewer").await
             } else if operation == "delete-profile" {
-                profile(&bench, &house.tenant, &format!("gone-{at}")).await
+                bench.profile(&house.tenant, &format!("gone-{at}")).await
             } else {
                 house.member.clone()
             };
@@ -604,7 +595,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
 async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_tokens() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let mut house = House::with_token(&bench, &oidc, "people").await;
+    let mut house = SampleWorkspace::with_token(&bench, &oidc, "people").await;
     let callers = callers(&bench, &oidc, &house).await;
     let of_people: Vec<&str> =
         TABLE.iter().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| *operation).collect();
@@ -647,7 +638,7 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
 async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::with_token(&bench, &oidc, "heads").await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "heads").await;
     let person = oidc.token("heads-owner", bench.now());
     let bare = |answer: &Answer| {
         let mut headers = answer.headers.clone();
@@ -683,7 +674,7 @@ async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
 async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_not() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::with_token(&bench, &oidc, "strict").await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "strict").await;
     let person = oidc.token("strict-owner", bench.now());
     let before = rows::everything(&bench);
     for operation in functions::OPERATIONS.iter().filter(|operation| operation.is_strict()) {
@@ -733,7 +724,7 @@ async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, v
 async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::with_token(&bench, &oidc, "versions").await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "versions").await;
     bench.advance(chrono::Duration::minutes(1));
     let key = &house.tenant.key;
     let mut guarded = 0;
@@ -814,7 +805,7 @@ const NO_MEMBER: &str = "a token of someone who is no member";
 async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::with_token(&bench, &oidc, "doors").await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "doors").await;
     let all: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
     let new_key = |expires: Option<&str>| json!({"name": "k", "permissions": all, "expires_at": expires});
     let revoked = bench.post("/keys", &house.tenant.key, new_key(None)).await.expect(201);
@@ -887,7 +878,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
 async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::new(&bench, "devices").await;
+    let house = SampleWorkspace::new(&bench, "devices").await;
     let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
     let (other_device, other) = bench.phone(&house.tenant, "cleo").await;
@@ -927,7 +918,7 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
 async fn who_has_no_code_comes_in_by_no_credential() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::new(&bench, "codes").await;
+    let house = SampleWorkspace::new(&bench, "codes").await;
     let credentials = [None, Some(house.tenant.key.as_str()), Some(house.credential.as_str()), Some("garbage")];
     for credential in credentials {
         for sample in house.samples("register-device", "fresh", &house.member) {
@@ -958,8 +949,8 @@ fn rows_of(bench: &Bench, workspace: &str) -> BTreeMap<(&'static str, String), V
 async fn from_another_workspace_nothing_is_there() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let ours = House::with_token(&bench, &oidc, "ours").await;
-    let theirs = House::new(&bench, "theirs").await;
+    let ours = SampleWorkspace::with_token(&bench, &oidc, "ours").await;
+    let theirs = SampleWorkspace::new(&bench, "theirs").await;
     let _member = oidc::member(&bench, &theirs.tenant, "eve", "admin").await;
     let signed_in = oidc.token("eve", bench.now());
     let token = theirs.new_token(&bench, &oidc, "eve", None).await.get("token");
@@ -1029,7 +1020,7 @@ async fn from_another_workspace_nothing_is_there() {
 #[tokio::test]
 async fn no_filter_and_no_search_leads_into_another_workspace() {
     let bench = Bench::start().await;
-    let ours = House::new(&bench, "ours").await;
+    let ours = SampleWorkspace::new(&bench, "ours").await;
     let theirs = bench.tenant("theirs").await;
     let _blocked =
         bench.post(&format!("/devices/{}/block", ours.device), &ours.tenant.key, json!({})).await.expect(200);
@@ -1078,7 +1069,7 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
 async fn who_may_not_deploy_decides_on_no_configuration() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::new(&bench, "settings").await;
+    let house = SampleWorkspace::new(&bench, "settings").await;
     let manage = json!({"name": "manage", "permissions": ["users:manage"]});
     let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
     let patch = |body: Value| SampleRequest::new(Method::PATCH, format!("/users/{}", house.user), Some(body));
@@ -1100,7 +1091,7 @@ async fn who_may_not_deploy_decides_on_no_configuration() {
 async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::new(&bench, "wipes").await;
+    let house = SampleWorkspace::new(&bench, "wipes").await;
     for role in ["helpdesk", "device-admin"] {
         let _member = oidc::member(&bench, &house.tenant, role, role).await;
     }
@@ -1150,7 +1141,7 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
 async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does_taking_it_back() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = House::new(&bench, "resets").await;
+    let house = SampleWorkspace::new(&bench, "resets").await;
     let _member = oidc::member(&bench, &house.tenant, "helpdesk", "helpdesk").await;
     let key = &house.tenant.key;
     bench.advance(chrono::Duration::minutes(1));
@@ -1178,8 +1169,8 @@ async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does
 #[tokio::test]
 async fn a_device_speaks_of_its_own_commands_alone() {
     let bench = Bench::start().await;
-    let ours = House::new(&bench, "ours").await;
-    let theirs = House::new(&bench, "theirs").await;
+    let ours = SampleWorkspace::new(&bench, "ours").await;
+    let theirs = SampleWorkspace::new(&bench, "theirs").await;
     let word = json!({"result": "succeeded"});
     let others = [&ours.told, &theirs.command, &theirs.told, &ours.device, &ours.tenant.workspace_id];
     for command in others {
@@ -1221,9 +1212,9 @@ async fn a_code_leads_into_its_own_workspace_alone() {
 
 #[tokio::test]
 async fn every_reply_over_https_keeps_browsers_there() {
-    let secure = BTreeMap::from([("PublicUrl".to_owned(), "https://phones.example.com".to_owned())]);
-    for (parameters, says) in [(secure, Some("max-age=31536000")), (BTreeMap::new(), None)] {
-        let bench = Bench::start_with(None, parameters).await;
+    let secure = Setup::new().parameter("PublicUrl", "https://phones.example.com");
+    for (setup, says) in [(secure, Some("max-age=31536000")), (Setup::new(), None)] {
+        let bench = setup.start().await;
         let tenant = bench.tenant("Https").await;
         for (method, path, credential) in [
             (Method::GET, "/users", Some(tenant.key.as_str())),

@@ -8,54 +8,17 @@ use chrono::Duration;
 use domain::ids::timed_uuid;
 use domain::models::user::User;
 use domain::{UserId, WorkspaceId};
-use http::{Method, Request};
+use http::Method;
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, Faults, Lasting, Strike, ends};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::faults::{Call, Fault, Lasting, Strike, ends};
+use testkit::{Answer, rows, text};
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
+use crate::house::House;
 
-/// A workspace of many users, to whom things are deployed.
-struct Many {
-    bench: Bench,
-    faults: Faults,
-    tenant: Tenant,
-}
-
-impl Many {
-    async fn new() -> Self {
-        let faults = Faults::new();
-        let bench = Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await;
-        let tenant = bench.tenant("Many").await;
-        Self { bench, faults, tenant }
-    }
-
+impl House {
     async fn begin(&self, once: &str, body: &Value) -> Answer {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri("/deployments/auto")
-            .header("authorization", format!("Bearer {}", self.tenant.key))
-            .header("idempotency-key", once);
-        self.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
-    }
-
-    /// Lets everything happen, retries at their times.
-    async fn settle(&self) {
-        self.bench.stack.settle(|to| self.bench.set_clock(to)).await.expect("the stream moves on");
-    }
-
-    /// How often a job has done something to each user, by the events of a type.
-    async fn done(&self, job: &str, event_type: &str) -> BTreeMap<String, usize> {
-        let mut done = BTreeMap::new();
-        for event in self.bench.all(&self.tenant, &format!("/events?event_type={event_type}")).await {
-            if event["job_id"] == *job {
-                *done.entry(text(&event["user_id"])).or_default() += 1;
-            }
-        }
-        done
+        self.bench.post_once("/deployments/auto", &self.tenant.key, once, body).await
     }
 
     /// The links that were mailed to each address, each with how often.
@@ -89,7 +52,7 @@ const SET_UP: usize = 3;
 
 /// Thirty users, to whom it is deployed again and again, each time with another end in the middle.
 struct Thirty {
-    many: Many,
+    many: House,
     users: Vec<String>,
     phones: Vec<String>,
     run: usize,
@@ -97,7 +60,7 @@ struct Thirty {
 
 impl Thirty {
     async fn new() -> Self {
-        let many = Many::new().await;
+        let many = House::new().await;
         let (bench, tenant) = (&many.bench, &many.tenant);
         let (mut users, mut phones) = (Vec::new(), Vec::new());
         for n in 0..30 {
@@ -180,7 +143,7 @@ impl Thirty {
         let once_each = |users: &[String]| users.iter().map(|user| (user.clone(), 1)).collect::<BTreeMap<_, _>>();
         assert_eq!(many.done(&job, "user.config_forced").await, once_each(&self.users[..SET_UP]), "{what}");
         assert_eq!(many.done(&job, "deployment.started").await, once_each(&self.users[SET_UP..]), "{what}");
-        let shown = many.bench.all(&many.tenant, "/deployments").await;
+        let shown = many.all("/deployments").await;
         let open = shown.iter().filter(|user| user["deployment"]["status"] == "open").count();
         assert_eq!(open, 30 - SET_UP, "{what}");
         let sent = shown.iter().filter(|user| user["deployment"]["delivery"]["state"] == "delivered").count();
@@ -245,8 +208,8 @@ async fn whoever_sends_is_killed_between_any_two_steps_and_each_of_thirty_users_
 }
 
 /// Stores so many users at once, each with an address.
-async fn populate(many: &Many, count: usize) {
-    let user = many.bench.user(&many.tenant, "template").await;
+async fn populate(many: &House, count: usize) {
+    let user = many.user("template").await;
     many.bench.drain().await;
     let key = format!("USER#{}#{user} | USER", many.tenant.workspace_id);
     let template = rows::all(&many.bench, rows::MAIN).remove(&key).expect("the template's row");
@@ -285,7 +248,7 @@ fn drawn(mut seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 async fn killed_five_times(users: usize, seed: u64) {
-    let many = Many::new().await;
+    let many = House::new().await;
     populate(&many, users).await;
     let mut new_id = drawn(seed);
     let begun = many.begin("once", &json!({"filter": {}})).await.expect(202);

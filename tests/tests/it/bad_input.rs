@@ -35,7 +35,7 @@ struct Operation {
 }
 
 /// A system with something in it, to which bad input is sent.
-struct House {
+struct Target {
     bench: Bench,
     tenant: Tenant,
     user: String,
@@ -69,7 +69,7 @@ struct House {
 /// Everything that is stored.
 type Stored = BTreeMap<(&'static str, String), Value>;
 
-impl House {
+impl Target {
     async fn new() -> Self {
         let oidc = Oidc::new();
         let bench = oidc.bench().await;
@@ -78,19 +78,14 @@ impl House {
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         let user = shown.get("user_id");
         let code = bench.invite(&tenant, &user, 2).await;
-        let key = json!({"name": "key", "permissions": ["devices:read"]});
-        let key = bench.post("/keys", &tenant.key, key).await.expect(201).get("key_id");
+        let key = bench.key(&tenant, &["devices:read"]).await.get("key_id");
         let member = oidc::member(&bench, &tenant, "anna", "viewer").await;
         let signed_in = oidc.token("anna", bench.now());
         let token = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await.get("token_id");
         let (other, _) = bench.phone(&tenant, "olga").await;
-        let order = async |device: &str, what: &str| {
-            let path = format!("/devices/{device}/{what}");
-            bench.post(&path, &tenant.key, json!({})).await.expect(202).get("command_id")
-        };
-        let command = order(&device, "lock").await;
+        let command = bench.order(&tenant, &device, "lock").await;
         for (device, what) in [(&device, "wipe"), (&other, "lock")] {
-            let _queued = order(device, what).await;
+            let _queued = bench.order(&tenant, device, what).await;
         }
         let newest = bench.get(&format!("/users/{user}/invitations"), &tenant.key).await.expect(200);
         let invitations = newest.body["items"].as_array().unwrap().iter();
@@ -114,8 +109,7 @@ impl House {
         let office =
             json!({"name": "Office", "settings": {"a": 1}, "schema": {"properties": {"a": {"type": "integer"}}}});
         let profile = bench.post("/profiles", &tenant.key, office).await.expect(201).get("profile_id");
-        let field = json!({"name": "Field", "settings": {}});
-        let _second = bench.post("/profiles", &tenant.key, field).await.expect(201);
+        let _second = bench.profile(&tenant, "Field").await;
         Self {
             bench,
             tenant,
@@ -186,7 +180,7 @@ impl House {
     }
 
     /// Sends what must be refused, and asserts that it was. That nothing was changed by it is
-    /// asserted by [`House::unchanged`], for many of them at once: at the latest at the end.
+    /// asserted by [`Target::unchanged`], for many of them at once: at the latest at the end.
     async fn refuse_request(&self, request: Request<Vec<u8>>, status: u16, code: &str) -> Answer {
         let body = String::from_utf8_lossy(&request.body()[..request.body().len().min(200)]).into_owned();
         let what = format!("{} {:.300} {body}", request.method(), request.uri());
@@ -225,7 +219,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Target {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.unchanged("in the end");
@@ -535,7 +529,7 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
 
 #[tokio::test]
 async fn each_field_takes_what_it_is_for_and_nothing_else() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let mut cases = 0;
     for operation in house.operations() {
         for of in operation.fields {
@@ -564,7 +558,7 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
 
 #[tokio::test]
 async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let path = format!("/users/{}/invite", house.user);
     for channel in ["email", "sms"] {
         let body = json!({"channel": channel});
@@ -579,7 +573,7 @@ async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
 
 #[tokio::test]
 async fn every_fault_of_a_body_is_named_at_once() {
-    let house = House::new().await;
+    let house = Target::new().await;
     for operation in house.operations() {
         // Which fields there are is for the action to say.
         let action = operation.good.get("action").filter(|_| operation.fields[0].name != "action");
@@ -608,7 +602,7 @@ async fn every_fault_of_a_body_is_named_at_once() {
 
 #[tokio::test]
 async fn a_body_that_is_no_json_object_is_refused() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let deep_array = "[".repeat(10_000);
     let closed = format!("{{\"x\":{deep_array}{}}}", "]".repeat(10_000));
     let deep_object = "{\"a\":".repeat(10_000);
@@ -662,7 +656,7 @@ async fn a_body_that_is_no_json_object_is_refused() {
 
 #[tokio::test]
 async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
-    let house = House::new().await;
+    let house = Target::new().await;
     for operation in house.operations() {
         let field = operation.fields[0].name;
         let good = operation.good.get(field).cloned().unwrap_or(json!("x"));
@@ -687,7 +681,7 @@ async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
 
 #[tokio::test]
 async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
-    let house = House::new().await;
+    let house = Target::new().await;
     for operation in house.operations() {
         let mut padded = operation.good.clone();
         padded["padding"] = "x".repeat(300 * 1024).into();
@@ -719,7 +713,7 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
 
 #[tokio::test]
 async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let operations = house.operations();
     let of = |name: &str| operations.iter().find(|operation| operation.name == name).unwrap();
     let zeros = format!("{{\"name\":\"k\",\"permissions\":[{}0]}}", "0,".repeat(100_000));
@@ -736,7 +730,7 @@ async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
 
 #[tokio::test]
 async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let operations = house.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
     let keys = |range: std::ops::Range<usize>, value: Value| json!({"custom_metadata": range.map(|at| (format!("key-{at}"), value.clone())).collect::<Map<_, _>>()});
@@ -755,7 +749,7 @@ async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
 type BadParameter = (&'static str, &'static str, &'static str);
 
 /// The lists, each with its query's faults.
-fn queries(house: &House) -> Vec<(String, Vec<BadParameter>)> {
+fn queries(house: &Target) -> Vec<(String, Vec<BadParameter>)> {
     let upper = "0190F3C4-7B5E-7A11-8C1D-3F2A9B6C5D4E";
     let limits = [
         ("limit", "0", "out_of_range"),
@@ -847,7 +841,7 @@ const LONG_LEVEL: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 #[tokio::test]
 async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
-    let house = House::new().await;
+    let house = Target::new().await;
     for (list, faults) in queries(&house) {
         for (name, value, code) in &faults {
             let answer = house.refuse_get(&format!("{list}?{name}={value}"), 422, "invalid_input").await;
@@ -888,7 +882,7 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
 
 #[tokio::test]
 async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let id = |at: usize| format!("0190f3c4-7b5e-7a11-8c1d-{at:012x}");
     let many = (0..101).map(id).collect::<Vec<_>>().join(",");
     for export in ["/users/export", "/devices/export", "/events/export"] {
@@ -948,7 +942,7 @@ async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
 
 #[tokio::test]
 async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let (bench, key) = (&house.bench, &house.tenant.key);
     let _second = bench.phone(&house.tenant, "bea").await;
     let body = json!({"issuer": ISSUER, "subject": "bert", "role": "viewer"});
@@ -1051,9 +1045,9 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
 /// A cursor holds no secret, so anyone may make one. It is still nothing but bad input.
 #[tokio::test]
 async fn a_cursor_of_someones_own_making_leads_nowhere() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let workspace = &house.tenant.workspace_id;
-    let other = House::new().await;
+    let other = Target::new().await;
     let text = |name: &str, value: &str| json!({name: value});
     let row = json!({"pk": format!("DEVICE#{workspace}#{}", house.device), "sk": "DEVICE"});
     let foreign = json!({
@@ -1138,7 +1132,7 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
 
 #[tokio::test]
 async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let scope = json!([house.tenant.workspace_id, "list-devices", [["search", "iphone"]]]).to_string();
     for sk in ["\u{10FFFF}\u{10FFFF}".to_owned(), "zzz#x".to_owned(), "x".repeat(3000)] {
         for half in ["device", "user"] {
@@ -1151,7 +1145,7 @@ async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
 
 #[tokio::test]
 async fn what_is_no_identifier_of_ours_names_nothing() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let command = format!("/commands/{}", house.command);
     let invitation = format!("/invitations/{}", house.invitation);
     let commands = format!("devices/{}/commands", house.device);
@@ -1311,7 +1305,7 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
 
 #[tokio::test]
 async fn a_bad_idempotency_key_is_refused() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let bad: [(&[u8], &str); 5] =
         [(b"", "too_short"), (b"  ", "too_short"), (&[b'x'; 256], "too_long"), (b"caf\xc3\xa9", ""), (b"\xff", "")];
     let creating = [
@@ -1380,7 +1374,7 @@ async fn a_bad_idempotency_key_is_refused() {
 
 #[tokio::test]
 async fn a_version_that_is_not_the_current_one_is_refused() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
     let profile = format!("/profiles/{}", house.profile);
     let source = format!("/sources/{}", house.source);
@@ -1465,7 +1459,7 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
 
 #[tokio::test]
 async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
     let profile = format!("/profiles/{}", house.profile);
     let page = format!("/sources/{}", house.page);
@@ -1502,7 +1496,7 @@ type Misplaced = (&'static str, Value, Vec<(&'static str, &'static str)>);
 
 #[tokio::test]
 async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let key = &house.tenant.key;
     let levels = json!({"service_levels": ["gold", "silver"]});
     let _levels = house.bench.patch("/workspace", key, levels).await.expect(200);
@@ -1614,7 +1608,7 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
 
 #[tokio::test]
 async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let cases = [
         ("without_wipe=maybe", vec![("without_wipe", "wrong_type")]),
         ("without_wipe=1", vec![("without_wipe", "wrong_type")]),
@@ -1645,7 +1639,7 @@ async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
 
 #[tokio::test]
 async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let put = |provider: &str, status: &str| {
         let path = format!("/users/{}/networks/{provider}", house.user);
         request(Method::PUT, &path, Some(&house.tenant.key), json!({"status": status}).to_string().into_bytes())
@@ -1684,7 +1678,7 @@ async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight
 
 #[tokio::test]
 async fn what_is_over_stays_as_it_is() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let key = &house.tenant.key;
     let say = |command: &str, result: &str| {
         let path = format!("/devices/me/commands/{command}");
@@ -1743,7 +1737,7 @@ async fn what_is_over_stays_as_it_is() {
 
 #[tokio::test]
 async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let key = house.tenant.key.as_bytes();
     let joined = |parts: [&[u8]; 3]| parts.concat();
     let bad = [
@@ -1777,7 +1771,7 @@ async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
 
 #[tokio::test]
 async fn no_header_and_no_host_makes_a_fault_of_ours() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let values: [&[u8]; 9] =
         [b"", b" ", b"a b", b"[::", b"http://evil/\"<>", b"\xff\xfe", b"caf\xc3\xa9", b"\t", &[b'x'; 8000]];
     for name in [
@@ -1804,7 +1798,7 @@ async fn no_header_and_no_host_makes_a_fault_of_ours() {
 
 #[tokio::test]
 async fn whatever_has_no_route_is_told_so() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let paths = [
         "/",
         "//",
@@ -1913,7 +1907,7 @@ async fn whatever_has_no_route_is_told_so() {
 
 #[tokio::test]
 async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let cut = &house.code[..21];
     for code in [
         "x",
@@ -2109,10 +2103,10 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
     let objects = cases(&objects, 120).into_iter().map(|fields| json!(fields).to_string().into_bytes());
     let bytes = cases(&prop::collection::vec(any::<u8>(), 0..200), 20).into_iter();
     let bodies: Vec<Vec<u8>> = documents.chain(objects).chain(bytes).collect();
-    let count = House::new().await.operations().len();
+    let count = Target::new().await.operations().len();
     for at in (0..count).step_by(AT_ONCE) {
         // A system of their own, so that what is made by others does not slow them down.
-        let house = House::new().await;
+        let house = Target::new().await;
         let some = house.operations().into_iter().enumerate().skip(at).take(AT_ONCE);
         // Of a bulk call's actions one does for all.
         let one = |operation: &Operation| {
@@ -2135,7 +2129,7 @@ const SHARES: usize = 12;
 
 /// Sends an operation a body, as it is and merged with what is good, so that more than the first
 /// check is passed.
-async fn any_body(house: &House, operation: &Operation, body: &[u8]) {
+async fn any_body(house: &Target, operation: &Operation, body: &[u8]) {
     let merged = match (serde_json::from_slice::<Value>(body), &operation.good) {
         (Ok(Value::Object(sent)), Value::Object(good)) => {
             let fields: Map<String, Value> = good.clone().into_iter().chain(sent).collect();
@@ -2159,7 +2153,7 @@ async fn any_body(house: &House, operation: &Operation, body: &[u8]) {
 
 #[tokio::test]
 async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_words() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let path = format!("/scim/v2/Users/{}", house.user);
     let scim = async |sent: Request<Vec<u8>>| {
         let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
@@ -2215,7 +2209,7 @@ async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_wor
 
 #[tokio::test]
 async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let seam = async |sent: Request<Vec<u8>>| {
         let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
         let before = rows::everything(&house.bench);
@@ -2296,7 +2290,7 @@ async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them
 
 #[tokio::test]
 async fn no_query_whatever_makes_a_fault_of_ours() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let queries = cases(&any_query(), 60);
     let (commands, invitations, job) = (
         format!("/devices/{}/commands", house.device),
@@ -2332,7 +2326,7 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
 
 #[tokio::test]
 async fn what_does_not_fit_a_data_set_is_refused_by_name() {
-    let house = House::new().await;
+    let house = Target::new().await;
     let operations = house.operations();
     let create = operations.iter().find(|operation| operation.name == "create-source").unwrap();
     let file = json!({"name": "File", "kind": "csv", "mapping": {"username": "login"}});

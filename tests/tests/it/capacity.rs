@@ -22,18 +22,18 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::oidc::{self, Oidc};
 use testkit::wire::{Consumed, Meter};
-use testkit::{Bench, Tenant, rows};
+use testkit::{Bench, Setup, Tenant, rows};
 
-struct House {
+struct Metered {
     bench: Bench,
     meter: Meter,
     tenant: Tenant,
 }
 
-impl House {
+impl Metered {
     async fn start() -> Self {
         let meter = Meter::new();
-        let bench = Bench::start_with(Some(meter.adjust()), BTreeMap::new()).await;
+        let bench = Setup::new().with(meter.adjust()).start().await;
         let tenant = bench.tenant("Capacity").await;
         Self { bench, meter, tenant }
     }
@@ -70,7 +70,7 @@ fn one_write() -> Vec<(String, f64)> {
 
 #[tokio::test]
 async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_no_read() {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
     let _first = house.bench.check_in(&credential).await.expect(200);
     house.bench.drain().await;
@@ -106,7 +106,7 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
 
 #[tokio::test]
 async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_be() {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let user = house.bench.user(&house.tenant, "ada").await;
     let code = house.bench.invite(&house.tenant, &user, 1).await;
     let body = json!({
@@ -139,7 +139,7 @@ async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_
 
 #[tokio::test]
 async fn what_a_day_begins_with_costs_the_index_of_days_too() {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
     let _first = house.bench.check_in(&credential).await.expect(200);
     house.bench.advance(Duration::days(1));
@@ -151,7 +151,7 @@ async fn what_a_day_begins_with_costs_the_index_of_days_too() {
 
 #[tokio::test]
 async fn showing_a_device_is_three_reads() {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
     let _first = house.bench.check_in(&credential).await.expect(200);
     let costs = house.get(&format!("/devices/{device}")).await;
@@ -165,7 +165,7 @@ async fn showing_a_device_is_three_reads() {
 async fn a_personal_access_token_is_known_by_two_reads() {
     let oidc = Oidc::new();
     let meter = Meter::new();
-    let bench = Bench::start_with(Some(meter.adjust()), Oidc::parameters()).await;
+    let bench = Setup::new().with(meter.adjust()).issuer().start().await;
     oidc.trusted_by(&bench);
     let tenant = bench.tenant("Capacity").await;
     let _member = oidc::member(&bench, &tenant, "anna", "viewer").await;
@@ -174,7 +174,7 @@ async fn a_personal_access_token_is_known_by_two_reads() {
     for _ in 0..20 {
         let _another = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await;
     }
-    let house = House { bench, meter, tenant };
+    let house = Metered { bench, meter, tenant };
     let costs = house.cost(Method::GET, "/workspace", &token, None).await;
     let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
     assert_eq!(actions, ["GetItem", "Query", "GetItem"], "the token, the memberships, and the workspace");
@@ -219,7 +219,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
 }
 
 /// So many people with a phone each, of whom one is called Zora.
-fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
+fn populate(house: &Metered, from: usize, to: usize, template: (&Value, &Value)) {
     let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
     let mut made = Vec::new();
     for number in from..to {
@@ -284,7 +284,7 @@ fn populate(house: &House, from: usize, to: usize, template: (&Value, &Value)) {
 }
 
 /// The rows of a user and of their phone, after which all others are made.
-fn templates(house: &House) -> (Value, Value) {
+fn templates(house: &Metered) -> (Value, Value) {
     let all = rows::all(&house.bench, rows::MAIN);
     let row = |kind: &str, sk: &str| {
         let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
@@ -295,7 +295,7 @@ fn templates(house: &House) -> (Value, Value) {
 
 /// What each page and each search costs once there are so many people.
 async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let (device, _credential) = house.bench.phone(&house.tenant, "template").await;
     let templates = templates(&house);
     let person = id(300);
@@ -342,7 +342,7 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
 
 /// What the first part of each export costs once there are so many people.
 async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
     let templates = templates(&house);
     let pages = [
@@ -355,7 +355,7 @@ async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String
 }
 
 async fn costs_of(
-    house: &House,
+    house: &Metered,
     pages: &[String],
     counts: &[usize],
     templates: (&Value, &Value),
@@ -388,7 +388,7 @@ async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
 }
 
 /// What the first page of an auto-deploy over everyone costs: of each action, how many calls and units.
-async fn cost_of_auto_deploy(house: &House) -> BTreeMap<String, (usize, f64)> {
+async fn cost_of_auto_deploy(house: &Metered) -> BTreeMap<String, (usize, f64)> {
     let _before = house.meter.read();
     let body = json!({"filter": {}});
     let begun = house.bench.post("/deployments/auto", &house.tenant.key, body).await.expect(202);
@@ -404,7 +404,7 @@ async fn cost_of_auto_deploy(house: &House) -> BTreeMap<String, (usize, f64)> {
 
 #[tokio::test]
 async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
     let all = rows::all(&house.bench, rows::MAIN);
     let row = |kind: &str, sk: &str| {
@@ -437,7 +437,7 @@ async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
 
 #[tokio::test]
 async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
-    let house = House::start().await;
+    let house = Metered::start().await;
     let mut costs = Vec::new();
     for (name, size) in [("small", 1), ("large", 60_000)] {
         let body = json!({"name": name, "settings": {"text": "x".repeat(size)}, "default": true});

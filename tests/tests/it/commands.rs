@@ -10,7 +10,7 @@ use http::Method;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use serde_json::{Value, json};
-use testkit::{Answer, Bench, Tenant};
+use testkit::{Answer, Bench, Tenant, text};
 use tokio::runtime::Runtime;
 
 /// What befalls a command.
@@ -804,10 +804,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
 /// So many cases share a system: what it remembers makes it slower.
 const CASES_OF_A_SYSTEM: u32 = 10;
 
@@ -1129,8 +1125,7 @@ async fn who_is_shut_out_is_still_told_what_to_do_and_may_say_so_and_nothing_els
             "os_version": "99.9", "app_version": "9.9.9", "push_token": "another", "pin_failures": 50,
             "usage": {"sequence": 1, "calls": 5},
         });
-        let path = "/devices/me/check-in";
-        let answer = one.bench.call(Method::POST, path, Some(&one.credential), Some(&news)).await.expect(200);
+        let answer = one.bench.report_in(&one.credential, news).await.expect(200);
         assert_eq!(answer.get("access"), access);
         assert_eq!(answer.body["commands"][0]["command_id"], *wipe, "{kept_out}");
         one.bench.drain().await;

@@ -4,19 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::Duration;
 use http::{Method, Request};
-use local::messaging::{Channel, OutboxItem};
+use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::faults::{Fault, Faults, Lasting, Strike};
 use testkit::tap::Tap;
-use testkit::{Bench, Tenant, rows};
-
-fn mails(bench: &Bench) -> Vec<OutboxItem> {
-    bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Email).collect()
-}
-
-fn pushes(bench: &Bench) -> Vec<OutboxItem> {
-    bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Push).collect()
-}
+use testkit::{Bench, Setup, Tenant, rows};
 
 async fn user_of(bench: &Bench, tenant: &Tenant, email: &str, username: &str) -> String {
     let body = json!({"username": username, "first_name": "Bo", "email": email});
@@ -28,10 +20,6 @@ async fn invited(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
     let _accepted = bench.post(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
     bench.drain().await;
     bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
-}
-
-fn texts(bench: &Bench) -> Vec<OutboxItem> {
-    bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Sms).collect()
 }
 
 /// An invitation by text, as it shows when everything has happened.
@@ -60,7 +48,7 @@ async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_
     let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
     let invitation = invited(&bench, &tenant, &user).await;
     assert_eq!(invitation["delivery"]["state"], "delivered");
-    let mails = mails(&bench);
+    let mails = bench.sent(Channel::Email);
     assert_eq!(mails.len(), 1);
     let mail = &mails[0];
     let code = bench.newest_code().unwrap();
@@ -95,7 +83,7 @@ async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_non
         let _accepted = bench.post_when_it_may(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
     }
     bench.drain().await;
-    assert_eq!(mails(&bench).len(), 1);
+    assert_eq!(bench.sent(Channel::Email).len(), 1);
     let _registered = bench.register(&bench.newest_code().unwrap(), "phone").await.expect(201);
 }
 
@@ -132,7 +120,7 @@ async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_ba
                 _ => {}
             }
             bench.drain().await;
-            let sent = mails(&bench).len() + texts(&bench).len();
+            let sent = bench.sent(Channel::Email).len() + bench.sent(Channel::Sms).len();
             assert_eq!(sent, usize::from(end == "nothing"), "{offer} {body}, ended by {end}");
             // Nor is its code kept any longer.
             let secret = format!("INVITATION#{}", made.get(name));
@@ -185,10 +173,10 @@ async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
     let (id, credential) = (registered.body["device"]["device_id"].as_str().unwrap(), registered.get("credential"));
     let lock = bench.post(&format!("/devices/{id}/lock"), key, json!({})).await.expect(202).get("command_id");
     let news = json!({"app_version": "5.0.0"});
-    let _seen = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&news)).await.expect(200);
+    let _seen = bench.report_in(&credential, news).await.expect(200);
     let _done = bench.report(&credential, &lock, "succeeded").await.expect(200);
     let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
-    let _config = bench.call(Method::POST, "/devices/me/config", Some(&credential), None).await.expect(200);
+    let _config = bench.download(&credential).await.expect(200);
     let events = bench.all(&tenant, &format!("/events?user_id={user}")).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let by = |event: &Value| (text(&event["event_type"]), text(&event["actor"]["type"]));
@@ -228,8 +216,8 @@ async fn an_invitation_is_texted_once_names_nobody_and_its_code_registers() {
     let tenant = bench.tenant("Acme").await;
     let (_user, invitation) = texted(&bench, &tenant, "bo", "+49 170 1234567").await;
     assert_eq!((&invitation["channel"], &invitation["delivery"]["state"]), (&json!("sms"), &json!("delivered")));
-    let texts = texts(&bench);
-    assert_eq!((texts.len(), mails(&bench).len()), (1, 0));
+    let texts = bench.sent(Channel::Sms);
+    assert_eq!((texts.len(), bench.sent(Channel::Email).len()), (1, 0));
     let text = texts[0].text.as_ref().unwrap();
     let code = bench.newest_code().unwrap();
     assert_eq!(texts[0].to, "+491701234567");
@@ -301,7 +289,7 @@ async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() 
 async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_up_nobody_elses() {
     for (channel, action) in [("email", "SendEmail"), ("sms", "Publish")] {
         let faults = Faults::new();
-        let bench = Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await;
+        let bench = Setup::new().with(faults.adjust()).start().await;
         let tenant = bench.tenant("Acme").await;
         let mut users = Vec::new();
         for (name, mobile) in [("ada", "+491701234561"), ("bob", "+491701234562")] {
@@ -361,18 +349,17 @@ async fn an_invitations_email_says_where_the_app_is_to_be_had() {
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
     let _code = bench.invite(&tenant, &user, 1).await;
-    let mail = &mails(&bench)[0];
+    let mail = &bench.sent(Channel::Email)[0];
     for store in ["https://apps.apple.com/", "https://play.google.com/store/apps/details?id="] {
         assert!(mail.text.as_ref().unwrap().contains(store), "{store}");
         assert!(mail.html.as_ref().unwrap().contains(&format!("<a href=\"{store}")), "{store}");
     }
     let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", "")];
-    let nowhere = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let bench = Bench::start_with(None, nowhere).await;
+    let bench = Setup::new().parameters(nowhere).start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
     let _code = bench.invite(&tenant, &user, 1).await;
-    let mail = &mails(&bench)[0];
+    let mail = &bench.sent(Channel::Email)[0];
     assert!(!mail.text.as_ref().unwrap().contains("the app yet"));
     assert!(!mail.html.as_ref().unwrap().contains("the app yet"));
 }
@@ -384,7 +371,7 @@ async fn events_published_again_send_nothing_again() {
     let (id, _) = bench.phone(&tenant, "ada").await;
     let _blocked = bench.post(&format!("/devices/{id}/block"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
-    let before = (mails(&bench).len(), pushes(&bench).len());
+    let before = (bench.sent(Channel::Email).len(), bench.sent(Channel::Push).len());
     let span = json!({
         "workspace_id": tenant.workspace_id,
         "since": (bench.now() - Duration::hours(1)).to_rfc3339(),
@@ -394,7 +381,7 @@ async fn events_published_again_send_nothing_again() {
     assert!(answer["published"].as_u64().unwrap() >= 5, "{answer}");
     assert_eq!(answer["until"], Value::Null);
     bench.drain().await;
-    assert_eq!((mails(&bench).len(), pushes(&bench).len()), before);
+    assert_eq!((bench.sent(Channel::Email).len(), bench.sent(Channel::Push).len()), before);
 }
 
 #[tokio::test]
@@ -412,7 +399,7 @@ async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
         let _changed = bench.call(method, &path, Some(&tenant.key), None).await.expect(200);
         bench.drain().await;
     }
-    let pushes = pushes(&bench);
+    let pushes = bench.sent(Channel::Push);
     let kinds = ["device.deleted", "device.unblocked", "device.blocked"];
     assert_eq!(pushes.len(), kinds.len());
     for (push, kind) in pushes.iter().zip(kinds) {
@@ -425,7 +412,7 @@ async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
 /// The kinds of event for which each endpoint was woken since the outbox was last cleared.
 fn woken(bench: &Bench) -> BTreeMap<String, Vec<String>> {
     let mut woken: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for push in pushes(bench).into_iter().rev() {
+    for push in bench.sent(Channel::Push).into_iter().rev() {
         let text = push.text.unwrap_or_default();
         let kind = serde_json::from_str::<Value>(&text).map_or(text, |told| kind_of(&told));
         woken.entry(push.to).or_default().push(kind);
@@ -460,7 +447,7 @@ async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_com
     again(&bench, &tenant).await;
     let endpoint = device(&bench, &tenant, &phones[0].0).await["push_endpoint"].as_str().unwrap().to_owned();
     assert_eq!(woken(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
-    let text = pushes(&bench)[0].text.clone().unwrap();
+    let text = bench.sent(Channel::Push)[0].text.clone().unwrap();
     assert!(["Ada", "lost", "wipe", &phones[0].0].iter().all(|told| !text.contains(*told)), "{text}");
 }
 
@@ -479,8 +466,7 @@ async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() 
     change("suspend").await;
     change("activate").await;
     let body = json!({"pin_failures": 10});
-    let path = "/devices/me/check-in";
-    let locked = bench.call(Method::POST, path, Some(&phones[0].1), Some(&body)).await.expect(200);
+    let locked = bench.report_in(&phones[0].1, body).await.expect(200);
     assert_eq!(locked.get("access"), "user_locked");
     bench.drain().await;
     change("activate").await;
@@ -584,7 +570,7 @@ async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, St
 #[tokio::test]
 async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
     let tap = Tap::new();
-    let bench = Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(tap.adjust()).start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
     bench.drain().await;
@@ -602,7 +588,7 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
     assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
 
     let report = json!({"push_token": "fresh-token"});
-    let _seen = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&report)).await.expect(200);
+    let _seen = bench.report_in(&credential, report).await.expect(200);
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["reason"], "endpoint_ready");
@@ -628,7 +614,7 @@ async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_con
     };
     let contact = async || {
         let same = json!({"push_token": "stale-token"});
-        let _came = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&same)).await.expect(200);
+        let _came = bench.report_in(&credential, same).await.expect(200);
         bench.drain().await;
         device(&bench, &tenant, &id).await
     };
@@ -637,7 +623,7 @@ async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_con
     assert_eq!((&shown["push"]["reason"], &shown["push_endpoint"]), (&json!("endpoint_ready"), &endpoint));
     bench.stack.messaging().clear();
     disable().await;
-    assert!(!pushes(&bench).is_empty(), "SNS sends to it again");
+    assert!(!bench.sent(Channel::Push).is_empty(), "SNS sends to it again");
     let events = bench.event_types(&tenant).await.len();
     for _ in 0..3 {
         bench.advance(Duration::hours(7));
@@ -759,7 +745,7 @@ async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_let_go() {
     bench.stack.messaging().clear();
     let _blocked = bench.post(&format!("/devices/{}/block", second.1), &second.0.key, json!({})).await.expect(200);
     bench.drain().await;
-    assert_eq!(pushes(&bench).len(), 1, "the second workspace still reaches the phone");
+    assert_eq!(bench.sent(Channel::Push).len(), 1, "the second workspace still reaches the phone");
 }
 
 #[tokio::test]

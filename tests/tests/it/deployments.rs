@@ -9,52 +9,19 @@ use futures::future::join_all;
 use http::{Method, Request};
 use local::messaging::{Channel, OutboxItem};
 use serde_json::{Value, json};
-use testkit::faults::Faults;
 use testkit::tap::Tap;
-use testkit::{Answer, Bench, Tenant, qr, rows};
+use testkit::{Answer, Setup, qr, rows, text};
+
+use crate::house::House;
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15";
 const ANDROID: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/131.0 Mobile";
 const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-struct House {
-    bench: Bench,
-    tenant: Tenant,
-}
-
 impl House {
-    async fn new() -> Self {
-        Self::of(Bench::start().await).await
-    }
-
-    async fn of(bench: Bench) -> Self {
-        let tenant = bench.tenant("Acme").await;
-        Self { bench, tenant }
-    }
-
-    async fn user(&self, username: &str) -> String {
-        self.bench.user(&self.tenant, username).await
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Answer {
-        self.bench.post(path, &self.tenant.key, body).await
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.bench.get(path, &self.tenant.key).await.expect(200).body
-    }
-
     /// Starts a deployment, lets its e-mail go out, and answers with the deployment and its code.
     async fn deploy(&self, user: &str) -> (String, String) {
-        let path = format!("/users/{user}/deploy");
-        let made = self.bench.post_when_it_may(&path, &self.tenant.key, json!({})).await.expect(202);
-        let made = made.get("deployment_id");
-        self.bench.drain().await;
-        (made, self.bench.newest_deployment_code().expect("an e-mail with a code was sent"))
+        self.bench.deploy(&self.tenant, user).await
     }
 
     /// A user with a phone that was registered by a deployment: the user, the phone's device and its
@@ -67,12 +34,11 @@ impl House {
     }
 
     async fn download(&self, credential: &str) -> Answer {
-        self.bench.call(Method::POST, "/devices/me/config", Some(credential), None).await
+        self.bench.download(credential).await
     }
 
     async fn installed(&self, credential: &str, version: &str) -> Answer {
-        let body = json!({"config_version": version});
-        self.bench.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&body)).await.expect(200)
+        self.bench.report_in(credential, json!({"config_version": version})).await.expect(200)
     }
 
     /// Has a phone download its configuration and put it in place; answers with its version.
@@ -84,20 +50,12 @@ impl House {
 
     /// A user as client deployment shows them.
     async fn shown(&self, user: &str) -> Value {
-        let all = self.bench.all(&self.tenant, "/deployments").await;
+        let all = self.all("/deployments").await;
         all.into_iter().find(|shown| shown["user_id"] == *user).expect("they are listed")
     }
 
-    async fn events(&self, event_type: &str) -> Vec<Value> {
-        self.bench.all(&self.tenant, &format!("/events?event_type={event_type}")).await
-    }
-
-    fn outbox(&self, channel: Channel) -> Vec<OutboxItem> {
-        self.bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == channel).collect()
-    }
-
     fn mails(&self) -> Vec<OutboxItem> {
-        self.outbox(Channel::Email)
+        self.sent(Channel::Email)
     }
 
     /// A GET by which a browser or an image viewer asks: status, headers and the bytes themselves.
@@ -143,10 +101,10 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
         "sip_user_name": "sip-ada", "service_account": "Ada at work",
         "overrides": {"theme": "light", "account": {"sip_user_name": "overridden"}},
     });
-    let _edited = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, edit).await.expect(200);
+    let _edited = house.patch(&format!("/users/{user}"), edit).await.expect(200);
     let secrets = json!({"client_password": "s3cret-client", "voicemail_pin": "90210"});
     let path = format!("/users/{user}/secrets");
-    let set = house.bench.put(&path, &house.tenant.key, secrets).await.expect(200);
+    let set = house.put(&path, secrets).await.expect(200);
     assert_eq!(
         set.body["secrets"].as_object().unwrap().keys().collect::<Vec<_>>(),
         ["client_password", "voicemail_pin"]
@@ -433,8 +391,7 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
 
 #[tokio::test]
 async fn a_redirect_sends_each_phone_where_it_belongs() {
-    let faults = Faults::new();
-    let house = House::of(Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await).await;
+    let house = House::new().await;
     let user = house.user("ada").await;
     let (_deployment, code) = house.deploy(&user).await;
     for agent in [IPHONE, ANDROID, DESKTOP, ""] {
@@ -466,7 +423,7 @@ async fn a_redirect_sends_each_phone_where_it_belongs() {
             }
         }
     }
-    faults.watch("redirect", None);
+    house.faults.watch("redirect", None);
     for none in
         ["x", "", "2222222222222222222", "22222222222222222222222", "0000000000000000000000", "%2e%2e%2fkeys", "%00"]
     {
@@ -476,7 +433,7 @@ async fn a_redirect_sends_each_phone_where_it_belongs() {
             assert!(header(&reply, "location").is_empty() && header(&reply, "cache-control") == "no-store", "{none}");
         }
     }
-    assert_eq!(faults.calls(), [], "for what cannot be a code nothing is looked up");
+    assert_eq!(house.faults.calls(), [], "for what cannot be a code nothing is looked up");
     let bea = house.user("bea").await;
     let invitation = house.bench.invite(&house.tenant, &bea, 1).await;
     let before = rows::everything(&house.bench);
@@ -523,7 +480,7 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
 
     let code = house.bench.invite(&house.tenant, &users[0], 1).await;
     let path = format!("/users/{}/invitations", users[0]);
-    let invitation = house.bench.all(&house.tenant, &path).await[0]["invitation_id"].as_str().unwrap().to_owned();
+    let invitation = house.all(&path).await[0]["invitation_id"].as_str().unwrap().to_owned();
     let _revoked = house.bench.delete(&format!("{path}/{invitation}"), &house.tenant.key).await.expect(200);
     let page = house.bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
     assert!(page.text.contains("This link was revoked"), "{}", page.text);
@@ -532,8 +489,7 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
 #[tokio::test]
 async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
     let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", ""), ("AppLinkScheme", "acme")];
-    let nowhere = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let house = House::of(Bench::start_with(None, nowhere).await).await;
+    let house = House::of(Setup::new().parameters(nowhere)).await;
     let user = house.user("ada").await;
     let (_deployment, code) = house.deploy(&user).await;
     for agent in [IPHONE, ANDROID] {
@@ -552,7 +508,7 @@ async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
 #[tokio::test]
 async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_back_in_place() {
     let tap = Tap::new();
-    let house = House::of(Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await).await;
+    let house = House::of(Setup::new().with(tap.adjust())).await;
     let (user, first, credential) = house.enrolled("ada").await;
     let _version = house.set_up(&credential).await;
     let invitation = house.bench.invite(&house.tenant, &user, 1).await;
@@ -562,7 +518,7 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     let path = format!("/users/{user}");
     let _taken = tap.take();
     house.bench.advance(Duration::minutes(1));
-    let renamed = house.bench.patch(&path, &house.tenant.key, json!({"username": "eve"})).await.expect(200);
+    let renamed = house.patch(&path, json!({"username": "eve"})).await.expect(200);
     assert_eq!(renamed.get("username"), "eve");
     let calls = tap.take();
     let commits = calls.iter().filter(|sent| sent.operation == "update-user" && !sent.call.is_read());
@@ -669,14 +625,12 @@ async fn a_phone_is_told_once_to_download_and_woken_once() {
     let first = house.post(&path, json!({})).await.expect(200);
     house.bench.drain().await;
     let woken = || {
-        let pushes = house.outbox(Channel::Push);
+        let pushes = house.sent(Channel::Push);
         let to: BTreeSet<String> = pushes.iter().map(|push| push.to.clone()).collect();
         (pushes.len(), to.len())
     };
     assert_eq!(woken(), (2, 2), "each phone once");
-    assert!(
-        house.outbox(Channel::Push).iter().all(|push| push.text.as_deref().unwrap().contains("user.config_forced"))
-    );
+    assert!(house.sent(Channel::Push).iter().all(|push| push.text.as_deref().unwrap().contains("user.config_forced")));
     // Again there is nothing to do.
     let again = house.post(&path, json!({})).await.expect(200);
     house.bench.drain().await;
@@ -703,7 +657,7 @@ async fn a_phone_is_told_once_to_download_and_woken_once() {
     let _forced = house.post(&path, json!({})).await.expect(200);
     let told = house.installed(&credential, &version).await;
     assert_eq!(told.body["download_config"], true);
-    let forced = house.bench.all(&house.tenant, "/users?force_pending=true").await;
+    let forced = house.all("/users?force_pending=true").await;
     assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
     assert_eq!(house.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
 }
@@ -952,8 +906,7 @@ async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is
 
 /// A key that may do so much and nothing else.
 async fn key(house: &House, permissions: &[&str]) -> String {
-    let body = json!({"name": permissions.join(" "), "permissions": permissions});
-    house.post("/keys", body).await.expect(201).get("key")
+    house.bench.key(&house.tenant, permissions).await.get("key")
 }
 
 /// A user who was deployed to, with a phone that is set up, and with a secret.
@@ -961,7 +914,7 @@ async fn with_secret(house: &House, username: &str) -> (String, String) {
     let (user, _device, credential) = house.enrolled(username).await;
     let secrets = json!({"pbx_sip_password": "correct horse", "voicemail_pin": "4711"});
     let path = format!("/users/{user}/secrets");
-    let _set = house.bench.put(&path, &house.tenant.key, secrets).await.expect(200);
+    let _set = house.put(&path, secrets).await.expect(200);
     let _version = house.set_up(&credential).await;
     (user, credential)
 }

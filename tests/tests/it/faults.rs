@@ -27,7 +27,7 @@ use testkit::egress::{Answers, Pages};
 use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
 use testkit::oidc::{self, Oidc};
 use testkit::samples::{self, ACS_CREDENTIAL};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::{Answer, Bench, Setup, Tenant, rows};
 
 /// Another access system's credential.
 const OTHER_ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
@@ -104,10 +104,7 @@ impl Ground {
 
     /// A user's newest deployment, whose e-mail was sent.
     async fn deployed(&self, user: &str) -> String {
-        let path = format!("/users/{user}/deploy");
-        let made = self.bench.post_when_it_may(&path, &self.tenant.key, json!({})).await.expect(202);
-        self.bench.drain().await;
-        made.get("deployment_id")
+        self.bench.deploy(&self.tenant, user).await.0
     }
 
     /// The code in the newest e-mail of a deployment.
@@ -125,8 +122,7 @@ impl Ground {
 
     /// Gives a phone its configuration, and answers with its version.
     async fn download(&self, credential: &str) -> String {
-        let path = "/devices/me/config";
-        self.bench.call(Method::POST, path, Some(credential), None).await.expect(200).get("config_version")
+        self.bench.download(credential).await.expect(200).get("config_version")
     }
 
     /// A user with a phone that has its configuration in place: the user's identifier, and the
@@ -144,16 +140,14 @@ impl Ground {
         let credential = phone.get("credential");
         let version = self.download(&credential).await;
         let body = json!({"config_version": version});
-        let path = "/devices/me/check-in";
-        let _installed = self.bench.call(Method::POST, path, Some(&credential), Some(&body)).await.expect(200);
+        let _installed = self.bench.report_in(&credential, body).await.expect(200);
         self.bench.drain().await;
         credential
     }
 
     /// A profile of no settings.
     async fn profile(&self, of: &str) -> String {
-        let body = json!({"name": self.name(of), "settings": {}});
-        self.post("/profiles", body).await.expect(201).get("profile_id")
+        self.bench.profile(&self.tenant, &self.name(of)).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Answer {
@@ -832,8 +826,7 @@ static LIVES: &[Scenario] = &[
         Box::pin(async move {
             let (user, phones) = g.person(1).await;
             let body = json!({"pin_failures": 10});
-            let path = "/devices/me/check-in";
-            let _locked = g.bench.call(Method::POST, path, Some(&phones[0].1), Some(&body)).await.expect(200);
+            let _locked = g.bench.report_in(&phones[0].1, body).await.expect(200);
             g.bench.drain().await;
             sampled(&[("guest", &user)], &[200])
         })
@@ -987,8 +980,7 @@ static CONSUMERS: &[Scenario] = &[
         Box::pin(async move {
             let (_device, credential) = g.phone().await;
             let body = json!({"push_token": g.name("newer")});
-            let path = "/devices/me/check-in";
-            let _in = g.bench.call(Method::POST, path, Some(&credential), Some(&body)).await.expect(200);
+            let _in = g.bench.report_in(&credential, body).await.expect(200);
             Go::Driven
         })
     }),
@@ -1283,8 +1275,7 @@ static SCHEDULES: &[Scenario] = &[
             let (user, phones) = g.person(1).await;
             let (device, credential) = &phones[0];
             let usage = json!({"usage": {"sequence": 1, "calls": 3}});
-            let path = "/devices/me/check-in";
-            let _used = g.bench.call(Method::POST, path, Some(credential), Some(&usage)).await.expect(200);
+            let _used = g.bench.report_in(credential, usage).await.expect(200);
             let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
             g.bench.drain().await;
             // Of a phone and its user in one run, either may come first, and the calls would differ.
@@ -1770,9 +1761,8 @@ impl Stage {
                 pages.show(r#"[{"login": "from-a-page"}]"#);
                 self.oidc.shown_by(&pages, testkit::bench::START.parse().unwrap());
                 pages.answer_at(GONE, Answers::With(410, Vec::new(), Vec::new()));
-                let none = || [("OidcIssuer".to_owned(), String::new())].into();
-                let parameters = if issuer { Oidc::parameters() } else { none() };
-                Bench::start_with(Some(pages.adjust(Some(self.faults.adjust()))), parameters).await
+                let setup = Setup::new().with(self.faults.adjust()).with(pages.adjust());
+                if issuer { setup.issuer() } else { setup.parameter("OidcIssuer", "") }.start().await
             }
         };
         rows::clear(&bench);
@@ -1837,7 +1827,7 @@ impl Stage {
     }
 
     async fn settle(&self, ground: &Ground) {
-        ground.bench.stack.settle(|to| ground.bench.set_clock(to)).await.expect("the stream moves on");
+        ground.bench.settle().await;
     }
 
     /// Lets the schedules end the jobs and the deliveries that were left to them.
@@ -2062,8 +2052,7 @@ async fn something_of_everything(g: &Ground) -> (String, String) {
     let _purged = g.bench.purge().await;
     let (user, phones) = g.person(2).await;
     let body = json!({"usage": {"sequence": 1, "calls": 3}});
-    let path = "/devices/me/check-in";
-    let _used = g.bench.call(Method::POST, path, Some(&phones[0].1), Some(&body)).await.expect(200);
+    let _used = g.bench.report_in(&phones[0].1, body).await.expect(200);
     let _lock = g.order(&phones[0].0, "lock", json!({})).await;
     let wipe = g.told(&phones[1], "wipe").await;
     let _done = g.bench.report(&phones[1].1, &wipe, "succeeded").await.expect(200);

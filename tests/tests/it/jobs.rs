@@ -1,34 +1,36 @@
 //! Jobs over HTTP: one action on many things, each done once, whatever ends in the middle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use chrono::Duration;
-use http::{Method, Request};
+use http::Request;
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, Faults, Lasting, Strike, ends};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::faults::{Call, Fault, Lasting, Strike, ends};
+use testkit::{Answer, Bench, rows, text};
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
+use crate::house::House;
 
 /// A workspace of so many users.
 struct Many {
-    bench: Bench,
-    faults: Faults,
-    tenant: Tenant,
+    house: House,
     users: Vec<String>,
+}
+
+impl Deref for Many {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &self.house
+    }
 }
 
 impl Many {
     async fn new(users: usize) -> Self {
-        let faults = Faults::new();
-        let bench = Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await;
-        let tenant = bench.tenant("Many").await;
-        let mut many = Self { bench, faults, tenant, users: Vec::new() };
+        let mut many = Self { house: House::new().await, users: Vec::new() };
         for n in 0..users {
-            let user = many.bench.user(&many.tenant, &format!("user{n:03}")).await;
+            let user = many.user(&format!("user{n:03}")).await;
             many.users.push(user);
             many.bench.advance(Duration::milliseconds(1));
         }
@@ -38,35 +40,11 @@ impl Many {
 
     /// A bulk call over users, with an idempotency key.
     async fn bulk(&self, once: &str, body: &Value) -> Answer {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri("/users/bulk")
-            .header("authorization", format!("Bearer {}", self.tenant.key))
-            .header("idempotency-key", once);
-        self.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.bench.get(path, &self.tenant.key).await.expect(200).body
-    }
-
-    async fn job(&self, id: &str) -> Value {
-        self.get(&format!("/jobs/{id}")).await
+        self.bench.post_once("/users/bulk", &self.tenant.key, once, body).await
     }
 
     async fn jobs(&self) -> Vec<Value> {
-        self.bench.all(&self.tenant, "/jobs").await
-    }
-
-    /// How often each thing was done by a job, by the events of a type.
-    async fn done(&self, job: &str, event_type: &str) -> BTreeMap<String, usize> {
-        let mut done = BTreeMap::new();
-        for event in self.bench.all(&self.tenant, &format!("/events?event_type={event_type}")).await {
-            if event["job_id"] == *job {
-                *done.entry(text(&event["user_id"])).or_default() += 1;
-            }
-        }
-        done
+        self.all("/jobs").await
     }
 
     fn each_once(&self) -> BTreeMap<String, usize> {
@@ -75,7 +53,7 @@ impl Many {
 
     async fn statuses(&self) -> BTreeMap<String, usize> {
         let mut statuses = BTreeMap::new();
-        for user in self.bench.all(&self.tenant, "/users").await {
+        for user in self.all("/users").await {
             *statuses.entry(text(&user["status"])).or_default() += 1;
         }
         statuses
@@ -190,7 +168,7 @@ impl Thirty {
         assert_eq!(many.done(&job, action.event()).await, many.each_once(), "{end:?}");
         let mails = if invite { many.one_mail_each() } else { BTreeMap::new() };
         assert_eq!(many.mails(), mails, "{end:?}");
-        let over = many.bench.all(&many.tenant, "/events?event_type=job.finished").await;
+        let over = many.all("/events?event_type=job.finished").await;
         assert_eq!(over.iter().filter(|event| event["job_id"] == *job).count(), 1, "{end:?}");
         if action == Action::Suspend {
             assert_eq!(many.statuses().await, BTreeMap::from([("suspended".to_owned(), 30)]), "{end:?}");
@@ -277,7 +255,7 @@ async fn each_thing_has_its_outcome_and_one_that_fails_does_not_stop_the_others(
 async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     let many = Many::new(3).await;
     let path = format!("/users/{}/suspend", many.users[0]);
-    let _suspended = many.bench.post(&path, &many.tenant.key, json!({})).await.expect(200);
+    let _suspended = many.post(&path, json!({})).await.expect(200);
     let before = rows::everything(&many.bench);
     let body = json!({"action": "suspend", "ids": many.users, "dry_run": true});
     let answer = many.bulk("once", &body).await.expect(200);
@@ -300,8 +278,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
 #[tokio::test]
 async fn a_filter_whose_members_change_by_the_action_itself_is_gone_through_once() {
     let many = Many::new(65).await;
-    let actor =
-        json!({"type": "key", "id": many.bench.all(&many.tenant, "/keys").await[0]["key_id"], "name": "First key"});
+    let actor = json!({"type": "key", "id": many.all("/keys").await[0]["key_id"], "name": "First key"});
     for (action, from, to, event) in
         [("activate", "inactive", "active", "user.activated"), ("suspend", "active", "suspended", "user.suspended")]
     {
@@ -318,9 +295,9 @@ async fn a_filter_whose_members_change_by_the_action_itself_is_gone_through_once
         assert_eq!((&over["state"], &over["progress"]), (&json!("finished"), &progress(65, 65, 0, 0)));
         assert_eq!(many.statuses().await, BTreeMap::from([(to.to_owned(), 65)]));
         assert_eq!(many.done(&job, event).await, many.each_once());
-        assert_eq!(many.bench.all(&many.tenant, &format!("/jobs/{job}")).await.len(), 65);
+        assert_eq!(many.all(&format!("/jobs/{job}")).await.len(), 65);
         // What the schedule does is done in the name of whoever began it.
-        let events = many.bench.all(&many.tenant, &format!("/events?event_type={event}")).await;
+        let events = many.all(&format!("/events?event_type={event}")).await;
         assert!(events.iter().all(|event| event["actor"] == actor), "{event}");
         let operations: BTreeSet<String> = events.iter().map(|event| text(&event["operation"])).collect();
         assert_eq!(operations, ["bulk-users".to_owned(), "run-due".to_owned()].into());
@@ -360,7 +337,7 @@ async fn a_job_that_is_stopped_keeps_what_it_has_done_and_does_no_more() {
     many.bench.advance(Duration::minutes(5));
     assert_eq!(many.bench.run_due().await["failed"], 0);
     assert_eq!(many.statuses().await, BTreeMap::from([("active".to_owned(), 50), ("inactive".to_owned(), 3)]));
-    let types = many.bench.all(&many.tenant, "/events?event_type=job.canceled").await;
+    let types = many.all("/events?event_type=job.canceled").await;
     assert_eq!(types.len(), 1);
     let done = many.bulk("twice", &json!({"action": "activate", "ids": many.users})).await.expect(200);
     let refused = many.bench.delete(&format!("/jobs/{}", done.get("job_id")), &many.tenant.key).await.expect(409);
@@ -371,7 +348,7 @@ async fn a_job_that_is_stopped_keeps_what_it_has_done_and_does_no_more() {
 async fn a_job_ends_with_the_rights_of_whoever_began_it() {
     let many = Many::new(53).await;
     let body = json!({"name": "batch", "permissions": ["users:manage", "users:read"]});
-    let key = many.bench.post("/keys", &many.tenant.key, body).await.expect(201);
+    let key = many.post("/keys", body).await.expect(201);
     let body = json!({"action": "activate", "filter": {}});
     let begun = many.bench.post("/users/bulk", &key.get("key"), body).await.expect(202);
     assert_eq!(begun.get("state"), "running");
@@ -404,7 +381,7 @@ async fn jobs_are_listed_the_newest_first_each_with_what_it_does_and_who_began_i
     }
     let jobs = many.jobs().await;
     assert_eq!(jobs.iter().map(|job| text(&job["job_id"])).collect::<Vec<_>>(), ids);
-    let key = many.bench.all(&many.tenant, "/keys").await[0]["key_id"].clone();
+    let key = many.all("/keys").await[0]["key_id"].clone();
     for (job, action) in jobs.iter().zip(["reset_pin", "activate", "suspend"]) {
         assert_eq!((&job["action"], &job["kind"]), (&json!(action), &json!("users")));
         assert_eq!(job["created_by"], json!({"type": "key", "id": key, "name": "First key"}));
@@ -422,7 +399,7 @@ async fn jobs_are_listed_the_newest_first_each_with_what_it_does_and_who_began_i
 async fn an_action_that_takes_more_than_the_call_is_refused_to_a_key_without_it() {
     let many = Many::new(1).await;
     let body = json!({"name": "helpdesk", "permissions": ["users:manage", "devices:manage"]});
-    let key = many.bench.post("/keys", &many.tenant.key, body).await.expect(201).get("key");
+    let key = many.post("/keys", body).await.expect(201).get("key");
     for (path, action) in [
         ("/users/bulk", "lock_and_wipe"),
         ("/users/bulk", "deploy"),

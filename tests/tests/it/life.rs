@@ -1,35 +1,41 @@
 //! A user's life over HTTP: suspended, activated, locked, wiped, changed, deleted, purged, and what
 //! each step means for their phones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Deref;
 
 use chrono::{DateTime, Duration};
 use http::{Method, Request};
 use serde_json::{Value, json};
-use testkit::faults::Faults;
-use testkit::{Answer, Bench, Tenant};
+use testkit::{Answer, Bench, text};
+
+use crate::house::House;
 
 /// A user with three phones that have all come, the second of them blocked.
 struct Three {
-    bench: Bench,
-    faults: Faults,
-    tenant: Tenant,
+    house: House,
     user: String,
     phones: Vec<(String, String)>,
 }
 
+impl Deref for Three {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &self.house
+    }
+}
+
 impl Three {
     async fn new() -> Self {
-        let faults = Faults::new();
-        let bench = Bench::start_with(Some(faults.adjust()), BTreeMap::new()).await;
-        let tenant = bench.tenant("Acme").await;
-        let (user, phones) = bench.person(&tenant, "ada", 3).await;
+        let house = House::new().await;
+        let (user, phones) = house.bench.person(&house.tenant, "ada", 3).await;
         for (_, credential) in &phones {
-            let _came = bench.check_in(credential).await.expect(200);
+            let _came = house.bench.check_in(credential).await.expect(200);
         }
-        let three = Self { bench, faults, tenant, user, phones };
+        let three = Self { house, user, phones };
         let path = format!("/devices/{}/block", three.phones[1].0);
-        let _blocked = three.bench.post(&path, &three.tenant.key, json!({"reason": "lost"})).await.expect(200);
+        let _blocked = three.post(&path, json!({"reason": "lost"})).await.expect(200);
         three.bench.drain().await;
         three.bench.advance(Duration::minutes(1));
         three
@@ -39,7 +45,7 @@ impl Three {
     async fn context(&self, action: &str, body: Value) -> (Answer, usize) {
         self.faults.watch(action, None);
         let path = format!("/users/{}/{}", self.user, action.trim_end_matches("-user"));
-        let answer = self.bench.post(&path, &self.tenant.key, body).await.expect(200);
+        let answer = self.post(&path, body).await.expect(200);
         (answer, self.commits())
     }
 
@@ -48,7 +54,7 @@ impl Three {
     }
 
     async fn update(&self, body: Value) -> Answer {
-        self.bench.patch(&format!("/users/{}", self.user), &self.tenant.key, body).await
+        self.patch(&format!("/users/{}", self.user), body).await
     }
 
     async fn delete(&self, query: &str) -> Answer {
@@ -86,13 +92,13 @@ impl Three {
     /// Events about the user, the oldest first.
     async fn events(&self, kind: &str) -> Vec<Value> {
         let list = format!("/events?user_id={}&event_type={kind}&since=2026-11-01T00:00:00Z", self.user);
-        let mut events = self.bench.all(&self.tenant, &list).await;
+        let mut events = self.all(&list).await;
         events.reverse();
         events
     }
 
     async fn settle(&self, body: Value) {
-        let _settled = self.bench.patch("/workspace", &self.tenant.key, body).await.expect(200);
+        let _settled = self.patch("/workspace", body).await.expect(200);
     }
 
     /// Removes what may go: first the phones, then their user.
@@ -117,10 +123,6 @@ impl Three {
     }
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
 #[tokio::test]
 async fn suspending_a_user_is_one_commit_and_all_three_phones_are_out_at_their_next_request() {
     let three = Three::new().await;
@@ -139,10 +141,7 @@ async fn suspending_a_user_is_one_commit_and_all_three_phones_are_out_at_their_n
     }
     let (again, commits) = three.context("suspend-user", json!({"reason": "again"})).await;
     assert_eq!((commits, &again.body["suspended"]), (0, &suspended.body["suspended"]), "a second time changes nothing");
-    let invited = three
-        .bench
-        .post(&format!("/users/{}/invite", three.user), &three.tenant.key, json!({"channel": "email"}))
-        .await;
+    let invited = three.post(&format!("/users/{}/invite", three.user), json!({"channel": "email"})).await;
     assert_eq!(invited.expect(403).code(), "user_suspended");
 }
 
@@ -165,7 +164,7 @@ async fn activating_restores_exactly_what_suspending_found() {
     assert_eq!(three.events("user.activated").await.len(), 1);
     let (_suspended, _) = three.context("suspend-user", json!({})).await;
     let path = format!("/devices/{}", three.phones[1].0);
-    let _lifted = three.bench.post(&format!("{path}/unblock"), &three.tenant.key, json!({})).await.expect(200);
+    let _lifted = three.post(&format!("{path}/unblock"), json!({})).await.expect(200);
     assert_eq!(three.access().await, ["user_suspended"; 3], "a block lifted meanwhile stays lifted");
     let (_active, _) = three.context("activate-user", json!({})).await;
     assert_eq!(three.access().await, ["allowed"; 3]);
@@ -207,7 +206,7 @@ async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
     assert_eq!(three.bench.check_in(&three.phones[0].1).await.expect(401).code(), "re_enrol");
     // The lock lasts until it is lifted, and then the wiped phone waits for a code.
     let invite = format!("/users/{}/invite", three.user);
-    let refused = three.bench.post(&invite, &three.tenant.key, json!({"channel": "email"})).await;
+    let refused = three.post(&invite, json!({"channel": "email"})).await;
     assert_eq!(refused.expect(403).code(), "user_locked");
     let (_active, _) = three.context("activate-user", json!({})).await;
     assert_eq!(three.device(0).await["device_status"], "needs_enrolment");
@@ -297,13 +296,13 @@ async fn a_user_whose_phones_were_never_wiped_is_deleted_only_with_a_reason() {
         // Nothing undoes it, and doing it again is the same answer.
         assert_eq!(three.delete("").await.expect(200).get("deleted_at"), deleted.get("deleted_at"));
         for action in ["activate", "suspend", "lock-and-wipe", "reset-pin"] {
-            let refused = three.bench.post(&format!("{path}/{action}"), &three.tenant.key, json!({})).await;
+            let refused = three.post(&format!("{path}/{action}"), json!({})).await;
             assert_eq!(refused.expect(409).code(), "user_deleted", "{action}");
         }
         assert_eq!(three.update(json!({"first_name": "Eva"})).await.expect(409).code(), "user_deleted");
         assert_eq!(three.events("user.deleted").await.len(), 1);
         // The name is free again, at once.
-        let _namesake = three.bench.user(&three.tenant, "ADA").await;
+        let _namesake = three.house.user("ADA").await;
     }
 }
 
@@ -333,7 +332,7 @@ async fn a_wipe_that_was_pending_when_its_user_was_deleted_is_still_served_and_r
         (format!("/events?user_id={}", three.user), ["user.deleted", "command.succeeded"]),
         (format!("/events?device_id={device}"), ["device.deleted", "command.succeeded"]),
     ] {
-        let events = three.bench.all(&three.tenant, &list).await;
+        let events = three.all(&list).await;
         let about =
             |kind: &str| events.iter().filter(|e| e["event_type"] == kind).map(|e| text(&e["created_at"])).max();
         let times: Vec<DateTime<chrono::FixedOffset>> =
@@ -352,7 +351,7 @@ async fn a_wipe_that_was_pending_when_its_user_was_deleted_is_still_served_and_r
         let _unknown = three.bench.check_in(credential).await.expect(401);
     }
     let list = format!("/events?user_id={}&since=2026-11-01T00:00:00Z", three.user);
-    let events = three.bench.all(&three.tenant, &list).await;
+    let events = three.all(&list).await;
     for kind in
         ["user.created", "user.locked_and_wiped", "user.deleted", "command.succeeded", "user.purged", "device.purged"]
     {
@@ -377,7 +376,7 @@ async fn a_wiped_user_is_deleted_without_a_reason_and_purged_when_the_retention_
     assert_eq!(three.bench.purge().await["purged"], 0);
     three.bench.advance(Duration::seconds(1));
     three.purge().await;
-    let listed = three.bench.all(&three.tenant, "/users").await;
+    let listed = three.all("/users").await;
     assert_eq!(listed, Vec::<Value>::new());
 }
 
@@ -425,11 +424,11 @@ async fn another_username_sends_every_phone_back_to_its_beginning_in_one_commit(
     assert_eq!(three.bench.check_in(&back.get("credential")).await.expect(200).get("access"), "allowed");
     // The old name is free, the new one is taken, and found.
     let taken = json!({"username": "ADELE"});
-    assert_eq!(three.bench.post("/users", &three.tenant.key, taken).await.expect(409).code(), "username_taken");
-    let other = three.bench.user(&three.tenant, "ada").await;
-    let back = three.bench.patch(&format!("/users/{other}"), &three.tenant.key, json!({"username": "adele"})).await;
+    assert_eq!(three.post("/users", taken).await.expect(409).code(), "username_taken");
+    let other = three.house.user("ada").await;
+    let back = three.patch(&format!("/users/{other}"), json!({"username": "adele"})).await;
     assert_eq!(back.expect(409).code(), "username_taken");
-    let found = three.bench.all(&three.tenant, "/users?search=adele").await;
+    let found = three.all("/users?search=adele").await;
     assert_eq!(found.len(), 1);
 }
 
@@ -440,7 +439,7 @@ async fn only_another_name_resets_the_phones_and_only_who_may_wipe_gives_it() {
     assert_eq!(same.get("username"), "ADA");
     assert_eq!(three.told().await, vec![Vec::<String>::new(); 3], "other capitals are the same name");
     let body = json!({"name": "helpdesk", "permissions": ["users:manage", "users:read"]});
-    let key = three.bench.post("/keys", &three.tenant.key, body).await.expect(201).get("key");
+    let key = three.post("/keys", body).await.expect(201).get("key");
     let path = format!("/users/{}", three.user);
     let refused = three.bench.patch(&path, &key, json!({"username": "adele"})).await.expect(403);
     assert_eq!(refused.code(), "permission_missing");

@@ -13,11 +13,7 @@ use http::Method;
 use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::oidc::ISSUER;
-use testkit::{Bench, Tenant, rows};
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
+use testkit::{Bench, Tenant, rows, text};
 
 /// Every item of a list, by pages of a size, with something done between the pages.
 async fn walk(
@@ -421,11 +417,7 @@ async fn push_shows_since_when_and_why_it_is_not_in_use() {
     // A new token comes into use again.
     fleet.bench.advance(Duration::minutes(1));
     let report = json!({"push_token": "another-token"});
-    let _login = fleet
-        .bench
-        .call(Method::POST, "/devices/me/check-in", Some(&fleet.credentials["new"]), Some(&report))
-        .await
-        .expect(200);
+    let _login = fleet.bench.report_in(&fleet.credentials["new"], report).await.expect(200);
     assert_eq!(fleet.view("new").await["push"]["reason"], "endpoint_pending");
     fleet.bench.drain().await;
     let again = fleet.view("new").await;

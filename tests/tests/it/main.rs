@@ -14,6 +14,7 @@ mod deployments;
 mod description;
 mod exports;
 mod faults;
+mod house;
 mod jobs;
 mod journeys;
 mod life;

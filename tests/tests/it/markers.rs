@@ -2,7 +2,7 @@
 //! that can be done is done; then everything that was stored elsewhere, or has left the system, is
 //! searched for these words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +14,7 @@ use testkit::egress::Pages;
 use testkit::faults::Service;
 use testkit::lines::Lines;
 use testkit::tap::Tap;
-use testkit::{Answer, Bench, Tenant, qr, rows};
+use testkit::{Answer, Bench, Setup, Tenant, qr, rows};
 
 const FIRST: &str = "qzfirst";
 const LAST: &str = "qzlast";
@@ -132,7 +132,7 @@ impl Walk {
     async fn new(lines: Lines) -> Self {
         let (tap, pages) = (Tap::new(), Pages::default());
         pages.show("thank you");
-        let bench = Bench::start_with(Some(pages.adjust(Some(tap.adjust()))), BTreeMap::new()).await;
+        let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Acme").await;
         // Somebody is told everything.
         let hook = json!({"url": format!("https://hooks.example.com/{}", HOOK[0])});

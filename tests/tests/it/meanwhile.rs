@@ -14,7 +14,7 @@ use testkit::gate::Gate;
 use testkit::lag::Lag;
 use testkit::rows::Database;
 use testkit::tap::{Sent, Tap};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::{Answer, Bench, Setup, Tenant, rows};
 
 /// The schedules that go by what an index says is due.
 const SCHEDULES: [&str; 3] = ["run-due", "deliver-webhook", "purge-deleted"];
@@ -33,7 +33,7 @@ impl Full {
         let (lag, tap, pages) = (Lag::new(), Tap::new(), Pages::default());
         let (behind, heard) = (lag.adjust(), tap.adjust());
         let both: Adjust = Arc::new(move |operation, connection| heard(operation, behind(operation, connection)));
-        let bench = Bench::start_with(Some(pages.adjust(Some(both))), BTreeMap::new()).await;
+        let bench = Setup::new().with(both).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Lag").await;
         let house = Self { bench, lag, tap, pages, tenant };
         house.fill().await;
@@ -211,12 +211,12 @@ async fn what_is_put_off_just_before_it_is_done_waits_for_its_time() {
 async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
     for (kept, of) in [("COMMAND#", "DEVICE"), ("INVITATION#", "USER"), ("USAGE#", "USER")] {
         let gate = Gate::new();
-        let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+        let bench = Setup::new().with(gate.adjust()).start().await;
         let tenant = bench.tenant("Kept").await;
         let (user, phones) = bench.person(&tenant, "ada", 1).await;
         let (device, credential) = &phones[0];
         let used = json!({"usage": {"sequence": 1, "counts": {"calls": 3}}});
-        let _used = bench.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&used)).await.expect(200);
+        let _used = bench.report_in(credential, used).await.expect(200);
         let path = format!("/devices/{device}");
         let lock = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
         let _over = bench.delete(&format!("{path}/commands/{lock}"), &tenant.key).await.expect(200);
@@ -242,7 +242,7 @@ async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
 
 /// A phone that has not come for a month, in a workspace with a rule for such.
 async fn silent(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
-    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("Silent").await;
     let (device, credential) = bench.phone(&tenant, "ada").await;
     let _seen = bench.check_in(&credential).await.expect(200);
@@ -319,7 +319,7 @@ async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_doe
 #[tokio::test]
 async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() {
     let lag = Lag::new();
-    let bench = Bench::start_with(Some(lag.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(lag.adjust()).start().await;
     let tenant = bench.tenant("Lists").await;
     let key = &tenant.key;
     let profile = json!({"name": "Office", "settings": {}});
@@ -444,7 +444,7 @@ fn stop_jobs(database: &Database) -> Vec<Value> {
 #[tokio::test]
 async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_more() {
     let tap = Tap::new();
-    let bench = Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(tap.adjust()).start().await;
     let tenant = bench.tenant("Jobs").await;
     for name in ["ada", "bea"] {
         let _phone = bench.phone(&tenant, name).await;
@@ -478,7 +478,7 @@ async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_mo
 #[tokio::test]
 async fn whatever_a_sync_does_stands_on_its_job() {
     let tap = Tap::new();
-    let bench = Bench::start_with(Some(tap.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(tap.adjust()).start().await;
     let tenant = bench.tenant("Sync").await;
     let mapping = json!({"username": "login", "first_name": "first", "external_id": "id"});
     let source = json!({"name": "File", "kind": "csv", "mapping": mapping, "key_field": "external_id",
@@ -525,7 +525,7 @@ async fn send(bench: &Bench, key: &str, (method, path, body, credential): &Reque
 #[tokio::test]
 async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
     let gate = Gate::new();
-    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(gate.adjust()).start().await;
     let made = bench.stack.invoke("create-workspace", json!({"name": "Ends", "sandbox": true})).await.unwrap();
     let key = made["key"].as_str().unwrap().to_owned();
     let tenant = Tenant { workspace_id: made["workspace_id"].as_str().unwrap().to_owned(), key: key.clone() };
@@ -610,7 +610,7 @@ const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
 #[tokio::test]
 async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before() {
     let gate = Gate::new();
-    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("All").await;
     for (operation, path) in [("reset-pin", "reset-pin"), ("lock-and-wipe-user", "lock-and-wipe")] {
         let user = bench.user(&tenant, path).await;
@@ -632,7 +632,7 @@ async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before
 #[tokio::test]
 async fn the_same_creating_call_that_comes_first_by_another_way_is_answered_by_what_it_made() {
     let gate = Gate::new();
-    let bench = Bench::start_with(Some(gate.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("At once").await;
     let user = bench.user(&tenant, "ada").await;
     let person = json!({"issuer": "https://i.example", "subject": "grace", "role": "viewer"});

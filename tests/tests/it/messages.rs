@@ -3,14 +3,9 @@
 use chrono::{DateTime, Duration, Utc};
 use futures::future::join_all;
 use http::Method;
-use local::messaging::{Channel, OutboxItem};
+use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::{Answer, Bench, Tenant};
-
-async fn bench_with(parameters: &[(&str, &str)]) -> Bench {
-    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Bench::start_with(None, parameters).await
-}
+use testkit::{Answer, Bench, Setup, Tenant};
 
 async fn user(bench: &Bench, tenant: &Tenant, username: &str, more: Value) -> String {
     let mut body = json!({"username": username});
@@ -32,10 +27,6 @@ async fn many(bench: &Bench, tenant: &Tenant, count: usize) -> Vec<String> {
 
 async fn invite(bench: &Bench, tenant: &Tenant, user: &str, channel: &str) -> Answer {
     bench.post(&format!("/users/{user}/invite"), &tenant.key, json!({"channel": channel})).await
-}
-
-fn sent(bench: &Bench, channel: Channel) -> Vec<OutboxItem> {
-    bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == channel).collect()
 }
 
 /// Asserts that an answer refuses until then, by its body and its header.
@@ -96,12 +87,12 @@ async fn of_many_invitations_at_once_one_goes_out_and_the_others_are_refused() {
     assert_eq!(statuses.iter().filter(|status| **status == 202).count(), 1, "{statuses:?}");
     assert!(statuses.iter().all(|status| [202, 429].contains(status)), "{statuses:?}");
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Sms).len(), 1);
+    assert_eq!(bench.sent(Channel::Sms).len(), 1);
 }
 
 #[tokio::test]
 async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
-    let bench = bench_with(&[("EmailsPerDay", "100")]).await;
+    let bench = Setup::new().parameter("EmailsPerDay", "100").start().await;
     let tenant = bench.tenant("Acme").await;
     let above = bench.patch("/workspace", &tenant.key, json!({"emails_per_day": 101})).await.expect(422);
     assert_eq!(above.body["errors"][0]["code"], "out_of_range");
@@ -118,7 +109,7 @@ async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
         refused(answer, "daily_quota_reached", &bench, Duration::hours(16));
     }
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Email).len(), 19);
+    assert_eq!(bench.sent(Channel::Email).len(), 19);
     // Another workspace has its own; the next day is a new one.
     let other = bench.tenant("Other").await;
     let theirs = user(&bench, &other, "ann", json!({"email": "ann@example.com"})).await;
@@ -130,7 +121,7 @@ async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
 
 #[tokio::test]
 async fn texts_go_to_the_calling_codes_that_the_operator_named_alone() {
-    let bench = bench_with(&[("TextCallingCodes", "+49")]).await;
+    let bench = Setup::new().parameter("TextCallingCodes", "+49").start().await;
     let tenant = bench.tenant("Acme").await;
     let near = user(&bench, &tenant, "near", json!({"mobile": "+491701234567"})).await;
     let far = user(&bench, &tenant, "far", json!({"mobile": "+8821612345678", "email": "far@example.com"})).await;
@@ -142,8 +133,8 @@ async fn texts_go_to_the_calling_codes_that_the_operator_named_alone() {
     let bulk = bench.post("/users/bulk", &tenant.key, bulk).await.expect(207);
     assert_eq!(bulk.body["items"][0]["code"], "calling_code_not_allowed");
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Sms).len(), 1);
-    let bench = bench_with(&[("TextCallingCodes", "")]).await;
+    assert_eq!(bench.sent(Channel::Sms).len(), 1);
+    let bench = Setup::new().parameter("TextCallingCodes", "").start().await;
     let tenant = bench.tenant("Acme").await;
     let near = user(&bench, &tenant, "near", json!({"mobile": "+491701234567"})).await;
     let refused = invite(&bench, &tenant, &near, "sms").await.expect(409);
@@ -157,7 +148,7 @@ async fn job(bench: &Bench, tenant: &Tenant, id: &str) -> Value {
 
 #[tokio::test]
 async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then_goes_on() {
-    let bench = bench_with(&[("EmailsPerDay", "20")]).await;
+    let bench = Setup::new().parameter("EmailsPerDay", "20").start().await;
     let tenant = bench.tenant("Acme").await;
     let users = many(&bench, &tenant, 25).await;
     let tried = json!({"action": "invite", "channel": "email", "ids": users, "dry_run": true});
@@ -187,7 +178,7 @@ async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then
         bench.drain().await;
         bench.set_clock(until + Duration::days(1));
     }
-    assert_eq!(sent(&bench, Channel::Email).len(), 50);
+    assert_eq!(bench.sent(Channel::Email).len(), 50);
     // While it waits, it can be canceled.
     let body = json!({"action": "invite", "channel": "email", "ids": users});
     let id = bench.post("/users/bulk", &tenant.key, body).await.expect(202).get("job_id");
@@ -196,7 +187,7 @@ async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then
     bench.advance(Duration::days(1));
     bench.run_due().await;
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Email).len(), 70);
+    assert_eq!(bench.sent(Channel::Email).len(), 70);
 }
 
 #[tokio::test]
@@ -215,13 +206,13 @@ async fn a_job_goes_on_with_others_while_one_recipient_has_to_wait_and_comes_bac
     assert_eq!(items, [users[0].as_str(), users[2].as_str()]);
     bench.run_due().await;
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Email).len(), 2, "not before a minute is over");
+    assert_eq!(bench.sent(Channel::Email).len(), 2, "not before a minute is over");
     bench.advance(Duration::minutes(1));
     bench.run_due().await;
     let done = job(&bench, &tenant, &begun.get("job_id")).await;
     assert_eq!((&done["state"], &done["progress"]["changed"]), (&json!("finished"), &json!(3)));
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Email).len(), 3);
+    assert_eq!(bench.sent(Channel::Email).len(), 3);
 }
 
 #[tokio::test]
@@ -236,7 +227,7 @@ async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may
     assert_eq!(renamed.get("username"), "anne");
     bench.run_due().await;
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Email).len(), 1, "not within the minute");
+    assert_eq!(bench.sent(Channel::Email).len(), 1, "not within the minute");
     // Suspended, they get it once they are let in again.
     let _suspended = bench.post(&format!("{path}/suspend"), &tenant.key, json!({})).await.expect(200);
     bench.advance(Duration::minutes(1));
@@ -244,10 +235,10 @@ async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may
         bench.run_due().await;
         bench.drain().await;
     }
-    assert_eq!(sent(&bench, Channel::Email).len(), 1);
+    assert_eq!(bench.sent(Channel::Email).len(), 1);
     let _active = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
-    assert_eq!(sent(&bench, Channel::Email).len(), 2);
+    assert_eq!(bench.sent(Channel::Email).len(), 2);
     // And by the schedule.
     let _renamed = bench.patch(&path, &tenant.key, json!({"username": "anna"})).await.expect(200);
     let events = bench.event_types(&tenant).await;
@@ -258,7 +249,7 @@ async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may
     bench.run_due().await;
     bench.drain().await;
     assert_eq!(started(&bench.event_types(&tenant).await), 3);
-    assert_eq!(sent(&bench, Channel::Email).len(), 3);
+    assert_eq!(bench.sent(Channel::Email).len(), 3);
 }
 
 #[tokio::test]
@@ -277,7 +268,7 @@ async fn what_looks_like_a_link_never_comes_into_a_greeting() {
             let body = if path == "invite" { json!({"channel": "email"}) } else { json!({}) };
             let _sent = bench.call(Method::POST, &format!("/users/{id}/{path}"), Some(&tenant.key), Some(&body)).await;
             bench.drain().await;
-            let mail = sent(&bench, Channel::Email).into_iter().next().unwrap();
+            let mail = bench.sent(Channel::Email).into_iter().next().unwrap();
             let (text, html) = (mail.text.unwrap_or_default(), mail.html.unwrap_or_default());
             let greeting = if name == "plain" { "Hello Ada," } else { "Hello," };
             assert!(text.starts_with(greeting) && html.contains(&format!(">{greeting}<")), "{text}");

@@ -5,69 +5,34 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use http::{Method, Request};
-use local::messaging::{Channel, OutboxItem};
+use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::{Answer, rows, text};
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-/// A text as an address has it.
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-struct House {
-    bench: Bench,
-    tenant: Tenant,
-}
+use crate::house::{House, encoded};
 
 impl House {
-    async fn new() -> Self {
-        let bench = Bench::start().await;
-        let tenant = bench.tenant("Acme").await;
-        Self { bench, tenant }
-    }
-
     async fn make(&self, person: Value) -> String {
-        self.bench.post("/users", &self.tenant.key, person).await.expect(201).get("user_id")
+        self.post("/users", person).await.expect(201).get("user_id")
     }
 
-    async fn get(&self, path: &str) -> Value {
-        self.bench.get(path, &self.tenant.key).await.expect(200).body
-    }
-
-    async fn settle(&self, settings: Value) -> Answer {
-        self.bench.patch("/workspace", &self.tenant.key, settings).await
+    async fn settings(&self, settings: Value) -> Answer {
+        self.patch("/workspace", settings).await
     }
 
     /// The usernames that a list shows.
     async fn names(&self, query: &str) -> Vec<String> {
-        let people = self.bench.all(&self.tenant, &format!("/users?{query}")).await;
+        let people = self.all(&format!("/users?{query}")).await;
         people.iter().map(|user| text(&user["username"])).collect()
     }
 
     async fn listed(&self, user: &str) -> Value {
-        let people = self.bench.all(&self.tenant, "/users").await;
+        let people = self.all("/users").await;
         people.into_iter().find(|listed| listed["user_id"] == *user).unwrap()
     }
 
-    async fn check_in(&self, credential: &str, report: Value) -> Answer {
-        let path = "/devices/me/check-in";
-        self.bench.call(Method::POST, path, Some(credential), Some(&report)).await
-    }
-
     async fn network(&self, user: &str, provider: &str, report: Value) -> Answer {
-        self.bench.put(&format!("/users/{user}/networks/{provider}"), &self.tenant.key, report).await
-    }
-
-    async fn events(&self, kind: &str) -> Vec<Value> {
-        self.bench.all(&self.tenant, &format!("/events?event_type={kind}&since=2026-11-01T00:00:00Z")).await
-    }
-
-    fn sent(&self, channel: Channel) -> Vec<OutboxItem> {
-        self.bench.stack.messaging().outbox().into_iter().filter(|item| item.channel == channel).collect()
+        self.put(&format!("/users/{user}/networks/{provider}"), report).await
     }
 }
 
@@ -128,15 +93,15 @@ async fn people_are_found_as_one_types() {
 #[tokio::test]
 async fn the_list_of_users_shows_every_column() {
     let house = House::new().await;
-    let _settled = house.settle(json!({"service_levels": ["gold"]})).await.expect(200);
+    let _settled = house.settings(json!({"service_levels": ["gold"]})).await.expect(200);
     let (user, phones) = house.bench.person(&house.tenant, "ada", 2).await;
     let path = format!("/users/{user}");
-    let _gold = house.bench.patch(&path, &house.tenant.key, json!({"service_level": "gold"})).await.expect(200);
+    let _gold = house.patch(&path, json!({"service_level": "gold"})).await.expect(200);
     house.bench.advance(Duration::hours(1));
     let usage = json!({"sequence": 1, "messages_sent": 7});
-    let _first = house.check_in(&phones[0].1, json!({"app_version": "5.0.0", "usage": usage})).await.expect(200);
+    let _first = house.bench.report_in(&phones[0].1, json!({"app_version": "5.0.0", "usage": usage})).await.expect(200);
     house.bench.advance(Duration::minutes(2));
-    let _newest = house.check_in(&phones[1].1, json!({"app_version": "4.9.0"})).await.expect(200);
+    let _newest = house.bench.report_in(&phones[1].1, json!({"app_version": "4.9.0"})).await.expect(200);
     let _carrier =
         house.network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"})).await.expect(200);
     let listed = house.listed(&user).await;
@@ -189,8 +154,7 @@ async fn the_list_of_users_shows_every_column() {
 
     // Each filter.
     let other = house.make(json!({"username": "bob"})).await;
-    let _suspended =
-        house.bench.post(&format!("/users/{other}/suspend"), &house.tenant.key, json!({})).await.expect(200);
+    let _suspended = house.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
     for (query, wanted) in [
         ("status=suspended", vec!["bob"]),
         ("status=active", vec!["ada"]),
@@ -203,7 +167,7 @@ async fn the_list_of_users_shows_every_column() {
     ] {
         assert_eq!(house.names(query).await, wanted, "{query}");
     }
-    let reset = house.bench.post(&format!("{path}/reset-pin"), &house.tenant.key, json!({})).await.expect(200);
+    let reset = house.post(&format!("{path}/reset-pin"), json!({})).await.expect(200);
     assert_eq!(reset.body["pending_command"], true);
     assert_eq!(house.names("pending_command=true").await, ["ada"], "once, of two phones");
     assert_eq!(house.names("pending_command=false").await, ["bob"]);
@@ -295,7 +259,7 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
     let (ada, phones) = house.bench.person(&house.tenant, "ada", 2).await;
     let (bob, others) = house.bench.person(&house.tenant, "bob", 1).await;
     let report = async |credential: &str, usage: Value| {
-        let _taken = house.check_in(credential, json!({"usage": usage})).await.expect(200);
+        let _taken = house.bench.report_in(credential, json!({"usage": usage})).await.expect(200);
     };
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
@@ -333,7 +297,7 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
     let back = house.bench.register(&code, "bob-0").await.expect(201).get("credential");
     report(&back, json!({"sequence": 1, "messages_sent": 1})).await;
     assert_eq!(house.get(&format!("/users/{bob}/usage")).await["totals"]["messages_sent"], 11);
-    let invalid = house.check_in(&back, json!({"usage": {"calls": -1}})).await.expect(422);
+    let invalid = house.bench.report_in(&back, json!({"usage": {"calls": -1}})).await.expect(422);
     let fields: BTreeSet<String> =
         invalid.body["errors"].as_array().unwrap().iter().map(|fault| text(&fault["field"])).collect();
     assert_eq!(fields, ["usage.calls".to_owned(), "usage.sequence".to_owned()].into());
@@ -344,9 +308,9 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
 #[tokio::test]
 async fn invitations_are_listed_with_what_became_of_each_and_when() {
     let house = House::new().await;
-    let user = house.bench.user(&house.tenant, "ada").await;
+    let user = house.user("ada").await;
     let path = format!("/users/{user}/invitations");
-    let list = async || house.bench.all(&house.tenant, &path).await;
+    let list = async || house.all(&path).await;
     let first = house.bench.invite(&house.tenant, &user, 1).await;
     house.bench.advance(Duration::minutes(1));
     let _pressed = house.bench.call(Method::POST, &format!("/i/{first}"), None, None).await.expect(303);
@@ -359,7 +323,7 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
     assert!(shown.get("code").is_none() && !shown.to_string().contains(&first));
 
     let body = json!({"channel": "sms", "devices": 2});
-    let invited = house.bench.post(&format!("/users/{user}/invite"), &house.tenant.key, body).await.expect(202);
+    let invited = house.post(&format!("/users/{user}/invite"), body).await.expect(202);
     assert_eq!(invited.body["delivery"]["state"], "queued");
     house.bench.drain().await;
     let second = house.bench.newest_code().unwrap();
@@ -418,10 +382,10 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
 #[tokio::test]
 async fn neither_a_text_nor_the_subject_of_an_e_mail_names_anybody() {
     let house = House::new().await;
-    let user = house.bench.user(&house.tenant, "ada.lovelace").await;
+    let user = house.user("ada.lovelace").await;
     for channel in ["sms", "email"] {
         let body = json!({"channel": channel});
-        let _invited = house.bench.post(&format!("/users/{user}/invite"), &house.tenant.key, body).await.expect(202);
+        let _invited = house.post(&format!("/users/{user}/invite"), body).await.expect(202);
         house.bench.drain().await;
     }
     let (texts, mails) = (house.sent(Channel::Sms), house.sent(Channel::Email));
@@ -448,16 +412,16 @@ async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
     let settings = json!({
         "name": "Acme Ltd", "retention_days": 5, "invitation_days": 2, "service_levels": ["silver", "gold"],
     });
-    let settled = house.settle(settings.clone()).await.expect(200);
+    let settled = house.settings(settings.clone()).await.expect(200);
     assert_eq!((settled.get("name"), &settled.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
-    let again = house.settle(settings).await.expect(200);
+    let again = house.settings(settings).await.expect(200);
     assert_eq!(again.headers["etag"], settled.headers["etag"]);
     let events = house.events("workspace.updated").await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["changes"]["retention_days"], json!({"before": null, "after": 5}));
 
     let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;
-    let invited = &house.bench.all(&house.tenant, &format!("/users/{user}/invitations")).await[0];
+    let invited = &house.all(&format!("/users/{user}/invitations")).await[0];
     assert_eq!(invited["expires_at"], "2026-11-25T08:00:00.000Z");
     let path = format!("/devices/{}", phones[0].0);
     let deleted = house.bench.delete(&path, &house.tenant.key).await.expect(200);
@@ -467,11 +431,11 @@ async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
     let gold = house.make(json!({"username": "bob", "service_level": "gold"})).await;
     assert_eq!(house.listed(&gold).await["service_level"], "gold");
     let person = json!({"username": "eve", "service_level": "lead"});
-    let unknown = house.bench.post("/users", &house.tenant.key, person).await.expect(422);
+    let unknown = house.post("/users", person).await.expect(422);
     assert_eq!(unknown.body["errors"][0]["field"], "service_level");
 
     let back = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
-    let back = house.settle(back).await.expect(200);
+    let back = house.settings(back).await.expect(200);
     assert_eq!((&back.body["retention_days"], &back.body["invitation_days"]), (&json!(30), &json!(7)));
     let request =
         Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &settled.headers["etag"]);
@@ -501,18 +465,18 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
 
         let rule = json!({"after_days": 30, "action": action});
         let before = rows::everything(&house.bench);
-        let tried = house.settle(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
+        let tried = house.settings(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
         let preview = tried.body["preview"].clone();
         assert_eq!((preview["devices"].as_array().unwrap().len(), &preview["more"]), (1, &json!(false)));
         assert_eq!(preview["devices"][0]["device_id"], *phones[0].0);
         assert_eq!(rows::everything(&house.bench), before, "a preview changes nothing");
 
-        let _settled = house.settle(json!({"silent_devices": rule})).await.expect(200);
+        let _settled = house.settings(json!({"silent_devices": rule})).await.expect(200);
         assert_eq!(house.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[0].0).await, done);
         let events = house.events(&format!("device.{done}")).await;
         assert_eq!(events.len(), 1);
-        let key = &house.bench.all(&house.tenant, "/keys").await[0]["key_id"];
+        let key = &house.all("/keys").await[0]["key_id"];
         assert_eq!(events[0]["actor"], json!({"type": "key", "id": key, "name": "First key"}), "who set the rule");
         assert_eq!(events[0]["private"]["reason"], "silent for over 30 days");
 
@@ -529,7 +493,7 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
         assert_eq!((status(&phones[2].0).await, status(&never).await), (json!("in_use"), json!("never_seen")));
         assert_eq!(house.events(&format!("device.{done}")).await.len(), 2);
 
-        let off = house.settle(json!({"silent_devices": null})).await.expect(200);
+        let off = house.settings(json!({"silent_devices": null})).await.expect(200);
         assert_eq!(off.body["silent_devices"], Value::Null);
         house.bench.advance(Duration::days(60));
         assert_eq!(house.bench.run_due().await["failed"], 0);
@@ -548,7 +512,7 @@ async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_wit
     house.bench.advance(Duration::days(40));
     let key = async |permissions: &[&str]| {
         let body = json!({"name": "settings", "permissions": permissions});
-        let made = house.bench.post("/keys", &house.tenant.key, body).await.expect(201);
+        let made = house.post("/keys", body).await.expect(201);
         (made.get("key_id"), made.get("key"))
     };
     let rule = json!({"after_days": 30, "action": "delete"});
@@ -582,7 +546,7 @@ async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_wit
     assert_eq!(house.bench.run_due().await, json!({"done": 0, "failed": 0}));
     assert!(house.events("device.deleted").await.is_empty());
 
-    let set = house.settle(rule).await.expect(200);
+    let set = house.settings(rule).await.expect(200);
     assert_eq!(set.body["silent_rule"]["paused_at"], Value::Null);
     assert_eq!(house.bench.run_due().await["failed"], 0);
     let gone = house.events("device.deleted").await;

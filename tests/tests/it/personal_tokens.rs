@@ -7,7 +7,7 @@ use testkit::oidc::{self, Oidc, get_as, new_token, send_as};
 use testkit::{Answer, Bench, Tenant, rows};
 
 /// A system of two workspaces, with a person who is an admin in the first and a viewer in the second.
-struct House {
+struct Holder {
     oidc: Oidc,
     bench: Bench,
     first: Tenant,
@@ -15,7 +15,7 @@ struct House {
     anna: String,
 }
 
-impl House {
+impl Holder {
     async fn new() -> Self {
         let oidc = Oidc::new();
         let bench = oidc.bench().await;
@@ -55,7 +55,7 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn a_token_opens_the_workspaces_that_it_names_and_the_header_says_which() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let third = house.bench.tenant("Third").await;
     let _member = oidc::member(&house.bench, &third, "anna", "admin").await;
     let made = house.both().await;
@@ -86,7 +86,7 @@ async fn a_token_opens_the_workspaces_that_it_names_and_the_header_says_which() 
 
 #[tokio::test]
 async fn a_token_is_worth_what_its_person_is_now() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let token = house.both().await.get("token");
     let _other = oidc::member(&house.bench, &house.first, "bert", "admin").await;
     let path = format!("/members/{}", house.anna);
@@ -109,7 +109,7 @@ async fn a_token_is_worth_what_its_person_is_now() {
 
 #[tokio::test]
 async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_role() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let narrow = house.one(Some(&["users:read", "workspace:manage"])).await;
     assert_eq!(narrow.body["permissions"], json!(["users:read", "workspace:manage"]));
     let narrow = narrow.get("token");
@@ -132,7 +132,7 @@ async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_ro
 
 #[tokio::test]
 async fn a_token_ends_when_it_was_said_to_and_at_once_when_its_person_takes_it_back() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let body = json!({
         "name": "short", "workspace_ids": [house.first.workspace_id], "expires_at": "2026-11-23T09:00:00Z",
     });
@@ -157,7 +157,7 @@ async fn a_token_ends_when_it_was_said_to_and_at_once_when_its_person_takes_it_b
 
 #[tokio::test]
 async fn what_is_not_exactly_the_token_is_worth_nothing() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let token = house.one(None).await.get("token");
     let other = house.one(None).await.get("token");
     let last = if token.ends_with('1') { '2' } else { '1' };
@@ -177,7 +177,7 @@ async fn what_is_not_exactly_the_token_is_worth_nothing() {
 
 #[tokio::test]
 async fn a_token_ends_with_the_issuer_that_vouched_for_its_person() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let former = json!({"issuer": "https://former.example", "subject": "anna", "role": "admin"});
     let _member = house.bench.post("/members", &house.first.key, former).await.expect(201);
     let token = house.one(None).await.get("token");
@@ -191,7 +191,7 @@ async fn a_token_ends_with_the_issuer_that_vouched_for_its_person() {
 
 #[tokio::test]
 async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let token = house.one(None).await;
     let path = format!("/tokens/{}", token.get("token_id"));
     let body = json!({
@@ -220,7 +220,7 @@ async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let made = house.both().await;
     let token = made.get("token");
     house.bench.advance(Duration::minutes(1));
@@ -254,7 +254,7 @@ async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
 
 #[tokio::test]
 async fn the_same_call_under_the_same_key_makes_one_token() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let send = async |name: &str, subject: &str| {
         let body = json!({
             "name": name, "workspace_ids": [house.first.workspace_id], "expires_at": "2026-12-24T00:00:00Z",
@@ -274,7 +274,7 @@ async fn the_same_call_under_the_same_key_makes_one_token() {
 
 #[tokio::test]
 async fn each_workspace_that_a_token_names_has_it_on_its_record() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     house.bench.advance(Duration::minutes(1));
     let token = house.both().await;
     house.bench.advance(Duration::minutes(1));
@@ -301,7 +301,7 @@ async fn each_workspace_that_a_token_names_has_it_on_its_record() {
 
 #[tokio::test]
 async fn what_is_done_by_a_token_is_its_members_doing_and_says_by_which_token() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let token = house.one(None).await;
     let user = house.bench.post("/users", &token.get("token"), json!({"username": "eve"})).await.expect(201);
     assert_eq!(user.body["source"], "api", "a program made them");
@@ -315,7 +315,7 @@ async fn what_is_done_by_a_token_is_its_members_doing_and_says_by_which_token() 
 }
 
 /// A job over all users that is still at work: a page of them is more than a call does.
-async fn job_at_work(house: &House, token: &str) -> String {
+async fn job_at_work(house: &Holder, token: &str) -> String {
     let begun = house.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);
     let job = begun.get("job_id");
     let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
@@ -332,7 +332,7 @@ async fn job_at_work(house: &House, token: &str) -> String {
 
 #[tokio::test]
 async fn work_that_was_begun_by_a_token_goes_on_only_as_long_as_the_token_is_good() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let _other = oidc::member(&house.bench, &house.first, "bert", "admin").await;
     let _user = house.bench.user(&house.first, "ada").await;
     let state = async |job: &str| {
@@ -366,7 +366,7 @@ async fn work_that_was_begun_by_a_token_goes_on_only_as_long_as_the_token_is_goo
 
 #[tokio::test]
 async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_of_it() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let both = house.both().await;
     let workspaces = [house.second.workspace_id.as_str()];
     let elsewhere = new_token(&house.bench, &house.signed_in(), &workspaces, None).await;
@@ -407,7 +407,7 @@ async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_
 
 #[tokio::test]
 async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let token = house.both().await.get("token");
     let list = async |credential: &str| {
         let answer = house.bench.get("/workspaces/list", credential).await.expect(200);
@@ -446,7 +446,7 @@ async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
 
 #[tokio::test]
 async fn a_token_goes_a_while_after_its_time_is_over() {
-    let house = House::new().await;
+    let house = Holder::new().await;
     let _token = house.one(None).await;
     let at = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp();
     let kept = at("2026-12-31T00:00:00Z") + 90 * 24 * 3600;

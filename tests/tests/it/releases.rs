@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::rows::{self, MAIN};
 use testkit::tap::Tap;
-use testkit::{Bench, Tenant};
+use testkit::{Bench, Setup, Tenant};
 
 /// The rows whose keys begin so, and that contain this.
 fn find(bench: &Bench, pk: &str, contains: &str) -> Value {
@@ -83,7 +83,7 @@ async fn words_of_another_release_are_shown_and_survive_edits() {
         assert_eq!(bench.all(&tenant, list).await.len(), 1, "{list}");
     }
     // What only another release knows of is not served by this one, and waits.
-    let told = bench.call(Method::POST, "/devices/me/check-in", Some(&credential), Some(&json!({}))).await.expect(200);
+    let told = bench.report_in(&credential, json!({})).await.expect(200);
     assert_eq!(told.body["commands"], json!([]));
     assert_eq!(find(&bench, &of_device, "COMMAND#")["state"], "queued");
     patch(&bench, &tenant, &format!("/devices/{device}"), json!({"nickname": "Mine"})).await;
@@ -129,7 +129,7 @@ async fn a_right_that_only_another_release_knows_grants_nothing_here_and_a_role_
 #[tokio::test]
 async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_be_read_stops_nothing() {
     let tap = Tap::new();
-    let bench = Bench::start_with(Some(tap.adjust()), std::collections::BTreeMap::new()).await;
+    let bench = Setup::new().with(tap.adjust()).start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Events").await;
     let user = bench.user(&tenant, "ada").await;

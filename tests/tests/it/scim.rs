@@ -1,19 +1,21 @@
 //! Identity providers drive the users by SCIM 2.0, with the very requests that Okta and Entra ID
 //! send. What filters, paths and patches mean is shown in `shared/domain/tests/rules/scim.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use http::{Method, Request};
 use serde_json::{Value, json};
 use testkit::wire::Meter;
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::{Answer, Bench, Setup, Tenant, rows};
+
+use crate::house::encoded;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-struct House {
+struct Provider {
     bench: Bench,
     tenant: Tenant,
     key: String,
@@ -25,7 +27,7 @@ async fn provider_key(bench: &Bench, tenant: &Tenant) -> String {
     bench.post("/keys", &tenant.key, body).await.expect(201).get("key")
 }
 
-impl House {
+impl Provider {
     async fn new() -> Self {
         let bench = Bench::start().await;
         let tenant = bench.tenant("Acme").await;
@@ -93,11 +95,6 @@ fn names(list: &Answer) -> Vec<String> {
     resources.iter().map(|user| user["userName"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A text as an address has it.
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
 /// Asserts that an answer is an error as SCIM writes them.
 fn told(answer: &Answer, status: u16, scim_type: Option<&str>) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
@@ -111,7 +108,7 @@ fn told(answer: &Answer, status: u16, scim_type: Option<&str>) {
 
 #[tokio::test]
 async fn okta_finds_makes_changes_and_deactivates_a_user() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let by_name = "/Users?filter=userName%20eq%20%22test.user%40okta.local%22&startIndex=1&count=100";
     let nobody = house.get(by_name).await.expect(200).body;
     let wanted = json!({
@@ -184,7 +181,7 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
 
 #[tokio::test]
 async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let body = json!({
         "schemas": [USER, ENTERPRISE],
         "externalId": "0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef",
@@ -238,7 +235,7 @@ async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
 
 #[tokio::test]
 async fn a_deleted_user_is_gone_for_the_provider_and_their_names_are_free() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let body =
         json!({"userName": "ada", "externalId": "1", "title": "Guide", "emails": [{"value": "ada@example.com"}]});
     let id = house.post("/Users", body.clone()).await.expect(201).get("id");
@@ -272,7 +269,7 @@ async fn a_deleted_user_is_gone_for_the_provider_and_their_names_are_free() {
 
 #[tokio::test]
 async fn user_names_and_external_ids_are_unique_and_a_users_own_are_no_conflict() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let ada = house.post("/Users", json!({"userName": "Ada", "externalId": "1"})).await.expect(201).get("id");
     let bob = house.post("/Users", json!({"userName": "bob", "externalId": "2"})).await.expect(201).get("id");
     let before = rows::everything(&house.bench);
@@ -298,7 +295,7 @@ async fn user_names_and_external_ids_are_unique_and_a_users_own_are_no_conflict(
 
 #[tokio::test]
 async fn two_who_are_called_the_same_at_once_are_one() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     for round in 0..10 {
         let body = json!({"userName": format!("twin{round}"), "externalId": format!("{round}")});
         let other = json!({"userName": format!("other{round}"), "externalId": format!("{round}")});
@@ -312,7 +309,7 @@ async fn two_who_are_called_the_same_at_once_are_one() {
 
 #[tokio::test]
 async fn versions_guard_changes_and_spare_repeated_reads() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let id = house.make("ada").await;
     let path = format!("/Users/{id}");
     let title = |title: &str| Some(json!({"Operations": [{"op": "replace", "path": "title", "value": title}]}));
@@ -340,7 +337,7 @@ async fn versions_guard_changes_and_spare_repeated_reads() {
 }
 
 /// Puts the claim of a user's name where an earlier release has put it, without accents.
-fn claimed_by_an_earlier_release(house: &House, user: &str, former: &str) {
+fn claimed_by_an_earlier_release(house: &Provider, user: &str, former: &str) {
     let all = rows::all(&house.bench, rows::MAIN);
     let of_user = |row: &&Value| row["sk"] == "CLAIM" && row["user_id"] == user;
     let claim = all.values().filter(of_user).find(|row| row["pk"].as_str().unwrap().starts_with("USERNAME#")).unwrap();
@@ -352,7 +349,7 @@ fn claimed_by_an_earlier_release(house: &House, user: &str, former: &str) {
 
 #[tokio::test]
 async fn reindex_moves_the_claim_of_a_name_to_where_it_belongs() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let user = house.make("Jos\u{e9}.Pe\u{f1}a").await;
     let claims = || -> BTreeSet<String> {
         let all = rows::all(&house.bench, rows::MAIN).into_values();
@@ -371,7 +368,7 @@ async fn reindex_moves_the_claim_of_a_name_to_where_it_belongs() {
 #[tokio::test]
 async fn who_is_looked_for_by_a_username_is_who_is_called_so_and_two_who_differ_by_an_accent_are_two() {
     for by_an_earlier_release in [false, true] {
-        let house = House::new().await;
+        let house = Provider::new().await;
         let accented = house.make("Jos\u{e9}.Pe\u{f1}a").await;
         if by_an_earlier_release {
             claimed_by_an_earlier_release(&house, &accented, "jose.pena");
@@ -412,7 +409,7 @@ async fn who_is_looked_for_by_a_username_is_who_is_called_so_and_two_who_differ_
 
 #[tokio::test]
 async fn a_list_is_filtered_sorted_and_paged() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     for (at, name) in ["dora", "Bob", "ada", "cleo", "emil"].into_iter().enumerate() {
         let mut body =
             json!({"userName": name, "active": at % 2 == 0, "emails": [{"value": format!("{name}@example.com")}]});
@@ -462,10 +459,10 @@ async fn a_list_is_filtered_sorted_and_paged() {
 #[tokio::test]
 async fn one_user_is_found_at_the_same_cost_however_many_there_are() {
     let meter = Meter::new();
-    let bench = Bench::start_with(Some(meter.adjust()), BTreeMap::new()).await;
+    let bench = Setup::new().with(meter.adjust()).start().await;
     let tenant = bench.tenant("Acme").await;
     let key = provider_key(&bench, &tenant).await;
-    let house = House { bench, tenant, key };
+    let house = Provider { bench, tenant, key };
     let ada = house.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
     let filters = ["userName eq \"ada\"".to_owned(), "externalId eq \"1\"".to_owned(), format!("id eq \"{ada}\"")];
     let costs = async || {
@@ -495,13 +492,13 @@ async fn one_user_is_found_at_the_same_cost_however_many_there_are() {
 
 #[tokio::test]
 async fn a_provider_sees_and_changes_its_own_workspace_alone() {
-    let ours = House::new().await;
+    let ours = Provider::new().await;
     let id = ours.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
     let theirs = ours.bench.tenant("Theirs").await;
     let key = provider_key(&ours.bench, &theirs).await;
     let before = rows::everything(&ours.bench);
-    let House { bench, tenant, key: own } = ours;
-    let house = House { bench, tenant: theirs, key };
+    let Provider { bench, tenant, key: own } = ours;
+    let house = Provider { bench, tenant: theirs, key };
     let path = format!("/Users/{id}");
     told(&house.get(&path).await, 404, None);
     told(&house.put(&path, json!({"userName": "eve"})).await, 404, None);
@@ -519,13 +516,13 @@ async fn a_provider_sees_and_changes_its_own_workspace_alone() {
     // The same names are free there.
     let twin = house.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
     assert_ne!(twin, id);
-    let house = House { bench: house.bench, tenant, key: own };
+    let house = Provider { bench: house.bench, tenant, key: own };
     assert_eq!(house.names("").await, ["ada"]);
 }
 
 #[tokio::test]
 async fn every_failure_is_told_as_scim_tells_it() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let id = house.make("ada").await;
     let path = format!("/Users/{id}");
     let before = rows::everything(&house.bench);
@@ -584,7 +581,7 @@ async fn every_failure_is_told_as_scim_tells_it() {
 
 #[tokio::test]
 async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let name = json!({"givenName": "Ada", "familyName": "Adler", "middleName": "M."});
     let id = house.post("/Users", json!({"userName": "ada", "name": name})).await.expect(201).get("id");
     let emptied = json!([{"op": "replace", "path": "name", "value": {"middleName": null}}]);
@@ -610,7 +607,7 @@ async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
 
 #[tokio::test]
 async fn it_is_told_when_a_user_was_last_changed() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let modified = |answer: &Answer| answer.body["meta"]["lastModified"].as_str().unwrap().to_owned();
     let made = house.post("/Users", json!({"userName": "ada", "title": "Guide"})).await.expect(201);
     let (ada, created) = (made.get("id"), made.body["meta"]["created"].as_str().unwrap().to_owned());
@@ -645,7 +642,7 @@ async fn it_is_told_when_a_user_was_last_changed() {
 
 #[tokio::test]
 async fn an_empty_part_of_the_path_does_not_matter() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let _made = house.make("ada").await;
     for path in ["//Users", "/Users/", "//Users//"] {
         assert_eq!(names(&house.get(path).await.expect(200)), ["ada"], "{path}");
@@ -654,7 +651,7 @@ async fn an_empty_part_of_the_path_does_not_matter() {
 
 #[tokio::test]
 async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let (user, phones) = house.bench.person(&house.tenant, "ada", 2).await;
     let access = async || {
         let mut access = Vec::new();
@@ -686,8 +683,8 @@ async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
 
 #[tokio::test]
 async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once_they_are_active() {
-    let house = House::new().await;
-    let house = House { key: house.tenant.key.clone(), ..house };
+    let house = Provider::new().await;
+    let house = Provider { key: house.tenant.key.clone(), ..house };
     let (user, _) = house.bench.person(&house.tenant, "ada", 1).await;
     let active = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
     let _away = house.patch(&user, active(false)).await.expect(200);
@@ -702,7 +699,7 @@ async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once
 
 #[tokio::test]
 async fn a_user_of_a_data_set_is_changed_by_that_alone_while_it_is_there() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "external_id": "id"}, "key_field": "external_id"});
     let source = house.bench.post("/sources", &house.tenant.key, body).await.expect(201).get("source_id");
     let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true");
@@ -730,7 +727,7 @@ async fn a_user_of_a_data_set_is_changed_by_that_alone_while_it_is_there() {
 
 #[tokio::test]
 async fn a_user_who_was_made_by_hand_is_taken_over_and_keeps_what_was_typed() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let user = house.bench.user(&house.tenant, "ada").await;
     let says = json!({"userName": "ada", "externalId": "00u1", "title": "Guide",
         "name": {"givenName": "Eva", "familyName": "Adler"}, "active": true});
@@ -749,7 +746,7 @@ async fn a_user_who_was_made_by_hand_is_taken_over_and_keeps_what_was_typed() {
 
 #[tokio::test]
 async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let wide = |n: usize| {
         json!({"schemas": [USER], "userName": format!("u{n:03}"),
         "roles": (0..8).map(|n| json!({"value": format!("{n}{}", "\"".repeat(1900))})).collect::<Vec<_>>()})
@@ -773,7 +770,7 @@ async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
 
 #[tokio::test]
 async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;
     // Whom it takes over keeps the name that they have; from then on it is the provider's.
     let _taken = house.patch(&user, json!([{"op": "add", "path": "title", "value": "Guide"}])).await.expect(200);
@@ -781,7 +778,7 @@ async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
     let before = rows::everything(&house.bench);
     told(&house.patch(&user, rename.clone()).await, 403, None);
     assert!(before == rows::everything(&house.bench));
-    let house = House { key: house.tenant.key.clone(), ..house };
+    let house = Provider { key: house.tenant.key.clone(), ..house };
     let renamed = house.patch(&user, rename).await.expect(200);
     assert_eq!((renamed.get("userName"), renamed.body["active"].as_bool()), ("eve".to_owned(), Some(false)));
     let told = house.bench.check_in(&phones[0].1).await.expect(200);
@@ -795,7 +792,7 @@ async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
 
 #[tokio::test]
 async fn what_the_server_knows_is_told() {
-    let house = House::new().await;
+    let house = Provider::new().await;
     let config = house.get("/ServiceProviderConfig").await.expect(200).body;
     let known = |name: &str| config[name]["supported"].as_bool().unwrap();
     let all = ["patch", "filter", "sort", "etag", "bulk", "changePassword"].map(known);

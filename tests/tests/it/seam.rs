@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
 
 /// A workspace, and what its programs hold.
-struct House {
+struct SeamClient {
     bench: Bench,
     tenant: Tenant,
 }
@@ -16,7 +16,7 @@ const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
 /// What is nobody's.
 const NOBODY: &str = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4f";
 
-impl House {
+impl SeamClient {
     async fn new() -> Self {
         let bench = Bench::start().await;
         let tenant = bench.tenant("Acme").await;
@@ -86,7 +86,7 @@ fn error(answer: &Answer, status: u16, kind: &str) {
 #[tokio::test]
 async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
     for older in [false, true] {
-        let house = House::new().await;
+        let house = SeamClient::new().await;
         let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
         let _in = house.bench.check_in(&credential).await.expect(200);
         house.bench.drain().await;
@@ -126,7 +126,7 @@ async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
 
 #[tokio::test]
 async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let send = async |content_type: &str, body: &str| {
         let request = Request::builder().method(Method::POST).uri("/phones/list").header("content-type", content_type);
         let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
@@ -140,7 +140,7 @@ async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused
 
 #[tokio::test]
 async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
-    let house = House::sandbox().await;
+    let house = SeamClient::sandbox().await;
     let (ada, bob) = (house.identity(json!({"full_name": "Ada"})).await, house.identity(json!({})).await);
     let id = |phone: Value| phone["device_id"].as_str().unwrap().to_owned();
     let (first, second, third) =
@@ -186,7 +186,7 @@ async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
 
 #[tokio::test]
 async fn a_deleted_users_phones_are_deactivated_and_what_was_issued_to_them_ends() {
-    let house = House::sandbox().await;
+    let house = SeamClient::sandbox().await;
     let ada = house.identity(json!({"user_identity_key": "ada"})).await;
     let phone = house.phone(&ada).await["device_id"].as_str().unwrap().to_owned();
     let path = format!("/devices/{phone}/credentials/{CREDENTIAL}");
@@ -209,7 +209,7 @@ async fn a_deleted_users_phones_are_deactivated_and_what_was_issued_to_them_ends
 
 #[tokio::test]
 async fn what_is_no_phone_does_not_appear() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let user = house.bench.user(&house.tenant, "ada").await;
     let code = house.bench.invite(&house.tenant, &user, 1).await;
     let foreign = json!({
@@ -228,7 +228,7 @@ async fn what_is_no_phone_does_not_appear() {
 
 #[tokio::test]
 async fn metadata_is_merged_removed_and_found() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let (device, _credential) = house.bench.phone(&house.tenant, "ada").await;
     let update = async |method: Method, change: Value| {
         let mut body = change;
@@ -271,7 +271,7 @@ async fn metadata_is_merged_removed_and_found() {
 
 #[tokio::test]
 async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let mut devices = Vec::new();
     let mut times = Vec::new();
     for name in ["ada", "bea", "cleo"] {
@@ -338,7 +338,7 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
 
 #[tokio::test]
 async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
-    let house = House::sandbox().await;
+    let house = SeamClient::sandbox().await;
     let body = json!({
         "user_identity_key": "crm-7", "email_address": "ada@example.com", "phone_number": "+49 170 1234567",
         "full_name": "Ada Byron Lovelace",
@@ -407,7 +407,7 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
 
 #[tokio::test]
 async fn what_seams_routes_make_is_made_once_under_one_key() {
-    let house = House::sandbox().await;
+    let house = SeamClient::sandbox().await;
     let send = async |path: &str, body: Value, key: &str| {
         let request = Request::builder().method(Method::POST).uri(path).header("idempotency-key", key);
         let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
@@ -428,7 +428,7 @@ async fn what_seams_routes_make_is_made_once_under_one_key() {
 
 #[tokio::test]
 async fn user_identities_come_page_by_page() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let mut made = Vec::new();
     for n in 0..5 {
         made.push(house.identity(json!({"full_name": format!("Ada {n}")})).await);
@@ -461,7 +461,7 @@ async fn user_identities_come_page_by_page() {
 
 #[tokio::test]
 async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_nowhere_else() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     for name in ["ada", "adam"] {
         let _phone = house.bench.phone(&house.tenant, name).await;
     }
@@ -502,7 +502,7 @@ async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_no
 
 #[tokio::test]
 async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
-    let house = House::sandbox().await;
+    let house = SeamClient::sandbox().await;
     let ada = house.identity(json!({})).await;
     let plain = house.phone(&ada).await;
     assert_eq!(
@@ -534,7 +534,7 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
     error(&fourth, 400, "invalid_input");
     let unknown = house.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": NOBODY})).await;
     error(&unknown, 404, "user_identity_not_found");
-    let real = House::new().await;
+    let real = SeamClient::new().await;
     let user = real.identity(json!({})).await;
     let refused = real.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": user})).await;
     error(&refused, 400, "invalid_input");
@@ -543,7 +543,7 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
 
 #[tokio::test]
 async fn what_services_report_shows_as_properties_and_their_problems_as_warnings() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
     let _in = house.bench.check_in(&credential).await.expect(200);
     house.bench.drain().await;
@@ -584,7 +584,7 @@ async fn what_services_report_shows_as_properties_and_their_problems_as_warnings
 
 #[tokio::test]
 async fn what_is_wrong_with_a_phone_shows_wherever_it_is_shown() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
     let minimum = json!({"minimum_versions": {"app": "99.1", "ios": "99"}});
     let _set = house.bench.patch("/workspace", &house.tenant.key, minimum).await.expect(200);
@@ -609,9 +609,9 @@ async fn what_is_wrong_with_a_phone_shows_wherever_it_is_shown() {
 
 #[tokio::test]
 async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
-    let house = House::new().await;
+    let house = SeamClient::new().await;
     let (device, _credential) = house.bench.phone(&house.tenant, "ada").await;
-    let other = House { tenant: house.bench.tenant("Other").await, bench: house.bench };
+    let other = SeamClient { tenant: house.bench.tenant("Other").await, bench: house.bench };
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
         error(&other.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
@@ -652,7 +652,7 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
 
 #[tokio::test]
 async fn whoever_may_only_read_changes_nothing() {
-    let house = House::sandbox().await;
+    let house = SeamClient::sandbox().await;
     let user = house.identity(json!({})).await;
     let phone = house.phone(&user).await["device_id"].clone();
     let body = json!({"name": "reader", "permissions": ["devices:read", "users:read", "events:read"]});

@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::Duration;
 use http::{Method, Request};
 use serde_json::{Value, json};
-use testkit::egress::{Answers, Pages, ReceivedRequest};
-use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::egress::{Answers, ReceivedRequest};
+use testkit::faults::{Call, Fault, Lasting, Strike};
+use testkit::{Answer, Setup, rows, text};
+
+use crate::house::House;
 
 const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-00000000000";
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
 
 fn mapping() -> Value {
     json!({
@@ -25,26 +23,7 @@ fn mapping() -> Value {
     })
 }
 
-/// A workspace whose users come from pages.
-struct House {
-    bench: Bench,
-    faults: Faults,
-    pages: Pages,
-    tenant: Tenant,
-}
-
 impl House {
-    async fn new() -> Self {
-        Self::with(BTreeMap::new()).await
-    }
-
-    async fn with(parameters: BTreeMap<String, String>) -> Self {
-        let (faults, pages) = (Faults::new(), Pages::default());
-        let bench = Bench::start_with(Some(pages.adjust(Some(faults.adjust()))), parameters).await;
-        let tenant = bench.tenant("House").await;
-        Self { bench, faults, pages, tenant }
-    }
-
     async fn source(&self, more: Value) -> String {
         self.post("/sources", more).await.expect(201).get("source_id")
     }
@@ -63,14 +42,6 @@ impl House {
         self.source(body).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
-        self.bench.post(path, &self.tenant.key, body).await
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.bench.get(path, &self.tenant.key).await.expect(200).body
-    }
-
     async fn part(&self, source: &str, number: u32, query: &str, bytes: &[u8]) -> Answer {
         let request = Request::builder()
             .method(Method::PUT)
@@ -83,7 +54,7 @@ impl House {
     /// Lets jobs go on until none is at work.
     async fn run_on(&self) {
         for _ in 0..40 {
-            let jobs = self.bench.all(&self.tenant, "/jobs").await;
+            let jobs = self.all("/jobs").await;
             if jobs.iter().all(|job| job["state"] != "running") {
                 self.bench.drain().await;
                 return;
@@ -101,17 +72,6 @@ impl House {
         self.job(&job).await
     }
 
-    async fn job(&self, id: &str) -> Value {
-        let mut job = self.get(&format!("/jobs/{id}?limit=100")).await;
-        let mut items = job["items"].as_array().cloned().unwrap();
-        while let Some(cursor) = job["next_cursor"].as_str() {
-            job = self.get(&format!("/jobs/{id}?limit=100&cursor={cursor}")).await;
-            items.extend(job["items"].as_array().cloned().unwrap());
-        }
-        job["items"] = items.into();
-        job
-    }
-
     async fn uploaded(&self, source: &str, upload: u8, file: &str) -> Value {
         let query = format!("upload={UPLOAD}{upload}&last=true");
         let job = self.part(source, 1, &query, file.as_bytes()).await.expect(202).get("job_id");
@@ -119,13 +79,13 @@ impl House {
         self.job(&job).await
     }
 
-    async fn user(&self, username: &str) -> Value {
-        let users = self.bench.all(&self.tenant, &format!("/users?search={username}")).await;
+    async fn found(&self, username: &str) -> Value {
+        let users = self.all(&format!("/users?search={username}")).await;
         users.into_iter().find(|user| user["username"] == username).unwrap_or(Value::Null)
     }
 
     async fn statuses(&self) -> BTreeMap<String, String> {
-        let users = self.bench.all(&self.tenant, "/users").await;
+        let users = self.all("/users").await;
         users.iter().map(|user| (text(&user["username"]), text(&user["status"]))).collect()
     }
 
@@ -135,10 +95,6 @@ impl House {
             .map(|(_, row)| row)
             .find(|row| row["username"] == username && row["deleted"].is_null())
             .unwrap_or_default()
-    }
-
-    async fn events(&self, event_type: &str) -> Vec<Value> {
-        self.bench.all(&self.tenant, &format!("/events?event_type={event_type}")).await
     }
 
     /// What is stored, but for the jobs' own rows.
@@ -200,7 +156,7 @@ async fn users_are_created_changed_and_flagged_and_the_report_names_what_changed
         authorization: Some("Bearer s3cret-token".into()),
     };
     assert_eq!(house.pages.asked(), [asked]);
-    let user = house.user("user0002").await;
+    let user = house.found("user0002").await;
     assert_eq!(
         (&user["number"], &user["source"], &user["email"]),
         (&json!("2"), &json!("http"), &json!("user0002@example.com"))
@@ -218,7 +174,7 @@ async fn users_are_created_changed_and_flagged_and_the_report_names_what_changed
         (&json!(["first_name"]), &json!(["username"]))
     );
     assert_eq!(outcomes(&job)[3].2, "vanished");
-    assert_eq!(house.user("renamed").await["user_id"], user["user_id"]);
+    assert_eq!(house.found("renamed").await["user_id"], user["user_id"]);
     let gone = house.stored_user("user0003");
     assert!(gone["provenance"]["vanished_at"].is_string() && gone["suspended"].is_null(), "{gone}");
     assert_eq!(house.events("user.vanished").await.len(), 1);
@@ -277,14 +233,17 @@ async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
     let job = house.job(&answer.get("job_id")).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(2, 0, 0)), "{job}");
     assert_eq!(job["items"][0]["id"], "000002");
-    assert_eq!(house.user("zoe").await["first_name"], "Zo\u{eb}; \"Z\"");
-    assert_eq!((&house.user("bob").await["email"], &house.user("bob").await["source"]), (&Value::Null, &json!("csv")));
+    assert_eq!(house.found("zoe").await["first_name"], "Zo\u{eb}; \"Z\"");
+    assert_eq!(
+        (&house.found("bob").await["email"], &house.found("bob").await["source"]),
+        (&Value::Null, &json!("csv"))
+    );
     assert_eq!(house.leavings(), Vec::<String>::new());
     // A part that comes late changes nothing, and begins nothing.
     let again = house.part(&source, 2, &query, two).await.expect(202);
     assert_eq!(again.body["job_id"], answer.body["job_id"]);
     assert_eq!(house.leavings(), Vec::<String>::new());
-    assert_eq!(house.bench.all(&house.tenant, "/jobs").await.len(), 1);
+    assert_eq!(house.all("/jobs").await.len(), 1);
     // Without a line of names for the mapping, nothing is taken.
     let job = house.uploaded(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
     let failure = json!({
@@ -308,7 +267,7 @@ async fn the_csv_of_a_sync_says_of_whom_each_row_is_what_changed_and_what_is_wro
     let columns = ["id", "outcome", "code", "detail", "at", "user_id", "change", "fields", "errors"];
     assert_eq!(rows.headers().unwrap(), columns.as_slice());
     let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
-    let ada = house.user("ada").await["user_id"].as_str().unwrap().to_owned();
+    let ada = house.found("ada").await["user_id"].as_str().unwrap().to_owned();
     assert_eq!(rows[0].iter().skip(5).collect::<Vec<_>>(), [ada.as_str(), "updated", "first_name", ""]);
     assert_eq!((&rows[1][1], &rows[1][5], &rows[1][8]), ("failed", "", "email: invalid_format"), "{csv}");
 }
@@ -331,7 +290,7 @@ async fn what_is_uploaded_can_be_tried_before_it_is_done() {
     );
     assert!(house.all_but_jobs() == before, "a dry run has changed something");
     assert_eq!(house.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
-    assert_eq!(house.user("ada").await["first_name"], "Ada");
+    assert_eq!(house.found("ada").await["first_name"], "Ada");
     let nothing = house.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
     assert_eq!(nothing.code(), "nothing_uploaded");
     assert_eq!(house.leavings(), Vec::<String>::new());
@@ -427,9 +386,9 @@ async fn what_is_set_by_hand_stays_until_it_is_released() {
     let source = house.http(json!({})).await;
     house.pages.show(people(1..=1).to_string());
     let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.user("user0001").await["user_id"]);
+    let id = text(&house.found("user0001").await["user_id"]);
     let path = format!("/users/{id}");
-    let _by_hand = house.bench.patch(&path, &house.tenant.key, json!({"first_name": "By Hand"})).await.expect(200);
+    let _by_hand = house.patch(&path, json!({"first_name": "By Hand"})).await.expect(200);
     let mut row = people(1..=1);
     row[0]["first"] = json!("By Machine");
     row[0]["mail"] = json!("new@example.com");
@@ -438,7 +397,7 @@ async fn what_is_set_by_hand_stays_until_it_is_released() {
     assert_eq!(job["items"][0]["fields"], json!(["email"]), "{job}");
     assert_eq!(house.get(&path).await["first_name"], "By Hand");
     assert_eq!(house.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
-    let _released = house.bench.patch(&path, &house.tenant.key, json!({"release": ["first_name"]})).await.expect(200);
+    let _released = house.patch(&path, json!({"release": ["first_name"]})).await.expect(200);
     assert_eq!(house.synced(&source, json!({})).await["items"][0]["fields"], json!(["first_name"]));
     assert_eq!(house.get(&path).await["first_name"], "By Machine");
 }
@@ -446,7 +405,7 @@ async fn what_is_set_by_hand_stays_until_it_is_released() {
 #[tokio::test]
 async fn a_user_who_was_made_by_hand_is_taken_in_and_keeps_what_was_typed() {
     let house = House::new().await;
-    let id = house.bench.user(&house.tenant, "user0001").await;
+    let id = house.user("user0001").await;
     let source = house.http(json!({})).await;
     house.pages.show(people(1..=1).to_string());
     let job = house.synced(&source, json!({})).await;
@@ -475,7 +434,7 @@ async fn another_username_resets_the_users_phones_only_by_one_who_may_wipe() {
     let source = house.http(json!({})).await;
     house.pages.show(people(1..=1).to_string());
     let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.user("user0001").await["user_id"]);
+    let id = text(&house.found("user0001").await["user_id"]);
     let code = house.bench.invite(&house.tenant, &id, 1).await;
     let phone = house.bench.register(&code, "phone").await.expect(201);
     let mut row = people(1..=1);
@@ -497,13 +456,13 @@ async fn a_user_who_is_renamed_by_hand_stays_the_data_sets_own_and_nobody_is_mad
     let source = house.csv(json!({"vanish_policy": "delete"})).await;
     let file = "login,mail,first\nada,ada@example.com,Ada\n";
     assert_eq!(house.uploaded(&source, 1, file).await["progress"], progress(1, 0, 0));
-    let path = format!("/users/{}", text(&house.user("ada").await["user_id"]));
-    let renamed = house.bench.patch(&path, &house.tenant.key, json!({"username": "bea"})).await.expect(200);
+    let path = format!("/users/{}", text(&house.found("ada").await["user_id"]));
+    let renamed = house.patch(&path, json!({"username": "bea"})).await.expect(200);
     assert_eq!((renamed.get("source_username"), &renamed.body["by_hand"]), ("ada".into(), &json!(["username"])));
     assert_eq!(house.uploaded(&source, 2, file).await["progress"], progress(0, 1, 0));
     assert_eq!(house.statuses().await.into_keys().collect::<Vec<_>>(), ["bea"]);
     // What else the row says is theirs, and the name that they had is free for somebody else.
-    let other = house.bench.user(&house.tenant, "ada").await;
+    let other = house.user("ada").await;
     let job = house.uploaded(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
     assert_eq!((&job["progress"], &job["items"][0]["fields"]), (&progress(1, 0, 0), &json!(["first_name"])), "{job}");
     assert_eq!(house.get(&path).await["first_name"], "Adele");
@@ -530,7 +489,7 @@ async fn a_row_means_who_is_called_so_and_not_who_differs_by_an_accent() {
         .uploaded(&source, 2, "login,first,mail,ext,id\njose,Jose,,,1\nmax,Maximilian,,,2\nJOS\u{c9},X,,,3\n")
         .await;
     assert_eq!(job["progress"]["changed"], 2, "{job}");
-    assert_eq!(house.user("max").await["first_name"], "Maximilian");
+    assert_eq!(house.found("max").await["first_name"], "Maximilian");
     assert_eq!(
         house.bench.get(&format!("/users/{by_hand}"), &house.tenant.key).await.expect(200).body["source"],
         "csv"
@@ -545,7 +504,7 @@ async fn whose_row_has_faults_when_the_key_has_changed_has_not_vanished() {
     let first = house.uploaded(&source, 1, "login,mail\nada,\nbob,\n").await;
     assert_eq!(first["progress"], progress(2, 0, 0));
     let edit = json!({"mapping": mapping, "key_field": "external_id"});
-    let _key = house.bench.patch(&format!("/sources/{source}"), &house.tenant.key, edit).await.expect(200);
+    let _key = house.patch(&format!("/sources/{source}"), edit).await.expect(200);
     let job = house.uploaded(&source, 2, "login,mail,id\nada,nonsense,E-1\nbob,,E-2\n").await;
     assert_eq!(
         outcomes(&job),
@@ -557,10 +516,10 @@ async fn whose_row_has_faults_when_the_key_has_changed_has_not_vanished() {
 #[tokio::test]
 async fn a_user_whom_an_identity_provider_has_named_is_left_alone() {
     let house = House::new().await;
-    let id = house.bench.user(&house.tenant, "user0001").await;
+    let id = house.user("user0001").await;
     let name = json!({"Operations": [{"op": "add", "path": "externalId", "value": "00u1"}]});
     let path = format!("/scim/v2/Users/{id}");
-    let _named = house.bench.patch(&path, &house.tenant.key, name).await.expect(200);
+    let _named = house.patch(&path, name).await.expect(200);
     let source = house.http(json!({})).await;
     house.pages.show(people(1..=1).to_string());
     let job = house.synced(&source, json!({})).await;
@@ -579,11 +538,11 @@ async fn a_sync_that_is_ended_at_the_same_step_again_and_again_is_given_up() {
     for _ in 0..2 {
         house.bench.advance(Duration::minutes(1));
         let _ended = house.bench.stack.run_schedule("run-due").await;
-        assert_eq!(house.bench.all(&house.tenant, "/jobs").await[0]["state"], "running");
+        assert_eq!(house.all("/jobs").await[0]["state"], "running");
     }
     house.bench.advance(Duration::minutes(1));
     assert_eq!(house.bench.run_due().await["failed"], 0);
-    let job = house.bench.all(&house.tenant, "/jobs").await[0].clone();
+    let job = house.all("/jobs").await[0].clone();
     assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("given_up")), "{job}");
     assert_eq!((house.pages.asked().len(), house.events("source.failed").await.len()), (3, 1));
     house.pages.show(people(1..=1).to_string());
@@ -613,7 +572,7 @@ async fn a_page_is_not_begun_to_be_read_without_the_time_for_it_and_whoever_wait
     // The last two were begun at the same moment.
     asked.sort();
     assert_eq!(asked, urls);
-    let jobs = house.bench.all(&house.tenant, "/jobs").await;
+    let jobs = house.all("/jobs").await;
     assert!(jobs.len() == 5 && jobs.iter().all(|job| job["state"] == "finished"), "{jobs:?}");
 }
 
@@ -640,7 +599,7 @@ async fn a_schedule_wipes_no_phone_unless_somebody_who_may_has_said_so() {
     let path = format!("/sources/{source}");
     assert_eq!(house.get(&path).await["renames_may_wipe"], false);
     assert_eq!(house.bench.run_due().await["failed"], 0);
-    let id = text(&house.user("user0001").await["user_id"]);
+    let id = text(&house.found("user0001").await["user_id"]);
     let code = house.bench.invite(&house.tenant, &id, 1).await;
     let phone = house.bench.register(&code, "phone").await.expect(201);
     let mut row = people(1..=1);
@@ -649,7 +608,7 @@ async fn a_schedule_wipes_no_phone_unless_somebody_who_may_has_said_so() {
     let scheduled = async || {
         house.bench.advance(Duration::hours(6));
         assert_eq!(house.bench.run_due().await["failed"], 0);
-        let jobs = house.bench.all(&house.tenant, "/jobs").await;
+        let jobs = house.all("/jobs").await;
         outcomes(&house.job(&text(&jobs[0]["job_id"])).await)
     };
     assert_eq!(scheduled().await, [told("000001", "failed", "", "permission_missing")]);
@@ -677,12 +636,12 @@ async fn a_urls_query_is_shown_to_nobody_and_is_not_lost() {
     assert_eq!(shown["url"], "https://hr.example.com/people?\u{2026}");
     assert!(!house.get("/sources").await.to_string().contains("marker"));
     let edit = json!({"url": shown["url"], "name": "Other"});
-    let edited = house.bench.patch(&path, &house.tenant.key, edit).await.expect(200);
+    let edited = house.patch(&path, edit).await.expect(200);
     assert_eq!((edited.get("name"), &edited.body["url"]), ("Other".to_owned(), &shown["url"]));
     house.pages.show("[]");
     let _job = house.synced(&source, json!({})).await;
     assert_eq!(house.pages.asked()[0].url, url);
-    assert!(!json!(house.bench.all(&house.tenant, "/events").await).to_string().contains("marker"));
+    assert!(!json!(house.all("/events").await).to_string().contains("marker"));
 }
 
 #[tokio::test]
@@ -691,10 +650,10 @@ async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_ad
     let source = house.http(json!({"vanish_policy": "suspend"})).await;
     house.pages.show(people(1..=3).to_string());
     let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.user("user0002").await["user_id"]);
+    let id = text(&house.found("user0002").await["user_id"]);
     let code = house.bench.invite(&house.tenant, &id, 1).await;
     let credential = house.bench.register(&code, "phone").await.expect(201).get("credential");
-    let by_hand = text(&house.user("user0003").await["user_id"]);
+    let by_hand = text(&house.found("user0003").await["user_id"]);
     let _held = house.post(&format!("/users/{by_hand}/suspend"), json!({})).await.expect(200);
     house.pages.show(people(1..=1).to_string());
     let job = house.synced(&source, json!({})).await;
@@ -729,7 +688,7 @@ async fn the_vanished_are_deleted_without_a_wipe_and_the_record_says_so() {
     let source = house.http(json!({"vanish_policy": "delete"})).await;
     house.pages.show(people(1..=2).to_string());
     let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.user("user0002").await["user_id"]);
+    let id = text(&house.found("user0002").await["user_id"]);
     let code = house.bench.invite(&house.tenant, &id, 1).await;
     let _phone = house.bench.register(&code, "phone").await.expect(201);
     house.pages.show(people(1..=1).to_string());
@@ -757,7 +716,7 @@ async fn too_many_do_not_vanish_at_once() {
     assert!(house.events("user.vanished").await.is_empty());
     assert_eq!(house.events("source.failed").await.len(), 1);
     let path = format!("/sources/{source}");
-    let _raised = house.bench.patch(&path, &house.tenant.key, json!({"vanish_limit_percent": 100})).await.expect(200);
+    let _raised = house.patch(&path, json!({"vanish_limit_percent": 100})).await.expect(200);
     assert_eq!(house.synced(&source, json!({})).await["progress"], progress(10, 20, 0));
 }
 
@@ -767,7 +726,7 @@ async fn chosen_users_alone_get_their_rows_and_nobody_vanishes() {
     let source = house.http(json!({})).await;
     house.pages.show(people(1..=3).to_string());
     let _first = house.synced(&source, json!({})).await;
-    let (one, three) = (house.user("user0001").await, house.user("user0003").await);
+    let (one, three) = (house.found("user0001").await, house.found("user0003").await);
     let mut rows = people([1, 2, 4].into_iter());
     rows[0]["first"] = json!("Changed");
     rows[1]["first"] = json!("Changed");
@@ -782,7 +741,7 @@ async fn chosen_users_alone_get_their_rows_and_nobody_vanishes() {
         (nobody, "user_not_found".into()),
     ];
     assert_eq!(told, wanted.into());
-    assert_eq!(house.user("user0002").await["first_name"], "Name2");
+    assert_eq!(house.found("user0002").await["first_name"], "Name2");
     assert_eq!(house.statuses().await.len(), 3);
     assert!(house.events("user.vanished").await.is_empty());
 }
@@ -814,7 +773,7 @@ async fn a_page_is_read_by_schedule_and_one_sync_at_a_time() {
     let source = house.http(json!({"every_hours": 6})).await;
     assert_eq!(house.bench.run_due().await["failed"], 0);
     assert_eq!((house.statuses().await.len(), house.pages.asked().len()), (2, 1));
-    let job = house.bench.all(&house.tenant, "/jobs").await[0].clone();
+    let job = house.all("/jobs").await[0].clone();
     assert_eq!((&job["state"], &job["created_by"]["type"]), (&json!("finished"), &json!("key")));
     assert_eq!(house.bench.run_due().await["failed"], 0);
     assert_eq!(house.pages.asked().len(), 1);
@@ -834,7 +793,7 @@ async fn a_page_is_read_by_schedule_and_one_sync_at_a_time() {
     assert_eq!(house.synced(&source, json!({})).await["state"], "finished");
     // Off is off.
     let path = format!("/sources/{source}");
-    let _off = house.bench.patch(&path, &house.tenant.key, json!({"every_hours": null})).await.expect(200);
+    let _off = house.patch(&path, json!({"every_hours": null})).await.expect(200);
     let asked = house.pages.asked().len();
     house.bench.advance(Duration::days(8));
     assert_eq!(house.bench.run_due().await["failed"], 0);
@@ -852,15 +811,15 @@ async fn a_token_is_never_shown_and_is_for_the_host_that_it_was_given_for() {
     };
     assert_eq!(token_of().as_deref(), Some("marker-token"));
     let same = json!({"url": "https://hr.example.com/other", "name": "HR 2"});
-    let answer = house.bench.patch(&path, &house.tenant.key, same).await.expect(200);
+    let answer = house.patch(&path, same).await.expect(200);
     assert_eq!(answer.body["token_set"], true);
     let moved = json!({"url": "https://evil.example.com/people"});
-    let answer = house.bench.patch(&path, &house.tenant.key, moved).await.expect(200);
+    let answer = house.patch(&path, moved).await.expect(200);
     assert_eq!((&answer.body["token_set"], token_of()), (&json!(false), None));
     house.pages.show("[]");
     let _job = house.synced(&source, json!({})).await;
     assert_eq!(house.pages.asked()[0].authorization, None);
-    let _set = house.bench.patch(&path, &house.tenant.key, json!({"token": "marker-again"})).await.expect(200);
+    let _set = house.patch(&path, json!({"token": "marker-again"})).await.expect(200);
     assert_eq!(token_of().as_deref(), Some("marker-again"));
     assert!(!rows::all(&house.bench, rows::MAIN).values().any(|row| row.to_string().contains("marker-")));
     let _deleted = house.bench.delete(&path, &house.tenant.key).await.expect(200);
@@ -870,8 +829,7 @@ async fn a_token_is_never_shown_and_is_for_the_host_that_it_was_given_for() {
 
 #[tokio::test]
 async fn only_the_hosts_of_the_deployment_are_called_and_no_private_address() {
-    let hosts = BTreeMap::from([("SourceHosts".to_owned(), "hr.example.com, *.people.example".to_owned())]);
-    let house = House::with(hosts).await;
+    let house = House::of(Setup::new().parameter("SourceHosts", "hr.example.com, *.people.example")).await;
     let _allowed = house.http(json!({})).await;
     let _allowed = house.http(json!({"url": "https://a.people.example/x"})).await;
     for (url, code) in [
@@ -914,7 +872,7 @@ impl House {
 
     /// The usernames of those who are not deleted, by what the data set calls them.
     async fn called(&self) -> BTreeMap<String, String> {
-        let users = self.bench.all(&self.tenant, "/users").await;
+        let users = self.all("/users").await;
         let there = users.iter().filter(|user| user["status"] != "deleted");
         there.map(|user| (text(&user["external_id"]), text(&user["username"]))).collect()
     }
@@ -948,7 +906,7 @@ async fn names_that_are_handed_on_are_reached_in_one_sync_whoever_comes_first() 
         assert_eq!(house.uploaded(&source, 3, &names(after)).await["progress"], progress(0, after.len(), 0));
         // Each is looked up by the name that they have, and by no other.
         for (id, name) in after {
-            assert_eq!(house.user(name).await["external_id"], id.to_string());
+            assert_eq!(house.found(name).await["external_id"], id.to_string());
             let taken = json!({"username": name});
             assert_eq!(house.post("/users", taken).await.expect(409).code(), "username_taken");
         }
@@ -981,7 +939,7 @@ async fn a_leavers_name_is_handed_on_in_the_sync_in_which_they_leave() {
             assert_eq!(now, called(&after), "{policy}");
             assert_eq!(left.is_some_and(|name| name.starts_with("b.left-")), status.is_some());
             if let Some(status) = status {
-                let users = house.bench.all(&house.tenant, "/users").await;
+                let users = house.all("/users").await;
                 let left = users.iter().find(|user| user["external_id"] == "2").unwrap();
                 assert_eq!((&left["status"], left["vanished_at"].is_null()), (&json!(status), false));
                 // Back again, by the name that the file then gives them.
@@ -999,7 +957,7 @@ async fn where_one_cannot_give_up_a_name_nobody_is_touched() {
     let source = house.by_external_id(json!({"vanish_policy": "delete", "vanish_limit_percent": 1})).await;
     let before = [(1, "a"), (2, "b"), (3, "c")];
     let _made = house.uploaded(&source, 1, &names(&before)).await;
-    let _by_hand = house.bench.user(&house.tenant, "outside").await;
+    let _by_hand = house.user("outside").await;
     let failed = |job: &Value| {
         let outcomes = outcomes(job).into_iter().filter(|(_, outcome, _, _)| outcome == "failed");
         outcomes.map(|(id, _, _, code)| (id, code)).collect::<Vec<_>>()
@@ -1009,8 +967,8 @@ async fn where_one_cannot_give_up_a_name_nobody_is_touched() {
     let job = house.uploaded(&source, 2, &names(&[(1, "b"), (2, "c"), (3, "outside")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003"), taken("000004")]);
     // One of a ring has a name that was set by hand.
-    let path = format!("/users/{}", text(&house.user("c").await["user_id"]));
-    let _renamed = house.bench.patch(&path, &house.tenant.key, json!({"username": "cc"})).await.expect(200);
+    let path = format!("/users/{}", text(&house.found("c").await["user_id"]));
+    let _renamed = house.patch(&path, json!({"username": "cc"})).await.expect(200);
     let job = house.uploaded(&source, 3, &names(&[(1, "b"), (2, "cc"), (3, "a")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003")]);
     let mut now = called(&before);
@@ -1038,9 +996,9 @@ async fn those_with_phones_hand_on_their_names_only_by_one_who_may_wipe_and_each
     let _made = house.uploaded(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
     let mut phones = Vec::new();
     for name in ["ann", "bob"] {
-        let user = text(&house.user(name).await["user_id"]);
+        let user = text(&house.found(name).await["user_id"]);
         let email = json!({"email": format!("{name}@example.com")});
-        let _addressed = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, email).await.expect(200);
+        let _addressed = house.patch(&format!("/users/{user}"), email).await.expect(200);
         let code = house.bench.invite(&house.tenant, &user, 1).await;
         phones.push(house.bench.register(&code, name).await.expect(201).get("credential"));
     }
@@ -1097,7 +1055,7 @@ async fn handed_on(house: &House, run: usize, end: Option<&Strike>) -> Vec<Call>
     let calls = house.faults.calls();
     house.faults.watch("none", None);
     house.run_on().await;
-    let jobs = house.bench.all(&house.tenant, "/jobs").await;
+    let jobs = house.all("/jobs").await;
     let of_source = |job: &&Value| job["parameters"]["source_id"] == *source;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
@@ -1171,7 +1129,7 @@ async fn killed(house: &House, run: usize, end: Option<&Strike>) -> Vec<Call> {
     house.faults.watch("none", None);
     house.run_on().await;
     let of_source = |job: &&Value| job["parameters"]["source_id"] == *source;
-    let jobs = house.bench.all(&house.tenant, "/jobs").await;
+    let jobs = house.all("/jobs").await;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
         // Nothing was begun: the caller comes again.
@@ -1232,13 +1190,13 @@ async fn a_chain_of_usernames_that_ends_at_somebody_who_keeps_theirs_is_walked_o
         house.run_on().await;
     };
     upload(1, file(0)).await;
-    let _by_hand = house.bench.user(&house.tenant, &format!("u{LINKS}")).await;
+    let _by_hand = house.user(&format!("u{LINKS}")).await;
     house.bench.advance(Duration::minutes(1));
     house.faults.watch("upload-source-part", None);
     upload(2, file(1)).await;
     let calls = house.faults.calls().len();
     assert!(calls < 20 * LINKS, "{calls} calls for {LINKS} rows");
-    let job = house.bench.all(&house.tenant, "/jobs").await.remove(0);
+    let job = house.all("/jobs").await.remove(0);
     assert_eq!(job["progress"]["failed"], LINKS, "{job}");
 }
 
@@ -1259,7 +1217,7 @@ async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
         house.bench.advance(Duration::hours(6));
         assert_eq!(house.bench.run_due().await["failed"], 0);
         house.run_on().await;
-        house.bench.all(&house.tenant, "/jobs").await
+        house.all("/jobs").await
     };
     let by_key = json!({"type": "key", "id": id, "name": "HR"});
     let jobs = due().await;
@@ -1278,7 +1236,7 @@ async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
     let (_, narrow) = key(&["users:manage"]).await;
     let again = json!({"every_hours": 6});
     assert_eq!(house.bench.patch(&path, &narrow, again.clone()).await.expect(403).code(), "permission_missing");
-    let shown = house.bench.patch(&path, &house.tenant.key, again).await.expect(200).body;
+    let shown = house.patch(&path, again).await.expect(200).body;
     assert_eq!((&shown["paused_at"], &shown["next_sync_at"]), (&Value::Null, &json!("2026-11-24T02:00:00.000Z")));
     let jobs = due().await;
     assert_eq!((jobs.len(), &jobs[0]["created_by"]["id"]), (3, &shown["set_by"]["id"]));
@@ -1296,7 +1254,7 @@ async fn a_rename_by_a_sync_deploys_to_no_new_address_whoever_began_it() {
         house.run_on().await;
     };
     upload(1, "1,ada,ada@example.com").await;
-    let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+    let user = house.all("/users").await[0]["user_id"].as_str().unwrap().to_owned();
     let _deployed = house.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
     house.bench.drain().await;
     assert!(house.bench.newest_deployment_code().is_some() && house.bench.newest_code().is_none());

@@ -1,5 +1,5 @@
 //! What is stored, row by row. A row that was stored once is read for ever, so a change of these
-//! shapes is made on purpose: `UPDATE_SHAPES=1 cargo test --workspace --test stored_shapes` writes
+//! shapes is made on purpose: `UPDATE_SHAPES=1 cargo test --workspace --test it stored_shapes::` writes
 //! them anew, and the difference shows in the commit.
 
 use aws::store::idempotency::IdempotencyRow;
@@ -39,13 +39,13 @@ use domain::rules::access::IssuerKeys;
 use domain::rules::scim::document::ScimAttributes;
 use domain::secret::{Hash, is_code};
 use domain::states::UserStatus;
-use http::{HeaderValue, Method, Request};
+use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use testkit::egress::{Answers, Pages};
 use testkit::oidc::{self, ISSUER, Oidc, new_token};
 use testkit::rows::{self, MAIN, SECRETS};
-use testkit::{Bench, Tenant};
+use testkit::{Bench, Setup, Tenant};
 use uuid::Uuid;
 
 fn folder() -> PathBuf {
@@ -126,11 +126,7 @@ fn row(bench: &Bench, pk: &str, contains: &str) -> Value {
 }
 
 async fn once(bench: &Bench, tenant: &Tenant, body: &Value) -> String {
-    let mut request = Request::builder().method(Method::POST).uri("/users");
-    request = request.header("authorization", format!("Bearer {}", tenant.key));
-    let mut request = request.body(body.to_string().into_bytes()).unwrap();
-    request.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
-    bench.send(request).await.expect(201).get("user_id")
+    bench.post_once("/users", &tenant.key, "once", body).await.expect(201).get("user_id")
 }
 
 /// A system in which every kind of row was stored, and the rows by their names: a kind's name, and
@@ -138,7 +134,7 @@ async fn once(bench: &Bench, tenant: &Tenant, body: &Value) -> String {
 async fn stored() -> (Bench, Tenant, BTreeMap<String, Value>) {
     let oidc = Oidc::new();
     let pages = Pages::default();
-    let bench = oidc.bench_with(Some(pages.adjust(None))).await;
+    let bench = oidc.bench_of(Setup::new().with(pages.adjust())).await;
     let mut shapes = BTreeMap::new();
     let mut keep = |name: &str, row: Value| assert!(shapes.insert(name.to_owned(), row).is_none(), "{name} twice");
     let tenant = bench.tenant("Shapes").await;
@@ -203,10 +199,7 @@ async fn stored() -> (Bench, Tenant, BTreeMap<String, Value>) {
     keep("event.device_push_changed", row(&bench, "EVENT#", "device.push_changed"));
     bench.advance(Duration::minutes(1));
     let report = json!({"os_version": "26.2"});
-    let _login = bench
-        .call(Method::POST, "/devices/me/check-in", Some(&phone.get("credential")), Some(&report))
-        .await
-        .expect(200);
+    let _login = bench.report_in(&phone.get("credential"), report).await.expect(200);
     keep("event.device_confirmed", row(&bench, "EVENT#", "device.confirmed"));
     let edit = json!({"nickname": "Ada's", "custom_metadata": {"asset": "A-17", "leased": true}});
     let _edited =
@@ -506,8 +499,7 @@ async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, V
         "pin_failures": 2,
         "usage": {"sequence": 7, "messages_sent": 3, "messages_received": 4, "messages_archived": 7, "attachment_bytes": 1234, "calls": 1},
     });
-    let path = "/devices/me/check-in";
-    let _login = bench.call(Method::POST, path, Some(credential), Some(&report)).await.expect(200);
+    let _login = bench.report_in(credential, report).await.expect(200);
     keep("device.reported", device_row());
     keep("users_usage_of_a_month", row(bench, "USER#", "\"sk\":\"USAGE#"));
     keep("workspaces_usage_of_a_month", row(bench, "USAGE#", ""));

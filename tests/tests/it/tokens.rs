@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};
 use testkit::faults::{Fault, Faults, Lasting, Strike};
 use testkit::oidc::{self, AUDIENCE, CONFIGURATION, EC, ISSUER, KEY_SET, Oidc, RSA, Signer, get_as};
-use testkit::{Bench, Tenant, rows};
+use testkit::{Bench, Setup, Tenant, rows};
 
 /// A system with a member `anna`, an admin.
 async fn with_anna() -> (Oidc, Bench, Tenant) {
@@ -259,9 +259,7 @@ async fn without_an_issuer_no_token_is_worth_anything() {
 #[tokio::test]
 async fn while_the_issuers_keys_are_not_known_no_token_is_worth_anything() {
     let oidc = Oidc::new();
-    let parameters = [("OidcIssuer", ISSUER), ("OidcAudience", AUDIENCE)];
-    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let bench = Bench::start_with(None, parameters).await;
+    let bench = Setup::new().issuer().start().await;
     let tenant = bench.tenant("No keys yet").await;
     let _member = oidc::member(&bench, &tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
@@ -291,7 +289,7 @@ async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed()
 #[tokio::test]
 async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
     let (oidc, pages) = (Oidc::new(), Pages::default());
-    let bench = Bench::start_with(Some(pages.adjust(None)), Oidc::parameters()).await;
+    let bench = Setup::new().with(pages.adjust()).issuer().start().await;
     oidc.shown_by(&pages, bench.now());
     let tenant = bench.tenant("Deployed").await;
     let _member = oidc::added(&bench, &tenant, "anna", "admin").await;
@@ -315,7 +313,7 @@ fn kept_keys(bench: &Bench) -> Value {
 #[tokio::test]
 async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_else() {
     let (oidc, pages, faults) = (Oidc::new(), Pages::default(), Faults::new());
-    let bench = Bench::start_with(Some(pages.adjust(Some(faults.adjust()))), Oidc::parameters()).await;
+    let bench = Setup::new().with(faults.adjust()).with(pages.adjust()).issuer().start().await;
     let refreshed = || bench.stack.run_schedule("refresh-issuer-keys");
     oidc.shown_by(&pages, bench.now());
     assert_eq!(refreshed().await.unwrap(), json!({"keys": 2}));
@@ -380,9 +378,7 @@ async fn an_issuer_that_answers_without_end_is_read_no_further_than_the_limit() 
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let router = axum::Router::new().fallback(axum::routing::get(endless));
     let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-    let mut parameters = Oidc::parameters();
-    parameters.insert("OidcIssuer".to_owned(), issuer);
-    let bench = Bench::start_with(None, parameters).await;
+    let bench = Setup::new().issuer().parameter("OidcIssuer", &issuer).start().await;
     let failed = bench.stack.run_schedule("refresh-issuer-keys").await.unwrap_err();
     serving.abort();
     // What the sockets hold besides is a few mebibytes.

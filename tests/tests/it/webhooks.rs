@@ -1,7 +1,7 @@
 //! Webhooks: what happens is told to whoever asked, signed, again and again until it is taken, and to nobody
 //! else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use aws::EgressPolicy;
@@ -15,43 +15,24 @@ use http::{Method, Request};
 use local::operations::Adjust;
 use ring::hmac;
 use serde_json::{Value, json};
-use testkit::egress::{Answers, Pages, Sent};
-use testkit::faults::{Faults, ends};
-use testkit::{Answer, Bench, Tenant, rows};
+use testkit::egress::{Answers, Sent};
+use testkit::faults::ends;
+use testkit::{Setup, rows, text};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::house::House;
 
 const URL: &str = "https://hooks.example.com/in?token=only-for-them";
 const OTHER: &str = "https://other.example.com/in";
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-/// A workspace, and receivers that take what they are sent.
-struct House {
-    bench: Bench,
-    faults: Faults,
-    pages: Pages,
-    tenant: Tenant,
-}
-
 impl House {
-    async fn new() -> Self {
-        let (faults, pages) = (Faults::new(), Pages::default());
-        let bench = Bench::start_with(Some(pages.adjust(Some(faults.adjust()))), BTreeMap::new()).await;
-        let tenant = bench.tenant("House").await;
+    /// A workspace, and receivers that take what they are sent.
+    async fn with_receivers() -> Self {
+        let house = Self::new().await;
         // What was before is told to nobody.
-        bench.advance(Duration::seconds(1));
-        pages.show("thank you");
-        Self { bench, faults, pages, tenant }
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Answer {
-        self.bench.post(path, &self.tenant.key, body).await
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.bench.get(path, &self.tenant.key).await.expect(200).body
+        house.bench.advance(Duration::seconds(1));
+        house.pages.show("thank you");
+        house
     }
 
     /// A webhook for some types of events: its identifier and its secret.
@@ -62,8 +43,8 @@ impl House {
     }
 
     /// A user is made, and what follows from that happens.
-    async fn user(&self, username: &str) -> String {
-        let id = self.bench.user(&self.tenant, username).await;
+    async fn new_user(&self, username: &str) -> String {
+        let id = self.user(username).await;
         self.bench.drain().await;
         id
     }
@@ -77,17 +58,17 @@ impl House {
     /// Two hours go by from an hour on; at the beginning of each day a user is made.
     async fn two_hours(&self, from: i32) {
         if from % 24 == 0 {
-            let _user = self.user(&format!("ada{from}")).await;
+            let _user = self.new_user(&format!("ada{from}")).await;
         }
         let _done = self.schedule().await;
         self.bench.advance(Duration::hours(2));
     }
 
     async fn deliveries(&self, webhook: &str) -> Vec<Value> {
-        self.bench.all(&self.tenant, &format!("/webhooks/{webhook}/deliveries")).await
+        self.all(&format!("/webhooks/{webhook}/deliveries")).await
     }
 
-    async fn shown(&self, webhook: &str) -> Value {
+    async fn shown_webhook(&self, webhook: &str) -> Value {
         self.get(&format!("/webhooks/{webhook}")).await
     }
 
@@ -98,10 +79,6 @@ impl House {
 
     fn answer(&self, status: u16) {
         self.pages.answer(Answers::With(status, Vec::new(), b"so".to_vec()));
-    }
-
-    async fn events(&self, event_type: &str) -> Vec<Value> {
-        self.bench.all(&self.tenant, &format!("/events?event_type={event_type}")).await
     }
 }
 
@@ -124,9 +101,9 @@ const STANDARD_NAMES: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-s
 
 #[tokio::test]
 async fn what_happens_is_told_at_once_and_signed_under_both_names() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, secret) = house.webhook(URL, &["user.created"]).await;
-    let user = house.user("ada").await;
+    let user = house.new_user("ada").await;
     let [sent] = <[Sent; 1]>::try_from(house.pages.sent()).unwrap();
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", URL));
     assert_eq!(sent.headers["content-type"], "application/json");
@@ -150,11 +127,11 @@ async fn what_happens_is_told_at_once_and_signed_under_both_names() {
 
 #[tokio::test]
 async fn nothing_personal_or_private_is_told() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let _hook = house.webhook(URL, &["*"]).await;
-    let user = house.user("marker-name").await;
+    let user = house.new_user("marker-name").await;
     let edit = json!({"first_name": "Markerfirst", "email": "marker@example.com", "mobile": "+491709999999"});
-    let _edited = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, edit).await.expect(200);
+    let _edited = house.patch(&format!("/users/{user}"), edit).await.expect(200);
     let held = json!({"reason": "marker reason"});
     let _held = house.post(&format!("/users/{user}/suspend"), held).await.expect(200);
     house.bench.drain().await;
@@ -171,7 +148,7 @@ async fn nothing_personal_or_private_is_told() {
 
 #[tokio::test]
 async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_webhook_too() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let body = json!({"url": URL, "event_types": ["phone.deactivated", "lock.unlocked"]});
     let made = house.post("/webhooks/create", body).await.expect(200).body;
     assert_eq!(made["ok"], true);
@@ -214,10 +191,10 @@ async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_w
 
 #[tokio::test]
 async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     house.answer(500);
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     // The first and, five seconds later, the second.
     assert_eq!(house.pages.sent().len(), 2);
     let waits = [5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600].map(Duration::seconds);
@@ -245,7 +222,7 @@ async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
 
 #[tokio::test]
 async fn a_retry_that_is_taken_is_the_last_and_each_fault_is_named() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     let faults = [
         (Answers::Never, "no_answer", Value::Null),
@@ -254,28 +231,28 @@ async fn a_retry_that_is_taken_is_the_last_and_each_fault_is_named() {
     ];
     for (n, (answers, error, status)) in faults.into_iter().enumerate() {
         house.pages.answer(answers);
-        let _user = house.user(&format!("ada{n}")).await;
+        let _user = house.new_user(&format!("ada{n}")).await;
         let delivery = house.deliveries(&id).await.remove(0);
         let attempt = &delivery["last_attempt"];
         assert_eq!((&attempt["error"], &attempt["status"]), (&json!(error), &status), "{delivery}");
         assert_eq!(attempt["reply"], if n == 2 { "[31mno such \u{fffd}" } else { "" });
-        assert!(!house.shown(&id).await["failing_since"].is_null());
+        assert!(!house.shown_webhook(&id).await["failing_since"].is_null());
         house.pages.show("");
         house.bench.advance(Duration::minutes(5));
         assert_eq!(house.schedule().await["done"], 1);
         let delivery = house.deliveries(&id).await.remove(0);
         assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("succeeded"), &json!(3)));
-        assert_eq!(house.shown(&id).await["failing_since"], Value::Null);
+        assert_eq!(house.shown_webhook(&id).await["failing_since"], Value::Null);
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     let inside = vec![("location", "https://169.254.169.254/latest".to_owned())];
     house.pages.answer(Answers::With(307, inside, Vec::new()));
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     assert!(house.pages.sent().iter().all(|sent| sent.url == URL));
     let delivery = house.deliveries(&id).await.remove(0);
     let attempt = &delivery["last_attempt"];
@@ -285,7 +262,7 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 
 #[tokio::test]
 async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(OTHER, &["user.created"]).await;
     for (url, code) in [
         ("https://127.0.0.1/", "not_public"),
@@ -301,7 +278,7 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
         ("https://hooks.example.com:6667/", "port_not_allowed"),
     ] {
         let edit = json!({"url": url});
-        let edited = house.bench.patch(&format!("/webhooks/{id}"), &house.tenant.key, edit.clone()).await;
+        let edited = house.patch(&format!("/webhooks/{id}"), edit.clone()).await;
         for refused in [house.post("/webhooks", edit).await, edited] {
             assert_eq!(refused.expect(422).body["errors"][0]["code"], code, "{url}");
         }
@@ -318,7 +295,7 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
         row["url"] = url.into();
         rows::put(&house.bench, rows::MAIN, &row, &[]);
         house.bench.advance(Duration::milliseconds(1));
-        let _user = house.user(&format!("ada{}", url.len())).await;
+        let _user = house.new_user(&format!("ada{}", url.len())).await;
         let delivery = house.deliveries(&id).await.remove(0);
         assert_eq!(delivery["last_attempt"]["error"], error, "{key}");
         // The record of failures is that of the row itself.
@@ -329,12 +306,12 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
 
 #[tokio::test]
 async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, first) = house.webhook(URL, &["user.created"]).await;
     let rotated = house.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200);
     let second = rotated.get("secret");
     assert_ne!(first, second);
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     let sent = house.pages.sent().remove(0);
     assert_eq!(sent.headers["svix-signature"].split(' ').count(), 2);
     for secret in [&first, &second] {
@@ -342,11 +319,11 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
     }
     // Whoever lost the answer and asks again shuts nobody out.
     let third = house.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200).get("secret");
-    let _user = house.user("bob").await;
+    let _user = house.new_user("bob").await;
     let sent = house.pages.sent().remove(1);
     assert!([&first, &second, &third].iter().all(|secret| is_signed(&sent, secret, SVIX)));
     house.bench.advance(Duration::hours(24));
-    let _user = house.user("cyd").await;
+    let _user = house.new_user("cyd").await;
     let sent = house.pages.sent().remove(2);
     assert!(is_signed(&sent, &third, SVIX) && !is_signed(&sent, &first, SVIX) && !is_signed(&sent, &second, SVIX));
     // What is over is forgotten.
@@ -355,28 +332,28 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
     assert_eq!(house.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
     let [kept] = <[Value; 1]>::try_from(kept()).unwrap();
     assert_eq!((&kept["current"], &kept["earlier"]), (&json!(third), &json!([])));
-    assert_eq!(house.shown(&id).await["earlier_secret_until"], Value::Null);
+    assert_eq!(house.shown_webhook(&id).await["earlier_secret_until"], Value::Null);
     assert_eq!(house.schedule().await["done"], 0);
 }
 
 #[tokio::test]
 async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_told() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     let (watching, _) = house.webhook(OTHER, &["webhook.disabled", "webhook.updated"]).await;
     house.pages.answer_at(URL, Answers::With(503, Vec::new(), Vec::new()));
     for at in (0..128).step_by(2) {
         house.two_hours(at).await;
-        assert_eq!(house.shown(&id).await["enabled"], true, "{at}");
+        assert_eq!(house.shown_webhook(&id).await["enabled"], true, "{at}");
     }
-    let since = house.shown(&id).await["failing_since"].clone();
+    let since = house.shown_webhook(&id).await["failing_since"].clone();
     assert_eq!(since, "2026-11-23T08:00:01.000Z");
     // The last attempt of what happened on the fifth day.
     let _done = house.schedule().await;
-    let shown = house.shown(&id).await;
+    let shown = house.shown_webhook(&id).await;
     let disabled = json!({"at": "2026-11-28T16:00:01.000Z", "reason": "failing"});
     assert_eq!((&shown["enabled"], &shown["disabled"], &shown["failing_since"]), (&json!(false), &disabled, &since));
-    assert!(house.bench.all(&house.tenant, "/webhooks").await.contains(&shown));
+    assert!(house.all("/webhooks").await.contains(&shown));
     let [notice] = <[Value; 1]>::try_from(house.events("webhook.disabled").await).unwrap();
     assert_eq!((&notice["webhook_id"], &notice["actor"]["type"]), (&json!(id), &json!("system")));
     assert_eq!(notice["changes"]["reason"]["after"], "failing");
@@ -384,7 +361,7 @@ async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_t
     assert_eq!((&told.json()["event_id"], &told.json()["webhook_id"]), (&notice["event_id"], &json!(id)));
     // It is told nothing more, not even what was to be tried again.
     let sent = house.sent_to(URL).len();
-    let _user = house.user("later").await;
+    let _user = house.new_user("later").await;
     house.bench.advance(Duration::hours(12));
     let _ended = house.schedule().await;
     assert_eq!(house.sent_to(URL).len(), sent);
@@ -393,32 +370,32 @@ async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_t
     // Switched on again, it begins anew.
     house.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
     let on = json!({"enabled": true});
-    let on = house.bench.patch(&format!("/webhooks/{id}"), &house.tenant.key, on).await.expect(200).body;
+    let on = house.patch(&format!("/webhooks/{id}"), on).await.expect(200).body;
     assert_eq!((&on["enabled"], &on["disabled"], &on["failing_since"]), (&json!(true), &Value::Null, &Value::Null));
-    let _user = house.user("again").await;
+    let _user = house.new_user("again").await;
     assert_eq!(house.sent_to(URL).len(), sent + 1);
     assert_eq!(house.deliveries(&watching).await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_success_within_the_five_days_counts_them_anew() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     for at in (0..12 * 24).step_by(2) {
         house.answer(if at / 24 % 4 == 3 { 200 } else { 500 });
         house.two_hours(at).await;
     }
-    assert_eq!(house.shown(&id).await["enabled"], true);
+    assert_eq!(house.shown_webhook(&id).await["enabled"], true);
 }
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     house.answer(410);
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     assert_eq!(house.pages.sent().len(), 1, "the second attempt is not made any more");
-    assert_eq!(house.shown(&id).await["disabled"]["reason"], "gone");
+    assert_eq!(house.shown_webhook(&id).await["disabled"]["reason"], "gone");
     assert_eq!(house.events("webhook.disabled").await.len(), 1);
     let delivery = house.deliveries(&id).await.remove(0);
     assert_eq!((&delivery["last_attempt"]["error"], &delivery["state"]), (&json!("gone"), &json!("canceled")));
@@ -426,10 +403,10 @@ async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
 
 #[tokio::test]
 async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, secret) = house.webhook(URL, &["user.created"]).await;
     house.answer(500);
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     let before = house.deliveries(&id).await.remove(0);
     let path = format!("/webhooks/{id}/deliveries/{}/redeliver", text(&before["event_id"]));
     house.bench.advance(Duration::minutes(1));
@@ -440,7 +417,7 @@ async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
     let taken = house.post(&path, json!({})).await.expect(200).body;
     assert_eq!((&taken["state"], &taken["redeliveries"]), (&json!("succeeded"), &json!(2)));
     assert_eq!(house.deliveries(&id).await, [taken]);
-    assert_eq!(house.shown(&id).await["failing_since"], Value::Null);
+    assert_eq!(house.shown_webhook(&id).await["failing_since"], Value::Null);
     house.bench.advance(Duration::hours(1));
     assert_eq!(house.schedule().await["done"], 0);
     // What was taken may be sent once more.
@@ -454,16 +431,16 @@ async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
 
 #[tokio::test]
 async fn wherever_a_run_ends_the_event_is_delivered() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     house.faults.watch("deliver-webhook", None);
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     let calls = house.faults.calls();
     assert!(calls.len() >= 5, "{calls:?}");
     for (n, strike) in ends(&calls).into_iter().enumerate() {
         let told = house.pages.sent().len();
         house.faults.watch("deliver-webhook", Some(strike.clone()));
-        let _user = house.user(&format!("ada{n}")).await;
+        let _user = house.new_user(&format!("ada{n}")).await;
         house.faults.watch("deliver-webhook", None);
         house.bench.advance(Duration::seconds(90));
         let _retried = house.schedule().await;
@@ -473,7 +450,7 @@ async fn wherever_a_run_ends_the_event_is_delivered() {
     }
     // In the middle of the call itself.
     house.pages.answer(Answers::Ends);
-    let _user = house.user("end").await;
+    let _user = house.new_user("end").await;
     let delivery = house.deliveries(&id).await.remove(0);
     assert_eq!((&delivery["state"], &delivery["last_attempt"]), (&json!("pending"), &Value::Null));
     house.pages.show("");
@@ -486,9 +463,9 @@ async fn wherever_a_run_ends_the_event_is_delivered() {
 
 #[tokio::test]
 async fn an_event_that_comes_again_is_delivered_once() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["*"]).await;
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     let event = house.events("user.created").await.remove(0);
     let mut public = event.clone();
     public.as_object_mut().unwrap().remove("private");
@@ -518,7 +495,7 @@ async fn an_event_that_comes_again_is_delivered_once() {
 
 #[tokio::test]
 async fn nothing_crosses_from_one_workspace_to_another() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["*"]).await;
     let neighbour = house.bench.tenant("Neighbour").await;
     house.bench.advance(Duration::seconds(1));
@@ -546,15 +523,15 @@ async fn nothing_crosses_from_one_workspace_to_another() {
 
 #[tokio::test]
 async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["*"]).await;
     house.answer(500);
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     let sent = house.pages.sent().len();
     house.pages.show("");
     let gone = house.bench.delete(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(200);
     assert_eq!(gone.get("webhook_id"), id);
-    let _user = house.user("bob").await;
+    let _user = house.new_user("bob").await;
     house.bench.advance(Duration::hours(1));
     let _done = house.schedule().await;
     assert_eq!(house.pages.sent().len(), sent);
@@ -572,7 +549,7 @@ async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
         let told = Arc::clone(&told);
         move || told.lock().unwrap().push(())
     });
-    let _user = house.user("cyd").await;
+    let _user = house.new_user("cyd").await;
     let _gone = house.bench.delete(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(200);
     house.bench.drain().await;
     let calls = told.lock().unwrap().len();
@@ -583,19 +560,19 @@ async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
 
 #[tokio::test]
 async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_more_once_it_is() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (off, _) = house.webhook(URL, &["user.created"]).await;
     let (gone, _) = house.webhook(OTHER, &["user.created"]).await;
     let path = |id: &str| format!("/webhooks/{id}");
     let end = async || {
-        let off = house.bench.patch(&path(&off), &house.tenant.key, json!({"enabled": false})).await.expect(200);
+        let off = house.patch(&path(&off), json!({"enabled": false})).await.expect(200);
         let _gone = house.bench.delete(&path(&gone), &house.tenant.key).await;
         off
     };
     // One event is tried again by then, and one is not told yet.
     house.answer(500);
-    let _user = house.user("ada").await;
-    let _waits = house.bench.user(&house.tenant, "bea").await;
+    let _user = house.new_user("ada").await;
+    let _waits = house.user("bea").await;
     let calls = house.pages.sent().len();
     assert!(calls >= 2);
     let _off = end().await;
@@ -613,17 +590,17 @@ async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_m
 
 #[tokio::test]
 async fn a_reply_of_ten_megabytes_is_cut() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, _) = house.webhook(URL, &["user.created"]).await;
     house.pages.show(vec![b'x'; 10 * 1024 * 1024]);
-    let _user = house.user("ada").await;
+    let _user = house.new_user("ada").await;
     let delivery = house.deliveries(&id).await.remove(0);
     assert_eq!((&delivery["state"], text(&delivery["last_attempt"]["reply"])), (&json!("succeeded"), "x".repeat(256)));
 }
 
 #[tokio::test]
 async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let once = async |url: &str| {
         let request = Request::builder().method(Method::POST).uri("/webhooks").header("idempotency-key", "one");
         let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
@@ -640,23 +617,23 @@ async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
     }
     assert_eq!(house.post("/webhooks", json!({"url": OTHER})).await.expect(409).code(), "too_many_webhooks");
     assert_eq!(house.post("/webhooks/create", json!({"url": OTHER})).await.expect(409).body["ok"], false);
-    let listed = house.bench.all(&house.tenant, "/webhooks").await;
+    let listed = house.all("/webhooks").await;
     assert_eq!(listed.len(), 20);
     assert!(!json!(listed).to_string().contains("whsec_"));
 }
 
 #[tokio::test]
 async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of_its_address() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (id, secret) = house.webhook(URL, &["user.created"]).await;
     let (_watching, _) = house.webhook(OTHER, &["*"]).await;
     let path = format!("/webhooks/{id}");
     let edit = json!({"url": "https://moved.example.com/secret-path", "description": "Markerwords"});
-    let _edited = house.bench.patch(&path, &house.tenant.key, edit.clone()).await.expect(200);
-    let same = house.bench.patch(&path, &house.tenant.key, edit).await.expect(200);
+    let _edited = house.patch(&path, edit.clone()).await.expect(200);
+    let same = house.patch(&path, edit).await.expect(200);
     assert_eq!(same.get("description"), "Markerwords");
     let off = json!({"enabled": false, "description": null});
-    let off = house.bench.patch(&path, &house.tenant.key, off).await.expect(200).body;
+    let off = house.patch(&path, off).await.expect(200).body;
     assert_eq!((&off["disabled"]["reason"], &off["description"]), (&json!("by_admin"), &Value::Null));
     let _rotated = house.post(&format!("{path}/rotate-secret"), json!({})).await.expect(200);
     let _deleted = house.bench.delete(&path, &house.tenant.key).await.expect(200);
@@ -667,7 +644,7 @@ async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of
     let (made, updated) = ("webhook.created", "webhook.updated");
     let expected = [made, made, "webhook.deleted", "webhook.secret_rotated", updated, updated];
     assert_eq!(types, expected);
-    let events = json!(house.bench.all(&house.tenant, "/events").await).to_string();
+    let events = json!(house.all("/events").await).to_string();
     let told: Vec<String> = house.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
     assert_eq!(told.len(), 4);
     assert!(events.contains("moved.example.com") && events.contains("hooks.example.com"));
@@ -680,12 +657,12 @@ async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of
 
 #[tokio::test]
 async fn a_slow_or_broken_receiver_holds_no_other() {
-    let house = House::new().await;
+    let house = House::with_receivers().await;
     let (slow, _) = house.webhook(URL, &["user.created"]).await;
     let (quick, _) = house.webhook(OTHER, &["user.created"]).await;
     house.pages.answer_at(URL, Answers::Never);
     for n in 0..12 {
-        let _user = house.bench.user(&house.tenant, &format!("ada{n}")).await;
+        let _user = house.user(&format!("ada{n}")).await;
     }
     house.bench.drain().await;
     let states = async |id: &str| {
@@ -702,7 +679,7 @@ async fn a_slow_or_broken_receiver_holds_no_other() {
     assert_eq!(house.schedule().await["done"], 2);
     // What happens meanwhile is not called for by the queue's runs, which others wait for.
     let before = house.sent_to(URL).len();
-    let _user = house.user("later").await;
+    let _user = house.new_user("later").await;
     let waiting = house.deliveries(&slow).await.remove(0);
     assert_eq!((&waiting["state"], &waiting["attempts"]), (&json!("pending"), &json!(0)));
     assert_eq!((house.sent_to(URL).len(), house.deliveries(&quick).await.len()), (before, 13));
@@ -740,7 +717,7 @@ async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_
         connection.webhooks = EgressPolicy::Loopback;
         connection
     });
-    let bench = Bench::start_with(Some(reaching), BTreeMap::new()).await;
+    let bench = Setup::new().with(reaching).start().await;
     let tenant = bench.tenant("House").await;
     let (here, moved) = (format!("{url}/here"), format!("{url}/moved").replace("127.0.0.1", "localhost"));
     let mut ids = Vec::new();

@@ -25,7 +25,7 @@ use testkit::egress::{Answers, Pages};
 use testkit::faults::{ConnectorError, Fault, HttpResponse, answer, canceled, dynamodb};
 use testkit::lines::Lines;
 use testkit::tap::{Sent, Tap};
-use testkit::{Bench, Tenant, rows};
+use testkit::{Bench, Setup, Tenant, rows};
 use uuid::Uuid;
 
 /// When everything here happens.
@@ -397,7 +397,7 @@ async fn what_is_published_again_and_not_taken_is_said_to_be_left() {
         let refused = refuses.lock().unwrap().filter(|_| sent.operation == "republish-events")?;
         (sent.call.action == "PublishBatch").then(|| taken_but(sent, &[refused]))
     });
-    let bench = Bench::start_with(Some(tap.adjust()), [].into()).await;
+    let bench = Setup::new().with(tap.adjust()).start().await;
     let tenant = bench.tenant("Again").await;
     let _user = bench.user(&tenant, "ada").await;
     bench.drain().await;
@@ -436,7 +436,7 @@ impl Slow {
             None
         });
         let pages = Pages::default();
-        let bench = Bench::start_with(Some(pages.adjust(Some(tap.adjust()))), [].into()).await;
+        let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Slow").await;
         Self { bench: Arc::new(bench), tenant, pages, takes }
     }
@@ -703,7 +703,7 @@ fn lagging() -> (Tap, Arc<Mutex<Vec<Value>>>) {
 async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
     let (tap, named) = lagging();
     let pages = Pages::default();
-    let bench = Bench::start_with(Some(pages.adjust(Some(tap.adjust()))), [].into()).await;
+    let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
     let tenant = bench.tenant("Lag").await;
     let key = &tenant.key;
     let post = async |path: String, body: Value| bench.post(&path, key, body).await;
