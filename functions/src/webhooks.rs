@@ -13,7 +13,8 @@ pub mod update_webhook;
 use aws::{Commit, Table};
 use domain::WebhookId;
 use domain::error::{DomainError, Error};
-use domain::models::webhook::{Secrets, Settings, WEBHOOK_LIMIT, Webhook, new_secret};
+use domain::limits::WEBHOOK_LIMIT;
+use domain::models::webhook::{Secrets, Settings, Webhook, new_secret};
 use lambda::AuthorizedRequest;
 
 use crate::makers::while_a_member;

@@ -1,15 +1,14 @@
 //! Why something is not done: the one enumeration of errors.
 
-use serde::Serialize;
 use std::error::Error as StdError;
+
+use serde::Serialize;
 use thiserror::Error as ThisError;
 
 use crate::clock::Time;
 use crate::ids::DeviceId;
 use crate::input::FieldError;
-use crate::models::key::MAKERS_LIMIT;
-use crate::models::source::SOURCE_LIMIT;
-use crate::models::webhook::WEBHOOK_LIMIT;
+use crate::limits::{MAKERS_LIMIT, SOURCE_LIMIT, WEBHOOK_LIMIT};
 use crate::permission::Permission;
 use crate::states::{CommandState, InvitationStatus, JobState, Platform};
 use crate::string_enum::string_enum;
@@ -41,7 +40,7 @@ pub enum DomainError {
     /// The body is of another media type.
     #[error("The body must be JSON, and Content-Type must say so.")]
     ContentType,
-    /// The body is larger than [`crate::rules::access::BODY_LIMIT`].
+    /// The body is larger than [`crate::limits::BODY_LIMIT`].
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
     /// Something in the input breaks a rule; every fault is named.

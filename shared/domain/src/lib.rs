@@ -10,6 +10,7 @@ pub mod egress;
 pub mod error;
 pub mod ids;
 pub mod input;
+pub mod limits;
 pub mod models;
 pub mod permission;
 pub mod rules;

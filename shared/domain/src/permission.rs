@@ -1,4 +1,4 @@
-//! permission
+//! What a caller may be allowed to do, and the roles that stand for several of it.
 
 use std::collections::BTreeSet;
 

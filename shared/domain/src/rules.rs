@@ -22,7 +22,6 @@ pub mod profiles;
 pub mod provenance;
 pub mod push;
 pub mod registration;
-pub mod restriction;
 pub mod scim;
 pub mod sources;
 pub mod sync;

@@ -1,4 +1,4 @@
-//! states
+//! The states of things, which errors name too.
 
 use crate::string_enum::string_enum;
 

@@ -9,6 +9,7 @@ use chrono::Duration;
 use domain::egress::{EgressPolicy, URL_LIMIT};
 use domain::ids::timed_uuid;
 use domain::input::Fields;
+use domain::limits::DEVICE_LIMIT;
 use domain::models::actor::Actor;
 use domain::models::client_account::{OVERRIDES_LIMIT, SecretKind};
 use domain::models::command::{
@@ -16,8 +17,8 @@ use domain::models::command::{
 };
 use domain::models::device::DeviceWithCommands;
 use domain::models::device::{
-    CONFIG_VERSION, DEVICE_LIMIT, Device, DeviceAttachments, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH,
-    METADATA_KEYS, METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, PushToken, VERSION,
+    CONFIG_VERSION, Device, DeviceAttachments, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS,
+    METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, PushToken, VERSION,
 };
 use domain::models::event::EventType;
 use domain::models::idempotency::IdempotencyRecord;

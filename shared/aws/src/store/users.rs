@@ -61,7 +61,7 @@ pub(crate) fn username_claim(user: &User) -> IndexRow {
 }
 
 impl Row for User {
-    const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::models::device::DEVICE_LIMIT)];
+    const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::limits::DEVICE_LIMIT)];
     const PARTS: &'static [&'static str] = &["client", "provenance"];
     // Identity providers ask for it.
     const DATED: bool = true;

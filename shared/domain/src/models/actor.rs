@@ -1,4 +1,4 @@
-//! models::actor
+//! Who did something: a key, a member, a device, whoever has a code, or Handset itself.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

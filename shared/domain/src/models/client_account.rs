@@ -1,4 +1,4 @@
-//! models::client_account
+//! A user's account in client deployment, and the secrets of it.
 
 use std::collections::BTreeMap;
 

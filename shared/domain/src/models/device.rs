@@ -218,9 +218,6 @@ impl Device {
     }
 }
 
-/// The most devices that a user may hold. Blocked ones count, deleted ones do not.
-pub const DEVICE_LIMIT: usize = 3;
-
 /// After so many days without a login a device counts as silent.
 pub const SILENT_AFTER_DAYS: i64 = 30;
 

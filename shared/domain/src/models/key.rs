@@ -18,10 +18,6 @@ use crate::text::{Form, TextRule};
 /// A key's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
 
-/// The most keys of which each was made by the one before, up to the one that a person or Handset made: so many more
-/// are read for a call by the last of them.
-pub const MAKERS_LIMIT: usize = 4;
-
 /// A key; the secret itself is shown once and not kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key {

@@ -42,9 +42,6 @@ pub const PART_LIMIT: u32 = 64;
 /// How long what was uploaded waits for its sync.
 pub const UPLOAD_KEPT: Duration = Duration::days(2);
 
-/// The most data sets of a workspace.
-pub const SOURCE_LIMIT: usize = 20;
-
 /// More of a data set's users than this share, in percent, do not vanish at once, unless it says so.
 pub const DEFAULT_VANISH_LIMIT: u8 = 30;
 

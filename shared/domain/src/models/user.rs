@@ -124,7 +124,7 @@ pub struct User {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Time>,
     /// The devices that the user holds: not the deleted ones. Never more than
-    /// [`crate::models::device::DEVICE_LIMIT`].
+    /// [`crate::limits::DEVICE_LIMIT`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub device_ids: BTreeSet<DeviceId>,
     /// Deleted devices of which a wipe was not confirmed: the newest, at most [`LEFT_LIMIT`]. Some may be confirmed by

@@ -22,9 +22,6 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule, is_visible};
 
-/// The most webhooks of a workspace.
-pub const WEBHOOK_LIMIT: usize = 20;
-
 /// Where a webhook is called.
 pub const URL: TextRule = TextRule::new(Form::Ascii, 1, URL_LIMIT);
 

@@ -12,9 +12,6 @@ use crate::models::member::{Identity, Member};
 use crate::models::token::Token;
 use crate::permission::{Permission, Permissions};
 
-/// The largest body that any operation takes, in bytes.
-pub const BODY_LIMIT: usize = 256 * 1024;
-
 /// What an operation asks of its caller. The permission table in `functions` gives each operation
 /// exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

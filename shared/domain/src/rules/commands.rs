@@ -1,4 +1,4 @@
-//! rules::commands
+//! What an order, a report or the time does to a command and its device.
 
 use crate::clock::Time;
 use crate::error::DomainError;

@@ -1,4 +1,4 @@
-//! rules::context
+//! Under what an act happens: who does it, where, when, and by which request.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use crate::clock::Time;
 use crate::ids::{EventId, JobId, TokenId, WorkspaceId};
 use crate::models::actor::{Actor, Maker};
 use crate::models::event::{Event, EventType, Private};
+use crate::models::restriction::Restriction;
 use crate::stored::Stored;
 
 /// An act about to be done: everything that its event says of who, when and where.
@@ -68,5 +69,13 @@ impl EventContext {
             private: Private { address: self.address.clone(), ..Private::default() },
             stored: Stored::default(),
         }
+    }
+}
+
+impl Restriction {
+    /// A hold that begins with an act.
+    #[must_use]
+    pub fn by(context: &EventContext, reason: Option<String>) -> Self {
+        Self { at: context.at, by: context.actor, reason }
     }
 }

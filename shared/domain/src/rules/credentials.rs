@@ -1,4 +1,4 @@
-//! rules::credentials
+//! Access credentials issued to devices, and what the credential service reports.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! rules::devices
+//! Blocking, unblocking, editing, deleting and purging a device.
 
 use chrono::Duration;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! rules::invitations
+//! Inviting, opening, revoking and expiring; and what becomes of the message.
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};

@@ -1,4 +1,4 @@
-//! rules::jobs
+//! Beginning a job, moving it on, cancelling and failing it.
 
 use serde_json::Value;
 

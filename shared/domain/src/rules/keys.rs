@@ -1,9 +1,10 @@
-//! rules::keys
+//! Making and revoking API keys.
 
 use crate::error::DomainError;
 use crate::ids::KeyId;
+use crate::limits::MAKERS_LIMIT;
 use crate::models::event::{Event, EventType};
-use crate::models::key::{Key, MAKERS_LIMIT, NewKey, Revoked};
+use crate::models::key::{Key, NewKey, Revoked};
 use crate::permission::Permissions;
 use crate::rules::access::Caller;
 use crate::rules::context::EventContext;

@@ -1,4 +1,4 @@
-//! rules::members
+//! Adding and removing members; accepting and declining.
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};

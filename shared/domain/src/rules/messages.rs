@@ -1,4 +1,4 @@
-//! rules::messages
+//! How many messages may go out.
 
 use chrono::Duration;
 

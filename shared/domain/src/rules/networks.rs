@@ -1,4 +1,4 @@
-//! rules::networks
+//! What a carrier reports of a user's network, and what its indicator shows.
 
 use crate::clock::Time;
 use crate::error::DomainError;

@@ -1,4 +1,5 @@
-//! rules::profiles
+//! Making, changing and deleting profiles, and giving them to users.
+
 use serde_json::Value;
 
 use crate::clock::Time;

@@ -1,4 +1,4 @@
-//! rules::provenance
+//! Who may change which field of a user: an admin, a source, or an identity provider.
 
 use serde_json::json;
 

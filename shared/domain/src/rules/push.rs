@@ -1,4 +1,4 @@
-//! rules::push
+//! What becomes of push to a device.
 
 use crate::clock::Time;
 use crate::models::device::Device;

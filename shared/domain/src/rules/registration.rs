@@ -4,10 +4,11 @@ use crate::clock::Time;
 use crate::error::{DomainError, HeldDevice};
 use crate::ids::DeviceId;
 use crate::input::Fields;
+use crate::limits::DEVICE_LIMIT;
 use crate::models::command::{Command, CommandKind, Trigger};
 use crate::models::device::{
-    DEVICE_LIMIT, Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN,
-    VERSION, pending_for,
+    Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN, VERSION,
+    pending_for,
 };
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::{Invitation, Purpose};

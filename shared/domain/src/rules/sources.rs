@@ -1,4 +1,4 @@
-//! rules::sources
+//! Making and changing sources, and beginning their syncs.
 
 use serde_json::{Value, json};
 

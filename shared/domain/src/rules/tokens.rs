@@ -1,4 +1,5 @@
-//! rules::tokens
+//! Making and revoking personal access tokens.
+
 use serde_json::Value;
 
 use crate::clock::Time;

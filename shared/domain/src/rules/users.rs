@@ -1,4 +1,4 @@
-//! rules::users
+//! Making users, and what they leave behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 

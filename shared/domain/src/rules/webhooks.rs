@@ -1,4 +1,5 @@
-//! rules::webhooks
+//! Making and changing webhooks, and what follows from a delivery.
+
 use serde_json::Value;
 
 use crate::ids::WebhookId;

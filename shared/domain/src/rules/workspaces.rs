@@ -1,4 +1,5 @@
-//! rules::workspaces
+//! Changing a workspace's settings.
+
 use serde_json::{Value, json};
 
 use crate::error::DomainError;

@@ -3,7 +3,7 @@
 use domain::error::{DomainError, HeldDevice};
 use domain::error::{MessageLimit, RetryAfter};
 use domain::input::{FieldError, Fields};
-use domain::rules::access::BODY_LIMIT;
+use domain::limits::BODY_LIMIT;
 use domain::search::Query;
 
 use crate::common::at;

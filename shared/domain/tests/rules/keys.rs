@@ -1,9 +1,10 @@
 //! A key never outlives nor exceeds whoever makes it, and what a member has made can end with them.
 
 use domain::error::DomainError;
+use domain::limits::MAKERS_LIMIT;
 use domain::models::actor::{Actor, Maker};
 use domain::models::event::EventType;
-use domain::models::key::{Key, KeyStatus, MAKERS_LIMIT, Makers, NewKey, Revoked};
+use domain::models::key::{Key, KeyStatus, Makers, NewKey, Revoked};
 use domain::models::member;
 use domain::models::member::{CreatedByMember, MADE_LIMIT, Member};
 use domain::models::webhook::{EventSelection, Settings, Webhook};

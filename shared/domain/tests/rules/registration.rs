@@ -3,8 +3,9 @@
 use crate::common::{application, at, context, faults, fields, found};
 use crate::fixture::{Fixture, wanted};
 use domain::error::DomainError;
+use domain::limits::DEVICE_LIMIT;
 use domain::models::command::{CommandKind, CommandReport, FailedCommand, Outcome, Trigger};
-use domain::models::device::{DEVICE_LIMIT, Device};
+use domain::models::device::Device;
 use domain::models::event::EventType;
 use domain::models::push::{Push, PushReason};
 use domain::models::restriction::Deleted;

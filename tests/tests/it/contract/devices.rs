@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use aws::{Commit, DeviceFilter, Login};
 use chrono::Duration;
+use domain::limits::DEVICE_LIMIT;
 use domain::models::actor::Actor;
 use domain::models::command::{CommandKind, OpenCommand};
-use domain::models::device::{DEVICE_LIMIT, Device, DeviceAttachments, Enrolment, PushToken};
+use domain::models::device::{Device, DeviceAttachments, Enrolment, PushToken};
 use domain::models::event::EventType;
 use domain::models::push::{Push, PushReason};
 use domain::models::restriction::Restriction;
