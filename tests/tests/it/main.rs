@@ -1,5 +1,6 @@
 //! What must hold of the whole, in one program: a module for each area, found by its name
-//! (`cargo test --workspace --test it scim::`). What several of them are made of stands in `testkit`.
+//! (`cargo test --workspace --test it scim::`). Every test has a system of its own; what it is made of, and a way to call
+//! each operation, stand in `testkit`, the fixture of most tests over HTTP in [`house`].
 
 mod access;
 mod auto_deploy;
