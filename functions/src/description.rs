@@ -4,10 +4,13 @@
 //! tests see.
 
 mod about;
-pub mod document;
+#[cfg(test)]
+mod document;
+#[cfg(test)]
 mod glossary;
 pub mod schema;
+#[cfg(test)]
+mod tests;
 pub mod things;
 
 pub use about::{Answer, Body, OperationDoc};
-pub use document::{Route, document};

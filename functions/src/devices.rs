@@ -52,7 +52,7 @@ fn shown(whole: &DeviceDetails, call: &AuthorizedRequest) -> Reply {
 
 /// Does something to the device that a call's path names, and shows it; what changes nothing
 /// commits nothing.
-async fn event_context(
+async fn perform(
     table: &Table,
     call: &AuthorizedRequest,
     action: &DeviceAction,
@@ -63,7 +63,7 @@ async fn event_context(
 }
 
 /// What an operation that gives such an order says of itself.
-fn about_order(summary: &'static str, kind: CommandKind) -> OperationDoc {
+fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
     OperationDoc::new(summary)
         .detail(
             "The command is told to the device at its next check-in. Asking again is answered by the command that is \

@@ -45,7 +45,7 @@ impl ExportKind {
 }
 
 /// What an export says of itself; `filter` reads what the list can be narrowed by.
-fn about(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mut Fields)) -> OperationDoc {
+fn doc(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mut Fields)) -> OperationDoc {
     let query = |mut fields: Fields| {
         let _paging = paging::parameters(&mut fields, PART_ROWS);
         let _choice = Choice::read(&mut fields, &kind.names(), |_| true);

@@ -11,7 +11,7 @@ use lambda::{AuthenticatedRequest, Reply, Request, authenticate, came_by_https};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
-use crate::operations::{Entry, Operation};
+use crate::operation::{Entry, Operation};
 use crate::pages::not_found;
 use crate::state::AppState;
 use crate::triggers::Run;
@@ -89,17 +89,17 @@ async fn over_http(operation: &'static Operation, state: &AppState, event: Value
 
 async fn answer(operation: &'static Operation, state: &AppState, request: Request) -> Result<Reply, Error> {
     if !not_found::allows(&request) {
-        return not_found::handle(&request);
+        return not_found::refuse(&request);
     }
     match &operation.entry {
         Entry::Admin(permission, run) => {
             let call = visit(state, request).await?.enter(std::slice::from_ref(permission))?;
-            operation.refuse_what_it_does_not_take(&call.request)?;
+            operation.refuse_unread_input(&call.request)?;
             run(state, call).await
         }
         Entry::AnyAdmin(permissions, run) => {
             let call = visit(state, request).await?.enter(permissions)?;
-            operation.refuse_what_it_does_not_take(&call.request)?;
+            operation.refuse_unread_input(&call.request)?;
             run(state, call).await
         }
         // Seam's alone, whose protocol takes what it does not know.
@@ -108,12 +108,12 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
         }
         Entry::Person(run) => {
             let own = visit(state, request).await?.own()?;
-            operation.refuse_what_it_does_not_take(&own.request)?;
+            operation.refuse_unread_input(&own.request)?;
             run(state, own).await
         }
         Entry::SignedIn(run) => {
             let own = visit(state, request).await?.signed_in()?;
-            operation.refuse_what_it_does_not_take(&own.request)?;
+            operation.refuse_unread_input(&own.request)?;
             run(state, own).await
         }
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {

@@ -18,6 +18,7 @@ pub mod exports;
 mod invoke;
 pub mod jobs;
 mod makers;
+mod operation;
 pub mod operations;
 pub mod pages;
 mod paging;
@@ -34,6 +35,7 @@ mod views;
 pub mod webhooks;
 
 pub use invoke::invoke;
-pub use operations::{Entry, OPERATIONS, Operation, operation};
+pub use operation::{Entry, Operation};
+pub use operations::{OPERATIONS, operation};
 pub use settings::{Defaults, Settings, SettingsError};
 pub use state::{AppState, Clock};

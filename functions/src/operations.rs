@@ -1,111 +1,14 @@
-//! The one table of operations: each with the callers that it takes. A handler that is not in it
-//! does not exist, and `tests/` holds it against `template.yaml`.
+//! Every operation, in one table: its name, who may call it, its handler, its routes, its errors' shape and its
+//! documentation. A handler that is not in it does not exist, and a test holds it against `template.yaml`.
 
-use domain::error::{DomainError, Error};
 use domain::permission::Permission as P;
-use domain::rules::access::Access;
-use futures::future::BoxFuture;
-use lambda::{AuthorizedRequest, ErrorFormat, MultiWorkspaceRequest, PersonRequest, Reply, Request};
-use serde_json::Value;
+use lambda::ErrorFormat;
 
-use crate::description::OperationDoc;
 use crate::jobs::rights::{BEGUN_WITH, SEEN_WITH};
-use crate::settings::Settings;
-use crate::state::AppState;
-use crate::triggers::{self, Run};
-use crate::{access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, users, webhooks};
-
-type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
-
-/// How an operation is entered, and by whom.
-#[derive(Clone, Copy)]
-pub enum Entry {
-    /// By a key or a member with a permission.
-    Admin(P, for<'a> fn(&'a AppState, AuthorizedRequest) -> Answer<'a, Reply>),
-    /// By a key or a member with any of these permissions, which the operation looks at more closely.
-    AnyAdmin(&'static [P], for<'a> fn(&'a AppState, AuthorizedRequest) -> Answer<'a, Reply>),
-    /// By a key or a member with a permission in the workspace that they name, or in any if they name none.
-    AdminAnywhere(P, for<'a> fn(&'a AppState, MultiWorkspaceRequest) -> Answer<'a, Reply>),
-    /// By a person who has signed in, for themselves.
-    Person(for<'a> fn(&'a AppState, PersonRequest) -> Answer<'a, Reply>),
-    /// By anyone who has signed in, for themselves, before they are a member of any workspace.
-    SignedIn(for<'a> fn(&'a AppState, PersonRequest) -> Answer<'a, Reply>),
-    /// By a device, with its own credential.
-    Device(for<'a> fn(&'a AppState, Request) -> Answer<'a, Reply>),
-    /// By whoever has a code.
-    Code(for<'a> fn(&'a AppState, Request) -> Answer<'a, Reply>),
-    /// By anyone.
-    Public(for<'a> fn(&'a AppState, Request) -> Answer<'a, Reply>),
-    /// By AWS alone.
-    Internal(for<'a> fn(&'a AppState, Run) -> Answer<'a, Value>),
-}
-
-/// An operation: one Lambda.
-pub struct Operation {
-    /// Its name, the same everywhere.
-    pub name: &'static str,
-    /// How it is entered.
-    pub entry: Entry,
-    /// How its failures are told.
-    pub error_format: ErrorFormat,
-    /// What it says of itself; every operation does that has a route and speaks our own words.
-    pub about: Option<fn() -> OperationDoc>,
-}
-
-impl Operation {
-    const fn about(self, about: fn() -> OperationDoc) -> Self {
-        Self { about: Some(about), ..self }
-    }
-
-    /// True if it refuses parameters and fields that it does not know: what admins and programs misspell must not
-    /// be taken for something else. Phones are older and newer than this, and the protocols of Seam's and of SCIM
-    /// have rules of their own.
-    #[must_use]
-    pub fn is_strict(&self) -> bool {
-        let native = self.error_format == ErrorFormat::Problem;
-        native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn)
-    }
-
-    /// Refuses a query or a body that a strict operation does not read at all. One that is read is looked at by who
-    /// reads it.
-    ///
-    /// # Errors
-    /// A fault of each parameter or field; those of [`Request::body`].
-    pub(crate) fn refuse_what_it_does_not_take(&self, request: &Request) -> Result<(), DomainError> {
-        if !self.is_strict() || !(request.has_query() || request.has_body()) {
-            return Ok(());
-        }
-        let Some(about) = self.about.map(|about| about()) else { return Ok(()) };
-        if about.query.fields().is_empty() {
-            request.query()?.finish().map_err(DomainError::Invalid)?;
-        }
-        if about.body.is_none() {
-            request.body()?.finish().map_err(DomainError::Invalid)?;
-        }
-        Ok(())
-    }
-
-    /// Whom it takes.
-    #[must_use]
-    pub fn access(&self) -> Access {
-        match self.entry {
-            Entry::Admin(permission, _) | Entry::AdminAnywhere(permission, _) => Access::Permission(permission),
-            Entry::AnyAdmin(permissions, _) => Access::AnyOf(permissions),
-            Entry::Person(_) => Access::Person,
-            Entry::SignedIn(_) => Access::SignedIn,
-            Entry::Device(_) => Access::Device,
-            Entry::Code(_) => Access::Code,
-            Entry::Public(_) => Access::Public,
-            Entry::Internal(_) => Access::Internal,
-        }
-    }
-}
-
-impl std::fmt::Debug for Operation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Operation").field("name", &self.name).field("access", &self.access()).finish()
-    }
-}
+use crate::operation::Operation;
+use crate::{
+    access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, triggers, users, webhooks,
+};
 
 /// The operation of a name.
 #[must_use]
@@ -113,710 +16,398 @@ pub fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
 }
 
-const fn of(name: &'static str, entry: Entry) -> Operation {
-    with_error_format(ErrorFormat::Problem, name, entry)
-}
-
-const fn with_error_format(error_format: ErrorFormat, name: &'static str, entry: Entry) -> Operation {
-    Operation { name, entry, error_format, about: None }
-}
-
 /// Every operation.
 pub static OPERATIONS: &[Operation] = &[
     // devices
-    of(
-        "register-device",
-        Entry::Code(|w, r| Box::pin(async move { devices::register_device::handle(w.table()?, r).await })),
-    )
-    .about(devices::register_device::about),
-    of(
-        "check-in-device",
-        Entry::Device(|w, r| Box::pin(async move { devices::check_in_device::handle(w.table()?, r).await })),
-    )
-    .about(devices::check_in_device::about),
-    of(
-        "list-devices",
-        Entry::Admin(P::DevicesRead, |w, c| {
-            Box::pin(async move { devices::list_devices::handle(w.table()?, c).await })
-        }),
-    )
-    .about(devices::list_devices::about),
-    of(
-        "get-device",
-        Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { devices::get_device::handle(w.table()?, c).await })),
-    )
-    .about(devices::get_device::about),
-    of(
-        "update-device",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::update_device::handle(w.table()?, c).await })
-        }),
-    )
-    .about(devices::update_device::about),
-    of(
-        "block-device",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::block_device::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(devices::block_device::about),
-    of(
-        "unblock-device",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::unblock_device::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(devices::unblock_device::about),
-    of(
-        "delete-device",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::delete_device::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(devices::delete_device::about),
-    of(
-        "wipe-device",
-        Entry::Admin(P::UsersWipe, |w, c| {
-            Box::pin(async move { devices::wipe_device::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(devices::wipe_device::about),
-    of(
-        "lock-device",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::lock_device::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(devices::lock_device::about),
-    of(
-        "list-commands",
-        Entry::Admin(P::DevicesRead, |w, c| {
-            Box::pin(async move { devices::list_commands::handle(w.table()?, c).await })
-        }),
-    )
-    .about(devices::list_commands::about),
-    of(
-        "cancel-command",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::cancel_command::handle(w.table()?, c).await })
-        }),
-    )
-    .about(devices::cancel_command::about),
-    of(
-        "report-command",
-        Entry::Device(|w, r| Box::pin(async move { devices::report_command::handle(w.table()?, r).await })),
-    )
-    .about(devices::report_command::about),
-    of(
-        "issue-credential",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::issue_credential::handle(w.table()?, c).await })
-        }),
-    )
-    .about(devices::issue_credential::about),
-    of(
-        "revoke-credential",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::revoke_credential::handle(w.table()?, c).await })
-        }),
-    )
-    .about(devices::revoke_credential::about),
-    of(
-        "report-credential-service",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { devices::report_credential_service::handle(w.table()?, c).await })
-        }),
-    )
-    .about(devices::report_credential_service::about),
+    Operation::code("register-device", |s, r| Box::pin(devices::register_device::handle(s, r)))
+        .routes(&["POST /devices"])
+        .doc(devices::register_device::doc),
+    Operation::device("check-in-device", |s, r| Box::pin(devices::check_in_device::handle(s, r)))
+        .routes(&["POST /devices/me/check-in"])
+        .doc(devices::check_in_device::doc),
+    Operation::admin("list-devices", P::DevicesRead, |s, r| Box::pin(devices::list_devices::handle(s, r)))
+        .routes(&["GET /devices"])
+        .query()
+        .doc(devices::list_devices::doc),
+    Operation::admin("get-device", P::DevicesRead, |s, r| Box::pin(devices::get_device::handle(s, r)))
+        .routes(&["GET /devices/{device_id}"])
+        .doc(devices::get_device::doc),
+    Operation::admin("update-device", P::DevicesManage, |s, r| Box::pin(devices::update_device::handle(s, r)))
+        .routes(&["PATCH /devices/{device_id}"])
+        .body()
+        .doc(devices::update_device::doc),
+    Operation::admin("block-device", P::DevicesManage, |s, r| Box::pin(devices::block_device::handle(s, r)))
+        .routes(&["POST /devices/{device_id}/block"])
+        .body()
+        .doc(devices::block_device::doc),
+    Operation::admin("unblock-device", P::DevicesManage, |s, r| Box::pin(devices::unblock_device::handle(s, r)))
+        .routes(&["POST /devices/{device_id}/unblock"])
+        .body()
+        .doc(devices::unblock_device::doc),
+    Operation::admin("delete-device", P::DevicesManage, |s, r| Box::pin(devices::delete_device::handle(s, r)))
+        .routes(&["DELETE /devices/{device_id}"])
+        .doc(devices::delete_device::doc),
+    Operation::admin("wipe-device", P::UsersWipe, |s, r| Box::pin(devices::wipe_device::handle(s, r)))
+        .routes(&["POST /devices/{device_id}/wipe"])
+        .body()
+        .doc(devices::wipe_device::doc),
+    Operation::admin("lock-device", P::DevicesManage, |s, r| Box::pin(devices::lock_device::handle(s, r)))
+        .routes(&["POST /devices/{device_id}/lock"])
+        .body()
+        .doc(devices::lock_device::doc),
+    Operation::admin("list-commands", P::DevicesRead, |s, r| Box::pin(devices::list_commands::handle(s, r)))
+        .routes(&["GET /devices/{device_id}/commands"])
+        .query()
+        .doc(devices::list_commands::doc),
+    Operation::admin("cancel-command", P::DevicesManage, |s, r| Box::pin(devices::cancel_command::handle(s, r)))
+        .routes(&["DELETE /devices/{device_id}/commands/{command_id}"])
+        .doc(devices::cancel_command::doc),
+    Operation::device("report-command", |s, r| Box::pin(devices::report_command::handle(s, r)))
+        .routes(&["POST /devices/me/commands/{command_id}"])
+        .doc(devices::report_command::doc),
+    Operation::admin("issue-credential", P::DevicesManage, |s, r| Box::pin(devices::issue_credential::handle(s, r)))
+        .routes(&["PUT /devices/{device_id}/credentials/{acs_credential_id}"])
+        .doc(devices::issue_credential::doc),
+    Operation::admin("revoke-credential", P::DevicesManage, |s, r| Box::pin(devices::revoke_credential::handle(s, r)))
+        .routes(&["DELETE /devices/{device_id}/credentials/{acs_credential_id}"])
+        .doc(devices::revoke_credential::doc),
+    Operation::admin("report-credential-service", P::DevicesManage, |s, r| {
+        Box::pin(devices::report_credential_service::handle(s, r))
+    })
+    .routes(&["PUT /devices/{device_id}/credential-services/{service}"])
+    .body()
+    .doc(devices::report_credential_service::doc),
     // users
-    of(
-        "create-user",
-        Entry::Admin(P::UsersManage, |w, c| Box::pin(async move { users::create_user::handle(w.table()?, c).await })),
-    )
-    .about(users::create_user::about),
-    of(
-        "get-user",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_user::handle(w.table()?, c).await })),
-    )
-    .about(users::get_user::about),
-    of(
-        "list-users",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::list_users::handle(w.table()?, c).await })),
-    )
-    .about(users::list_users::about),
-    of(
-        "update-user",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::update_user::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(users::update_user::about),
-    of(
-        "activate-user",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::activate_user::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(users::activate_user::about),
-    of(
-        "suspend-user",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::suspend_user::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(users::suspend_user::about),
-    of(
-        "delete-user",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::delete_user::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(users::delete_user::about),
-    of(
-        "lock-and-wipe-user",
-        Entry::Admin(P::UsersWipe, |w, c| {
-            Box::pin(async move { users::lock_and_wipe_user::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(users::lock_and_wipe_user::about),
-    of(
-        "reset-pin",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::reset_pin::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(users::reset_pin::about),
-    of(
-        "invite-user",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::invite_user::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(users::invite_user::about),
-    of(
-        "open-invitation",
-        Entry::Code(|w, r| {
-            Box::pin(
-                async move { users::open_invitation::handle(w.table()?, r, w.public_url()?, &w.settings.app).await },
-            )
-        }),
-    )
-    .about(users::open_invitation::about),
-    of(
-        "list-invitations",
-        Entry::Admin(P::UsersRead, |w, c| {
-            Box::pin(async move { users::list_invitations::handle(w.table()?, c).await })
-        }),
-    )
-    .about(users::list_invitations::about),
-    of(
-        "revoke-invitation",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { users::revoke_invitation::handle(w.table()?, c).await })
-        }),
-    )
-    .about(users::revoke_invitation::about),
-    of(
-        "report-network",
-        Entry::Admin(P::NetworksReport, |w, c| {
-            Box::pin(async move { users::report_network::handle(w.table()?, c).await })
-        }),
-    )
-    .about(users::report_network::about),
-    of(
-        "get-usage",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { users::get_usage::handle(w.table()?, c).await })),
-    )
-    .about(users::get_usage::about),
+    Operation::admin("create-user", P::UsersManage, |s, r| Box::pin(users::create_user::handle(s, r)))
+        .routes(&["POST /users"])
+        .body()
+        .doc(users::create_user::doc),
+    Operation::admin("get-user", P::UsersRead, |s, r| Box::pin(users::get_user::handle(s, r)))
+        .routes(&["GET /users/{user_id}"])
+        .doc(users::get_user::doc),
+    Operation::admin("list-users", P::UsersRead, |s, r| Box::pin(users::list_users::handle(s, r)))
+        .routes(&["GET /users"])
+        .query()
+        .doc(users::list_users::doc),
+    Operation::admin("update-user", P::UsersManage, |s, r| Box::pin(users::update_user::handle(s, r)))
+        .routes(&["PATCH /users/{user_id}"])
+        .body()
+        .doc(users::update_user::doc),
+    Operation::admin("activate-user", P::UsersManage, |s, r| Box::pin(users::activate_user::handle(s, r)))
+        .routes(&["POST /users/{user_id}/activate"])
+        .doc(users::activate_user::doc),
+    Operation::admin("suspend-user", P::UsersManage, |s, r| Box::pin(users::suspend_user::handle(s, r)))
+        .routes(&["POST /users/{user_id}/suspend"])
+        .body()
+        .doc(users::suspend_user::doc),
+    Operation::admin("delete-user", P::UsersManage, |s, r| Box::pin(users::delete_user::handle(s, r)))
+        .routes(&["DELETE /users/{user_id}"])
+        .query()
+        .body()
+        .doc(users::delete_user::doc),
+    Operation::admin("lock-and-wipe-user", P::UsersWipe, |s, r| Box::pin(users::lock_and_wipe_user::handle(s, r)))
+        .routes(&["POST /users/{user_id}/lock-and-wipe"])
+        .body()
+        .doc(users::lock_and_wipe_user::doc),
+    Operation::admin("reset-pin", P::UsersManage, |s, r| Box::pin(users::reset_pin::handle(s, r)))
+        .routes(&["POST /users/{user_id}/reset-pin"])
+        .body()
+        .doc(users::reset_pin::doc),
+    Operation::admin("invite-user", P::UsersManage, |s, r| Box::pin(users::invite_user::handle(s, r)))
+        .routes(&["POST /users/{user_id}/invite"])
+        .body()
+        .doc(users::invite_user::doc),
+    Operation::code("open-invitation", |s, r| Box::pin(users::open_invitation::handle(s, r)))
+        .routes(&["POST /i/{code}", "GET /i/{code}"])
+        .doc(users::open_invitation::doc),
+    Operation::admin("list-invitations", P::UsersRead, |s, r| Box::pin(users::list_invitations::handle(s, r)))
+        .routes(&["GET /users/{user_id}/invitations"])
+        .query()
+        .doc(users::list_invitations::doc),
+    Operation::admin("revoke-invitation", P::UsersManage, |s, r| Box::pin(users::revoke_invitation::handle(s, r)))
+        .routes(&["DELETE /users/{user_id}/invitations/{invitation_id}"])
+        .doc(users::revoke_invitation::doc),
+    Operation::admin("report-network", P::NetworksReport, |s, r| Box::pin(users::report_network::handle(s, r)))
+        .routes(&["PUT /users/{user_id}/networks/{provider}"])
+        .body()
+        .doc(users::report_network::doc),
+    Operation::admin("get-usage", P::UsersRead, |s, r| Box::pin(users::get_usage::handle(s, r)))
+        .routes(&["GET /users/{user_id}/usage", "GET /usage"])
+        .doc(users::get_usage::doc),
     // profiles
-    of(
-        "create-profile",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { profiles::create_profile::handle(w.table()?, c).await })
-        }),
-    )
-    .about(profiles::create_profile::about),
-    of(
-        "list-profiles",
-        Entry::Admin(P::DeploymentsRead, |w, c| {
-            Box::pin(async move { profiles::list_profiles::handle(w.table()?, c).await })
-        }),
-    )
-    .about(profiles::list_profiles::about),
-    of(
-        "get-profile",
-        Entry::Admin(P::DeploymentsRead, |w, c| {
-            Box::pin(async move { profiles::get_profile::handle(w.table()?, c).await })
-        }),
-    )
-    .about(profiles::get_profile::about),
-    of(
-        "update-profile",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { profiles::update_profile::handle(w.table()?, c).await })
-        }),
-    )
-    .about(profiles::update_profile::about),
-    of(
-        "delete-profile",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { profiles::delete_profile::handle(w.table()?, c).await })
-        }),
-    )
-    .about(profiles::delete_profile::about),
+    Operation::admin("create-profile", P::DeploymentsManage, |s, r| Box::pin(profiles::create_profile::handle(s, r)))
+        .routes(&["POST /profiles"])
+        .body()
+        .doc(profiles::create_profile::doc),
+    Operation::admin("list-profiles", P::DeploymentsRead, |s, r| Box::pin(profiles::list_profiles::handle(s, r)))
+        .routes(&["GET /profiles"])
+        .query()
+        .doc(profiles::list_profiles::doc),
+    Operation::admin("get-profile", P::DeploymentsRead, |s, r| Box::pin(profiles::get_profile::handle(s, r)))
+        .routes(&["GET /profiles/{profile_id}"])
+        .doc(profiles::get_profile::doc),
+    Operation::admin("update-profile", P::DeploymentsManage, |s, r| Box::pin(profiles::update_profile::handle(s, r)))
+        .routes(&["PATCH /profiles/{profile_id}"])
+        .body()
+        .doc(profiles::update_profile::doc),
+    Operation::admin("delete-profile", P::DeploymentsManage, |s, r| Box::pin(profiles::delete_profile::handle(s, r)))
+        .routes(&["DELETE /profiles/{profile_id}"])
+        .doc(profiles::delete_profile::doc),
     // deployments
-    of(
-        "deploy-config",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { deployments::deploy_config::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(deployments::deploy_config::about),
-    of(
-        "auto-deploy",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(
-                async move { deployments::auto_deploy::handle(w.table()?, c, &w.settings.defaults, w.clock()).await },
-            )
-        }),
-    )
-    .about(deployments::auto_deploy::about),
-    of(
-        "set-force-config",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { deployments::set_force_config::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(deployments::set_force_config::about),
-    of(
-        "list-deployments",
-        Entry::Admin(P::DeploymentsRead, |w, c| {
-            Box::pin(async move { deployments::list_deployments::handle(w.table()?, c).await })
-        }),
-    )
-    .about(deployments::list_deployments::about),
-    of(
-        "revoke-deployment",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { deployments::revoke_deployment::handle(w.table()?, c).await })
-        }),
-    )
-    .about(deployments::revoke_deployment::about),
-    of(
-        "get-deployment-qr",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { deployments::get_deployment_qr::handle(w.table()?, c, w.public_url()?).await })
-        }),
-    )
-    .about(deployments::get_deployment_qr::about),
-    of(
-        "set-user-secrets",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { deployments::set_user_secrets::handle(w.table()?, c).await })
-        }),
-    )
-    .about(deployments::set_user_secrets::about),
-    of(
-        "undeploy-user",
-        Entry::Admin(P::DeploymentsManage, |w, c| {
-            Box::pin(async move { deployments::undeploy_user::handle(w.table()?, c).await })
-        }),
-    )
-    .about(deployments::undeploy_user::about),
-    of(
-        "download-config",
-        Entry::Device(|w, r| Box::pin(async move { deployments::download_config::handle(w.table()?, r).await })),
-    )
-    .about(deployments::download_config::about),
-    of(
-        "redirect",
-        Entry::Code(|w, r| {
-            Box::pin(
-                async move { deployments::redirect::handle(w.table()?, &r, w.public_url()?, &w.settings.app).await },
-            )
-        }),
-    )
-    .about(deployments::redirect::about),
+    Operation::admin("deploy-config", P::DeploymentsManage, |s, r| Box::pin(deployments::deploy_config::handle(s, r)))
+        .routes(&["POST /users/{user_id}/deploy"])
+        .body()
+        .doc(deployments::deploy_config::doc),
+    Operation::admin("auto-deploy", P::DeploymentsManage, |s, r| Box::pin(deployments::auto_deploy::handle(s, r)))
+        .routes(&["POST /deployments/auto"])
+        .body()
+        .doc(deployments::auto_deploy::doc),
+    Operation::admin("set-force-config", P::DeploymentsManage, |s, r| {
+        Box::pin(deployments::set_force_config::handle(s, r))
+    })
+    .routes(&["POST /users/{user_id}/force-config"])
+    .doc(deployments::set_force_config::doc),
+    Operation::admin("list-deployments", P::DeploymentsRead, |s, r| {
+        Box::pin(deployments::list_deployments::handle(s, r))
+    })
+    .routes(&["GET /deployments"])
+    .query()
+    .doc(deployments::list_deployments::doc),
+    Operation::admin("revoke-deployment", P::DeploymentsManage, |s, r| {
+        Box::pin(deployments::revoke_deployment::handle(s, r))
+    })
+    .routes(&["DELETE /deployments/{deployment_id}"])
+    .doc(deployments::revoke_deployment::doc),
+    Operation::admin("get-deployment-qr", P::DeploymentsManage, |s, r| {
+        Box::pin(deployments::get_deployment_qr::handle(s, r))
+    })
+    .routes(&["GET /deployments/{deployment_id}/qr"])
+    .doc(deployments::get_deployment_qr::doc),
+    Operation::admin("set-user-secrets", P::DeploymentsManage, |s, r| {
+        Box::pin(deployments::set_user_secrets::handle(s, r))
+    })
+    .routes(&["PUT /users/{user_id}/secrets"])
+    .body()
+    .doc(deployments::set_user_secrets::doc),
+    Operation::admin("undeploy-user", P::DeploymentsManage, |s, r| Box::pin(deployments::undeploy_user::handle(s, r)))
+        .routes(&["DELETE /deployments/users/{user_id}"])
+        .doc(deployments::undeploy_user::doc),
+    Operation::device("download-config", |s, r| Box::pin(deployments::download_config::handle(s, r)))
+        .routes(&["POST /devices/me/config"])
+        .doc(deployments::download_config::doc),
+    Operation::code("redirect", |s, r| Box::pin(deployments::redirect::handle(s, r)))
+        .routes(&["GET /r/{code}"])
+        .doc(deployments::redirect::doc),
     // exports
-    of(
-        "export-users",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { exports::export_users::handle(w.table()?, c).await })),
-    )
-    .about(exports::export_users::about),
-    of(
-        "export-devices",
-        Entry::Admin(P::DevicesRead, |w, c| {
-            Box::pin(async move { exports::export_devices::handle(w.table()?, c).await })
-        }),
-    )
-    .about(exports::export_devices::about),
-    of(
-        "export-events",
-        Entry::Admin(P::EventsRead, |w, c| {
-            Box::pin(async move { exports::export_events::handle(w.table()?, c).await })
-        }),
-    )
-    .about(exports::export_events::about),
+    Operation::admin("export-users", P::UsersRead, |s, r| Box::pin(exports::export_users::handle(s, r)))
+        .routes(&["GET /users/export"])
+        .query()
+        .doc(exports::export_users::doc),
+    Operation::admin("export-devices", P::DevicesRead, |s, r| Box::pin(exports::export_devices::handle(s, r)))
+        .routes(&["GET /devices/export"])
+        .query()
+        .doc(exports::export_devices::doc),
+    Operation::admin("export-events", P::EventsRead, |s, r| Box::pin(exports::export_events::handle(s, r)))
+        .routes(&["GET /events/export"])
+        .query()
+        .doc(exports::export_events::doc),
     // scim
-    with_error_format(
-        ErrorFormat::Scim,
-        "scim",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { scim::scim::handle(w.table()?, c, &w.settings.defaults, w.public_url()?).await })
-        }),
-    ),
+    Operation::admin("scim", P::UsersManage, |s, r| Box::pin(scim::scim::handle(s, r)))
+        .routes(&["ANY /scim/v2/{proxy+}"])
+        .error_format(ErrorFormat::Scim),
     // seam
-    with_error_format(
-        ErrorFormat::Seam,
-        "seam-phones",
-        Entry::Admin(P::DevicesRead, |w, c| {
-            Box::pin(async move { seam::seam_phones::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    ),
-    with_error_format(
-        ErrorFormat::Seam,
-        "seam-devices",
-        Entry::Admin(P::DevicesRead, |w, c| Box::pin(async move { seam::seam_devices::handle(w.table()?, c).await })),
-    ),
-    with_error_format(
-        ErrorFormat::Seam,
-        "seam-events",
-        Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { seam::seam_events::handle(w.table()?, c).await })),
-    ),
-    with_error_format(
-        ErrorFormat::Seam,
-        "seam-user-identities",
-        Entry::Admin(P::UsersRead, |w, c| {
-            Box::pin(async move { seam::seam_user_identities::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    ),
-    with_error_format(
-        ErrorFormat::Seam,
-        "seam-workspaces",
-        Entry::AdminAnywhere(P::UsersRead, |w, r| {
-            Box::pin(async move { seam::seam_workspaces::handle(w.table()?, r).await })
-        }),
-    ),
-    with_error_format(
-        ErrorFormat::Seam,
-        "seam-webhooks",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { seam::seam_webhooks::handle(w.table()?, c, w.reach()).await })
-        }),
-    ),
+    Operation::admin("seam-phones", P::DevicesRead, |s, r| Box::pin(seam::seam_phones::handle(s, r)))
+        .routes(&["ANY /phones/{proxy+}"])
+        .error_format(ErrorFormat::Seam),
+    Operation::admin("seam-devices", P::DevicesRead, |s, r| Box::pin(seam::seam_devices::handle(s, r)))
+        .routes(&[
+            "GET /devices/get",
+            "POST /devices/get",
+            "GET /devices/list",
+            "POST /devices/list",
+            "PATCH /devices/update",
+            "POST /devices/update",
+        ])
+        .error_format(ErrorFormat::Seam),
+    Operation::admin("seam-events", P::EventsRead, |s, r| Box::pin(seam::seam_events::handle(s, r)))
+        .routes(&["ANY /events/get", "ANY /events/list"])
+        .error_format(ErrorFormat::Seam),
+    Operation::admin("seam-user-identities", P::UsersRead, |s, r| Box::pin(seam::seam_user_identities::handle(s, r)))
+        .routes(&["ANY /user_identities/{proxy+}"])
+        .error_format(ErrorFormat::Seam),
+    Operation::admin_anywhere("seam-workspaces", P::UsersRead, |s, r| Box::pin(seam::seam_workspaces::handle(s, r)))
+        .routes(&["ANY /workspaces/{proxy+}"])
+        .error_format(ErrorFormat::Seam),
+    Operation::admin("seam-webhooks", P::WorkspaceManage, |s, r| Box::pin(seam::seam_webhooks::handle(s, r)))
+        .routes(&["ANY /webhooks/create"])
+        .error_format(ErrorFormat::Seam),
     // jobs
-    of(
-        "bulk-users",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { jobs::bulk_users::handle(w.table()?, c, &w.settings.defaults, w.clock()).await })
-        }),
-    )
-    .about(jobs::bulk_users::about),
-    of(
-        "bulk-devices",
-        Entry::Admin(P::DevicesManage, |w, c| {
-            Box::pin(async move { jobs::bulk_devices::handle(w.table()?, c, &w.settings.defaults, w.clock()).await })
-        }),
-    )
-    .about(jobs::bulk_devices::about),
-    of(
-        "get-job",
-        Entry::AnyAdmin(SEEN_WITH, |w, c| Box::pin(async move { jobs::get_job::handle(w.table()?, c).await })),
-    )
-    .about(jobs::get_job::about),
-    of(
-        "list-jobs",
-        Entry::AnyAdmin(SEEN_WITH, |w, c| Box::pin(async move { jobs::list_jobs::handle(w.table()?, c).await })),
-    )
-    .about(jobs::list_jobs::about),
-    of(
-        "cancel-job",
-        Entry::AnyAdmin(BEGUN_WITH, |w, c| Box::pin(async move { jobs::cancel_job::handle(w.table()?, c).await })),
-    )
-    .about(jobs::cancel_job::about),
+    Operation::admin("bulk-users", P::UsersManage, |s, r| Box::pin(jobs::bulk_users::handle(s, r)))
+        .routes(&["POST /users/bulk"])
+        .body()
+        .doc(jobs::bulk_users::doc),
+    Operation::admin("bulk-devices", P::DevicesManage, |s, r| Box::pin(jobs::bulk_devices::handle(s, r)))
+        .routes(&["POST /devices/bulk"])
+        .body()
+        .doc(jobs::bulk_devices::doc),
+    Operation::any_admin("get-job", SEEN_WITH, |s, r| Box::pin(jobs::get_job::handle(s, r)))
+        .routes(&["GET /jobs/{job_id}"])
+        .query()
+        .doc(jobs::get_job::doc),
+    Operation::any_admin("list-jobs", SEEN_WITH, |s, r| Box::pin(jobs::list_jobs::handle(s, r)))
+        .routes(&["GET /jobs"])
+        .query()
+        .doc(jobs::list_jobs::doc),
+    Operation::any_admin("cancel-job", BEGUN_WITH, |s, r| Box::pin(jobs::cancel_job::handle(s, r)))
+        .routes(&["DELETE /jobs/{job_id}"])
+        .doc(jobs::cancel_job::doc),
     // sources
-    of(
-        "create-source",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { sources::create_source::handle(w.table()?, c, &w.settings.source_hosts).await })
-        }),
-    )
-    .about(sources::create_source::about),
-    of(
-        "list-sources",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { sources::list_sources::handle(w.table()?, c).await })),
-    )
-    .about(sources::list_sources::about),
-    of(
-        "get-source",
-        Entry::Admin(P::UsersRead, |w, c| Box::pin(async move { sources::get_source::handle(w.table()?, c).await })),
-    )
-    .about(sources::get_source::about),
-    of(
-        "update-source",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { sources::update_source::handle(w.table()?, c, &w.settings.source_hosts).await })
-        }),
-    )
-    .about(sources::update_source::about),
-    of(
-        "delete-source",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move { sources::delete_source::handle(w.table()?, c).await })
-        }),
-    )
-    .about(sources::delete_source::about),
-    of(
-        "upload-source-part",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move {
-                sources::upload_source_part::handle(w.table()?, c, &w.settings.defaults, w.clock()).await
-            })
-        }),
-    )
-    .about(sources::upload_source_part::about),
-    of(
-        "sync-users",
-        Entry::Admin(P::UsersManage, |w, c| {
-            Box::pin(async move {
-                let pulling = sources::Fetcher { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
-                sources::sync_users::handle(w.table()?, &pulling, c, &w.settings.defaults, w.clock()).await
-            })
-        }),
-    )
-    .about(sources::sync_users::about),
+    Operation::admin("create-source", P::UsersManage, |s, r| Box::pin(sources::create_source::handle(s, r)))
+        .routes(&["POST /sources"])
+        .body()
+        .doc(sources::create_source::doc),
+    Operation::admin("list-sources", P::UsersRead, |s, r| Box::pin(sources::list_sources::handle(s, r)))
+        .routes(&["GET /sources"])
+        .query()
+        .doc(sources::list_sources::doc),
+    Operation::admin("get-source", P::UsersRead, |s, r| Box::pin(sources::get_source::handle(s, r)))
+        .routes(&["GET /sources/{source_id}"])
+        .doc(sources::get_source::doc),
+    Operation::admin("update-source", P::UsersManage, |s, r| Box::pin(sources::update_source::handle(s, r)))
+        .routes(&["PATCH /sources/{source_id}"])
+        .body()
+        .doc(sources::update_source::doc),
+    Operation::admin("delete-source", P::UsersManage, |s, r| Box::pin(sources::delete_source::handle(s, r)))
+        .routes(&["DELETE /sources/{source_id}"])
+        .doc(sources::delete_source::doc),
+    Operation::admin("upload-source-part", P::UsersManage, |s, r| Box::pin(sources::upload_source_part::handle(s, r)))
+        .routes(&["PUT /sources/{source_id}/parts/{number}"])
+        .query()
+        .body()
+        .doc(sources::upload_source_part::doc),
+    Operation::admin("sync-users", P::UsersManage, |s, r| Box::pin(sources::sync_users::handle(s, r)))
+        .routes(&["POST /sources/{source_id}/sync"])
+        .body()
+        .doc(sources::sync_users::doc),
     // webhooks
-    of(
-        "create-webhook",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::create_webhook::handle(w.table()?, c, w.reach()).await })
-        }),
-    )
-    .about(webhooks::create_webhook::about),
-    of(
-        "list-webhooks",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::list_webhooks::handle(w.table()?, c).await })
-        }),
-    )
-    .about(webhooks::list_webhooks::about),
-    of(
-        "get-webhook",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::get_webhook::handle(w.table()?, c).await })
-        }),
-    )
-    .about(webhooks::get_webhook::about),
-    of(
-        "update-webhook",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::update_webhook::handle(w.table()?, c, w.reach()).await })
-        }),
-    )
-    .about(webhooks::update_webhook::about),
-    of(
-        "delete-webhook",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::delete_webhook::handle(w.table()?, c).await })
-        }),
-    )
-    .about(webhooks::delete_webhook::about),
-    of(
-        "rotate-webhook-secret",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::rotate_webhook_secret::handle(w.table()?, c).await })
-        }),
-    )
-    .about(webhooks::rotate_webhook_secret::about),
-    of(
-        "list-deliveries",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::list_deliveries::handle(w.table()?, c).await })
-        }),
-    )
-    .about(webhooks::list_deliveries::about),
-    of(
-        "redeliver",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { webhooks::redeliver::handle(w.table()?, w.webhooks()?, c, w.clock()).await })
-        }),
-    )
-    .about(webhooks::redeliver::about),
+    Operation::admin("create-webhook", P::WorkspaceManage, |s, r| Box::pin(webhooks::create_webhook::handle(s, r)))
+        .routes(&["POST /webhooks"])
+        .body()
+        .doc(webhooks::create_webhook::doc),
+    Operation::admin("list-webhooks", P::WorkspaceManage, |s, r| Box::pin(webhooks::list_webhooks::handle(s, r)))
+        .routes(&["GET /webhooks"])
+        .query()
+        .doc(webhooks::list_webhooks::doc),
+    Operation::admin("get-webhook", P::WorkspaceManage, |s, r| Box::pin(webhooks::get_webhook::handle(s, r)))
+        .routes(&["GET /webhooks/{webhook_id}"])
+        .doc(webhooks::get_webhook::doc),
+    Operation::admin("update-webhook", P::WorkspaceManage, |s, r| Box::pin(webhooks::update_webhook::handle(s, r)))
+        .routes(&["PATCH /webhooks/{webhook_id}"])
+        .body()
+        .doc(webhooks::update_webhook::doc),
+    Operation::admin("delete-webhook", P::WorkspaceManage, |s, r| Box::pin(webhooks::delete_webhook::handle(s, r)))
+        .routes(&["DELETE /webhooks/{webhook_id}"])
+        .doc(webhooks::delete_webhook::doc),
+    Operation::admin("rotate-webhook-secret", P::WorkspaceManage, |s, r| {
+        Box::pin(webhooks::rotate_webhook_secret::handle(s, r))
+    })
+    .routes(&["POST /webhooks/{webhook_id}/rotate-secret"])
+    .doc(webhooks::rotate_webhook_secret::doc),
+    Operation::admin("list-deliveries", P::WorkspaceManage, |s, r| Box::pin(webhooks::list_deliveries::handle(s, r)))
+        .routes(&["GET /webhooks/{webhook_id}/deliveries"])
+        .query()
+        .doc(webhooks::list_deliveries::doc),
+    Operation::admin("redeliver", P::WorkspaceManage, |s, r| Box::pin(webhooks::redeliver::handle(s, r)))
+        .routes(&["POST /webhooks/{webhook_id}/deliveries/{event_id}/redeliver"])
+        .doc(webhooks::redeliver::doc),
     // access
-    of(
-        "get-workspace",
-        Entry::Admin(P::UsersRead, |w, c| {
-            Box::pin(async move { access::get_workspace::handle(w.table()?, c, &w.settings.defaults).await })
-        }),
-    )
-    .about(access::get_workspace::about),
-    of(
-        "update-workspace",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move {
-                let Settings { defaults, senders, .. } = &w.settings;
-                access::update_workspace::handle(w.table()?, c, defaults, senders).await
-            })
-        }),
-    )
-    .about(access::update_workspace::about),
-    of(
-        "list-events",
-        Entry::Admin(P::EventsRead, |w, c| Box::pin(async move { access::list_events::handle(w.table()?, c).await })),
-    )
-    .about(access::list_events::about),
-    of(
-        "create-key",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::create_key::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::create_key::about),
-    of(
-        "list-keys",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::list_keys::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::list_keys::about),
-    of(
-        "revoke-key",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::revoke_key::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::revoke_key::about),
-    of(
-        "add-member",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::add_member::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::add_member::about),
-    of(
-        "list-members",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::list_members::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::list_members::about),
-    of(
-        "remove-member",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::remove_member::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::remove_member::about),
-    of(
-        "list-memberships",
-        Entry::SignedIn(|w, o| Box::pin(async move { access::list_memberships::handle(w.table()?, o).await })),
-    )
-    .about(access::list_memberships::about),
-    of(
-        "accept-membership",
-        Entry::SignedIn(|w, o| Box::pin(async move { access::accept_membership::handle(w.table()?, o).await })),
-    )
-    .about(access::accept_membership::about),
-    of(
-        "decline-membership",
-        Entry::SignedIn(|w, o| Box::pin(async move { access::decline_membership::handle(w.table()?, o).await })),
-    )
-    .about(access::decline_membership::about),
-    of(
-        "create-token",
-        Entry::Person(|w, o| Box::pin(async move { access::create_token::handle(w.table()?, o).await })),
-    )
-    .about(access::create_token::about),
-    of("list-tokens", Entry::Person(|w, o| Box::pin(async move { access::list_tokens::handle(w.table()?, o).await })))
-        .about(access::list_tokens::about),
-    of(
-        "revoke-token",
-        Entry::Person(|w, o| Box::pin(async move { access::revoke_token::handle(w.table()?, o).await })),
-    )
-    .about(access::revoke_token::about),
-    of(
-        "list-member-tokens",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::list_member_tokens::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::list_member_tokens::about),
-    of(
-        "revoke-member-token",
-        Entry::Admin(P::WorkspaceManage, |w, c| {
-            Box::pin(async move { access::revoke_member_token::handle(w.table()?, c).await })
-        }),
-    )
-    .about(access::revoke_member_token::about),
-    of(
-        "create-workspace",
-        Entry::Internal(|w, r| Box::pin(async move { access::create_workspace::handle(w.table()?, r).await })),
-    ),
+    Operation::admin("get-workspace", P::UsersRead, |s, r| Box::pin(access::get_workspace::handle(s, r)))
+        .routes(&["GET /workspace"])
+        .doc(access::get_workspace::doc),
+    Operation::admin("update-workspace", P::WorkspaceManage, |s, r| Box::pin(access::update_workspace::handle(s, r)))
+        .routes(&["PATCH /workspace"])
+        .body()
+        .doc(access::update_workspace::doc),
+    Operation::admin("list-events", P::EventsRead, |s, r| Box::pin(access::list_events::handle(s, r)))
+        .routes(&["GET /events"])
+        .query()
+        .doc(access::list_events::doc),
+    Operation::admin("create-key", P::WorkspaceManage, |s, r| Box::pin(access::create_key::handle(s, r)))
+        .routes(&["POST /keys"])
+        .body()
+        .doc(access::create_key::doc),
+    Operation::admin("list-keys", P::WorkspaceManage, |s, r| Box::pin(access::list_keys::handle(s, r)))
+        .routes(&["GET /keys"])
+        .query()
+        .doc(access::list_keys::doc),
+    Operation::admin("revoke-key", P::WorkspaceManage, |s, r| Box::pin(access::revoke_key::handle(s, r)))
+        .routes(&["DELETE /keys/{key_id}"])
+        .doc(access::revoke_key::doc),
+    Operation::admin("add-member", P::WorkspaceManage, |s, r| Box::pin(access::add_member::handle(s, r)))
+        .routes(&["POST /members"])
+        .body()
+        .doc(access::add_member::doc),
+    Operation::admin("list-members", P::WorkspaceManage, |s, r| Box::pin(access::list_members::handle(s, r)))
+        .routes(&["GET /members"])
+        .query()
+        .doc(access::list_members::doc),
+    Operation::admin("remove-member", P::WorkspaceManage, |s, r| Box::pin(access::remove_member::handle(s, r)))
+        .routes(&["DELETE /members/{member_id}"])
+        .query()
+        .doc(access::remove_member::doc),
+    Operation::signed_in("list-memberships", |s, r| Box::pin(access::list_memberships::handle(s, r)))
+        .routes(&["GET /memberships"])
+        .query()
+        .doc(access::list_memberships::doc),
+    Operation::signed_in("accept-membership", |s, r| Box::pin(access::accept_membership::handle(s, r)))
+        .routes(&["POST /memberships/{workspace_id}/accept"])
+        .doc(access::accept_membership::doc),
+    Operation::signed_in("decline-membership", |s, r| Box::pin(access::decline_membership::handle(s, r)))
+        .routes(&["DELETE /memberships/{workspace_id}"])
+        .doc(access::decline_membership::doc),
+    Operation::person("create-token", |s, r| Box::pin(access::create_token::handle(s, r)))
+        .routes(&["POST /tokens"])
+        .body()
+        .doc(access::create_token::doc),
+    Operation::person("list-tokens", |s, r| Box::pin(access::list_tokens::handle(s, r)))
+        .routes(&["GET /tokens"])
+        .query()
+        .doc(access::list_tokens::doc),
+    Operation::person("revoke-token", |s, r| Box::pin(access::revoke_token::handle(s, r)))
+        .routes(&["DELETE /tokens/{token_id}"])
+        .doc(access::revoke_token::doc),
+    Operation::admin("list-member-tokens", P::WorkspaceManage, |s, r| {
+        Box::pin(access::list_member_tokens::handle(s, r))
+    })
+    .routes(&["GET /members/{member_id}/tokens"])
+    .query()
+    .doc(access::list_member_tokens::doc),
+    Operation::admin("revoke-member-token", P::WorkspaceManage, |s, r| {
+        Box::pin(access::revoke_member_token::handle(s, r))
+    })
+    .routes(&["DELETE /members/{member_id}/tokens/{token_id}"])
+    .doc(access::revoke_member_token::doc),
+    Operation::internal("create-workspace", |s, r| Box::pin(access::create_workspace::handle(s, r))),
     // pages
-    of("app-links", Entry::Public(|w, r| Box::pin(async move { pages::app_links::handle(&w.settings.app, &r) })))
-        .about(pages::app_links::about),
-    of("get-openapi", Entry::Public(|_, _| Box::pin(async { Ok(pages::get_openapi::handle()) })))
-        .about(pages::get_openapi::about),
-    of("get-docs", Entry::Public(|_, _| Box::pin(async { pages::get_docs::handle() }))).about(pages::get_docs::about),
-    of("not-found", Entry::Public(|_, r| Box::pin(async move { pages::not_found::handle(&r) }))),
+    Operation::public("app-links", |s, r| Box::pin(pages::app_links::handle(s, r)))
+        .routes(&["GET /.well-known/assetlinks.json", "GET /.well-known/apple-app-site-association"])
+        .doc(pages::app_links::doc),
+    Operation::public("get-openapi", |s, r| Box::pin(pages::get_openapi::handle(s, r)))
+        .routes(&["GET /openapi.json"])
+        .doc(pages::get_openapi::doc),
+    Operation::public("get-docs", |s, r| Box::pin(pages::get_docs::handle(s, r)))
+        .routes(&["GET /docs"])
+        .doc(pages::get_docs::doc),
+    Operation::public("not-found", |s, r| Box::pin(pages::not_found::handle(s, r))),
     // triggers
-    of(
-        "publish-events",
-        Entry::Internal(|w, r| Box::pin(async move { triggers::publish_events::handle(w.topic()?, r).await })),
-    ),
-    of(
-        "republish-events",
-        Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::republish_events::handle(w.table()?, w.topic()?, r).await })
-        }),
-    ),
-    of("reindex", Entry::Internal(|w, r| Box::pin(async move { triggers::reindex::handle(w.table()?, r).await }))),
-    of(
-        "notify-device",
-        Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::notify_device::handle(w.table()?, w.pusher(), r).await })
-        }),
-    ),
-    of(
-        "send-message",
-        Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::send_message::handle(w.table()?, &w.post()?, r).await })
-        }),
-    ),
-    of(
-        "deliver-webhook",
-        Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::deliver_webhook::handle(w.table()?, &|| w.webhooks(), r).await })
-        }),
-    ),
-    of(
-        "record-feedback",
-        Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::record_feedback::handle(w.table()?, w.pusher(), r).await })
-        }),
-    ),
-    of(
-        "run-due",
-        Entry::Internal(|w, r| {
-            Box::pin(async move {
-                let pulling = sources::Fetcher { outside: &|| w.outside(), hosts: &w.settings.source_hosts };
-                triggers::run_due::handle(w.table()?, w.pusher(), r, &w.settings.defaults, &pulling).await
-            })
-        }),
-    ),
-    of(
-        "purge-deleted",
-        Entry::Internal(|w, r| {
-            Box::pin(async move { triggers::purge_deleted::handle(w.table()?, w.pusher(), r).await })
-        }),
-    ),
-    of(
-        "refresh-issuer-keys",
-        Entry::Internal(|w, r| {
-            Box::pin(async move {
-                let issuer = w.settings.issuer.as_ref();
-                triggers::refresh_issuer_keys::handle(w.table()?, &|| w.issuer_pages(), issuer, r).await
-            })
-        }),
-    ),
+    Operation::internal("publish-events", |s, r| Box::pin(triggers::publish_events::handle(s, r))),
+    Operation::internal("republish-events", |s, r| Box::pin(triggers::republish_events::handle(s, r))),
+    Operation::internal("reindex", |s, r| Box::pin(triggers::reindex::handle(s, r))),
+    Operation::internal("notify-device", |s, r| Box::pin(triggers::notify_device::handle(s, r))),
+    Operation::internal("send-message", |s, r| Box::pin(triggers::send_message::handle(s, r))),
+    Operation::internal("deliver-webhook", |s, r| Box::pin(triggers::deliver_webhook::handle(s, r))),
+    Operation::internal("record-feedback", |s, r| Box::pin(triggers::record_feedback::handle(s, r))),
+    Operation::internal("run-due", |s, r| Box::pin(triggers::run_due::handle(s, r))),
+    Operation::internal("purge-deleted", |s, r| Box::pin(triggers::purge_deleted::handle(s, r))),
+    Operation::internal("refresh-issuer-keys", |s, r| Box::pin(triggers::refresh_issuer_keys::handle(s, r))),
 ];

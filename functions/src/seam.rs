@@ -60,7 +60,7 @@ impl Verbs {
         if self.named().split(',').any(|verb| request.method.as_str() == verb) {
             lambda::seam::parameters(request)
         } else {
-            Err(DomainError::OnlyMethods(self.named()))
+            Err(DomainError::OnlyMethods(self.named().to_owned()))
         }
     }
 }

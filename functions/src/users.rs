@@ -104,7 +104,7 @@ pub(crate) async fn committed(
 
 /// Does something to the user that a call's path names, and shows them; what changes nothing
 /// commits nothing.
-pub(crate) async fn event_context(
+pub(crate) async fn perform(
     table: &Table,
     call: &AuthorizedRequest,
     action: &UserAction,

@@ -11,11 +11,12 @@ use lambda::{PersonRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Accept a membership")
         .detail("It counts from this answer on: a workspace adds whom it will, and that is nothing to them before.")
         .shows("The membership.", thing("Membership"))
@@ -25,7 +26,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
     accept(table, &own, id).await
 }

@@ -13,11 +13,12 @@ use lambda_http::http::StatusCode;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Add a member")
         .detail(
             "A person, as the issuer of their tokens knows them. They can be given only what the caller holds. The \
@@ -34,7 +35,8 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `PermissionNotHeld` for a role that may more than the caller;
 /// `MemberExists`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let wanted = NewMember::read(call.request.body()?)?;
     domain::rules::keys::may_grant(&call.caller, &wanted.role.permissions())?;
     let once = IdempotencyKey::of(&call)?;

@@ -16,11 +16,12 @@ use crate::description::schema::{and, text};
 use crate::description::things;
 use crate::makers::while_a_member;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a key")
         .detail(
             "The key itself is shown this once, in `key`. It can be given only what its maker holds. One that a key \
@@ -41,7 +42,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; those of [`keys::create`]; `AlreadyCreated` for a repeated call.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let wanted = NewKey::read(call.request.body()?, call.now())?;
     let once = IdempotencyKey::of(&call)?;
     once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &wanted)).await

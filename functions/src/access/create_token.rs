@@ -16,11 +16,12 @@ use lambda_http::http::StatusCode;
 use crate::description::schema::{and, text};
 use crate::description::{OperationDoc, things};
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a personal access token")
         .detail("By it a program may what the person may at that time, in the workspaces that it names, narrowed by `permissions` if they are given. It is shown this once, in `token`.")
         .body(|fields| {
@@ -37,7 +38,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `AlreadyCreated` for a repeated call.
-pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let wanted = NewToken::read(own.request.body()?, &own.person, own.now())?;
     let once = IdempotencyKey::of(&own)?;
     once.retry_on_conflict(table, &own, || attempt(table, &own, &once, &wanted)).await

@@ -11,6 +11,7 @@ use domain::{KeyId, WorkspaceId};
 use serde_json::{Value, json};
 
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::triggers::Run;
 
 /// Takes `{name, sandbox?, workspace_id?}` and answers with `{workspace_id, key_id, key}`; the
@@ -19,7 +20,8 @@ use crate::triggers::Run;
 ///
 /// # Errors
 /// Every fault of the event; `AlreadyCreated`.
-pub async fn handle(table: &Table, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
     let mut fields = run.fields()?;
     let name = fields.required_text("name", NAME);
     let sandbox = fields.boolean("sandbox").unwrap_or(false);

@@ -1,6 +1,6 @@
 //! `DELETE /memberships/{workspace_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::WorkspaceId;
 use domain::error::{DomainError, Error};
 use domain::rules::members::decline;
@@ -10,11 +10,12 @@ use crate::access::accept_membership::wanted;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Decline a membership")
         .detail("One that was not accepted. It is gone, until the workspace adds the person again.")
         .shows("The membership as it was.", thing("Membership"))
@@ -25,7 +26,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `MembershipAccepted`.
-pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
     retry_on_conflict(table, || async {
         let (workspace, member) = wanted(table, &own, id).await?;

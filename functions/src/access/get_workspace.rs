@@ -1,18 +1,16 @@
 //! `GET /workspace`.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get the workspace").versioned().shows("The workspace.", thing("Workspace"))
 }
 
@@ -20,7 +18,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     call.request.check_version(workspace.version)?;
     let view = with_names(table, call.workspace(), views::workspace(&workspace, defaults)).await?;

@@ -1,7 +1,6 @@
 //! `GET /events`: who did what, when, from where, to what.
 
 use aws::EventFilter;
-use aws::Table;
 use domain::error::Error;
 use domain::input::Fields;
 use domain::{DeviceId, Time, UserId};
@@ -10,6 +9,7 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// How far back a list goes if it is not said, in days.
@@ -17,7 +17,7 @@ const DEFAULT_SPAN: i64 = 90;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List events")
         .detail(
             "Who did what, when, from where, to what: the newest first, in a span from `since` (90 days ago) to \
@@ -33,7 +33,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, filter) = Paging::read(&call, |fields| read(fields, call.now()))?;
     let page = table.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
     paging.reply_named(table, call.workspace(), &page, views::event).await

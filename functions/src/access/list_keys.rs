@@ -1,17 +1,16 @@
 //! `GET /keys`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List keys")
         .detail("The newest first, revoked and expired ones too. One that a key made is revoked with it.")
         .lists(thing("Key"), |_| ())
@@ -21,7 +20,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = table.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
     let makers = table.makers_of_all(&page.items).await?;

@@ -1,6 +1,4 @@
 //! `GET /members/{member_id}/tokens`.
-
-use aws::Table;
 use domain::MemberId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -8,11 +6,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List a member's tokens")
         .detail("Those that were made for this workspace, the newest first; of other workspaces nothing is told.")
         .lists(thing("MemberToken"), |_| ())
@@ -23,7 +22,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`; `NotFound`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let workspace = call.workspace();

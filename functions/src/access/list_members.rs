@@ -1,17 +1,16 @@
 //! `GET /members`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List members").detail("The newest first.").lists(thing("Member"), |_| ())
 }
 
@@ -19,7 +18,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = table.list_members(call.workspace(), paging.limit, paging.start.clone()).await?;
     paging.reply_named(table, call.workspace(), &page, views::member).await

@@ -1,17 +1,16 @@
 //! `GET /memberships`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List one's own memberships")
         .detail("Those that wait to be accepted too, of whatever workspaces.")
         .lists(thing("Membership"), |_| ())
@@ -21,7 +20,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, ()) = Paging::read(&own, |_| ())?;
     let (issuer, subject) = (&own.person.issuer, &own.person.subject);
     let page = table.list_memberships(issuer, subject, paging.limit, paging.start.clone()).await?;

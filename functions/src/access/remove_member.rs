@@ -15,11 +15,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Remove a member")
         .detail(
             "They may do nothing from this answer on. The last admin stays. The answer shows the keys that they made \
@@ -38,7 +39,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`; `LastAdmin`; `TooManyMade`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let mut query = call.request.query()?;
     let revoke = read(&mut query);

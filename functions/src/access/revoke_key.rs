@@ -1,6 +1,6 @@
 //! `DELETE /keys/{key_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::KeyId;
 use domain::error::{DomainError, Error};
 use domain::rules::keys::revoke;
@@ -9,11 +9,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke a key")
         .detail("It opens nothing from this answer on, and neither does any key that it made.")
         .shows("The key.", thing("Key"))
@@ -23,7 +24,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("key_id", "key", KeyId::parse)?;
     retry_on_conflict(table, || async {
         let mut key = table.key_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;

@@ -1,6 +1,6 @@
 //! `DELETE /members/{member_id}/tokens/{token_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::rules::tokens::shut_out;
 use domain::{MemberId, TokenId};
@@ -9,11 +9,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Shut a member's token out")
         .detail("It opens this workspace no more from this answer on, whatever other workspaces it opens.")
         .shows("The token.", thing("MemberToken"))
@@ -24,7 +25,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`: of a token that was not made for the workspace too.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let member_id = call.request.path_id("member_id", "member", MemberId::parse)?;
     let id = call.request.path_id("token_id", "token", TokenId::parse)?;
     let workspace = call.workspace();

@@ -1,6 +1,6 @@
 //! `DELETE /tokens/{token_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::TokenId;
 use domain::error::{DomainError, Error};
 use domain::rules::change::ChangeSet;
@@ -10,11 +10,12 @@ use lambda::{PersonRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke one's own token")
         .detail("It opens nothing from this answer on.")
         .shows("The token.", thing("Token"))
@@ -24,7 +25,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(table: &Table, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = own.request.path_id("token_id", "token", TokenId::parse)?;
     let person = &own.person;
     retry_on_conflict(table, || async {

@@ -6,7 +6,7 @@ use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::Status;
-use domain::models::workspace::{AllowedSenders, SilentRule, Workspace, WorkspaceEdit};
+use domain::models::workspace::{SilentRule, Workspace, WorkspaceEdit};
 use domain::rules::workspaces::update;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
+use crate::settings::{Defaults, Settings};
+use crate::state::AppState;
 use crate::views;
 
 /// How many devices a preview shows.
@@ -22,7 +23,7 @@ const PREVIEW: usize = 100;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Change the workspace")
         .detail(
             "A setting of `null` goes back to what the deployment says. With `dry_run` nothing is changed, and \
@@ -41,12 +42,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for a rule for devices, or its preview; `VersionMismatch`.
-pub async fn handle(
-    table: &Table,
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-    senders: &AllowedSenders,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let Settings { defaults, senders, .. } = &state.settings;
+    let table = state.table()?;
     let mut fields = call.request.body()?;
     let (edit, dry_run) = read(&mut fields);
     senders.check(&edit, &mut fields);

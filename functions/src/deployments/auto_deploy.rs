@@ -1,6 +1,4 @@
 //! `POST /deployments/auto`: brings the configuration to many users at once.
-
-use aws::Table;
 use domain::error::Error;
 use domain::models::job::JobKind;
 use lambda::{AuthorizedRequest, Reply};
@@ -8,15 +6,14 @@ use serde_json::json;
 
 use crate::description::OperationDoc;
 use crate::jobs::{BulkAction, BulkOperation, begin_with};
-use crate::settings::Defaults;
-use crate::state::Clock;
+use crate::state::AppState;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
-    BULK.about("Deploy to many users", &[]).detail(
+pub fn doc() -> OperationDoc {
+    BULK.doc("Deploy to many users", &[]).detail(
         "Users who have downloaded a configuration are told to download it again, the others get a deployment. \
              Whoever was taken out of client deployment stays out. A filter is that of the users' list, `{}` for all.",
     )
@@ -28,12 +25,10 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `IdempotencyMismatch`.
-pub async fn handle(
-    table: &Table,
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-    clock: &Clock,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    let clock = state.clock();
     begin_with(table, call, defaults, clock, BULK).await
 }
 

@@ -1,6 +1,4 @@
 //! `POST /users/{user_id}/deploy`.
-
-use aws::Table;
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::error::{MessageLimit, RetryAfter};
@@ -8,14 +6,14 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::read_deploy;
 use crate::users::offered;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Deploy a user's configuration")
         .detail(
             "Its e-mail follows, with the link, the QR code and what to do. Doing it again is a resend: the older \
@@ -42,7 +40,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::rules::deployments::deploy`].
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let mut fields = call.request.body()?;
     let action = read_deploy(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;

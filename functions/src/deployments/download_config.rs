@@ -1,6 +1,6 @@
 //! `POST /devices/me/config`: a phone gets its configuration.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
 use domain::rules::check_in::authenticate;
@@ -12,11 +12,12 @@ use serde_json::json;
 use crate::description::OperationDoc;
 use crate::description::schema::{any_object, count, nullable, object, text, uuid};
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::users::actions::profile_of;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Download the configuration")
         .detail(
             "For a registered, allowed device that a deployment's code registered, or whose user was deployed to, or \
@@ -48,7 +49,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; see [`serve`].
-pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
+    let table = state.table()?;
     let credential = device_credential(&request)?;
     retry_on_conflict(table, || async {
         let device = table.device(credential.workspace_id, credential.device_id).await?;

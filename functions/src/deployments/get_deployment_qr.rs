@@ -1,6 +1,6 @@
 //! `GET /deployments/{deployment_id}/qr`: for a phone that is at hand.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::rules::deployments::qr_shown;
 use lambda::{AuthorizedRequest, Reply};
@@ -10,13 +10,14 @@ use crate::description::OperationDoc;
 use crate::description::schema::text;
 use crate::pages::qr;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 
 /// What can be shown, the default first.
 const TYPES: [&str; 2] = ["image/svg+xml", "image/png"];
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a deployment's QR code")
         .detail("For a phone that is at hand. Whoever sees it can register a phone, so showing it is on the record.")
         .answer(200, "The QR code, by `Accept`.", TYPES.iter().map(|media_type| (*media_type, text())).collect())
@@ -34,7 +35,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `NotAcceptable`; the reason why the link does not count any more.
-pub async fn handle(table: &Table, call: AuthorizedRequest, public_url: &str) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let public_url = state.public_url()?;
     let accept = call.request.header("accept").unwrap_or("*/*");
     let wanted = lambda::accept::best(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
     retry_on_conflict(table, || async {

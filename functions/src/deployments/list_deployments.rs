@@ -1,6 +1,4 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
-
-use aws::Table;
 use aws::UserWithDevices;
 use domain::error::Error;
 use domain::models::invitation::Invitation;
@@ -11,13 +9,14 @@ use serde_json::{Value, json};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::users::actions::default_profile;
 use crate::users::list_users;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List deployments")
         .detail(
             "A page of users, the newest first, or those that `search` finds by the beginnings of their words, each \
@@ -32,7 +31,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, filter) = Paging::read(&call, list_users::read)?;
     let mut page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     page.items.retain(|person| person.user.deleted.is_none());

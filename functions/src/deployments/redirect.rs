@@ -1,6 +1,4 @@
 //! `GET /r/{code}`: the Redirect Server. Of what is behind a code it tells only whether the link can still be used.
-
-use aws::Table;
 use domain::error::Error;
 use domain::models::invitation::Purpose;
 use domain::secret::is_code;
@@ -11,6 +9,7 @@ use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use crate::description::OperationDoc;
 use crate::pages::deployment_page;
 use crate::settings::App;
+use crate::state::AppState;
 use crate::users::open_invitation;
 
 /// The link of a deployment.
@@ -44,7 +43,7 @@ impl Platform {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Follow a deployment's link")
         .detail(
             "Sends iOS and Android each to the right place; anything else gets a page with the QR code. Of what is \
@@ -64,7 +63,11 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `Unavailable`; `Internal` if the QR code cannot be drawn.
-pub async fn handle(table: &Table, request: &Request, public_url: &str, app: &App) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
+    let request = &request;
+    let table = state.table()?;
+    let public_url = state.public_url()?;
+    let app = &state.settings.app;
     let code = request.path("code");
     if !is_code(code) {
         return Ok(deployment_page::unknown());

@@ -1,6 +1,6 @@
 //! `DELETE /deployments/{deployment_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::rules::invitations::revoke;
 use domain::states::InvitationStatus;
@@ -9,11 +9,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Take a deployment back")
         .detail("From this answer on, its link and QR code register nothing.")
         .shows("The deployment.", thing("Deployment"))
@@ -24,7 +25,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `InvitationOver` if it has ended another way.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     retry_on_conflict(table, || async {
         let before = super::wanted(table, &call).await?;
         let Some((after, event)) = revoke(&before, &call.event_context())? else {

@@ -1,18 +1,16 @@
 //! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users;
 use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Force a user's configuration")
         .detail("Each of their devices downloads the configuration at its next contact, and a push wakes it.")
         .versioned()
@@ -25,6 +23,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
-    users::event_context(table, &call, &UserAction::ForceConfig, defaults).await
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    users::perform(table, &call, &UserAction::ForceConfig, defaults).await
 }

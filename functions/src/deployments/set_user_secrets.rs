@@ -1,6 +1,6 @@
 //! `PUT /users/{user_id}/secrets`: written, and never read back but by a configuration.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::rules::deployments::{read_secrets, set_secrets};
 use lambda::{AuthorizedRequest, Reply};
@@ -9,11 +9,12 @@ use serde_json::json;
 use crate::description::OperationDoc;
 use crate::description::schema::{map, object, timestamp, uuid};
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::users;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Set a user's secrets")
         .detail("Written, and never read back but by a configuration. `null` takes one away, what is left out stays.")
         .body(|fields| drop(read_secrets(fields)))
@@ -27,7 +28,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let edit = read_secrets(call.request.body()?)?;
     retry_on_conflict(table, || async {
         let user = users::wanted(table, &call).await?;

@@ -1,7 +1,5 @@
 //! `DELETE /deployments/users/{user_id}`: the account goes from client deployment, and from
 //! nothing else.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::invitation::Purpose;
 use domain::rules::deployments::remove;
@@ -11,12 +9,13 @@ use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::users;
 use crate::users::actions::{PlannedUser, newest};
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Take a user out of client deployment")
         .detail(
             "The user and their devices stay: the link of an open deployment ends, the secrets and the user's own \
@@ -33,7 +32,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     retry_on_conflict(table, || async {
         let user = users::wanted(table, &call).await?;
         let devices = table.devices(user.workspace_id, &user.device_ids).await?;

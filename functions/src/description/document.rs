@@ -9,7 +9,6 @@ use domain::models::idempotency::IDEMPOTENCY_KEY;
 use domain::models::source::PART_LIMIT;
 use domain::rules::access::Access;
 use domain::shape;
-use lambda::ErrorFormat;
 use lambda::problem::status;
 use lambda_http::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -18,18 +17,8 @@ use crate::description::about::{Answer, Body, OperationDoc};
 use crate::description::glossary::explain;
 use crate::description::schema::{text, thing, uuid};
 use crate::description::things::things;
-use crate::operations::{OPERATIONS, Operation};
-
-/// Where an operation is found, as the template has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The operation's name.
-    pub operation: String,
-    /// The method.
-    pub method: String,
-    /// The path.
-    pub path: String,
-}
+use crate::operation::Operation;
+use crate::operations::OPERATIONS;
 
 /// What the groups of operations are about, by the first part of their paths.
 const GROUPS: &[(&str, &str, &str)] = &[
@@ -54,16 +43,16 @@ const GROUPS: &[(&str, &str, &str)] = &[
     (".well-known", "Links", "What is behind the links in messages."),
 ];
 
-/// The document (OpenAPI 3.1.1), for operations with these routes.
-#[must_use]
-pub fn document(routes: &[Route]) -> Value {
+/// The document (OpenAPI 3.1.1) of all operations that are documented.
+pub(crate) fn document() -> Value {
     let mut paths = Map::new();
     for operation in OPERATIONS {
-        let Some(about) = operation.about.filter(|_| operation.error_format == ErrorFormat::Problem) else { continue };
-        let routes: Vec<&Route> = routes.iter().filter(|route| route.operation == operation.name).collect();
-        for route in &routes {
-            let entry = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
-            entry[route.method.to_lowercase()] = described(operation, &about(), &id_of(route, &routes), &route.path);
+        let Some(doc) = operation.doc else { continue };
+        let routes: Vec<(&str, &str)> = operation.routes_by_part().collect();
+        for (method, path) in &routes {
+            let entry = paths.entry((*path).to_owned()).or_insert_with(|| json!({}));
+            let id = id_of(operation.name, (*method, *path), &routes);
+            entry[method.to_lowercase()] = described(operation, &doc(), &id, path);
         }
     }
     json!({
@@ -120,14 +109,13 @@ describe them.";
 
 /// An operation's name; of a further route of it, with the method if that is another one, else with the
 /// end of the path.
-fn id_of(route: &Route, routes: &[&Route]) -> String {
-    let name = &route.operation;
-    if routes.first().is_some_and(|first| *first == route) {
-        return name.clone();
+fn id_of(name: &str, (method, path): (&str, &str), routes: &[(&str, &str)]) -> String {
+    if routes.first().is_some_and(|first| *first == (method, path)) {
+        return name.to_owned();
     }
-    let same_path = routes.iter().any(|other| other.path == route.path && other.method != route.method);
-    let end = route.path.rsplit('/').next().unwrap_or_default();
-    let more = if same_path { route.method.to_lowercase() } else { end.replace('.', "-") };
+    let same_path = routes.iter().any(|other| other.1 == path && other.0 != method);
+    let end = path.rsplit('/').next().unwrap_or_default();
+    let more = if same_path { method.to_lowercase() } else { end.replace('.', "-") };
     format!("{name}-{more}")
 }
 

@@ -12,11 +12,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Take a command back")
         .detail(
             "`canceled` if the device was not told of it, else `cancel_requested`: the device may still say that it \
@@ -36,7 +37,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `CommandOver`; `PermissionMissing`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let device = call.request.path_id("device_id", "device", DeviceId::parse)?;
     let id = call.request.path_id("command_id", "command", CommandId::parse)?;
     retry_on_conflict(table, || attempt(table, &call, device, id)).await

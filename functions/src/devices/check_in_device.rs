@@ -20,10 +20,11 @@ use serde_json::json;
 use crate::description::OperationDoc;
 use crate::description::things::checked_in;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Check in")
         .detail(
             "The app's login. It says what the device may do, what it must do, and whether it is to download its \
@@ -39,7 +40,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered anew since.
-pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
+    let table = state.table()?;
     let credential = device_credential(&request)?;
     let report = CheckInReport::read(request.body()?)?;
     retry_on_conflict(table, || attempt(table, &request, &credential, &report)).await

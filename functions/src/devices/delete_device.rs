@@ -1,17 +1,15 @@
 //! `DELETE /devices/{device_id}`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
-use crate::settings::Defaults;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a device")
         .detail(
             "It cannot be undone. The user's place for a device is free at once, and what the device still has to do \
@@ -26,6 +24,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
-    super::event_context(table, &call, &DeviceAction::Delete { reason: None }, defaults).await
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    super::perform(table, &call, &DeviceAction::Delete { reason: None }, defaults).await
 }

@@ -1,7 +1,5 @@
 //! `PUT /devices/{device_id}/credentials/{acs_credential_id}`: an access system has issued a
 //! credential to the phone.
-
-use aws::Table;
 use domain::CredentialId;
 use domain::error::{DomainError, Error};
 use domain::rules::credentials::issue;
@@ -9,10 +7,11 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Issue an access credential to a device")
         .detail(
             "An access system has put a credential on the phone. A phone holds at most 40, and a credential may be on \
@@ -28,7 +27,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("acs_credential_id", "credential", CredentialId::parse)?;
     super::attachments(table, &call, |device, known, event_context| issue(device, known, id, event_context)).await
 }

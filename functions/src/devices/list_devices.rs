@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use aws::DeviceFilter;
-use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::Device;
@@ -14,11 +13,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List devices")
         .detail(
             "The newest first, or those that `search` finds by the beginnings of their words; deleted ones too until \
@@ -31,7 +31,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, filter) = Paging::read(&call, read)?;
     let start = paging.start.clone();
     let page = table.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;

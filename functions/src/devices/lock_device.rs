@@ -1,6 +1,4 @@
 //! `POST /devices/{device_id}/lock`.
-
-use aws::Table;
 use domain::error::Error;
 use domain::models::command::CommandKind;
 use lambda::{AuthorizedRequest, Reply};
@@ -8,12 +6,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::bodies;
 use crate::description::OperationDoc;
 use crate::devices::actions::DeviceAction;
-use crate::settings::Defaults;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
-    super::about_order("Lock a device", CommandKind::Lock)
+pub fn doc() -> OperationDoc {
+    super::order_doc("Lock a device", CommandKind::Lock)
 }
 
 /// Answers 202 with the command, which the device is told at its next check-in. Asking again is
@@ -21,7 +19,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let order = bodies::order(&call, CommandKind::Lock)?;
     super::command(table, &call, &DeviceAction::Lock(order), defaults).await
 }

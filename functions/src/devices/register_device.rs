@@ -15,11 +15,12 @@ use serde_json::json;
 use crate::description::OperationDoc;
 use crate::description::schema::{object, text, thing};
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Register a device")
         .detail(
             "A phone registers with the code of an invitation or a deployment. The credential is shown this once; a \
@@ -53,7 +54,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// See [`register`]; `CodeUnknown` for a code that is nobody's.
-pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
+    let table = state.table()?;
     let application = RegistrationRequest::read(request.body()?)?;
     if !is_code(&application.code) {
         return Err(DomainError::CodeUnknown.into());

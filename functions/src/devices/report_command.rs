@@ -14,11 +14,12 @@ use lambda::{Reply, Request, device_credential};
 use crate::description::OperationDoc;
 use crate::description::things::own_command;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Report what became of a command")
         .detail(
             "The device's word. A device that is blocked, deleted or wiped may still give it. The same word again is \
@@ -35,7 +36,8 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; `NotFound`;
 /// `CommandOver` for another result than the one that stands.
-pub async fn handle(table: &Table, request: Request) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
+    let table = state.table()?;
     let credential = device_credential(&request)?;
     let word = CommandReport::read(request.body()?)?;
     let id = CommandId::parse(request.path("command_id"));

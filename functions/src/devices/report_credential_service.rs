@@ -1,7 +1,5 @@
 //! `PUT /devices/{device_id}/credential-services/{service}`: what a credential service knows of the
 //! phone.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::credential::{Report, ServiceKind};
 use domain::rules::credentials::report;
@@ -9,10 +7,11 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Report what a credential service knows of a device")
         .detail(
             "It stands for all that the service knows. A problem shows among the device's warnings until a report \
@@ -30,7 +29,8 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, also for an unknown service; `DeviceDeleted`,
 /// `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let kind = call.request.path_id("service", "credential_service", ServiceKind::parse)?;
     let reported = Report::read(call.request.body()?)?;
     super::attachments(table, &call, |device, known, event_context| {

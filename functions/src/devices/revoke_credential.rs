@@ -1,7 +1,5 @@
 //! `DELETE /devices/{device_id}/credentials/{acs_credential_id}`: the phone no longer holds an
 //! access system's credential.
-
-use aws::Table;
 use domain::CredentialId;
 use domain::error::{DomainError, Error};
 use domain::rules::credentials::revoke;
@@ -9,10 +7,11 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Take an access credential from a device")
         .versioned()
         .shows("The device.", thing("Device"))
@@ -23,7 +22,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("acs_credential_id", "credential", CredentialId::parse)?;
     super::attachments(table, &call, |device, known, event_context| revoke(device, known, id, event_context)).await
 }

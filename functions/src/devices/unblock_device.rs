@@ -1,6 +1,4 @@
 //! `POST /devices/{device_id}/unblock`.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -8,11 +6,11 @@ use crate::bodies;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
-use crate::settings::Defaults;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Unblock a device")
         .detail("It may do again what its user may.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
@@ -25,7 +23,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let reason = bodies::reason(&call)?;
-    super::event_context(table, &call, &DeviceAction::Unblock { reason }, defaults).await
+    super::perform(table, &call, &DeviceAction::Unblock { reason }, defaults).await
 }

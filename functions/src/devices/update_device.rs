@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a device")
         .detail(
             "A `nickname` of `null` is taken away; metadata is merged key by key, and a key set to `null` or `\"\"` \
@@ -34,7 +35,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let wanted = read(call.request.body()?)?;
     retry_on_conflict(table, || attempt(table, &call, &wanted)).await
 }

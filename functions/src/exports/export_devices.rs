@@ -14,6 +14,7 @@ use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
 use crate::devices::list_devices;
+use crate::state::AppState;
 use crate::views;
 
 static DEVICES: ExportKind = ExportKind {
@@ -52,8 +53,8 @@ static DEVICES: ExportKind = ExportKind {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
-    super::about("Export devices", &DEVICES, |fields| drop(list_devices::read(fields)))
+pub fn doc() -> OperationDoc {
+    super::doc("Export devices", &DEVICES, |fields| drop(list_devices::read(fields)))
 }
 
 /// Answers with a part of the devices: those of `ids`, in their order, as far as they are there;
@@ -61,7 +62,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let wanted = ExportRequest::read(&call, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
     if let Some(ids) = wanted.ids(DeviceId::parse) {
         let found = table.devices_to_show(call.workspace(), &ids.iter().copied().collect()).await?;

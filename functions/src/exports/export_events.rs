@@ -1,6 +1,6 @@
 //! `GET /events/export`: who did what, when, to what, as comma-separated values.
 
-use aws::{Page, Table};
+use aws::Page;
 use domain::EventId;
 use domain::Time;
 use domain::error::Error;
@@ -10,6 +10,7 @@ use super::{ExportKind, ExportRequest};
 use crate::access::list_events;
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
+use crate::state::AppState;
 use crate::views;
 
 static EVENTS: ExportKind = ExportKind {
@@ -46,8 +47,8 @@ static EVENTS: ExportKind = ExportKind {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
-    super::about("Export events", &EVENTS, |fields| {
+pub fn doc() -> OperationDoc {
+    super::doc("Export events", &EVENTS, |fields| {
         let _filter = list_events::read(fields, Time::EPOCH);
     })
 }
@@ -59,7 +60,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let is_id = |id: &str| EventId::parse(id).is_some();
     let wanted = ExportRequest::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
     if let Some(ids) = wanted.ids(EventId::parse) {

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
+use crate::state::AppState;
 use crate::users::list_users;
 
 static USERS: ExportKind = ExportKind {
@@ -70,8 +71,8 @@ static USERS: ExportKind = ExportKind {
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
-    super::about("Export users", &USERS, |fields| drop(list_users::read(fields)))
+pub fn doc() -> OperationDoc {
+    super::doc("Export users", &USERS, |fields| drop(list_users::read(fields)))
 }
 
 /// Answers with a part of the users: those of `ids`, in their order, as far as they are there; or
@@ -79,7 +80,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let wanted = ExportRequest::read(&call, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
     if let Some(ids) = wanted.ids(UserId::parse) {
         let people = named(table, &call, &ids).await?;

@@ -1,6 +1,4 @@
 //! `POST /devices/bulk`: one action on up to a hundred devices, or on all that a filter finds.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::JobKind;
@@ -12,13 +10,12 @@ use crate::description::OperationDoc;
 use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
 use crate::jobs::{BulkAction, BulkOperation, begin_with};
-use crate::settings::Defaults;
-use crate::state::Clock;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
-    BULK.about("Do something to many devices", &DeviceAction::names())
+pub fn doc() -> OperationDoc {
+    BULK.doc("Do something to many devices", &DeviceAction::names())
         .detail("To at most a hundred that are named, before it answers; or to all that a filter finds, by a job.")
         .refuses([DomainError::PermissionMissing(Permission::UsersWipe)])
 }
@@ -28,12 +25,10 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
-pub async fn handle(
-    table: &Table,
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-    clock: &Clock,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    let clock = state.clock();
     begin_with(table, call, defaults, clock, BULK).await
 }
 

@@ -1,6 +1,4 @@
 //! `POST /users/bulk`: one action on up to a hundred users, or on all that a filter finds.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::JobKind;
@@ -10,15 +8,14 @@ use serde_json::json;
 
 use crate::description::OperationDoc;
 use crate::jobs::{BulkAction, BulkOperation, begin_with};
-use crate::settings::Defaults;
-use crate::state::Clock;
+use crate::state::AppState;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
-    BULK.about("Do something to many users", &UserAction::names())
+pub fn doc() -> OperationDoc {
+    BULK.doc("Do something to many users", &UserAction::names())
         .detail("To at most a hundred that are named, before it answers; or to all that a filter finds, by a job.")
         .refuses([DomainError::PermissionMissing(Permission::UsersWipe)])
 }
@@ -28,12 +25,10 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
-pub async fn handle(
-    table: &Table,
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-    clock: &Clock,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    let clock = state.clock();
     begin_with(table, call, defaults, clock, BULK).await
 }
 

@@ -1,6 +1,6 @@
 //! `DELETE /jobs/{job_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::models::job::JobKind;
@@ -16,11 +16,12 @@ use crate::description::schema::thing;
 use crate::jobs::work::{Action, outcomes};
 use crate::retry::retry_on_conflict;
 use crate::sources::sync::forget;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Cancel a job")
         .detail("What was done stays done, and nothing more is. It takes what beginning the job takes.")
         .versioned()
@@ -33,7 +34,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `PermissionMissing`; `JobOver` if it is finished.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     retry_on_conflict(table, || async {
         let job = table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;

@@ -1,6 +1,6 @@
 //! `GET /jobs/{job_id}`: how far it is, and what became of each thing.
 
-use aws::{Page, Table};
+use aws::Page;
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::models::job::{Job, JobItem, JobKind};
@@ -14,11 +14,12 @@ use crate::description::schema::{text, thing};
 use crate::jobs::work::Action;
 use crate::paging;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a job")
         .detail(
             "How far it is, and a page of what became of each thing. With `Accept: text/csv` the outcomes come as \
@@ -42,7 +43,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `VersionMismatch`, `PermissionMissing`, `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("job_id", "job", JobId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let job = table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;

@@ -1,6 +1,4 @@
 //! `GET /jobs`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -8,11 +6,12 @@ use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::jobs::work::Action;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List jobs")
         .detail("The newest first, as far as the caller may see them.")
         .lists(thing("Job"), |_| ())
@@ -22,7 +21,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let mut page = table.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));

@@ -60,7 +60,7 @@ impl BulkOperation {
     }
 
     /// What the operation says of itself; `actions` are the names of those that it knows.
-    pub fn about(self, summary: &'static str, actions: &[&str]) -> OperationDoc {
+    pub fn doc(self, summary: &'static str, actions: &[&str]) -> OperationDoc {
         let outcome = || json!({"anyOf": [thing("JobDone"), thing("DryRun")]});
         let read = |mut fields: Fields| drop(self.read(&mut fields));
         let about = OperationDoc::new(summary).once();

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::description::OperationDoc;
 use crate::description::schema::{any_object, array};
 use crate::settings::App;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get the app's links")
         .detail("The two files by which phones learn that our links open the app, of Apple and of Google.")
         .shows("The file.", json!({"anyOf": [any_object(), array(any_object())]}))
@@ -22,7 +23,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `RouteNotFound` if the platform's app is not set up.
-pub fn handle(app: &App, request: &Request) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
+    let request = &request;
+    let app = &state.settings.app;
     let file = if request.raw_path.ends_with("/assetlinks.json") { android(app) } else { apple(app) };
     let file = file.ok_or(DomainError::RouteNotFound)?;
     let reply = Reply::new(StatusCode::OK, "application/json", file.to_string());

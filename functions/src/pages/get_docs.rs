@@ -3,13 +3,14 @@
 use std::sync::OnceLock;
 
 use domain::error::Error;
-use lambda::Reply;
+use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
 
 use crate::description::OperationDoc;
-use crate::pages::get_openapi::{CACHE, DESCRIPTION};
+use crate::pages::get_openapi::{CACHE, description};
+use crate::state::AppState;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;--line:color-mix(in srgb,CanvasText 18%,Canvas);
@@ -31,7 +32,7 @@ td,td:first-child{display:block;width:auto;padding-right:0}td+td{border:0;paddin
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Read this description").detail("The same as `openapi.json`, as a page.").page(200, "The page.")
 }
 
@@ -42,11 +43,11 @@ static PAGE: OnceLock<String> = OnceLock::new();
 ///
 /// # Errors
 /// `Internal` if the description cannot be read.
-pub fn handle() -> Result<Reply, Error> {
+pub async fn handle(_state: &AppState, _request: Request) -> Result<Reply, Error> {
     let text = match PAGE.get() {
         Some(text) => text,
         None => {
-            let read = serde_json::from_str(DESCRIPTION);
+            let read = serde_json::from_slice(&description()?);
             let document = read.map_err(|e| Error::internal("reading the description", e))?;
             PAGE.get_or_init(|| page(&document).into_string())
         }

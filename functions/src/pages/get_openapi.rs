@@ -1,29 +1,44 @@
 //! `GET /openapi.json`: the published description, for programs.
 
-use lambda::Reply;
+use std::io::Read as _;
+
+use domain::error::Error;
+use flate2::read::GzDecoder;
+use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, StatusCode};
 
 use crate::description::OperationDoc;
 use crate::description::schema::any_object;
+use crate::state::AppState;
 
-/// The description as it is checked in; `tests/` holds it against the operations.
-pub(crate) const DESCRIPTION: &str = include_str!("../../../infra/openapi/openapi.json");
+/// The description as it is checked in, compressed by `build.rs`.
+const COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// It changes with a release only.
 pub(crate) const CACHE: &str = "public, max-age=300";
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get this description")
         .detail("OpenAPI 3.1: every operation, what it takes, what it answers, and why it refuses.")
         .shows("The description.", any_object())
 }
 
+/// The published description.
+///
+/// # Errors
+/// `Internal` if it cannot be decompressed.
+pub(crate) fn description() -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    let read = GzDecoder::new(COMPRESSED).read_to_end(&mut text);
+    read.map(|_| text).map_err(|e| Error::internal("reading the description", e))
+}
+
 /// Answers with the description, which is the same for everyone.
 #[must_use]
-pub fn handle() -> Reply {
-    Reply::new(StatusCode::OK, "application/json", DESCRIPTION)
+pub async fn handle(_state: &AppState, _request: Request) -> Result<Reply, Error> {
+    Ok(Reply::new(StatusCode::OK, "application/json", description()?)
         .with(HeaderName::from_static("cache-control"), CACHE)
-        .with(HeaderName::from_static("access-control-allow-origin"), "*")
+        .with(HeaderName::from_static("access-control-allow-origin"), "*"))
 }

@@ -13,11 +13,12 @@ use super::{displaced, workspace};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a profile")
         .detail("Its settings satisfy its schema, if it has one. The first profile of a workspace is its default.")
         .body(|fields| drop(NewProfile::read(fields)))
@@ -31,7 +32,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body, of the schema, and of the settings by the schema; `ProfileNameTaken`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let new = NewProfile::read(call.request.body()?)?;
     let once = IdempotencyKey::of(&call)?;
     once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &new)).await

@@ -1,17 +1,16 @@
 //! `GET /profiles/{profile_id}`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a profile").versioned().shows("The profile.", thing("Profile"))
 }
 
@@ -19,7 +18,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let profile = super::wanted(table, &call).await?;
     let workspace = workspace(table, &call).await?;
     Ok(Reply::thing(&views::profile(&profile, &workspace), profile.version))

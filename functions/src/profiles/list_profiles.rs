@@ -1,6 +1,4 @@
 //! `GET /profiles`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -8,11 +6,12 @@ use super::workspace;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List profiles")
         .detail("The newest first: all but their settings and schemas.")
         .lists(thing("ProfileListed"), |_| ())
@@ -22,7 +21,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let page = table.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
     let workspace = workspace(table, &call).await?;

@@ -10,11 +10,12 @@ use super::{displaced, wanted, workspace};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a profile")
         .detail(
             "Settings replace the former ones as a whole, and the revision goes up if they are others; a schema of \
@@ -33,7 +34,8 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body, of the schema, and of the settings by the schema; `NotFound`,
 /// `VersionMismatch`, `ProfileNameTaken`, `ProfileIsDefault`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let edit = ProfileEdit::read(call.request.body()?);
     retry_on_conflict(table, || attempt(table, &call, &edit)).await
 }

@@ -7,18 +7,17 @@ use lambda_http::http::Method;
 
 use super::{discovery, listing, writing};
 use crate::settings::Defaults;
+use crate::state::AppState;
 
 /// Answers as SCIM does: users are made, shown, listed, replaced, patched and deleted, and what
 /// the server knows is told. `public_url` is the product's own address.
 ///
 /// # Errors
 /// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of what is asked.
-pub async fn handle(
-    table: &Table,
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-    public_url: &str,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    let public_url = state.public_url()?;
     let base = &format!("{public_url}/scim/v2");
     let path = call.request.path("proxy").to_owned();
     // Who configures a base address with a slash at its end sends two.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::devices::update_device::{edited, read_metadata_of};
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 
 /// The most devices that are asked for by name.
 const IDS_MOST: usize = 1000;
@@ -31,7 +32,8 @@ const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     match route(&call, "devices") {
         "get" => get(table, &call).await,
         "list" => list(table, &call).await,

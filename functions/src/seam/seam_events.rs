@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::state::AppState;
+
 use aws::EventFilter;
 use aws::Table;
 use domain::error::{DomainError, Error};
@@ -29,7 +31,8 @@ const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     match route(&call, "events") {
         "list" => list(table, &call).await,
         "get" => get(table, &call).await,

@@ -22,13 +22,16 @@ use crate::context::RequestContext;
 use crate::devices::actions::{DeviceAction, prepare};
 use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
 use crate::settings::Defaults;
+use crate::state::AppState;
 
 /// Answers with a phone, with all of them, or that one is deactivated.
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     match route(&call, "phones") {
         "list" => list(table, &call).await,
         "get" => get(table, &call).await,

@@ -19,6 +19,7 @@ use super::{Listing, Verbs, done, required_id, route, views, whole};
 use crate::context::RequestContext;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
 use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::{UserAction, edited, prepare, require_key_free};
 
 /// How many a page has unless more or fewer are asked for, and at most.
@@ -35,7 +36,9 @@ const USERNAME_LENGTH: usize = 12;
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `users:manage`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     match route(&call, "user_identities") {
         "create" => create(table, &call).await,
         "get" => get(table, &call).await,

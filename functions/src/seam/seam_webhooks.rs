@@ -1,7 +1,4 @@
 //! `/webhooks/create`.
-
-use aws::Table;
-use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
 use domain::models::webhook::{EventSelection, Settings};
 use domain::permission::Permission;
@@ -10,6 +7,7 @@ use serde_json::json;
 
 use super::{Verbs, route};
 use crate::retry::IdempotencyKey;
+use crate::state::AppState;
 use crate::webhooks::made;
 
 /// Answers with a new webhook and its secret, which is shown this once. Types of events that Handset does
@@ -17,7 +15,9 @@ use crate::webhooks::made;
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; `PermissionMissing` without `events:read` too; every fault of the parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(table: &Table, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let reach = state.reach();
     if route(&call, "webhooks") != "create" {
         return Err(DomainError::RouteNotFound.into());
     }

@@ -1,7 +1,7 @@
 //! `/workspaces/get` and `/workspaces/list`.
-
-use aws::Table;
 use std::collections::BTreeSet;
+
+use crate::state::AppState;
 
 use domain::error::{DomainError, Error};
 use lambda::{MultiWorkspaceRequest, Reply};
@@ -14,7 +14,8 @@ use super::{Verbs, route_of, views};
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; of `get`, one of the workspace header.
-pub async fn handle(table: &Table, reach: MultiWorkspaceRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, reach: MultiWorkspaceRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     match route_of(reach.request(), "workspaces") {
         "get" => {
             Verbs::GetPost.parameters_of(reach.request())?;

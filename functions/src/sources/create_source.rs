@@ -13,11 +13,12 @@ use lambda_http::http::StatusCode;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Set up a data set")
         .detail(
             "Where users come from: a file that is uploaded, a page that is read by HTTPS, or an identity provider \
@@ -35,7 +36,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `PermissionMissing`, `TooManySources`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, hosts: &[String]) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let hosts = &state.settings.source_hosts;
     let mut fields = call.request.body()?;
     let (kind, settings) = read(&mut fields, hosts);
     fields.finish().map_err(DomainError::Invalid)?;

@@ -1,7 +1,7 @@
 //! `DELETE /sources/{source_id}`.
 
+use aws::Commit;
 use aws::StagedRowsOf;
-use aws::{Commit, Table};
 use domain::error::Error;
 use domain::models::event::EventType;
 use lambda::logging::Chain;
@@ -10,11 +10,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Remove a data set")
         .detail(
             "Its users stay as they are, and may be taken over by another data set; its token is forgotten, and so is \
@@ -29,7 +30,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let source = retry_on_conflict(table, || async {
         let source = super::wanted(table, &call).await?;
         let event = source.event(EventType::SourceDeleted, &call.event_context());

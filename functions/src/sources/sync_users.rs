@@ -20,7 +20,7 @@ use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 use crate::settings::Defaults;
 use crate::sources::Fetcher;
 use crate::sources::sync::{SyncSettings, advance};
-use crate::state::Clock;
+use crate::state::{AppState, Clock};
 use crate::views;
 
 /// Well before API Gateway gives up on an answer, after 30 seconds.
@@ -30,7 +30,7 @@ const AT_ONCE: usize = 500;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Sync users with a data set")
         .detail(
             "At most 100 users that are named, or all. With `dry_run` the difference is reported and nothing is \
@@ -49,13 +49,12 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
-pub async fn handle(
-    table: &Table,
-    pulling: &Fetcher<'_>,
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-    clock: &Clock,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let pulling = Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
+    let table = state.table()?;
+    let pulling = &pulling;
+    let defaults = &state.settings.defaults;
+    let clock = state.clock();
     let mut fields = call.request.body()?;
     let (user_ids, dry_run) = read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;

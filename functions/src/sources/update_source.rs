@@ -1,6 +1,6 @@
 //! `PATCH /sources/{source_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::models::source::{Settings, SourceKind, TokenChange};
 use domain::permission::Permission;
@@ -9,11 +9,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a data set")
         .detail(
             "A `token` or `every_hours` of `null` is taken away; a page on another host forgets the token, unless it \
@@ -33,7 +34,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `VersionMismatch`, `PermissionMissing`, `SyncRunning`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, hosts: &[String]) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let hosts = &state.settings.source_hosts;
     retry_on_conflict(table, || async {
         let source = super::wanted(table, &call).await?;
         let mut fields = call.request.body()?;

@@ -19,13 +19,12 @@ use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::description::schema::{array, count, flag, nullable, object, uuid};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
 use crate::sources::sync_users::go_on;
-use crate::state::Clock;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Upload a part of a file")
         .detail(
             "Comma-separated values in parts of at most 256 KiB, numbered from 1, under one identifier of the \
@@ -58,12 +57,10 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
-pub async fn handle(
-    table: &Table,
-    call: AuthorizedRequest,
-    defaults: &Defaults,
-    clock: &Clock,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    let clock = state.clock();
     let (part, start) = read(&call)?;
     let bytes = call.request.bytes()?;
     let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &call, part, start, bytes)).await?;

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, again, queued};
 use crate::webhooks::calling::{CallOptions, call, record};
@@ -50,7 +51,9 @@ type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
-pub async fn handle(table: &Table, outside: &WebhookClient<'_>, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
+    let outside = &|| state.webhooks();
     let work =
         Delivering { table, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
     if run.event.get("Records").is_some() { Ok(work.what_happened().await) } else { work.what_is_due().await }

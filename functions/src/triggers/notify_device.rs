@@ -12,6 +12,7 @@ use domain::{DeviceId, WorkspaceId};
 use serde_json::{Value, json};
 
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::triggers::{Run, endpoint, published};
 
 /// Shorter than the minute that Lambda waits before it tries an asynchronous event again.
@@ -29,7 +30,9 @@ enum Task {
 ///
 /// # Errors
 /// `Unavailable`: Lambda tries again, and after its tries `run-due` still settles the token.
-pub async fn handle(table: &Table, pusher: &Pusher, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
+    let pusher = state.pusher();
     for record in run.records() {
         let event = published(record["Sns"]["Message"].as_str().unwrap_or_default())?;
         if let Some(task) = task(&event) {

@@ -6,6 +6,7 @@ use domain::models::event::Event;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
+use crate::state::AppState;
 use crate::triggers::{Run, again};
 
 /// Answers with the first record that is to come again; the stream gives it and all that follow
@@ -15,7 +16,12 @@ use crate::triggers::{Run, again};
 ///
 /// # Errors
 /// None: what fails is in the answer.
-pub async fn handle(topic: &impl Topic, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    Ok(publish(state.topic()?, &run).await)
+}
+
+/// Publishes the events of a run's records to a topic; answers with the first record that is to come again.
+pub async fn publish(topic: &impl Topic, run: &Run) -> Value {
     let records: Vec<&Value> = run.records().collect();
     let mut events = Vec::new();
     let mut failed = None;
@@ -41,7 +47,7 @@ pub async fn handle(topic: &impl Topic, run: Run) -> Result<Value, Error> {
             failed = sequences.first().cloned();
         }
     }
-    Ok(failed.map_or_else(|| json!({"batchItemFailures": []}), |sequence| again([sequence])))
+    failed.map_or_else(|| json!({"batchItemFailures": []}), |sequence| again([sequence]))
 }
 
 /// The key of a record's row, for the log.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::deadline::Deadline;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::triggers::{Run, Tally, endpoint};
 
 const PAGE: usize = 50;
@@ -31,7 +32,9 @@ const ROWS: usize = 40;
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
-pub async fn handle(table: &Table, pusher: &Pusher, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
+    let pusher = state.pusher();
     let deadline = run.deadline(RESERVE);
     let mut purged = Tally::default();
     let mut users = Vec::new();

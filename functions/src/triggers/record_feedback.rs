@@ -12,6 +12,7 @@ use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::triggers::Run;
 use crate::triggers::text_reports::{self, TextReport};
 
@@ -19,7 +20,9 @@ use crate::triggers::text_reports::{self, TextReport};
 ///
 /// # Errors
 /// `Unavailable`: Lambda tries again. `Internal` if what is said to be a log is none.
-pub async fn handle(table: &Table, pusher: &Pusher, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
+    let pusher = state.pusher();
     if let Some(log) = run.event["awslogs"]["data"].as_str() {
         for report in text_reports::read(log, run.id_source.now)? {
             retry_on_conflict(table, || of_text(table, &run, &report)).await?;

@@ -1,11 +1,12 @@
 //! Each quarter of an hour, and once a deployment is done: the public keys by which admins' tokens are verified.
 
-use aws::{EgressClient, Table};
+use aws::EgressClient;
 use domain::error::Error;
 use domain::rules::access::IssuerKeys;
-use lambda::{Issuer, read_issuer_keys};
+use lambda::read_issuer_keys;
 use serde_json::{Value, json};
 
+use crate::state::AppState;
 use crate::triggers::Run;
 
 /// Answers with how many keys there are. Where they cannot be had, the older ones stay, and are believed for
@@ -13,16 +14,11 @@ use crate::triggers::Run;
 ///
 /// # Errors
 /// `Unavailable` if the issuer does not answer, or not as OpenID Connect Discovery 1.0 says.
-pub async fn handle(
-    table: &Table,
-    pages: &impl Fn() -> Result<EgressClient, Error>,
-    issuer: Option<&Issuer>,
-    run: Run,
-) -> Result<Value, Error> {
-    let Some(issuer) = issuer else {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let Some(issuer) = &state.settings.issuer else {
         return Ok(json!({"keys": 0}));
     };
-    let outside = pages()?;
+    let outside = state.issuer_pages()?;
     let configuration =
         page(&outside, &format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'))).await?;
     let keys_url = configuration["jwks_uri"].as_str().filter(|url| url.starts_with("https://"));
@@ -34,7 +30,7 @@ pub async fn handle(
     }
     let count = keys.len();
     let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.id_source.now };
-    table.keep_issuer_keys(&kept).await?;
+    state.table()?.keep_issuer_keys(&kept).await?;
     Ok(json!({"keys": count}))
 }
 

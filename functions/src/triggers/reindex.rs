@@ -3,7 +3,6 @@
 
 use aws::Position;
 use aws::Restored;
-use aws::Table;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;
@@ -12,6 +11,7 @@ use domain::error::{DomainError, Error};
 use domain::text::{Form, TextRule};
 use serde_json::{Value, json};
 
+use crate::state::AppState;
 use crate::triggers::Run;
 
 /// Time left when the last page begins, before Lambda ends the run.
@@ -29,7 +29,8 @@ const CURSOR: TextRule = TextRule::new(Form::Ascii, 1, 8192);
 ///
 /// # Errors
 /// Every fault of the event; `Unavailable`.
-pub async fn handle(table: &Table, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
     let mut fields = run.fields()?;
     let workspace = fields.id("workspace_id", WorkspaceId::parse);
     let cursor = fields.text("cursor", CURSOR);

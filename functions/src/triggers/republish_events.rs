@@ -7,6 +7,7 @@ use domain::error::{DomainError, Error};
 use domain::{Time, WorkspaceId};
 use serde_json::{Value, json};
 
+use crate::state::AppState;
 use crate::triggers::Run;
 
 /// Time left when the last page begins, before Lambda ends the run.
@@ -20,7 +21,9 @@ const PAGE: usize = 100;
 ///
 /// # Errors
 /// Every fault of the event; `Unavailable`.
-pub async fn handle(table: &Table, topic: &impl Topic, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
+    let topic = state.topic()?;
     let mut fields = run.fields()?;
     let workspace = fields.id("workspace_id", WorkspaceId::parse);
     let since = fields.time("since");

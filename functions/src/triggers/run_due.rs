@@ -34,6 +34,7 @@ use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::sources::sync::{self, SyncSettings};
 use crate::sources::{Fetcher, is_running};
+use crate::state::AppState;
 use crate::triggers::{Run, Tally, endpoint};
 use crate::users::actions::carried_through;
 
@@ -51,13 +52,12 @@ const THINGS: usize = 1_000;
 ///
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
-pub async fn handle(
-    table: &Table,
-    pusher: &Pusher,
-    run: Run,
-    defaults: &Defaults,
-    pulling: &Fetcher<'_>,
-) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let pulling = Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
+    let table = state.table()?;
+    let pusher = state.pusher();
+    let defaults = &state.settings.defaults;
+    let pulling = &pulling;
     let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     let mut long = Vec::new();

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::deadline::Deadline;
 use crate::retry::retry_on_conflict;
 use crate::settings::App;
+use crate::state::AppState;
 use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, queued};
 
 /// Shorter than the queue's visibility timeout, after which a message comes again.
@@ -47,7 +48,9 @@ pub struct MessageSender<'a> {
 ///
 /// # Errors
 /// None: what fails is in the answer.
-pub async fn handle(table: &Table, post: &MessageSender<'_>, run: Run) -> Result<Value, Error> {
+pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
+    let table = state.table()?;
+    let post = &state.post()?;
     let deadline = run.deadline(NEEDED);
     let mut failed = Vec::new();
     for record in run.records() {

@@ -1,17 +1,15 @@
 //! `POST /users/{user_id}/activate`.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Activate a user")
         .detail(
             "What keeps the user out, a suspension or a lock, is lifted, and their devices may again what they might \
@@ -27,6 +25,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
-    super::event_context(table, &call, &UserAction::Activate, defaults).await
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
+    super::perform(table, &call, &UserAction::Activate, defaults).await
 }

@@ -13,12 +13,13 @@ use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::state::AppState;
 use crate::users::actions::{giving, named_profile, profile_of, require_key_free, settings};
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a user")
         .detail("The profile and the user's own settings need `deployments:manage`.")
         .body(|fields| drop(NewUser::read(fields)))
@@ -37,7 +38,8 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile, or settings
 /// of the user's own, without `deployments:manage`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let new = NewUser::read(call.request.body()?)?;
     // What decides which configuration a phone gets decides where its secrets go.
     if new.is_deploying() {

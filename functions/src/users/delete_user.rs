@@ -1,17 +1,15 @@
 //! `DELETE /users/{user_id}`.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::read_delete;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a user")
         .detail(
             "It cannot be undone. Where a device was never wiped, wipe first, or say `without_wipe` with a reason. \
@@ -30,7 +28,9 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the input; `NotFound`, `VersionMismatch`; `WipeFirst` naming the devices that
 /// were never wiped, unless `without_wipe` is true.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let mut fields = if call.request.has_body() {
         call.request.query()?.finish().map_err(DomainError::Invalid)?;
         call.request.body()?
@@ -39,5 +39,5 @@ pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults)
     };
     let action = read_delete(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::event_context(table, &call, &action, defaults).await
+    super::perform(table, &call, &action, defaults).await
 }

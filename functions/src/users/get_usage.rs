@@ -1,6 +1,4 @@
 //! `GET /users/{user_id}/usage`, and `GET /usage` of the whole workspace.
-
-use aws::Table;
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -9,11 +7,12 @@ use serde_json::{Value, json};
 use crate::description::OperationDoc;
 use crate::description::schema::{array, object, text, thing};
 use crate::description::things::counts;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get what was used")
         .detail(
             "The counts of each month that has any, the newest first, of at most two years, and their sums; of a \
@@ -27,7 +26,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let months = if call.request.path("user_id").is_empty() {
         table.workspace_usage(call.workspace()).await?
     } else {

@@ -1,6 +1,4 @@
 //! `GET /users/{user_id}`: the console's Open.
-
-use aws::Table;
 use aws::UserWithDevices;
 use domain::error::Error;
 use domain::models::invitation::Purpose;
@@ -11,13 +9,14 @@ use serde_json::json;
 use crate::actors::with_names;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::state::AppState;
 use crate::users::RelatedToUser;
 use crate::users::actions::newest;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a user")
         .detail(
             "With their devices, their newest invitation and deployment, their own settings, which of their secrets \
@@ -32,7 +31,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let user = super::wanted(table, &call).await?;
     let id = user.user_id;
     let known = table.devices_to_show(call.workspace(), &user.known_device_ids()).await?;

@@ -1,6 +1,4 @@
 //! `POST /users/{user_id}/invite`.
-
-use aws::Table;
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::error::{MessageLimit, RetryAfter};
@@ -8,13 +6,13 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::read_invite;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Invite a user")
         .detail(
             "By e-mail or text message, which follows. The code of an older invitation ends. A recipient gets one \
@@ -42,7 +40,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::rules::invitations::invite`].
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let mut fields = call.request.body()?;
     let action = read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;

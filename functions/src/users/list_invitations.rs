@@ -1,6 +1,4 @@
 //! `GET /users/{user_id}/invitations`.
-
-use aws::Table;
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::invitation::Purpose;
@@ -9,11 +7,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List a user's invitations")
         .detail("The newest first, never with a code.")
         .lists(thing("Invitation"), |_| ())
@@ -23,7 +22,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let id = call.request.path_id("user_id", "user", UserId::parse)?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;

@@ -15,11 +15,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List users")
         .detail(
             "The newest first, or those that `search` finds by the beginnings of their words; each with what they \
@@ -33,7 +34,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, filter) = Paging::read(&call, read)?;
     let page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
     let of: Vec<UsageScope> = page.items.iter().map(|person| UsageScope::User(person.user.user_id)).collect();

@@ -13,10 +13,11 @@ use crate::description::OperationDoc;
 use crate::pages::invitation_page;
 use crate::retry::retry_on_conflict;
 use crate::settings::App;
+use crate::state::AppState;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Open an invitation's link")
         .detail("A page that holds nothing about the user. Only its button, which posts, counts as opening.")
         .page(200, "The page, with the button that leads to the app.")
@@ -31,7 +32,10 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `Unavailable`; whatever becomes of the code is told by the page.
-pub async fn handle(table: &Table, request: Request, public_url: &str, app: &App) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let public_url = state.public_url()?;
+    let app = &state.settings.app;
     let code = request.path("code").to_owned();
     if !is_code(&code) {
         return Ok(invitation_page::unknown());

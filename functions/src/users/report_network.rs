@@ -1,6 +1,6 @@
 //! `PUT /users/{user_id}/networks/{provider}`: a carrier's report.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::models::network;
@@ -10,11 +10,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Report a carrier's network of a user")
         .detail("A report that is older than what is known changes nothing.")
         .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
@@ -28,7 +29,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the provider's name and of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let provider = call.request.path("provider").to_owned();
     let report = network::read(&provider, call.request.body()?, call.now())?;
     retry_on_conflict(table, || async {

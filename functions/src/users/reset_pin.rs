@@ -1,6 +1,4 @@
 //! `POST /users/{user_id}/reset-pin`.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
 use lambda::{AuthorizedRequest, Reply};
@@ -8,12 +6,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::bodies;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Reset a user's PIN")
         .detail("A lock is lifted, and each device asks for a new PIN as soon as it comes.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::ResetPin, &mut fields)))
@@ -27,7 +25,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let order = bodies::order(&call, CommandKind::ResetPin)?;
-    super::event_context(table, &call, &UserAction::ResetPin(order), defaults).await
+    super::perform(table, &call, &UserAction::ResetPin(order), defaults).await
 }

@@ -1,6 +1,6 @@
 //! `DELETE /users/{user_id}/invitations/{invitation_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::models::invitation::Purpose;
 use domain::rules::invitations::revoke;
@@ -11,11 +11,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Take an invitation back")
         .detail("From this answer on, its code registers nothing.")
         .versioned()
@@ -27,7 +28,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `InvitationOver` if it is used up, superseded or expired.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let user = call.request.path_id("user_id", "user", UserId::parse)?;
     let id = call.request.path_id("invitation_id", "invitation", InvitationId::parse)?;
     retry_on_conflict(table, || async {

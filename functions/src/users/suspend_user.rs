@@ -1,18 +1,16 @@
 //! `POST /users/{user_id}/suspend`.
-
-use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Suspend a user")
         .detail("From this answer on, all of the user's devices are shut out; their own blocks stay as they are.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
@@ -25,7 +23,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let reason = bodies::reason(&call)?;
-    super::event_context(table, &call, &UserAction::Suspend { reason }, defaults).await
+    super::perform(table, &call, &UserAction::Suspend { reason }, defaults).await
 }

@@ -12,11 +12,12 @@ use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::users::actions::edited;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a user")
         .detail(
             "A field of `null` is taken away. Another username is another identity: each of the user's devices is \
@@ -46,7 +47,9 @@ pub fn about() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
 /// `PermissionMissing`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let defaults = &state.settings.defaults;
     let edit = UserEdit::read(call.request.body()?)?;
     retry_on_conflict(table, || attempt(table, &call, &edit, defaults)).await
 }

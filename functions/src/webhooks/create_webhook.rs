@@ -1,6 +1,4 @@
 //! `POST /webhooks`.
-
-use aws::Table;
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
 use domain::models::webhook::{EventSelection, Settings};
@@ -11,11 +9,12 @@ use lambda_http::http::StatusCode;
 use crate::description::schema::{and, text};
 use crate::description::{OperationDoc, things};
 use crate::retry::IdempotencyKey;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a webhook")
         .detail(
             "Events are sent to its URL, signed as Standard Webhooks have it; it takes `events:read` too. The secret that \
@@ -36,7 +35,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(table: &Table, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let reach = state.reach();
     // Whoever is told of events can read them.
     call.caller.require(Permission::EventsRead)?;
     let mut fields = call.request.body()?;

@@ -1,6 +1,6 @@
 //! `DELETE /webhooks/{webhook_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::Error;
 use domain::models::event::EventType;
 use lambda::{AuthorizedRequest, Reply};
@@ -8,11 +8,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a webhook")
         .detail("It is told nothing more, not even what was to be tried again.")
         .guarded()
@@ -24,7 +25,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     retry_on_conflict(table, || async {
         let webhook = super::wanted(table, &call).await?;
         let event = webhook.event(EventType::WebhookDeleted, &call.event_context());

@@ -1,17 +1,16 @@
 //! `GET /webhooks/{webhook_id}`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a webhook").versioned().shows("The webhook.", thing("Webhook"))
 }
 
@@ -19,7 +18,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let webhook = super::wanted(table, &call).await?;
     let view = with_names(table, call.workspace(), views::webhook(&webhook)).await?;
     Ok(Reply::thing(&view, webhook.version))

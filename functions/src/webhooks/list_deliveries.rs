@@ -1,17 +1,16 @@
 //! `GET /webhooks/{webhook_id}/deliveries`.
-
-use aws::Table;
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("List a webhook's deliveries")
         .detail("That of the newest event first, for 30 days: status and first bytes of the last reply, and when the next attempt is due.")
         .lists(thing("WebhookDelivery"), |_| ())
@@ -22,7 +21,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     let (paging, ()) = Paging::read(&call, |_| ())?;
     let webhook = super::named(table, &call).await?;
     let page = table.list_deliveries(call.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;

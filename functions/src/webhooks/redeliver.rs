@@ -1,6 +1,5 @@
 //! `POST /webhooks/{webhook_id}/deliveries/{event_id}/redeliver`.
 
-use aws::{EgressClient, Table};
 use domain::EventId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -9,12 +8,12 @@ use super::calling::{CallOptions, call, record};
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::state::Clock;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Deliver an event again")
         .detail("The call is made at once, even if it succeeded before or the webhook is switched off. After a failure all goes on as it would have.")
         .guarded()
@@ -26,12 +25,10 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(
-    table: &Table,
-    outside: &EgressClient,
-    request: AuthorizedRequest,
-    clock: &Clock,
-) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let outside = state.webhooks()?;
+    let clock = state.clock();
     let webhook = super::wanted(table, &request).await?;
     let id = request.request.path_id("event_id", "delivery", EventId::parse)?;
     let workspace = request.workspace();

@@ -1,6 +1,6 @@
 //! `POST /webhooks/{webhook_id}/rotate-secret`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::models::webhook::new_secret;
 use lambda::{AuthorizedRequest, Reply};
@@ -8,11 +8,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::schema::{and, text};
 use crate::description::{OperationDoc, things};
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Rotate a webhook's secret")
         .detail("The new secret is shown this once. The one before signs beside it for 24 hours.")
         .versioned()
@@ -24,7 +25,8 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     retry_on_conflict(table, || async {
         let webhook = super::wanted(table, &call).await?;
         let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;

@@ -1,6 +1,6 @@
 //! `PATCH /webhooks/{webhook_id}`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
 use domain::models::webhook::Edit;
@@ -10,11 +10,12 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
+use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
-pub fn about() -> OperationDoc {
+pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a webhook")
         .detail("`enabled` switches it on again, or off; what happened while it was off is not made up for.")
         .body(|mut fields| drop(Edit::read(&mut fields, EgressPolicy::Public)))
@@ -28,7 +29,9 @@ pub fn about() -> OperationDoc {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `NotFound`, `VersionMismatch`.
-pub async fn handle(table: &Table, call: AuthorizedRequest, reach: EgressPolicy) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
+    let reach = state.reach();
     // Whoever is told of events can read them.
     call.caller.require(Permission::EventsRead)?;
     retry_on_conflict(table, || async {

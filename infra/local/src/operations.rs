@@ -18,7 +18,7 @@ pub type Adjust = Arc<dyn Fn(&str, Connection) -> Connection + Send + Sync>;
 
 struct Lambda {
     operation: &'static Operation,
-    world: AppState,
+    state: AppState,
     timeout: std::time::Duration,
 }
 
@@ -55,7 +55,7 @@ pub fn operations(
 ///
 /// # Errors
 /// Names an operation that the template has not, or whose variables are wrong.
-pub(crate) fn world(
+pub(crate) fn state(
     name: &str,
     template: &Template,
     place: &Place,
@@ -65,16 +65,16 @@ pub(crate) fn world(
     let function = template.function(name).ok_or_else(|| format!("the template has no operation {name}"))?;
     let mut own = connection.clone();
     own.http = permissions::enforcing(connection.http.clone(), name, &function.statements, place);
-    world_of(function, place, &own, now)
+    state_of(function, place, &own, now)
 }
 
 fn lambda(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<Lambda, String> {
     let name = &function.operation;
     let operation = functions::operation(name).ok_or_else(|| format!("the program has no operation {name}"))?;
-    Ok(Lambda { operation, world: world_of(function, place, connection, now)?, timeout: function.timeout })
+    Ok(Lambda { operation, state: state_of(function, place, connection, now)?, timeout: function.timeout })
 }
 
-fn world_of(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<AppState, String> {
+fn state_of(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<AppState, String> {
     let name = &function.operation;
     let variable = |variable: &str| match variable {
         "AWS_REGION" => Some(place.region.clone()),
@@ -89,7 +89,7 @@ fn world_of(function: &Function, place: &Place, connection: &Connection, now: &N
 async fn run(lambda: Arc<Lambda>, event: Value, now: Now, wait: Wait) -> Result<Value, String> {
     let (name, timeout) = (lambda.operation.name, lambda.timeout);
     let deadline = now() + chrono::Duration::from_std(timeout).unwrap_or_default();
-    let task = async move { functions::invoke(lambda.operation, &lambda.world, event, deadline).await };
+    let task = async move { functions::invoke(lambda.operation, &lambda.state, event, deadline).await };
     let failure = match tokio::spawn(async move { within(&wait, timeout, task).await }).await {
         Ok(Some(Ok(reply))) => return Ok(reply),
         // What an operation fails with it has logged itself.

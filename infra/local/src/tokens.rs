@@ -23,7 +23,7 @@ use lambda::{AuthorizedRequest, ErrorFormat, PersonRequest, Request};
 use serde_json::{Map, Value, json};
 
 use crate::Now;
-use crate::operations::world;
+use crate::operations::state;
 use crate::template::{Place, Template};
 
 /// Who vouches for the people of this machine, unless a real issuer is given. It answers nobody.
@@ -35,9 +35,9 @@ const LIFE: TimeDelta = TimeDelta::days(30);
 
 /// The operator of this machine.
 #[derive(Clone)]
-pub struct Operator(Arc<Worlds>);
+pub struct Operator(Arc<Handlers>);
 
-struct Worlds {
+struct Handlers {
     add_member: AppState,
     accept_membership: AppState,
     create_token: AppState,
@@ -50,14 +50,14 @@ impl Operator {
     /// # Errors
     /// Names what the template lacks.
     pub fn new(template: &Template, place: &Place, connection: &Connection, now: &Now) -> Result<Self, String> {
-        let world = |name| world(name, template, place, connection, now);
-        let worlds = Worlds {
-            add_member: world("add-member")?,
-            accept_membership: world("accept-membership")?,
-            create_token: world("create-token")?,
+        let state = |name| state(name, template, place, connection, now);
+        let handlers = Handlers {
+            add_member: state("add-member")?,
+            accept_membership: state("accept-membership")?,
+            create_token: state("create-token")?,
             now: Arc::clone(now),
         };
-        Ok(Self(Arc::new(worlds)))
+        Ok(Self(Arc::new(handlers)))
     }
 
     /// The route: `{workspace_ids, name?, permissions?, expires_at?}` makes the operator an admin of the workspaces,
@@ -79,12 +79,12 @@ impl Operator {
         for (name, value) in [("name", "made on this machine"), ("expires_at", &expires_at)] {
             wanted.entry(name).or_insert_with(|| json!(value));
         }
-        let world = &self.0.create_token;
-        let request = request("create-token", world, &Value::Object(wanted))?;
+        let state = &self.0.create_token;
+        let request = request("create-token", state, &Value::Object(wanted))?;
         let issuer = self.issuer().to_owned();
-        let memberships = accepted(world.table()?.memberships(&issuer, SUBJECT).await?);
+        let memberships = accepted(state.table()?.memberships(&issuer, SUBJECT).await?);
         let person = Identity { issuer, subject: SUBJECT.to_owned(), memberships };
-        let reply = create_token::handle(world.table()?, PersonRequest { request, person }).await?;
+        let reply = create_token::handle(state, PersonRequest { request, person }).await?;
         serde_json::from_slice(&reply.body).map_err(|e| Error::internal("reading a reply", e))
     }
 
@@ -95,21 +95,21 @@ impl Operator {
 
     /// Makes the operator an admin of a workspace, if it is there and they are not.
     async fn join(&self, workspace_id: WorkspaceId) -> Result<(), Error> {
-        let world = &self.0.add_member;
+        let state = &self.0.add_member;
         let operator = json!({"issuer": self.issuer(), "subject": SUBJECT, "name": "Operator", "role": "admin"});
         let permissions = Permission::ALL.iter().copied().collect();
         let caller = Caller { workspace_id, actor: Actor::System, token_id: None, permissions };
-        let call = AuthorizedRequest { request: request("add-member", world, &operator)?, caller };
-        match add_member::handle(world.table()?, call).await {
+        let call = AuthorizedRequest { request: request("add-member", state, &operator)?, caller };
+        match add_member::handle(state, call).await {
             Ok(_) | Err(Error::Refused(DomainError::MemberExists)) => {}
             Err(Error::Refused(DomainError::NotFound(_))) => return Ok(()),
             Err(failure) => return Err(failure),
         }
-        let world = &self.0.accept_membership;
-        let request = request("accept-membership", world, &json!({}))?;
+        let state = &self.0.accept_membership;
+        let request = request("accept-membership", state, &json!({}))?;
         let person =
             Identity { issuer: self.issuer().to_owned(), subject: SUBJECT.to_owned(), memberships: Vec::new() };
-        accept_membership::accept(world.table()?, &PersonRequest { request, person }, workspace_id).await.map(drop)
+        accept_membership::accept(state.table()?, &PersonRequest { request, person }, workspace_id).await.map(drop)
     }
 }
 
@@ -125,7 +125,7 @@ async fn create(State(operator): State<Operator>, Json(wanted): Json<Map<String,
 }
 
 /// A request as the gateway would hand it over.
-fn request(operation: &'static str, world: &AppState, body: &Value) -> Result<Request, Error> {
+fn request(operation: &'static str, state: &AppState, body: &Value) -> Result<Request, Error> {
     let http = json!({"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""});
     let event = json!({
         "version": "2.0",
@@ -137,5 +137,5 @@ fn request(operation: &'static str, world: &AppState, body: &Value) -> Result<Re
         "body": body.to_string(),
         "isBase64Encoded": false,
     });
-    Request::read(operation, world.id_source(), event).map_err(|e| Error::internal("making a request", e))
+    Request::read(operation, state.id_source(), event).map_err(|e| Error::internal("making a request", e))
 }

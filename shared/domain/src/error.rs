@@ -98,7 +98,7 @@ pub enum DomainError {
     MethodNotAllowed,
     /// The address takes these methods only.
     #[error("only {0} accepted")]
-    OnlyMethods(&'static str),
+    OnlyMethods(String),
     /// What was asked for cannot be shown in any of the ways that the caller takes.
     #[error("This can be shown as {0} only.")]
     NotAcceptable(String),

@@ -98,6 +98,15 @@ impl Reply {
         self
     }
 
+    /// The reply with `Allow`: the methods that its address takes, such as `GET, HEAD`.
+    #[must_use]
+    pub fn allowing(mut self, methods: &str) -> Self {
+        if let Ok(methods) = HeaderValue::from_str(methods) {
+            self.headers.push((HeaderName::from_static("allow"), methods));
+        }
+        self
+    }
+
     /// The reply to HEAD: all but the body.
     #[must_use]
     pub fn without_body(self) -> Self {

@@ -125,7 +125,7 @@ fn told(error: &DomainError, request_id: &str) -> Reply {
         DomainError::OnlyMethods(methods) => {
             let status = problem::status(error);
             let reply = error_reply(status, &error.code(), &error.to_string(), request_id, &json!({}));
-            reply.with(HeaderName::from_static("allow"), methods)
+            reply.allowing(methods)
         }
         other => {
             let status = problem::status(other);

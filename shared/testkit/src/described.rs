@@ -20,7 +20,7 @@ struct Described {
 
 static DESCRIBED: LazyLock<Described> = LazyLock::new(|| {
     let template = template().expect("the template is one");
-    let document = description(&template);
+    let document = description();
     let mut closed = document.clone();
     close(&mut closed);
     let routes = Routes::new(&template.functions).expect("the routes are clear");

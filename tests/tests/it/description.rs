@@ -1,26 +1,15 @@
-//! The published description, held against the operations. `UPDATE_DESCRIPTION=1` writes it anew.
+//! The published description, held against the operations and what is served.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 
 use domain::rules::access::Access;
 use functions::OPERATIONS;
 use http::Method;
 use lambda::ErrorFormat;
-use local::description::{description, template};
+use local::description::description;
 use serde_json::Value;
 use testkit::Bench;
 use testkit::samples;
-
-fn file() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/openapi/openapi.json")
-}
-
-#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so")]
-fn updating() -> bool {
-    std::env::var_os("UPDATE_DESCRIPTION").is_some()
-}
 
 /// Every operation of the description: its method, its path and what is said of it.
 fn described(document: &Value) -> Vec<(String, String, Value)> {
@@ -34,18 +23,8 @@ fn described(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 #[test]
-fn the_description_that_is_checked_in_is_the_operations_own() {
-    let actual = format!("{}\n", serde_json::to_string_pretty(&description(&template().unwrap())).unwrap());
-    if updating() {
-        fs::write(file(), &actual).unwrap();
-    }
-    let checked_in = fs::read_to_string(file()).unwrap();
-    assert!(actual == checked_in, "if it is meant to change, write it anew: see the head of this file");
-}
-
-#[test]
 fn every_operation_with_a_route_that_speaks_our_own_words_is_described() {
-    let document = description(&template().unwrap());
+    let document = description();
     let ids: BTreeSet<String> =
         described(&document).into_iter().map(|(.., of)| of["operationId"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), described(&document).len(), "each has a name of its own");
@@ -59,7 +38,7 @@ fn every_operation_with_a_route_that_speaks_our_own_words_is_described() {
 
 #[test]
 fn every_field_has_its_meaning_and_every_operation_says_what_it_does() {
-    let document = description(&template().unwrap());
+    let document = description();
     let mut missing = BTreeSet::new();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         without_meaning(name, schema, &mut missing);
@@ -145,7 +124,7 @@ fn every_field_of_a_body_is_one_that_bad_input_is_sent_for() {
 async fn the_description_is_served_to_programs_and_to_people() {
     let bench = Bench::start().await;
     let served = bench.call(Method::GET, "/openapi.json", None, None).await.expect(200);
-    assert_eq!(served.body, description(&template().unwrap()));
+    assert_eq!(served.body, description());
     let page = bench.call(Method::GET, "/docs", None, None).await.expect(200);
     for (_, path, of) in described(&served.body) {
         assert!(page.text.contains(&path), "{path}");

@@ -756,6 +756,6 @@ async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
     })
     .unwrap();
     let connection = aws::Connection::new(all.region.clone(), all.credentials.clone());
-    let world = functions::AppState::new(all, aws::Clients::new(&connection), functions::Clock::system());
-    assert_eq!(world.reach(), EgressPolicy::Public);
+    let state = functions::AppState::new(all, aws::Clients::new(&connection), functions::Clock::system());
+    assert_eq!(state.reach(), EgressPolicy::Public);
 }

@@ -378,7 +378,7 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
             deadline: now(),
             clock: functions::Clock::from_fn(Arc::new(start)),
         };
-        let answer = publish_events::handle(&Picky(not_taken.clone()), run).await.unwrap();
+        let answer = publish_events::publish(&Picky(not_taken.clone()), &run).await;
         assert_eq!(answer, expected, "{not_taken:?}");
     }
     // What is passed over is named by its key alone, in words that an alarm counts.
