@@ -102,7 +102,7 @@ fn fields_of(document: &Value, schema: &Value, within: &str, depth: usize, found
 
 #[test]
 fn every_field_of_a_body_is_one_that_bad_input_is_sent_for() {
-    let document = description(&template().unwrap());
+    let document = description();
     let mut with_body = 0;
     for (.., of) in described(&document) {
         let schema = &of["requestBody"]["content"]["application/json"]["schema"];
