@@ -10,8 +10,8 @@ use lambda::AuthorizedRequest;
 ///
 /// # Errors
 /// Every fault of the body.
-pub(crate) fn reason(call: &AuthorizedRequest) -> Result<Option<String>, DomainError> {
-    let mut fields = call.request.body()?;
+pub(crate) fn reason(request: &AuthorizedRequest) -> Result<Option<String>, DomainError> {
+    let mut fields = request.http.body()?;
     let reason = read_reason(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     Ok(reason)
@@ -26,8 +26,8 @@ pub(crate) fn read_reason(fields: &mut Fields) -> Option<String> {
 ///
 /// # Errors
 /// Every fault of the body.
-pub(crate) fn order(call: &AuthorizedRequest, kind: CommandKind) -> Result<CommandRequest, DomainError> {
-    let mut fields = call.request.body()?;
+pub(crate) fn order(request: &AuthorizedRequest, kind: CommandKind) -> Result<CommandRequest, DomainError> {
+    let mut fields = request.http.body()?;
     let order = CommandRequest::read(kind, &mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     Ok(order)

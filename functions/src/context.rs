@@ -29,16 +29,16 @@ pub(crate) struct RequestContext {
 
 impl RequestContext {
     /// The caller of a request.
-    pub fn of_call(call: &AuthorizedRequest) -> Self {
+    pub fn of_call(request: &AuthorizedRequest) -> Self {
         Self {
-            id_source: call.request.id_source,
-            workspace_id: call.workspace(),
-            may_deploy: call.caller.require(Permission::DeploymentsManage).is_ok(),
-            actor: call.caller.actor,
-            token_id: call.caller.token_id,
-            operation: call.request.operation,
-            request_id: call.request.request_id.clone(),
-            address: call.request.address.clone(),
+            id_source: request.http.id_source,
+            workspace_id: request.workspace(),
+            may_deploy: request.caller.require(Permission::DeploymentsManage).is_ok(),
+            actor: request.caller.actor,
+            token_id: request.caller.token_id,
+            operation: request.http.operation,
+            request_id: request.http.request_id.clone(),
+            address: request.http.address.clone(),
             job_id: None,
         }
     }

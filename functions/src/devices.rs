@@ -38,28 +38,28 @@ use crate::settings::Defaults;
 use crate::views;
 
 /// The device that a call's path names, with what belongs to it, guarded by `If-Match`.
-async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
-    let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
-    let whole = table.device_details(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
-    call.request.check_version(whole.device.version)?;
+async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
+    let id = request.http.path_id("device_id", "device", DeviceId::parse)?;
+    let whole = table.device_details(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
+    request.http.check_version(whole.device.version)?;
     Ok(whole)
 }
 
 /// The reply that shows a device.
-fn shown(whole: &DeviceDetails, call: &AuthorizedRequest) -> Reply {
-    Reply::thing(&views::device_details(whole, call.now()), whole.device.version)
+fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
+    Reply::thing(&views::device_details(whole, request.now()), whole.device.version)
 }
 
 /// Does something to the device that a call's path names, and shows it; what changes nothing
 /// commits nothing.
 async fn perform(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let prepared = done(table, call, action, defaults).await?;
-    Ok(shown(&prepared.whole, call))
+    let prepared = done(table, request, action, defaults).await?;
+    Ok(shown(&prepared.whole, request))
 }
 
 /// What an operation that gives such an order says of itself.
@@ -78,11 +78,11 @@ fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
 /// Gives an order to the device that a call's path names, and shows the command.
 async fn command(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let prepared = done(table, call, action, defaults).await?;
+    let prepared = done(table, request, action, defaults).await?;
     let command = prepared.command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::command(&command)))
 }
@@ -91,19 +91,19 @@ async fn command(
 /// commits nothing.
 async fn attachments(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     change: impl Fn(&Device, &DeviceAttachments, &EventContext) -> Result<Option<(DeviceAttachments, Event)>, DomainError>
     + Sync,
 ) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
-        let mut whole = wanted(table, call).await?;
+        let mut whole = wanted(table, request).await?;
         let none = DeviceAttachments::none(&whole.device);
         let before = whole.attachments.as_ref().unwrap_or(&none);
-        if let Some((after, event)) = change(&whole.device, before, &call.event_context())? {
+        if let Some((after, event)) = change(&whole.device, before, &request.event_context())? {
             let device = whole.device.clone();
             whole = committed(table, whole, device, after, &event).await?;
         }
-        Ok(shown(&whole, call))
+        Ok(shown(&whole, request))
     })
     .await
 }
@@ -133,13 +133,13 @@ async fn committed(
 
 async fn done(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     action: &DeviceAction,
     defaults: &Defaults,
 ) -> Result<actions::PlannedDevice, Error> {
     retry_on_conflict(table, || async {
-        let whole = wanted(table, call).await?;
-        let mut prepared = actions::prepare(table, &RequestContext::of_call(call), whole, action, defaults).await?;
+        let whole = wanted(table, request).await?;
+        let mut prepared = actions::prepare(table, &RequestContext::of_call(request), whole, action, defaults).await?;
         if let Some(commit) = prepared.commit.take() {
             table.commit(commit).await?;
         }

@@ -81,25 +81,26 @@ impl<F> ExportRequest<F> {
     /// Reads a query: `columns`, and `ids` or the filters of the list. A parameter that is not
     /// known is a fault, since a filter that was misspelled would let everything out.
     fn read(
-        call: &AuthorizedRequest,
+        request: &AuthorizedRequest,
         kind: &'static ExportKind,
         is_id: impl Fn(&str) -> bool,
         filter: impl FnOnce(&mut Fields) -> F,
     ) -> Result<Self, DomainError> {
         let known = kind.names();
-        let (paging, (choice, filter, filters)) = Paging::read_within(call, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
-            let choice = Choice::read(fields, &known, is_id);
-            let filter = filter(fields);
-            let mut filters = fields.used();
-            filters.retain(|name| !OWN.contains(&name.as_str()));
-            if choice.ids.is_some() {
-                for fault in both(&filters) {
-                    fields.fault(&fault.field, fault.code, fault.detail);
+        let (paging, (choice, filter, filters)) =
+            Paging::read_within(request, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
+                let choice = Choice::read(fields, &known, is_id);
+                let filter = filter(fields);
+                let mut filters = fields.used();
+                filters.retain(|name| !OWN.contains(&name.as_str()));
+                if choice.ids.is_some() {
+                    for fault in both(&filters) {
+                        fields.fault(&fault.field, fault.code, fault.detail);
+                    }
                 }
-            }
-            fields.refuse_others();
-            (choice, filter, filters)
-        })?;
+                fields.refuse_others();
+                (choice, filter, filters)
+            })?;
         Ok(Self { kind, paging, choice, filter, filters })
     }
 
@@ -120,19 +121,19 @@ impl<F> ExportRequest<F> {
     }
 
     /// Answers with a part of things that were named: all of them, since they are few.
-    async fn named(&self, table: &Table, call: &AuthorizedRequest, views: &[Value]) -> Result<Reply, Error> {
+    async fn named(&self, table: &Table, request: &AuthorizedRequest, views: &[Value]) -> Result<Reply, Error> {
         let mut part = ExportPart::begin(self)?;
         for view in views {
             part.write(&self.cells(view))?;
         }
-        self.reply(table, call, part.text, None).await
+        self.reply(table, request, part.text, None).await
     }
 
     /// Answers with a part of what a filter finds. `fetch` gives pages of what the list shows.
     async fn part<Fut>(
         &self,
         table: &Table,
-        call: &AuthorizedRequest,
+        request: &AuthorizedRequest,
         fetch: impl Fn(usize, Option<Position>) -> Fut,
     ) -> Result<Reply, Error>
     where
@@ -158,21 +159,21 @@ impl<F> ExportRequest<F> {
                 break;
             }
         }
-        self.reply(table, call, part.text, position).await
+        self.reply(table, request, part.text, position).await
     }
 
     /// The reply, once it is recorded.
     async fn reply(
         &self,
         table: &Table,
-        call: &AuthorizedRequest,
+        request: &AuthorizedRequest,
         text: Vec<u8>,
         next: Option<Position>,
     ) -> Result<Reply, Error> {
         let text = String::from_utf8(text).map_err(|e| Error::internal("writing CSV", e))?;
         let first = self.paging.start.is_none();
-        let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &call.event_context());
-        if !call.request.is_head {
+        let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &request.event_context());
+        if !request.http.is_head {
             retry_on_conflict(table, || table.commit(Commit::of(&event()))).await?;
         }
         let mut reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", text)
@@ -180,15 +181,15 @@ impl<F> ExportRequest<F> {
         let file = format!("attachment; filename=\"{}.csv\"", self.kind.name);
         header(&mut reply, "content-disposition", &file)?;
         if let Some(position) = next {
-            header(&mut reply, "link", &format!("<{}>; rel=\"next\"", self.next(call, &position)?))?;
+            header(&mut reply, "link", &format!("<{}>; rel=\"next\"", self.next(request, &position)?))?;
         }
         Ok(reply)
     }
 
     /// Where the next part is, relative to this one.
-    fn next(&self, call: &AuthorizedRequest, position: &Position) -> Result<String, DomainError> {
+    fn next(&self, request: &AuthorizedRequest, position: &Position) -> Result<String, DomainError> {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let mut pairs = call.request.query_pairs()?;
+        let mut pairs = request.http.query_pairs()?;
         pairs.retain(|(name, value)| name != "cursor" && !value.is_empty());
         pairs.push(("cursor".to_owned(), self.paging.cursor(position)));
         let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();

@@ -93,28 +93,28 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
     }
     match &operation.entry {
         Entry::Admin(permission, run) => {
-            let call = visit(state, request).await?.enter(std::slice::from_ref(permission))?;
-            operation.refuse_unread_input(&call.request)?;
-            run(state, call).await
+            let request = authenticated(state, request).await?.enter(std::slice::from_ref(permission))?;
+            operation.refuse_unread_input(&request.http)?;
+            run(state, request).await
         }
         Entry::AnyAdmin(permissions, run) => {
-            let call = visit(state, request).await?.enter(permissions)?;
-            operation.refuse_unread_input(&call.request)?;
-            run(state, call).await
+            let request = authenticated(state, request).await?.enter(permissions)?;
+            operation.refuse_unread_input(&request.http)?;
+            run(state, request).await
         }
         // Seam's alone, whose protocol takes what it does not know.
         Entry::AdminAnywhere(permission, run) => {
-            run(state, visit(state, request).await?.reach(std::slice::from_ref(permission))?).await
+            run(state, authenticated(state, request).await?.enter_anywhere(std::slice::from_ref(permission))?).await
         }
         Entry::Person(run) => {
-            let own = visit(state, request).await?.own()?;
-            operation.refuse_unread_input(&own.request)?;
-            run(state, own).await
+            let request = authenticated(state, request).await?.member()?;
+            operation.refuse_unread_input(&request.http)?;
+            run(state, request).await
         }
         Entry::SignedIn(run) => {
-            let own = visit(state, request).await?.signed_in()?;
-            operation.refuse_unread_input(&own.request)?;
-            run(state, own).await
+            let request = authenticated(state, request).await?.signed_in()?;
+            operation.refuse_unread_input(&request.http)?;
+            run(state, request).await
         }
         Entry::Device(run) | Entry::Code(run) | Entry::Public(run) => {
             request.check_size()?;
@@ -125,7 +125,7 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
 }
 
 /// The request of a caller whose credential is valid now.
-async fn visit(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
+async fn authenticated(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
     let callers = state.callers(request.id_source.now)?;
     authenticate(request, state.settings.issuer.as_ref(), &callers).await
 }

@@ -15,6 +15,7 @@ pub mod deployments;
 pub mod description;
 pub mod devices;
 pub mod exports;
+mod idempotency;
 mod invoke;
 pub mod jobs;
 mod makers;

@@ -14,11 +14,15 @@ use lambda::AuthorizedRequest;
 ///
 /// # Errors
 /// `CredentialInvalid` if they are removed already; those of the reads.
-pub(crate) async fn while_a_member(table: &Table, call: &AuthorizedRequest, commit: Commit) -> Result<Commit, Error> {
-    let Actor::Member(id) = call.caller.actor else {
+pub(crate) async fn while_a_member(
+    table: &Table,
+    request: &AuthorizedRequest,
+    commit: Commit,
+) -> Result<Commit, Error> {
+    let Actor::Member(id) = request.caller.actor else {
         return Ok(commit);
     };
-    let member = table.member_by_id(call.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
+    let member = table.member_by_id(request.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
     Ok(commit.bump_version(&member, &member))
 }
 

@@ -30,8 +30,11 @@ impl Paging {
     ///
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
-    pub fn read<T>(call: &impl Authenticated, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), DomainError> {
-        Self::read_within(call, LIMITS, LIMIT_DEFAULT, read)
+    pub fn read<T>(
+        request: &impl Authenticated,
+        read: impl FnOnce(&mut Fields) -> T,
+    ) -> Result<(Self, T), DomainError> {
+        Self::read_within(request, LIMITS, LIMIT_DEFAULT, read)
     }
 
     /// The same, with other bounds of how many items a page has.
@@ -39,16 +42,16 @@ impl Paging {
     /// # Errors
     /// Every fault of the query; `CursorInvalid`.
     pub fn read_within<T>(
-        call: &impl Authenticated,
+        request: &impl Authenticated,
         (least, most): (i64, i64),
         default: i64,
         read: impl FnOnce(&mut Fields) -> T,
     ) -> Result<(Self, T), DomainError> {
-        let mut fields = call.request().query()?;
+        let mut fields = request.http().query()?;
         let (limit, cursor) = parameters(&mut fields, (least, most));
         let filter = read(&mut fields);
         fields.finish().map_err(DomainError::Invalid)?;
-        let scope = scope(call)?;
+        let scope = scope(request)?;
         let start = cursor.as_ref().and_then(Value::as_str).map(|cursor| {
             let bytes = cursor::open(&scope, cursor)?;
             Position::from_bytes(&bytes).ok_or(DomainError::CursorInvalid)
@@ -107,9 +110,9 @@ pub(crate) fn parameters(fields: &mut Fields, (least, most): (i64, i64)) -> (Opt
 pub(crate) const LIMITS: (i64, i64) = (1, LIMIT_MOST);
 
 /// A cursor belongs to a workspace, or to a person, a list and its filters; how many items a page has may change.
-fn scope(call: &impl Authenticated) -> Result<String, DomainError> {
-    let mut pairs = call.request().query_pairs()?;
+fn scope(request: &impl Authenticated) -> Result<String, DomainError> {
+    let mut pairs = request.http().query_pairs()?;
     pairs.retain(|(name, value)| !matches!(name.as_str(), "limit" | "cursor") && !value.is_empty());
     pairs.sort();
-    Ok(json!([call.scope(), call.request().operation, pairs]).to_string())
+    Ok(json!([request.scope(), request.http().operation, pairs]).to_string())
 }

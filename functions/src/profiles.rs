@@ -14,16 +14,16 @@ use domain::models::workspace::Workspace;
 use lambda::AuthorizedRequest;
 
 /// The profile that a call's path names, guarded by `If-Match`.
-async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<Profile, Error> {
-    let id = call.request.path_id("profile_id", "profile", ProfileId::parse)?;
-    let profile = table.profile(call.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
-    call.request.check_version(profile.version)?;
+async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<Profile, Error> {
+    let id = request.http.path_id("profile_id", "profile", ProfileId::parse)?;
+    let profile = table.profile(request.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
+    request.http.check_version(profile.version)?;
     Ok(profile)
 }
 
 /// The caller's workspace, whose row names the default.
-async fn workspace(table: &Table, call: &AuthorizedRequest) -> Result<Workspace, Error> {
-    Ok(table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?)
+async fn workspace(table: &Table, request: &AuthorizedRequest) -> Result<Workspace, Error> {
+    Ok(table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?)
 }
 
 /// The profile that is no longer the default once another is: it shows differently, so its version

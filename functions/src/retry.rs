@@ -1,13 +1,7 @@
-//! Starting over when another change came first, and making things only once.
+//! Starting over when another change came first.
 
-use crate::authenticated::Authenticated;
-use aws::store::idempotency;
-use aws::store::idempotency::IdempotencyRow;
-use aws::{Commit, Table};
-use chrono::Duration;
-use domain::error::{DomainError, Error};
-use domain::models::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
-use domain::secret::Hash;
+use aws::Table;
+use domain::error::Error;
 
 /// How often an operation starts over from its reads: with the waits between, some five seconds.
 const ATTEMPTS: u32 = 14;
@@ -27,89 +21,4 @@ where
         }
     }
     Err(Error::unavailable("the table", "others kept changing the same rows"))
-}
-
-/// A creating call, which is made once however often it is sent with the same `Idempotency-Key`.
-#[derive(Debug)]
-pub(crate) struct IdempotencyKey(Option<(String, Hash)>);
-
-/// What is known of a creating call.
-#[derive(Debug)]
-pub(crate) enum IdempotencyOutcome {
-    /// It was made before, and has made what has this identifier.
-    Made(String),
-    /// It is new, or was forgotten since.
-    New {
-        /// True if its row is still there.
-        forgotten: bool,
-    },
-}
-
-impl IdempotencyKey {
-    /// Reads the header. Without it, a call that is sent again is another call.
-    ///
-    /// # Errors
-    /// A fault of the header.
-    pub fn of(call: &impl Authenticated) -> Result<Self, DomainError> {
-        const HEADER: &str = "idempotency-key";
-        let request = call.request();
-        if !request.headers.contains_key(HEADER) {
-            return Ok(Self(None));
-        }
-        let sent = request.header(HEADER).unwrap_or_default();
-        let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| DomainError::field(HEADER, code, detail))?;
-        let pk = idempotency::idempotency_pk(call.scope(), &call.principal(), request.operation, &key);
-        // The path counts as well: the same body for another user is another call.
-        let body = format!("{}|{}", request.raw_path, request.body_hash().as_str());
-        Ok(Self(Some((pk, Hash::of(body)))))
-    }
-
-    /// What is known of the call.
-    ///
-    /// # Errors
-    /// `IdempotencyMismatch` if the key was used with another body.
-    pub async fn before(&self, table: &Table, call: &impl Authenticated) -> Result<IdempotencyOutcome, Error> {
-        let Some((pk, body_hash)) = &self.0 else {
-            return Ok(IdempotencyOutcome::New { forgotten: false });
-        };
-        let found = table.remembered(pk).await?;
-        let forgotten = found.is_some();
-        let made = IdempotencyRecord::made_before(found, body_hash, call.request().id_source.now)?;
-        Ok(made.map_or(IdempotencyOutcome::New { forgotten }, IdempotencyOutcome::Made))
-    }
-
-    /// Does something as [`retry_on_conflict`] does. Where it is refused, the same call may have come first by another way at
-    /// the same time, and have taken what was free: then what that one has made is the answer.
-    ///
-    /// # Errors
-    /// As [`retry_on_conflict`].
-    pub async fn retry_on_conflict<T, F>(
-        &self,
-        table: &Table,
-        call: &impl Authenticated,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let answer = retry_on_conflict(table, &mut attempt).await;
-        let refused = matches!(answer, Err(Error::Refused(_))) && self.0.is_some();
-        if refused && matches!(self.before(table, call).await?, IdempotencyOutcome::Made(_)) {
-            return retry_on_conflict(table, attempt).await;
-        }
-        answer
-    }
-
-    /// Remembers the call in the commit that does what it asks.
-    pub fn remember(&self, commit: Commit, call: &impl Authenticated, made: &str, forgotten: bool) -> Commit {
-        let Some((pk, body_hash)) = &self.0 else {
-            return commit;
-        };
-        let remembered = IdempotencyRecord {
-            body_hash: body_hash.clone(),
-            made: made.to_owned(),
-            expires_at: call.request().id_source.now.plus(Duration::hours(LIFETIME_HOURS)),
-        };
-        commit.remember(&IdempotencyRow { pk: pk.clone(), remembered }, forgotten)
-    }
 }

@@ -18,10 +18,10 @@ use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 /// A body, with `schema` among its `schemas` if it names any.
-fn body(call: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>, DomainError> {
+fn body(request: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>, DomainError> {
     let syntax = |detail: &str| DomainError::Scim(ScimType::InvalidSyntax, detail.to_owned());
     let object = || syntax("The body must be a JSON object in which no name stands twice.");
-    let fields = call.request.body().map_err(|error| match error {
+    let fields = request.http.body().map_err(|error| match error {
         DomainError::Invalid(_) => object(),
         other => other,
     })?;
@@ -35,14 +35,14 @@ fn body(call: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>, Do
 }
 
 /// What of a user the caller wants to see.
-fn projection(call: &AuthorizedRequest) -> Result<Projection, DomainError> {
-    Projection::read(call.request.query()?)
+fn projection(request: &AuthorizedRequest) -> Result<Projection, DomainError> {
+    Projection::read(request.http.query()?)
 }
 
 /// The user that a path names.
-async fn found(table: &Table, call: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
+async fn found(table: &Table, request: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
     let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
-    Ok(table.scim_user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?)
+    Ok(table.scim_user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?)
 }
 
 /// The reply that shows a user.
@@ -64,8 +64,8 @@ fn with(reply: &mut Reply, name: &'static str, value: &str) {
 }
 
 /// True if a header names a user's version; `None` if it is not there.
-fn names_version(call: &AuthorizedRequest, header: &str, person: &ScimUserRecord) -> Option<bool> {
-    let named = call.request.headers.get(header)?.to_str().unwrap_or_default();
+fn names_version(request: &AuthorizedRequest, header: &str, person: &ScimUserRecord) -> Option<bool> {
+    let named = request.http.headers.get(header)?.to_str().unwrap_or_default();
     let current = format!("\"{}\"", person.user.version);
     let is_current = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current;
     Some(named.split(',').map(str::trim).any(is_current))

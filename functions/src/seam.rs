@@ -51,8 +51,8 @@ impl Verbs {
     }
 
     /// The parameters of a call that uses one of them.
-    fn parameters(self, call: &AuthorizedRequest) -> Result<Fields, DomainError> {
-        self.parameters_of(&call.request)
+    fn parameters(self, request: &AuthorizedRequest) -> Result<Fields, DomainError> {
+        self.parameters_of(&request.http)
     }
 
     /// The parameters of a request that uses one of them.
@@ -81,8 +81,8 @@ pub(crate) fn told(webhook: &Webhook, event: &Event) -> Value {
 }
 
 /// The part of the path after the resource's own name.
-fn route<'a>(call: &'a AuthorizedRequest, resource: &str) -> &'a str {
-    route_of(&call.request, resource)
+fn route<'a>(request: &'a AuthorizedRequest, resource: &str) -> &'a str {
+    route_of(&request.http, resource)
 }
 
 /// The same, of a request.
@@ -114,22 +114,22 @@ fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
 }
 
 /// The phone of an identifier, deleted ones too.
-async fn phone(table: &Table, call: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
-    let whole = table.device_details(call.workspace(), id).await?;
+async fn phone(table: &Table, request: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
+    let whole = table.device_details(request.workspace(), id).await?;
     let whole = whole.filter(|whole| whole.device.platform.is_phone());
     Ok(whole.ok_or(DomainError::NotFound("device"))?)
 }
 
 /// The phone that `device_id` names, if it is there.
-async fn phone_there(table: &Table, call: &AuthorizedRequest, mut fields: Fields) -> Result<DeviceDetails, Error> {
+async fn phone_there(table: &Table, request: &AuthorizedRequest, mut fields: Fields) -> Result<DeviceDetails, Error> {
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let whole = phone(table, call, whole(fields, id)?).await?;
+    let whole = phone(table, request, whole(fields, id)?).await?;
     if whole.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(whole) }
 }
 
 /// What the workspace has settled.
-async fn settings(table: &Table, call: &AuthorizedRequest) -> Result<Settings, Error> {
-    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+async fn settings(table: &Table, request: &AuthorizedRequest) -> Result<Settings, Error> {
+    let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
 
@@ -162,7 +162,7 @@ fn too_many() -> DomainError {
 /// Adds those of some devices that are phones to a list, in their order.
 async fn list_phones(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     settings: &Settings,
     devices: &[Device],
     listing: &mut Listing,
@@ -170,10 +170,10 @@ async fn list_phones(
 ) -> Result<(), Error> {
     let phones: Vec<&Device> = devices.iter().filter(|device| is_phone(device)).collect();
     let ids: BTreeSet<DeviceId> = phones.iter().map(|device| device.device_id).collect();
-    let attachments = table.attachments_to_show(call.workspace(), &ids).await?;
+    let attachments = table.attachments_to_show(request.workspace(), &ids).await?;
     for device in phones {
         let known =
-            SeamViewContext { device, attachments: attachments.get(&device.device_id), settings, now: call.now() };
+            SeamViewContext { device, attachments: attachments.get(&device.device_id), settings, now: request.now() };
         if let Some(item) = view(&known) {
             listing.push(item)?;
         }
@@ -190,15 +190,15 @@ const LOOK_MOST: usize = 20_000;
 /// A fault if there are more than [`LOOK_MOST`].
 async fn list_all_phones(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     settings: &Settings,
     listing: &mut Listing,
     view: impl Fn(&SeamViewContext<'_>) -> Option<Value>,
 ) -> Result<(), Error> {
     let (mut start, mut looked_at) = (None, 0);
     while looked_at < LOOK_MOST {
-        let page = table.list_devices(call.workspace(), &there(), PAGE, start, call.now()).await?;
-        list_phones(table, call, settings, &page.items, listing, &view).await?;
+        let page = table.list_devices(request.workspace(), &there(), PAGE, start, request.now()).await?;
+        list_phones(table, request, settings, &page.items, listing, &view).await?;
         looked_at += PAGE;
         start = page.next;
         if start.is_none() {

@@ -31,16 +31,17 @@ use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 use crate::context::RequestContext;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::users::actions::{PlannedUser, UserAction, prepare};
 use crate::views;
 
 /// The user that a call's path names, guarded by `If-Match`.
-pub(crate) async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<User, Error> {
-    let id = call.request.path_id("user_id", "user", UserId::parse)?;
-    let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
-    call.request.check_version(user.version)?;
+pub(crate) async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<User, Error> {
+    let id = request.http.path_id("user_id", "user", UserId::parse)?;
+    let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+    request.http.check_version(user.version)?;
     Ok(user)
 }
 
@@ -90,15 +91,15 @@ impl RelatedToUser {
 pub(crate) async fn committed(
     table: &Table,
     mut prepared: PlannedUser,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
 ) -> Result<Reply, Error> {
     let beside = RelatedToUser::read(table, &prepared.user, &prepared.devices).await?;
     if let Some(commit) = prepared.commit.take() {
         table.commit(commit).await?;
     }
     let PlannedUser { user, devices, left, .. } = &prepared;
-    let mut view = views::user(user, devices, left, beside.profile(), call.now());
-    view["devices"] = beside.devices(user, devices, call.now());
+    let mut view = views::user(user, devices, left, beside.profile(), request.now());
+    view["devices"] = beside.devices(user, devices, request.now());
     Ok(Reply::thing(&view, user.version))
 }
 
@@ -106,14 +107,14 @@ pub(crate) async fn committed(
 /// commits nothing.
 pub(crate) async fn perform(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     action: &UserAction,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
-        let user = wanted(table, call).await?;
-        let prepared = prepare(table, &RequestContext::of_call(call), &user, action, defaults).await?;
-        committed(table, prepared, call).await
+        let user = wanted(table, request).await?;
+        let prepared = prepare(table, &RequestContext::of_call(request), &user, action, defaults).await?;
+        committed(table, prepared, request).await
     })
     .await
 }
@@ -122,30 +123,30 @@ pub(crate) async fn perform(
 /// same call again answers for the same offer.
 pub(crate) async fn offered(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     action: &UserAction,
     defaults: &Defaults,
     view: impl Fn(&Invitation, Time) -> Value,
 ) -> Result<Reply, Error> {
-    let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, call.now()));
-    let once = IdempotencyKey::of(call)?;
-    once.retry_on_conflict(table, call, || async {
-        let forgotten = match once.before(table, call).await? {
+    let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
+    let once = IdempotencyKey::of(request)?;
+    once.retry_on_conflict(table, request, || async {
+        let forgotten = match once.before(table, request).await? {
             IdempotencyOutcome::New { forgotten } => forgotten,
             IdempotencyOutcome::Made(made) => {
                 let id = InvitationId::parse(&made).ok_or(DomainError::NotFound("invitation"))?;
-                let user = call.request.path_id("user_id", "user", UserId::parse)?;
-                let offer = table.invitation(call.workspace(), user, id).await?;
+                let user = request.http.path_id("user_id", "user", UserId::parse)?;
+                let offer = table.invitation(request.workspace(), user, id).await?;
                 return Ok(shown(&offer.ok_or(DomainError::NotFound("invitation"))?));
             }
         };
-        let user = wanted(table, call).await?;
-        let prepared = prepare(table, &RequestContext::of_call(call), &user, action, defaults).await?;
+        let user = wanted(table, request).await?;
+        let prepared = prepare(table, &RequestContext::of_call(request), &user, action, defaults).await?;
         let (Some(commit), Some(offer)) = (prepared.commit, prepared.invitation) else {
             return Err(Error::internal("making an offer", "nothing was made"));
         };
         let made = offer.invitation_id.to_string();
-        table.commit(once.remember(commit, call, &made, forgotten)).await?;
+        table.commit(once.remember(commit, request, &made, forgotten)).await?;
         Ok(shown(&offer))
     })
     .await

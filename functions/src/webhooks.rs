@@ -17,19 +17,19 @@ use domain::limits::WEBHOOK_LIMIT;
 use domain::models::webhook::{Secrets, Settings, Webhook, new_secret};
 use lambda::AuthorizedRequest;
 
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::makers::while_a_member;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
 
 /// The webhook that a call's path names.
-async fn named(table: &Table, call: &AuthorizedRequest) -> Result<Webhook, Error> {
-    let id = call.request.path_id("webhook_id", "webhook", WebhookId::parse)?;
-    Ok(table.webhook(call.workspace(), id).await?.ok_or(DomainError::NotFound("webhook"))?)
+async fn named(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
+    let id = request.http.path_id("webhook_id", "webhook", WebhookId::parse)?;
+    Ok(table.webhook(request.workspace(), id).await?.ok_or(DomainError::NotFound("webhook"))?)
 }
 
 /// The same, guarded by `If-Match`.
-async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<Webhook, Error> {
-    let webhook = named(table, call).await?;
-    call.request.check_version(webhook.version)?;
+async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
+    let webhook = named(table, request).await?;
+    request.http.check_version(webhook.version)?;
     Ok(webhook)
 }
 
@@ -39,23 +39,23 @@ async fn wanted(table: &Table, call: &AuthorizedRequest) -> Result<Webhook, Erro
 /// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `Conflict`.
 pub(crate) async fn made(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     settings: Settings,
 ) -> Result<(Webhook, String), Error> {
-    let forgotten = match once.before(table, call).await? {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
     };
     // Two at once may make one more than there may be; that does no harm.
-    if table.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
+    if table.list_webhooks(request.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
         return Err(DomainError::TooManyWebhooks.into());
     }
-    let id_source = call.request.id_source;
+    let id_source = request.http.id_source;
     let secret = new_secret(id_source.random);
-    let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &call.event_context());
-    let commit = while_a_member(table, call, Commit::of(&event).put(&webhook)).await?;
+    let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &request.event_context());
+    let commit = while_a_member(table, request, Commit::of(&event).put(&webhook)).await?;
     let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
-    table.commit(once.remember(commit, call, &webhook.webhook_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &webhook.webhook_id.to_string(), forgotten)).await?;
     Ok((webhook, secret))
 }

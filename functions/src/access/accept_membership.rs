@@ -26,20 +26,21 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
-    accept(table, &own, id).await
+    let id = request.http.path_id("workspace_id", "membership", WorkspaceId::parse)?;
+    accept(table, &request, id).await
 }
 
 /// The same, of this workspace.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn accept(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
+pub async fn accept(table: &Table, request: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
-        let (workspace, member) = wanted(table, own, id).await?;
-        let Some((after, accepted, event)) = members::accept(&workspace, &member, &own.event_context(&member)) else {
+        let (workspace, member) = wanted(table, request, id).await?;
+        let Some((after, accepted, event)) = members::accept(&workspace, &member, &request.event_context(&member))
+        else {
             return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
         };
         let mut commit = Commit::of(&event).edit(&member, &accepted);
@@ -53,8 +54,12 @@ pub async fn accept(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Resu
 }
 
 /// The person's membership of a workspace.
-pub(super) async fn wanted(table: &Table, own: &PersonRequest, id: WorkspaceId) -> Result<(Workspace, Member), Error> {
-    let member = table.membership(id, &own.person.issuer, &own.person.subject).await?;
+pub(super) async fn wanted(
+    table: &Table,
+    request: &PersonRequest,
+    id: WorkspaceId,
+) -> Result<(Workspace, Member), Error> {
+    let member = table.membership(id, &request.person.issuer, &request.person.subject).await?;
     let member = member.ok_or(DomainError::NotFound("membership"))?;
     let workspace = table.workspace(id).await?.ok_or(DomainError::NotFound("membership"))?;
     Ok((workspace, member))

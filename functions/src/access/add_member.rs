@@ -12,7 +12,8 @@ use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::state::AppState;
 use crate::views;
 
@@ -35,12 +36,12 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `PermissionNotHeld` for a role that may more than the caller;
 /// `MemberExists`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = NewMember::read(call.request.body()?)?;
-    domain::rules::keys::may_grant(&call.caller, &wanted.role.permissions())?;
-    let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &wanted)).await
+    let wanted = NewMember::read(request.http.body()?)?;
+    domain::rules::keys::may_grant(&request.caller, &wanted.role.permissions())?;
+    let once = IdempotencyKey::of(&request)?;
+    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &wanted)).await
 }
 
 struct NewMember {
@@ -71,12 +72,12 @@ impl NewMember {
 
 async fn attempt(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &NewMember,
 ) -> Result<Reply, Error> {
-    let workspace_id = call.workspace();
-    let forgotten = match once.before(table, call).await? {
+    let workspace_id = request.workspace();
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = MemberId::parse(&made).ok_or(DomainError::NotFound("member"))?;
@@ -88,10 +89,10 @@ async fn attempt(
         return Err(DomainError::MemberExists.into());
     }
     let _there = table.workspace(workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
-    let event_context = call.event_context();
+    let event_context = request.event_context();
     let member = Member {
         workspace_id,
-        member_id: MemberId(call.request.id_source.new_id()),
+        member_id: MemberId(request.http.id_source.new_id()),
         issuer: wanted.issuer.clone(),
         subject: wanted.subject.clone(),
         name: wanted.name.clone(),
@@ -104,7 +105,7 @@ async fn attempt(
         stored: domain::stored::Stored::default(),
     };
     let commit = Commit::of(&members::add(&member, &event_context)).put(&member);
-    table.commit(once.remember(commit, call, &member.member_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &member.member_id.to_string(), forgotten)).await?;
     Ok(shown(&member))
 }
 

@@ -14,8 +14,9 @@ use lambda_http::http::StatusCode;
 use crate::description::OperationDoc;
 use crate::description::schema::{and, text};
 use crate::description::things;
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::makers::while_a_member;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::state::AppState;
 use crate::views;
 
@@ -42,43 +43,44 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; those of [`keys::create`]; `AlreadyCreated` for a repeated call.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = NewKey::read(call.request.body()?, call.now())?;
-    let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &wanted)).await
+    let wanted = NewKey::read(request.http.body()?, request.now())?;
+    let once = IdempotencyKey::of(&request)?;
+    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &wanted)).await
 }
 
 async fn attempt(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &NewKey,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, call).await? {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             return Err(DomainError::AlreadyCreated(made).into());
         }
     };
-    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-    let (maker, makers) = maker(table, call).await?;
-    let secret = ApiKey::new(call.request.id_source.random, workspace.sandbox);
-    let id = KeyId(call.request.id_source.new_id());
-    let (key, event) = keys::create(wanted.clone(), id, &secret, &call.caller, maker.as_ref(), &call.event_context())?;
-    let commit = while_a_member(table, call, Commit::of(&event).put(&key)).await?;
-    table.commit(once.remember(commit, call, &key.key_id.to_string(), forgotten)).await?;
-    let mut view = views::key(&key, &makers, call.now());
+    let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let (maker, makers) = maker(table, request).await?;
+    let secret = ApiKey::new(request.http.id_source.random, workspace.sandbox);
+    let id = KeyId(request.http.id_source.new_id());
+    let (key, event) =
+        keys::create(wanted.clone(), id, &secret, &request.caller, maker.as_ref(), &request.event_context())?;
+    let commit = while_a_member(table, request, Commit::of(&event).put(&key)).await?;
+    table.commit(once.remember(commit, request, &key.key_id.to_string(), forgotten)).await?;
+    let mut view = views::key(&key, &makers, request.now());
     view["key"] = secret.reveal().into();
     Ok(Reply::json(StatusCode::CREATED, &view))
 }
 
 /// The key by which the call is made, if it is made by one, and all that the new one will come from.
-async fn maker(table: &Table, call: &AuthorizedRequest) -> Result<(Option<Key>, Makers), Error> {
-    let Actor::Key(id) = call.caller.actor else {
+async fn maker(table: &Table, request: &AuthorizedRequest) -> Result<(Option<Key>, Makers), Error> {
+    let Actor::Key(id) = request.caller.actor else {
         return Ok((None, Makers::new()));
     };
-    let maker = table.key_by_id(call.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
+    let maker = table.key_by_id(request.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
     let mut makers = table.makers_of(&maker).await?;
     makers.insert(maker.short.clone(), maker.clone());
     Ok((Some(maker), makers))

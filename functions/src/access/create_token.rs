@@ -15,7 +15,8 @@ use lambda_http::http::StatusCode;
 
 use crate::description::schema::{and, text};
 use crate::description::{OperationDoc, things};
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::state::AppState;
 use crate::views;
 
@@ -38,28 +39,33 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `AlreadyCreated` for a repeated call.
-pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = NewToken::read(own.request.body()?, &own.person, own.now())?;
-    let once = IdempotencyKey::of(&own)?;
-    once.retry_on_conflict(table, &own, || attempt(table, &own, &once, &wanted)).await
+    let wanted = NewToken::read(request.http.body()?, &request.person, request.now())?;
+    let once = IdempotencyKey::of(&request)?;
+    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &wanted)).await
 }
 
-async fn attempt(table: &Table, own: &PersonRequest, once: &IdempotencyKey, wanted: &NewToken) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, own).await? {
+async fn attempt(
+    table: &Table,
+    request: &PersonRequest,
+    once: &IdempotencyKey,
+    wanted: &NewToken,
+) -> Result<Reply, Error> {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             return Err(DomainError::AlreadyCreated(made).into());
         }
     };
-    let secret = AccessToken::new(own.request.id_source.random);
-    let id = TokenId(own.request.id_source.new_id());
-    let event_context = |member: &_| own.event_context(member);
-    let (token, events) = tokens::create(wanted.clone(), id, &secret, &own.person, own.now(), event_context);
+    let secret = AccessToken::new(request.http.id_source.random);
+    let id = TokenId(request.http.id_source.new_id());
+    let event_context = |member: &_| request.event_context(member);
+    let (token, events) = tokens::create(wanted.clone(), id, &secret, &request.person, request.now(), event_context);
     let change = ChangeSet { events, ..ChangeSet::default() };
-    let commit = Commit::changing(own.request.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
-    table.commit(once.remember(commit, own, &id.to_string(), forgotten)).await?;
-    let mut view = views::token(&token, own.now());
+    let commit = Commit::changing(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
+    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
+    let mut view = views::token(&token, request.now());
     view["token"] = secret.reveal().into();
     Ok(Reply::json(StatusCode::CREATED, &view))
 }

@@ -26,12 +26,12 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `MembershipAccepted`.
-pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = own.request.path_id("workspace_id", "membership", WorkspaceId::parse)?;
+    let id = request.http.path_id("workspace_id", "membership", WorkspaceId::parse)?;
     retry_on_conflict(table, || async {
-        let (workspace, member) = wanted(table, &own, id).await?;
-        let event = decline(&member, &own.event_context(&member))?;
+        let (workspace, member) = wanted(table, &request, id).await?;
+        let event = decline(&member, &request.event_context(&member))?;
         table.commit(Commit::of(&event).delete(&member)).await?;
         Ok(Reply::ok(&views::membership(&member, Some(&workspace))))
     })

@@ -1,4 +1,5 @@
 //! `GET /workspace`.
+
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -18,11 +19,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-    call.request.check_version(workspace.version)?;
-    let view = with_names(table, call.workspace(), views::workspace(&workspace, defaults)).await?;
+    let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+    request.http.check_version(workspace.version)?;
+    let view = with_names(table, request.workspace(), views::workspace(&workspace, defaults)).await?;
     Ok(Reply::thing(&view, workspace.version))
 }

@@ -33,11 +33,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, filter) = Paging::read(&call, |fields| read(fields, call.now()))?;
-    let page = table.list_events(call.workspace(), &filter, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, call.workspace(), &page, views::event).await
+    let (paging, filter) = Paging::read(&request, |fields| read(fields, request.now()))?;
+    let page = table.list_events(request.workspace(), &filter, paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, request.workspace(), &page, views::event).await
 }
 
 /// Reads the filters of the list, which are also those of an export.

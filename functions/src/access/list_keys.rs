@@ -1,4 +1,5 @@
 //! `GET /keys`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -20,10 +21,10 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = table.list_keys(call.workspace(), paging.limit, paging.start.clone()).await?;
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let page = table.list_keys(request.workspace(), paging.limit, paging.start.clone()).await?;
     let makers = table.makers_of_all(&page.items).await?;
-    paging.reply_named(table, call.workspace(), &page, |key| views::key(key, &makers, call.now())).await
+    paging.reply_named(table, request.workspace(), &page, |key| views::key(key, &makers, request.now())).await
 }

@@ -1,4 +1,5 @@
 //! `GET /members/{member_id}/tokens`.
+
 use domain::MemberId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -22,13 +23,13 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`; `NotFound`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("member_id", "member", MemberId::parse)?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let workspace = call.workspace();
+    let id = request.http.path_id("member_id", "member", MemberId::parse)?;
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let workspace = request.workspace();
     let member = table.member_by_id(workspace, id).await?.ok_or(DomainError::NotFound("member"))?;
     let (issuer, subject) = (&member.issuer, &member.subject);
     let page = table.list_tokens(issuer, subject, Some(workspace), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, workspace, &page, |token| views::member_token(token, workspace, call.now())).await
+    paging.reply_named(table, workspace, &page, |token| views::member_token(token, workspace, request.now())).await
 }

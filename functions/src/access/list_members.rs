@@ -1,4 +1,5 @@
 //! `GET /members`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -18,9 +19,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = table.list_members(call.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, call.workspace(), &page, views::member).await
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let page = table.list_members(request.workspace(), paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, request.workspace(), &page, views::member).await
 }

@@ -1,4 +1,5 @@
 //! `GET /tokens`.
+
 use domain::error::Error;
 use lambda::{PersonRequest, Reply};
 
@@ -20,10 +21,10 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, ()) = Paging::read(&own, |_| ())?;
-    let (issuer, subject) = (&own.person.issuer, &own.person.subject);
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let (issuer, subject) = (&request.person.issuer, &request.person.subject);
     let page = table.list_tokens(issuer, subject, None, paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, |token| views::token(token, own.now())))
+    Ok(paging.reply(&page, |token| views::token(token, request.now())))
 }

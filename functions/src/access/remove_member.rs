@@ -39,21 +39,21 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`; `LastAdmin`; `TooManyMade`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("member_id", "member", MemberId::parse)?;
-    let mut query = call.request.query()?;
+    let id = request.http.path_id("member_id", "member", MemberId::parse)?;
+    let mut query = request.http.query()?;
     let revoke = read(&mut query);
     query.finish().map_err(DomainError::Invalid)?;
     retry_on_conflict(table, || async {
-        let member = table.member_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?;
-        let before = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-        let made = made_by(table, &call, &member).await?;
-        let removal = remove(&before, &member, &made, revoke, || call.event_context())?;
+        let member = table.member_by_id(request.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?;
+        let before = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+        let made = made_by(table, &request, &member).await?;
+        let removal = remove(&before, &member, &made, revoke, || request.event_context())?;
         let Removal { workspace: after, keys, webhooks, events } = &removal;
         let change = ChangeSet { events: events.clone(), ..ChangeSet::default() };
         let mut commit =
-            Commit::changing(call.request.id_source.event_id(), &change).delete(&member).edit(&before, after);
+            Commit::changing(request.http.id_source.event_id(), &change).delete(&member).edit(&before, after);
         for (before, after) in keys {
             commit = commit.edit(before, after);
         }
@@ -61,7 +61,7 @@ pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, 
             commit = commit.edit(before, after);
         }
         table.commit(commit).await?;
-        Ok(shown(&call, &member, &made, &removal))
+        Ok(shown(&request, &member, &made, &removal))
     })
     .await
 }
@@ -72,20 +72,20 @@ fn read(fields: &mut Fields) -> bool {
 
 /// What a member has made and that outlasts them, by themselves or by a key of theirs. Their keys come from no other
 /// key.
-async fn made_by(table: &Table, call: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
+async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
     let maker = Actor::Member(member.member_id);
-    let mut keys = table.keys_made_by(call.workspace(), maker).await?;
+    let mut keys = table.keys_made_by(request.workspace(), maker).await?;
     let makers: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([maker]).collect();
-    keys.retain(|key| key.status(&Makers::new(), call.now()) == KeyStatus::Active);
-    let mut webhooks = table.list_webhooks(call.workspace(), WEBHOOK_LIMIT, None).await?.items;
+    keys.retain(|key| key.status(&Makers::new(), request.now()) == KeyStatus::Active);
+    let mut webhooks = table.list_webhooks(request.workspace(), WEBHOOK_LIMIT, None).await?.items;
     webhooks.retain(|webhook| makers.contains(&webhook.created_by.actor));
     Ok(CreatedByMember { keys, webhooks })
 }
 
-fn shown(call: &AuthorizedRequest, member: &Member, made: &CreatedByMember, removal: &Removal) -> Reply {
+fn shown(request: &AuthorizedRequest, member: &Member, made: &CreatedByMember, removal: &Removal) -> Reply {
     let mut view = views::member(member);
     let ended = |key_id| removal.keys.iter().find(|(before, _)| before.key_id == key_id).map(|(_, after)| after);
-    let keys = made.keys.iter().map(|key| views::key(ended(key.key_id).unwrap_or(key), &Makers::new(), call.now()));
+    let keys = made.keys.iter().map(|key| views::key(ended(key.key_id).unwrap_or(key), &Makers::new(), request.now()));
     view["keys"] = keys.collect();
     let off = |id| removal.webhooks.iter().find(|(before, _)| before.webhook_id == id).map(|(_, after)| after);
     view["webhooks"] = made.webhooks.iter().map(|w| views::webhook(off(w.webhook_id).unwrap_or(w))).collect();

@@ -24,17 +24,17 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("key_id", "key", KeyId::parse)?;
+    let id = request.http.path_id("key_id", "key", KeyId::parse)?;
     retry_on_conflict(table, || async {
-        let mut key = table.key_by_id(call.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;
-        if let Some((revoked, event)) = revoke(&key, &call.event_context()) {
+        let mut key = table.key_by_id(request.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;
+        if let Some((revoked, event)) = revoke(&key, &request.event_context()) {
             table.commit(Commit::of(&event).edit(&key, &revoked)).await?;
             key = revoked;
         }
         let makers = table.makers_of(&key).await?;
-        Ok(Reply::ok(&views::key(&key, &makers, call.now())))
+        Ok(Reply::ok(&views::key(&key, &makers, request.now())))
     })
     .await
 }

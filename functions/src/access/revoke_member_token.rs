@@ -25,21 +25,21 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`: of a token that was not made for the workspace too.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let member_id = call.request.path_id("member_id", "member", MemberId::parse)?;
-    let id = call.request.path_id("token_id", "token", TokenId::parse)?;
-    let workspace = call.workspace();
+    let member_id = request.http.path_id("member_id", "member", MemberId::parse)?;
+    let id = request.http.path_id("token_id", "token", TokenId::parse)?;
+    let workspace = request.workspace();
     retry_on_conflict(table, || async {
         let member = table.member_by_id(workspace, member_id).await?.ok_or(DomainError::NotFound("member"))?;
         let found = table.token_of(&member.issuer, &member.subject, id).await?;
         let found = found.filter(|token| token.workspace_ids.contains(&workspace));
         let mut token = found.ok_or(DomainError::NotFound("token"))?;
-        if let Some((after, event)) = shut_out(&token, &member, &call.event_context()) {
+        if let Some((after, event)) = shut_out(&token, &member, &request.event_context()) {
             table.commit(Commit::of(&event).edit(&token, &after)).await?;
             token = after;
         }
-        Ok(Reply::ok(&views::member_token(&token, workspace, call.now())))
+        Ok(Reply::ok(&views::member_token(&token, workspace, request.now())))
     })
     .await
 }

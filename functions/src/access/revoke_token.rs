@@ -25,20 +25,20 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(state: &AppState, own: PersonRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = own.request.path_id("token_id", "token", TokenId::parse)?;
-    let person = &own.person;
+    let id = request.http.path_id("token_id", "token", TokenId::parse)?;
+    let person = &request.person;
     retry_on_conflict(table, || async {
         let found = table.token_of(&person.issuer, &person.subject, id).await?;
         let mut token = found.ok_or(DomainError::NotFound("token"))?;
-        if let Some((revoked, events)) = revoke(&token, person, own.now(), |member| own.event_context(member)) {
+        if let Some((revoked, events)) = revoke(&token, person, request.now(), |member| request.event_context(member)) {
             let change = ChangeSet { events, ..ChangeSet::default() };
-            let commit = Commit::changing(own.request.id_source.event_id(), &change);
+            let commit = Commit::changing(request.http.id_source.event_id(), &change);
             table.commit(commit.edit(&token, &revoked)).await?;
             token = revoked;
         }
-        Ok(Reply::ok(&views::token(&token, own.now())))
+        Ok(Reply::ok(&views::token(&token, request.now())))
     })
     .await
 }

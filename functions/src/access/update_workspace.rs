@@ -42,23 +42,23 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for a rule for devices, or its preview; `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let Settings { defaults, senders, .. } = &state.settings;
     let table = state.table()?;
-    let mut fields = call.request.body()?;
+    let mut fields = request.http.body()?;
     let (edit, dry_run) = read(&mut fields);
     senders.check(&edit, &mut fields);
     defaults.messages.check(&edit, &mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    edit.require_made_by(&call.caller, dry_run)?;
+    edit.require_made_by(&request.caller, dry_run)?;
     retry_on_conflict(table, || async {
-        let before = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-        call.request.check_version(before.version)?;
-        let changed = update(&before, &edit, &call.event_context());
+        let before = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+        request.http.check_version(before.version)?;
+        let changed = update(&before, &edit, &request.event_context());
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
-            return Ok(would_be(table, &call, &after, defaults).await?.versioned(version));
+            return Ok(would_be(table, &request, &after, defaults).await?.versioned(version));
         }
         let Some((mut after, event)) = changed else {
             return Ok(Reply::thing(&views::workspace(&before, defaults), before.version));
@@ -77,24 +77,24 @@ fn read(fields: &mut Fields) -> (WorkspaceEdit, bool) {
 
 async fn would_be(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     after: &Workspace,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
     let mut view = views::workspace(after, defaults);
     view["preview"] = match &after.settings.silent_devices {
-        Some(rule) => preview(table, call, rule).await?,
+        Some(rule) => preview(table, request, rule).await?,
         None => json!({"devices": [], "more": false}),
     };
     Ok(Reply::ok(&view))
 }
 
-async fn preview(table: &Table, call: &AuthorizedRequest, rule: &SilentRule) -> Result<Value, Error> {
-    let filter = silent(rule, call.now());
-    let page = table.list_devices(call.workspace(), &filter, PREVIEW, None, call.now()).await?;
+async fn preview(table: &Table, request: &AuthorizedRequest, rule: &SilentRule) -> Result<Value, Error> {
+    let filter = silent(rule, request.now());
+    let page = table.list_devices(request.workspace(), &filter, PREVIEW, None, request.now()).await?;
     let ids = page.items.iter().map(|device| device.user_id).collect::<std::collections::BTreeSet<UserId>>();
-    let users = table.users(call.workspace(), &ids).await?;
-    let shown = |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), call.now());
+    let users = table.users(request.workspace(), &ids).await?;
+    let shown = |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), request.now());
     let devices: Vec<Value> = page.items.iter().map(shown).collect();
     Ok(json!({"devices": devices, "more": page.next.is_some()}))
 }

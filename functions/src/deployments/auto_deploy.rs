@@ -1,4 +1,5 @@
 //! `POST /deployments/auto`: brings the configuration to many users at once.
+
 use domain::error::Error;
 use domain::models::job::JobKind;
 use lambda::{AuthorizedRequest, Reply};
@@ -25,11 +26,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `IdempotencyMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
     let clock = state.clock();
-    begin_with(table, call, defaults, clock, BULK).await
+    begin_with(table, request, defaults, clock, BULK).await
 }
 
 const BULK: BulkOperation = BulkOperation { action: |_| Some(task()), filter: |filter| drop(list_users::read(filter)) };

@@ -1,4 +1,5 @@
 //! `POST /users/{user_id}/deploy`.
+
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::error::{MessageLimit, RetryAfter};
@@ -40,11 +41,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::rules::deployments::deploy`].
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let mut fields = call.request.body()?;
+    let mut fields = request.http.body()?;
     let action = read_deploy(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    offered(table, &call, &action, defaults, views::deployment).await
+    offered(table, &request, &action, defaults, views::deployment).await
 }

@@ -35,16 +35,16 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `NotAcceptable`; the reason why the link does not count any more.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let public_url = state.public_url()?;
-    let accept = call.request.header("accept").unwrap_or("*/*");
+    let accept = request.http.header("accept").unwrap_or("*/*");
     let wanted = lambda::accept::best(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
     retry_on_conflict(table, || async {
-        let deployment = super::wanted(table, &call).await?;
-        let event = qr_shown(&deployment, &call.event_context())?;
+        let deployment = super::wanted(table, &request).await?;
+        let event = qr_shown(&deployment, &request.event_context())?;
         let code = table.invitation_code(deployment.invitation_id).await?.ok_or(DomainError::CodeExpired)?;
-        if !call.request.is_head {
+        if !request.http.is_head {
             table.commit(Commit::of(&event).guarded_by(&deployment)).await?;
         }
         let link = super::redirect::link(public_url, &code);

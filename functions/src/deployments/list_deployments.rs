@@ -1,4 +1,5 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
+
 use aws::UserWithDevices;
 use domain::error::Error;
 use domain::models::invitation::Invitation;
@@ -31,20 +32,21 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, filter) = Paging::read(&call, list_users::read)?;
-    let mut page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
+    let (paging, filter) = Paging::read(&request, list_users::read)?;
+    let mut page =
+        table.list_users(request.workspace(), &filter, paging.limit, paging.start.clone(), request.now()).await?;
     page.items.retain(|person| person.user.deleted.is_none());
     let users: Vec<&User> = page.items.iter().map(|person| &person.user).collect();
     let deployments = table.deployments(&users).await?;
-    let default = default_profile(table, call.workspace()).await?;
+    let default = default_profile(table, request.workspace()).await?;
     let holding = |user: &User| user.client.profile(default);
     let ids = users.iter().filter_map(|user| holding(user)).collect();
-    let names = table.profile_names(call.workspace(), &ids).await?;
+    let names = table.profile_names(request.workspace(), &ids).await?;
     Ok(paging.reply(&page, |person| {
         let profile = holding(&person.user).and_then(|id| names.get(&id)).map(String::as_str);
-        shown(person, deployments.get(&person.user.user_id), profile, &call)
+        shown(person, deployments.get(&person.user.user_id), profile, &request)
     }))
 }
 
@@ -52,7 +54,7 @@ fn shown(
     person: &UserWithDevices,
     deployment: Option<&Invitation>,
     profile: Option<&str>,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
 ) -> Value {
     let user = &person.user;
     let client = &user.client;
@@ -73,6 +75,6 @@ fn shown(
         "downloaded_at": client.downloaded_at,
         "removed_at": client.removed_at,
         "force_pending": person.devices.iter().any(domain::models::device::Device::is_forced),
-        "deployment": deployment.map(|deployment| views::deployment(deployment, call.now())),
+        "deployment": deployment.map(|deployment| views::deployment(deployment, request.now())),
     })
 }

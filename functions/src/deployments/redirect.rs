@@ -1,4 +1,5 @@
 //! `GET /r/{code}`: the Redirect Server. Of what is behind a code it tells only whether the link can still be used.
+
 use domain::error::Error;
 use domain::models::invitation::Purpose;
 use domain::secret::is_code;

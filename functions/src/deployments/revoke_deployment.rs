@@ -25,15 +25,15 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `InvitationOver` if it has ended another way.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let before = super::wanted(table, &call).await?;
-        let Some((after, event)) = revoke(&before, &call.event_context())? else {
-            return Ok(Reply::ok(&views::deployment(&before, call.now())));
+        let before = super::wanted(table, &request).await?;
+        let Some((after, event)) = revoke(&before, &request.event_context())? else {
+            return Ok(Reply::ok(&views::deployment(&before, request.now())));
         };
         table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
-        Ok(Reply::ok(&views::deployment(&after, call.now())))
+        Ok(Reply::ok(&views::deployment(&after, request.now())))
     })
     .await
 }

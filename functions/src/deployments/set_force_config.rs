@@ -1,4 +1,5 @@
 //! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
+
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -23,8 +24,8 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    users::perform(table, &call, &UserAction::ForceConfig, defaults).await
+    users::perform(table, &request, &UserAction::ForceConfig, defaults).await
 }

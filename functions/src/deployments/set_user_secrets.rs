@@ -28,12 +28,12 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let edit = read_secrets(call.request.body()?)?;
+    let edit = read_secrets(request.http.body()?)?;
     retry_on_conflict(table, || async {
-        let user = users::wanted(table, &call).await?;
-        let event_context = call.event_context();
+        let user = users::wanted(table, &request).await?;
+        let event_context = request.event_context();
         let mut after = user.clone();
         if let Some(change) = set_secrets(&user, &edit, &event_context)? {
             after = change.user_after().unwrap_or(&user).clone();

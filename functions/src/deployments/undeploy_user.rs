@@ -1,5 +1,6 @@
 //! `DELETE /deployments/users/{user_id}`: the account goes from client deployment, and from
 //! nothing else.
+
 use domain::error::{DomainError, Error};
 use domain::models::invitation::Purpose;
 use domain::rules::deployments::remove;
@@ -32,15 +33,15 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let user = users::wanted(table, &call).await?;
+        let user = users::wanted(table, &request).await?;
         let devices = table.devices(user.workspace_id, &user.device_ids).await?;
         let open = newest(table, &user, Purpose::Deploy).await?;
-        let event_context = RequestContext::of_call(&call).event_context();
+        let event_context = RequestContext::of_call(&request).event_context();
         let change = remove(&user, &devices, open.as_ref(), &event_context)?;
-        users::committed(table, PlannedUser::of(change, &event_context, &user, devices), &call).await
+        users::committed(table, PlannedUser::of(change, &event_context, &user, devices), &request).await
     })
     .await
 }

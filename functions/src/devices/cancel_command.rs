@@ -37,22 +37,22 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `CommandOver`; `PermissionMissing`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let device = call.request.path_id("device_id", "device", DeviceId::parse)?;
-    let id = call.request.path_id("command_id", "command", CommandId::parse)?;
-    retry_on_conflict(table, || attempt(table, &call, device, id)).await
+    let device = request.http.path_id("device_id", "device", DeviceId::parse)?;
+    let id = request.http.path_id("command_id", "command", CommandId::parse)?;
+    retry_on_conflict(table, || attempt(table, &request, device, id)).await
 }
 
-async fn attempt(table: &Table, call: &AuthorizedRequest, device: DeviceId, id: CommandId) -> Result<Reply, Error> {
-    let workspace = call.workspace();
+async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, id: CommandId) -> Result<Reply, Error> {
+    let workspace = request.workspace();
     let device = table.device(workspace, device).await?.ok_or(DomainError::NotFound("device"))?;
     let command = table.command(workspace, device.device_id, id).await?.ok_or(DomainError::NotFound("command"))?;
-    call.request.check_version(command.version)?;
+    request.http.check_version(command.version)?;
     if command.kind.is_destructive() {
-        call.caller.require(Permission::UsersWipe)?;
+        request.caller.require(Permission::UsersWipe)?;
     }
-    let event_context = call.event_context();
+    let event_context = request.event_context();
     let Some(canceled) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
         return Ok(Reply::thing(&views::command(&command), command.version));
     };

@@ -1,4 +1,5 @@
 //! `DELETE /devices/{device_id}`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -24,8 +25,8 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    super::perform(table, &call, &DeviceAction::Delete { reason: None }, defaults).await
+    super::perform(table, &request, &DeviceAction::Delete { reason: None }, defaults).await
 }

@@ -1,4 +1,5 @@
 //! `GET /devices/{device_id}`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -18,9 +19,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let whole = super::wanted(table, &call).await?;
-    let view = with_names(table, call.workspace(), views::device_details(&whole, call.now())).await?;
+    let whole = super::wanted(table, &request).await?;
+    let view = with_names(table, request.workspace(), views::device_details(&whole, request.now())).await?;
     Ok(Reply::thing(&view, whole.device.version))
 }

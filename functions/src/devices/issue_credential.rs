@@ -1,5 +1,6 @@
 //! `PUT /devices/{device_id}/credentials/{acs_credential_id}`: an access system has issued a
 //! credential to the phone.
+
 use domain::CredentialId;
 use domain::error::{DomainError, Error};
 use domain::rules::credentials::issue;
@@ -27,8 +28,8 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::attachments(table, &call, |device, known, event_context| issue(device, known, id, event_context)).await
+    let id = request.http.path_id("acs_credential_id", "credential", CredentialId::parse)?;
+    super::attachments(table, &request, |device, known, event_context| issue(device, known, id, event_context)).await
 }

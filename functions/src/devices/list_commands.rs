@@ -1,4 +1,5 @@
 //! `GET /devices/{device_id}/commands`.
+
 use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -21,11 +22,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("device_id", "device", DeviceId::parse)?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    table.device(call.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
-    let page = table.list_commands(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, call.workspace(), &page, views::command).await
+    let id = request.http.path_id("device_id", "device", DeviceId::parse)?;
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    table.device(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
+    let page = table.list_commands(request.workspace(), id, paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, request.workspace(), &page, views::command).await
 }

@@ -31,22 +31,22 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, filter) = Paging::read(&call, read)?;
+    let (paging, filter) = Paging::read(&request, read)?;
     let start = paging.start.clone();
-    let page = table.list_devices(call.workspace(), &filter, paging.limit, start, call.now()).await?;
+    let page = table.list_devices(request.workspace(), &filter, paging.limit, start, request.now()).await?;
     let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
-    let users = table.users(call.workspace(), &ids).await?;
+    let users = table.users(request.workspace(), &ids).await?;
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
-    let attachments = table.attachments_to_show(call.workspace(), &devices).await?;
-    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+    let attachments = table.attachments_to_show(request.workspace(), &devices).await?;
+    let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let view = |device: &Device| {
         let name = views::name_of(&users, device.user_id);
         let known = attachments.get(&device.device_id);
-        views::device_with_health(device, known, name.as_deref(), &workspace.settings, call.now())
+        views::device_with_health(device, known, name.as_deref(), &workspace.settings, request.now())
     };
-    paging.reply_named(table, call.workspace(), &page, view).await
+    paging.reply_named(table, request.workspace(), &page, view).await
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

@@ -1,4 +1,5 @@
 //! `POST /devices/{device_id}/lock`.
+
 use domain::error::Error;
 use domain::models::command::CommandKind;
 use lambda::{AuthorizedRequest, Reply};
@@ -19,9 +20,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let order = bodies::order(&call, CommandKind::Lock)?;
-    super::command(table, &call, &DeviceAction::Lock(order), defaults).await
+    let order = bodies::order(&request, CommandKind::Lock)?;
+    super::command(table, &request, &DeviceAction::Lock(order), defaults).await
 }

@@ -1,5 +1,6 @@
 //! `PUT /devices/{device_id}/credential-services/{service}`: what a credential service knows of the
 //! phone.
+
 use domain::error::{DomainError, Error};
 use domain::models::credential::{Report, ServiceKind};
 use domain::rules::credentials::report;
@@ -29,11 +30,11 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, also for an unknown service; `DeviceDeleted`,
 /// `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let kind = call.request.path_id("service", "credential_service", ServiceKind::parse)?;
-    let reported = Report::read(call.request.body()?)?;
-    super::attachments(table, &call, |device, known, event_context| {
+    let kind = request.http.path_id("service", "credential_service", ServiceKind::parse)?;
+    let reported = Report::read(request.http.body()?)?;
+    super::attachments(table, &request, |device, known, event_context| {
         report(device, known, kind, &reported, event_context)
     })
     .await

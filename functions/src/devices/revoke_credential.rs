@@ -1,5 +1,6 @@
 //! `DELETE /devices/{device_id}/credentials/{acs_credential_id}`: the phone no longer holds an
 //! access system's credential.
+
 use domain::CredentialId;
 use domain::error::{DomainError, Error};
 use domain::rules::credentials::revoke;
@@ -22,8 +23,8 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::attachments(table, &call, |device, known, event_context| revoke(device, known, id, event_context)).await
+    let id = request.http.path_id("acs_credential_id", "credential", CredentialId::parse)?;
+    super::attachments(table, &request, |device, known, event_context| revoke(device, known, id, event_context)).await
 }

@@ -35,10 +35,10 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = read(call.request.body()?)?;
-    retry_on_conflict(table, || attempt(table, &call, &wanted)).await
+    let wanted = read(request.http.body()?)?;
+    retry_on_conflict(table, || attempt(table, &request, &wanted)).await
 }
 
 fn read(mut fields: Fields) -> Result<Edit, DomainError> {
@@ -63,22 +63,22 @@ pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
     }
 }
 
-async fn attempt(table: &Table, call: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
-    let whole = super::wanted(table, call).await?;
-    let whole = edited(table, call, whole, wanted).await?;
-    Ok(super::shown(&whole, call))
+async fn attempt(table: &Table, request: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
+    let whole = super::wanted(table, request).await?;
+    let whole = edited(table, request, whole, wanted).await?;
+    Ok(super::shown(&whole, request))
 }
 
 /// The device after an edit, which is committed; what changes nothing commits nothing.
 pub(crate) async fn edited(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     whole: DeviceDetails,
     wanted: &Edit,
 ) -> Result<DeviceDetails, Error> {
     let none = DeviceAttachments::none(&whole.device);
     let before = whole.attachments.as_ref().unwrap_or(&none);
-    match edit(&whole.device, before, wanted, &call.event_context())? {
+    match edit(&whole.device, before, wanted, &request.event_context())? {
         Some((device, after, event)) => super::committed(table, whole, device, after, &event).await,
         None => Ok(whole),
     }

@@ -62,30 +62,30 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = ExportRequest::read(&call, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
+    let wanted = ExportRequest::read(&request, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
     if let Some(ids) = wanted.ids(DeviceId::parse) {
-        let found = table.devices_to_show(call.workspace(), &ids.iter().copied().collect()).await?;
+        let found = table.devices_to_show(request.workspace(), &ids.iter().copied().collect()).await?;
         let by_id = |id: &DeviceId| found.iter().find(|device| device.device_id == *id).cloned();
         let devices: Vec<Device> = ids.iter().filter_map(by_id).collect();
-        return wanted.named(table, &call, &shown(table, &call, &devices).await?).await;
+        return wanted.named(table, &request, &shown(table, &request, &devices).await?).await;
     }
     let page = |limit, start| {
-        let (call, filter) = (&call, &wanted.filter);
+        let (request, filter) = (&request, &wanted.filter);
         async move {
-            let page = table.list_devices(call.workspace(), filter, limit, start, call.now()).await?;
-            Ok(Page { items: shown(table, call, &page.items).await?, next: page.next, left_out: page.left_out })
+            let page = table.list_devices(request.workspace(), filter, limit, start, request.now()).await?;
+            Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, left_out: page.left_out })
         }
     };
-    wanted.part(table, &call, page).await
+    wanted.part(table, &request, page).await
 }
 
 /// Devices as the list shows them.
-async fn shown(table: &Table, call: &AuthorizedRequest, devices: &[Device]) -> Result<Vec<Value>, Error> {
+async fn shown(table: &Table, request: &AuthorizedRequest, devices: &[Device]) -> Result<Vec<Value>, Error> {
     let ids = devices.iter().map(|device| device.user_id).collect();
-    let users = table.users(call.workspace(), &ids).await?;
+    let users = table.users(request.workspace(), &ids).await?;
     let names: BTreeMap<UserId, String> = users.iter().map(|user| (user.user_id, User::name(user))).collect();
-    let view = |device: &Device| views::device(device, names.get(&device.user_id).map(String::as_str), call.now());
-    name_actors(table, call.workspace(), devices.iter().map(view).collect()).await
+    let view = |device: &Device| views::device(device, names.get(&device.user_id).map(String::as_str), request.now());
+    name_actors(table, request.workspace(), devices.iter().map(view).collect()).await
 }

@@ -60,22 +60,22 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let is_id = |id: &str| EventId::parse(id).is_some();
-    let wanted = ExportRequest::read(&call, &EVENTS, is_id, |fields| list_events::read(fields, call.now()))?;
+    let wanted = ExportRequest::read(&request, &EVENTS, is_id, |fields| list_events::read(fields, request.now()))?;
     if let Some(ids) = wanted.ids(EventId::parse) {
-        let events = table.events(call.workspace(), &ids).await?;
-        let views = name_actors(table, call.workspace(), events.iter().map(views::event).collect()).await?;
-        return wanted.named(table, &call, &views).await;
+        let events = table.events(request.workspace(), &ids).await?;
+        let views = name_actors(table, request.workspace(), events.iter().map(views::event).collect()).await?;
+        return wanted.named(table, &request, &views).await;
     }
     let page = |limit, start| {
-        let (call, filter) = (&call, &wanted.filter);
+        let (request, filter) = (&request, &wanted.filter);
         async move {
-            let page = table.list_events(call.workspace(), filter, limit, start).await?;
-            let items = name_actors(table, call.workspace(), page.items.iter().map(views::event).collect()).await?;
+            let page = table.list_events(request.workspace(), filter, limit, start).await?;
+            let items = name_actors(table, request.workspace(), page.items.iter().map(views::event).collect()).await?;
             Ok(Page { items, next: page.next, left_out: page.left_out })
         }
     };
-    wanted.part(table, &call, page).await
+    wanted.part(table, &request, page).await
 }

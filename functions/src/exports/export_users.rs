@@ -80,27 +80,27 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let wanted = ExportRequest::read(&call, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
+    let wanted = ExportRequest::read(&request, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
     if let Some(ids) = wanted.ids(UserId::parse) {
-        let people = named(table, &call, &ids).await?;
-        return wanted.named(table, &call, &shown(table, &call, &people).await?).await;
+        let people = named(table, &request, &ids).await?;
+        return wanted.named(table, &request, &shown(table, &request, &people).await?).await;
     }
     let page = |limit, start| {
-        let (call, filter) = (&call, &wanted.filter);
+        let (request, filter) = (&request, &wanted.filter);
         async move {
-            let page = table.list_users(call.workspace(), filter, limit, start, call.now()).await?;
-            Ok(Page { items: shown(table, call, &page.items).await?, next: page.next, left_out: page.left_out })
+            let page = table.list_users(request.workspace(), filter, limit, start, request.now()).await?;
+            Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, left_out: page.left_out })
         }
     };
-    wanted.part(table, &call, page).await
+    wanted.part(table, &request, page).await
 }
 
-async fn named(table: &Table, call: &AuthorizedRequest, ids: &[UserId]) -> Result<Vec<UserWithDevices>, Error> {
-    let users = table.users(call.workspace(), &ids.iter().copied().collect()).await?;
+async fn named(table: &Table, request: &AuthorizedRequest, ids: &[UserId]) -> Result<Vec<UserWithDevices>, Error> {
+    let users = table.users(request.workspace(), &ids.iter().copied().collect()).await?;
     let devices = users.iter().flat_map(User::known_device_ids).collect();
-    let devices = table.devices_to_show(call.workspace(), &devices).await?;
+    let devices = table.devices_to_show(request.workspace(), &devices).await?;
     let person = |id: &UserId| {
         let user = users.iter().find(|user| user.user_id == *id)?.clone();
         Some(UserWithDevices::of(user, &devices))
@@ -109,14 +109,14 @@ async fn named(table: &Table, call: &AuthorizedRequest, ids: &[UserId]) -> Resul
 }
 
 /// People as the list shows them, each with the name of their profile.
-async fn shown(table: &Table, call: &AuthorizedRequest, people: &[UserWithDevices]) -> Result<Vec<Value>, Error> {
+async fn shown(table: &Table, request: &AuthorizedRequest, people: &[UserWithDevices]) -> Result<Vec<Value>, Error> {
     let of: Vec<UsageScope> = people.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
-    let used = table.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
+    let used = table.usage_to_show(request.workspace(), &of, &month(request.now())).await?;
     let used: BTreeMap<UserId, &Usage> = used.iter().filter_map(|row| Some((user_of(row)?, row))).collect();
-    let names = list_users::profile_names(table, call, people).await?;
+    let names = list_users::profile_names(table, request, people).await?;
     let view =
-        |person: &UserWithDevices| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, call);
-    name_actors(table, call.workspace(), people.iter().map(view).collect()).await
+        |person: &UserWithDevices| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, request);
+    name_actors(table, request.workspace(), people.iter().map(view).collect()).await
 }
 
 fn user_of(row: &Usage) -> Option<UserId> {

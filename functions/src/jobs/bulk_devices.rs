@@ -1,4 +1,5 @@
 //! `POST /devices/bulk`: one action on up to a hundred devices, or on all that a filter finds.
+
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::JobKind;
@@ -25,11 +26,11 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
     let clock = state.clock();
-    begin_with(table, call, defaults, clock, BULK).await
+    begin_with(table, request, defaults, clock, BULK).await
 }
 
 const BULK: BulkOperation = BulkOperation { action: read_action, filter: |filter| drop(list_devices::read(filter)) };

@@ -34,20 +34,20 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `PermissionMissing`; `JobOver` if it is finished.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("job_id", "job", JobId::parse)?;
+    let id = request.http.path_id("job_id", "job", JobId::parse)?;
     retry_on_conflict(table, || async {
-        let job = table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
-        call.request.check_version(job.version)?;
-        Action::of(&job)?.require_begun_by(&call.caller)?;
-        let event_context = call.event_context();
+        let job = table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
+        request.http.check_version(job.version)?;
+        Action::of(&job)?.require_begun_by(&request.caller)?;
+        let event_context = request.event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
             return Ok(Reply::thing(&views::job(&job), job.version));
         };
         table.commit(Commit::changing(event_context.event_id, &change)).await?;
         if job.kind == JobKind::Sync
-            && let Err(failure) = forget(table, &RequestContext::of_call(&call), &job).await
+            && let Err(failure) = forget(table, &RequestContext::of_call(&request), &job).await
         {
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");

@@ -43,19 +43,19 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `VersionMismatch`, `PermissionMissing`, `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("job_id", "job", JobId::parse)?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let job = table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
-    call.request.check_version(job.version)?;
-    Action::of(&job)?.require_seen_by(&call.caller)?;
-    if call.request.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
-        let page = table.list_job_items(call.workspace(), id, CSV_PART, paging.start.clone()).await?;
+    let id = request.http.path_id("job_id", "job", JobId::parse)?;
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let job = table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
+    request.http.check_version(job.version)?;
+    Action::of(&job)?.require_seen_by(&request.caller)?;
+    if request.http.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
+        let page = table.list_job_items(request.workspace(), id, CSV_PART, paging.start.clone()).await?;
         return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
-    let page = table.list_job_items(call.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let mut view = with_names(table, call.workspace(), views::job(&job)).await?;
+    let page = table.list_job_items(request.workspace(), id, paging.limit, paging.start.clone()).await?;
+    let mut view = with_names(table, request.workspace(), views::job(&job)).await?;
     paging.put_into(&mut view, &page, views::job_item);
     Ok(Reply::thing(&view, job.version))
 }

@@ -1,4 +1,5 @@
 //! `GET /jobs`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -21,10 +22,10 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let mut page = table.list_jobs(call.workspace(), paging.limit, paging.start.clone()).await?;
-    page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&call.caller).is_ok()));
-    paging.reply_named(table, call.workspace(), &page, views::job).await
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let mut page = table.list_jobs(request.workspace(), paging.limit, paging.start.clone()).await?;
+    page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&request.caller).is_ok()));
+    paging.reply_named(table, request.workspace(), &page, views::job).await
 }

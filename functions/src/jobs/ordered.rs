@@ -19,8 +19,9 @@ use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::jobs::work::{PlannedChange, advance, decided};
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::settings::Defaults;
 use crate::state::Clock;
 use crate::views;
@@ -79,21 +80,21 @@ impl BulkOperation {
 /// Every fault of the body; `PermissionMissing`; `IdempotencyMismatch`.
 pub(crate) async fn begin_with(
     table: &Table,
-    call: AuthorizedRequest,
+    request: AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
     bulk: BulkOperation,
 ) -> Result<Reply, Error> {
-    let mut fields = call.request.body()?;
+    let mut fields = request.http.body()?;
     let (task, selection, dry_run) = bulk.read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     let (Some(task), Some(selection)) = (task, selection) else {
         return Err(DomainError::Invalid(Vec::new()).into());
     };
-    call.caller.require(task.permission)?;
-    let context = RequestContext::of_call(&call);
+    request.caller.require(task.permission)?;
+    let context = RequestContext::of_call(&request);
     let new = NewJob {
-        job_id: JobId(call.request.id_source.new_id()),
+        job_id: JobId(request.http.id_source.new_id()),
         kind: task.kind,
         action: task.action,
         action_name: task.name,
@@ -104,10 +105,10 @@ pub(crate) async fn begin_with(
         let ids = ids.clone();
         return tried(table, &context, new, &ids, defaults).await;
     }
-    let once = IdempotencyKey::of(&call)?;
-    let job = once.retry_on_conflict(table, &call, || begun(table, &call, &once, &new)).await?;
+    let once = IdempotencyKey::of(&request)?;
+    let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &new)).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { NAMED_LIMIT } else { AT_ONCE };
-    let deadline = Deadline::new(clock.clone(), call.request.id_source.random, call.now().plus(ANSWER_WITHIN));
+    let deadline = Deadline::new(clock.clone(), request.http.id_source.random, request.now().plus(ANSWER_WITHIN));
     let job = match advance(table, &context, job.clone(), defaults, &deadline, things).await {
         // The job is there, and the schedule goes on with it: that is the news.
         Err(failure @ Error::Unavailable { .. }) => {
@@ -152,18 +153,18 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
 }
 
 /// The job of a call: the one that it made before, or a new one.
-async fn begun(table: &Table, call: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
-    let forgotten = match once.before(table, call).await? {
+async fn begun(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
-            return Ok(table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
+            return Ok(table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
         }
     };
-    let event_context = call.event_context();
+    let event_context = request.event_context();
     let change = begin(new.clone(), &event_context);
     let commit = Commit::changing(event_context.event_id, &change);
-    table.commit(once.remember(commit, call, &new.job_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &new.job_id.to_string(), forgotten)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }
 

@@ -36,7 +36,6 @@ pub(crate) fn description() -> Result<Vec<u8>, Error> {
 }
 
 /// Answers with the description, which is the same for everyone.
-#[must_use]
 pub async fn handle(_state: &AppState, _request: Request) -> Result<Reply, Error> {
     Ok(Reply::new(StatusCode::OK, "application/json", description()?)
         .with(HeaderName::from_static("cache-control"), CACHE)

@@ -12,7 +12,8 @@ use lambda_http::http::StatusCode;
 use super::{displaced, workspace};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::state::AppState;
 use crate::views;
 
@@ -32,37 +33,37 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body, of the schema, and of the settings by the schema; `ProfileNameTaken`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let new = NewProfile::read(call.request.body()?)?;
-    let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &new)).await
+    let new = NewProfile::read(request.http.body()?)?;
+    let once = IdempotencyKey::of(&request)?;
+    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &new)).await
 }
 
 async fn attempt(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     new: &NewProfile,
 ) -> Result<Reply, Error> {
-    let before = workspace(table, call).await?;
-    let forgotten = match once.before(table, call).await? {
+    let before = workspace(table, request).await?;
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = ProfileId::parse(&made).ok_or(DomainError::NotFound("profile"))?;
-            let profile = table.profile(call.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
+            let profile = table.profile(request.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
             return Ok(shown(&profile, &before));
         }
     };
-    if table.profile_name_taken(call.workspace(), &new.name).await? {
+    if table.profile_name_taken(request.workspace(), &new.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
-    let made = create(&before, new.clone(), ProfileId(call.request.id_source.new_id()), &call.event_context());
+    let made = create(&before, new.clone(), ProfileId(request.http.id_source.new_id()), &request.event_context());
     let mut commit = Commit::of(&made.event).put(&made.profile).edit(&before, &made.workspace);
     if let Some(old) = displaced(table, &before, &made.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
-    table.commit(once.remember(commit, call, &made.profile.profile_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &made.profile.profile_id.to_string(), forgotten)).await?;
     Ok(shown(&made.profile, &made.workspace))
 }
 

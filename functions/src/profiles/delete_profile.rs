@@ -29,19 +29,19 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileJustGiven`, `ProfileIsDefault`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    retry_on_conflict(table, || attempt(table, &call)).await
+    retry_on_conflict(table, || attempt(table, &request)).await
 }
 
-async fn attempt(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let id = call.request.path_id("profile_id", "profile", ProfileId::parse)?;
-    let found = table.profile_and_given(call.workspace(), id).await?;
+async fn attempt(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let id = request.http.path_id("profile_id", "profile", ProfileId::parse)?;
+    let found = table.profile_and_given(request.workspace(), id).await?;
     let (profile, given) = found.ok_or(DomainError::NotFound("profile"))?;
-    call.request.check_version(profile.version)?;
-    let before = workspace(table, call).await?;
-    let is_used = table.profile_is_used(call.workspace(), profile.profile_id).await?;
-    let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &call.event_context())?;
+    request.http.check_version(profile.version)?;
+    let before = workspace(table, request).await?;
+    let is_used = table.profile_is_used(request.workspace(), profile.profile_id).await?;
+    let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &request.event_context())?;
     table.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
     Ok(Reply::ok(&views::profile(&profile, &before)))
 }

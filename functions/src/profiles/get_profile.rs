@@ -1,4 +1,5 @@
 //! `GET /profiles/{profile_id}`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -18,9 +19,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let profile = super::wanted(table, &call).await?;
-    let workspace = workspace(table, &call).await?;
+    let profile = super::wanted(table, &request).await?;
+    let workspace = workspace(table, &request).await?;
     Ok(Reply::thing(&views::profile(&profile, &workspace), profile.version))
 }

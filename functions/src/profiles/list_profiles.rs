@@ -1,4 +1,5 @@
 //! `GET /profiles`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -21,10 +22,10 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = table.list_profiles(call.workspace(), paging.limit, paging.start.clone()).await?;
-    let workspace = workspace(table, &call).await?;
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let page = table.list_profiles(request.workspace(), paging.limit, paging.start.clone()).await?;
+    let workspace = workspace(table, &request).await?;
     Ok(paging.reply(&page, |profile| views::listed_profile(profile, &workspace)))
 }

@@ -34,20 +34,20 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body, of the schema, and of the settings by the schema; `NotFound`,
 /// `VersionMismatch`, `ProfileNameTaken`, `ProfileIsDefault`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let edit = ProfileEdit::read(call.request.body()?);
-    retry_on_conflict(table, || attempt(table, &call, &edit)).await
+    let edit = ProfileEdit::read(request.http.body()?);
+    retry_on_conflict(table, || attempt(table, &request, &edit)).await
 }
 
-async fn attempt(table: &Table, call: &AuthorizedRequest, edit: &ProfileEdit) -> Result<Reply, Error> {
-    let profile = wanted(table, call).await?;
-    let before = workspace(table, call).await?;
-    let Some(changed) = update(&before, &profile, edit, &call.event_context())? else {
+async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit) -> Result<Reply, Error> {
+    let profile = wanted(table, request).await?;
+    let before = workspace(table, request).await?;
+    let Some(changed) = update(&before, &profile, edit, &request.event_context())? else {
         return Ok(Reply::thing(&views::profile(&profile, &before), profile.version));
     };
     let mut after = changed.profile;
-    if is_renamed(&profile, &after) && table.profile_name_taken(call.workspace(), &after.name).await? {
+    if is_renamed(&profile, &after) && table.profile_name_taken(request.workspace(), &after.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
     let mut commit = Commit::of(&changed.event).bump_version(&profile, &after).edit(&before, &changed.workspace);

@@ -8,8 +8,8 @@ use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 /// True if the caller asks for a part by a filter.
-pub(super) fn is_filtered(call: &AuthorizedRequest) -> Result<bool, DomainError> {
-    let pairs = call.request.query_pairs()?;
+pub(super) fn is_filtered(request: &AuthorizedRequest) -> Result<bool, DomainError> {
+    let pairs = request.http.query_pairs()?;
     Ok(pairs.iter().any(|(name, value)| name == "filter" && !value.is_empty()))
 }
 

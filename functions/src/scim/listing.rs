@@ -26,30 +26,30 @@ use super::{body, found, names_version, projection, shown, tagged};
 const STEP: usize = 50;
 
 /// Answers with a user; 304 if the caller has seen this version.
-pub(super) async fn get(table: &Table, call: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
-    let projection = projection(call)?;
-    let person = found(table, call, id).await?;
-    if names_version(call, "if-none-match", &person) == Some(true) {
+pub(super) async fn get(table: &Table, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
+    let projection = projection(request)?;
+    let person = found(table, request, id).await?;
+    if names_version(request, "if-none-match", &person) == Some(true) {
         return Ok(tagged(lambda::scim::empty(StatusCode::NOT_MODIFIED), &person));
     }
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
 /// Answers with a page of users, by the query.
-pub(super) async fn list(table: &Table, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
-    page(table, call, base, &Query::read(call.request.query()?)?).await
+pub(super) async fn list(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
+    page(table, request, base, &Query::read(request.http.query()?)?).await
 }
 
 /// Answers with a page of users, by the body.
-pub(super) async fn search(table: &Table, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
-    let fields = Fields::of_json(body(call, SEARCH_REQUEST)?);
-    page(table, call, base, &Query::read(fields)?).await
+pub(super) async fn search(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
+    let fields = Fields::of_json(body(request, SEARCH_REQUEST)?);
+    page(table, request, base, &Query::read(fields)?).await
 }
 
-async fn page(table: &Table, call: &AuthorizedRequest, base: &str, query: &Query) -> Result<Reply, Error> {
-    let ids = listed(table, call, base, query).await?;
+async fn page(table: &Table, request: &AuthorizedRequest, base: &str, query: &Query) -> Result<Reply, Error> {
+    let ids = listed(table, request, base, query).await?;
     let wanted: Vec<UserId> = ids.iter().skip(query.start - 1).take(query.count).copied().collect();
-    let people = table.scim_users(call.workspace(), &wanted, true).await?;
+    let people = table.scim_users(request.workspace(), &wanted, true).await?;
     let shown = people.iter().map(|person| Document::shown(person, base).projected(&query.projection));
     Ok(lambda::scim::json(StatusCode::OK, &list_response(page_of(shown), ids.len(), query.start)))
 }
@@ -69,10 +69,10 @@ fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
 }
 
 /// Everyone whom a list holds, in its order.
-async fn listed(table: &Table, call: &AuthorizedRequest, base: &str, query: &Query) -> Result<Vec<UserId>, Error> {
+async fn listed(table: &Table, request: &AuthorizedRequest, base: &str, query: &Query) -> Result<Vec<UserId>, Error> {
     let candidates = match query.filter.as_ref().and_then(Filter::only) {
-        Some(only) => the_only(table, call, &only).await?,
-        None => table.user_ids(call.workspace(), LOOK_MOST).await?.ok_or_else(Query::too_many)?,
+        Some(only) => the_only(table, request, &only).await?,
+        None => table.user_ids(request.workspace(), LOOK_MOST).await?.ok_or_else(Query::too_many)?,
     };
     if query.filter.is_none() && query.sort.is_none() {
         return Ok(candidates);
@@ -80,7 +80,7 @@ async fn listed(table: &Table, call: &AuthorizedRequest, base: &str, query: &Que
     let with_kept = query.sort.is_some() || !query.filter.as_ref().is_none_or(Filter::is_plain);
     let mut listed = Vec::new();
     for step in candidates.chunks(STEP) {
-        let people = table.scim_users(call.workspace(), step, with_kept).await?;
+        let people = table.scim_users(request.workspace(), step, with_kept).await?;
         listed.extend(people.iter().filter_map(|person| fits(person, query, base)));
     }
     if let Some(sort) = &query.sort {
@@ -101,8 +101,8 @@ fn fits(person: &ScimUserRecord, query: &Query, base: &str) -> Option<((bool, St
 }
 
 /// Those among whom the only user is whom a filter can mean.
-async fn the_only(table: &Table, call: &AuthorizedRequest, only: &Only) -> Result<Vec<UserId>, Error> {
-    let workspace = call.workspace();
+async fn the_only(table: &Table, request: &AuthorizedRequest, only: &Only) -> Result<Vec<UserId>, Error> {
+    let workspace = request.workspace();
     Ok(match only {
         Only::Id(id) => UserId::parse(id).into_iter().collect(),
         Only::Username(name) if is_username(name) => {
@@ -114,8 +114,8 @@ async fn the_only(table: &Table, call: &AuthorizedRequest, only: &Only) -> Resul
 }
 
 /// Refuses a change of a version that the caller has not seen.
-pub(super) fn require_version(call: &AuthorizedRequest, person: &ScimUserRecord) -> Result<(), DomainError> {
-    match names_version(call, "if-match", person) {
+pub(super) fn require_version(request: &AuthorizedRequest, person: &ScimUserRecord) -> Result<(), DomainError> {
+    match names_version(request, "if-match", person) {
         Some(false) => Err(DomainError::VersionMismatch),
         None | Some(true) => Ok(()),
     }

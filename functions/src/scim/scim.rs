@@ -14,19 +14,19 @@ use crate::state::AppState;
 ///
 /// # Errors
 /// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of what is asked.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
     let public_url = state.public_url()?;
     let base = &format!("{public_url}/scim/v2");
-    let path = call.request.path("proxy").to_owned();
+    let path = request.http.path("proxy").to_owned();
     // Who configures a base address with a slash at its end sends two.
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let get = call.request.method == Method::GET;
-    let post = call.request.method == Method::POST;
+    let get = request.http.method == Method::GET;
+    let post = request.http.method == Method::POST;
     match parts[..] {
         ["ServiceProviderConfig" | "ResourceTypes" | "Schemas"] | ["ResourceTypes" | "Schemas", _]
-            if get && discovery::is_filtered(&call)? =>
+            if get && discovery::is_filtered(&request)? =>
         {
             Err(DomainError::FilterNotTaken.into())
         }
@@ -35,10 +35,10 @@ pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, 
         ["ResourceTypes", id] if get => Ok(discovery::resource_type(base, id)?),
         ["Schemas"] if get => Ok(discovery::schemas(base)),
         ["Schemas", id] if get => Ok(discovery::schema(base, id)?),
-        ["Users"] if get => listing::list(table, &call, base).await,
-        ["Users"] if post => writing::create(table, &call, base).await,
-        ["Users", ".search"] | [".search"] if post => listing::search(table, &call, base).await,
-        ["Users", id] if id != ".search" => one(table, &call, defaults, base, id).await,
+        ["Users"] if get => listing::list(table, &request, base).await,
+        ["Users"] if post => writing::create(table, &request, base).await,
+        ["Users", ".search"] | [".search"] if post => listing::search(table, &request, base).await,
+        ["Users", id] if id != ".search" => one(table, &request, defaults, base, id).await,
         ["Me", ..] | ["Bulk"] => Err(DomainError::NotOffered.into()),
         ["ServiceProviderConfig" | "Users" | ".search"]
         | ["ResourceTypes" | "Schemas"]
@@ -50,16 +50,16 @@ pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, 
 /// What is asked of one user.
 async fn one(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     defaults: &Defaults,
     base: &str,
     id: &str,
 ) -> Result<Reply, Error> {
-    match call.request.method {
-        Method::GET => listing::get(table, call, base, id).await,
-        Method::PUT => writing::replace(table, call, base, defaults, id).await,
-        Method::PATCH => writing::patch(table, call, base, defaults, id).await,
-        Method::DELETE => writing::delete(table, call, defaults, id).await,
+    match request.http.method {
+        Method::GET => listing::get(table, request, base, id).await,
+        Method::PUT => writing::replace(table, request, base, defaults, id).await,
+        Method::PATCH => writing::patch(table, request, base, defaults, id).await,
+        Method::DELETE => writing::delete(table, request, defaults, id).await,
         _ => Err(DomainError::MethodNotAllowed.into()),
     }
 }

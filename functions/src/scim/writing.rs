@@ -22,26 +22,26 @@ use crate::settings::Defaults;
 use crate::users::actions::{UserAction, carried_through, claims_of_rename, held, prepare, renaming};
 
 /// Makes a user: 201, and where they are.
-pub(super) async fn create(table: &Table, call: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
-    let projection = projection(call)?;
-    let document = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
+pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
+    let projection = projection(request)?;
+    let document = Document::read(&body(request, USER)?).map_err(DomainError::Invalid)?;
     let new = ScimUserNew::read(&document)?;
-    let person = retry_on_conflict(table, || make(table, call, &new)).await?;
+    let person = retry_on_conflict(table, || make(table, request, &new)).await?;
     let mut reply = shown(StatusCode::CREATED, &person, &projection, base);
     with(&mut reply, "location", &location(person.user.user_id, base));
     Ok(reply)
 }
 
-async fn make(table: &Table, call: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
-    let claims = table.username_claims(call.workspace(), &new.user.username).await?;
+async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
+    let claims = table.username_claims(request.workspace(), &new.user.username).await?;
     if claims.are_taken_from(None) {
         return Err(DomainError::UsernameTaken.into());
     }
     if let Some(external_id) = &new.external_id {
-        require_free(table, call, external_id, None).await?;
+        require_free(table, request, external_id, None).await?;
     }
-    let event_context = call.event_context();
-    let created = change::create(new.clone(), UserId(call.request.id_source.new_id()), &event_context)?;
+    let event_context = request.event_context();
+    let created = change::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context)?;
     let mut commit = Commit::without_event(event_context.event_id);
     if let Some((first, others)) = created.events.split_first() {
         let user = &created.person.user;
@@ -57,44 +57,44 @@ async fn make(table: &Table, call: &AuthorizedRequest, new: &ScimUserNew) -> Res
 /// Lets the provider call a user so if nobody else is called so.
 async fn require_free(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     external_id: &str,
     user: Option<UserId>,
 ) -> Result<(), Error> {
-    let holder = table.id_of_external_id(call.workspace(), external_id).await?;
+    let holder = table.id_of_external_id(request.workspace(), external_id).await?;
     if holder.is_some() && holder != user { Err(DomainError::ExternalIdTaken.into()) } else { Ok(()) }
 }
 
 /// Puts what the body says in the place of what was said before.
 pub(super) async fn replace(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
-    let given = Document::read(&body(call, USER)?).map_err(DomainError::Invalid)?;
-    changed(table, call, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
+    let given = Document::read(&body(request, USER)?).map_err(DomainError::Invalid)?;
+    changed(table, request, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
 }
 
 /// Changes a user operation by operation: all of them, or none.
 pub(super) async fn patch(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
-    let operations = body(call, PATCH_OP)?;
-    changed(table, call, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
+    let operations = body(request, PATCH_OP)?;
+    changed(table, request, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
 }
 
 /// The user that a path names, as the caller has seen them, if no data set holds them.
-async fn to_be_changed(table: &Table, call: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
-    let person = found(table, call, id).await?;
-    require_version(call, &person)?;
+async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
+    let person = found(table, request, id).await?;
+    require_version(request, &person)?;
     let is_there = match person.user.provenance.source_id {
-        Some(id) => table.source(call.workspace(), id).await?.is_some(),
+        Some(id) => table.source(request.workspace(), id).await?.is_some(),
         None => false,
     };
     require_no_data_set(&person.user, is_there)?;
@@ -104,35 +104,35 @@ async fn to_be_changed(table: &Table, call: &AuthorizedRequest, id: &str) -> Res
 /// Changes a user, and shows them.
 async fn changed(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     base: &str,
     defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<Reply, Error> {
-    let projection = projection(call)?;
-    let person = retry_on_conflict(table, || change_one(table, call, defaults, id, to)).await?;
+    let projection = projection(request)?;
+    let person = retry_on_conflict(table, || change_one(table, request, defaults, id, to)).await?;
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
 async fn change_one(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<ScimUserRecord, Error> {
-    let person = to_be_changed(table, call, id).await?;
+    let person = to_be_changed(table, request, id).await?;
     let before = Document::of(&person);
     let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
-    let claims = names_free(table, call, &person.user, &wanted).await?;
+    let claims = names_free(table, request, &person.user, &wanted).await?;
     let phones = held(table, &person.user).await?;
     if is_renamed(&person.user, &wanted) && !phones.is_empty() {
-        call.caller.require(Permission::UsersWipe)?;
+        request.caller.require(Permission::UsersWipe)?;
     }
-    let context = RequestContext::of_call(call);
+    let context = RequestContext::of_call(request);
     let event_context = context.event_context();
-    let new_id = || CommandId(call.request.id_source.new_id());
+    let new_id = || CommandId(request.http.id_source.new_id());
     let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &event_context)? else {
         return Ok(person);
     };
@@ -147,14 +147,14 @@ async fn change_one(
 /// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
 async fn names_free(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     user: &User,
     wanted: &ScimUserWrite,
 ) -> Result<Option<UsernameClaims>, Error> {
     let renamed = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted));
     let claims = claims_of_rename(table, user, renamed).await?;
     if let Some(Some(external_id)) = &wanted.external_id {
-        require_free(table, call, external_id, Some(user.user_id)).await?;
+        require_free(table, request, external_id, Some(user.user_id)).await?;
     }
     Ok(claims)
 }
@@ -162,14 +162,14 @@ async fn names_free(
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.
 pub(super) async fn delete(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     retry_on_conflict(table, || async {
-        let person = to_be_changed(table, call, id).await?;
-        let prepared = prepare(table, &RequestContext::of_call(call), &person.user, &action, defaults).await?;
+        let person = to_be_changed(table, request, id).await?;
+        let prepared = prepare(table, &RequestContext::of_call(request), &person.user, &action, defaults).await?;
         if let Some(commit) = prepared.commit {
             table.commit(commit).await?;
         }

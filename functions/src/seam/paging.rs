@@ -25,13 +25,13 @@ pub(super) struct Paging {
 impl Paging {
     /// Reads `limit`, of which at most `most` counts, and `page_cursor`, which belongs to these filters as they
     /// were when it was given.
-    pub fn read(call: &AuthorizedRequest, fields: &mut Fields, most: usize, filters: &[&str]) -> Self {
+    pub fn read(request: &AuthorizedRequest, fields: &mut Fields, most: usize, filters: &[&str]) -> Self {
         let filters: Vec<Option<Value>> = filters.iter().map(|name| fields.value(name)).collect();
         let limit = fields.integer("limit", 1, LIMIT_MOST);
         Self {
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(most).min(most)),
             cursor: fields.text("page_cursor", CURSOR),
-            scope: json!([call.workspace(), call.request.raw_path, filters]).to_string(),
+            scope: json!([request.workspace(), request.http.raw_path, filters]).to_string(),
         }
     }
 

@@ -32,25 +32,25 @@ const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    match route(&call, "devices") {
-        "get" => get(table, &call).await,
-        "list" => list(table, &call).await,
-        "update" => update(table, &call).await,
+    match route(&request, "devices") {
+        "get" => get(table, &request).await,
+        "list" => list(table, &request).await,
+        "update" => update(table, &request).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = phone_there(table, call, Verbs::GetPost.parameters(call)?).await?;
-    Ok(lambda::seam::ok(json!({"device": views::device_of(&whole, call.now())})))
+async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
+    Ok(lambda::seam::ok(json!({"device": views::device_of(&whole, request.now())})))
 }
 
 /// All phones that fit, or a page of them, which may be short.
-async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let mut fields = Verbs::GetPost.parameters(call)?;
-    let paging = Paging::read(call, &mut fields, PAGE, &["device_type", "device_ids", "custom_metadata_has"]);
+async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let mut fields = Verbs::GetPost.parameters(request)?;
+    let paging = Paging::read(request, &mut fields, PAGE, &["device_type", "device_ids", "custom_metadata_has"]);
     let kind = fields.text("device_type", KIND);
     let ids = fields.texts_if_sent("device_ids", KIND);
     if ids.len() > IDS_MOST {
@@ -60,7 +60,7 @@ async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     fields.finish().map_err(DomainError::Invalid)?;
     let has = has.transpose().map_err(DomainError::Invalid)?.unwrap_or_default();
     let start = paging.start()?;
-    let settings = settings(table, call).await?;
+    let settings = settings(table, request).await?;
     let wanted = |known: &SeamViewContext<'_>| {
         let of_kind = kind.as_deref().is_none_or(|kind| kind == device_type(known.device.platform));
         (of_kind && has_all(known, &has)).then(|| views::device(known))
@@ -69,16 +69,16 @@ async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     let next = if !ids.is_empty() {
         // What is no identifier of ours names nothing.
         let named = ids.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
-        let devices = table.devices_to_show(call.workspace(), &named).await?;
-        list_phones(table, call, &settings, &devices, &mut listing, wanted).await?;
+        let devices = table.devices_to_show(request.workspace(), &named).await?;
+        list_phones(table, request, &settings, &devices, &mut listing, wanted).await?;
         None
     } else if paging.is_asked_for() {
         let limit = paging.limit.unwrap_or(PAGE);
-        let page = table.list_devices(call.workspace(), &there(), limit, start, call.now()).await?;
-        list_phones(table, call, &settings, &page.items, &mut listing, wanted).await?;
+        let page = table.list_devices(request.workspace(), &there(), limit, start, request.now()).await?;
+        list_phones(table, request, &settings, &page.items, &mut listing, wanted).await?;
         page.next
     } else {
-        list_all_phones(table, call, &settings, &mut listing, wanted).await?;
+        list_all_phones(table, request, &settings, &mut listing, wanted).await?;
         None
     };
     let pagination = paging.pagination(next.as_ref());
@@ -96,18 +96,18 @@ fn has_all(known: &SeamViewContext<'_>, has: &Map<String, Value>) -> bool {
 }
 
 /// `name` is the nickname, which `null` takes away.
-async fn update(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    call.caller.require(Permission::DevicesManage)?;
-    let mut fields = Verbs::PatchPost.parameters(call)?;
+async fn update(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    request.caller.require(Permission::DevicesManage)?;
+    let mut fields = Verbs::PatchPost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let edit = Edit { nickname: fields.edited_text("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
     let id = whole(fields, id)?;
     retry_on_conflict(table, || async {
-        let whole = super::phone(table, call, id).await?;
+        let whole = super::phone(table, request, id).await?;
         if whole.device.deleted.is_some() {
             return Err(DomainError::NotFound("device").into());
         }
-        let _edited = edited(table, call, whole, &edit).await?;
+        let _edited = edited(table, request, whole, &edit).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await

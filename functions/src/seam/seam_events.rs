@@ -31,11 +31,11 @@ const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    match route(&call, "events") {
-        "list" => list(table, &call).await,
-        "get" => get(table, &call).await,
+    match route(&request, "events") {
+        "list" => list(table, &request).await,
+        "get" => get(table, &request).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
@@ -119,16 +119,16 @@ fn id_source(value: &Value) -> Option<Time> {
     Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
 }
 
-async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let wanted = EventQuery::read(Verbs::GetPost.parameters(call)?, call.now())?;
+async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let wanted = EventQuery::read(Verbs::GetPost.parameters(request)?, request.now())?;
     let mut found = Vec::new();
     if wanted.deactivations {
         let of = |device_id| filter(device_id, wanted.since, wanted.until);
         match &wanted.devices {
-            None => found = deactivations(table, call, &of(None), wanted.limit).await?,
+            None => found = deactivations(table, request, &of(None), wanted.limit).await?,
             Some(devices) => {
                 for device in devices {
-                    found.extend(deactivations(table, call, &of(Some(*device)), wanted.limit).await?);
+                    found.extend(deactivations(table, request, &of(Some(*device)), wanted.limit).await?);
                 }
                 found.sort_by_key(|event| event.event_id);
                 found.truncate(wanted.limit);
@@ -136,7 +136,7 @@ async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
         }
     }
     let mut listing = Listing::default();
-    let attachments = attachments(table, call, &found).await?;
+    let attachments = attachments(table, request, &found).await?;
     for event in &found {
         listing.push(shown(event, &attachments))?;
     }
@@ -146,11 +146,11 @@ async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
 /// What belongs to the phones that events are about.
 async fn attachments(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     events: &[Event],
 ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
     let ids = events.iter().filter_map(|event| event.device_id).collect();
-    table.attachments_to_show(call.workspace(), &ids).await
+    table.attachments_to_show(request.workspace(), &ids).await
 }
 
 fn shown(event: &Event, attachments: &BTreeMap<DeviceId, DeviceAttachments>) -> Value {
@@ -165,14 +165,14 @@ fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter 
 /// The ends of phones, the oldest first.
 async fn deactivations(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     filter: &EventFilter,
     limit: usize,
 ) -> Result<Vec<Event>, Error> {
     let mut found = Vec::new();
     let mut start = None;
     loop {
-        let page = table.list_events(call.workspace(), filter, PAGE, start).await?;
+        let page = table.list_events(request.workspace(), filter, PAGE, start).await?;
         found.extend(page.items.into_iter().filter(is_deactivation));
         start = page.next;
         if found.len() >= limit || start.is_none() {
@@ -183,21 +183,21 @@ async fn deactivations(
 }
 
 /// By `event_id`, or the newest by `device_id` and `event_type`.
-async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let mut fields = Verbs::GetPost.parameters(call)?;
+async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let mut fields = Verbs::GetPost.parameters(request)?;
     let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {
         let id = required_id(&mut fields, "event_id", EventId::parse);
-        table.events(call.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
+        table.events(request.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
     } else {
         let id = required_id(&mut fields, "device_id", DeviceId::parse);
         let event_type = fields.required_text("event_type", WORD);
         let (id, event_type) = whole(fields, id.zip(event_type))?;
-        let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(call.now());
-        let filter = filter(Some(id), oldest.min(call.now()), call.now());
+        let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(request.now());
+        let filter = filter(Some(id), oldest.min(request.now()), request.now());
         let wanted = event_type == PHONE_DEACTIVATED;
-        if wanted { deactivations(table, call, &filter, 1).await?.pop() } else { None }
+        if wanted { deactivations(table, request, &filter, 1).await?.pop() } else { None }
     };
     let event = found.ok_or(DomainError::NotFound("event"))?;
-    let attachments = attachments(table, call, std::slice::from_ref(&event)).await?;
+    let attachments = attachments(table, request, std::slice::from_ref(&event)).await?;
     Ok(lambda::seam::ok(json!({"event": shown(&event, &attachments)})))
 }

@@ -20,7 +20,8 @@ use super::{
 };
 use crate::context::RequestContext;
 use crate::devices::actions::{DeviceAction, prepare};
-use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::state::AppState;
 
@@ -29,31 +30,31 @@ use crate::state::AppState;
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `devices:manage`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    match route(&call, "phones") {
-        "list" => list(table, &call).await,
-        "get" => get(table, &call).await,
-        "deactivate" => deactivate(table, &call, defaults).await,
-        "simulate/create_sandbox_phone" => create_sandbox_phone(table, &call).await,
+    match route(&request, "phones") {
+        "list" => list(table, &request).await,
+        "get" => get(table, &request).await,
+        "deactivate" => deactivate(table, &request, defaults).await,
+        "simulate/create_sandbox_phone" => create_sandbox_phone(table, &request).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
 
-async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = phone_there(table, call, Verbs::GetPost.parameters(call)?).await?;
-    Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})))
+async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let whole = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
+    Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})))
 }
 
 /// All phones of the workspace, or those of a user, or those that hold a credential. An unknown
 /// user or credential has none.
-async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let mut fields = Verbs::GetPost.parameters(call)?;
+async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let mut fields = Verbs::GetPost.parameters(request)?;
     let owner = fields.id("owner_user_identity_id", any_case(UserId::parse));
     let credential = fields.id("acs_credential_id", any_case(CredentialId::parse));
     fields.finish().map_err(DomainError::Invalid)?;
-    let settings = settings(table, call).await?;
+    let settings = settings(table, request).await?;
     let mut listing = Listing::default();
     let wanted = |known: &SeamViewContext<'_>| {
         let holds = |id| known.attachments.is_some_and(|held| held.credentials.contains_key(&id));
@@ -62,32 +63,32 @@ async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
     };
     let named = match (owner, credential) {
         (None, None) => None,
-        (_, Some(credential)) => Some(table.devices_with_credential(call.workspace(), credential).await?),
+        (_, Some(credential)) => Some(table.devices_with_credential(request.workspace(), credential).await?),
         (Some(owner), None) => {
-            Some(table.user(call.workspace(), owner).await?.map(|u| u.device_ids).unwrap_or_default())
+            Some(table.user(request.workspace(), owner).await?.map(|u| u.device_ids).unwrap_or_default())
         }
     };
     match named {
         Some(ids) => {
-            let devices = table.devices_to_show(call.workspace(), &ids).await?;
-            list_phones(table, call, &settings, &devices, &mut listing, wanted).await?;
+            let devices = table.devices_to_show(request.workspace(), &ids).await?;
+            list_phones(table, request, &settings, &devices, &mut listing, wanted).await?;
         }
-        None => list_all_phones(table, call, &settings, &mut listing, wanted).await?,
+        None => list_all_phones(table, request, &settings, &mut listing, wanted).await?,
     }
     Ok(lambda::seam::ok(json!({"phones": listing.items})))
 }
 
 /// Deletes a phone: it loses access at once, and what was issued to it ends. Answers so each time,
 /// as long as the phone's row is there.
-async fn deactivate(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
-    call.caller.require(Permission::DevicesManage)?;
-    let mut fields = Verbs::DeletePost.parameters(call)?;
+async fn deactivate(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    request.caller.require(Permission::DevicesManage)?;
+    let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let id = whole(fields, id)?;
     retry_on_conflict(table, || async {
-        let whole = phone(table, call, id).await?;
+        let whole = phone(table, request, id).await?;
         let action = DeviceAction::Delete { reason: None };
-        let prepared = prepare(table, &RequestContext::of_call(call), whole, &action, defaults).await?;
+        let prepared = prepare(table, &RequestContext::of_call(request), whole, &action, defaults).await?;
         done(table, prepared.commit).await
     })
     .await
@@ -101,15 +102,15 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    fn read(call: &AuthorizedRequest) -> Result<Self, DomainError> {
-        let mut fields = Verbs::Post.parameters(call)?;
+    fn read(request: &AuthorizedRequest) -> Result<Self, DomainError> {
+        let mut fields = Verbs::Post.parameters(request)?;
         let user_id = required_id(&mut fields, "user_identity_id", UserId::parse);
         let identifier = fields.text("custom_sdk_installation_id", IDENTIFIER);
         let (platform, model_name, os_version) = read_phone_metadata(&mut fields);
         let (app_version, assa_abloy) = read_assa_abloy_metadata(&mut fields);
         let application = RegistrationRequest {
             code: String::new(),
-            device_identifier: identifier.unwrap_or_else(|| call.request.id_source.new_id().to_string()),
+            device_identifier: identifier.unwrap_or_else(|| request.http.id_source.new_id().to_string()),
             platform,
             model_name,
             os_version,
@@ -153,40 +154,40 @@ fn read_assa_abloy_metadata(fields: &mut Fields) -> (Option<String>, Option<Serv
     (Some(app_version), Some(service))
 }
 
-async fn create_sandbox_phone(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    call.caller.require(Permission::DevicesManage)?;
-    let wanted = Sandbox::read(call)?;
-    let workspace = table.workspace(call.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
+async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    request.caller.require(Permission::DevicesManage)?;
+    let wanted = Sandbox::read(request)?;
+    let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     if !workspace.sandbox {
         return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
-    let once = IdempotencyKey::of(call)?;
+    let once = IdempotencyKey::of(request)?;
     // However often it is tried, it is one phone.
-    let id = DeviceId(call.request.id_source.new_id());
-    once.retry_on_conflict(table, call, || simulated(table, call, &once, &wanted, id, &workspace.settings)).await
+    let id = DeviceId(request.http.id_source.new_id());
+    once.retry_on_conflict(table, request, || simulated(table, request, &once, &wanted, id, &workspace.settings)).await
 }
 
 async fn simulated(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &Sandbox,
     id: DeviceId,
     settings: &Settings,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, call).await? {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = DeviceId::parse(&made).ok_or(DomainError::NotFound("device"))?;
-            let whole = phone(table, call, id).await?;
-            return Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, call.now())})));
+            let whole = phone(table, request, id).await?;
+            return Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})));
         }
     };
-    let user = table.user(call.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
+    let user = table.user(request.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
     let user = user.ok_or(DomainError::NotFound("user_identity"))?;
-    let held: Vec<Device> = table.devices(call.workspace(), &user.device_ids).await?;
-    let claim = table.claim(call.workspace(), &wanted.application.device_identifier).await?;
-    let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &call.event_context())?;
+    let held: Vec<Device> = table.devices(request.workspace(), &user.device_ids).await?;
+    let claim = table.claim(request.workspace(), &wanted.application.device_identifier).await?;
+    let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &request.event_context())?;
     let mut commit = Commit::of(&made.event).bump_version(&user, &made.user).put(&made.device).edited(&made.claim);
     let attachments = wanted.assa_abloy.clone().map(|service| DeviceAttachments {
         services: [(ServiceKind::AssaAbloy, service)].into(),
@@ -195,7 +196,8 @@ async fn simulated(
     if let Some(attachments) = &attachments {
         commit = commit.put(attachments);
     }
-    table.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
-    let known = SeamViewContext { device: &made.device, attachments: attachments.as_ref(), settings, now: call.now() };
+    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
+    let known =
+        SeamViewContext { device: &made.device, attachments: attachments.as_ref(), settings, now: request.now() };
     Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
 }

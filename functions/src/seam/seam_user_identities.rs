@@ -17,7 +17,8 @@ use serde_json::json;
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
 use crate::context::RequestContext;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome, retry_on_conflict};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::state::AppState;
 use crate::users::actions::{UserAction, edited, prepare, require_key_free};
@@ -36,15 +37,15 @@ const USERNAME_LENGTH: usize = 12;
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
 /// for a change without `users:manage`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    match route(&call, "user_identities") {
-        "create" => create(table, &call).await,
-        "get" => get(table, &call).await,
-        "list" => list(table, &call).await,
-        "update" => update(table, &call, defaults).await,
-        "delete" => delete(table, &call, defaults).await,
+    match route(&request, "user_identities") {
+        "create" => create(table, &request).await,
+        "get" => get(table, &request).await,
+        "list" => list(table, &request).await,
+        "update" => update(table, &request, defaults).await,
+        "delete" => delete(table, &request, defaults).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
@@ -79,71 +80,71 @@ impl FullName {
     }
 }
 
-async fn create(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    call.caller.require(Permission::UsersManage)?;
-    let mut fields = Verbs::Post.parameters(call)?;
+async fn create(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    request.caller.require(Permission::UsersManage)?;
+    let mut fields = Verbs::Post.parameters(request)?;
     let user_identity_key = fields.text("user_identity_key", IDENTITY_KEY);
     let email = fields.text("email_address", EMAIL);
     let mobile = fields.text("phone_number", MOBILE);
     let name = FullName::read(&mut fields).flatten();
     fields.finish().map_err(DomainError::Invalid)?;
     let (first_name, last_name) = name.map_or((None, None), |name| (Some(name.first), name.last));
-    let username = format!("user-{}", base58(call.request.id_source.random, USERNAME_LENGTH));
+    let username = format!("user-{}", base58(request.http.id_source.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
-    let once = IdempotencyKey::of(call)?;
-    once.retry_on_conflict(table, call, || created(table, call, &once, &new)).await
+    let once = IdempotencyKey::of(request)?;
+    once.retry_on_conflict(table, request, || created(table, request, &once, &new)).await
 }
 
 async fn created(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     new: &NewUser,
 ) -> Result<Reply, Error> {
     let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
-    let forgotten = match once.before(table, call).await? {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
-        IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, call, UserId::parse(&made)).await?)),
+        IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, request, UserId::parse(&made)).await?)),
     };
-    require_key_free(table, call.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let (user, event) = User::create(new.clone(), UserId(call.request.id_source.new_id()), &call.event_context());
+    require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
+    let (user, event) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &request.event_context());
     let commit = Commit::of(&event).put(&user);
-    table.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user))
 }
 
 /// A user who is not deleted.
-async fn there(table: &Table, call: &AuthorizedRequest, id: Option<UserId>) -> Result<User, Error> {
+async fn there(table: &Table, request: &AuthorizedRequest, id: Option<UserId>) -> Result<User, Error> {
     let user = match id {
-        Some(id) => table.user(call.workspace(), id).await?.filter(|user| user.deleted.is_none()),
+        Some(id) => table.user(request.workspace(), id).await?.filter(|user| user.deleted.is_none()),
         None => None,
     };
     Ok(user.ok_or(DomainError::NotFound("user_identity"))?)
 }
 
-async fn get(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let mut fields = Verbs::GetPost.parameters(call)?;
+async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let mut fields = Verbs::GetPost.parameters(request)?;
     let by_key = fields.value("user_identity_id").is_none() && fields.value("user_identity_key").is_some();
     let id = if by_key {
         let key = fields.text("user_identity_key", IDENTITY_KEY);
         let key = whole(fields, key)?;
-        table.id_of_identity_key(call.workspace(), &key).await?
+        table.id_of_identity_key(request.workspace(), &key).await?
     } else {
         let id = required_id(&mut fields, "user_identity_id", UserId::parse);
         Some(whole(fields, id)?)
     };
-    let user = there(table, call, id).await?;
+    let user = there(table, request, id).await?;
     Ok(lambda::seam::ok(json!({"user_identity": views::user_identity(&user)})))
 }
 
 /// A page, which may be short.
-async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
-    let mut fields = Verbs::GetPost.parameters(call)?;
-    let paging = Paging::read(call, &mut fields, LIMIT.1, &["search"]);
+async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let mut fields = Verbs::GetPost.parameters(request)?;
+    let paging = Paging::read(request, &mut fields, LIMIT.1, &["search"]);
     let filter = UserFilter { search: Query::read(&mut fields), ..UserFilter::default() };
     fields.finish().map_err(DomainError::Invalid)?;
     let limit = paging.limit.unwrap_or(LIMIT.0);
-    let page = table.list_users(call.workspace(), &filter, limit, paging.start()?, call.now()).await?;
+    let page = table.list_users(request.workspace(), &filter, limit, paging.start()?, request.now()).await?;
     let mut listing = Listing::default();
     for person in page.items.iter().filter(|person| person.user.deleted.is_none()) {
         listing.push(views::user_identity(&person.user))?;
@@ -153,9 +154,9 @@ async fn list(table: &Table, call: &AuthorizedRequest) -> Result<Reply, Error> {
 }
 
 /// Changes what is sent; `null` takes it away. The username stays, so no phone is reset.
-async fn update(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
-    call.caller.require(Permission::UsersManage)?;
-    let mut fields = Verbs::PatchPost.parameters(call)?;
+async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    request.caller.require(Permission::UsersManage)?;
+    let mut fields = Verbs::PatchPost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let name = FullName::read(&mut fields);
     let edit = UserEdit {
@@ -166,7 +167,7 @@ async fn update(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) ->
     };
     let id = whole(fields, id)?;
     retry_on_conflict(table, || async {
-        let user = there(table, call, Some(id)).await?;
+        let user = there(table, request, Some(id)).await?;
         // Written back as it was shown: where the first name ends is not for Seam to say.
         let name = name.clone().filter(|name| name.as_ref().map(|name| &name.whole) != user.full_name().as_ref());
         let edit = match name {
@@ -176,7 +177,7 @@ async fn update(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) ->
                 UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
             }
         };
-        let prepared = edited(table, &RequestContext::of_call(call), &user, &edit, defaults).await?;
+        let prepared = edited(table, &RequestContext::of_call(request), &user, &edit, defaults).await?;
         done(table, prepared.commit).await
     })
     .await
@@ -184,15 +185,15 @@ async fn update(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) ->
 
 /// Deletes a user with their phones, which are not wiped. Answers so each time, as long as the
 /// user's row is there.
-async fn delete(table: &Table, call: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
-    call.caller.require(Permission::UsersManage)?;
-    let mut fields = Verbs::DeletePost.parameters(call)?;
+async fn delete(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+    request.caller.require(Permission::UsersManage)?;
+    let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let id = whole(fields, id)?;
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     retry_on_conflict(table, || async {
-        let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
-        let prepared = prepare(table, &RequestContext::of_call(call), &user, &action, defaults).await?;
+        let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
+        let prepared = prepare(table, &RequestContext::of_call(request), &user, &action, defaults).await?;
         done(table, prepared.commit).await
     })
     .await

@@ -1,4 +1,5 @@
 //! `/webhooks/create`.
+
 use domain::error::{DomainError, Error};
 use domain::models::webhook::{EventSelection, Settings};
 use domain::permission::Permission;
@@ -6,7 +7,7 @@ use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use super::{Verbs, route};
-use crate::retry::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 use crate::state::AppState;
 use crate::webhooks::made;
 
@@ -15,20 +16,20 @@ use crate::webhooks::made;
 ///
 /// # Errors
 /// `RouteNotFound`, `OnlyMethods`; `PermissionMissing` without `events:read` too; every fault of the parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let reach = state.reach();
-    if route(&call, "webhooks") != "create" {
+    if route(&request, "webhooks") != "create" {
         return Err(DomainError::RouteNotFound.into());
     }
     // Whoever is told of events can read them.
-    call.caller.require(Permission::EventsRead)?;
-    let mut fields = Verbs::Post.parameters(&call)?;
+    request.caller.require(Permission::EventsRead)?;
+    let mut fields = Verbs::Post.parameters(&request)?;
     let settings = Settings::read(&mut fields, EventSelection::Any, reach);
     fields.finish().map_err(DomainError::Invalid)?;
-    let once = IdempotencyKey::of(&call)?;
+    let once = IdempotencyKey::of(&request)?;
     let (webhook, secret) =
-        once.retry_on_conflict(table, &call, || made(table, &call, &once, settings.clone())).await?;
+        once.retry_on_conflict(table, &request, || made(table, &request, &once, settings.clone())).await?;
     let view = json!({
         "webhook_id": webhook.webhook_id,
         "url": webhook.url,

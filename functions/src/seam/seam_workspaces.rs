@@ -1,4 +1,5 @@
 //! `/workspaces/get` and `/workspaces/list`.
+
 use std::collections::BTreeSet;
 
 use crate::state::AppState;

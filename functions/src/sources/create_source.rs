@@ -12,7 +12,8 @@ use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::state::AppState;
 use crate::views;
 
@@ -36,15 +37,15 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `PermissionMissing`, `TooManySources`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let hosts = &state.settings.source_hosts;
-    let mut fields = call.request.body()?;
+    let mut fields = request.http.body()?;
     let (kind, settings) = read(&mut fields, hosts);
     fields.finish().map_err(DomainError::Invalid)?;
     let kind = kind.ok_or(DomainError::field("kind", "missing", "is required"))?;
-    let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, kind, &settings)).await
+    let once = IdempotencyKey::of(&request)?;
+    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, kind, &settings)).await
 }
 
 fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings) {
@@ -55,33 +56,33 @@ fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings)
 
 async fn attempt(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     kind: SourceKind,
     settings: &Settings,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, call).await? {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = SourceId::parse(&made).ok_or(DomainError::NotFound("source"))?;
-            let source = table.source(call.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
+            let source = table.source(request.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
             return Ok(shown(&source));
         }
     };
     if settings.renames_may_wipe == Some(true) {
-        call.caller.require(Permission::UsersWipe)?;
+        request.caller.require(Permission::UsersWipe)?;
     }
     // Two at once may make one more than there may be; that does no harm.
-    if table.list_sources(call.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
+    if table.list_sources(request.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
         return Err(DomainError::TooManySources.into());
     }
-    let id = SourceId(call.request.id_source.new_id());
-    let (source, event) = DataSource::create(kind, id, settings.clone(), &call.event_context());
+    let id = SourceId(request.http.id_source.new_id());
+    let (source, event) = DataSource::create(kind, id, settings.clone(), &request.event_context());
     let mut commit = Commit::of(&event).put(&source);
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
         commit = commit.keep_source_token(id, token);
     }
-    table.commit(once.remember(commit, call, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
     Ok(shown(&source))
 }
 

@@ -30,11 +30,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let source = retry_on_conflict(table, || async {
-        let source = super::wanted(table, &call).await?;
-        let event = source.event(EventType::SourceDeleted, &call.event_context());
+        let source = super::wanted(table, &request).await?;
+        let event = source.event(EventType::SourceDeleted, &request.event_context());
         table.commit(Commit::of(&event).delete(&source).forget_source_token(source.source_id)).await?;
         Ok(source)
     })
@@ -42,7 +42,7 @@ pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, 
     let uploaded = source.upload.as_ref().map(|upload| StagedRowsOf::Upload(upload.upload_id));
     for leavings in uploaded.into_iter().chain(source.job_id.map(StagedRowsOf::Job)) {
         let cleared =
-            super::clear(table, call.request.id_source, source.workspace_id, source.source_id, leavings).await;
+            super::clear(table, request.http.id_source, source.workspace_id, source.source_id, leavings).await;
         // It is deleted; what is left behind has a time to live.
         if let Err(failure) = cleared {
             tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "leavings wait for their end");

@@ -1,4 +1,5 @@
 //! `GET /sources/{source_id}`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -18,9 +19,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let source = super::wanted(table, &call).await?;
-    let view = with_names(table, call.workspace(), views::source(&source)).await?;
+    let source = super::wanted(table, &request).await?;
+    let view = with_names(table, request.workspace(), views::source(&source)).await?;
     Ok(Reply::thing(&view, source.version))
 }

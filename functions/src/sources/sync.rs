@@ -900,9 +900,9 @@ fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
 
 /// By what a user may be known in a data set.
 fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
-    let own = user.provenance.source_id == Some(source.source_id);
-    let known = user.provenance.source_username.as_deref().filter(|_| own);
-    let external = user.provenance.external_id.as_deref().filter(|_| own);
+    let request = user.provenance.source_id == Some(source.source_id);
+    let known = user.provenance.source_username.as_deref().filter(|_| request);
+    let external = user.provenance.external_id.as_deref().filter(|_| request);
     let usernames = [user.username.as_str()].into_iter().chain(known);
     let usernames: Vec<KeyHash> = usernames.map(|name| key_hash(KeyField::Username, name)).collect();
     usernames.into_iter().chain(external.map(|name| key_hash(KeyField::ExternalId, name)))

@@ -16,7 +16,8 @@ use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::settings::Defaults;
 use crate::sources::Fetcher;
 use crate::sources::sync::{SyncSettings, advance};
@@ -49,24 +50,24 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let pulling = Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let pulling = &pulling;
     let defaults = &state.settings.defaults;
     let clock = state.clock();
-    let mut fields = call.request.body()?;
+    let mut fields = request.http.body()?;
     let (user_ids, dry_run) = read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     let wanted = SyncRequest {
-        job_id: JobId(call.request.id_source.new_id()),
+        job_id: JobId(request.http.id_source.new_id()),
         user_ids,
         dry_run,
-        may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
+        may_wipe: request.caller.permissions.contains(&Permission::UsersWipe),
     };
-    let once = IdempotencyKey::of(&call)?;
-    let job = once.retry_on_conflict(table, &call, || begun(table, &call, &once, &wanted)).await?;
-    let job = go_on(table, Some(pulling), &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
+    let once = IdempotencyKey::of(&request)?;
+    let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &wanted)).await?;
+    let job = go_on(table, Some(pulling), &RequestContext::of_call(&request), job, &request, defaults, clock).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
 }
 
@@ -76,11 +77,11 @@ pub(crate) async fn go_on(
     pulling: Option<&Fetcher<'_>>,
     context: &RequestContext,
     job: Job,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     defaults: &Defaults,
     clock: &Clock,
 ) -> Result<Job, Error> {
-    let deadline = Deadline::new(clock.clone(), call.request.id_source.random, call.now().plus(ANSWER_WITHIN));
+    let deadline = Deadline::new(clock.clone(), request.http.id_source.random, request.now().plus(ANSWER_WITHIN));
     let syncing = SyncSettings { pulling, defaults };
     match advance(table, &syncing, context, job.clone(), &deadline, AT_ONCE).await {
         // The job is there, and the schedule goes on with it: that is the news.
@@ -99,22 +100,22 @@ fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
 /// The job of a call: the one that it made before, or a new one.
 async fn begun(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     wanted: &SyncRequest,
 ) -> Result<Job, Error> {
-    let forgotten = match once.before(table, call).await? {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
-            return Ok(table.job(call.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
+            return Ok(table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
         }
     };
-    let source = super::wanted(table, call).await?;
-    let event_context = call.event_context();
+    let source = super::wanted(table, request).await?;
+    let event_context = request.event_context();
     let running = super::is_running(table, &source).await?;
     let (after, change) = source.begin_sync(wanted.clone(), running, &event_context)?;
     let commit = Commit::changing(event_context.event_id, &change).edit(&source, &after);
-    table.commit(once.remember(commit, call, &wanted.job_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &wanted.job_id.to_string(), forgotten)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }

@@ -34,19 +34,19 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `VersionMismatch`, `PermissionMissing`, `SyncRunning`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let hosts = &state.settings.source_hosts;
     retry_on_conflict(table, || async {
-        let source = super::wanted(table, &call).await?;
-        let mut fields = call.request.body()?;
+        let source = super::wanted(table, &request).await?;
+        let mut fields = request.http.body()?;
         let edit = Settings::of_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;
-        let Some((after, event, token)) = source.update(edit, &call.event_context())? else {
+        let Some((after, event, token)) = source.update(edit, &request.event_context())? else {
             return Ok(Reply::thing(&views::source(&source), source.version));
         };
         if source.erases_anew(&after, &token) {
-            call.caller.require(Permission::UsersWipe)?;
+            request.caller.require(Permission::UsersWipe)?;
         }
         if super::is_running(table, &source).await? {
             return Err(DomainError::SyncRunning.into());

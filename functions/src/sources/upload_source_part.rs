@@ -57,17 +57,17 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
     let clock = state.clock();
-    let (part, start) = read(&call)?;
-    let bytes = call.request.bytes()?;
-    let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &call, part, start, bytes)).await?;
+    let (part, start) = read(&request)?;
+    let bytes = request.http.bytes()?;
+    let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &request, part, start, bytes)).await?;
     if let Some(upload) = replaced {
         super::clear(
             table,
-            call.request.id_source,
+            request.http.id_source,
             source.workspace_id,
             source.source_id,
             StagedRowsOf::Upload(upload),
@@ -76,7 +76,7 @@ pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, 
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
-        go_on(table, None, &RequestContext::of_call(&call), job, &call, defaults, clock).await?;
+        go_on(table, None, &RequestContext::of_call(&request), job, &request, defaults, clock).await?;
     }
     let upload = source.upload.as_ref();
     let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();
@@ -99,14 +99,14 @@ fn read_query(fields: &mut Fields) -> (Option<Uuid>, bool, bool) {
     (upload, fields.boolean("last").unwrap_or(false), fields.boolean("start").unwrap_or(true))
 }
 
-fn read(call: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
-    let mut fields = call.request.query()?;
+fn read(request: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
+    let mut fields = request.http.query()?;
     let (upload, is_last, start) = read_query(&mut fields);
-    let number = call.request.path("number").parse().ok().filter(|number| (1..=PART_LIMIT).contains(number));
+    let number = request.http.path("number").parse().ok().filter(|number| (1..=PART_LIMIT).contains(number));
     if number.is_none() {
         fields.fault("number", "out_of_range", format!("must be from 1 to {PART_LIMIT}"));
     }
-    if !call.request.has_body() {
+    if !request.http.has_body() {
         fields.fault("", "missing", "the body must hold the part");
     }
     fields.finish().map_err(DomainError::Invalid)?;
@@ -118,26 +118,26 @@ fn read(call: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
 /// takes the place of as well.
 async fn attempt(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     part: Part,
     start: bool,
     bytes: &[u8],
 ) -> Result<(DataSource, Option<Job>, Option<Uuid>), Error> {
-    let source = super::wanted(table, call).await?;
+    let source = super::wanted(table, request).await?;
     let used =
         source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
-    let mut after = source.part_come(&part, call.now())?;
+    let mut after = source.part_come(&part, request.now())?;
     if used {
         return Ok((after, None, None));
     }
-    let event_context = call.event_context();
+    let event_context = request.event_context();
     let mut change = ChangeSet::default();
-    if start && after.upload.as_ref().is_some_and(|upload| upload.is_ready(call.now())) {
+    if start && after.upload.as_ref().is_some_and(|upload| upload.is_ready(request.now())) {
         let wanted = SyncRequest {
-            job_id: JobId(call.request.id_source.new_id()),
+            job_id: JobId(request.http.id_source.new_id()),
             user_ids: None,
             dry_run: false,
-            may_wipe: call.caller.permissions.contains(&Permission::UsersWipe),
+            may_wipe: request.caller.permissions.contains(&Permission::UsersWipe),
         };
         (after, change) = after.begin_sync(wanted, super::is_running(table, &source).await?, &event_context)?;
     }
@@ -147,7 +147,7 @@ async fn attempt(
         upload_id: part.upload_id,
         number: part.number,
         bytes: aws::bytes(bytes),
-        at: call.now(),
+        at: request.now(),
     };
     table.commit(Commit::changing(event_context.event_id, &change).replace(&row).edit(&source, &after)).await?;
     let replaced = source.upload.filter(|upload| upload.upload_id != part.upload_id && upload.job_id.is_none());

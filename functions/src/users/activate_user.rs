@@ -1,4 +1,5 @@
 //! `POST /users/{user_id}/activate`.
+
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -25,8 +26,8 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    super::perform(table, &call, &UserAction::Activate, defaults).await
+    super::perform(table, &request, &UserAction::Activate, defaults).await
 }

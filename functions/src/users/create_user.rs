@@ -12,7 +12,8 @@ use lambda_http::http::StatusCode;
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
-use crate::retry::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+
 use crate::state::AppState;
 use crate::users::actions::{giving, named_profile, profile_of, require_key_free, settings};
 use crate::views;
@@ -38,53 +39,53 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile, or settings
 /// of the user's own, without `deployments:manage`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let new = NewUser::read(call.request.body()?)?;
+    let new = NewUser::read(request.http.body()?)?;
     // What decides which configuration a phone gets decides where its secrets go.
     if new.is_deploying() {
-        call.caller.require(Permission::DeploymentsManage)?;
+        request.caller.require(Permission::DeploymentsManage)?;
     }
-    let once = IdempotencyKey::of(&call)?;
-    once.retry_on_conflict(table, &call, || attempt(table, &call, &once, &new)).await
+    let once = IdempotencyKey::of(&request)?;
+    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &new)).await
 }
 
 async fn attempt(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     once: &IdempotencyKey,
     new: &NewUser,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, call).await? {
+    let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
             let id = UserId::parse(&made).ok_or(DomainError::NotFound("user"))?;
-            let user = table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
-            return Ok(shown(&user, call));
+            let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+            return Ok(shown(&user, request));
         }
     };
-    let context = RequestContext::of_call(call);
+    let context = RequestContext::of_call(request);
     if let Some(level) = &new.service_level {
         settings(table, &context).await?.require_level(level)?;
     }
-    let claims = table.username_claims(call.workspace(), &new.username).await?;
+    let claims = table.username_claims(request.workspace(), &new.username).await?;
     if claims.are_taken_from(None) {
         return Err(DomainError::UsernameTaken.into());
     }
-    require_key_free(table, call.workspace(), new.user_identity_key.as_deref(), None).await?;
+    require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let named = named_profile(table, &context, new.profile_id).await?;
-    let event_context = call.event_context();
-    let (user, event) = User::create(new.clone(), UserId(call.request.id_source.new_id()), &event_context);
+    let event_context = request.event_context();
+    let (user, event) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
     if new.is_deploying()
         && let Some(profile) = profile_of(table, &user).await?
     {
         require_fitting(&user, &profile)?;
     }
     let commit = giving(Commit::of(&event).put(&user).claim(&claims, user.user_id), named.as_ref(), &event_context);
-    table.commit(once.remember(commit, call, &user.user_id.to_string(), forgotten)).await?;
-    Ok(shown(&user, call))
+    table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
+    Ok(shown(&user, request))
 }
 
-fn shown(user: &User, call: &AuthorizedRequest) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::user(user, &[], &[], None, call.now())).versioned(user.version)
+fn shown(user: &User, request: &AuthorizedRequest) -> Reply {
+    Reply::json(StatusCode::CREATED, &views::user(user, &[], &[], None, request.now())).versioned(user.version)
 }

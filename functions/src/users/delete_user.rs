@@ -1,4 +1,5 @@
 //! `DELETE /users/{user_id}`.
+
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -28,16 +29,16 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the input; `NotFound`, `VersionMismatch`; `WipeFirst` naming the devices that
 /// were never wiped, unless `without_wipe` is true.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let mut fields = if call.request.has_body() {
-        call.request.query()?.finish().map_err(DomainError::Invalid)?;
-        call.request.body()?
+    let mut fields = if request.http.has_body() {
+        request.http.query()?.finish().map_err(DomainError::Invalid)?;
+        request.http.body()?
     } else {
-        call.request.query()?
+        request.http.query()?
     };
     let action = read_delete(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::perform(table, &call, &action, defaults).await
+    super::perform(table, &request, &action, defaults).await
 }

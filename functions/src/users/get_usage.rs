@@ -1,4 +1,5 @@
 //! `GET /users/{user_id}/usage`, and `GET /usage` of the whole workspace.
+
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
@@ -26,14 +27,14 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let months = if call.request.path("user_id").is_empty() {
-        table.workspace_usage(call.workspace()).await?
+    let months = if request.http.path("user_id").is_empty() {
+        table.workspace_usage(request.workspace()).await?
     } else {
-        let id = call.request.path_id("user_id", "user", UserId::parse)?;
-        table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
-        table.user_usage(call.workspace(), id).await?
+        let id = request.http.path_id("user_id", "user", UserId::parse)?;
+        table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+        table.user_usage(request.workspace(), id).await?
     };
     let mut totals = domain::models::usage::Counts::new();
     for counts in months.values() {

@@ -1,4 +1,5 @@
 //! `GET /users/{user_id}`: the console's Open.
+
 use aws::UserWithDevices;
 use domain::error::Error;
 use domain::models::invitation::Purpose;
@@ -31,21 +32,21 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let user = super::wanted(table, &call).await?;
+    let user = super::wanted(table, &request).await?;
     let id = user.user_id;
-    let known = table.devices_to_show(call.workspace(), &user.known_device_ids()).await?;
+    let known = table.devices_to_show(request.workspace(), &user.known_device_ids()).await?;
     let UserWithDevices { user, devices, left } = UserWithDevices::of(user, &known);
-    let used = table.usage_to_show(call.workspace(), &[UsageScope::User(id)], &month(call.now())).await?;
+    let used = table.usage_to_show(request.workspace(), &[UsageScope::User(id)], &month(request.now())).await?;
     let invitation = newest(table, &user, Purpose::Invite).await?;
     let beside = RelatedToUser::read(table, &user, &devices).await?;
-    let mut view = views::user_with_usage(&user, &devices, &left, beside.profile(), used.first(), call.now());
+    let mut view = views::user_with_usage(&user, &devices, &left, beside.profile(), used.first(), request.now());
     view["overrides"] = json!(user.client.overrides);
     view["secrets"] = json!(user.client.secrets);
-    view["devices"] = beside.devices(&user, &devices, call.now());
+    view["devices"] = beside.devices(&user, &devices, request.now());
     let deployment = newest(table, &user, Purpose::Deploy).await?;
-    view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, call.now())));
-    view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, call.now())));
-    Ok(Reply::thing(&with_names(table, call.workspace(), view).await?, user.version))
+    view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, request.now())));
+    view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, request.now())));
+    Ok(Reply::thing(&with_names(table, request.workspace(), view).await?, user.version))
 }

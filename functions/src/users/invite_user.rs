@@ -1,4 +1,5 @@
 //! `POST /users/{user_id}/invite`.
+
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::error::{MessageLimit, RetryAfter};
@@ -40,11 +41,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::rules::invitations::invite`].
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let mut fields = call.request.body()?;
+    let mut fields = request.http.body()?;
     let action = read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::offered(table, &call, &action, defaults, views::invitation).await
+    super::offered(table, &request, &action, defaults, views::invitation).await
 }

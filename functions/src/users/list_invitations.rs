@@ -1,4 +1,5 @@
 //! `GET /users/{user_id}/invitations`.
+
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::invitation::Purpose;
@@ -22,12 +23,12 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let id = call.request.path_id("user_id", "user", UserId::parse)?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    table.user(call.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
-    let mut page = table.list_invitations(call.workspace(), id, paging.limit, paging.start.clone()).await?;
+    let id = request.http.path_id("user_id", "user", UserId::parse)?;
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+    let mut page = table.list_invitations(request.workspace(), id, paging.limit, paging.start.clone()).await?;
     page.items.retain(|invitation| invitation.purpose == Purpose::Invite);
-    Ok(paging.reply(&page, |invitation| views::invitation(invitation, call.now())))
+    Ok(paging.reply(&page, |invitation| views::invitation(invitation, request.now())))
 }

@@ -34,28 +34,29 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, filter) = Paging::read(&call, read)?;
-    let page = table.list_users(call.workspace(), &filter, paging.limit, paging.start.clone(), call.now()).await?;
+    let (paging, filter) = Paging::read(&request, read)?;
+    let page =
+        table.list_users(request.workspace(), &filter, paging.limit, paging.start.clone(), request.now()).await?;
     let of: Vec<UsageScope> = page.items.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
-    let used = table.usage_to_show(call.workspace(), &of, &month(call.now())).await?;
-    let names = profile_names(table, &call, &page.items).await?;
+    let used = table.usage_to_show(request.workspace(), &of, &month(request.now())).await?;
+    let names = profile_names(table, &request, &page.items).await?;
     let view = |person: &UserWithDevices| {
         let used = used.iter().find(|row| row.of == UsageScope::User(person.user.user_id));
-        shown(person, used, &names, &call)
+        shown(person, used, &names, &request)
     };
-    paging.reply_named(table, call.workspace(), &page, view).await
+    paging.reply_named(table, request.workspace(), &page, view).await
 }
 
 /// What the profiles are called that some users have.
 pub(crate) async fn profile_names(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     people: &[UserWithDevices],
 ) -> Result<BTreeMap<ProfileId, String>, Error> {
     let ids = people.iter().filter_map(|person| person.user.client.profile_id).collect();
-    table.profile_names(call.workspace(), &ids).await
+    table.profile_names(request.workspace(), &ids).await
 }
 
 /// A person as the list shows them.
@@ -63,10 +64,10 @@ pub(crate) fn shown(
     person: &UserWithDevices,
     used: Option<&Usage>,
     names: &BTreeMap<ProfileId, String>,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
 ) -> serde_json::Value {
     let profile = person.user.client.profile_id.and_then(|id| names.get(&id)).map(String::as_str);
-    views::user_with_usage(&person.user, &person.devices, &person.left, profile, used, call.now())
+    views::user_with_usage(&person.user, &person.devices, &person.left, profile, used, request.now())
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

@@ -1,4 +1,5 @@
 //! `POST /users/{user_id}/lock-and-wipe`: Remote Lock & Wipe.
+
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
 use lambda::{AuthorizedRequest, Reply};
@@ -28,9 +29,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let order = bodies::order(&call, CommandKind::Wipe)?;
-    super::perform(table, &call, &UserAction::LockAndWipe(order), defaults).await
+    let order = bodies::order(&request, CommandKind::Wipe)?;
+    super::perform(table, &request, &UserAction::LockAndWipe(order), defaults).await
 }

@@ -29,19 +29,19 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the provider's name and of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let provider = call.request.path("provider").to_owned();
-    let report = network::read(&provider, call.request.body()?, call.now())?;
+    let provider = request.http.path("provider").to_owned();
+    let report = network::read(&provider, request.http.body()?, request.now())?;
     retry_on_conflict(table, || async {
-        let mut user = super::wanted(table, &call).await?;
-        if let Some((after, event)) = networks::reported(&user, &provider, &report, &call.event_context())? {
+        let mut user = super::wanted(table, &request).await?;
+        if let Some((after, event)) = networks::reported(&user, &provider, &report, &request.event_context())? {
             table.commit(Commit::of(&event).edit(&user, &after)).await?;
             user = after;
             user.version += 1;
         }
         let known = user.networks.get(&provider).unwrap_or(&report);
-        Ok(Reply::thing(&views::network(&provider, known, call.now()), user.version))
+        Ok(Reply::thing(&views::network(&provider, known, request.now()), user.version))
     })
     .await
 }

@@ -1,4 +1,5 @@
 //! `POST /users/{user_id}/reset-pin`.
+
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
 use lambda::{AuthorizedRequest, Reply};
@@ -25,9 +26,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let order = bodies::order(&call, CommandKind::ResetPin)?;
-    super::perform(table, &call, &UserAction::ResetPin(order), defaults).await
+    let order = bodies::order(&request, CommandKind::ResetPin)?;
+    super::perform(table, &request, &UserAction::ResetPin(order), defaults).await
 }

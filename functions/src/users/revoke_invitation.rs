@@ -28,21 +28,21 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `InvitationOver` if it is used up, superseded or expired.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let user = call.request.path_id("user_id", "user", UserId::parse)?;
-    let id = call.request.path_id("invitation_id", "invitation", InvitationId::parse)?;
+    let user = request.http.path_id("user_id", "user", UserId::parse)?;
+    let id = request.http.path_id("invitation_id", "invitation", InvitationId::parse)?;
     retry_on_conflict(table, || async {
-        let found = table.invitation(call.workspace(), user, id).await?;
+        let found = table.invitation(request.workspace(), user, id).await?;
         // A deployment ends by an operation of its own, which takes more.
         let invitation = found.filter(|found| found.purpose == Purpose::Invite);
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
-        call.request.check_version(before.version)?;
-        let Some((after, event)) = revoke(&before, &call.event_context())? else {
-            return Ok(Reply::thing(&views::invitation(&before, call.now()), before.version));
+        request.http.check_version(before.version)?;
+        let Some((after, event)) = revoke(&before, &request.event_context())? else {
+            return Ok(Reply::thing(&views::invitation(&before, request.now()), before.version));
         };
         table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
-        Ok(Reply::thing(&views::invitation(&after, call.now()), before.version + 1))
+        Ok(Reply::thing(&views::invitation(&after, request.now()), before.version + 1))
     })
     .await
 }

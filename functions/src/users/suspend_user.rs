@@ -1,4 +1,5 @@
 //! `POST /users/{user_id}/suspend`.
+
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
@@ -23,9 +24,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let reason = bodies::reason(&call)?;
-    super::perform(table, &call, &UserAction::Suspend { reason }, defaults).await
+    let reason = bodies::reason(&request)?;
+    super::perform(table, &request, &UserAction::Suspend { reason }, defaults).await
 }

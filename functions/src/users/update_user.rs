@@ -47,27 +47,27 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
 /// `PermissionMissing`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let defaults = &state.settings.defaults;
-    let edit = UserEdit::read(call.request.body()?)?;
-    retry_on_conflict(table, || attempt(table, &call, &edit, defaults)).await
+    let edit = UserEdit::read(request.http.body()?)?;
+    retry_on_conflict(table, || attempt(table, &request, &edit, defaults)).await
 }
 
 async fn attempt(
     table: &Table,
-    call: &AuthorizedRequest,
+    request: &AuthorizedRequest,
     edit: &UserEdit,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let user = super::wanted(table, call).await?;
+    let user = super::wanted(table, request).await?;
     if is_renamed(&user, edit) && !user.device_ids.is_empty() {
-        call.caller.require(Permission::UsersWipe)?;
+        request.caller.require(Permission::UsersWipe)?;
     }
     // What decides which configuration a phone gets decides where its secrets go.
     if edit.overrides.is_some() || edit.profile_id.is_some() {
-        call.caller.require(Permission::DeploymentsManage)?;
+        request.caller.require(Permission::DeploymentsManage)?;
     }
-    let prepared = edited(table, &RequestContext::of_call(call), &user, edit, defaults).await?;
-    super::committed(table, prepared, call).await
+    let prepared = edited(table, &RequestContext::of_call(request), &user, edit, defaults).await?;
+    super::committed(table, prepared, request).await
 }

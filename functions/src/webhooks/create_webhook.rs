@@ -1,4 +1,5 @@
 //! `POST /webhooks`.
+
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
 use domain::models::webhook::{EventSelection, Settings};
@@ -8,7 +9,7 @@ use lambda_http::http::StatusCode;
 
 use crate::description::schema::{and, text};
 use crate::description::{OperationDoc, things};
-use crate::retry::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 use crate::state::AppState;
 use crate::views;
 
@@ -35,17 +36,17 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let reach = state.reach();
     // Whoever is told of events can read them.
-    call.caller.require(Permission::EventsRead)?;
-    let mut fields = call.request.body()?;
+    request.caller.require(Permission::EventsRead)?;
+    let mut fields = request.http.body()?;
     let settings = Settings::read(&mut fields, EventSelection::Known, reach);
     fields.finish().map_err(DomainError::Invalid)?;
-    let once = IdempotencyKey::of(&call)?;
+    let once = IdempotencyKey::of(&request)?;
     let (webhook, secret) =
-        once.retry_on_conflict(table, &call, || super::made(table, &call, &once, settings.clone())).await?;
+        once.retry_on_conflict(table, &request, || super::made(table, &request, &once, settings.clone())).await?;
     let mut view = views::webhook(&webhook);
     view["secret"] = secret.into();
     Ok(Reply::json(StatusCode::CREATED, &view).versioned(webhook.version))

@@ -25,11 +25,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let webhook = super::wanted(table, &call).await?;
-        let event = webhook.event(EventType::WebhookDeleted, &call.event_context());
+        let webhook = super::wanted(table, &request).await?;
+        let event = webhook.event(EventType::WebhookDeleted, &request.event_context());
         table.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
         Ok(Reply::ok(&views::webhook(&webhook)))
     })

@@ -1,4 +1,5 @@
 //! `GET /webhooks/{webhook_id}`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -18,9 +19,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let webhook = super::wanted(table, &call).await?;
-    let view = with_names(table, call.workspace(), views::webhook(&webhook)).await?;
+    let webhook = super::wanted(table, &request).await?;
+    let view = with_names(table, request.workspace(), views::webhook(&webhook)).await?;
     Ok(Reply::thing(&view, webhook.version))
 }

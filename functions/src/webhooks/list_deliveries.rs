@@ -1,4 +1,5 @@
 //! `GET /webhooks/{webhook_id}/deliveries`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -21,10 +22,11 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `NotFound`, `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let webhook = super::named(table, &call).await?;
-    let page = table.list_deliveries(call.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let webhook = super::named(table, &request).await?;
+    let page =
+        table.list_deliveries(request.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
     Ok(paging.reply(&page, views::delivery))
 }

@@ -1,4 +1,5 @@
 //! `GET /webhooks`.
+
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -19,9 +20,9 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let (paging, ()) = Paging::read(&call, |_| ())?;
-    let page = table.list_webhooks(call.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, call.workspace(), &page, views::webhook).await
+    let (paging, ()) = Paging::read(&request, |_| ())?;
+    let page = table.list_webhooks(request.workspace(), paging.limit, paging.start.clone()).await?;
+    paging.reply_named(table, request.workspace(), &page, views::webhook).await
 }

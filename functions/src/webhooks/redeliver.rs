@@ -30,7 +30,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let outside = state.webhooks()?;
     let clock = state.clock();
     let webhook = super::wanted(table, &request).await?;
-    let id = request.request.path_id("event_id", "delivery", EventId::parse)?;
+    let id = request.http.path_id("event_id", "delivery", EventId::parse)?;
     let workspace = request.workspace();
     let _there = table.delivery(workspace, webhook.webhook_id, id).await?.ok_or(DomainError::NotFound("delivery"))?;
     let event = table.events(workspace, &[id]).await?.pop().ok_or(DomainError::NotFound("delivery"))?;

@@ -25,14 +25,14 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let webhook = super::wanted(table, &call).await?;
+        let webhook = super::wanted(table, &request).await?;
         let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
-        let fresh = new_secret(call.request.id_source.random);
-        let (after, event) = webhook.rotated(&call.event_context());
-        let secrets = secrets.rotated(fresh.clone(), call.now());
+        let fresh = new_secret(request.http.id_source.random);
+        let (after, event) = webhook.rotated(&request.event_context());
+        let secrets = secrets.rotated(fresh.clone(), request.now());
         // The version guards the secrets as well, so it goes up whatever else changes.
         let commit =
             Commit::of(&event).bump_version(&webhook, &after).keep_webhook_secrets(webhook.webhook_id, &secrets);

@@ -29,17 +29,17 @@ pub fn doc() -> OperationDoc {
 ///
 /// # Errors
 /// `PermissionMissing` without `events:read` too; every fault of the body; `NotFound`, `VersionMismatch`.
-pub async fn handle(state: &AppState, call: AuthorizedRequest) -> Result<Reply, Error> {
+pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let reach = state.reach();
     // Whoever is told of events can read them.
-    call.caller.require(Permission::EventsRead)?;
+    request.caller.require(Permission::EventsRead)?;
     retry_on_conflict(table, || async {
-        let webhook = super::wanted(table, &call).await?;
-        let mut fields = call.request.body()?;
+        let webhook = super::wanted(table, &request).await?;
+        let mut fields = request.http.body()?;
         let edit = Edit::read(&mut fields, reach);
         fields.finish().map_err(DomainError::Invalid)?;
-        let Some((after, event)) = webhook.update(edit, &call.event_context()) else {
+        let Some((after, event)) = webhook.update(edit, &request.event_context()) else {
             return Ok(Reply::thing(&views::webhook(&webhook), webhook.version));
         };
         table.commit(Commit::of(&event).edit(&webhook, &after)).await?;

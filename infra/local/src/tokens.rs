@@ -80,11 +80,11 @@ impl Operator {
             wanted.entry(name).or_insert_with(|| json!(value));
         }
         let state = &self.0.create_token;
-        let request = request("create-token", state, &Value::Object(wanted))?;
+        let http = request("create-token", state, &Value::Object(wanted))?;
         let issuer = self.issuer().to_owned();
         let memberships = accepted(state.table()?.memberships(&issuer, SUBJECT).await?);
         let person = Identity { issuer, subject: SUBJECT.to_owned(), memberships };
-        let reply = create_token::handle(state, PersonRequest { request, person }).await?;
+        let reply = create_token::handle(state, PersonRequest { http, person }).await?;
         serde_json::from_slice(&reply.body).map_err(|e| Error::internal("reading a reply", e))
     }
 
@@ -99,17 +99,17 @@ impl Operator {
         let operator = json!({"issuer": self.issuer(), "subject": SUBJECT, "name": "Operator", "role": "admin"});
         let permissions = Permission::ALL.iter().copied().collect();
         let caller = Caller { workspace_id, actor: Actor::System, token_id: None, permissions };
-        let call = AuthorizedRequest { request: request("add-member", state, &operator)?, caller };
-        match add_member::handle(state, call).await {
+        let request_of_admin = AuthorizedRequest { http: request("add-member", state, &operator)?, caller };
+        match add_member::handle(state, request_of_admin).await {
             Ok(_) | Err(Error::Refused(DomainError::MemberExists)) => {}
             Err(Error::Refused(DomainError::NotFound(_))) => return Ok(()),
             Err(failure) => return Err(failure),
         }
         let state = &self.0.accept_membership;
-        let request = request("accept-membership", state, &json!({}))?;
+        let http = request("accept-membership", state, &json!({}))?;
         let person =
             Identity { issuer: self.issuer().to_owned(), subject: SUBJECT.to_owned(), memberships: Vec::new() };
-        accept_membership::accept(state.table()?, &PersonRequest { request, person }, workspace_id).await.map(drop)
+        accept_membership::accept(state.table()?, &PersonRequest { http, person }, workspace_id).await.map(drop)
     }
 }
 

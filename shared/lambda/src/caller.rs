@@ -26,8 +26,8 @@ pub struct Issuer {
 /// A request by a caller who may make it.
 #[derive(Clone, Debug)]
 pub struct AuthorizedRequest {
-    /// The request.
-    pub request: Request,
+    /// The request as it came.
+    pub http: Request,
     /// The caller.
     pub caller: Caller,
 }
@@ -36,7 +36,7 @@ impl AuthorizedRequest {
     /// A new act of the caller under this request, with an event of its own.
     #[must_use]
     pub fn event_context(&self) -> EventContext {
-        let event_context = self.request.event_context(self.caller.workspace_id, self.caller.actor);
+        let event_context = self.http.event_context(self.caller.workspace_id, self.caller.actor);
         EventContext { token_id: self.caller.token_id, ..event_context }
     }
 
@@ -49,15 +49,15 @@ impl AuthorizedRequest {
     /// When the request came.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.request.id_source.now
+        self.http.id_source.now
     }
 }
 
 /// A request by a person who has signed in and acts for themselves, in no one workspace.
 #[derive(Clone, Debug)]
 pub struct PersonRequest {
-    /// The request.
-    pub request: Request,
+    /// The request as it came.
+    pub http: Request,
     /// The person.
     pub person: Identity,
 }
@@ -66,20 +66,20 @@ impl PersonRequest {
     /// A new act of the person under this request, as one of the members that they are.
     #[must_use]
     pub fn event_context(&self, member: &Member) -> EventContext {
-        self.request.event_context(member.workspace_id, Actor::Member(member.member_id))
+        self.http.event_context(member.workspace_id, Actor::Member(member.member_id))
     }
 
     /// When the request came.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.request.id_source.now
+        self.http.id_source.now
     }
 }
 
 /// A request by a caller who may make it in one workspace or in several, of which they need not name one.
 #[derive(Clone, Debug)]
 pub struct MultiWorkspaceRequest {
-    visit: AuthenticatedRequest,
+    request: AuthenticatedRequest,
     permissions: &'static [Permission],
     /// The caller in each workspace where they may make the request; never empty.
     pub callers: Vec<Caller>,
@@ -89,7 +89,7 @@ impl MultiWorkspaceRequest {
     /// The request.
     #[must_use]
     pub fn request(&self) -> &Request {
-        &self.visit.request
+        &self.request.request
     }
 
     /// The request in the one workspace that is meant.
@@ -97,7 +97,7 @@ impl MultiWorkspaceRequest {
     /// # Errors
     /// Those of [`AuthenticatedRequest::enter`].
     pub fn enter(self) -> Result<AuthorizedRequest, DomainError> {
-        self.visit.enter(self.permissions)
+        self.request.enter(self.permissions)
     }
 }
 
@@ -116,10 +116,10 @@ impl AuthenticatedRequest {
     /// `PermissionsMissing`; `TooLarge`.
     pub fn enter(self, permissions: &'static [Permission]) -> Result<AuthorizedRequest, DomainError> {
         self.require_somebody()?;
-        let caller = self.proof.caller(wanted_workspace(&self.request)?)?;
+        let caller = self.proof.caller(named_workspace(&self.request)?)?;
         caller.require_any(permissions)?;
         self.request.check_size()?;
-        Ok(AuthorizedRequest { request: self.request, caller })
+        Ok(AuthorizedRequest { http: self.request, caller })
     }
 
     /// Lets the request in if the caller has one of the permissions in the workspace that is meant, or in any
@@ -127,9 +127,9 @@ impl AuthenticatedRequest {
     ///
     /// # Errors
     /// As [`AuthenticatedRequest::enter`].
-    pub fn reach(self, permissions: &'static [Permission]) -> Result<MultiWorkspaceRequest, DomainError> {
+    pub fn enter_anywhere(self, permissions: &'static [Permission]) -> Result<MultiWorkspaceRequest, DomainError> {
         self.require_somebody()?;
-        let everywhere = match wanted_workspace(&self.request)? {
+        let everywhere = match named_workspace(&self.request)? {
             Some(named) => vec![self.proof.caller(Some(named))?],
             None => self.proof.callers(),
         };
@@ -139,14 +139,14 @@ impl AuthenticatedRequest {
             everywhere.first().map_or(Err(DomainError::CredentialInvalid), may)?;
         }
         self.request.check_size()?;
-        Ok(MultiWorkspaceRequest { visit: self, permissions, callers })
+        Ok(MultiWorkspaceRequest { request: self, permissions, callers })
     }
 
     /// Lets the request in if the caller is a person who has signed in themselves, and a member of a workspace.
     ///
     /// # Errors
     /// `CredentialInvalid` if they are a member of none; `MemberOnly`; `TooLarge`.
-    pub fn own(self) -> Result<PersonRequest, DomainError> {
+    pub fn member(self) -> Result<PersonRequest, DomainError> {
         self.require_somebody()?;
         self.signed_in()
     }
@@ -162,7 +162,7 @@ impl AuthenticatedRequest {
         }
         let person = self.proof.person()?;
         self.request.check_size()?;
-        Ok(PersonRequest { request: self.request, person })
+        Ok(PersonRequest { http: self.request, person })
     }
 
     /// Whoever is a member of nothing is nobody, and a token whose person is a member of nothing that it opens is
@@ -235,7 +235,7 @@ fn bearer(request: &Request) -> Result<&str, DomainError> {
     if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim()) } else { Err(DomainError::CredentialInvalid) }
 }
 
-fn wanted_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {
+fn named_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {
     let Some(text) = WORKSPACE_HEADERS.iter().find_map(|name| request.header(name)) else {
         return Ok(None);
     };

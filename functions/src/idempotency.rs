@@ -1,0 +1,96 @@
+//! Creating calls, each made once however often it is sent with the same `Idempotency-Key`.
+
+use aws::store::idempotency::{IdempotencyRow, idempotency_pk};
+use aws::{Commit, Table};
+use chrono::Duration;
+use domain::error::{DomainError, Error};
+use domain::models::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
+use domain::secret::Hash;
+
+use crate::authenticated::Authenticated;
+use crate::retry::retry_on_conflict;
+
+/// A creating call, which is made once however often it is sent with the same `Idempotency-Key`.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey(Option<(String, Hash)>);
+
+/// What is known of a creating call.
+#[derive(Debug)]
+pub(crate) enum IdempotencyOutcome {
+    /// It was made before, and has made what has this identifier.
+    Made(String),
+    /// It is new, or was forgotten since.
+    New {
+        /// True if its row is still there.
+        forgotten: bool,
+    },
+}
+
+impl IdempotencyKey {
+    /// Reads the header. Without it, a call that is sent again is another call.
+    ///
+    /// # Errors
+    /// A fault of the header.
+    pub fn of(request: &impl Authenticated) -> Result<Self, DomainError> {
+        const HEADER: &str = "idempotency-key";
+        let http = request.http();
+        if !http.headers.contains_key(HEADER) {
+            return Ok(Self(None));
+        }
+        let sent = http.header(HEADER).unwrap_or_default();
+        let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| DomainError::field(HEADER, code, detail))?;
+        let pk = idempotency_pk(request.scope(), &request.principal(), http.operation, &key);
+        // The path counts as well: the same body for another user is another call.
+        let body = format!("{}|{}", http.raw_path, http.body_hash().as_str());
+        Ok(Self(Some((pk, Hash::of(body)))))
+    }
+
+    /// What is known of the call.
+    ///
+    /// # Errors
+    /// `IdempotencyMismatch` if the key was used with another body.
+    pub async fn before(&self, table: &Table, request: &impl Authenticated) -> Result<IdempotencyOutcome, Error> {
+        let Some((pk, body_hash)) = &self.0 else {
+            return Ok(IdempotencyOutcome::New { forgotten: false });
+        };
+        let found = table.remembered(pk).await?;
+        let forgotten = found.is_some();
+        let made = IdempotencyRecord::made_before(found, body_hash, request.http().id_source.now)?;
+        Ok(made.map_or(IdempotencyOutcome::New { forgotten }, IdempotencyOutcome::Made))
+    }
+
+    /// Does something as [`retry_on_conflict`] does. Where it is refused, the same call may have come first by another way at
+    /// the same time, and have taken what was free: then what that one has made is the answer.
+    ///
+    /// # Errors
+    /// As [`retry_on_conflict`].
+    pub async fn retry_on_conflict<T, F>(
+        &self,
+        table: &Table,
+        request: &impl Authenticated,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let answer = retry_on_conflict(table, &mut attempt).await;
+        let refused = matches!(answer, Err(Error::Refused(_))) && self.0.is_some();
+        if refused && matches!(self.before(table, request).await?, IdempotencyOutcome::Made(_)) {
+            return retry_on_conflict(table, attempt).await;
+        }
+        answer
+    }
+
+    /// Remembers the call in the commit that does what it asks.
+    pub fn remember(&self, commit: Commit, request: &impl Authenticated, made: &str, forgotten: bool) -> Commit {
+        let Some((pk, body_hash)) = &self.0 else {
+            return commit;
+        };
+        let remembered = IdempotencyRecord {
+            body_hash: body_hash.clone(),
+            made: made.to_owned(),
+            expires_at: request.http().id_source.now.plus(Duration::hours(LIFETIME_HOURS)),
+        };
+        commit.remember(&IdempotencyRow { pk: pk.clone(), remembered }, forgotten)
+    }
+}
