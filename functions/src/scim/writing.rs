@@ -138,9 +138,8 @@ async fn change_one(
     };
     let (change, commit) = carried_through(table, &context, updated.change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), &person.user);
-    table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
-    let user = change.user_after().unwrap_or(&person.user).clone();
-    let user = User { version: user.version + 1, ..user };
+    let committed = table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
+    let user = committed.now(change.user_after().unwrap_or(&person.user).clone());
     Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
 }
 

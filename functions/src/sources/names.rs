@@ -356,7 +356,7 @@ impl SyncRun<'_> {
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
             };
-            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await
+            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await.map(drop)
         })
         .await
     }
@@ -374,7 +374,7 @@ impl SyncRun<'_> {
             };
             let (_, commit) =
                 carried_through(self.table, &context, change, self.syncing.defaults, &event_context).await?;
-            self.table.commit(commit.guarded_by(self.job)).await
+            self.table.commit(commit.guarded_by(self.job)).await.map(drop)
         })
         .await
     }

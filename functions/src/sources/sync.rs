@@ -310,12 +310,8 @@ async fn stood(
 ) -> Result<Job, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(after(job, change.job.map(|job| job.after)))
-}
-
-fn after(job: &Job, after: Option<Job>) -> Job {
-    Job { version: job.version + 1, ..after.unwrap_or_else(|| job.clone()) }
+    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
 /// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
@@ -346,8 +342,8 @@ async fn ended(
             fail(job, failure, event, &event_context)
         }
     };
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(after(job, change.job.map(|job| job.after)))
+    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
 /// Everything that a step of a sync has at hand.
@@ -551,7 +547,7 @@ impl SyncRun<'_> {
         }
         match self.table.commit((*commit).put(&*item).guarded_by(self.job)).await {
             Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.given_up(id, &failure)))),
-            outcome => outcome.map(|()| {
+            outcome => outcome.map(|_| {
                 RowDecision::Changed(Box::new(Commit::without_event(self.context().event_context().event_id)), item)
             }),
         }

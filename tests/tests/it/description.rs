@@ -1,15 +1,28 @@
-//! The published description, held against the operations and what is served.
+//! The published description, held against the operations and what is served; and the routes for API Gateway, held
+//! against the template: `UPDATE_DESCRIPTION=1` writes these anew.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
 use domain::rules::access::Access;
 use functions::OPERATIONS;
 use http::Method;
 use lambda::ErrorFormat;
-use local::description::description;
+use local::definition::definition;
+use local::description::{description, template};
 use serde_json::Value;
 use testkit::Bench;
 use testkit::samples;
+
+fn routes_file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/openapi/routes.json")
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so")]
+fn updating() -> bool {
+    std::env::var_os("UPDATE_DESCRIPTION").is_some()
+}
 
 /// Every operation of the description: its method, its path and what is said of it.
 fn described(document: &Value) -> Vec<(String, String, Value)> {
@@ -20,6 +33,16 @@ fn described(document: &Value) -> Vec<(String, String, Value)> {
         methods.into_iter().map(move |(method, operation)| (method, path.clone(), operation))
     };
     paths.iter().flat_map(of_path).collect()
+}
+
+#[test]
+fn the_routes_for_api_gateway_that_are_checked_in_are_the_templates_own() {
+    let actual = definition(&template().unwrap());
+    if updating() {
+        fs::write(routes_file(), &actual).unwrap();
+    }
+    let checked_in = fs::read_to_string(routes_file()).unwrap();
+    assert!(actual == checked_in, "if they are meant to change, write them anew: see the head of this file");
 }
 
 #[test]

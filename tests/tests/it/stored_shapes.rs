@@ -57,16 +57,16 @@ fn updating() -> bool {
     std::env::var("UPDATE_SHAPES").is_ok_and(|value| value == "1")
 }
 
-/// A kind of row as `rows.rs` documents it.
+/// A kind of row as `store.rs` documents it.
 struct Kind {
     name: String,
     pk: String,
     sk: Option<String>,
 }
 
-/// The kinds of the tables in `rows.rs`, and that of the secrets' table.
+/// The kinds of the tables in `store.rs`, and that of the secrets' table.
 fn kinds() -> Vec<Kind> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/aws/src/rows.rs");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/aws/src/store.rs");
     let source = fs::read_to_string(path).unwrap();
     let lines = source.lines().filter_map(|line| line.strip_prefix("//! | "));
     let mut kinds: Vec<Kind> = lines
@@ -1046,7 +1046,7 @@ fn status_of(user: &Value) -> UserStatus {
 }
 
 /// The rows that follow from others, by how their keys begin.
-const COMPANIONS: [&str; 12] = [
+const INDEX_ROWS: [&str; 12] = [
     "USERNAME#",
     "IDENTITYKEY#",
     "EXTERNALID#",
@@ -1081,7 +1081,7 @@ async fn reindex_brings_back_whatever_follows_from_rows_and_writes_nothing_twice
     let (bench, _tenant, _shapes) = stored().await;
     let before = rows::all(&bench, MAIN);
     for row in before.values() {
-        if COMPANIONS.iter().any(|kind| row["pk"].as_str().unwrap().starts_with(kind)) {
+        if INDEX_ROWS.iter().any(|kind| row["pk"].as_str().unwrap().starts_with(kind)) {
             rows::remove(&bench, MAIN, row);
         } else if bare(row) != *row {
             let binary = ["bytes", "rows", "keys"].iter().any(|name| row.get(name).is_some());

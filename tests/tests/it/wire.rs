@@ -134,7 +134,7 @@ async fn committed(failing: usize, fails: impl Fn(&Sent) -> Answer + Send + Sync
     });
     let commit = Commit::of(&event(1)).put(&items()[0]);
     let outcome = match table(&tap).commit(commit).await {
-        Ok(()) => Outcome::Done,
+        Ok(_) => Outcome::Done,
         Err(Error::Conflict) => Outcome::OtherRowChanged,
         Err(Error::Unavailable { .. }) => Outcome::Unavailable,
         Err(_) => Outcome::Fault,

@@ -27,7 +27,7 @@ async fn named(place: &Place<'_>, username: &str) -> Result<User, Error> {
     let user = place.new_user(username);
     let claims = place.table.username_claims(place.workspace, username).await.expect("it answers");
     let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&user).claim(&claims, user.user_id);
-    place.table.commit(commit).await.map(|()| user)
+    place.table.commit(commit).await.map(|_| user)
 }
 
 #[tokio::test]
