@@ -344,7 +344,10 @@ async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     let report = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": "no answer"});
     let _reported = put("credential-services/assa_abloy".to_owned(), report).await;
     let _quiet = put("credential-services/salto_space".to_owned(), json!({"endpoints": []})).await;
-    keep("its_attachments.with_services", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"));
+    keep(
+        "its_attachments.with_services",
+        row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "BELONGINGS"),
+    );
     keep("credentials_holder", row(bench, "CREDENTIAL#", &device));
     let locked = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
     let own = made.get("credential");
