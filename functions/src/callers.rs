@@ -41,7 +41,7 @@ pub(crate) struct Callers<'a> {
     pub at_hand: &'a IssuerKeysCache,
     /// The issuer, exactly as tokens name it.
     pub issuer: Option<&'a str>,
-    /// When.
+    /// The time.
     pub now: Time,
 }
 

@@ -15,7 +15,7 @@ use crate::triggers::Run;
 pub(crate) struct RequestContext {
     /// When, and chance.
     pub id_source: IdSource,
-    /// Where.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
     /// True for a caller who may deploy; a job is begun with what it needs, and has nothing more.
     pub may_deploy: bool,
@@ -29,7 +29,7 @@ pub(crate) struct RequestContext {
 
 impl RequestContext {
     /// The caller of a request.
-    pub fn of_call(request: &AuthorizedRequest) -> Self {
+    pub fn of_request(request: &AuthorizedRequest) -> Self {
         Self {
             id_source: request.http.id_source,
             workspace_id: request.workspace(),

@@ -18,7 +18,7 @@ use domain::models::invitation::Invitation;
 use lambda::AuthorizedRequest;
 
 /// The deployment that a call's path names.
-async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<Invitation, Error> {
+async fn load_deployment(table: &Table, request: &AuthorizedRequest) -> Result<Invitation, Error> {
     let id = request.http.path_id("deployment_id", "deployment", InvitationId::parse)?;
     Ok(table.deployment(request.workspace(), id).await?.ok_or(DomainError::NotFound("deployment"))?)
 }

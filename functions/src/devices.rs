@@ -38,7 +38,7 @@ use crate::settings::Defaults;
 use crate::views;
 
 /// The device that a call's path names, with what belongs to it, guarded by `If-Match`.
-async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
+async fn load_device(table: &Table, request: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
     let id = request.http.path_id("device_id", "device", DeviceId::parse)?;
     let whole = table.device_details(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
     request.http.check_version(whole.device.version)?;
@@ -96,7 +96,7 @@ async fn attachments(
     + Sync,
 ) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
-        let mut whole = wanted(table, request).await?;
+        let mut whole = load_device(table, request).await?;
         let none = DeviceAttachments::none(&whole.device);
         let before = whole.attachments.as_ref().unwrap_or(&none);
         if let Some((after, event)) = change(&whole.device, before, &request.event_context())? {
@@ -136,8 +136,9 @@ async fn done(
     defaults: &Defaults,
 ) -> Result<actions::PlannedDevice, Error> {
     retry_on_conflict(table, || async {
-        let whole = wanted(table, request).await?;
-        let mut prepared = actions::prepare(table, &RequestContext::of_call(request), whole, action, defaults).await?;
+        let whole = load_device(table, request).await?;
+        let mut prepared =
+            actions::prepare(table, &RequestContext::of_request(request), whole, action, defaults).await?;
         if let Some(commit) = prepared.commit.take() {
             prepared.whole.device = table.commit(commit).await?.now(prepared.whole.device);
         }

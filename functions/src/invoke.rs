@@ -71,7 +71,7 @@ async fn over_http(operation: &'static Operation, state: &AppState, event: Value
     let told = async {
         answer(operation, state, request).await.unwrap_or_else(|failure| {
             log(operation, &request_id, &failure);
-            operation.error_format.tell(&failure, &request_id)
+            operation.error_format.reply(&failure, &request_id)
         })
     };
     // A panic is a fault of ours like any other: this request fails, the next one is served.

@@ -14,7 +14,7 @@ use domain::models::workspace::Workspace;
 use lambda::AuthorizedRequest;
 
 /// The profile that a call's path names, guarded by `If-Match`.
-async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<Profile, Error> {
+async fn load_profile(table: &Table, request: &AuthorizedRequest) -> Result<Profile, Error> {
     let id = request.http.path_id("profile_id", "profile", ProfileId::parse)?;
     let profile = table.profile(request.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
     request.http.check_version(profile.version)?;

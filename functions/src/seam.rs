@@ -66,7 +66,7 @@ impl Verbs {
 }
 
 /// What a webhook is told of an event: the end of a phone, if it names both, in Seam's words with all of our own beside.
-pub(crate) fn told(webhook: &Webhook, event: &Event) -> Value {
+pub(crate) fn event_payload(webhook: &Webhook, event: &Event) -> Value {
     let name = webhook.name_of(event);
     let mut told = views::event(event, name);
     if name == PHONE_DEACTIVATED

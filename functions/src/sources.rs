@@ -34,7 +34,7 @@ impl std::fmt::Debug for Fetcher<'_> {
 }
 
 /// The data set that a call's path names, guarded by `If-Match`.
-async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<DataSource, Error> {
+async fn load_source(table: &Table, request: &AuthorizedRequest) -> Result<DataSource, Error> {
     let id = request.http.path_id("source_id", "source", SourceId::parse)?;
     let source = table.source(request.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
     request.http.check_version(source.version)?;

@@ -38,7 +38,7 @@ use crate::users::actions::{PlannedUser, UserAction, prepare};
 use crate::views;
 
 /// The user that a call's path names, guarded by `If-Match`.
-pub(crate) async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<User, Error> {
+pub(crate) async fn load_user(table: &Table, request: &AuthorizedRequest) -> Result<User, Error> {
     let id = request.http.path_id("user_id", "user", UserId::parse)?;
     let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
     request.http.check_version(user.version)?;
@@ -112,8 +112,8 @@ pub(crate) async fn perform(
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
-        let user = wanted(table, request).await?;
-        let prepared = prepare(table, &RequestContext::of_call(request), &user, action, defaults).await?;
+        let user = load_user(table, request).await?;
+        let prepared = prepare(table, &RequestContext::of_request(request), &user, action, defaults).await?;
         committed(table, prepared, request).await
     })
     .await
@@ -140,8 +140,8 @@ pub(crate) async fn offered(
                 return Ok(shown(&offer.ok_or(DomainError::NotFound("invitation"))?));
             }
         };
-        let user = wanted(table, request).await?;
-        let prepared = prepare(table, &RequestContext::of_call(request), &user, action, defaults).await?;
+        let user = load_user(table, request).await?;
+        let prepared = prepare(table, &RequestContext::of_request(request), &user, action, defaults).await?;
         let (Some(commit), Some(offer)) = (prepared.commit, prepared.invitation) else {
             return Err(Error::internal("making an offer", "nothing was made"));
         };

@@ -27,7 +27,7 @@ async fn named(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Er
 }
 
 /// The same, guarded by `If-Match`.
-async fn wanted(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
+async fn load_webhook(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
     let webhook = named(table, request).await?;
     request.http.check_version(webhook.version)?;
     Ok(webhook)

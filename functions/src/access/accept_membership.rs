@@ -38,7 +38,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
 /// `NotFound`.
 pub async fn accept(table: &Table, request: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
-        let (workspace, member) = wanted(table, request, id).await?;
+        let (workspace, member) = load_membership(table, request, id).await?;
         let Some((after, accepted, event)) = members::accept(&workspace, &member, &request.event_context(&member))
         else {
             return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
@@ -54,7 +54,7 @@ pub async fn accept(table: &Table, request: &PersonRequest, id: WorkspaceId) -> 
 }
 
 /// The person's membership of a workspace.
-pub(super) async fn wanted(
+pub(super) async fn load_membership(
     table: &Table,
     request: &PersonRequest,
     id: WorkspaceId,

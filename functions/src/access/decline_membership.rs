@@ -6,7 +6,7 @@ use domain::error::{DomainError, Error};
 use domain::rules::members::decline;
 use lambda::{PersonRequest, Reply};
 
-use crate::access::accept_membership::wanted;
+use crate::access::accept_membership::load_membership;
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
@@ -30,7 +30,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     let table = state.table()?;
     let id = request.http.path_id("workspace_id", "membership", WorkspaceId::parse)?;
     retry_on_conflict(table, || async {
-        let (workspace, member) = wanted(table, &request, id).await?;
+        let (workspace, member) = load_membership(table, &request, id).await?;
         let event = decline(&member, &request.event_context(&member))?;
         table.commit(Commit::of(&event).delete(&member)).await?;
         Ok(Reply::ok(&views::membership(&member, Some(&workspace))))

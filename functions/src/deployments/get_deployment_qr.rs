@@ -41,7 +41,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let accept = request.http.header("accept").unwrap_or("*/*");
     let wanted = lambda::accept::best(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
     retry_on_conflict(table, || async {
-        let deployment = super::wanted(table, &request).await?;
+        let deployment = super::load_deployment(table, &request).await?;
         let event = qr_shown(&deployment, &request.event_context())?;
         let code = table.invitation_code(deployment.invitation_id).await?.ok_or(DomainError::CodeExpired)?;
         if !request.http.is_head {

@@ -28,7 +28,7 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let before = super::wanted(table, &request).await?;
+        let before = super::load_deployment(table, &request).await?;
         let Some((after, event)) = revoke(&before, &request.event_context())? else {
             return Ok(Reply::ok(&views::deployment(&before, request.now())));
         };

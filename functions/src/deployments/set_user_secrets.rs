@@ -32,7 +32,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let edit = read_secrets(request.http.body()?)?;
     retry_on_conflict(table, || async {
-        let user = users::wanted(table, &request).await?;
+        let user = users::load_user(table, &request).await?;
         let event_context = request.event_context();
         let mut after = user.clone();
         if let Some(change) = set_secrets(&user, &edit, &event_context)? {

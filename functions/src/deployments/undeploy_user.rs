@@ -36,10 +36,10 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let user = users::wanted(table, &request).await?;
+        let user = users::load_user(table, &request).await?;
         let devices = table.devices(user.workspace_id, &user.device_ids).await?;
         let open = newest(table, &user, Purpose::Deploy).await?;
-        let event_context = RequestContext::of_call(&request).event_context();
+        let event_context = RequestContext::of_request(&request).event_context();
         let change = remove(&user, &devices, open.as_ref(), &event_context)?;
         users::committed(table, PlannedUser::of(change, &event_context, &user, devices), &request).await
     })

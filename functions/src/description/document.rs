@@ -299,7 +299,8 @@ fn responses(operation: &Operation, about: &OperationDoc, path: &str) -> Map<Str
     for answer in &about.answers {
         responses.insert(answer.status.to_string(), answered(operation, about, answer));
     }
-    let mut refusals: Vec<Told> = usual(operation, about, path).iter().chain(&about.refusals).map(told).collect();
+    let mut refusals: Vec<DocumentedError> =
+        usual(operation, about, path).iter().chain(&about.refusals).map(documented_error).collect();
     refusals.sort();
     refusals.dedup();
     for group in refusals.chunk_by(|a, b| a.0 == b.0) {
@@ -324,7 +325,7 @@ fn shared_responses() -> Map<String, Value> {
         response["content"]["application/json"] = gateways_own();
     }
     let often = often();
-    let refused = often.iter().map(|(name, of)| (*name, error(&of.iter().map(told).collect::<Vec<_>>())));
+    let refused = often.iter().map(|(name, of)| (*name, error(&of.iter().map(documented_error).collect::<Vec<_>>())));
     ours.into_iter()
         .chain([("Throttled", throttled())])
         .chain(refused)
@@ -337,9 +338,9 @@ fn response(name: &str) -> Value {
 }
 
 /// A refusal, with its status.
-type Told = (u16, String, String);
+type DocumentedError = (u16, String, String);
 
-fn told(error: &DomainError) -> Told {
+fn documented_error(error: &DomainError) -> DocumentedError {
     // What is counted in a refusal's own sentence is not known yet.
     let sentence = match error {
         DomainError::Invalid(_) => "The request has faults that must be corrected; `errors` names each.".to_owned(),
@@ -357,9 +358,9 @@ fn told(error: &DomainError) -> Told {
 }
 
 /// The reply of refusals with one status: by its name, if many operations refuse so.
-fn refused(refusals: &[Told]) -> Value {
+fn refused(refusals: &[DocumentedError]) -> Value {
     let same = |(_, of): &&(&str, Vec<DomainError>)| {
-        of.len() == refusals.len() && of.iter().map(told).all(|told| refusals.contains(&told))
+        of.len() == refusals.len() && of.iter().map(documented_error).all(|told| refusals.contains(&told))
     };
     match often().iter().find(same) {
         Some((name, _)) => response(name),
@@ -367,7 +368,7 @@ fn refused(refusals: &[Told]) -> Value {
     }
 }
 
-fn error(refusals: &[Told]) -> Value {
+fn error(refusals: &[DocumentedError]) -> Value {
     let codes: Vec<(&str, String)> = refusals.iter().map(|(_, code, detail)| (code.as_str(), detail.clone())).collect();
     let mut error = failure("Refused:", &codes);
     if refusals.iter().all(|(status, ..)| *status == StatusCode::UNAUTHORIZED.as_u16()) {

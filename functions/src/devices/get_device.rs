@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let whole = super::wanted(table, &request).await?;
+    let whole = super::load_device(table, &request).await?;
     let view = with_names(table, request.workspace(), views::device_details(&whole, request.now())).await?;
     Ok(Reply::thing(&view, whole.device.version))
 }

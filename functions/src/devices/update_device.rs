@@ -64,7 +64,7 @@ pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
 }
 
 async fn attempt(table: &Table, request: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
-    let whole = super::wanted(table, request).await?;
+    let whole = super::load_device(table, request).await?;
     let whole = edited(table, request, whole, wanted).await?;
     Ok(super::shown(&whole, request))
 }

@@ -47,7 +47,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         };
         table.commit(Commit::changing(event_context.event_id, &change)).await?;
         if job.kind == JobKind::Sync
-            && let Err(failure) = forget(table, &RequestContext::of_call(&request), &job).await
+            && let Err(failure) = forget(table, &RequestContext::of_request(&request), &job).await
         {
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");

@@ -92,7 +92,7 @@ pub(crate) async fn begin_with(
         return Err(DomainError::Invalid(Vec::new()).into());
     };
     request.caller.require(task.permission)?;
-    let context = RequestContext::of_call(&request);
+    let context = RequestContext::of_request(&request);
     let new = NewJob {
         job_id: JobId(request.http.id_source.new_id()),
         kind: task.kind,

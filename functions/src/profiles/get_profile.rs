@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let profile = super::wanted(table, &request).await?;
+    let profile = super::load_profile(table, &request).await?;
     let workspace = workspace(table, &request).await?;
     Ok(Reply::thing(&views::profile(&profile, &workspace), profile.version))
 }

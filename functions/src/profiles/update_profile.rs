@@ -6,7 +6,7 @@ use domain::models::profile::{ProfileEdit, is_renamed};
 use domain::rules::profiles::update;
 use lambda::{AuthorizedRequest, Reply};
 
-use super::{displaced, wanted, workspace};
+use super::{displaced, load_profile, workspace};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
@@ -41,7 +41,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit) -> Result<Reply, Error> {
-    let profile = wanted(table, request).await?;
+    let profile = load_profile(table, request).await?;
     let before = workspace(table, request).await?;
     let Some(changed) = update(&before, &profile, edit, &request.event_context())? else {
         return Ok(Reply::thing(&views::profile(&profile, &before), profile.version));

@@ -128,7 +128,7 @@ async fn change_one(
     let claims = names_free(table, request, &person.user, &wanted).await?;
     let phones = held(table, &person.user).await?;
     require_rename_allowed(is_renamed(&person.user, &wanted), !phones.is_empty(), request.caller.may_wipe())?;
-    let context = RequestContext::of_call(request);
+    let context = RequestContext::of_request(request);
     let event_context = context.event_context();
     let new_id = || CommandId(request.http.id_source.new_id());
     let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &event_context)? else {
@@ -166,7 +166,7 @@ pub(super) async fn delete(
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     retry_on_conflict(table, || async {
         let person = to_be_changed(table, request, id).await?;
-        let prepared = prepare(table, &RequestContext::of_call(request), &person.user, &action, defaults).await?;
+        let prepared = prepare(table, &RequestContext::of_request(request), &person.user, &action, defaults).await?;
         if let Some(commit) = prepared.commit {
             table.commit(commit).await?;
         }

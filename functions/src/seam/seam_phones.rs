@@ -88,7 +88,7 @@ async fn deactivate(table: &Table, request: &AuthorizedRequest, defaults: &Defau
     retry_on_conflict(table, || async {
         let whole = phone(table, request, id).await?;
         let action = DeviceAction::Delete { reason: None };
-        let prepared = prepare(table, &RequestContext::of_call(request), whole, &action, defaults).await?;
+        let prepared = prepare(table, &RequestContext::of_request(request), whole, &action, defaults).await?;
         done(table, prepared.commit).await
     })
     .await

@@ -177,7 +177,7 @@ async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults)
                 UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
             }
         };
-        let prepared = edited(table, &RequestContext::of_call(request), &user, &edit, defaults).await?;
+        let prepared = edited(table, &RequestContext::of_request(request), &user, &edit, defaults).await?;
         done(table, prepared.commit).await
     })
     .await
@@ -193,7 +193,7 @@ async fn delete(table: &Table, request: &AuthorizedRequest, defaults: &Defaults)
     let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     retry_on_conflict(table, || async {
         let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
-        let prepared = prepare(table, &RequestContext::of_call(request), &user, &action, defaults).await?;
+        let prepared = prepare(table, &RequestContext::of_request(request), &user, &action, defaults).await?;
         done(table, prepared.commit).await
     })
     .await

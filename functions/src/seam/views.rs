@@ -20,7 +20,7 @@ pub(super) struct SeamViewContext<'a> {
     pub attachments: Option<&'a DeviceAttachments>,
     /// What its workspace asks.
     pub settings: &'a Settings,
-    /// When.
+    /// The time.
     pub now: Time,
 }
 

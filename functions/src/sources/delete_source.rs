@@ -33,7 +33,7 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let source = retry_on_conflict(table, || async {
-        let source = super::wanted(table, &request).await?;
+        let source = super::load_source(table, &request).await?;
         let event = source.event(EventType::SourceDeleted, &request.event_context());
         table.commit(Commit::of(&event).delete(&source).forget_source_token(source.source_id)).await?;
         Ok(source)

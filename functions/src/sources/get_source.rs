@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let source = super::wanted(table, &request).await?;
+    let source = super::load_source(table, &request).await?;
     let view = with_names(table, request.workspace(), views::source(&source)).await?;
     Ok(Reply::thing(&view, source.version))
 }

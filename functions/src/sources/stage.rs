@@ -56,12 +56,12 @@ pub(crate) async fn take_in(
     };
     match bytes.and_then(|bytes| read(source, &bytes)) {
         Ok(rows) => staged(table, context, job, source, &rows).await.map(Ok),
-        Err(garbage) => Ok(Err(JobFailure { code: garbage.code.to_owned(), detail: told(&garbage) })),
+        Err(error) => Ok(Err(JobFailure { code: error.code.to_owned(), detail: failure_detail(&error) })),
     }
 }
 
-fn told(garbage: &ImportError) -> String {
-    format!("The data set cannot be used: {}.", garbage.detail)
+fn failure_detail(error: &ImportError) -> String {
+    format!("The data set cannot be used: {}.", error.detail)
 }
 
 /// What was uploaded, joined.

@@ -412,7 +412,7 @@ impl SyncRun<'_> {
             };
             self.note(decided, &mut outcomes, &mut told);
         }
-        self.tell(&told).await?;
+        self.keep_outcomes(&told).await?;
         let next = if at + 1 < taken.pages { SyncStep::Rows { taken, at: at + 1 } } else { self.after_rows(taken) };
         Ok(Some((outcomes, next)))
     }
@@ -655,7 +655,7 @@ impl SyncRun<'_> {
     }
 
     /// Writes down what is only told of. The same things are told the same way if this is done again.
-    async fn tell(&self, items: &[JobItem]) -> Result<(), Error> {
+    async fn keep_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
             let commit = Commit::without_event(self.context().event_context().event_id).guarded_by(self.job);
             self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
@@ -695,7 +695,7 @@ impl SyncRun<'_> {
             };
             told.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&error), self.context().now()));
         }
-        self.tell(&told).await?;
+        self.keep_outcomes(&told).await?;
         Ok((told.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
     }
 
@@ -716,7 +716,7 @@ impl SyncRun<'_> {
                 detail: Some(detail),
                 ..self.item("vanished", ItemOutcome::Failed)
             };
-            self.tell(std::slice::from_ref(&item)).await?;
+            self.keep_outcomes(std::slice::from_ref(&item)).await?;
             return Ok((vec![item.outcome], SyncStep::Clear { failure: None }));
         }
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
@@ -779,7 +779,7 @@ impl SyncRun<'_> {
             let decided = retry_on_conflict(self.table, || self.vanished(id, &keys)).await?;
             self.note(decided, &mut outcomes, &mut told);
         }
-        self.tell(&told).await?;
+        self.keep_outcomes(&told).await?;
         let next = match kept(page.next) {
             None => SyncStep::Clear { failure: None },
             start => SyncStep::Vanish { taken, start },

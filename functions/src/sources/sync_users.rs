@@ -66,7 +66,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     };
     let once = IdempotencyKey::of(&request)?;
     let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &wanted)).await?;
-    let job = go_on(table, Some(pulling), &RequestContext::of_call(&request), job, &request, defaults, clock).await?;
+    let job =
+        go_on(table, Some(pulling), &RequestContext::of_request(&request), job, &request, defaults, clock).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
 }
 
@@ -110,7 +111,7 @@ async fn begun(
             return Ok(table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
         }
     };
-    let source = super::wanted(table, request).await?;
+    let source = super::load_source(table, request).await?;
     let event_context = request.event_context();
     let running = super::is_running(table, &source).await?;
     let (after, change) = source.begin_sync(wanted.clone(), running, &event_context)?;

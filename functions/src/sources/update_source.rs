@@ -38,7 +38,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let hosts = &state.settings.source_hosts;
     retry_on_conflict(table, || async {
-        let source = super::wanted(table, &request).await?;
+        let source = super::load_source(table, &request).await?;
         let mut fields = request.http.body()?;
         let edit = Settings::of_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;

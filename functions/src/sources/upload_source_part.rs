@@ -75,7 +75,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
-        go_on(table, None, &RequestContext::of_call(&request), job, &request, defaults, clock).await?;
+        go_on(table, None, &RequestContext::of_request(&request), job, &request, defaults, clock).await?;
     }
     let upload = source.upload.as_ref();
     let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();
@@ -122,7 +122,7 @@ async fn attempt(
     start: bool,
     bytes: &[u8],
 ) -> Result<(DataSource, Option<Job>, Option<Uuid>), Error> {
-    let source = super::wanted(table, request).await?;
+    let source = super::load_source(table, request).await?;
     let used =
         source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
     let mut after = source.part_come(&part, request.now())?;

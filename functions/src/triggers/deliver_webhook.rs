@@ -83,7 +83,7 @@ impl Delivering<'_, '_> {
         let mut wanted: BTreeMap<WebhookId, Vec<DeliveryJob>> = BTreeMap::new();
         for record in self.run.records() {
             let message = record["messageId"].as_str().unwrap_or_default().to_owned();
-            match self.wanted(record, &message, &mut known).await {
+            match self.find_jobs(record, &message, &mut known).await {
                 Ok(found) => found.into_iter().for_each(|one| {
                     wanted.entry(one.webhook.webhook_id).or_default().push(one);
                 }),
@@ -113,7 +113,7 @@ impl Delivering<'_, '_> {
     }
 
     /// The webhooks that want the event in a message.
-    async fn wanted(
+    async fn find_jobs(
         &self,
         record: &Value,
         message: &str,

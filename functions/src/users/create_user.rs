@@ -64,7 +64,7 @@ async fn attempt(
             return Ok(shown(&user, request));
         }
     };
-    let context = RequestContext::of_call(request);
+    let context = RequestContext::of_request(request);
     if let Some(level) = &new.service_level {
         settings(table, &context).await?.require_level(level)?;
     }

@@ -34,7 +34,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let user = super::wanted(table, &request).await?;
+    let user = super::load_user(table, &request).await?;
     let id = user.user_id;
     let known = table.devices_to_show(request.workspace(), &user.known_device_ids()).await?;
     let UserWithDevices { user, devices, left } = UserWithDevices::of(user, &known);

@@ -34,7 +34,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let provider = request.http.path("provider").to_owned();
     let report = network::read(&provider, request.http.body()?, request.now())?;
     retry_on_conflict(table, || async {
-        let mut user = super::wanted(table, &request).await?;
+        let mut user = super::load_user(table, &request).await?;
         if let Some((after, event)) = networks::reported(&user, &provider, &report, &request.event_context())? {
             user = table.commit(Commit::of(&event).edit(&user, &after)).await?.now(after);
         }

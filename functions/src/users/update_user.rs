@@ -60,12 +60,12 @@ async fn attempt(
     edit: &UserEdit,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let user = super::wanted(table, request).await?;
+    let user = super::load_user(table, request).await?;
     require_rename_allowed(is_renamed(&user, edit), !user.device_ids.is_empty(), request.caller.may_wipe())?;
     // What decides which configuration a phone gets decides where its secrets go.
     if edit.overrides.is_some() || edit.profile_id.is_some() {
         request.caller.require(Permission::DeploymentsManage)?;
     }
-    let prepared = edited(table, &RequestContext::of_call(request), &user, edit, defaults).await?;
+    let prepared = edited(table, &RequestContext::of_request(request), &user, edit, defaults).await?;
     super::committed(table, prepared, request).await
 }

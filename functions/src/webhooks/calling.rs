@@ -21,7 +21,7 @@ pub(crate) async fn call(
     clock: &Clock,
 ) -> Attempt {
     let begun = Time::from(clock.now());
-    let body = seam::told(webhook, event).to_string().into_bytes();
+    let body = seam::event_payload(webhook, event).to_string().into_bytes();
     let headers = headers(secrets, event.event_id, &body, begun);
     let answer = outside.post(&webhook.url, headers, body, REPLY_KEPT).await;
     let milliseconds = Time::from(clock.now()).millis() - begun.millis();

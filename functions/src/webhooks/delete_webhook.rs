@@ -28,7 +28,7 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let webhook = super::wanted(table, &request).await?;
+        let webhook = super::load_webhook(table, &request).await?;
         let event = webhook.event(EventType::WebhookDeleted, &request.event_context());
         table.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
         Ok(Reply::ok(&views::webhook(&webhook)))

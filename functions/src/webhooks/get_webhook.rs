@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let webhook = super::wanted(table, &request).await?;
+    let webhook = super::load_webhook(table, &request).await?;
     let view = with_names(table, request.workspace(), views::webhook(&webhook)).await?;
     Ok(Reply::thing(&view, webhook.version))
 }

@@ -29,7 +29,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let outside = state.webhooks()?;
     let clock = state.clock();
-    let webhook = super::wanted(table, &request).await?;
+    let webhook = super::load_webhook(table, &request).await?;
     let id = request.http.path_id("event_id", "delivery", EventId::parse)?;
     let workspace = request.workspace();
     let _there = table.delivery(workspace, webhook.webhook_id, id).await?.ok_or(DomainError::NotFound("delivery"))?;
@@ -37,7 +37,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
     let attempt = call(outside, &webhook, &secrets, &event, clock).await;
     // What becomes of the webhook by that is Handset's own doing.
-    let context = RequestContext::of_call(&request).itself();
+    let context = RequestContext::of_request(&request).itself();
     let delivery = record(table, &context, &webhook, id, &attempt, CallOptions::Asked).await?;
     Ok(Reply::ok(&views::delivery(&delivery.ok_or(DomainError::NotFound("delivery"))?)))
 }

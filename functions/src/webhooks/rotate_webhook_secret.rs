@@ -28,7 +28,7 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let webhook = super::wanted(table, &request).await?;
+        let webhook = super::load_webhook(table, &request).await?;
         let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
         let fresh = new_secret(request.http.id_source.random);
         let (after, event) = webhook.rotated(&request.event_context());

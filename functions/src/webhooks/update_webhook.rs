@@ -35,7 +35,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     // Whoever is told of events can read them.
     request.caller.require(Permission::EventsRead)?;
     retry_on_conflict(table, || async {
-        let webhook = super::wanted(table, &request).await?;
+        let webhook = super::load_webhook(table, &request).await?;
         let mut fields = request.http.body()?;
         let edit = Edit::read(&mut fields, reach);
         fields.finish().map_err(DomainError::Invalid)?;

@@ -11,7 +11,7 @@ use crate::stack::{Stack, save_private};
 /// The workspace that is there from the start, and its first key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
-    /// Which.
+    /// The workspace.
     pub workspace_id: String,
     /// A key with every permission.
     pub key: String,

@@ -117,7 +117,7 @@ async fn create(State(operator): State<Operator>, Json(wanted): Json<Map<String,
     match operator.token(wanted).await {
         Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
         Err(failure) => {
-            let told = ErrorFormat::Problem.tell(&failure, "");
+            let told = ErrorFormat::Problem.reply(&failure, "");
             let body: Value = serde_json::from_slice(&told.body).unwrap_or_default();
             (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
         }

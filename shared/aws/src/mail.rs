@@ -30,7 +30,7 @@ pub struct Picture {
 pub struct Message {
     /// The address that it comes from; else the mailer's own.
     pub from: Option<String>,
-    /// Whom to.
+    /// The recipient.
     pub to: String,
     /// Its subject.
     pub subject: String,

@@ -367,7 +367,7 @@ pub enum Error {
     Unavailable {
         /// The service.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: Box<dyn StdError + Send + Sync>,
     },
     /// A fault of ours.
@@ -375,7 +375,7 @@ pub enum Error {
     Internal {
         /// What was being done.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: Box<dyn StdError + Send + Sync>,
     },
 }

@@ -19,7 +19,7 @@ pub enum ErrorFormat {
 impl ErrorFormat {
     /// What a caller is told of a failure.
     #[must_use]
-    pub fn tell(self, failure: &Error, request_id: &str) -> Reply {
+    pub fn reply(self, failure: &Error, request_id: &str) -> Reply {
         match self {
             Self::Problem => problem::reply(failure, request_id),
             Self::Scim => scim::reply(failure),
@@ -53,8 +53,8 @@ mod tests {
 
     use super::*;
 
-    fn told(error_format: ErrorFormat, failure: impl Into<Error>, header: &str) -> (u16, Option<String>) {
-        let reply = error_format.tell(&failure.into(), "1");
+    fn retry_header(error_format: ErrorFormat, failure: impl Into<Error>, header: &str) -> (u16, Option<String>) {
+        let reply = error_format.reply(&failure.into(), "1");
         let header = reply.headers.iter().find(|(name, _)| name == header);
         (reply.status.as_u16(), header.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned()))
     }
@@ -63,19 +63,19 @@ mod tests {
     fn in_each_form_a_caller_is_told_whether_and_how_to_try_again() {
         for error_format in [ErrorFormat::Problem, ErrorFormat::Scim, ErrorFormat::Seam] {
             let again = (503, Some("1".to_owned()));
-            assert_eq!(told(error_format, Error::Conflict, "retry-after"), again, "{error_format:?}");
+            assert_eq!(retry_header(error_format, Error::Conflict, "retry-after"), again, "{error_format:?}");
             assert_eq!(
-                told(error_format, Error::unavailable("DynamoDB", "busy"), "retry-after"),
+                retry_header(error_format, Error::unavailable("DynamoDB", "busy"), "retry-after"),
                 again,
                 "{error_format:?}"
             );
             let ours = Error::internal("reading", "+491701234567");
-            assert_eq!(told(error_format, ours, "retry-after"), (500, None), "{error_format:?}");
+            assert_eq!(retry_header(error_format, ours, "retry-after"), (500, None), "{error_format:?}");
             for error in
                 [DomainError::CredentialMissing, DomainError::CredentialInvalid, DomainError::CredentialExpired]
             {
                 let bearer = (401, Some("Bearer".to_owned()));
-                assert_eq!(told(error_format, error, "www-authenticate"), bearer, "{error_format:?}");
+                assert_eq!(retry_header(error_format, error, "www-authenticate"), bearer, "{error_format:?}");
             }
         }
     }
@@ -85,7 +85,7 @@ mod tests {
         let secret = "qzsecret";
         for error_format in [ErrorFormat::Problem, ErrorFormat::Scim, ErrorFormat::Seam] {
             for failure in [Error::internal("reading", secret), Error::unavailable("DynamoDB", secret)] {
-                let reply = error_format.tell(&failure, "1");
+                let reply = error_format.reply(&failure, "1");
                 let said = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
                 assert!(!said.contains(secret) && !said.contains("DynamoDB"), "{error_format:?}: {said}");
             }

@@ -25,7 +25,7 @@ use crate::json;
 /// A moment in which something is done: its time, and chance.
 #[derive(Clone, Copy, Debug)]
 pub struct IdSource {
-    /// When.
+    /// The time.
     pub now: Time,
     /// Chance.
     pub random: Random,

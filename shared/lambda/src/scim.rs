@@ -61,14 +61,14 @@ fn refused(error: &DomainError) -> Reply {
         _ => (problem::status(error), None),
     };
     let detail = match error {
-        DomainError::Invalid(faults) => faults.iter().map(told).collect::<Vec<_>>().join(" "),
+        DomainError::Invalid(faults) => faults.iter().map(render).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
     problem::with_what_is_asked(error_reply(status, scim_type, &detail))
 }
 
 /// A fault as a sentence.
-fn told(fault: &FieldError) -> String {
+fn render(fault: &FieldError) -> String {
     let name = if fault.field.is_empty() { "The request" } else { &fault.field };
     format!("{name}: {}.", fault.detail)
 }

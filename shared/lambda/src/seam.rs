@@ -76,7 +76,7 @@ fn nested(pairs: Vec<(String, String)>) -> Map<String, Value> {
 #[must_use]
 pub(crate) fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
-        Error::Refused(error) => told(error, request_id),
+        Error::Refused(error) => render(error, request_id),
         Error::Conflict | Error::Unavailable { .. } => {
             let message = "The service is busy; nothing is known to have changed. Try again.";
             let reply =
@@ -98,14 +98,14 @@ pub(crate) fn internal(request_id: &str) -> Reply {
 /// the request.
 #[must_use]
 pub fn refused(error: &DomainError, request_id: &str) -> Reply {
-    let mut reply = told(error, request_id);
+    let mut reply = render(error, request_id);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         reply.headers.push((HeaderName::from_static(REQUEST_ID), id));
     }
     reply
 }
 
-fn told(error: &DomainError, request_id: &str) -> Reply {
+fn render(error: &DomainError, request_id: &str) -> Reply {
     match error {
         DomainError::Invalid(faults) => invalid(faults, request_id),
         DomainError::Malformed(_) | DomainError::CursorInvalid | DomainError::IdempotencyMismatch => {
@@ -161,8 +161,8 @@ struct Errors {
 
 impl Errors {
     /// As Seam's clients read it. What a caller calls `_errors` gives way to the word itself.
-    fn told(self) -> Value {
-        let within = self.within.into_iter().map(|(name, errors)| (name, errors.told()));
+    fn into_json(self) -> Value {
+        let within = self.within.into_iter().map(|(name, errors)| (name, errors.into_json()));
         let own = [("_errors".to_owned(), json!(self.errors))];
         Value::Object(within.chain(own).collect())
     }
@@ -184,7 +184,7 @@ fn invalid(faults: &[FieldError], request_id: &str) -> Reply {
         [first, ..] if first.field.is_empty() => first.detail.clone(),
         [first, ..] => format!("{} {}", first.field, first.detail),
     };
-    let more = json!({"validation_errors": tree.told()});
+    let more = json!({"validation_errors": tree.into_json()});
     error_reply(StatusCode::BAD_REQUEST, "invalid_input", &message, request_id, &more)
 }
 

@@ -41,7 +41,7 @@ pub struct ReceivedRequest {
 pub struct Sent {
     /// By which method.
     pub method: String,
-    /// Where to.
+    /// The address, a URL.
     pub url: String,
     /// Its headers.
     pub headers: BTreeMap<String, String>,

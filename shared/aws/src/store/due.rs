@@ -92,7 +92,7 @@ pub enum DueRow {
 pub struct DuePage {
     /// The rows, each with its key for the log.
     pub rows: Vec<(Key, Result<Option<DueRow>, Error>)>,
-    /// Where it goes on.
+    /// Position of the next page.
     pub next: Option<Position>,
 }
 

@@ -20,7 +20,7 @@ pub fn lease_key(consumer: &str, event: EventId) -> Key {
 /// A consumer's hold on an event, and then the mark that it is done with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Who.
+    /// The consumer.
     pub consumer: String,
     /// The event.
     pub event_id: EventId,

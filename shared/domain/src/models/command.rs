@@ -192,9 +192,9 @@ fn step_of_a_failed_wipe(trigger: Trigger) -> Transition {
 pub struct HistoryEntry {
     /// The state that it came into.
     pub state: CommandState,
-    /// When.
+    /// Its time.
     pub at: Time,
-    /// By whom.
+    /// Who did it.
     pub by: Actor,
     /// True if the device's word came late.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -204,11 +204,11 @@ pub struct HistoryEntry {
 /// Something that one device must do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {
-    /// Where.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Which device.
+    /// The device.
     pub device_id: DeviceId,
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
     /// Its identifier.
     pub command_id: CommandId,
@@ -216,19 +216,19 @@ pub struct Command {
     pub kind: CommandKind,
     /// The device's enrolment that it was meant for.
     pub epoch: u32,
-    /// Where it stands.
+    /// Its state.
     pub state: CommandState,
     /// True if the device's word came after the command had ended or been taken back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
-    /// Since when.
+    /// Time of the order.
     pub queued_at: Time,
     /// By whose order.
     pub queued_by: Actor,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Until when it counts.
+    /// Time of its expiry.
     pub expires_at: Time,
     /// How often the device said: not now.
     #[serde(default)]
@@ -260,11 +260,11 @@ pub struct OpenCommand {
     pub command_id: CommandId,
     /// What to do.
     pub kind: CommandKind,
-    /// Where it stands.
+    /// Its state.
     pub state: CommandState,
-    /// Since when.
+    /// Time of the order.
     pub queued_at: Time,
-    /// Until when it counts.
+    /// Time of its expiry.
     pub expires_at: Time,
     /// See [`Command::again_at`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -310,7 +310,7 @@ impl From<&Command> for OpenCommand {
 pub struct CommandRequest {
     /// What to do.
     pub kind: CommandKind,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How many days it counts; else as long as its kind.
@@ -439,7 +439,7 @@ pub struct UnconfirmedWipe {
     pub command_id: CommandId,
     /// What became of it.
     pub state: CommandState,
-    /// Since when.
+    /// Its time.
     pub at: Time,
 }
 

@@ -62,7 +62,7 @@ impl Service {
 pub struct Problem {
     /// In the service's words.
     pub message: String,
-    /// Since when.
+    /// Time of the change to it.
     pub since: Time,
 }
 

@@ -324,11 +324,11 @@ pub const REPEAT_WITHIN: Duration = Duration::minutes(15);
 /// An installation of the app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Device {
-    /// Where.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
     /// Which.
     pub device_id: DeviceId,
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
     /// What the app calls the installation; unique in the workspace among those that are there.
     pub device_identifier: String,

@@ -226,9 +226,9 @@ pub struct Event {
     pub event_id: EventId,
     /// Where it happened.
     pub workspace_id: WorkspaceId,
-    /// What kind it is.
+    /// The kind of event.
     pub event_type: EventType,
-    /// When.
+    /// Time of its creation.
     pub created_at: Time,
     /// Who did it.
     pub actor: Actor,

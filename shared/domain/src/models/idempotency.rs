@@ -20,7 +20,7 @@ pub struct IdempotencyRecord {
     pub body_hash: Hash,
     /// The identifier of what was made.
     pub made: String,
-    /// Until when it counts.
+    /// Time of its expiry.
     pub expires_at: Time,
 }
 

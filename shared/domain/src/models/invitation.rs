@@ -72,7 +72,7 @@ string_enum! {
 pub struct Delivery {
     /// What.
     pub state: DeliveryState,
-    /// Since when.
+    /// Its time.
     pub at: Time,
     /// The identifier that the service gave it which sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ pub struct Invitation {
     pub user_id: UserId,
     /// Its identifier.
     pub invitation_id: InvitationId,
-    /// What it is for.
+    /// What it is for: registering, or deploying.
     #[serde(default, skip_serializing_if = "Purpose::is_invite")]
     pub purpose: Purpose,
     /// How it is sent.
@@ -125,9 +125,9 @@ pub struct Invitation {
     pub refused_registrations: u32,
     /// What is kept of the code.
     pub code_hash: Hash,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Time,
-    /// When it ends.
+    /// Time of its expiry.
     pub expires_at: Time,
     /// When its button was first used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -264,7 +264,7 @@ pub struct NewInvitation {
     pub invitation_id: InvitationId,
     /// What is kept of its code.
     pub code_hash: Hash,
-    /// What it is for.
+    /// What it is for: registering, or deploying.
     pub purpose: Purpose,
     /// How it is sent.
     pub channel: Channel,

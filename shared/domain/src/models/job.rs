@@ -99,12 +99,12 @@ pub struct Job {
     pub kind: JobKind,
     /// What it does: the action's name and what belongs to it, as it was asked for.
     pub action: Value,
-    /// Which things.
+    /// The things that it names.
     pub selection: Selection,
     /// True if nothing is done, and the outcomes are what would be.
     #[serde(default)]
     pub dry_run: bool,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// When it was begun.
     pub created_at: Time,
@@ -135,7 +135,7 @@ pub struct Job {
     /// Why it was stopped, if by what it works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<JobFailure>,
-    /// When it was over.
+    /// Time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
     /// Goes up by one with each change.
@@ -150,7 +150,7 @@ pub struct Job {
 pub struct Waiting {
     /// The thing.
     pub id: String,
-    /// Until when.
+    /// Time of its end.
     pub until: Time,
 }
 
@@ -159,7 +159,7 @@ pub struct Waiting {
 pub struct JobPause {
     /// The limit's stable code.
     pub code: String,
-    /// Until when.
+    /// Time of its end.
     pub until: Time,
 }
 
@@ -203,11 +203,11 @@ pub struct NewJob {
     pub job_id: JobId,
     /// What it works over.
     pub kind: JobKind,
-    /// What it does.
+    /// The action, as the job keeps it.
     pub action: Value,
     /// The action's name, which is all that its event tells of it.
     pub action_name: &'static str,
-    /// Which things.
+    /// The things that it names.
     pub selection: Selection,
     /// See [`Job::dry_run`].
     pub dry_run: bool,
@@ -310,7 +310,7 @@ pub struct JobItem {
     /// What whoever began the job should look at, although it was done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// When.
+    /// Its time.
     pub at: Time,
 }
 

@@ -33,9 +33,9 @@ pub struct Key {
     pub name: String,
     /// What it may do.
     pub permissions: Permissions,
-    /// Since when.
+    /// Time of its creation.
     pub created_at: Time,
-    /// By whom.
+    /// Who created it.
     pub created_by: Maker,
     /// If a key made it: that one's short part, after those of the keys that it came from in its turn. It ends with
     /// each of them. A key that an earlier release has stored has none.
@@ -57,9 +57,9 @@ pub struct Key {
 /// A key's end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Revoked {
-    /// When.
+    /// Its time.
     pub at: Time,
-    /// By whom.
+    /// Who did it.
     pub by: Actor,
 }
 

@@ -37,9 +37,9 @@ pub struct Member {
     pub name: Option<String>,
     /// What the person may do.
     pub role: Role,
-    /// Since when.
+    /// Time of its creation.
     pub created_at: Time,
-    /// By whom.
+    /// Who created it.
     pub created_by: Maker,
     /// True until the person has accepted: till then it counts for nothing. One that an earlier release has stored
     /// is accepted.

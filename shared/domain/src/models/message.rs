@@ -58,9 +58,9 @@ pub struct Recipient {
     pub workspace_id: WorkspaceId,
     /// By a hash of the address or the number, in its plain form: whoever has two users has one limit.
     pub hash: Hash,
-    /// What for.
+    /// What it is for: registering, or deploying.
     pub purpose: Purpose,
-    /// How.
+    /// The channel: e-mail or SMS.
     pub channel: Channel,
 }
 
@@ -86,9 +86,9 @@ pub struct RecipientHistory {
     pub workspace_id: WorkspaceId,
     /// See [`Recipient::hash`].
     pub recipient: Hash,
-    /// What for.
+    /// What it is for: registering, or deploying.
     pub purpose: Purpose,
-    /// How.
+    /// The channel: e-mail or SMS.
     pub channel: Channel,
     /// When each was made due, the oldest first: those of 24 hours.
     pub at: Vec<Time>,
@@ -104,13 +104,13 @@ pub struct RecipientHistory {
 pub struct DailyCount {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// How.
+    /// The channel: e-mail or SMS.
     pub channel: Channel,
     /// Which part of the day's quota.
     pub shard: u8,
     /// The day (UTC), `YYYY-MM-DD`.
     pub day: String,
-    /// How many.
+    /// The number.
     pub count: u32,
     /// Goes up by one with each change.
     pub version: u64,
@@ -125,7 +125,7 @@ pub struct DailyCount {
 pub struct DailyQuota {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// How.
+    /// The channel: e-mail or SMS.
     pub channel: Channel,
     /// The day (UTC), `YYYY-MM-DD`.
     pub day: String,

@@ -84,7 +84,7 @@ pub struct Network {
     pub status: NetworkStatus,
     /// Date of the last status, as the carrier says.
     pub status_at: Time,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<NetworkReason>,
     /// Whether the mobile directory number is provisioned.

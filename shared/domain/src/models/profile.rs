@@ -58,7 +58,7 @@ pub struct Profile {
     pub schema: Option<Value>,
     /// Counts the changes of its settings: what phones are told of.
     pub revision: u64,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,

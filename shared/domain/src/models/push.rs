@@ -78,7 +78,7 @@ pub const ENABLED_AGAIN_AFTER: Duration = Duration::days(1);
 pub struct Push {
     /// Why, and thereby whether.
     pub reason: PushReason,
-    /// Since when.
+    /// Time of the change to it.
     pub since: Time,
 }
 

@@ -8,9 +8,9 @@ use crate::models::actor::Actor;
 /// The end of a device, or of a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deleted {
-    /// When.
+    /// Its time.
     pub at: Time,
-    /// By whom.
+    /// Who did it.
     pub by: Actor,
     /// When the row may be removed.
     pub purge_after: Time,
@@ -19,11 +19,11 @@ pub struct Deleted {
 /// A block, a suspension or a lock: since when, by whom, why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Restriction {
-    /// Since when.
+    /// Its time.
     pub at: Time,
-    /// By whom.
+    /// Who did it.
     pub by: Actor,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -111,7 +111,7 @@ string_enum! {
 /// The page that a data set is read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// Where it is.
+    /// Its address, a URL.
     pub url: String,
     /// Its form.
     pub format: Format,
@@ -468,7 +468,7 @@ impl DataSource {
 /// A part of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Which upload.
+    /// The upload.
     pub upload_id: Uuid,
     /// Its number, from 1.
     pub number: u32,

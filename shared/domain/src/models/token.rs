@@ -52,9 +52,9 @@ pub struct Token {
     /// What it lets through of what its person may; everything if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
-    /// Since when.
+    /// Time of its creation.
     pub created_at: Time,
-    /// Until when.
+    /// Time of its expiry.
     pub expires_at: Time,
     /// When its person took it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,9 +74,9 @@ pub struct Token {
 pub struct LostAccess {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// When.
+    /// Its time.
     pub at: Time,
-    /// By whom.
+    /// Who did it.
     pub by: Actor,
 }
 
@@ -172,7 +172,7 @@ pub struct NewToken {
     pub workspace_ids: BTreeSet<WorkspaceId>,
     /// What it lets through; everything if not set.
     pub permissions: Option<Permissions>,
-    /// Until when.
+    /// Time of its expiry.
     pub expires_at: Time,
 }
 

@@ -98,7 +98,7 @@ impl UsageScope {
 pub struct Usage {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Whose.
+    /// Of what it is the usage.
     pub of: UsageScope,
     /// The month, `YYYY-MM`.
     pub month: String,

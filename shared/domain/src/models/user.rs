@@ -59,9 +59,9 @@ string_enum! {
 /// A person who uses the app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// Where.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Who.
+    /// The user.
     pub user_id: UserId,
     /// Unique in the workspace.
     pub username: String,

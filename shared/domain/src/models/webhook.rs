@@ -93,9 +93,9 @@ string_enum! {
 /// Since when, and why, a webhook is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disabled {
-    /// Since when.
+    /// Its time.
     pub at: Time,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
@@ -113,9 +113,9 @@ pub struct Webhook {
     /// What people say of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Since when.
+    /// Time of its creation.
     pub created_at: Time,
-    /// By whom.
+    /// Who created it.
     pub created_by: Maker,
     /// Set while it is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -322,7 +322,7 @@ string_enum! {
 /// One call of a receiver, and what it said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// When it began.
+    /// Time of its beginning.
     pub at: Time,
     /// The reply's status, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -374,7 +374,7 @@ pub struct Delivery {
     pub event_id: EventId,
     /// What the event is called outside.
     pub event_type: String,
-    /// When it began.
+    /// Time of its beginning.
     pub created_at: Time,
     /// What became of it.
     pub state: DeliveryState,

@@ -87,7 +87,7 @@ pub struct Workspace {
     pub name: String,
     /// True for a workspace to try things in.
     pub sandbox: bool,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Time,
     /// How many members have the role `admin`.
     pub admin_count: u32,

@@ -30,7 +30,7 @@ pub struct TransitionResult {
     pub device: Device,
     /// The commands.
     pub commands: Vec<RowChange<Command>>,
-    /// What happened.
+    /// The events.
     pub events: Vec<Event>,
 }
 
@@ -133,7 +133,7 @@ pub struct AppliedTransition {
     pub device: Device,
     /// The command.
     pub command: Command,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 

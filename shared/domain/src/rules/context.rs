@@ -14,11 +14,11 @@ use crate::stored::Stored;
 pub struct EventContext {
     /// The identifier that the event will have.
     pub event_id: EventId,
-    /// Where.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// When.
+    /// Its time.
     pub at: Time,
-    /// Who.
+    /// Who did it.
     pub actor: Actor,
     /// The personal access token by which a member does it, if they do it by one.
     pub token_id: Option<TokenId>,

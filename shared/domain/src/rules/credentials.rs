@@ -39,7 +39,7 @@ pub fn issue(
     }
     let mut after = attachments.clone();
     after.credentials.insert(id, context.at);
-    Ok(Some((after, told(device, EventType::DeviceCredentialIssued, id, context))))
+    Ok(Some((after, credential_event(device, EventType::DeviceCredentialIssued, id, context))))
 }
 
 /// A credential taken from a phone, with the event; `None` if it does not hold it.
@@ -55,10 +55,10 @@ pub fn revoke(
     device.require_there()?;
     let mut after = attachments.clone();
     let held = after.credentials.remove(&id).is_some();
-    Ok(held.then(|| (after, told(device, EventType::DeviceCredentialRevoked, id, context))))
+    Ok(held.then(|| (after, credential_event(device, EventType::DeviceCredentialRevoked, id, context))))
 }
 
-fn told(device: &Device, event_type: EventType, id: CredentialId, context: &EventContext) -> Event {
+fn credential_event(device: &Device, event_type: EventType, id: CredentialId, context: &EventContext) -> Event {
     let mut event = device.event(event_type, context);
     let id = id.to_string();
     match event_type {

@@ -72,7 +72,7 @@ pub struct Deletion {
     pub claim: IdentifierClaim,
     /// The wipe that it could not do, or would not, which it is told of again.
     pub wipe: Option<RowChange<Command>>,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 

@@ -71,7 +71,7 @@ pub struct Invited {
     pub invitation: Invitation,
     /// The invitation before, if it could still be used: now superseded.
     pub superseded: Option<Invitation>,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 

@@ -331,7 +331,7 @@ pub fn is_renamed(user: &User, edit: &UserEdit) -> bool {
 pub struct Deletion {
     /// True to delete a user whose devices were never wiped.
     pub without_wipe: bool,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
     /// How long the rows stay.
     pub retention: Duration,

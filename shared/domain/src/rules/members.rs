@@ -56,7 +56,7 @@ pub struct Removal {
     pub keys: Vec<(Key, Key)>,
     /// The webhooks that are switched off, before and after it.
     pub webhooks: Vec<(Webhook, Webhook)>,
-    /// What happened.
+    /// The events.
     pub events: Vec<Event>,
 }
 

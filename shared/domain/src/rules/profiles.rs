@@ -21,7 +21,7 @@ pub struct ProfileChanges {
     pub profile: Profile,
     /// The workspace, as it is to be.
     pub workspace: Workspace,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 

@@ -139,7 +139,7 @@ impl Registration {
 /// What a refusal leaves behind, if anything.
 #[derive(Debug)]
 pub struct RefusedRegistration {
-    /// Why.
+    /// The refusal.
     pub error: DomainError,
     /// An attempt on another user's device is on the record, and counts against the code.
     pub change: Option<Box<ChangeSet>>,
@@ -369,7 +369,7 @@ pub struct SimulatedPhone {
     pub claim: RowChange<IdentifierClaim>,
     /// Its user, who holds it.
     pub user: User,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::commands::one_phone;
 use crate::common::{at, context};
-use crate::fixture::{Fixture, wanted};
+use crate::fixture::{Fixture, command_request};
 
 const NOTHING: CheckInReads = CheckInReads { commands: false, user: false, usage: false };
 
@@ -67,7 +67,7 @@ fn a_check_in_reads_its_commands_while_there_is_one_to_tell_of() {
     let (mut fixture, id) = one_phone();
     let commands =
         |fixture: &Fixture, minutes| needs(&fixture.devices[&id], &CheckInReport::default(), at(minutes)).commands;
-    fixture.order(id, &wanted(CommandKind::Lock), 2).unwrap();
+    fixture.order(id, &command_request(CommandKind::Lock), 2).unwrap();
     let over = 2 + 30 * 24 * 60;
     assert!(
         commands(&fixture, 2) && commands(&fixture, over - 1) && !commands(&fixture, over),

@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::common::{at, context, faults, fields, named};
-use crate::fixture::{Fixture, is_result, wanted};
+use crate::fixture::{Fixture, command_request, is_result};
 
 const DAY: i64 = 24 * 60;
 
@@ -117,13 +117,13 @@ fn checked_in(fixture: &mut Fixture, id: DeviceId, minutes: i64) -> Result<Vec<C
 #[test]
 fn asking_again_is_answered_by_the_command_that_is_pending() {
     let (mut fixture, id) = one_phone();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     for kind in [CommandKind::Wipe, CommandKind::FactoryReset] {
-        assert_eq!(fixture.order(id, &wanted(kind), 3), Ok(wipe), "one command destroys the data");
+        assert_eq!(fixture.order(id, &command_request(kind), 3), Ok(wipe), "one command destroys the data");
     }
-    let lock = fixture.order(id, &wanted(CommandKind::Lock), 3).unwrap();
+    let lock = fixture.order(id, &command_request(CommandKind::Lock), 3).unwrap();
     assert_eq!(checked_in(&mut fixture, id, 4), Ok(vec![wipe, lock]));
-    assert_eq!(fixture.order(id, &wanted(CommandKind::Lock), 5), Ok(lock));
+    assert_eq!(fixture.order(id, &command_request(CommandKind::Lock), 5), Ok(lock));
     assert_eq!(fixture.commands.len(), 2);
 }
 
@@ -134,9 +134,9 @@ fn a_command_counts_as_long_as_its_order_says_or_else_as_long_as_its_kind() {
         let command = fixture.order(id, &order, 0).unwrap();
         assert_eq!(fixture.commands[&command].expires_at, at(days * DAY), "{}", order.kind);
     };
-    life(wanted(CommandKind::Wipe), 90, &mut fixture);
-    life(wanted(CommandKind::ResetPin), 30, &mut fixture);
-    life(CommandRequest { expires_in_days: Some(2), ..wanted(CommandKind::Lock) }, 2, &mut fixture);
+    life(command_request(CommandKind::Wipe), 90, &mut fixture);
+    life(command_request(CommandKind::ResetPin), 30, &mut fixture);
+    life(CommandRequest { expires_in_days: Some(2), ..command_request(CommandKind::Lock) }, 2, &mut fixture);
     fixture.run_due(2 * DAY - 1);
     assert_eq!(fixture.open_commands(id).len(), 3);
     fixture.run_due(2 * DAY);
@@ -146,7 +146,7 @@ fn a_command_counts_as_long_as_its_order_says_or_else_as_long_as_its_kind() {
 #[test]
 fn a_wipe_that_was_taken_back_and_ran_anyway_is_told_as_run_and_the_audit_has_both() {
     let (mut fixture, id) = one_phone();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
     assert_eq!(fixture.befall(wipe, Trigger::Cancel, 4), Ok(true));
     assert_eq!(checked_in(&mut fixture, id, 5), Ok(vec![]));
@@ -167,7 +167,7 @@ fn a_wipe_that_was_taken_back_and_ran_anyway_is_told_as_run_and_the_audit_has_bo
 /// A world whose only phone is deleted, with a wipe of which it has said that it failed, before or after.
 fn failed_wipe(deleted_first: bool) -> (Fixture, DeviceId, CommandId) {
     let (mut fixture, id) = one_phone();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
     if deleted_first {
         fixture.delete(id, 4);
@@ -222,8 +222,12 @@ fn a_wipe_of_a_deleted_phone_that_fails_is_told_again_once_a_day_until_it_is_don
 #[test]
 fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_is_done_as_well() {
     let (mut fixture, id) = one_phone();
-    let reset = fixture.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
-    assert_eq!(fixture.order(id, &wanted(CommandKind::Wipe), 2), Ok(reset), "one order to destroy the data is enough");
+    let reset = fixture.order(id, &command_request(CommandKind::FactoryReset), 2).unwrap();
+    assert_eq!(
+        fixture.order(id, &command_request(CommandKind::Wipe), 2),
+        Ok(reset),
+        "one order to destroy the data is enough"
+    );
     assert_eq!(fixture.devices[&id].unconfirmed_wipe(), None, "somebody whose name changed is no leaver");
     assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![reset]));
     fixture.delete(id, 4);
@@ -235,7 +239,7 @@ fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_
     assert_eq!(unconfirmed(&fixture), Some((reset, CommandState::Failed)));
     assert!(!health(&fixture.devices[&id], None, &Settings::default(), at(5)).errors.is_empty());
     assert_eq!(checked_in(&mut fixture, id, 5 + DAY), Ok(vec![reset]), "it is told again once a day");
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 6 + DAY).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 6 + DAY).unwrap();
     assert_ne!(wipe, reset);
     assert_eq!(checked_in(&mut fixture, id, 8 + 2 * DAY), Ok(vec![wipe]), "one at a time");
     assert_eq!(fixture.say(reset, &said(Outcome::Succeeded), 1, 9 + 2 * DAY), Ok(true), "a late success is kept");
@@ -245,10 +249,14 @@ fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_
 #[test]
 fn a_wipe_of_a_deleted_phone_can_be_ordered_anew_until_the_purge_which_waits_for_it() {
     let (mut fixture, id, failed) = failed_wipe(true);
-    assert_eq!(fixture.order(id, &wanted(CommandKind::Lock), 10), Err(DomainError::DeviceDeleted));
-    let anew = fixture.order(id, &wanted(CommandKind::Wipe), 29 * DAY).unwrap();
+    assert_eq!(fixture.order(id, &command_request(CommandKind::Lock), 10), Err(DomainError::DeviceDeleted));
+    let anew = fixture.order(id, &command_request(CommandKind::Wipe), 29 * DAY).unwrap();
     assert_ne!(anew, failed);
-    assert_eq!(fixture.order(id, &wanted(CommandKind::Wipe), 29 * DAY), Ok(anew), "asked again, it is the pending one");
+    assert_eq!(
+        fixture.order(id, &command_request(CommandKind::Wipe), 29 * DAY),
+        Ok(anew),
+        "asked again, it is the pending one"
+    );
     assert_eq!(checked_in(&mut fixture, id, 29 * DAY), Ok(vec![anew]), "one at a time");
     let left = &fixture.commands[&failed];
     assert_eq!((left.state, left.again_at, left.is_open()), (CommandState::Failed, None, false));
@@ -262,7 +270,11 @@ fn a_wipe_of_a_deleted_phone_can_be_ordered_anew_until_the_purge_which_waits_for
     assert!(!fixture.devices[&id].has_pending_command(at(until)));
     assert_eq!(fixture.say(failed, &said(Outcome::Succeeded), 1, until), Ok(true), "whichever was done is kept");
     assert!(fixture.devices[&id].unconfirmed_wipe().is_none());
-    assert_eq!(fixture.order(id, &wanted(CommandKind::Wipe), until), Err(DomainError::DeviceDeleted), "it is done");
+    assert_eq!(
+        fixture.order(id, &command_request(CommandKind::Wipe), until),
+        Err(DomainError::DeviceDeleted),
+        "it is done"
+    );
     assert!(purge(&fixture.devices[&id], &context(until)).is_some());
 }
 
@@ -281,7 +293,7 @@ fn a_failed_wipe_of_a_deleted_phone_ends_with_its_time_or_with_the_phones_next_e
     assert_eq!(fixture.commands[&wipe].state, CommandState::Removed);
     assert!(!fixture.devices[&id].has_pending_command(at(DAY)));
     assert_eq!(
-        fixture.order(id, &wanted(CommandKind::Wipe), DAY),
+        fixture.order(id, &command_request(CommandKind::Wipe), DAY),
         Err(DomainError::DeviceDeleted),
         "it is another one now"
     );
@@ -291,7 +303,7 @@ fn a_failed_wipe_of_a_deleted_phone_ends_with_its_time_or_with_the_phones_next_e
 #[test]
 fn a_wipe_that_was_taken_back_is_not_told_again_whatever_comes_of_it() {
     let (mut fixture, id) = one_phone();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
     fixture.delete(id, 4);
     fixture.befall(wipe, Trigger::Cancel, 5).unwrap();
@@ -304,13 +316,13 @@ fn a_wipe_that_was_taken_back_is_not_told_again_whatever_comes_of_it() {
 #[test]
 fn a_phone_that_is_there_is_not_told_again_of_a_wipe_that_failed_and_it_shows_as_not_confirmed() {
     let (mut fixture, id) = one_phone();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
     let state = |fixture: &Fixture| fixture.devices[&id].unconfirmed_wipe().map(|wipe| wipe.state);
     assert_eq!(state(&fixture), Some(CommandState::Delivered));
     assert_eq!(fixture.say(wipe, &said(Outcome::Rejected), 1, 5), Ok(true));
     assert_eq!(state(&fixture), Some(CommandState::Rejected));
-    let lock = fixture.order(id, &wanted(CommandKind::Lock), 6).unwrap();
+    let lock = fixture.order(id, &command_request(CommandKind::Lock), 6).unwrap();
     assert_eq!(fixture.say(lock, &said(Outcome::Failed), 1, 6), Ok(true));
     assert_eq!(state(&fixture), Some(CommandState::Rejected), "a lock says nothing of it");
     assert_eq!(checked_in(&mut fixture, id, 10 * DAY), Ok(vec![]));
@@ -319,7 +331,7 @@ fn a_phone_that_is_there_is_not_told_again_of_a_wipe_that_failed_and_it_shows_as
         fixture.say(wipe, &said(Outcome::Succeeded), 1, 5),
         Err(DomainError::CommandOver(CommandState::Rejected))
     );
-    let reset = fixture.order(id, &wanted(CommandKind::FactoryReset), 10 * DAY).unwrap();
+    let reset = fixture.order(id, &command_request(CommandKind::FactoryReset), 10 * DAY).unwrap();
     assert_eq!(state(&fixture), None, "another order stands in its place");
     assert_eq!(fixture.say(reset, &said(Outcome::Succeeded), 1, 10 * DAY), Ok(true));
     assert_eq!(state(&fixture), None);
@@ -333,18 +345,18 @@ fn a_deleted_users_phones_can_be_wiped_until_none_is_left() {
     never.store(&never.delete_user(true, 5).unwrap().unwrap());
     let phones = never.user.left_device_ids.iter().map(|id| never.phone(*id)).collect::<Vec<_>>();
     let new_id = || CommandId(never.new_id());
-    let refused = lock_and_wipe(&never.user, &phones, &wanted(CommandKind::Wipe), &new_id, &context(6));
+    let refused = lock_and_wipe(&never.user, &phones, &command_request(CommandKind::Wipe), &new_id, &context(6));
     assert_eq!(refused, Err(DomainError::UserDeleted), "no wipe was ordered that could be ordered anew");
 
-    let failed = fixture.order(first, &wanted(CommandKind::Wipe), 2).unwrap();
-    let pending = fixture.order(second, &wanted(CommandKind::Wipe), 2).unwrap();
+    let failed = fixture.order(first, &command_request(CommandKind::Wipe), 2).unwrap();
+    let pending = fixture.order(second, &command_request(CommandKind::Wipe), 2).unwrap();
     fixture.store(&fixture.delete_user(false, 5).unwrap().unwrap());
     assert_eq!(fixture.say(failed, &said(Outcome::Failed), 1, 6), Ok(true));
     assert_eq!(fixture.user.left_device_ids, [first, second].into());
     let left = |fixture: &Fixture| [first, second].map(|id| fixture.phone(id));
     let new_id = || CommandId(fixture.new_id());
     let again = |fixture: &Fixture, minute| {
-        lock_and_wipe(&fixture.user, &left(fixture), &wanted(CommandKind::Wipe), &new_id, &context(minute))
+        lock_and_wipe(&fixture.user, &left(fixture), &command_request(CommandKind::Wipe), &new_id, &context(minute))
     };
     let change = again(&fixture, DAY).unwrap().unwrap();
     let wipes: Vec<CommandId> =
@@ -357,7 +369,7 @@ fn a_deleted_users_phones_can_be_wiped_until_none_is_left() {
     let new_id = || CommandId(uuid::Uuid::from_u128(9));
     let order = |fixture: &Fixture| {
         let phones = [first, second].map(|id| fixture.phone(id));
-        lock_and_wipe(&fixture.user, &phones, &wanted(CommandKind::Wipe), &new_id, &context(2 * DAY))
+        lock_and_wipe(&fixture.user, &phones, &command_request(CommandKind::Wipe), &new_id, &context(2 * DAY))
     };
     assert_eq!(order(&fixture), Ok(None), "both are pending");
     for wipe in wipes.into_iter().chain([pending]) {
@@ -459,7 +471,7 @@ fn a_delete_has_a_wipe_told_again_that_the_phone_could_not_do_and_nothing_else()
 fn a_device_remembers_the_last_that_it_could_not_do_until_it_can() {
     let (mut fixture, id) = one_phone();
     let mut ended = |kind, outcome, minutes| {
-        let order = fixture.order(id, &wanted(kind), minutes).unwrap();
+        let order = fixture.order(id, &command_request(kind), minutes).unwrap();
         assert_eq!(fixture.say(order, &said(outcome), 1, minutes), Ok(true));
         fixture.devices[&id].failed
     };
@@ -485,8 +497,8 @@ fn a_device_remembers_the_last_that_it_could_not_do_until_it_can() {
 #[test]
 fn a_wipe_that_failed_stays_unconfirmed_whatever_else_is_open_or_done_until_one_is_done() {
     let (mut fixture, id) = one_phone();
-    let lock = fixture.order(id, &wanted(CommandKind::Lock), 2).unwrap();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let lock = fixture.order(id, &command_request(CommandKind::Lock), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     assert_eq!(fixture.say(wipe, &said(Outcome::Failed), 1, 3), Ok(true));
     let unconfirmed = Some(UnconfirmedWipe { command_id: wipe, state: CommandState::Failed, at: at(3) });
     assert_eq!(fixture.devices[&id].unconfirmed, unconfirmed, "a lock stands open");
@@ -497,7 +509,7 @@ fn a_wipe_that_failed_stays_unconfirmed_whatever_else_is_open_or_done_until_one_
     for text in ["", "x", &format!("{wipe} failed"), &format!("{wipe} failed x"), &format!("{wipe} lost! 1")] {
         assert!(UnconfirmedWipe::try_from(text.to_owned()).is_err(), "{text:?}");
     }
-    let anew = fixture.order(id, &wanted(CommandKind::Wipe), 5).unwrap();
+    let anew = fixture.order(id, &command_request(CommandKind::Wipe), 5).unwrap();
     fixture.befall(anew, Trigger::TimeIsUp, 6).unwrap();
     let unconfirmed = Some(UnconfirmedWipe { command_id: anew, state: CommandState::TimedOut, at: at(6) });
     assert_eq!(fixture.devices[&id].unconfirmed, unconfirmed);
@@ -508,7 +520,7 @@ fn a_wipe_that_failed_stays_unconfirmed_whatever_else_is_open_or_done_until_one_
 #[test]
 fn a_history_keeps_its_beginning_and_its_newest_steps() {
     let (mut fixture, id) = one_phone();
-    let lock = fixture.order(id, &wanted(CommandKind::Lock), 0).unwrap();
+    let lock = fixture.order(id, &command_request(CommandKind::Lock), 0).unwrap();
     for minute in 1..=60 {
         assert_eq!(checked_in(&mut fixture, id, minute), Ok(vec![lock]));
         assert_eq!(fixture.say(lock, &NOT_NOW, 1, minute), Ok(true));
@@ -533,7 +545,7 @@ fn a_phone_that_came_back_by_a_code_can_still_say_that_it_was_wiped_however_its_
     ];
     for (case, end) in ends.into_iter().enumerate() {
         let (mut fixture, id) = one_phone();
-        let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 0).unwrap();
+        let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 0).unwrap();
         assert_eq!(checked_in(&mut fixture, id, 3), Ok(vec![wipe]));
         end(&mut fixture, wipe);
         fixture.invite(1, 91 * DAY);
@@ -556,7 +568,7 @@ fn the_credential_of_an_earlier_enrolment_speaks_of_its_own_commands_alone() {
     fixture.erase(id, 2).unwrap();
     fixture.invite(1, 3);
     fixture.register("phone-0", 3).unwrap();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 4).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 4).unwrap();
     assert_eq!(fixture.say(wipe, &said(Outcome::Succeeded), 1, 5), Err(DomainError::ReEnrol));
     assert_eq!(fixture.commands[&wipe].state, CommandState::Queued);
 }
@@ -564,7 +576,7 @@ fn the_credential_of_an_earlier_enrolment_speaks_of_its_own_commands_alone() {
 #[test]
 fn a_made_up_credential_says_nothing_of_a_command() {
     let (mut fixture, id) = one_phone();
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     let told = |fixture: &Fixture, credential: &DeviceCredential| {
         authenticate_report(fixture.devices.get(&id), fixture.commands.get(&wipe), credential)
     };
@@ -723,7 +735,8 @@ impl Course {
         let pending = self.fixture.commands.values().find(stands).map(|command| command.command_id);
         let known = self.fixture.commands.len();
         let device = self.fixture.devices[&id].clone();
-        let ordered = self.fixture.order(id, &CommandRequest { expires_in_days: days, ..wanted(kind) }, self.now);
+        let ordered =
+            self.fixture.order(id, &CommandRequest { expires_in_days: days, ..command_request(kind) }, self.now);
         let anew = kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
         let expected = if device.deleted.is_some() && !anew {
             Err(DomainError::DeviceDeleted)

@@ -1,7 +1,7 @@
 //! What happens to a device once it is there.
 
 use crate::common::{at, context};
-use crate::fixture::{Fixture, wanted};
+use crate::fixture::{Fixture, command_request};
 use chrono::Duration;
 use domain::CommandId;
 use domain::error::DomainError;
@@ -61,7 +61,7 @@ fn a_device_is_purged_after_the_later_of_its_retention_and_its_last_command() {
     let day = 24 * 60;
     let mut fixture = Fixture::with_phones(2);
     let [plain, wiped] = [0, 1].map(|n| fixture.held()[n].device_id);
-    let wipe = fixture.order(wiped, &wanted(CommandKind::Wipe), 0).unwrap();
+    let wipe = fixture.order(wiped, &command_request(CommandKind::Wipe), 0).unwrap();
     fixture.delete(plain, 0);
     fixture.delete(wiped, 0);
     let purge_after = |fixture: &Fixture, id| fixture.devices[&id].deleted.clone().unwrap().purge_after;
@@ -106,7 +106,7 @@ fn how_a_device_is_doing() {
     let status = |fixture: &Fixture, minutes| fixture.devices[&id].device_status(at(minutes));
     let (blocked, _) = block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
     assert_eq!(blocked.device_status(at(2)), DeviceStatus::Blocked);
-    fixture.order(id, &wanted(CommandKind::FactoryReset), 2).unwrap();
+    fixture.order(id, &command_request(CommandKind::FactoryReset), 2).unwrap();
     assert_eq!(status(&fixture, 2), DeviceStatus::Wiping);
     assert_eq!(status(&fixture, 91 * day), DeviceStatus::Silent, "a reset that nobody came for is no wiping");
     fixture.erase(id, 3).unwrap();

@@ -298,7 +298,7 @@ impl Fixture {
 
     /// Has a device wiped: the order, and its word.
     pub fn erase(&mut self, id: DeviceId, minutes: i64) -> Result<CommandId, DomainError> {
-        let wipe = self.order(id, &wanted(CommandKind::Wipe), minutes)?;
+        let wipe = self.order(id, &command_request(CommandKind::Wipe), minutes)?;
         let succeeded = CommandReport { outcome: Some(domain::models::command::Outcome::Succeeded), detail: None };
         self.say(wipe, &succeeded, self.devices[&id].epoch, minutes)?;
         Ok(wipe)
@@ -325,12 +325,24 @@ impl Fixture {
 
     pub fn lock_and_wipe(&self, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
         let new_id = || CommandId(self.new_id());
-        lifecycle::lock_and_wipe(&self.user, &self.phones(), &wanted(CommandKind::Wipe), &new_id, &context(minutes))
+        lifecycle::lock_and_wipe(
+            &self.user,
+            &self.phones(),
+            &command_request(CommandKind::Wipe),
+            &new_id,
+            &context(minutes),
+        )
     }
 
     pub fn reset_pin(&self, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
         let new_id = || CommandId(self.new_id());
-        lifecycle::reset_pin(&self.user, &self.phones(), &wanted(CommandKind::ResetPin), &new_id, &context(minutes))
+        lifecycle::reset_pin(
+            &self.user,
+            &self.phones(),
+            &command_request(CommandKind::ResetPin),
+            &new_id,
+            &context(minutes),
+        )
     }
 
     pub fn delete_user(&self, without_wipe: bool, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
@@ -352,7 +364,7 @@ impl Fixture {
 }
 
 /// An order with nothing said.
-pub fn wanted(kind: CommandKind) -> CommandRequest {
+pub fn command_request(kind: CommandKind) -> CommandRequest {
     CommandRequest { kind, reason: None, expires_in_days: None }
 }
 

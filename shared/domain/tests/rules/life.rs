@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::common::{at, context, faults, fields, published, user};
-use crate::fixture::{Fixture, RETENTION, wanted};
+use crate::fixture::{Fixture, RETENTION, command_request};
 
 const DAY: i64 = 24 * 60;
 
@@ -90,7 +90,7 @@ fn lock_and_wipe_locks_and_orders_a_wipe_of_each_phone_that_has_something_to_wip
     let mut fixture = Fixture::with_phones(3);
     let ids: Vec<DeviceId> = fixture.user.device_ids.iter().copied().collect();
     fixture.erase(ids[0], 2).unwrap();
-    let pending = fixture.order(ids[1], &wanted(CommandKind::FactoryReset), 2).unwrap();
+    let pending = fixture.order(ids[1], &command_request(CommandKind::FactoryReset), 2).unwrap();
     let change = fixture.lock_and_wipe(3).unwrap().unwrap();
     assert_eq!(types(&change), [EventType::UserLockedAndWiped, EventType::CommandQueued]);
     assert_eq!((change.commands.len(), change.commands[0].after.device_id), (1, ids[2]));
@@ -123,27 +123,31 @@ type Before = (&'static str, fn(&mut Fixture, DeviceId), bool);
 
 const CASES: [Before; 8] = [
     ("never wiped", |_, _| (), false),
-    ("locked only", |fixture, id| drop(fixture.order(id, &wanted(CommandKind::Lock), 2)), false),
+    ("locked only", |fixture, id| drop(fixture.order(id, &command_request(CommandKind::Lock), 2)), false),
     ("wiped", |fixture, id| drop(fixture.erase(id, 2)), true),
-    ("wipe pending", |fixture, id| drop(fixture.order(id, &wanted(CommandKind::Wipe), 2)), true),
-    ("factory reset pending", |fixture, id| drop(fixture.order(id, &wanted(CommandKind::FactoryReset), 2)), true),
+    ("wipe pending", |fixture, id| drop(fixture.order(id, &command_request(CommandKind::Wipe), 2)), true),
+    (
+        "factory reset pending",
+        |fixture, id| drop(fixture.order(id, &command_request(CommandKind::FactoryReset), 2)),
+        true,
+    ),
     ("wipe expired", |fixture, id| drop(fixture.order(id, &brief(), 2)), false),
     ("wipe taken back", |fixture, id| taken_back(fixture, id), false),
     ("wipe failed", |fixture, id| failed(fixture, id), false),
 ];
 
 fn brief() -> CommandRequest {
-    CommandRequest { expires_in_days: Some(1), ..wanted(CommandKind::Wipe) }
+    CommandRequest { expires_in_days: Some(1), ..command_request(CommandKind::Wipe) }
 }
 
 fn taken_back(fixture: &mut Fixture, id: DeviceId) {
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     fixture.confirm(id, 3);
     fixture.befall(wipe, domain::models::command::Trigger::Cancel, 4).unwrap();
 }
 
 fn failed(fixture: &mut Fixture, id: DeviceId) {
-    let wipe = fixture.order(id, &wanted(CommandKind::Wipe), 2).unwrap();
+    let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 2).unwrap();
     fixture.say(wipe, &CommandReport { outcome: Some(Outcome::Failed), detail: None }, 1, 3).unwrap();
 }
 
@@ -216,7 +220,7 @@ fn another_username_sends_each_phone_back_to_its_beginning_and_no_event_holds_wh
     let mut fixture = Fixture::with_phones(3);
     let ids: Vec<DeviceId> = fixture.user.device_ids.iter().copied().collect();
     fixture.erase(ids[0], 2).unwrap();
-    fixture.order(ids[1], &wanted(CommandKind::Wipe), 2).unwrap();
+    fixture.order(ids[1], &command_request(CommandKind::Wipe), 2).unwrap();
     let edit = UserEdit {
         username: Some("zelda".to_owned()),
         first_name: Some(Some("Zelda".to_owned())),

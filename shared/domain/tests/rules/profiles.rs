@@ -51,7 +51,7 @@ fn settings(value: Value) -> Map<String, Value> {
     }
 }
 
-fn told(faults: Result<impl std::fmt::Debug, DomainError>) -> Vec<(String, &'static str)> {
+fn faults_of(faults: Result<impl std::fmt::Debug, DomainError>) -> Vec<(String, &'static str)> {
     let Err(DomainError::Invalid(faults)) = faults else { panic!("not refused for its input: {faults:?}") };
     faults.into_iter().map(|fault| (fault.field, fault.code)).collect()
 }
@@ -159,20 +159,20 @@ fn every_fault_of_a_body_is_told_at_once() {
         ("settings.host", "schema_violation"),
         ("settings.ports.1", "schema_violation"),
     ];
-    let mut faults = told(new(body.clone()));
+    let mut faults = faults_of(new(body.clone()));
     faults[2..].sort();
     assert_eq!(faults, expected.map(|(field, code)| (field.to_owned(), code)));
     // So it is when a stored profile's own schema meets new settings.
     let mut made = create(&workspace(), named("first"), id(1), &context(1));
     made.profile.schema = Some(body["schema"].clone());
     let edit = ProfileEdit::read(fields(json!({"name": null, "settings": {"host": 1}})));
-    let faults = told(update(&made.workspace, &made.profile, &edit, &context(2)));
+    let faults = faults_of(update(&made.workspace, &made.profile, &edit, &context(2)));
     assert_eq!(faults, [("name".into(), "missing"), ("settings.host".into(), "schema_violation")]);
     // And when a new schema meets the settings that are there.
     made.profile.settings = settings(json!({"host": 1}));
     made.profile.schema = None;
     let edit = ProfileEdit::read(fields(json!({"schema": body["schema"]})));
-    let faults = told(update(&made.workspace, &made.profile, &edit, &context(2)));
+    let faults = faults_of(update(&made.workspace, &made.profile, &edit, &context(2)));
     assert_eq!(faults, [("settings.host".into(), "schema_violation")]);
 }
 
@@ -321,10 +321,10 @@ fn settings_and_schemas_have_bounds() {
         (json!({}), json!([]), ("schema", "wrong_type")),
     ];
     for (settings, schema, (field, code)) in cases {
-        assert_eq!(told(new(body(settings, schema))), [(field.to_owned(), code)]);
+        assert_eq!(faults_of(new(body(settings, schema))), [(field.to_owned(), code)]);
     }
     let long = "\u{FDFA}".repeat(64);
-    assert_eq!(told(new(json!({"name": long, "settings": {}}))), [("name".to_owned(), "too_long")]);
+    assert_eq!(faults_of(new(json!({"name": long, "settings": {}}))), [("name".to_owned(), "too_long")]);
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn what_a_schema_asks_of_settings_is_counted_by_what_it_looks_at() {
 fn what_cannot_be_read_is_not_held_against_the_rest() {
     let made = create(&workspace(), named("first"), id(1), &context(1));
     let edit =
-        |body: Value| told(update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &context(2)));
+        |body: Value| faults_of(update(&made.workspace, &made.profile, &ProfileEdit::read(fields(body)), &context(2)));
     let strict = json!({"required": ["host"]});
     assert_eq!(edit(json!({"settings": [], "schema": strict})), [("settings".to_owned(), "wrong_type")]);
     assert_eq!(edit(json!({"settings": {}, "schema": 7})), [("schema".to_owned(), "wrong_type")]);
@@ -380,13 +380,13 @@ fn what_cannot_be_read_is_not_held_against_the_rest() {
     let nested = |depth: usize| json!({"list": (1..depth).fold(json!(1), |inner, _| json!([inner]))});
     assert!(new(json!({"name": "x", "settings": nested(SETTINGS_DEPTH)})).is_ok());
     let deep = new(json!({"name": "x", "settings": nested(SETTINGS_DEPTH + 1)}));
-    assert_eq!(told(deep), [("settings".to_owned(), "too_deep")]);
+    assert_eq!(faults_of(deep), [("settings".to_owned(), "too_deep")]);
     let wide = json!({"list": [[1], [[1]], {"a": [1]}, []]});
     assert!(new(json!({"name": "x", "settings": wide})).is_ok());
     // Each of these signs stands for 33 bytes of letters.
     let long = |rest: &str| new(json!({"name": format!("{}{rest}", "\u{FDFA}".repeat(31)), "settings": {}}));
     assert!(long("a").is_ok());
-    assert_eq!(told(long("ab")), [("name".to_owned(), "too_long")]);
+    assert_eq!(faults_of(long("ab")), [("name".to_owned(), "too_long")]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who may register, and as what.
 
 use crate::common::{application, at, context, faults, fields, found};
-use crate::fixture::{Fixture, wanted};
+use crate::fixture::{Fixture, command_request};
 use domain::error::DomainError;
 use domain::limits::DEVICE_LIMIT;
 use domain::models::command::{CommandKind, CommandReport, FailedCommand, Outcome, Trigger};
@@ -22,7 +22,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-fn told(registration: &Registration) -> Vec<EventType> {
+fn event_types(registration: &Registration) -> Vec<EventType> {
     registration.events.iter().map(|event| event.event_type).collect()
 }
 
@@ -41,7 +41,7 @@ fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
     assert_eq!(registration.device.after.user_status, domain::states::UserStatus::Active);
     assert_eq!(registration.invitation.after.used, 1);
     assert_eq!(registration.invitation.after.used_at, Some(at(1)));
-    assert_eq!(told(&registration), [EventType::DeviceRegistered]);
+    assert_eq!(event_types(&registration), [EventType::DeviceRegistered]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_phone_comes_again_in_its_own_place_with_a_fresh_code_and_a_new_epoch() {
     assert_eq!(again.device.after.failed, None, "what it could not do before is over");
     assert_eq!(fixture.user.device_ids.len(), 3);
     assert_eq!(again.device.after.epoch, 2);
-    assert_eq!(told(&again), [EventType::DeviceReEnrolled]);
+    assert_eq!(event_types(&again), [EventType::DeviceReEnrolled]);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_phone_that_is_told_to_erase_itself_does_so_before_it_registers_and_its_code
         for deleted in [false, true] {
             let mut fixture = Fixture::with_phones(1);
             let ids: Vec<DeviceId> = fixture.devices.keys().copied().collect();
-            let reset = fixture.order(ids[0], &wanted(kind), 2).unwrap();
+            let reset = fixture.order(ids[0], &command_request(kind), 2).unwrap();
             if deleted {
                 fixture.delete(ids[0], 3);
             }
@@ -277,7 +277,7 @@ fn a_phone_whose_order_was_taken_back_or_is_over_registers() {
     for end in ends {
         let mut fixture = Fixture::with_phones(1);
         let ids: Vec<DeviceId> = fixture.devices.keys().copied().collect();
-        let wipe = fixture.order(ids[0], &wanted(CommandKind::Wipe), 2).unwrap();
+        let wipe = fixture.order(ids[0], &command_request(CommandKind::Wipe), 2).unwrap();
         let now = end(&mut fixture, wipe);
         fixture.invite(1, now);
         fixture.register("phone-0", now).unwrap();

@@ -53,7 +53,7 @@ pub struct ScimUserWrite {
 pub struct ScimCreated {
     /// The user, and what is kept of them.
     pub person: ScimUserRecord,
-    /// What happened.
+    /// The events.
     pub events: Vec<Event>,
 }
 
